@@ -1,0 +1,30 @@
+-- ack: the agent accepted the batch; it is done, and the next burst may go.
+--
+-- KEYS[1]  root of the partition
+-- ARGV     1 now_ms or ''   2 conversation hash   3 token
+-- returns  'ok' | 'lost' | 'cancelled'; a repeated ack answers as the first
+-- touches  wake idle history counters · conv batch lock
+--
+-- A late ack succeeds while its token is still the current one, even if its lease is over.
+
+-- include: history
+-- include: batch
+-- include: fence
+
+local name, token = ARGV[2], ARGV[3]
+local conv = read_conv(name)
+local refused = fenced(conv, token)
+if refused then
+  return refused
+end
+go_on_when_full()
+local cancelled = conv.cancelled
+rearm(name, conv)
+if cancelled then
+  drop_batch(name, conv, 'operator')
+else
+  remember(summary(name, conv, 'acked'))
+  count('acked', 1)
+  forget_batch(name, conv)
+end
+return done(name, token, cancelled and 'cancelled' or 'ok')

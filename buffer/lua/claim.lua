@@ -1,0 +1,216 @@
+-- claim: take the exclusive, timed right to deliver a conversation's batch; seal the open burst when it is due.
+--
+-- KEYS[1]  root of the partition
+-- ARGV     1 now_ms or ''   2 conversation hash   3 caller's random id   4 lease_ms   5 max_messages   6 max_bytes
+--          7 window_ms   8 max_wait_ms   9 max_crashes   10 separator   11 '1' when every message is its own flush
+-- returns  { status, until_ms }: 'busy' (leased, or waiting to retry), 'early' (deadline moved), 'paused', 'empty'
+--          { 'batch', token, flush_id, attempt, failures, reason, closed_ms, separator, answer or '', gateway,
+--            channel, peer, name, entries … }
+-- touches  wake idle dead history counters · conv buffer batch timer lock redrive · letter remains
+--
+-- The conv hash decides, not why we were called. A batch left by a dead worker is claimed again as it was
+-- (invariant 4); a claim repeated with the same random id (lost reply) returns the same batch.
+
+-- include: entry
+-- include: history
+-- include: window
+-- include: batch
+
+local name, caller, lease_ms = ARGV[2], ARGV[3], tonumber(ARGV[4])
+local max_messages, max_bytes = tonumber(ARGV[5]), tonumber(ARGV[6])
+local window_ms, max_wait_ms, max_crashes = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local separator, single = ARGV[10], ARGV[11] == '1'
+local conv = read_conv(name)
+
+local function come_back(status, at_ms)
+  go_on_when_full()
+  wake(name, at_ms)
+  return { status, at_ms }
+end
+
+local function set(fields)
+  local flat = {}
+  for field, value in pairs(fields) do
+    conv[field] = tostring(value)
+    table.insert(flat, field)
+    table.insert(flat, value)
+  end
+  redis.call('HSET', key('conv', name), unpack(flat))
+end
+
+local function answer()
+  local reply = { 'batch', conv.token, conv.flush_id, number(conv, 'claims'), number(conv, 'failures'), conv.reason,
+                  number(conv, 'closed_ms'), conv.separator, conv.answer or '', conv.gateway, conv.channel, conv.peer,
+                  conv.name or '' }
+  for _, entry in ipairs(redis.call('LRANGE', key('batch', name), 0, -1)) do
+    table.insert(reply, entry)
+  end
+  return reply
+end
+
+-- The lock mirrors the lease; one that outlived it by the injected clock is removed first.
+local function lease()
+  local until_ms = now_ms + lease_ms
+  local fence = number(conv, 'fence') + 1
+  local token = fence .. ':' .. caller
+  wake(name, until_ms)
+  set({ fence = fence, token = token, lease_until_ms = until_ms, claims = number(conv, 'claims') + 1 })
+  redis.call('DEL', key('lock', name))
+  redis.call('SET', key('lock', name), token, 'NX', 'PX', lease_ms)
+  return answer()
+end
+
+-- A holder that vanished is a crash; too many and the batch is dead: it would kill every worker in turn.
+local function take_over()
+  if conv.token and conv.token ~= '' then
+    set({ crashes = number(conv, 'crashes') + 1, token = '' })
+  end
+  if conv.cancelled then
+    drop_batch(name, conv, 'operator')
+  elseif number(conv, 'crashes') >= max_crashes then
+    bury(name, conv, 'the worker died ' .. conv.crashes .. ' times with this batch')
+  end
+end
+
+-- Serve a dead letter that was asked for again: same flush_id, same messages, attempts from the start.
+local function revive()
+  local flush_id = redis.call('LPOP', key('redrive', name))
+  while flush_id and redis.call('EXISTS', key('remains', flush_id)) == 0 do
+    flush_id = redis.call('LPOP', key('redrive', name))
+  end
+  if redis.call('EXISTS', key('redrive', name)) == 0 then
+    redis.call('HDEL', key('conv', name), 'redrive')
+    conv.redrive = nil
+  end
+  if not flush_id then
+    return false
+  end
+  local letter = redis.call('HMGET', key('letter', flush_id), 'reason', 'closed_ms', 'separator', 'answer')
+  set({ flush_id = flush_id, reason = letter[1], closed_ms = letter[2], separator = letter[3], claims = 0,
+        failures = 0, crashes = 0 })
+  if letter[4] then
+    set({ answer = letter[4] })
+  end
+  redis.call('RENAME', key('remains', flush_id), key('batch', name))
+  redis.call('DEL', key('letter', flush_id))
+  redis.call('ZREM', key('dead'), flush_id)
+  return true
+end
+
+-- How many of the entries one batch may carry: both caps hold, but one message always fits.
+local function fitting(entries)
+  local bytes = 0
+  for i, entry in ipairs(entries) do
+    bytes = bytes + size_of(entry)
+    if i > 1 and (i > max_messages or bytes > max_bytes) then
+      return i - 1
+    end
+  end
+  return #entries
+end
+
+local function closing_reason()
+  if conv.fired then
+    return conv.fired
+  elseif number(conv, 'deadline_ms') >= number(conv, 'opened_ms') + max_wait_ms then
+    return 'max_wait'
+  end
+  return 'quiet'
+end
+
+-- What did not fit is a new window, opened at its own first message.
+local function reopen(entries, from)
+  local bytes, keyword = 0, false
+  for i = from, #entries do
+    bytes = bytes + size_of(entries[i])
+    keyword = keyword or keyword_of(entries[i])
+  end
+  local opened_ms = received_of(entries[from])
+  local deadline_ms = math.min(received_of(entries[#entries]) + window_ms, opened_ms + max_wait_ms)
+  local fired = single and 'disabled' or keyword and 'keyword' or #entries - from + 1 >= max_messages and 'max_messages'
+    or bytes >= max_bytes and 'max_bytes'
+  redis.call('HDEL', key('conv', name), 'fired')
+  set({ opened_ms = opened_ms, deadline_ms = fired and now_ms or deadline_ms, bytes = bytes })
+  if fired then
+    set({ fired = fired })
+  end
+  redis.call('SET', key('timer', name), '', 'PX', math.max(1, number(conv, 'deadline_ms') - now_ms))
+end
+
+local function in_order(entries, size)
+  local places = {}
+  for i = 1, size do
+    places[i] = i
+  end
+  table.sort(places, function(a, b)
+    local first, second = order_of(entries[a]), order_of(entries[b])
+    return first < second or (first == second and a < b)
+  end)
+  for i, place in ipairs(places) do
+    places[i] = entries[place]
+  end
+  return places
+end
+
+-- The generation follows the window, not the moment of sealing: a failover that rolls the seal back
+-- gives the same flush_id again for the same messages.
+local function seal()
+  local entries = redis.call('LRANGE', key('buffer', name), 0, -1)
+  local size = fitting(entries)
+  local batch, prints = in_order(entries, size), {}
+  for i, entry in ipairs(batch) do
+    prints[i] = fingerprint_of(entry)
+  end
+  local generation = math.max(number(conv, 'generation') + 1, number(conv, 'opened_ms'))
+  local digest = string.sub(redis.sha1hex(table.concat(prints)), 1, 12)
+  for i = 1, size, 1000 do
+    redis.call('RPUSH', key('batch', name), unpack(batch, i, math.min(i + 999, size)))
+  end
+  set({ flush_id = conv.ref .. '-' .. string.format('%d', generation) .. '-' .. digest, generation = generation,
+        reason = closing_reason(), closed_ms = now_ms, separator = separator, claims = 0, failures = 0, crashes = 0 })
+  if size < #entries then
+    redis.call('LTRIM', key('buffer', name), size, -1)
+    reopen(entries, size + 1)
+  else
+    forget_window(name)
+  end
+end
+
+if conv.flush_id then
+  if leased(conv) then
+    if conv.token == conv.fence .. ':' .. caller then
+      return answer()
+    end
+    return come_back('busy', number(conv, 'lease_until_ms'))
+  elseif number(conv, 'retry_at_ms') > now_ms then
+    return come_back('busy', number(conv, 'retry_at_ms'))
+  end
+  go_on_when_full()
+  wake(name, now_ms)
+  take_over()
+end
+if paused(conv) then
+  return come_back('paused', number(conv, 'paused_until_ms'))
+end
+go_on_when_full()
+if conv.paused_until_ms then
+  redis.call('HDEL', key('conv', name), 'paused_until_ms', 'pause_mode')
+  conv.paused_until_ms = nil
+end
+if conv.flush_id then
+  return lease()
+end
+wake(name, now_ms)
+if conv.redrive and revive() then
+  return lease()
+elseif not conv.opened_ms then
+  redis.call('ZREM', key('wake'), name)
+  if conv.ref then
+    redis.call('ZADD', key('idle'), now_ms, name)
+  end
+  return { 'empty', 0 }
+elseif number(conv, 'deadline_ms') > now_ms then
+  return come_back('early', number(conv, 'deadline_ms'))
+end
+seal()
+return lease()

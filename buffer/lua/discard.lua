@@ -1,0 +1,27 @@
+-- discard: throw away what a conversation holds, with a record; a batch in flight is marked cancelled.
+--
+-- KEYS[1]  root of the partition
+-- ARGV     1 now_ms or ''   2 conversation hash   3 cause, for the record
+-- returns  { messages discarded now, 1 if a batch in flight was cancelled }
+-- touches  wake idle history counters · conv buffer batch timer lock
+
+-- include: history
+-- include: window
+-- include: batch
+
+local name, cause = ARGV[2], ARGV[3]
+local conv = read_conv(name)
+if not conv.ref then
+  return { 0, 0 }
+end
+go_on_when_full()
+local discarded = discard_window(name, conv, cause)
+if conv.flush_id and leased(conv) then
+  redis.call('HSET', key('conv', name), 'cancelled', '1')
+  return { discarded, 1 }
+elseif conv.flush_id then
+  discarded = discarded + redis.call('LLEN', key('batch', name))
+  drop_batch(name, conv, cause)
+end
+rearm(name, conv)
+return { discarded, 0 }

@@ -1,0 +1,21 @@
+-- dispatch: hand out the conversations that are due, oldest first, and look at them again after the visibility time.
+--
+-- KEYS[1]  root of the partition
+-- ARGV     1 now_ms or ''   2 limit   3 visibility_ms
+-- returns  now_ms · next_ms of the wake index ('' = empty) · number of the first dispatch · conversation hashes …
+-- touches  wake counters
+--
+-- Nothing is removed from the index: whoever takes a conversation may die (invariant 1).
+
+local limit, visibility_ms = tonumber(ARGV[2]), tonumber(ARGV[3])
+local due = redis.call('ZRANGEBYSCORE', key('wake'), '-inf', now_ms, 'LIMIT', 0, limit)
+local last = 0
+if #due > 0 then
+  go_on_when_full()
+  for _, name in ipairs(due) do
+    wake(name, now_ms + visibility_ms)
+  end
+  last = redis.call('HINCRBY', key('counters'), 'dispatches', #due)
+end
+local first = redis.call('ZRANGE', key('wake'), 0, 0, 'WITHSCORES')
+return { now_ms, first[2] or '', last - #due + 1, unpack(due) }

@@ -1,0 +1,22 @@
+-- extend: the person is typing or recording; move the deadline of an open burst, never past its longest wait.
+--
+-- KEYS[1]  root of the partition
+-- ARGV     1 now_ms or ''   2 conversation hash   3 typing_ms   4 max_wait_ms
+-- returns  the new deadline_ms, or 0 when nothing changed (no open burst, it has fired, or it would be shorter)
+-- touches  wake · conv timer
+
+local name, typing_ms, max_wait_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local conv = read_conv(name)
+if not conv.opened_ms or conv.fired then
+  return 0
+end
+local deadline_ms = math.min(now_ms + typing_ms, number(conv, 'opened_ms') + max_wait_ms)
+if deadline_ms <= number(conv, 'deadline_ms') then
+  return 0
+end
+if not conv.flush_id and not conv.redrive and not paused(conv) then
+  wake(name, deadline_ms)
+end
+redis.call('HSET', key('conv', name), 'deadline_ms', deadline_ms)
+redis.call('SET', key('timer', name), '', 'PX', math.max(1, deadline_ms - now_ms))
+return deadline_ms

@@ -1,0 +1,21 @@
+-- flush_now: close an open burst at once.
+--
+-- KEYS[1]  root of the partition
+-- ARGV     1 now_ms or ''   2 conversation hash
+-- returns  how many messages the burst holds (0: there was none)
+-- touches  wake · conv timer
+
+local name = ARGV[2]
+local conv = read_conv(name)
+if not conv.opened_ms then
+  return 0
+end
+if not conv.fired then
+  go_on_when_full()
+  if not conv.flush_id and not conv.redrive and not paused(conv) then
+    wake_sooner(name, now_ms)
+  end
+  redis.call('HSET', key('conv', name), 'fired', 'manual', 'deadline_ms', now_ms)
+  redis.call('SET', key('timer', name), '', 'PX', 1)
+end
+return redis.call('LLEN', key('buffer', name))

@@ -1,0 +1,33 @@
+-- pause: hold a conversation until a given end, or leave it to a human until then.
+--
+-- KEYS[1]  root of the partition
+-- ARGV     1 now_ms or ''   2 conversation hash   3 partition   4 gateway   5 channel   6 peer
+--          7 pause_ms   8 'hold' (messages wait) | 'takeover' (messages are recorded as discarded)
+-- returns  paused_until_ms
+-- touches  wake idle history counters · conv buffer batch timer lock
+
+-- include: history
+-- include: window
+-- include: batch
+
+local name, until_ms, mode = ARGV[2], now_ms + tonumber(ARGV[7]), ARGV[8]
+local conv = read_conv(name)
+conv.ref = ARGV[3] .. '-' .. name
+local in_flight = conv.flush_id and leased(conv)
+if in_flight then
+  redis.call('ZADD', key('wake'), 'NX', now_ms, name)
+else
+  wake(name, until_ms)
+end
+redis.call('HSET', key('conv', name), 'ref', conv.ref, 'gateway', ARGV[4], 'channel', ARGV[5], 'peer', ARGV[6],
+  'paused_until_ms', until_ms, 'pause_mode', mode)
+redis.call('ZREM', key('idle'), name)
+if mode == 'takeover' then
+  discard_window(name, conv, 'takeover')
+  if in_flight then
+    redis.call('HSET', key('conv', name), 'cancelled', '1')
+  elseif conv.flush_id then
+    drop_batch(name, conv, 'takeover')
+  end
+end
+return until_ms

@@ -1,0 +1,37 @@
+-- snapshot: what a partition holds, and its next conversations, for people and metrics.
+--
+-- KEYS[1]  root of the partition
+-- ARGV     1 now_ms or ''   2 how many conversations, soonest first
+-- returns  JSON { now_ms, pending, overdue, oldest_ms, idle, dead, counters, conversations: [ { ref, wake_ms, depth,
+--          batch, gateway, channel, peer, name, opened_ms, deadline_ms, fired, flush_id, claims, paused_until_ms } ] }
+-- touches  wake idle dead counters · conv buffer batch (reads only)
+
+local limit = tonumber(ARGV[2])
+local first = redis.call('ZRANGE', key('wake'), 0, 0, 'WITHSCORES')
+local counters, flat = {}, redis.call('HGETALL', key('counters'))
+for i = 1, #flat, 2 do
+  counters[flat[i]] = tonumber(flat[i + 1])
+end
+local rows = {}
+if limit > 0 then
+  local soonest = redis.call('ZRANGE', key('wake'), 0, limit - 1, 'WITHSCORES')
+  for i = 1, #soonest, 2 do
+    local conv = read_conv(soonest[i])
+    conv.token, conv.done_token, conv.answer, conv.separator = nil, nil, nil, nil
+    conv.wake_ms = tonumber(soonest[i + 1])
+    conv.depth = redis.call('LLEN', key('buffer', soonest[i]))
+    conv.batch = redis.call('LLEN', key('batch', soonest[i]))
+    table.insert(rows, conv)
+  end
+end
+local report = {
+  now_ms = now_ms,
+  pending = redis.call('ZCARD', key('wake')),
+  overdue = redis.call('ZCOUNT', key('wake'), '-inf', now_ms),
+  oldest_ms = first[2] and tonumber(first[2]) or nil,
+  idle = redis.call('ZCARD', key('idle')),
+  dead = redis.call('ZCARD', key('dead')),
+}
+report.counters = next(counters) and counters or nil
+report.conversations = #rows > 0 and rows or nil
+return cjson.encode(report)

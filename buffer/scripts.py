@@ -1,0 +1,185 @@
+"""The seam to Lua: loads the scripts, owns the order of their arguments and the meaning of their replies.
+
+Sans-I/O: `<verb>_args` gives what follows KEYS[1] and the clock (ARGV[1]); `read_<verb>` decodes the reply.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from buffer.keys import Ref
+from buffer.models import Append, Appended, Batch, Claim, Conversation, Dispatched, Due, Reason, StoredMessage
+from config.settings import Settings
+
+VERBS = (
+    "append",
+    "extend",
+    "dispatch",
+    "claim",
+    "renew",
+    "answered",
+    "ack",
+    "fail",
+    "flush_now",
+    "discard",
+    "redrive",
+    "pause",
+    "resume",
+    "sweep",
+    "repair",
+    "snapshot",
+)
+MAX_CRASHES = 20
+"""A batch whose worker died this often is dead: it would kill every worker in turn (design)."""
+
+ENTRY_HEADER = 35
+"""Bytes before the payload of a stored message; the layout stands in lua/include/entry.lua."""
+
+Args = list[Any]
+
+
+@dataclass(slots=True, frozen=True)
+class Script:
+    """One Lua script with its includes in place."""
+
+    verb: str
+    source: str
+    sha: str
+
+
+@cache
+def script(verb: str) -> Script:
+    """Load a script of `VERBS`; the prelude stands first, `-- include:` lines are replaced by their file."""
+    source = _lua("include/prelude") + re.sub(r"-- include: (\w+)\n", _included, _lua(verb))
+    return Script(verb, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+def _included(match: re.Match[str]) -> str:
+    return _lua(f"include/{match.group(1)}")
+
+
+def _lua(name: str) -> str:
+    return (resources.files("buffer") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+
+
+def append_args(partition: int, messages: Iterable[tuple[Ref, Append]], settings: Settings) -> Args:
+    """Arguments of append.lua for messages of one partition."""
+    args: Args = [
+        partition,
+        settings.window_ms,
+        settings.max_wait_ms,
+        settings.message_buffer_max_messages,
+        settings.message_buffer_max_bytes,
+        settings.dedupe_ttl_ms,
+        _flag(not settings.message_buffer_enabled),
+    ]
+    for ref, message in messages:
+        args += (ref.hash, *message.conversation, message.name or "", message.fingerprint, message.nonce)
+        args += (
+            "" if message.order_ms is None else message.order_ms,
+            _flag(message.keyword),
+            message.payload,
+        )
+    return args
+
+
+def read_append(reply: Sequence[Any]) -> list[Appended]:
+    """Decode append's reply: one result per message, in order."""
+    return [Appended(_text(reply[i]), int(reply[i + 1]), int(reply[i + 2])) for i in range(0, len(reply), 3)]
+
+
+def extend_args(ref: Ref, settings: Settings) -> Args:
+    """Arguments of extend.lua."""
+    return [ref.hash, settings.typing_ms, settings.max_wait_ms]
+
+
+def dispatch_args(limit: int, settings: Settings) -> Args:
+    """Arguments of dispatch.lua."""
+    return [limit, settings.visibility_ms]
+
+
+def read_dispatch(partition: int, reply: Sequence[Any]) -> Dispatched:
+    """Decode dispatch's reply."""
+    now_ms, next_ms, number, *names = reply
+    due = [Due(str(Ref(partition, _text(name))), int(number) + i) for i, name in enumerate(names)]
+    return Dispatched(due, int(float(next_ms)) if next_ms else None, int(now_ms))
+
+
+def claim_args(ref: Ref, caller: str, settings: Settings) -> Args:
+    """Arguments of claim.lua; `caller` is a random id, the same when a claim is repeated after a lost reply."""
+    enabled = settings.message_buffer_enabled
+    return [
+        ref.hash,
+        caller,
+        settings.lease_ms,
+        settings.message_buffer_max_messages if enabled else 1,
+        settings.message_buffer_max_bytes,
+        settings.window_ms,
+        settings.max_wait_ms,
+        MAX_CRASHES,
+        settings.message_buffer_separator,
+        _flag(not enabled),
+    ]
+
+
+def read_claim(ref: Ref, reply: Sequence[Any]) -> Claim:
+    """Decode claim's reply."""
+    status = _text(reply[0])
+    if status != "batch":
+        return Claim(status, None, int(reply[1]) or None)
+    return Claim(status, _read_batch(ref, reply), None)
+
+
+def _read_batch(ref: Ref, reply: Sequence[Any]) -> Batch:
+    token, flush_id, attempt, failures, reason, closed_ms, separator, answer = reply[1:9]
+    gateway, channel, peer, name = map(_text, reply[9:13])
+    messages = tuple(StoredMessage(int(entry[13:26]), entry[ENTRY_HEADER:]) for entry in reply[13:])
+    received = [message.received_ms for message in messages]
+    return Batch(
+        ref=str(ref),
+        token=_text(token),
+        flush_id=_text(flush_id),
+        attempt=int(attempt),
+        failures=int(failures),
+        reason=Reason(_text(reason)),
+        conversation=Conversation(gateway, channel, peer),
+        name=name or None,
+        opened_ms=min(received),
+        last_ms=max(received),
+        closed_ms=int(closed_ms),
+        separator=_text(separator),
+        answer=answer or None,
+        messages=messages,
+    )
+
+
+def fail_args(ref: Ref, token: str, mode: str, delay_ms: int, error: str, settings: Settings) -> Args:
+    """Arguments of fail.lua; `mode` is `retry`, `dead` or `release`."""
+    return [ref.hash, token, mode, delay_ms, settings.agent_max_attempts, error]
+
+
+def pause_args(ref: Ref, conversation: Conversation, pause_ms: int, mode: str) -> Args:
+    """Arguments of pause.lua."""
+    return [ref.hash, ref.partition, *conversation, pause_ms, mode]
+
+
+def read_snapshot(reply: Any) -> dict[str, Any]:
+    """Decode snapshot's reply; empty Lua tables come as absent, so that no list turns into an object."""
+    report: dict[str, Any] = {"counters": {}, "conversations": [], "oldest_ms": None}
+    report.update(json.loads(reply))
+    return report
+
+
+def _flag(value: bool) -> str:
+    return "1" if value else ""
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -1,0 +1,192 @@
+"""The buffer store: every operation on conversations, as one atomic script call each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from buffer import scripts
+from buffer.connect import AsyncClient
+from buffer.errors import StoreUnavailable
+from buffer.keys import Keys, Ref, ref_of
+from buffer.models import Append, Appended, Claim, Conversation, Dispatched, Outcome, PauseMode
+from buffer.pipe import Pipe
+from config.settings import Settings
+
+DISPATCH_MAX = 1000
+"""Conversations of one dispatch call: Lua can return some thousand values at once, not any number."""
+
+REPAIR_BATCH = 200
+SWEEP_BATCH = 500
+PAUSE_MS = 3_600_000
+RESEND_WAIT_S = 0.05
+
+T = TypeVar("T")
+Clock = Callable[[], int]
+
+
+class Store:
+    """The operations of design §4; raises StoreUnavailable, StoreFull or StoreError.
+
+    `clock` is for tests: milliseconds that replace the server's own time.
+    """
+
+    def __init__(self, client: AsyncClient, settings: Settings, clock: Clock | None = None) -> None:
+        self.client = client
+        self.settings = settings
+        self.keys = Keys(settings.redis_key_prefix)
+        self._pipe = Pipe(client)
+        self._clock = clock
+
+    def ref(self, conversation: Conversation) -> Ref:
+        """The reference of a conversation in this installation."""
+        return ref_of(conversation, self.settings.redis_partitions)
+
+    async def append(self, messages: Sequence[Append]) -> list[Appended]:
+        """Store messages, one script call per partition; results in the order of the messages."""
+        by_partition: dict[int, list[int]] = defaultdict(list)
+        refs = [self.ref(message.conversation) for message in messages]
+        for index, ref in enumerate(refs):
+            by_partition[ref.partition].append(index)
+        results: list[Appended | None] = [None] * len(messages)
+
+        async def one(partition: int, indexes: list[int]) -> None:
+            batch = [(refs[index], messages[index]) for index in indexes]
+            reply = await self._run("append", partition, scripts.append_args(partition, batch, self.settings))
+            for index, result in zip(indexes, scripts.read_append(reply), strict=True):
+                results[index] = result
+
+        await asyncio.gather(*(one(*item) for item in by_partition.items()))
+        return [result for result in results if result is not None]
+
+    async def extend(self, conversation: Conversation) -> int:
+        """The person is typing: move the deadline of an open burst; returns it in ms, 0 when nothing changed."""
+        ref = self.ref(conversation)
+        return int(await self._run("extend", ref.partition, scripts.extend_args(ref, self.settings)))
+
+    async def dispatch(self, partition: int, limit: int) -> Dispatched:
+        """Hand out what is due in a partition, oldest first, out of sight for the visibility time."""
+        args = scripts.dispatch_args(min(limit, DISPATCH_MAX), self.settings)
+        return scripts.read_dispatch(partition, await self._run("dispatch", partition, args))
+
+    async def claim(self, ref: Ref, caller: str) -> Claim:
+        """Take the lease on a conversation's batch; `caller` is the same random id when a claim is repeated."""
+        args = scripts.claim_args(ref, caller, self.settings)
+        return scripts.read_claim(ref, await self._run("claim", ref.partition, args))
+
+    async def renew(self, ref: Ref, token: str) -> Outcome:
+        """Keep a lease for another FLUSH_LEASE; ok, lost or cancelled."""
+        return await self._fenced("renew", ref, [ref.hash, token, self.settings.lease_ms])
+
+    async def answered(self, ref: Ref, token: str, answer: bytes) -> Outcome:
+        """Keep the agent's answer under the lease; ok, lost or cancelled."""
+        return await self._fenced("answered", ref, [ref.hash, token, answer])
+
+    async def ack(self, ref: Ref, token: str) -> Outcome:
+        """The agent accepted the batch; ok, lost or cancelled."""
+        return await self._fenced("ack", ref, [ref.hash, token])
+
+    async def fail(self, ref: Ref, token: str, error: str, *, delay_ms: int, dead: bool = False) -> Outcome:
+        """The attempt failed: retry after `delay_ms`, or dead letter; ok, dead, lost or cancelled."""
+        mode = "dead" if dead else "retry"
+        return await self._fenced(
+            "fail", ref, scripts.fail_args(ref, token, mode, delay_ms, error, self.settings)
+        )
+
+    async def release(self, ref: Ref, token: str, delay_ms: int = 0) -> Outcome:
+        """Hand a batch back without counting an attempt; ok, lost or cancelled."""
+        args = scripts.fail_args(ref, token, "release", delay_ms, "", self.settings)
+        return await self._fenced("fail", ref, args)
+
+    async def flush_now(self, conversation: Conversation) -> int:
+        """Close an open burst at once; returns how many messages it holds."""
+        ref = self.ref(conversation)
+        return int(await self._run("flush_now", ref.partition, [ref.hash]))
+
+    async def discard(self, conversation: Conversation, cause: str = "operator") -> tuple[int, bool]:
+        """Throw away what a conversation holds; returns (messages discarded, batch in flight cancelled)."""
+        ref = self.ref(conversation)
+        discarded, cancelled = await self._run("discard", ref.partition, [ref.hash, cause])
+        return int(discarded), bool(cancelled)
+
+    async def redrive(self, flush_id: str) -> str:
+        """Deliver a dead letter again; `ok`, `already` or `unknown`; raises ValueError for no flush_id."""
+        ref = Ref.parse(flush_id)
+        reply = await self._run("redrive", ref.partition, [flush_id])
+        return str(reply.decode())
+
+    async def pause(
+        self, conversation: Conversation, pause_ms: int = PAUSE_MS, mode: PauseMode = PauseMode.HOLD
+    ) -> int:
+        """Hold a conversation, or leave it to a human, until a given end; returns that moment in ms."""
+        ref = self.ref(conversation)
+        args = scripts.pause_args(ref, conversation, pause_ms, mode.value)
+        return int(await self._run("pause", ref.partition, args))
+
+    async def resume(self, conversation: Conversation) -> bool:
+        """End a pause now; returns whether there was one."""
+        ref = self.ref(conversation)
+        return bool(await self._run("resume", ref.partition, [ref.hash]))
+
+    async def sweep(self, partition: int) -> int:
+        """Forget conversations idle for longer than DEDUPE_TTL, a bounded number; returns how many."""
+        return int(await self._run("sweep", partition, [self.settings.dedupe_ttl_ms, SWEEP_BATCH]))
+
+    async def repair(self, partition: int) -> tuple[int, int]:
+        """Compare every conversation with the wake index; returns (entries put back, entries dropped)."""
+        back = dropped = 0
+        async for names in self._names(partition):
+            added, removed = await self._run("repair", partition, names)
+            back, dropped = back + int(added), dropped + int(removed)
+        return back, dropped
+
+    async def _names(self, partition: int) -> AsyncIterator[list[Any]]:
+        """The hashes of all conversations that have a conv hash or a wake entry, in handy lots."""
+        prefix = self.keys.of(partition, "conv", "")
+        lot: list[Any] = []
+        async for key in self.client.scan_iter(match=prefix + "*", count=REPAIR_BATCH * 5):
+            lot.append(key.decode().removeprefix(prefix))
+            if len(lot) >= REPAIR_BATCH:
+                yield lot
+                lot = []
+        async for name, _ in self.client.zscan_iter(self.keys.of(partition, "wake"), count=REPAIR_BATCH):
+            lot.append(name.decode())
+            if len(lot) >= REPAIR_BATCH:
+                yield lot
+                lot = []
+        if lot:
+            yield lot
+
+    async def snapshot(self, partition: int, limit: int = 50) -> dict[str, Any]:
+        """What a partition holds, with its `limit` soonest conversations; the fields stand in lua/snapshot.lua."""
+        return scripts.read_snapshot(await self._run("snapshot", partition, [limit]))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.client.aclose()
+
+    async def _fenced(self, verb: str, ref: Ref, args: list[Any]) -> Outcome:
+        reply = await self._run(verb, ref.partition, args)
+        return Outcome(reply.decode() if isinstance(reply, bytes) else reply)
+
+    async def _run(self, verb: str, partition: int, args: list[Any]) -> Any:
+        now: int | str = self._clock() if self._clock else ""
+        return await self._pipe.call(scripts.script(verb), self.keys.root(partition), [now, *args])
+
+
+async def resent(operation: Callable[[], Awaitable[T]], within_s: float) -> T:
+    """Repeat an operation that met an unavailable server, for `within_s` seconds; every operation here may be.
+
+    A lost reply is invisible to the caller: append knows its nonce again, claim its caller, the others their token.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + within_s
+    while True:
+        try:
+            return await operation()
+        except StoreUnavailable:
+            if loop.time() + RESEND_WAIT_S >= until:
+                raise
+            await asyncio.sleep(RESEND_WAIT_S)

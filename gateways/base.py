@@ -1,0 +1,158 @@
+"""What every gateway file provides, and the few things they all need: JSON, tokens, loose field reading."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+from pydantic import SecretStr
+
+from buffer.models import Event
+from config.settings import Settings
+
+MAX_TIME_MS = 2**53
+
+
+class BadRequest(Exception):
+    """The body is not what this gateway sends; the message says what is wrong with it."""
+
+
+@dataclass(slots=True, frozen=True)
+class Request:
+    """One webhook POST: header names in lower case, `tail` is what follows the gateway in the path."""
+
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    tail: str
+    body: bytes
+
+
+class Gateway(Protocol):
+    """A messaging gateway: one module with these names."""
+
+    NAME: str
+
+    def is_open(self, settings: Settings) -> bool:
+        """Whether a secret of this gateway is configured."""
+
+    def verify(self, request: Request, settings: Settings) -> bool:
+        """Whether the request carries a configured secret; compares in constant time."""
+
+    def parse(self, request: Request) -> Sequence[Event]:
+        """The messages and events of one body, in order; raises BadRequest. Pure: no I/O, no settings."""
+
+
+def same(given: str, secret: SecretStr | None) -> bool:
+    """Compare a given token with a secret in constant time; False when no secret is set."""
+    expected = secret.get_secret_value() if secret else ""
+    return bool(expected) and hmac.compare_digest(given.encode(), expected.encode())
+
+
+def token_matches(request: Request, secret: SecretStr | None, *headers: str) -> bool:
+    """Whether a static token came as `Authorization: Bearer`, one of the named headers, or `?token=`.
+
+    Evolution's by-events mode appends `/event-name` to the whole URL, so also to that value: it is cut off.
+    """
+    in_query = request.query.get("token", "")
+    given = [bearer_of(request), in_query, in_query.rpartition("/")[0]]
+    given += [request.headers.get(name, "") for name in headers]
+    return any([same(candidate, secret) for candidate in given])
+
+
+def bearer_of(request: Request) -> str:
+    """What `Authorization` carries, with or without the word Bearer; empty when there is none."""
+    value = request.headers.get("authorization", "").strip()
+    scheme, _, token = value.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else value
+
+
+def read_json(body: bytes) -> Any:
+    """Parse a JSON body; raises BadRequest with the reason and place.
+
+    Lone surrogates (a text cut inside an emoji) become U+FFFD: refusing them would lose the message for good.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if b"\\u" not in body:
+            raise BadRequest(f"the body is not valid JSON: {error}") from None
+    try:
+        parsed = json.loads(body, parse_constant=_no_constant)
+        text = json.dumps(parsed, ensure_ascii=False)
+        return orjson.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"the body is not valid JSON: {error}") from None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """Parse a body that must be a JSON object; raises BadRequest."""
+    parsed = read_json(body)
+    if not isinstance(parsed, dict):
+        raise BadRequest(f"the body must be a JSON object, not {json_type(parsed)}")
+    return parsed
+
+
+def json_type(value: Any) -> str:
+    """The JSON name of a value's type, for messages."""
+    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def text_of(value: Any) -> str | None:
+    """A non-empty string as it is, a number as digits, anything else as None."""
+    if isinstance(value, str):
+        return value or None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+def object_of(value: Any) -> dict[str, Any]:
+    """An object as it is, anything else as an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def int_of(value: Any) -> int | None:
+    """An integer from a number, a string of digits, or a protobuf Long `{low, high}`; else None."""
+    if isinstance(value, dict):
+        low, high = value.get("low"), value.get("high")
+        if isinstance(low, int) and isinstance(high, int):
+            return (high << 32) + (low & 0xFFFFFFFF)
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return int(float(value)) if not isinstance(value, int) else value
+    except (ValueError, OverflowError):
+        return None
+
+
+def number_of(value: Any) -> float | None:
+    """A finite number from a number or a string of one; else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def time_of(value: Any, unit_ms: int) -> int | None:
+    """A time in milliseconds from a count of units (1000: seconds, 1: ms); None when absent or absurd.
+
+    Redis scripts compute with doubles, so nothing from MAX_TIME_MS on can be told apart.
+    """
+    count = value if isinstance(value, float) else int_of(value)
+    if count is None or not 0 < count * unit_ms < MAX_TIME_MS:
+        return None
+    return round(count * unit_ms)
