@@ -136,6 +136,14 @@ class Appended(NamedTuple):
     depth: int
 
 
+class Failure(NamedTuple):
+    """How an attempt ended without an ack: `retry` counts, `release` (a hand-back) does not, `dead` is final."""
+
+    mode: str
+    delay_ms: int
+    error: str
+
+
 class Due(NamedTuple):
     """A conversation handed out by dispatch, with the number that makes its RQ job id unique."""
 

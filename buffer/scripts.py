@@ -15,7 +15,18 @@ from importlib import resources
 from typing import Any
 
 from buffer.keys import Ref
-from buffer.models import Append, Appended, Batch, Claim, Conversation, Dispatched, Due, Reason, StoredMessage
+from buffer.models import (
+    Append,
+    Appended,
+    Batch,
+    Claim,
+    Conversation,
+    Dispatched,
+    Due,
+    Failure,
+    Reason,
+    StoredMessage,
+)
 from config.settings import Settings
 
 VERBS = (
@@ -160,9 +171,9 @@ def _read_batch(ref: Ref, reply: Sequence[Any]) -> Batch:
     )
 
 
-def fail_args(ref: Ref, token: str, mode: str, delay_ms: int, error: str, settings: Settings) -> Args:
-    """Arguments of fail.lua; `mode` is `retry`, `dead` or `release`."""
-    return [ref.hash, token, mode, delay_ms, settings.agent_max_attempts, error]
+def fail_args(ref: Ref, token: str, failure: Failure, settings: Settings) -> Args:
+    """Arguments of fail.lua."""
+    return [ref.hash, token, failure.mode, failure.delay_ms, settings.agent_max_attempts, failure.error]
 
 
 def pause_args(ref: Ref, conversation: Conversation, pause_ms: int, mode: str) -> Args:

@@ -34,9 +34,7 @@ async def _infos(client: AsyncClient) -> list[dict[str, object]]:
 def _check_version(version: str) -> None:
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if numbers < OLDEST:
-        raise UnsafeServer(
-            f"REDIS_URL: this server is Redis {version}; Redis 6.2 or Valkey 8 is the oldest that works"
-        )
+        raise UnsafeServer(f"REDIS_URL: this server is Redis {version}; Redis 6.2 or Valkey 8 is the oldest that works")
 
 
 def _check_policy(policy: str) -> None:

@@ -7,12 +7,14 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+from redis.exceptions import RedisError
+
 from buffer import scripts
 from buffer.connect import AsyncClient
 from buffer.errors import StoreUnavailable
 from buffer.keys import Keys, Ref, ref_of
-from buffer.models import Append, Appended, Claim, Conversation, Dispatched, Outcome, PauseMode
-from buffer.pipe import Pipe
+from buffer.models import Append, Appended, Claim, Conversation, Dispatched, Failure, Outcome, PauseMode
+from buffer.pipe import Pipe, store_error
 from config.settings import Settings
 
 DISPATCH_MAX = 1000
@@ -90,15 +92,11 @@ class Store:
 
     async def fail(self, ref: Ref, token: str, error: str, *, delay_ms: int, dead: bool = False) -> Outcome:
         """The attempt failed: retry after `delay_ms`, or dead letter; ok, dead, lost or cancelled."""
-        mode = "dead" if dead else "retry"
-        return await self._fenced(
-            "fail", ref, scripts.fail_args(ref, token, mode, delay_ms, error, self.settings)
-        )
+        return await self._fail(ref, token, Failure("dead" if dead else "retry", delay_ms, error))
 
     async def release(self, ref: Ref, token: str, delay_ms: int = 0) -> Outcome:
         """Hand a batch back without counting an attempt; ok, lost or cancelled."""
-        args = scripts.fail_args(ref, token, "release", delay_ms, "", self.settings)
-        return await self._fenced("fail", ref, args)
+        return await self._fail(ref, token, Failure("release", delay_ms, ""))
 
     async def flush_now(self, conversation: Conversation) -> int:
         """Close an open burst at once; returns how many messages it holds."""
@@ -163,9 +161,22 @@ class Store:
         """What a partition holds, with its `limit` soonest conversations; the fields stand in lua/snapshot.lua."""
         return scripts.read_snapshot(await self._run("snapshot", partition, [limit]))
 
+    async def load_scripts(self) -> None:
+        """Make sure the server knows every script; cheap when it does."""
+        try:
+            known = await self.client.script_exists(*(scripts.script(verb).sha for verb in scripts.VERBS))
+            for verb, there in zip(scripts.VERBS, known, strict=True):
+                if not there:
+                    await self.client.script_load(scripts.script(verb).source)
+        except (RedisError, OSError) as error:
+            raise store_error(error) from error
+
     async def close(self) -> None:
         """Close the connections."""
         await self.client.aclose()
+
+    async def _fail(self, ref: Ref, token: str, failure: Failure) -> Outcome:
+        return await self._fenced("fail", ref, scripts.fail_args(ref, token, failure, self.settings))
 
     async def _fenced(self, verb: str, ref: Ref, args: list[Any]) -> Outcome:
         reply = await self._run(verb, ref.partition, args)

@@ -30,22 +30,14 @@ Optional = BeforeValidator(_blank_is_none)
 class Settings(BaseSettings):
     """Every setting of the service; durations in seconds, sizes in bytes, lists comma-separated."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_file_encoding="utf-8", hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_file_encoding="utf-8", hide_input_in_errors=True)
 
     message_buffer_enabled: bool = Field(True, description="false: every message is its own flush")
     message_buffer_timeout: Seconds = Field(8.0, description="the window: quiet seconds that end a burst")
     message_buffer_max_wait: Seconds = Field(60.0, description="longest wait after a burst's first message")
-    message_buffer_max_messages: int = Field(
-        20, ge=1, le=10_000, description="a burst this long is flushed at once"
-    )
-    message_buffer_max_bytes: int = Field(
-        262_144, ge=1, description="a burst this large (bytes) is flushed at once"
-    )
-    message_buffer_separator: str = Field(
-        "\n", description=r"joins the texts of a burst; \n and \t are understood"
-    )
+    message_buffer_max_messages: int = Field(20, ge=1, le=10_000, description="a burst this long is flushed at once")
+    message_buffer_max_bytes: int = Field(262_144, ge=1, description="a burst this large (bytes) is flushed at once")
+    message_buffer_separator: str = Field("\n", description=r"joins the texts of a burst; \n and \t are understood")
     message_buffer_flush_keywords: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="a message that is exactly one of these words flushes at once"
     )
@@ -57,25 +49,21 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65_535, description="port the webhook listens on")
     uvicorn_workers: int = Field(1, ge=1, le=512, description="webhook processes; any number is right")
     webhook_max_body: int = Field(16_777_216, ge=1024, description="largest request body (bytes); above: 413")
-    webhook_allow_unsigned: bool = Field(
-        False, description="open gateways without a secret (demo and tests only)"
-    )
+    webhook_allow_unsigned: bool = Field(False, description="open gateways without a secret (demo and tests only)")
 
     redis_url: Annotated[str | None, Optional] = Field(
-        None, description="redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
+        None, repr=False, description="redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://"
     )
     rq_redis_url: Annotated[str | None, Optional] = Field(
-        None, description="where RQ keeps its queue; default: REDIS_URL (needed with a cluster)"
+        None, repr=False, description="where RQ keeps its queue; default: REDIS_URL (needed with a cluster)"
     )
     rq_queue: str = Field("flush", pattern=r"^[A-Za-z0-9_.-]+$", description="name of the RQ queue")
-    redis_partitions: int = Field(
-        1, ge=1, le=1024, description="hash slots to spread over; fixed at first start"
-    )
+    redis_partitions: int = Field(1, ge=1, le=1024, description="hash slots to spread over; fixed at first start")
     redis_key_prefix: str = Field("deb", pattern=r"^[A-Za-z0-9_.-]+$", description="first part of every key")
     dedupe_ttl: Seconds = Field(604_800.0, description="how long message ids are remembered")
 
     agent_url: Annotated[str | None, Optional] = Field(
-        None, description="where bursts are sent (n8n, Dify, your own)"
+        None, repr=False, description="where bursts are sent (n8n, Dify, your own)"
     )
     agent_timeout: Seconds = Field(60.0, description="longest wait for the agent's answer")
     agent_secret: Annotated[SecretStr | None, Optional] = Field(
@@ -86,22 +74,14 @@ class Settings(BaseSettings):
     retry_max: Seconds = Field(300.0, description="longest wait between two attempts")
 
     worker_concurrency: int = Field(200, ge=1, le=10_000, description="agent calls in flight in one worker")
-    flush_lease: Seconds = Field(
-        15.0, description="a worker's exclusive right to a batch, renewed while it works"
-    )
+    flush_lease: Seconds = Field(15.0, description="a worker's exclusive right to a batch, renewed while it works")
     flush_renew_interval: Seconds = Field(5.0, description="how often the lease is renewed")
-    visibility_time: Seconds = Field(
-        5.0, description="a dispatched job that does not start is dispatched again after"
-    )
+    visibility_time: Seconds = Field(5.0, description="a dispatched job that does not start is dispatched again after")
     shutdown_grace: Seconds = Field(70.0, description="time to finish what is in flight after SIGTERM")
-    media_inline_max: int = Field(
-        1_048_576, ge=0, description="inline media (base64 bytes) up to this reach the agent"
-    )
+    media_inline_max: int = Field(1_048_576, ge=0, description="inline media (base64 bytes) up to this reach the agent")
 
     generic_token: Annotated[SecretStr | None, Optional] = Field(None, description="opens /webhooks/generic")
-    evolution_token: Annotated[SecretStr | None, Optional] = Field(
-        None, description="opens /webhooks/evolution"
-    )
+    evolution_token: Annotated[SecretStr | None, Optional] = Field(None, description="opens /webhooks/evolution")
     evolution_jwt_key: Annotated[SecretStr | None, Optional] = Field(
         None, description="opens /webhooks/evolution for its jwt_key tokens"
     )
@@ -110,15 +90,9 @@ class Settings(BaseSettings):
     )
 
     data_dir: str = Field("data", description="where `debouncer up` keeps the embedded server's files")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="least severe event logged"
-    )
-    log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="auto: colours on a terminal, else JSON"
-    )
-    debouncer_kill_at: Annotated[str | None, Optional] = Field(
-        None, description="tests: die at this named point"
-    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe event logged")
+    log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: colours on a terminal, else JSON")
+    debouncer_kill_at: Annotated[str | None, Optional] = Field(None, description="tests: die at this named point")
 
     @field_validator("message_buffer_separator", mode="before")
     @classmethod
@@ -150,9 +124,7 @@ class Settings(BaseSettings):
     @field_validator("agent_url")
     @classmethod
     def _agent_scheme(cls, value: str | None) -> str | None:
-        if value is not None and (
-            urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname
-        ):
+        if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
             raise ValueError("must be a full http:// or https:// address")
         return value
 
@@ -231,6 +203,13 @@ class Settings(BaseSettings):
     def queue_redis_url(self) -> str | None:
         """The URL of the Redis that holds RQ's queue."""
         return self.rq_redis_url or self.redis_url
+
+
+def required(value: str | None, name: str) -> str:
+    """The value of a setting that this process cannot do without; raises SettingsError."""
+    if value is None:
+        raise SettingsError(f"{name} is not set, and this process needs it. Set it, or run `debouncer up`")
+    return value
 
 
 def _ms(seconds: float) -> int:

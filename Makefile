@@ -1,0 +1,50 @@
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+READY := .venv/.ready
+COMPILE := $(BIN)/pip-compile --quiet --no-header --generate-hashes --allow-unsafe --strip-extras \
+	--no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --annotation-style=line
+PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check install
+
+.PHONY: help demo test lint types bench run lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: $(READY) ## watch a burst of messages become one call to the agent
+	@$(BIN)/debouncer demo $(ARGS)
+
+test: $(READY) ## run every test, on every core
+	@$(BIN)/pytest -n auto $(ARGS)
+
+lint: $(READY) ## check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(READY) ## check the types
+	@$(BIN)/mypy
+
+bench: $(READY) ## measure, each figure beside its baseline
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+run: $(READY) ## run everything in one command (settings: .env)
+	@$(BIN)/debouncer up $(ARGS)
+
+lock: $(READY) ## pin and hash the dependencies again (on Python 3.11; newer releases: ARGS=--upgrade)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+		|| { echo "The lock is made on Python 3.11, the oldest that it serves."; exit 1; }
+	@$(COMPILE) $(ARGS) --extra dev --build-deps-for editable -o requirements.lock pyproject.toml
+	@$(COMPILE) $(ARGS) -c requirements.lock --build-deps-for wheel -o deploy/requirements.lock pyproject.toml
+
+clean: ## remove what the other targets made, .venv included (data/ stays)
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "debouncer needs Python 3.11 or newer, and $(PYTHON) is older or missing. Name one that fits: make demo PYTHON=python3.12"; exit 1; }
+	@echo "Setting up .venv with hash-checked packages; about a minute, only the first time ..."
+	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) has no venv module (on Debian: apt install python3-venv)."; exit 1; }
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,35 @@
+"""Named points at which a process can be made to die at once (DEBOUNCER_KILL_AT), to test crashes."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+POINTS = (
+    "webhook_before_append",
+    "webhook_after_append",
+    "worker_after_dispatch",
+    "worker_after_enqueue",
+    "worker_after_dequeue",
+    "worker_after_claim",
+    "worker_during_call",
+    "worker_after_call",
+    "worker_after_answered",
+    "worker_after_ack",
+)
+
+_armed: str | None = None
+
+
+def arm(point: str | None) -> None:
+    """Choose the point at which this process dies; raises ValueError for an unknown one."""
+    global _armed
+    if point is not None and point not in POINTS:
+        raise ValueError(f"DEBOUNCER_KILL_AT={point} is not one of {', '.join(POINTS)}")
+    _armed = point
+
+
+def reach(point: str) -> None:
+    """Die here, as by `kill -9`, when this point was chosen."""
+    if _armed == point:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,239 @@
+"""Evolution API: all of v2, v1 and forks that keep its envelope, and Evolution Go by translation.
+
+Deliveries carry no signature over the body: a static token, or a short-lived token signed with the `jwt_key`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import orjson
+from pydantic import SecretStr
+
+from buffer.models import Conversation, Edit, Event, Message, Presence, Revoke
+from config.settings import Settings
+from gateways.base import (
+    BadRequest,
+    Request,
+    bearer_of,
+    object_of,
+    read_object,
+    text_of,
+    time_of,
+    token_matches,
+)
+from gateways.evolution_content import edited_text, first_text, quoted_id, read_content, unwrap
+from gateways.evolution_go import translate
+
+NAME = "evolution"
+EXPIRY_LEEWAY_S = 1800
+PHONE_HOSTS = ("@s.whatsapp.net", "@c.us")
+SILENT_HOSTS = ("@broadcast", "@newsletter")
+STATES = frozenset({"composing", "recording", "paused", "available", "unavailable"})
+REVOKED = ("REVOKE", "0")
+EDITED = ("MESSAGE_EDIT", "14")
+
+
+class Envelope(NamedTuple):
+    """What surrounds the data: which of our instances got it, and our own jid."""
+
+    channel: str
+    own_jid: str | None
+
+
+class Chat(NamedTuple):
+    """Where an event happened, and whether it is ours; `twin` is the lid of a person whose phone is known."""
+
+    conversation: Conversation
+    twin: str | None
+    is_group: bool
+    from_me: bool
+
+
+def is_open(settings: Settings) -> bool:
+    """Whether a static token or a jwt_key is configured."""
+    return settings.evolution_token is not None or settings.evolution_jwt_key is not None
+
+
+def verify(request: Request, settings: Settings, *, clock: Callable[[], float] = time.time) -> bool:
+    """Whether the static token or a token signed with the jwt_key came along; `clock` tells epoch seconds."""
+    static = token_matches(request, settings.evolution_token, "apikey")
+    return static or _is_signed(bearer_of(request), settings.evolution_jwt_key, clock())
+
+
+def _is_signed(token: str, key: SecretStr | None, now_s: float) -> bool:
+    """Check an HS256 token, with leeway: it is made once per event, so a late retry brings an expired one."""
+    if key is None:
+        return False
+    signed, _, signature = token.rpartition(".")
+    digest = hmac.digest(key.get_secret_value().encode(), signed.encode(), "sha256")
+    if not hmac.compare_digest(signature.encode(), base64.urlsafe_b64encode(digest).rstrip(b"=")):
+        return False
+    expiry_s = _claims(signed).get("exp")
+    return isinstance(expiry_s, int | float) and now_s <= expiry_s + EXPIRY_LEEWAY_S
+
+
+def _claims(signed: str) -> dict[str, Any]:
+    encoded = signed.partition(".")[2]
+    try:
+        return object_of(orjson.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))))
+    except ValueError:
+        return {}
+
+
+def parse(request: Request) -> list[Event]:
+    """The events of one body; nothing for what is of no interest. Raises BadRequest."""
+    body = read_object(request.body)
+    reader = READERS.get(_event_name(body))
+    if reader is None:
+        return []
+    channel = first_text(body, "instance", "instanceName", "instanceId")
+    if channel is None:
+        raise BadRequest("`instance` is missing: it must be the name of the Evolution instance, a string")
+    envelope = Envelope(channel, _bare(body.get("sender")))
+    return [event for data in _records(body.get("data")) for event in reader(data, envelope)]
+
+
+def _event_name(body: dict[str, Any]) -> str:
+    """The event in its wire form: `MESSAGES_UPSERT` and `messages-upsert` are `messages.upsert`."""
+    written = text_of(body.get("event")) or ""
+    return written.lower().replace("_", ".").replace("-", ".")
+
+
+def _records(data: Any) -> list[dict[str, Any]]:
+    records = data if isinstance(data, list) else [data]
+    return [record for record in records if isinstance(record, dict)]
+
+
+def _upsert(data: dict[str, Any], envelope: Envelope) -> Iterator[Event]:
+    message = unwrap(object_of(data.get("message")))
+    chat = _chat(object_of(data.get("key")), envelope)
+    if chat is None:
+        return
+    if protocol := object_of(message.get("protocolMessage")):
+        yield from _change(protocol, chat, time_of(data.get("messageTimestamp"), 1000))
+    elif said := _message(data, message, chat):
+        yield said
+
+
+def _message(data: dict[str, Any], message: dict[str, Any], chat: Chat) -> Message | None:
+    key = object_of(data.get("key"))
+    message_id = text_of(key.get("id"))
+    content = read_content(message, message_id)
+    if content is None:
+        return None
+    around = {"quoted_id": quoted_id(data, message), "participant": _author(key) if chat.is_group else None}
+    return Message(
+        conversation=chat.conversation,
+        message_id=message_id,
+        timestamp_ms=time_of(data.get("messageTimestamp"), 1000),
+        kind=content.kind,
+        text=content.text,
+        media=content.media,
+        sender_name=text_of(data.get("pushName")),
+        from_me=chat.from_me,
+        is_group=chat.is_group,
+        conversation_alt=chat.twin,
+        extra=content.extra | {name: value for name, value in around.items() if value},
+    )
+
+
+def _sent(data: dict[str, Any], envelope: Envelope) -> Iterator[Event]:
+    for event in _upsert(data, envelope):
+        if isinstance(event, Message):
+            event.from_me = True
+            event.extra["via_api"] = True
+        yield event
+
+
+def _edited(data: dict[str, Any], envelope: Envelope) -> Iterator[Event]:
+    # this event fires for every protocol message, which is then the data itself
+    if chat := _chat(object_of(data.get("key")), envelope):
+        yield from _change(data, chat, None)
+
+
+def _change(protocol: dict[str, Any], chat: Chat, sent_ms: int | None) -> Iterator[Event]:
+    target_id = first_text(object_of(protocol.get("key")), "id", "ID")
+    action = text_of(protocol.get("type"))
+    if target_id is None:
+        return
+    if action in REVOKED:
+        yield Revoke(chat.conversation, target_id)
+    elif action in EDITED and (text := edited_text(protocol.get("editedMessage"))):
+        edited_ms = time_of(protocol.get("timestampMs", protocol.get("timestampMS")), 1)
+        yield Edit(chat.conversation, target_id, text, edited_ms or sent_ms, chat.from_me)
+
+
+def _deleted(data: dict[str, Any], envelope: Envelope) -> Iterator[Event]:
+    key = object_of(data.get("key")) or data
+    chat, target_id = _chat(key, envelope), text_of(key.get("id"))
+    if chat and target_id:
+        yield Revoke(chat.conversation, target_id)
+
+
+def _presence(data: dict[str, Any], envelope: Envelope) -> Iterator[Event]:
+    for jid, seen in object_of(data.get("presences")).items():
+        state = text_of(object_of(seen).get("lastKnownPresence"))
+        chat = _chat({"remoteJid": data.get("id"), "remoteJidAlt": jid}, envelope)
+        if chat and state in STATES:
+            yield Presence(chat.conversation, state, _person([jid])[0] if chat.is_group else None)
+
+
+def _go(data: dict[str, Any], envelope: Envelope) -> Iterator[Event]:
+    yield from _upsert(translate(data), envelope)
+
+
+READERS: dict[str, Callable[[dict[str, Any], Envelope], Iterator[Event]]] = {
+    "messages.upsert": _upsert,
+    "send.message": _sent,
+    "messages.edited": _edited,
+    "messages.delete": _deleted,
+    "presence.update": _presence,
+    "message": _go,
+}
+
+
+def _chat(key: dict[str, Any], envelope: Envelope) -> Chat | None:
+    jid = _bare(key.get("remoteJid"))
+    if jid is None or jid.endswith(SILENT_HOSTS):
+        return None
+    is_group = jid.endswith("@g.us")
+    peer, twin = (jid, None) if is_group else _person([jid, *_aliases(key, envelope)])
+    conversation = Conversation(NAME, envelope.channel, peer or jid)
+    return Chat(conversation, twin, is_group, _is_true(key.get("fromMe")))
+
+
+def _aliases(key: dict[str, Any], envelope: Envelope) -> list[Any]:
+    """The other names of the person; in our own messages the sender's names can be ours, not theirs."""
+    aliases = [key.get("remoteJidAlt"), key.get("senderPn")]
+    if not _is_true(key.get("fromMe")):
+        aliases.append(key.get("senderLid"))
+    return [alias for alias in aliases if _bare(alias) != envelope.own_jid]
+
+
+def _author(key: dict[str, Any]) -> str | None:
+    return _person([key.get("participant"), key.get("participantAlt"), key.get("participantPn")])[0]
+
+
+def _person(jids: Iterable[Any]) -> tuple[str | None, str | None]:
+    """The digits of the first phone jid, with the lid as its twin; without a phone, the first jid whole."""
+    known = [bare for jid in jids if (bare := _bare(jid))]
+    phone = next((jid.partition("@")[0] for jid in known if jid.endswith(PHONE_HOSTS)), None)
+    if phone is None:
+        return next(iter(known), None), None
+    return phone, next((jid for jid in known if jid.endswith("@lid")), None)
+
+
+def _bare(jid: Any) -> str | None:
+    """A jid without the device (`digits:12@host`); None when nobody is named."""
+    user, at, host = (text_of(jid) or "").partition("@")
+    name = user.partition(":")[0]
+    return name + at + host if name else None
+
+
+def _is_true(value: Any) -> bool:
+    return value in (True, "true")

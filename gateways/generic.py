@@ -1,0 +1,124 @@
+"""Our own format, for whatever has no gateway of its own: one message, or a list of them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from buffer.models import KINDS, Conversation, Message
+from config.settings import Settings
+from gateways.base import MAX_TIME_MS, BadRequest, Request, json_type, read_json, token_matches
+
+NAME = "generic"
+MAX_MESSAGES = 1000
+MEDIA_FIELDS = ("url", "id", "mime", "caption", "filename", "base64")
+MEDIA_ALWAYS = ("url", "id", "mime", "caption")
+
+
+class Item(NamedTuple):
+    """One object of the body, and where it stands (empty for a body that is not a list)."""
+
+    fields: dict[str, Any]
+    where: str
+
+    def refusal(self, name: str, expected: str) -> BadRequest:
+        """The error for a field that is missing or not what was expected."""
+        value = self.fields.get(name)
+        found = "is missing" if value is None else f"is {json_type(value)}"
+        return BadRequest(f"{self.where}`{name}` {found}: it must be {expected}")
+
+
+def is_open(settings: Settings) -> bool:
+    """Whether a token is configured."""
+    return settings.generic_token is not None
+
+
+def verify(request: Request, settings: Settings) -> bool:
+    """Whether the token came along."""
+    return token_matches(request, settings.generic_token)
+
+
+def parse(request: Request) -> list[Message]:
+    """The messages of one body, in order; raises BadRequest naming the field and, in a list, the index."""
+    body = read_json(request.body)
+    channel = request.tail.strip("/") or "default"
+    if not isinstance(body, list):
+        return [_message(_item(body, ""), channel)]
+    if len(body) > MAX_MESSAGES:
+        raise BadRequest(f"the list has {len(body)} messages: send at most {MAX_MESSAGES} in one request")
+    return [_message(_item(value, f"message {index}: "), channel) for index, value in enumerate(body)]
+
+
+def _item(value: Any, where: str) -> Item:
+    if isinstance(value, dict):
+        return Item(value, where)
+    expected = "it must be an object" if where else "the body must be a JSON object or a list of them"
+    raise BadRequest(f"{where}{expected}, not {json_type(value)}")
+
+
+def _message(item: Item, channel: str) -> Message:
+    conversation = _name(item, "conversation")
+    if conversation is None:
+        raise item.refusal("conversation", "a non-empty string or an integer, the id of the person")
+    kind, media, text = _kind(item), _media(item), _text(item, "text")
+    text = text or (media or {}).get("caption")
+    if kind == "text" and not text and not media:
+        raise item.refusal("text", "a non-empty string, unless there is `media` or a `kind` other than text")
+    return Message(
+        conversation=Conversation(NAME, _name(item, "channel") or channel, conversation),
+        message_id=_name(item, "message_id"),
+        timestamp_ms=_timestamp_ms(item),
+        kind=kind,
+        text=text,
+        media=media,
+        sender_name=_text(item, "sender_name"),
+    )
+
+
+def _name(item: Item, name: str) -> str | None:
+    value = item.fields.get(name)
+    if value is None:
+        return None
+    if not (value.strip() if isinstance(value, str) else type(value) is int):
+        raise item.refusal(name, "a non-empty string or an integer")
+    return str(value)
+
+
+def _text(item: Item, name: str) -> str | None:
+    value = item.fields.get(name)
+    if value is not None and not isinstance(value, str):
+        raise item.refusal(name, "a string")
+    return value or None
+
+
+def _kind(item: Item) -> str:
+    kind = item.fields.get("kind")
+    if kind is None:
+        return "text"
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise item.refusal("kind", f"one of {', '.join(sorted(KINDS))}")
+    return kind
+
+
+def _timestamp_ms(item: Item) -> int | None:
+    value = item.fields.get("timestamp_ms")
+    if value is None:
+        return None
+    if type(value) is not int or not 0 <= value < MAX_TIME_MS:
+        raise item.refusal("timestamp_ms", "an integer, the milliseconds since 1970")
+    return value
+
+
+def _media(item: Item) -> dict[str, Any] | None:
+    given = item.fields.get("media")
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        raise item.refusal("media", f"an object with any of {', '.join(MEDIA_FIELDS)}")
+    part = Item(given, f"{item.where}in `media`, ")
+    for name in given:
+        if name not in MEDIA_FIELDS:
+            raise BadRequest(f"{part.where}`{name:.60}` is not known: use any of {', '.join(MEDIA_FIELDS)}")
+    media = {name: _text(part, name) for name in MEDIA_FIELDS}
+    if not any(media.values()):
+        return None
+    return {name: value for name, value in media.items() if value or name in MEDIA_ALWAYS}

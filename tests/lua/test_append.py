@@ -1,0 +1,342 @@
+"""append: messages go into the open burst of their conversation."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from buffer.models import Conversation, PauseMode
+from tests.lua.desk import ANA, BIA, MAX_WAIT_MS, VISIBILITY_MS, WINDOW_MS, Desk, ids
+from tests.messages import message
+
+
+async def test_first_message_opens_a_window(desk: Desk):
+    """One message: its deadline is the window from now, in the reply, the wake index and the timer key."""
+    now_ms = desk.clock()
+    [appended] = await desk.say("m1")
+    assert appended == ("new", now_ms + WINDOW_MS, 1)
+    assert await desk.wake_ms() == now_ms + WINDOW_MS
+    assert 0 < await desk.redis.pttl(desk.key("timer")) <= WINDOW_MS
+
+
+async def test_identity_is_stored_once(desk: Desk):
+    """The conversation's hash says who it is; the stored message does not repeat it."""
+    await desk.say("m1", name="Ana")
+    conv = await desk.conv()
+    assert (conv["gateway"], conv["channel"], conv["peer"], conv["name"]) == (*ANA, "Ana")
+    assert conv["ref"] == str(desk.ref())
+    [entry] = await desk.redis.lrange(desk.key("buffer"), 0, -1)
+    assert b"loja" not in entry
+
+
+async def test_latest_name_wins_and_none_keeps_it(desk: Desk):
+    """A message without a sender name leaves the name that is known; a new name replaces it."""
+    await desk.say("m1", name="Ana")
+    await desk.say("m2")
+    assert (await desk.conv())["name"] == "Ana"
+    await desk.say("m3", name="Ana Maria")
+    assert (await desk.conv())["name"] == "Ana Maria"
+
+
+async def test_next_message_moves_the_deadline(desk: Desk):
+    """A second message within the window starts the quiet time again, in the index and in the timer."""
+    await desk.say("m1")
+    now_ms = desk.clock.advance(5_000)
+    [appended] = await desk.say("m2")
+    assert appended == ("new", now_ms + WINDOW_MS, 2)
+    assert await desk.wake_ms() == now_ms + WINDOW_MS
+    assert await desk.redis.pttl(desk.key("timer")) > WINDOW_MS - 5_000
+
+
+async def test_timer_is_refreshed_by_every_append(desk: Desk):
+    """The timer key gets the whole time to the deadline again, even if it was about to end."""
+    await desk.say("m1")
+    await desk.redis.pexpire(desk.key("timer"), 500)
+    await desk.say("m2")
+    assert await desk.redis.pttl(desk.key("timer")) > 500
+
+
+async def test_longest_wait_bounds_the_deadline(desk: Desk):
+    """Somebody who never pauses is answered the longest wait after the first message."""
+    opened_ms = desk.clock()
+    for i in range(12):
+        [appended] = await desk.say(f"m{i}")
+        assert appended.deadline_ms == min(desk.clock() + WINDOW_MS, opened_ms + MAX_WAIT_MS)
+        desk.clock.advance(5_000)
+    assert appended.deadline_ms == opened_ms + MAX_WAIT_MS
+    assert (await desk.take()).reason == "max_wait"
+
+
+async def test_duplicate_changes_nothing(desk: Desk):
+    """The same id in another request: no second copy, no longer wait, no later wake entry."""
+    [first] = await desk.say("m1")
+    timer_ms = await desk.redis.pttl(desk.key("timer"))
+    desk.clock.advance(3_000)
+    [again] = await desk.say("m1")
+    assert again == ("duplicate", first.deadline_ms, 1)
+    assert await desk.wake_ms() == first.deadline_ms
+    assert await desk.redis.pttl(desk.key("timer")) <= timer_ms
+    assert await desk.depth() == 1
+    assert (await desk.counters())["duplicates"] == 1
+
+
+async def test_resent_request_answers_as_the_first_time(desk: Desk):
+    """The same request again (its reply was lost) is told `new`, and nothing is stored or counted twice."""
+    request = message("m1", ANA, nonce=b"aaaa")
+    first = await desk.store.append([request])
+    desk.clock.advance(3_000)
+    assert await desk.store.append([request]) == first
+    assert await desk.depth() == 1
+    assert (await desk.counters())["accepted"] == 1
+    assert (await desk.counters())["duplicates"] == 0
+
+
+async def test_equal_texts_are_two_messages(desk: Desk):
+    """ "ok", "ok" with two ids are two messages: texts are never compared."""
+    await desk.say("m1", "m2", text="ok")
+    desk.clock.advance(WINDOW_MS)
+    assert ids(await desk.take()) == ["m1", "m2"]
+
+
+async def test_id_is_remembered_after_delivery(desk: Desk):
+    """A duplicate that comes after its batch was delivered opens no new window."""
+    batch = await desk.in_flight("m1")
+    await desk.store.ack(desk.ref(), batch.token)
+    [late] = await desk.say("m1")
+    assert late.status == "duplicate"
+    assert await desk.wake_ms() is None
+
+
+async def test_same_id_in_another_conversation_is_new(desk: Desk):
+    """Ids are remembered per conversation."""
+    await desk.say("m1", to=ANA)
+    [other] = await desk.say("m1", to=BIA)
+    assert other.status == "new"
+
+
+async def test_id_is_forgotten_after_dedupe_ttl(open_desk):
+    """An id is remembered to the end of DEDUPE_TTL, then it is news again and its record is dropped."""
+    desk = open_desk(dedupe_ttl=100)
+    await desk.say("m1")
+    desk.clock.advance(100_000)
+    assert [a.status for a in await desk.say("m1")] == ["duplicate"]
+    desk.clock.advance(1)
+    assert [a.status for a in await desk.say("m1")] == ["new"]
+    assert await desk.redis.strlen(desk.key("seen")) == 16
+
+
+async def test_fingerprint_across_two_records_is_no_duplicate(desk: Desk):
+    """Bytes that happen to stand across two records of the memory are not taken for a remembered id."""
+    await desk.say("m1", "m2", nonce=b"\x00\x00\x00\x00")
+    memory = await desk.redis.get(desk.key("seen"))
+    crossing = message("m3", ANA)
+    object.__setattr__(crossing, "fingerprint", memory[10:18])
+    [appended] = await desk.store.append([crossing])
+    assert appended.status == "new"
+
+
+@pytest.mark.parametrize("state", ["open", "in_flight", "waiting", "redrive"])
+async def test_duplicate_puts_a_lost_wake_entry_back(desk: Desk, state: str):
+    """Whatever a conversation holds, a duplicate repairs its lost wake entry."""
+    if state == "open":
+        await desk.say("m1")
+    elif state == "redrive":
+        await desk.store.redrive((await desk.bury("m1")).flush_id)
+    else:
+        batch = await desk.in_flight("m1")
+        if state == "waiting":
+            await desk.store.fail(desk.ref(), batch.token, "503", delay_ms=5_000)
+    await desk.lose_wake()
+    [appended] = await desk.say("m1")
+    assert appended.status == "duplicate"
+    assert await desk.wake_ms() is not None
+
+
+async def test_message_cap_fires_at_once(open_desk):
+    """The message that reaches the cap ends the burst now."""
+    desk = open_desk(message_buffer_max_messages=3)
+    [first, second, third] = await desk.say("m1", "m2", "m3")
+    now_ms = desk.clock()
+    assert [first.deadline_ms, second.deadline_ms, third.deadline_ms] == [now_ms + WINDOW_MS] * 2 + [now_ms]
+    batch = await desk.take()
+    assert (batch.reason, ids(batch)) == ("max_messages", ["m1", "m2", "m3"])
+
+
+async def test_byte_cap_fires_at_once(open_desk):
+    """The message that reaches the byte cap ends the burst now; exactly the cap is enough."""
+    desk = open_desk(message_buffer_max_bytes=100)
+    await desk.say("m1", payload=b'{"message_id":"m1"}'.ljust(60))
+    [second] = await desk.say("m2", payload=b'{"message_id":"m2"}'.ljust(40))
+    assert second.deadline_ms == desk.clock()
+    batch = await desk.take()
+    assert (batch.reason, ids(batch)) == ("max_bytes", ["m1", "m2"])
+
+
+async def test_one_message_above_the_byte_cap_is_its_own_batch(open_desk):
+    """A single message larger than the cap is accepted and delivered alone."""
+    desk = open_desk(message_buffer_max_bytes=10)
+    await desk.say("m1")
+    assert ids(await desk.take()) == ["m1"]
+
+
+async def test_keyword_fires_at_once(desk: Desk):
+    """A flush keyword ends the burst now, with everything before it."""
+    await desk.say("m1")
+    [appended] = await desk.say("m2", keyword=True)
+    assert appended.deadline_ms == desk.clock()
+    batch = await desk.take()
+    assert (batch.reason, ids(batch)) == ("keyword", ["m1", "m2"])
+
+
+async def test_fired_deadline_never_moves(desk: Desk):
+    """After a keyword later messages join, but neither the deadline nor its reason changes."""
+    [fired] = await desk.say("m1", keyword=True)
+    desk.clock.advance(1_000)
+    [later] = await desk.say("m2")
+    assert later == ("new", fired.deadline_ms, 2)
+    batch = await desk.take()
+    assert (batch.reason, ids(batch)) == ("keyword", ["m1", "m2"])
+
+
+async def test_fired_and_dispatched_is_not_dispatched_again(desk: Desk):
+    """A message behind a fired deadline leaves the wake entry of the dispatched conversation where it is."""
+    await desk.say("m1", keyword=True)
+    assert await desk.due() == [str(desk.ref())]
+    await desk.say("m2")
+    assert await desk.wake_ms() == desk.clock() + VISIBILITY_MS
+    assert await desk.due() == []
+
+
+async def test_message_between_dispatch_and_claim_joins_the_burst(desk: Desk):
+    """The quiet time is looked at again at the claim: a message that came meanwhile makes it wait."""
+    await desk.say("m1")
+    desk.clock.advance(WINDOW_MS)
+    await desk.due()
+    now_ms = desk.clock.advance(500)
+    await desk.say("m2")
+    assert await desk.claim() == ("early", None, now_ms + WINDOW_MS)
+    desk.clock.advance(WINDOW_MS)
+    assert ids(await desk.take()) == ["m1", "m2"]
+
+
+async def test_disabled_buffer_flushes_every_message_alone(open_desk):
+    """With the buffer off each message is due at once and is a batch of its own, in order."""
+    desk = open_desk(message_buffer_enabled=False)
+    appended = await desk.say("m1", "m2")
+    assert [a.deadline_ms for a in appended] == [desk.clock()] * 2
+    for expected in ("m1", "m2"):
+        batch = await desk.take()
+        assert (batch.reason, ids(batch)) == ("disabled", [expected])
+        await desk.store.ack(desk.ref(), batch.token)
+
+
+async def test_message_behind_a_batch_in_flight_waits(desk: Desk):
+    """While a batch is in flight new messages leave the wake entry with the lease; the ack puts theirs in."""
+    batch = await desk.in_flight("m1")
+    lease_ms = await desk.wake_ms()
+    desk.clock.advance(1_000)
+    [behind] = await desk.say("m2")
+    assert behind == ("new", desk.clock() + WINDOW_MS, 1)
+    assert await desk.wake_ms() == lease_ms
+    assert ids(await desk.take(caller="w1")) == ["m1"]
+    await desk.store.ack(desk.ref(), batch.token)
+    assert await desk.wake_ms() == behind.deadline_ms
+
+
+async def test_many_conversations_in_one_call(desk: Desk):
+    """One call for 300 messages of 100 conversations answers in the order of the messages."""
+    people = [Conversation("generic", "loja", f"p{i}") for i in range(100)]
+    appended = await desk.store.append([message(f"m{n}", who) for n in range(3) for who in people])
+    assert [a.depth for a in appended] == [1] * 100 + [2] * 100 + [3] * 100
+    assert (await desk.store.snapshot(0))["pending"] == 100
+    desk.clock.advance(WINDOW_MS)
+    for who in people:
+        assert ids(await desk.take(who)) == ["m0", "m1", "m2"]
+
+
+async def test_partitions_are_apart(open_desk):
+    """Channels spread over partitions; one append serves them all and answers in the order of the messages."""
+    desk = open_desk(redis_partitions=4)
+    people = [Conversation("generic", f"channel-{i}", "ana") for i in range(12)]
+    appended = await desk.store.append([message("m1", who, text=who.channel) for who in people])
+    assert {a.status for a in appended} == {"new"}
+    assert len({desk.ref(who).partition for who in people}) > 1
+    desk.clock.advance(WINDOW_MS)
+    for who in people:
+        batch = await desk.take(who)
+        assert batch.conversation == who
+        assert json.loads(batch.messages[0].payload)["text"] == who.channel
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b'{"message_id":"m1","text":"\\u0000\\"quotes\\"\'"}', bytes(range(256)), "ação 👍".encode(), b"x" * 1_000_000],
+    ids=["quotes", "every-byte", "utf8", "megabyte"],
+)
+async def test_payload_comes_out_as_it_went_in(desk: Desk, payload: bytes):
+    """The stored message is byte-exact, whatever it holds."""
+    await desk.say("m1", payload=payload)
+    desk.clock.advance(WINDOW_MS)
+    assert [stored.payload for stored in (await desk.take()).messages] == [payload]
+
+
+async def test_held_conversation_keeps_messages_until_the_end_of_the_pause(desk: Desk):
+    """Paused by an operator: messages wait, and the wake time is the end of the pause."""
+    until_ms = await desk.store.pause(ANA, 30_000)
+    await desk.say("m1")
+    assert await desk.wake_ms() == until_ms
+    desk.clock.advance(WINDOW_MS)
+    assert await desk.claim() == ("paused", None, until_ms)
+    desk.clock.advance(30_000)
+    assert ids(await desk.take()) == ["m1"]
+
+
+async def test_takeover_records_messages_as_discarded(desk: Desk):
+    """A human answers: messages are recorded as discarded, remembered, and open no window."""
+    await desk.store.pause(ANA, 30_000, PauseMode.TAKEOVER)
+    [appended] = await desk.say("m1")
+    assert appended.status == "discarded"
+    assert await desk.depth() == 0
+    assert [(e["outcome"], e["cause"], e["messages"]) for e in await desk.history()] == [("discarded", "takeover", 1)]
+    assert (await desk.say("m1"))[0].status == "duplicate"
+    assert (await desk.counters())["discarded"] == 1
+
+
+async def test_message_after_the_pause_ended_opens_a_window(desk: Desk):
+    """A takeover that is over discards nothing more, even if nobody has looked at the conversation since."""
+    until_ms = await desk.store.pause(ANA, 30_000, PauseMode.TAKEOVER)
+    desk.clock.now_ms = until_ms
+    [appended] = await desk.say("m1")
+    assert appended == ("new", until_ms + WINDOW_MS, 1)
+
+
+async def test_nearest_deadline_is_announced(desk: Desk):
+    """A dispatcher that sleeps is told of a deadline nearer than all others, and of no other."""
+    async with desk.redis.pubsub() as listener:
+        await listener.subscribe(desk.partition_key("wake"))
+        assert (await listener.get_message(timeout=5))["type"] == "subscribe"
+        await desk.say("m1", to=ANA)
+        assert (await listener.get_message(timeout=5))["type"] == "message"
+        desk.clock.advance(1)
+        await desk.say("m1", to=BIA)
+        await desk.redis.publish(desk.partition_key("wake"), "end")
+        assert (await listener.get_message(timeout=5))["data"] == b"end"
+
+
+async def test_first_messages_at_the_same_instant_open_one_window(desk: Desk):
+    """Many processes with the first message at once: one burst with all of them."""
+    await asyncio.gather(*(desk.say(f"m{i}") for i in range(19)))
+    desk.clock.advance(WINDOW_MS)
+    assert sorted(ids(await desk.take())) == sorted(f"m{i}" for i in range(19))
+    assert (await desk.claim(caller="w2")).status == "busy"
+
+
+async def test_idle_conversation_is_no_longer_idle(desk: Desk):
+    """A conversation that speaks again leaves the idle index, so that it is not swept."""
+    batch = await desk.in_flight("m1")
+    await desk.store.ack(desk.ref(), batch.token)
+    assert await desk.is_idle()
+    await desk.say("m2")
+    assert not await desk.is_idle()

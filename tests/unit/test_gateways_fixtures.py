@@ -1,0 +1,267 @@
+"""Every recorded body of every gateway, as it is and deformed at random.
+
+A folder in tests/fixtures named like a gateway is picked up here; SECRETS says which setting opens it.
+"""
+
+import copy
+import json
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from buffer.models import KINDS, Edit, Message, Presence, Revoke
+from config.settings import Settings
+from gateways.base import MAX_TIME_MS, BadRequest, Request
+from gateways.registry import GATEWAYS
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+SECRETS = {"evolution": "evolution_token"}
+CASES = sorted(
+    (name, path.name.removesuffix(".headers.json"))
+    for name in GATEWAYS
+    for path in (FIXTURES / name).glob("*.headers.json")
+)
+LEAK = "a-secret-that-came-inside-the-body"
+
+
+def described(gateway, case):
+    return json.loads((FIXTURES / gateway / f"{case}.headers.json").read_bytes())
+
+
+def body_of(gateway, case):
+    return (FIXTURES / gateway / f"{case}.json").read_bytes()
+
+
+def request_for(gateway, case):
+    sent = described(gateway, case)
+    url = urlsplit(sent["path"])
+    return Request(
+        headers={name.lower(): value for name, value in sent["headers"].items()},
+        query=dict(parse_qsl(url.query)),
+        tail=url.path.removeprefix(f"/webhooks/{gateway}").strip("/"),
+        body=body_of(gateway, case),
+    )
+
+
+def settings_for(gateway, auth):
+    return Settings(_env_file=None, evolution_jwt_key=None, **{SECRETS[gateway]: auth["secret"]})
+
+
+def where(conversation):
+    return {
+        "gateway": conversation.gateway,
+        "channel": conversation.channel,
+        "conversation": conversation.peer,
+    }
+
+
+def told(message):
+    """A message in the words of the expectation; optional fields only when they are there."""
+    fields = asdict(message)
+    extra, alt = fields.pop("extra"), fields.pop("conversation_alt")
+    fields.pop("conversation")
+    if fields["media"] and fields["media"].get("base64"):
+        assert isinstance(fields["media"]["base64"], str)
+        fields["media"]["base64"] = True
+    return where(message.conversation) | fields | extra | ({"conversation_alt": alt} if alt else {})
+
+
+def outcome(events):
+    """What a parser returned, in the form of the expected.json files."""
+    if not events or isinstance(events[0], Message):
+        return [told(event) for event in events]
+    (event,) = events
+    fields = {name: value for name, value in asdict(event).items() if value is not None}
+    name = {Presence: "presence", Edit: "edit", Revoke: "revoke"}[type(event)]
+    return {name: fields | where(event.conversation)}
+
+
+# a forged request never reaches the parser
+GENUINE = [case for case in CASES if described(*case)["auth"].get("valid", True)]
+
+
+def test_there_are_fixtures():
+    """The cases below are really there, a wrong path would leave nothing to test."""
+    assert len(CASES) >= 47
+
+
+@pytest.mark.parametrize(("gateway", "case"), CASES)
+def test_the_recorded_secret_opens_and_a_wrong_one_does_not(gateway, case):
+    """A recorded request is let in with the secret of its gateway, unless it was forged."""
+    auth = described(gateway, case)["auth"]
+    accepted = GATEWAYS[gateway].verify(request_for(gateway, case), settings_for(gateway, auth))
+    assert accepted is auth.get("valid", True)
+
+
+@pytest.mark.parametrize(("gateway", "case"), CASES)
+def test_another_secret_does_not_open(gateway, case):
+    """The same request is refused by a service with another secret, and by one with none."""
+    request = request_for(gateway, case)
+    assert not GATEWAYS[gateway].verify(request, settings_for(gateway, {"secret": "another"}))
+    assert not GATEWAYS[gateway].verify(request, settings_for(gateway, {"secret": None}))
+
+
+@pytest.mark.parametrize(("gateway", "case"), GENUINE)
+def test_the_parser_returns_what_is_expected(gateway, case):
+    """A recorded body becomes exactly the messages or the event that its expectation names."""
+    expected = json.loads((FIXTURES / gateway / f"{case}.expected.json").read_bytes())
+    assert outcome(GATEWAYS[gateway].parse(request_for(gateway, case))) == expected
+
+
+@pytest.mark.parametrize(("gateway", "case"), CASES)
+def test_secrets_of_the_body_stay_out_of_the_events(gateway, case):
+    """A gateway that puts its own token into the body does not hand it on to the agent."""
+    body = json.loads(body_of(gateway, case)) | {"apikey": LEAK, "token": LEAK, "instanceToken": LEAK}
+    request = Request({}, {}, "", json.dumps(body).encode())
+    assert LEAK not in repr(GATEWAYS[gateway].parse(request))
+
+
+def paths_in(node, path=()):
+    yield path
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, child in children:
+        yield from paths_in(child, (*path, key))
+
+
+def keys_in(node):
+    return {key for path in paths_in(node) for key in path if isinstance(key, str)}
+
+
+# bodies that no fixture records, to be deformed like the recorded ones
+UNRECORDED: dict[str, list] = {
+    "generic": [
+        {
+            "conversation": "5511900000001",
+            "channel": "loja",
+            "message_id": "M1",
+            "timestamp_ms": 1749766101000,
+            "kind": "image",
+            "text": "oi",
+            "media": {"url": "https://example.com/a.png", "mime": "image/png", "caption": "olha"},
+            "sender_name": "Ana",
+        }
+    ],
+    "evolution": [
+        {
+            "event": "send.message",
+            "instance": "loja",
+            "data": {
+                "key": {"remoteJid": "1@lid", "senderPn": "2@s.whatsapp.net", "id": "M1"},
+                "message": said,
+            },
+        }
+        for said in (
+            {"locationMessage": {"degreesLatitude": 1, "degreesLongitude": 2, "name": "a", "address": "b"}},
+            {"contactMessage": {"displayName": "a", "vcard": "TEL;waid=1:+1\nitem1.TEL:2"}},
+            {"reactionMessage": {"text": "👍", "key": {"id": "T1"}}},
+            {"editedMessage": {"message": {"protocolMessage": {"key": {"id": "T1"}, "type": 14}}}},
+        )
+    ]
+    + [
+        {
+            "event": "Message",
+            "instanceId": "loja",
+            "data": {
+                "Info": {
+                    "Chat": "1@g.us",
+                    "Sender": "2@lid",
+                    "ID": "M1",
+                    "Timestamp": "2025-06-12T19:08:21Z",
+                },
+                "Message": {"conversation": "oi"},
+            },
+        }
+    ],
+}
+BODIES = {
+    name: [json.loads(body_of(*case)) for case in CASES if case[0] == name] + UNRECORDED.get(name, [])
+    for name in GATEWAYS
+}
+KNOWN_KEYS = sorted(set().union(*(keys_in(body) for bodies in BODIES.values() for body in bodies)))
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20)
+    | st.sampled_from(["", "REVOKE", "MESSAGE_EDIT", "@lid", "@s.whatsapp.net", "1:2@g.us", "\ud83d", "\x00"])
+)
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KNOWN_KEYS) | st.text(), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+def deform(body, path, how, anything):
+    """Replace, delete or wrap the node at a path; the whole body when the path is empty."""
+    if not path:
+        return anything if how == "replace" else {"message": body} if how == "wrap" else body
+    parent = body
+    for key in path[:-1]:
+        parent = parent[key]
+    if how == "delete":
+        del parent[path[-1]]
+    else:
+        parent[path[-1]] = anything if how == "replace" else {"message": parent[path[-1]]}
+    return body
+
+
+@st.composite
+def deformed(draw, gateway):
+    body = copy.deepcopy(draw(st.sampled_from(BODIES[gateway])))
+    for _ in range(draw(st.integers(1, 4))):
+        path = draw(st.sampled_from(list(paths_in(body))))
+        how = draw(st.sampled_from(["replace", "delete", "wrap"]))
+        body = deform(body, path, how, draw(ANYTHING) if how == "replace" else None)
+    return body
+
+
+def assert_well_formed(event):
+    """What the pipeline relies on: the right types, times that Redis can hold, and nothing unserialisable."""
+    assert all(isinstance(part, str) and part for part in event.conversation)
+    orjson.dumps(asdict(event) | {"conversation": list(event.conversation)})
+    moment = getattr(event, "timestamp_ms", None)
+    assert moment is None or 0 <= moment < MAX_TIME_MS
+    if isinstance(event, Message):
+        assert event.kind in KINDS
+        in_media = (event.media or {}).values()
+        for text in (event.text, event.message_id, event.sender_name, event.conversation_alt, *in_media):
+            assert text is None or (isinstance(text, str) and text)
+
+
+def assert_survives(gateway, body):
+    with suppress(BadRequest):
+        for event in GATEWAYS[gateway].parse(Request({}, {}, "", json.dumps(body).encode())):
+            assert_well_formed(event)
+
+
+@pytest.mark.parametrize("gateway", sorted(GATEWAYS))
+def test_no_single_odd_value_breaks_a_parser(gateway):
+    """Every node of every body, exchanged for every type of JSON: well-formed events or BadRequest."""
+    odd = [None, True, 0, -7, 1.5, 2**70, "", "x", [], [7], ["x", {}], {}, {"x": 7}, {"message": {}}]
+    for body in BODIES[gateway]:
+        for path in list(paths_in(body)):
+            for value in odd:
+                assert_survives(gateway, deform(copy.deepcopy(body), path, "replace", copy.deepcopy(value)))
+            assert_survives(gateway, deform(copy.deepcopy(body), path, "delete", None))
+
+
+@pytest.mark.parametrize("gateway", sorted(GATEWAYS))
+def test_no_body_breaks_a_parser(gateway):
+    """Whatever JSON arrives, a parser returns well-formed events or raises BadRequest, nothing else."""
+
+    @settings(max_examples=400, deadline=None)
+    @given(deformed(gateway))
+    def holds(body):
+        assert_survives(gateway, body)
+
+    holds()

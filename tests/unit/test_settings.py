@@ -1,0 +1,298 @@
+"""The settings: what is refused and how it is said, and the three places that list them stay equal."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from config.settings import Settings, SettingsError, load_settings
+
+ROOT = Path(__file__).parents[2]
+SECRETS = [name for name, field in Settings.model_fields.items() if SecretStr.__name__ in str(field.annotation)]
+
+
+@pytest.fixture(autouse=True)
+def _no_stray_settings(monkeypatch):
+    """The developer's own environment cannot change a result."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def load(monkeypatch, **environment: str) -> Settings:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return load_settings(env_file=None)
+
+
+def refusal(monkeypatch, **environment: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(monkeypatch, **environment)
+    return str(caught.value)
+
+
+def default_text(field: FieldInfo) -> str:
+    """The default as one writes it in the environment."""
+    value = field.default
+    if value is None or value == ():
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value).removesuffix(".0").replace("\n", r"\n")
+
+
+def defaults() -> dict[str, str]:
+    return {name.upper(): default_text(field) for name, field in Settings.model_fields.items()}
+
+
+def code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def readme_rows() -> str:
+    """The table that README.md must hold, in the model's order."""
+    rows = [
+        f"| `{name.upper()}` | {code(default_text(field))} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(["| Setting | Default | Meaning |", "|---|---|---|", *rows])
+
+
+def example_lines() -> list[str]:
+    return [
+        f"# {field.description}\n#{name.upper()}={default_text(field)}\n"
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def test_env_example_lists_every_setting():
+    """.env.example holds each setting of the model once, commented out, with its default and description."""
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    expected = example_lines()
+    missing = [entry for entry in expected if entry not in text]
+    assert missing == [], "add to .env.example:\n" + "\n".join(missing)
+    assert len(re.findall(r"^#?[A-Z_]+=", text, re.MULTILINE)) == len(expected)
+
+
+def test_readme_table_lists_every_setting():
+    """README.md's table has one row per setting of the model, with the same default."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([A-Z_]+)` \| ?(.*?) ?\|", text, re.MULTILINE)
+    listed = {name: default.strip("`") for name, default in rows}
+    assert listed == defaults(), "README.md's table of settings must hold:\n" + readme_rows()
+    assert len(rows) == len(listed)
+
+
+def test_env_example_uncommented_changes_nothing(tmp_path):
+    """The file as it stands, every line switched on, gives exactly the defaults."""
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    (tmp_path / "env").write_text(re.sub(r"^#([A-Z_]+=)", r"\1", text, flags=re.MULTILINE), encoding="utf-8")
+    assert load_settings(env_file=str(tmp_path / "env")) == load_settings(env_file=None)
+
+
+IMPOSSIBLE = [
+    (
+        {"MESSAGE_BUFFER_TIMEOUT": "60"},
+        "MESSAGE_BUFFER_TIMEOUT=60 must be less than MESSAGE_BUFFER_MAX_WAIT=60",
+    ),
+    (
+        {"MESSAGE_BUFFER_MAX_WAIT": "8"},
+        "MESSAGE_BUFFER_TIMEOUT=8 must be less than MESSAGE_BUFFER_MAX_WAIT=8",
+    ),
+    (
+        {"MESSAGE_BUFFER_TYPING_TIMEOUT": "61"},
+        "MESSAGE_BUFFER_TYPING_TIMEOUT=61 must not exceed MESSAGE_BUFFER_MAX_W",
+    ),
+    ({"FLUSH_LEASE": "14"}, "FLUSH_LEASE=14 must be at least 3 x FLUSH_RENEW_INTERVAL=5"),
+    ({"FLUSH_RENEW_INTERVAL": "5.1"}, "FLUSH_LEASE=15 must be at least 3 x FLUSH_RENEW_INTERVAL=5.1"),
+    ({"SHUTDOWN_GRACE": "59"}, "SHUTDOWN_GRACE=59 must be at least AGENT_TIMEOUT=60"),
+    ({"AGENT_TIMEOUT": "71"}, "SHUTDOWN_GRACE=70 must be at least AGENT_TIMEOUT=71"),
+    ({"RETRY_BASE": "301"}, "RETRY_BASE=301 must not exceed RETRY_MAX=300"),
+    ({"DEDUPE_TTL": "59"}, "DEDUPE_TTL=59 must be at least MESSAGE_BUFFER_MAX_WAIT=60"),
+]
+
+LIMITS = [
+    {
+        "MESSAGE_BUFFER_TIMEOUT": "0.5",
+        "MESSAGE_BUFFER_MAX_WAIT": "0.6",
+        "MESSAGE_BUFFER_TYPING_TIMEOUT": "0.6",
+    },
+    {"FLUSH_LEASE": "15", "FLUSH_RENEW_INTERVAL": "5"},
+    {"SHUTDOWN_GRACE": "60", "AGENT_TIMEOUT": "60"},
+    {"RETRY_BASE": "300", "RETRY_MAX": "300"},
+    {"DEDUPE_TTL": "60", "MESSAGE_BUFFER_MAX_WAIT": "60"},
+]
+
+
+@pytest.mark.parametrize(("environment", "sentence"), IMPOSSIBLE)
+def test_impossible_combination_is_refused(monkeypatch, environment, sentence):
+    """A combination that cannot work is refused with a sentence that names both variables."""
+    assert sentence in refusal(monkeypatch, **environment)
+
+
+@pytest.mark.parametrize("environment", LIMITS)
+def test_the_limit_itself_is_possible(monkeypatch, environment):
+    """Values exactly at a rule's limit are accepted."""
+    settings = load(monkeypatch, **environment)
+    assert {name: float(value) for name, value in environment.items()} == {
+        name: getattr(settings, name.lower()) for name in environment
+    }
+
+
+def test_all_problems_are_named_at_once(monkeypatch):
+    """Two mistakes are two lines of one refusal, so nobody repairs them one restart at a time."""
+    lines = refusal(monkeypatch, RETRY_BASE="301", SHUTDOWN_GRACE="1").splitlines()
+    assert [line.partition("=")[0] for line in lines] == ["SHUTDOWN_GRACE", "RETRY_BASE"]
+
+
+ZERO_IS_NO_CAPACITY = [
+    "MESSAGE_BUFFER_TIMEOUT",
+    "MESSAGE_BUFFER_MAX_MESSAGES",
+    "MESSAGE_BUFFER_MAX_BYTES",
+    "UVICORN_WORKERS",
+    "REDIS_PARTITIONS",
+    "AGENT_TIMEOUT",
+    "AGENT_MAX_ATTEMPTS",
+    "WORKER_CONCURRENCY",
+    "VISIBILITY_TIME",
+    "PORT",
+]
+
+
+@pytest.mark.parametrize("name", ZERO_IS_NO_CAPACITY)
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "eight", ""])
+def test_numbers_that_cannot_work_are_refused(monkeypatch, name, value):
+    """Zero, negative, endless and unreadable numbers are refused by the variable's name."""
+    assert refusal(monkeypatch, **{name: value}).startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "RQ_REDIS_URL"])
+@pytest.mark.parametrize("url", ["localhost:6379", "http://localhost:6379", "6379"])
+def test_bad_redis_url_is_refused(monkeypatch, name, url):
+    """A Redis address without a known scheme is refused, with the schemes that are known."""
+    sentence = refusal(monkeypatch, **{name: url})
+    assert sentence.startswith(f"{name}: must start with one of redis://, rediss://, unix://")
+
+
+@pytest.mark.parametrize("url", ["redis://h:1/0", "rediss://h", "unix:///run/r.sock", "redis+sentinel://h/m"])
+def test_good_redis_url_is_kept(monkeypatch, url):
+    """Each form of address is kept as written, and serves RQ's queue unless that has its own."""
+    settings = load(monkeypatch, REDIS_URL=url)
+    assert (settings.redis_url, settings.queue_redis_url) == (url, url)
+    assert load(monkeypatch, RQ_REDIS_URL="redis://other").queue_redis_url == "redis://other"
+
+
+@pytest.mark.parametrize("url", ["agent:9000", "ftp://agent/", "http://", "/hook", "https:///hook"])
+def test_bad_agent_url_is_refused(monkeypatch, url):
+    """An agent address that no request could reach is refused at start."""
+    assert refusal(monkeypatch, AGENT_URL=url) == "AGENT_URL: must be a full http:// or https:// address"
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "RQ_REDIS_URL", "AGENT_URL", "MESSAGE_BUFFER_TYPING_TIMEOUT", *SECRETS])
+def test_blank_means_unset(monkeypatch, name):
+    """NAME= (as compose files and .env templates write it) is the same as no NAME at all."""
+    assert load(monkeypatch, **{name.upper(): " "}) == load_settings(env_file=None)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (r"\n", "\n"),
+        (r"\n\n", "\n\n"),
+        (r" \t", " \t"),
+        (r"\r\n", "\r\n"),
+        (" | ", " | "),
+        ("\n", "\n"),
+        ("", ""),
+    ],
+)
+def test_separator_escapes(monkeypatch, written, meant):
+    r"""A separator is written with \n, \t and \r, and everything else stays as it is."""
+    assert load(monkeypatch, MESSAGE_BUFFER_SEPARATOR=written).message_buffer_separator == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("", ()),
+        ("pronto", ("pronto",)),
+        (" Pronto , é só isso,,OK ", ("pronto", "é só isso", "ok")),
+        (",", ()),
+    ],
+)
+def test_keywords_are_a_comma_list(monkeypatch, written, words):
+    """Keywords are split at commas, trimmed and compared without case."""
+    assert load(monkeypatch, MESSAGE_BUFFER_FLUSH_KEYWORDS=written).message_buffer_flush_keywords == words
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("MESSAGE_BUFFER_TIMOUT", "MESSAGE_BUFFER_TIMEOUT"),
+        ("MESSAGE_BUFFER_MAX_MESSAGE", "MESSAGE_BUFFER_MAX_MESSAGES"),
+        ("AGENT_TIMEOUTS", "AGENT_TIMEOUT"),
+        ("WEBHOOK_MAXBODY", "WEBHOOK_MAX_BODY"),
+        ("RETRY_BASES", "RETRY_BASE"),
+    ],
+)
+def test_misspelt_variable_is_refused(monkeypatch, wrong, right):
+    """A variable that is nearly a setting stops the start instead of being ignored."""
+    assert refusal(monkeypatch, **{wrong: "5"}) == f"{wrong} is not a setting; did you mean {right}?"
+
+
+@pytest.mark.parametrize("name", ["AGENT_NAME", "FLUSH_TOILET", "PATHS", "WEBHOOK_COLOUR"])
+def test_other_programs_variables_are_left_alone(monkeypatch, name):
+    """A variable that is nobody's misspelling does not stop the start."""
+    assert load(monkeypatch, **{name: "x"}) == load_settings(env_file=None)
+
+
+def test_secrets_are_found():
+    """The checks on secrets below look at every one of them."""
+    assert set(SECRETS) >= {
+        "agent_secret",
+        "generic_token",
+        "evolution_token",
+        "evolution_jwt_key",
+        "admin_token",
+    }
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_secret_never_shows(monkeypatch, name):
+    """A secret appears neither in repr nor in str nor in a dump, and is there when asked for."""
+    settings = load(monkeypatch, **{name.upper(): "hunter2-secret"})
+    shown = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
+    assert "hunter2" not in shown
+    assert getattr(settings, name).get_secret_value() == "hunter2-secret"
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "RQ_REDIS_URL", "AGENT_URL"])
+def test_password_in_an_address_never_shows(monkeypatch, name):
+    """The password of an address appears neither in repr nor in the sentence that refuses the address."""
+    scheme = "https" if name == "AGENT_URL" else "redis"
+    assert "hunter2" not in repr(load(monkeypatch, **{name: f"{scheme}://:hunter2@host/"}))
+    assert "hunter2" not in refusal(monkeypatch, **{name: "gopher://:hunter2@host/"})
+
+
+def test_settings_cannot_be_changed(monkeypatch):
+    """The object is frozen: what was checked at the start is what runs."""
+    with pytest.raises(ValueError, match="frozen"):
+        load(monkeypatch).port = 1
+
+
+def test_durations_become_whole_milliseconds(monkeypatch):
+    """Seconds with decimals become integers of milliseconds, and never zero."""
+    settings = load(monkeypatch, MESSAGE_BUFFER_TIMEOUT="0.0001", MESSAGE_BUFFER_MAX_WAIT="1.2344")
+    assert (settings.window_ms, settings.max_wait_ms) == (1, 1234)
+    assert settings.typing_ms == settings.window_ms
+
+
+def test_environment_wins_over_file(monkeypatch, tmp_path):
+    """.env is read, and a variable of the environment wins over it."""
+    (tmp_path / "env").write_text("PORT=9001\nLOG_LEVEL=debug\n", encoding="utf-8")
+    monkeypatch.setenv("PORT", "9002")
+    settings = load_settings(env_file=str(tmp_path / "env"))
+    assert (settings.port, settings.log_level) == (9002, "DEBUG")

@@ -1,0 +1,117 @@
+"""The webhook application: the hot path in front, FastAPI behind it, one life cycle for both."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.types import Receive, Scope, Send
+
+from buffer.connect import connect
+from buffer.errors import PartitionMismatch, StoreError, UnsafeServer
+from buffer.server import prepare
+from buffer.store import Store
+from config.killpoints import arm
+from config.logs import get_logger
+from config.settings import Settings, required
+from webhook.ingest import Ingest
+from webhook.openapi import WEBHOOK_PATHS
+from webhook.probes import probe_routes
+
+REDIS_TIMEOUT_S = 1.0
+RECHECK_S = 0.5
+
+log = get_logger()
+
+
+class App:
+    """An ASGI application; build it with create_app."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.ingest = Ingest(settings)
+        self.api = self._build_api()
+        self._redis_url = required(settings.redis_url, "REDIS_URL")
+        self._store: Store | None = None
+        self._ready = False
+        self._opening: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Route one ASGI event stream."""
+        if scope["type"] == "http" and scope["path"].startswith("/webhooks/"):
+            await self.ingest(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            await self.api(scope, receive, send)
+
+    def _build_api(self) -> FastAPI:
+        api = FastAPI(title="debouncer", version=version("debouncer"), summary="One burst, one answer")
+        api.include_router(probe_routes(lambda: self._store if self._ready else None, lambda: self.ingest.why_not))
+
+        def describe() -> dict[str, Any]:
+            if api.openapi_schema is None:
+                schema = get_openapi(title=api.title, version=api.version, summary=api.summary, routes=api.routes)
+                schema["paths"] |= WEBHOOK_PATHS
+                api.openapi_schema = schema
+            return api.openapi_schema
+
+        api.openapi = describe  # type: ignore[method-assign]
+        return api
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self._start()
+        except (UnsafeServer, PartitionMismatch) as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self) -> None:
+        if self.settings.webhook_allow_unsigned:
+            log.warning("WEBHOOK_ALLOW_UNSIGNED=true: anyone who reaches this port can post messages")
+        client = connect(self._redis_url, timeout_s=REDIS_TIMEOUT_S)
+        store = self._store = Store(client, self.settings)
+        try:
+            await self._open(store)
+        except (UnsafeServer, PartitionMismatch):
+            await store.close()
+            raise
+        except StoreError as error:
+            self.ingest.why_not = str(error)
+            log.warning("Redis is away; webhooks are answered 503 until it is back", error=str(error))
+            self._opening = asyncio.create_task(self._open_later(store))
+
+    async def _open(self, store: Store) -> None:
+        await prepare(store.client, self.settings)
+        await store.load_scripts()
+        self.ingest.open(store)
+        self._ready = True
+
+    async def _open_later(self, store: Store) -> None:
+        while not self._ready:
+            await asyncio.sleep(RECHECK_S)
+            try:
+                await self._open(store)
+            except StoreError as error:
+                self.ingest.why_not = str(error)
+        log.info("Redis is back; webhooks are accepted")
+
+    async def _stop(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._store is not None:
+            await self._store.close()
+
+
+def create_app(settings: Settings) -> App:
+    """Build the webhook application; raises SettingsError when REDIS_URL is missing."""
+    arm(settings.debouncer_kill_at)
+    return App(settings)

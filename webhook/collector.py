@@ -1,0 +1,103 @@
+"""Gathers the messages of the requests of one loop turn into one append call, and fans the results back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from buffer.errors import StoreError, StoreFull, StoreUnavailable
+from buffer.models import Append, Appended
+from buffer.store import Store, resent
+
+ANSWER_WITHIN_S = 1.7
+"""A gateway hears 503 within 2 s (design: accepted means stored); the rest is for reading and answering."""
+
+WAITING_MAX = 10_000
+"""Messages waiting for Redis in one process; past it the gateway is told to come back."""
+
+CALL_MAX = 500
+"""Messages in one append call, so that one script does not hold the server for long."""
+
+SENDERS = 2
+"""Append calls under way at once: one is being answered while the next gathers."""
+
+
+class _Waiting(NamedTuple):
+    messages: Sequence[Append]
+    results: asyncio.Future[list[Appended]]
+
+
+class Collector:
+    """In front of the store: bounded, and one failing message does not fail its neighbours."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: list[_Waiting] = []
+        self._depth = 0
+        self._senders: set[asyncio.Task[None]] = set()
+
+    async def append(self, messages: Sequence[Append]) -> list[Appended]:
+        """Store the messages of one request; raises StoreUnavailable, StoreFull or StoreError within 2 s."""
+        if self._depth >= WAITING_MAX:
+            raise StoreUnavailable("too many messages are waiting for Redis; try again")
+        results: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(messages, results))
+        self._depth += len(messages)
+        if len(self._senders) < SENDERS:
+            sender = asyncio.create_task(self._send_all())
+            self._senders.add(sender)
+            sender.add_done_callback(self._senders.discard)
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return await results
+        except TimeoutError:
+            raise StoreUnavailable("Redis did not answer in time") from None
+
+    async def _send_all(self) -> None:
+        while self._waiting:
+            group = self._take()
+            await self._send(group)
+            self._depth -= sum(len(waiting.messages) for waiting in group)
+
+    def _take(self) -> list[_Waiting]:
+        size = taken = 0
+        while taken < len(self._waiting) and (taken == 0 or size + len(self._waiting[taken].messages) <= CALL_MAX):
+            size += len(self._waiting[taken].messages)
+            taken += 1
+        group, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        return group
+
+    async def _send(self, group: list[_Waiting]) -> None:
+        messages = [message for waiting in group for message in waiting.messages]
+        try:
+            results = await resent(lambda: self._store.append(messages), ANSWER_WITHIN_S)
+        except (StoreUnavailable, StoreFull) as error:
+            _refuse(group, error)
+        except StoreError as error:
+            await self._send_singly(group, error)
+        else:
+            _answer(group, results)
+
+    async def _send_singly(self, group: list[_Waiting], error: StoreError) -> None:
+        """One request spoilt the call; resending is safe, what was stored answers as the first time."""
+        if len(group) == 1:
+            _refuse(group, error)
+            return
+        for waiting in group:
+            await self._send([waiting])
+
+
+def _answer(group: list[_Waiting], results: list[Appended]) -> None:
+    start = 0
+    for waiting in group:
+        end = start + len(waiting.messages)
+        if not waiting.results.done():
+            waiting.results.set_result(results[start:end])
+        start = end
+
+
+def _refuse(group: list[_Waiting], error: StoreError) -> None:
+    for waiting in group:
+        if not waiting.results.done():
+            waiting.results.set_exception(error)

@@ -1,0 +1,154 @@
+"""`POST /webhooks/{gateway}`: verify, parse, append, and 2xx only then. Plain ASGI: it is the hot path."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive, Scope, Send
+
+from buffer.envelope import pack
+from buffer.errors import StoreError
+from buffer.models import Append, Appended, Event, Message, Presence
+from buffer.store import Store
+from config.killpoints import reach
+from config.logs import get_logger, mask
+from config.settings import Settings
+from gateways.base import BadRequest, Gateway, Request
+from gateways.registry import GATEWAYS
+from webhook.answers import Refused, come_back, send_json, send_refusal
+from webhook.collector import Collector
+
+TYPING = ("composing", "recording")
+NOT_STORED = "the messages could not be stored; send the same again"
+log = get_logger()
+
+
+class Disconnected(Exception):
+    """The client went away before its body was complete."""
+
+
+class _Sorted(NamedTuple):
+    """The events of one body by what is done with them."""
+
+    messages: list[Message]
+    typing: list[Presence]
+    ignored: int
+
+
+class _Way(NamedTuple):
+    """The way into the buffer, once it is open."""
+
+    store: Store
+    collector: Collector
+
+
+class Ingest:
+    """The ASGI application of `/webhooks/…`; `store` is set once the server was found fit."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._way: _Way | None = None
+        self.why_not = "the service is starting; try again"
+
+    def open(self, store: Store) -> None:
+        """Begin to accept messages into this store."""
+        self._way = _Way(store, Collector(store))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            gateway, tail = self._route(scope)
+            request = await self._read(scope, receive, tail)
+            if not self._settings.webhook_allow_unsigned and not gateway.verify(request, self._settings):
+                raise Refused(401, "unauthorized", f"the token of this {gateway.NAME} webhook is wrong or missing")
+            counts = await self._take(gateway.parse(request))
+        except Refused as refused:
+            await send_refusal(send, refused)
+        except BadRequest as error:
+            await send_refusal(send, Refused(400, "bad_request", str(error)))
+        except StoreError as error:
+            log.warning("message not stored", error=str(error))
+            await send_refusal(send, come_back(NOT_STORED))
+        except Disconnected:
+            return
+        else:
+            await send_json(send, 200, counts)
+
+    def _route(self, scope: Scope) -> tuple[Gateway, str]:
+        name, _, tail = scope["path"].removeprefix("/webhooks/").partition("/")
+        gateway = GATEWAYS.get(name)
+        if gateway is None:
+            raise Refused(404, "unknown_gateway", f"{name!r} is not a gateway; known: {', '.join(GATEWAYS)}")
+        if not (self._settings.webhook_allow_unsigned or gateway.is_open(self._settings)):
+            raise Refused(404, "gateway_closed", f"no secret of the gateway {name} is configured, so it is closed")
+        if scope["method"] != "POST":
+            raise Refused(405, "method_not_allowed", "a webhook is a POST", [(b"allow", b"POST")])
+        return gateway, tail
+
+    async def _read(self, scope: Scope, receive: Receive, tail: str) -> Request:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        self._check_size(int(headers["content-length"]) if headers.get("content-length", "").isdigit() else 0)
+        body, more = b"", True
+        while more:
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                raise Disconnected
+            chunk, more = event.get("body", b""), event.get("more_body", False)
+            body = body + chunk if body else chunk
+            self._check_size(len(body))
+        query = scope["query_string"]
+        return Request(headers, dict(parse_qsl(query.decode("latin-1"))) if query else {}, tail, body)
+
+    def _check_size(self, size: int) -> None:
+        if size > self._settings.webhook_max_body:
+            detail = f"the body is larger than WEBHOOK_MAX_BODY={self._settings.webhook_max_body} bytes"
+            raise Refused(413, "too_large", detail)
+
+    async def _take(self, events: Sequence[Event]) -> dict[str, int]:
+        way = self._way
+        if way is None:
+            raise come_back(self.why_not)
+        sorted_ = _sort(events)
+        extended = [await way.store.extend(event.conversation) for event in sorted_.typing]
+        results = await self._append(way.collector, sorted_.messages) if sorted_.messages else []
+        statuses = Counter(result.status for result in results)
+        moved = sum(1 for deadline_ms in extended if deadline_ms)
+        return {
+            "accepted": statuses["new"] + moved,
+            "duplicates": statuses["duplicate"],
+            "ignored": sorted_.ignored + len(extended) - moved + statuses["discarded"],
+        }
+
+    async def _append(self, collector: Collector, messages: list[Message]) -> list[Appended]:
+        settings, nonce = self._settings, os.urandom(4)
+        keywords = settings.message_buffer_flush_keywords
+        appends = [pack(message, nonce, keywords, settings.media_inline_max) for message in messages]
+        reach("webhook_before_append")
+        results = await collector.append(appends)
+        reach("webhook_after_append")
+        for append, result in zip(appends, results, strict=True):
+            _tell(append, result)
+        return results
+
+
+def _sort(events: Sequence[Event]) -> _Sorted:
+    messages = [event for event in events if isinstance(event, Message) and _is_for_us(event)]
+    typing = [event for event in events if isinstance(event, Presence) and event.state in TYPING]
+    ignored = len(events) - len(messages) - len(typing) if events else 1
+    return _Sorted(messages, typing, ignored)
+
+
+def _is_for_us(message: Message) -> bool:
+    return not (message.from_me or message.is_group or message.kind == "reaction")
+
+
+def _tell(append: Append, result: Appended) -> None:
+    gateway, channel, peer = append.conversation
+    where = {"gateway": gateway, "channel": channel, "peer": peer}
+    log.info(f"📥 Nova mensagem de {mask(peer)}", status=result.status, **where)
+    if result.status == "new":
+        log.info("✅ Mensagem adicionada ao buffer", depth=result.depth, deadline_ms=result.deadline_ms, **where)

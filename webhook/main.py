@@ -1,0 +1,17 @@
+"""The application for `uvicorn webhook.main:app`; settings come from the environment."""
+
+from __future__ import annotations
+
+import sys
+
+from config.logs import configure_logs
+from config.settings import SettingsError, load_settings
+from webhook.app import create_app
+
+try:
+    settings = load_settings()
+    configure_logs(settings)
+    app = create_app(settings)
+except SettingsError as error:
+    print(error, file=sys.stderr)
+    sys.exit(2)

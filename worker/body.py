@@ -1,0 +1,39 @@
+"""The body of a flush: a pure function of the sealed batch, so that every attempt carries the same bytes.
+
+Whatever is changed here changes the bytes of batches between two attempts: the test with fixed bytes says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from buffer.models import Batch, StoredMessage
+
+ALWAYS = ("message_id", "timestamp_ms", "received_ms", "kind", "text", "media", "sender_name")
+"""Fields every message has, null when unknown; others only when the gateway gave them."""
+
+
+def render(batch: Batch) -> bytes:
+    """The JSON body of design §5 as UTF-8 bytes."""
+    messages = [_message(stored) for stored in batch.messages]
+    gateway, channel, peer = batch.conversation
+    return orjson.dumps(
+        {
+            "flush_id": batch.flush_id,
+            "reason": batch.reason.value,
+            "conversation": {"gateway": gateway, "channel": channel, "id": peer, "name": batch.name},
+            "text": batch.separator.join(message["text"] for message in messages if message["text"]),
+            "messages": messages,
+            "opened_ms": batch.opened_ms,
+            "last_ms": batch.last_ms,
+            "closed_ms": batch.closed_ms,
+        }
+    )
+
+
+def _message(stored: StoredMessage) -> dict[str, Any]:
+    fields: dict[str, Any] = orjson.loads(stored.payload)
+    fields["received_ms"] = stored.received_ms
+    return {name: fields.pop(name, None) for name in ALWAYS} | fields

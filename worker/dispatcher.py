@@ -1,0 +1,114 @@
+"""The dispatcher: sleeps until the next moment of the wake index, and turns what is due into RQ jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import redis.exceptions as rx
+
+from buffer.errors import StoreError
+from buffer.keys import Ref
+from buffer.models import Due
+from buffer.store import Store
+from config.killpoints import reach
+from config.logs import get_logger
+from config.settings import Settings
+from worker.queue import FlushQueue
+
+SLEEP_MAX_S = 1.0
+"""Longest sleep: bounds the harm of a lost announcement, and is the whole idle cost (one look a second)."""
+
+FULL_S = 0.05
+"""Pause while the queue is full or a server is away."""
+
+ROUNDING_S = 0.001
+"""Timers may fire a millisecond early; waking just before the moment would only look twice."""
+
+Inline = Callable[[Ref], bool]
+
+log = get_logger()
+
+
+class Dispatcher:
+    """One per worker process; any number may run, each due conversation is handed out once."""
+
+    def __init__(self, store: Store, queue: FlushQueue, settings: Settings, run_inline: Inline) -> None:
+        self._store = store
+        self._queue = queue
+        self._partitions = settings.redis_partitions
+        self._queue_max = 2 * settings.worker_concurrency
+        self._run_inline = run_inline
+        self._hint = asyncio.Event()
+        self._first = 0
+        self._away = False
+
+    def hint(self) -> None:
+        """Something may be due sooner than known (an announcement, an expired timer key): look now."""
+        self._hint.set()
+
+    async def run(self) -> None:
+        """Dispatch until cancelled."""
+        while True:
+            self._hint.clear()
+            try:
+                pause_s = await self.turn()
+                self._away = False
+            except (StoreError, rx.RedisError, OSError) as error:
+                self._complain(error)
+                pause_s = FULL_S
+            await self._sleep(pause_s)
+
+    async def turn(self) -> float:
+        """Hand out what is due in every partition; returns the seconds until the next look."""
+        queued = await self._queued()
+        pause_s = SLEEP_MAX_S
+        for step in range(self._partitions):
+            partition = (self._first + step) % self._partitions
+            room = self._queue_max - len(queued)
+            if room <= 0:
+                return FULL_S
+            found = await self._store.dispatch(partition, room)
+            if found.due:
+                reach("worker_after_dispatch")
+                await self._hand_out([item for item in found.due if item.ref not in queued])
+                queued.update(item.ref for item in found.due)
+                reach("worker_after_enqueue")
+            if found.next_ms is not None:
+                pause_s = min(pause_s, max(0.0, (found.next_ms - found.now_ms) / 1000))
+        self._first = (self._first + 1) % self._partitions
+        return pause_s
+
+    async def _queued(self) -> set[str]:
+        """A queue that cannot be read counts as empty: what cannot be enqueued is run here."""
+        try:
+            return await self._queue.queued()
+        except (rx.RedisError, OSError) as error:
+            self._complain(error)
+            return set()
+
+    async def _hand_out(self, due: Sequence[Due]) -> None:
+        """RQ is where work queues up, not what it depends on: without RQ this worker runs what it can hold."""
+        if not due:
+            return
+        try:
+            await self._queue.enqueue(due)
+        except (rx.RedisError, OSError) as error:
+            self._complain(error)
+            for item in due:
+                if not self._run_inline(Ref.parse(item.ref)):
+                    break
+
+    async def _sleep(self, pause_s: float) -> None:
+        if pause_s <= 0:
+            return
+        try:
+            async with asyncio.timeout(pause_s + ROUNDING_S):
+                await self._hint.wait()
+        except TimeoutError:
+            pass
+
+    def _complain(self, error: Exception) -> None:
+        if not self._away:
+            log.warning("dispatch is held up; it goes on by itself", error=str(error) or type(error).__name__)
+        self._away = True

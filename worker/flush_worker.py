@@ -1,0 +1,162 @@
+"""The RQ worker class that holds many flush jobs on one event loop.
+
+RQ's own workers hold one job each; an agent that thinks for 20 s would need a process per conversation. Written
+against RQ 3.0: what it leans on is named in tests/unit/test_rq_contract.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import redis
+import redis.exceptions as rx
+from rq import Queue
+from rq.command import parse_payload
+from rq.defaults import DEFAULT_MAINTENANCE_TASK_INTERVAL
+from rq.serializers import JSONSerializer
+from rq.suspension import WORKERS_SUSPENDED
+from rq.worker import BaseWorker
+
+from buffer.connect import AsyncClient
+from buffer.keys import Ref
+from config.killpoints import reach
+from config.logs import get_logger
+from worker.books import Books
+from worker.job import ref_of_job
+
+POP_WAIT_S = 1
+"""How long a pop blocks: also the longest a stop waits for it (cancelling it could strand a job)."""
+
+AWAY_S = 0.5
+WORKER_TTL_S = 60
+"""A worker that died disappears from RQ's list after this and RQ's own margin of 60 s."""
+
+Flush = Callable[[Ref], Coroutine[Any, Any, str]]
+
+log = get_logger()
+
+
+class FlushWorker(BaseWorker):
+    """Takes flush jobs from one queue, as many at once as `concurrency`, and keeps RQ's books on them."""
+
+    def __init__(self, queue: Queue, pop_client: AsyncClient, flush: Flush, concurrency: int) -> None:
+        connection: redis.Redis = queue.connection
+        super().__init__(
+            [queue],
+            connection=connection,
+            serializer=JSONSerializer,
+            worker_ttl=WORKER_TTL_S,
+            maintenance_interval=DEFAULT_MAINTENANCE_TASK_INTERVAL,
+        )
+        self.books = Books(self, queue, connection)
+        self._pop_client = pop_client
+        self._concurrency = concurrency
+        self._flush = flush
+        self._loop = asyncio.get_running_loop()
+        self._jobs: dict[str, asyncio.Task[str]] = {}
+        self._room = asyncio.Event()
+        self._stopping = False
+
+    @property
+    def in_flight(self) -> int:
+        """How many flushes are under way."""
+        return len(self._jobs)
+
+    async def admit(self) -> None:
+        """Take jobs and flush each until `stop_admission`; survives a restart of Redis."""
+        while not self._stopping:
+            if self.in_flight >= self._concurrency:
+                self._room.clear()
+                await self._room.wait()
+                continue
+            try:
+                await self._admit_some()
+            except (rx.RedisError, OSError) as error:
+                log.debug("no jobs: Redis is away", error=str(error))
+                await asyncio.sleep(AWAY_S)
+
+    def stop_admission(self) -> None:
+        """Take no more jobs; those under way go on."""
+        self._stopping = True
+        self._room.set()
+
+    async def finish(self, within_s: float, hurry: asyncio.Event) -> None:
+        """Wait for the flushes under way; after `within_s`, or on `hurry`, they are cancelled and hand back."""
+        if self._jobs:
+            all_done = asyncio.ensure_future(asyncio.wait(self._jobs.values()))
+            hurried = asyncio.ensure_future(hurry.wait())
+            await asyncio.wait((all_done, hurried), timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+            hurried.cancel()
+            all_done.cancel()
+        left = list(self._jobs.values())
+        for task in left:
+            task.cancel()
+        if left:
+            log.warning("flushes handed back at shutdown", count=len(left))
+            await asyncio.wait(left)
+
+    def run_inline(self, ref: Ref) -> bool:
+        """Run a flush that could not be enqueued; False when there is no room for it."""
+        if self._stopping or self.in_flight >= self._concurrency:
+            return False
+        self._begin(f"inline-{ref}", ref)
+        return True
+
+    async def _admit_some(self) -> None:
+        queue = self.queues[0]
+        if await self._pop_client.exists(WORKERS_SUSPENDED):
+            await asyncio.sleep(POP_WAIT_S)
+            return
+        source, held = queue.key, queue.intermediate_queue_key
+        first = await self._pop_client.blmove(source, held, POP_WAIT_S, "LEFT", "RIGHT")
+        if first is None:
+            return
+        reach("worker_after_dequeue")
+        names = [first]
+        if more := min(self._concurrency - self.in_flight - 1, await self._pop_client.llen(source)):
+            pipeline = self._pop_client.pipeline(transaction=False)
+            for _ in range(more):
+                pipeline.lmove(source, held, "LEFT", "RIGHT")
+            names += [name for name in await pipeline.execute() if name is not None]
+        for name in names:
+            self._take(name.decode())
+
+    def _take(self, job_id: str) -> None:
+        self.books.started(job_id)
+        try:
+            ref = ref_of_job(job_id)
+        except ValueError as error:
+            self.books.ended(job_id, error)
+            return
+        self._begin(job_id, ref)
+
+    def _begin(self, job_id: str, ref: Ref) -> None:
+        task = asyncio.create_task(self._flush(ref))
+        self._jobs[job_id] = task
+        task.add_done_callback(lambda done: self._end(job_id, done))
+
+    def _end(self, job_id: str, task: asyncio.Task[str]) -> None:
+        del self._jobs[job_id]
+        self._room.set()
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("flush broke off; its conversation is due again soon", job_id=job_id, error=str(error))
+        if not job_id.startswith("inline-"):
+            self.books.ended(job_id, error)
+
+    def handle_payload(self, message: Any) -> None:
+        """RQ's commands, in its pub/sub thread: stop-job and stop-execution cancel one flush of many."""
+        payload = parse_payload(message)
+        if payload.get("command") in ("stop-job", "stop-execution"):
+            self._loop.call_soon_threadsafe(self._cancel_job, str(payload.get("job_id")))
+        else:
+            super().handle_payload(message)  # type: ignore[no-untyped-call]
+
+    def _cancel_job(self, job_id: str) -> None:
+        task = self._jobs.get(job_id)
+        if task is None:
+            log.warning("RQ asked to stop a job that is not under way", job_id=job_id)
+        else:
+            task.cancel()

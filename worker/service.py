@@ -1,0 +1,174 @@
+"""The worker process: dispatcher, listener, flush worker and upkeep on one event loop, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+import redis.exceptions as rx
+
+from buffer.connect import connect, connect_sync
+from buffer.errors import StoreError, StoreUnavailable
+from buffer.server import prepare
+from buffer.store import Store
+from config.killpoints import arm
+from config.logs import get_logger
+from config.settings import Settings, required
+from worker.agent import Agent
+from worker.dispatcher import Dispatcher
+from worker.flush import Flusher
+from worker.flush_worker import FlushWorker
+from worker.listener import Listener
+from worker.queue import FlushQueue
+from worker.upkeep import Upkeep
+
+REDIS_TIMEOUT_S = 2.0
+POP_TIMEOUT_S = 10.0
+MAINTENANCE_EVERY_S = 60.0
+AWAY_S = 0.5
+LAST_BOOKS_S = 2.0
+
+log = get_logger()
+
+
+class WorkerBroken(Exception):
+    """A part of the worker ended by itself; start the process again."""
+
+
+def run_worker(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT; raises SettingsError, UnsafeServer or PartitionMismatch at start."""
+    arm(settings.debouncer_kill_at)
+    logging.getLogger("rq").setLevel(logging.WARNING)
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    await Service(settings).run()
+
+
+class Service:
+    """Builds the parts of one worker process and runs them."""
+
+    def __init__(self, settings: Settings) -> None:
+        url = required(settings.redis_url, "REDIS_URL")
+        queue_url = settings.rq_redis_url or url
+        self._settings = settings
+        self._agent = Agent(settings)
+        self._store = Store(connect(url, timeout_s=REDIS_TIMEOUT_S), settings)
+        self._listen_client = connect(url, timeout_s=POP_TIMEOUT_S)
+        self._pop_client = connect(queue_url, timeout_s=POP_TIMEOUT_S)
+        self._connection = connect_sync(queue_url)
+        self._broken: BaseException | None = None
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    async def run(self) -> None:
+        """Start, work, and end within SHUTDOWN_GRACE."""
+        self._install_signals()
+        try:
+            if await self._reach_redis():
+                await self._work()
+        finally:
+            await self._agent.close()
+            for client in (self._store.client, self._listen_client, self._pop_client):
+                await client.aclose()
+
+    def _install_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+
+    def _on_signal(self) -> None:
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
+
+    async def _reach_redis(self) -> bool:
+        """Wait for a server that answers; False when asked to stop meanwhile."""
+        told = False
+        while not self._stop.is_set():
+            try:
+                await prepare(self._store.client, self._settings)
+                await self._store.load_scripts()
+                await asyncio.to_thread(self._connection.ping)
+            except (StoreUnavailable, rx.RedisError, OSError) as error:
+                if not told:
+                    log.warning("waiting for Redis", error=str(error))
+                told = True
+                await asyncio.sleep(AWAY_S)
+                continue
+            return True
+        return False
+
+    async def _work(self) -> None:
+        settings = self._settings
+        queue = FlushQueue(settings, self._connection)
+        flusher = Flusher(self._store, self._agent, settings)
+        worker = FlushWorker(queue.rq, self._pop_client, flusher.flush, settings.worker_concurrency)
+        dispatcher = Dispatcher(self._store, queue, settings, worker.run_inline)
+        upkeep = Upkeep(self._store, settings)
+        listener = Listener(self._listen_client, settings, dispatcher.hint, upkeep.repair_soon)
+        await self._register(worker)
+        log.info("worker started", name=worker.name, queue=queue.rq.name, concurrency=settings.worker_concurrency)
+        feeding = self._tasks(dispatcher.run(), listener.run(), upkeep.run(), self._maintain(worker))
+        keeping = self._tasks(worker.books.keep(), worker.books.keep_alive())
+        admission = asyncio.create_task(worker.admit())
+        await self._until_stopped([*feeding, *keeping, admission])
+        log.info("stopping; no new jobs are taken", in_flight=worker.in_flight)
+        await _cancel(feeding)
+        worker.stop_admission()
+        await asyncio.wait([admission])
+        await worker.finish(settings.shutdown_grace, self._hurry)
+        await _cancel(keeping)
+        await self._last_books(worker)
+        queue.close()
+        log.info("worker stopped")
+        if self._broken is not None:
+            raise WorkerBroken(repr(self._broken))
+
+    def _tasks(self, *coroutines: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
+        return [asyncio.create_task(coroutine) for coroutine in coroutines]
+
+    async def _until_stopped(self, parts: list[asyncio.Task[None]]) -> None:
+        """Wait for the signal; a part that ends by itself is a bug: stop in order, raise at the end."""
+        stopped = asyncio.create_task(self._stop.wait())
+        done, _ = await asyncio.wait([stopped, *parts], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        for task in done - {stopped}:
+            error = task.exception()
+            if error is not None:
+                log.error("a part of the worker broke; stopping in order", error=repr(error), exc_info=error)
+                self._broken = error
+
+    async def _register(self, worker: FlushWorker) -> None:
+        def announce() -> None:
+            worker.register_birth()  # type: ignore[no-untyped-call]
+            worker.subscribe()  # type: ignore[no-untyped-call]
+            worker.set_state("idle")
+
+        await asyncio.to_thread(announce)
+
+    async def _maintain(self, worker: FlushWorker) -> None:
+        """RQ's own clean-up of registries, at start and then every ten minutes."""
+        while True:
+            if worker.should_run_maintenance_tasks:
+                with contextlib.suppress(rx.RedisError, OSError, StoreError):
+                    await asyncio.to_thread(worker.run_maintenance_tasks)
+            await asyncio.sleep(MAINTENANCE_EVERY_S)
+
+    async def _last_books(self, worker: FlushWorker) -> None:
+        with contextlib.suppress(TimeoutError, rx.RedisError, OSError):
+            async with asyncio.timeout(LAST_BOOKS_S):
+                await worker.books.write()
+                await asyncio.to_thread(worker.teardown)
+        worker.books.close()
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)

@@ -1,0 +1,68 @@
+"""The upkeep: repair the wake index after start and failover, forget idle conversations."""
+
+from __future__ import annotations
+
+import asyncio
+
+import redis.exceptions as rx
+
+from buffer.errors import StoreError
+from buffer.store import SWEEP_BATCH, Store
+from config.logs import get_logger
+from config.settings import Settings
+
+EVERY_S = 60.0
+REPAIR_EVERY_S = 3600
+REPAIR_AGAIN_S = 60
+"""Workers that start or reconnect together repair once."""
+
+log = get_logger()
+
+
+class Upkeep:
+    """One per worker process; a guard key in Redis keeps them from doing the same work twice."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._partitions = settings.redis_partitions
+        self._guard = store.keys.prefix + ":repaired"
+        self._wanted = asyncio.Event()
+
+    def repair_soon(self) -> None:
+        """The server may have lost its last writes (restart, failover)."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Repair and sweep until cancelled."""
+        guard_s = REPAIR_AGAIN_S
+        while True:
+            try:
+                await self._repair(guard_s)
+                await self._sweep()
+            except (StoreError, rx.RedisError, OSError) as error:
+                log.debug("upkeep put off", error=str(error))
+            guard_s = await self._wait()
+
+    async def _wait(self) -> int:
+        try:
+            async with asyncio.timeout(EVERY_S):
+                await self._wanted.wait()
+        except TimeoutError:
+            return REPAIR_EVERY_S
+        self._wanted.clear()
+        return REPAIR_AGAIN_S
+
+    async def _repair(self, guard_s: int) -> None:
+        kind = "soon" if guard_s == REPAIR_AGAIN_S else "hourly"
+        if not await self._store.client.set(f"{self._guard}:{kind}", "1", nx=True, ex=guard_s):
+            return
+        for partition in range(self._partitions):
+            back, dropped = await self._store.repair(partition)
+            if back or dropped:
+                log.warning("wake index repaired", partition=partition, put_back=back, dropped=dropped)
+
+    async def _sweep(self) -> None:
+        for partition in range(self._partitions):
+            gone = SWEEP_BATCH
+            while gone >= SWEEP_BATCH:
+                gone = await self._store.sweep(partition)
