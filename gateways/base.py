@@ -5,9 +5,9 @@ from __future__ import annotations
 import hmac
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 from pydantic import SecretStr
@@ -32,19 +32,32 @@ class Request:
     body: bytes
 
 
-class Gateway(Protocol):
-    """A messaging gateway: one module with these names."""
+@dataclass(slots=True, frozen=True)
+class Answer:
+    """An HTTP answer of a gateway's own."""
 
-    NAME: str
+    status: int
+    content_type: str
+    body: bytes
 
-    def is_open(self, settings: Settings) -> bool:
-        """Whether a secret of this gateway is configured."""
 
-    def verify(self, request: Request, settings: Settings) -> bool:
-        """Whether the request carries a configured secret; compares in constant time."""
+@dataclass(slots=True, frozen=True)
+class Gateway:
+    """A messaging gateway, as its file describes it; all functions are pure.
 
-    def parse(self, request: Request) -> Sequence[Event]:
-        """The messages and events of one body, in order; raises BadRequest. Pure: no I/O, no settings."""
+    `is_open`: whether a secret of it is configured. `verify`: whether a request carries one (constant time).
+    `parse`: the messages and events of a body, in order; raises BadRequest. `retry_status`: what makes it send the
+    same again. `accepted`: its answer to what was taken, when it wants other than our JSON counts. `handshake`: its
+    answer to a GET, for gateways that ask before they send.
+    """
+
+    name: str
+    is_open: Callable[[Settings], bool]
+    verify: Callable[[Request, Settings], bool]
+    parse: Callable[[Request], Sequence[Event]]
+    retry_status: int = 503
+    accepted: Answer | None = None
+    handshake: Callable[[Request, Settings], Answer] | None = None
 
 
 def same(given: str, secret: SecretStr | None) -> bool:

@@ -18,6 +18,7 @@ from buffer.models import Conversation, Edit, Event, Message, Presence, Revoke
 from config.settings import Settings
 from gateways.base import (
     BadRequest,
+    Gateway,
     Request,
     bearer_of,
     object_of,
@@ -237,3 +238,6 @@ def _bare(jid: Any) -> str | None:
 
 def _is_true(value: Any) -> bool:
     return value in (True, "true")
+
+
+GATEWAY = Gateway(NAME, is_open, verify, parse)

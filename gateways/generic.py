@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from buffer.models import KINDS, Conversation, Message
 from config.settings import Settings
-from gateways.base import MAX_TIME_MS, BadRequest, Request, json_type, read_json, token_matches
+from gateways.base import MAX_TIME_MS, BadRequest, Gateway, Request, json_type, read_json, token_matches
 
 NAME = "generic"
 MAX_MESSAGES = 1000
@@ -122,3 +122,6 @@ def _media(item: Item) -> dict[str, Any] | None:
     if not any(media.values()):
         return None
     return {name: value for name, value in media.items() if value or name in MEDIA_ALWAYS}
+
+
+GATEWAY = Gateway(NAME, is_open, verify, parse)

@@ -6,6 +6,9 @@ from gateways import evolution, generic
 from gateways.base import Gateway
 
 GATEWAYS: dict[str, Gateway] = {
-    "generic": generic,
-    "evolution": evolution,
+    gateway.name: gateway
+    for gateway in (
+        generic.GATEWAY,
+        evolution.GATEWAY,
+    )
 }

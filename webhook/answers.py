@@ -7,6 +7,8 @@ from typing import Any
 import orjson
 from starlette.types import Send
 
+from gateways.base import Answer
+
 RETRY_AFTER_S = 1
 
 Headers = list[tuple[bytes, bytes]]
@@ -28,21 +30,25 @@ def come_back(detail: str, status: int = 503) -> Refused:
     return Refused(status, "unavailable", detail, [(b"retry-after", str(RETRY_AFTER_S).encode())])
 
 
-async def send_json(send: Send, status: int, body: Any, headers: Headers | None = None) -> None:
-    """Send one JSON answer."""
-    content = orjson.dumps(body)
+async def send_answer(send: Send, answer: Answer, headers: Headers | None = None) -> None:
+    """Send one answer."""
     await send(
         {
             "type": "http.response.start",
-            "status": status,
+            "status": answer.status,
             "headers": [
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(content)).encode()),
+                (b"content-type", answer.content_type.encode()),
+                (b"content-length", str(len(answer.body)).encode()),
                 *(headers or ()),
             ],
         }
     )
-    await send({"type": "http.response.body", "body": content})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def send_json(send: Send, status: int, body: Any, headers: Headers | None = None) -> None:
+    """Send one JSON answer."""
+    await send_answer(send, Answer(status, "application/json", orjson.dumps(body)), headers)
 
 
 async def send_refusal(send: Send, refused: Refused) -> None:

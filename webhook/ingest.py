@@ -8,18 +8,19 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
+import orjson
 from starlette.types import Receive, Scope, Send
 
 from buffer.envelope import pack
-from buffer.errors import StoreError
+from buffer.errors import StoreError, StoreUnavailable
 from buffer.models import Append, Appended, Event, Message, Presence
 from buffer.store import Store
 from config.killpoints import reach
 from config.logs import get_logger, mask
 from config.settings import Settings
-from gateways.base import BadRequest, Gateway, Request
+from gateways.base import Answer, BadRequest, Gateway, Request
 from gateways.registry import GATEWAYS
-from webhook.answers import Refused, come_back, send_json, send_refusal
+from webhook.answers import Refused, come_back, send_answer, send_refusal
 from webhook.collector import Collector
 
 TYPING = ("composing", "recording")
@@ -60,23 +61,23 @@ class Ingest:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        retry_status = 503
         try:
             gateway, tail = self._route(scope)
+            retry_status = gateway.retry_status
             request = await self._read(scope, receive, tail)
-            if not self._settings.webhook_allow_unsigned and not gateway.verify(request, self._settings):
-                raise Refused(401, "unauthorized", f"the token of this {gateway.NAME} webhook is wrong or missing")
-            counts = await self._take(gateway.parse(request))
+            answer = await self._answer(gateway, request, scope["method"])
         except Refused as refused:
             await send_refusal(send, refused)
         except BadRequest as error:
             await send_refusal(send, Refused(400, "bad_request", str(error)))
         except StoreError as error:
             log.warning("message not stored", error=str(error))
-            await send_refusal(send, come_back(NOT_STORED))
+            await send_refusal(send, come_back(NOT_STORED, retry_status))
         except Disconnected:
             return
         else:
-            await send_json(send, 200, counts)
+            await send_answer(send, answer)
 
     def _route(self, scope: Scope) -> tuple[Gateway, str]:
         name, _, tail = scope["path"].removeprefix("/webhooks/").partition("/")
@@ -85,9 +86,19 @@ class Ingest:
             raise Refused(404, "unknown_gateway", f"{name!r} is not a gateway; known: {', '.join(GATEWAYS)}")
         if not (self._settings.webhook_allow_unsigned or gateway.is_open(self._settings)):
             raise Refused(404, "gateway_closed", f"no secret of the gateway {name} is configured, so it is closed")
-        if scope["method"] != "POST":
+        if scope["method"] != "POST" and (scope["method"] != "GET" or gateway.handshake is None):
             raise Refused(405, "method_not_allowed", "a webhook is a POST", [(b"allow", b"POST")])
         return gateway, tail
+
+    async def _answer(self, gateway: Gateway, request: Request, method: str) -> Answer:
+        if method == "GET" and gateway.handshake is not None:
+            return gateway.handshake(request, self._settings)
+        if not self._settings.webhook_allow_unsigned and not gateway.verify(request, self._settings):
+            raise Refused(401, "unauthorized", f"the token of this {gateway.name} webhook is wrong or missing")
+        if self._way is None:
+            raise StoreUnavailable(self.why_not)
+        counts = await self._take(self._way, gateway.parse(request))
+        return gateway.accepted or Answer(200, "application/json", orjson.dumps(counts))
 
     async def _read(self, scope: Scope, receive: Receive, tail: str) -> Request:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -108,10 +119,7 @@ class Ingest:
             detail = f"the body is larger than WEBHOOK_MAX_BODY={self._settings.webhook_max_body} bytes"
             raise Refused(413, "too_large", detail)
 
-    async def _take(self, events: Sequence[Event]) -> dict[str, int]:
-        way = self._way
-        if way is None:
-            raise come_back(self.why_not)
+    async def _take(self, way: _Way, events: Sequence[Event]) -> dict[str, int]:
         sorted_ = _sort(events)
         extended = [await way.store.extend(event.conversation) for event in sorted_.typing]
         results = await self._append(way.collector, sorted_.messages) if sorted_.messages else []

@@ -42,7 +42,7 @@ class WorkerBroken(Exception):
 def run_worker(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; raises SettingsError, UnsafeServer or PartitionMismatch at start."""
     arm(settings.debouncer_kill_at)
-    logging.getLogger("rq").setLevel(logging.WARNING)
+    logging.getLogger("rq.worker").setLevel(logging.WARNING)
     asyncio.run(_serve(settings))
 
 

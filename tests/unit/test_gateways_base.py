@@ -11,7 +11,7 @@ from gateways.registry import GATEWAYS
 def test_every_gateway_is_known_by_its_own_name_and_has_fixtures():
     """The registry's names are the modules' names, and each foreign format has its recorded bodies."""
     fixtures = Path(__file__).parent.parent / "fixtures"
-    assert {name: gateway.NAME for name, gateway in GATEWAYS.items()} == {name: name for name in GATEWAYS}
+    assert {name: gateway.name for name, gateway in GATEWAYS.items()} == {name: name for name in GATEWAYS}
     assert all(any((fixtures / name).iterdir()) for name in GATEWAYS if name != "generic")
 
 
