@@ -90,11 +90,6 @@ class Keys:
         """HASH what all processes must agree on: the number of partitions."""
         return f"{self.prefix}:meta"
 
-    @property
-    def wake_channel(self) -> str:
-        """Pub/sub channel: a deadline nearer than every other one was set."""
-        return f"{self.prefix}:wake"
-
     def timer_ref(self, key: str) -> Ref | None:
         """The conversation of an expired timer key; None for any other key."""
         head, found, digest = key.partition("}:timer:")

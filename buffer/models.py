@@ -110,8 +110,7 @@ class PauseMode(StrEnum):
     TAKEOVER = "takeover"
 
 
-@dataclass(slots=True, frozen=True)
-class Append:
+class Append(NamedTuple):
     """One message on its way into the buffer: its identity, its dedupe fingerprint and its stored form.
 
     `payload` is the JSON object of the outbound message without `received_ms`; `order_ms` is the gateway's

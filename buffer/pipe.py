@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, NamedTuple
 
 import redis.exceptions as rx
@@ -17,8 +18,9 @@ IN_FLIGHT_MAX = 4
 TURN_MAX = 500
 """Calls in one pipeline at the most, so that one reply does not hold up the loop."""
 
-AWAY = ("LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF", "UNBLOCKED")
-"""Error codes of a server that will serve again: restarting, failing over, or unable to persist."""
+AWAY = (rx.ClusterError, rx.RedisClusterException, rx.ReadOnlyError, rx.TryAgainError)
+AWAY_CODE = re.compile(r"(^|-)(BUSY|MASTERDOWN|MISCONF|NOREPLICAS|READONLY)\b")
+"""A server that will serve again: failing over, busy, unable to persist. Redis 6.2 quotes the code in mid-sentence."""
 
 
 class _Call(NamedTuple):
@@ -36,7 +38,7 @@ def store_error(error: Exception) -> StoreError:
         return StoreFull()
     if isinstance(error, rx.ConnectionError | rx.TimeoutError | OSError | TimeoutError):
         return StoreUnavailable(f"Redis cannot be reached: {error}" if str(error) else None)
-    if isinstance(error, rx.ClusterError) or str(error).startswith(AWAY):
+    if isinstance(error, AWAY) or AWAY_CODE.search(str(error)):
         return StoreUnavailable(f"Redis is not ready: {error}")
     return StoreError(f"Redis refused a command: {error}")
 
@@ -47,28 +49,37 @@ class Pipe:
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
         self._waiting: list[_Call] = []
+        self._sending = 0
         self._senders: set[asyncio.Task[None]] = set()
 
     async def call(self, script: Script, root: str, args: list[Any]) -> Any:
         """Run one script; raises StoreUnavailable, StoreFull or StoreError."""
         reply = asyncio.get_running_loop().create_future()
         self._waiting.append(_Call(script, root, args, reply))
-        if len(self._senders) < IN_FLIGHT_MAX:
+        if self._sending < IN_FLIGHT_MAX:
+            self._sending += 1
             sender = asyncio.create_task(self._send_all())
             self._senders.add(sender)
             sender.add_done_callback(self._senders.discard)
         return await reply
 
     async def _send_all(self) -> None:
-        while self._waiting:
-            calls, self._waiting = self._waiting[:TURN_MAX], self._waiting[TURN_MAX:]
-            try:
-                await self._send(calls)
-            except Exception as error:
-                _refuse(calls, error)
-            except asyncio.CancelledError:
-                _refuse(calls, StoreUnavailable("the client was closed"))
-                raise
+        """The count goes down in the same step that finds nothing waiting: no call falls between the two."""
+        try:
+            while self._waiting:
+                await self._send_turn()
+        finally:
+            self._sending -= 1
+
+    async def _send_turn(self) -> None:
+        calls, self._waiting = self._waiting[:TURN_MAX], self._waiting[TURN_MAX:]
+        try:
+            await self._send(calls)
+        except Exception as error:
+            _refuse(calls, error)
+        except asyncio.CancelledError:
+            _refuse(calls, StoreUnavailable("the client was closed"))
+            raise
 
     async def _send(self, calls: list[_Call]) -> None:
         unknown = await self._execute(calls, by_source=False)
@@ -76,14 +87,8 @@ class Pipe:
             await self._execute(unknown, by_source=True)
 
     async def _execute(self, calls: list[_Call], *, by_source: bool) -> list[_Call]:
-        pipeline = self._client.pipeline(transaction=False)
-        for call in calls:
-            if by_source:
-                pipeline.eval(call.script.source, 1, call.root, *call.args)
-            else:
-                pipeline.evalsha(call.script.sha, 1, call.root, *call.args)
         unknown = []
-        for call, reply in zip(calls, await pipeline.execute(raise_on_error=False), strict=True):
+        for call, reply in zip(calls, await self._replies(calls, by_source=by_source), strict=True):
             if isinstance(reply, rx.NoScriptError):
                 unknown.append(call)
             elif call.reply.done():
@@ -93,6 +98,24 @@ class Pipe:
             else:
                 call.reply.set_result(reply)
         return unknown
+
+    async def _replies(self, calls: list[_Call], *, by_source: bool) -> list[Any]:
+        """One reply or ResponseError per call; a lone call needs no pipeline."""
+        if len(calls) == 1:
+            try:
+                return [await self._client.execute_command(*_command(calls[0], by_source=by_source))]
+            except rx.ResponseError as error:
+                return [error]
+        pipeline = self._client.pipeline(transaction=False)
+        for call in calls:
+            pipeline.execute_command(*_command(call, by_source=by_source))
+        return list(await pipeline.execute(raise_on_error=False))
+
+
+def _command(call: _Call, *, by_source: bool) -> tuple[Any, ...]:
+    if by_source:
+        return ("EVAL", call.script.source, 1, call.root, *call.args)
+    return ("EVALSHA", call.script.sha, 1, call.root, *call.args)
 
 
 def _refuse(calls: list[_Call], error: Exception) -> None:

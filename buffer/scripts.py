@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -53,6 +54,9 @@ MAX_CRASHES = 20
 ENTRY_HEADER = 35
 """Bytes before the payload of a stored message; the layout stands in lua/include/entry.lua."""
 
+RECORD_HEAD = struct.Struct(">16s8s4sc13sIIII")
+"""What stands before the texts in append's record of a message; the layout stands in lua/append.lua."""
+
 Args = list[Any]
 
 
@@ -91,14 +95,22 @@ def append_args(partition: int, messages: Iterable[tuple[Ref, Append]], settings
         settings.dedupe_ttl_ms,
         _flag(not settings.message_buffer_enabled),
     ]
-    for ref, message in messages:
-        args += (ref.hash, *message.conversation, message.name or "", message.fingerprint, message.nonce)
-        args += (
-            "" if message.order_ms is None else message.order_ms,
-            _flag(message.keyword),
-            message.payload,
-        )
+    args += [_record(ref, message) for ref, message in messages]
     return args
+
+
+def _record(ref: Ref, message: Append) -> bytes:
+    gateway, channel, peer = message.conversation
+    texts = (gateway.encode(), channel.encode(), peer.encode(), (message.name or "").encode())
+    head = RECORD_HEAD.pack(
+        ref.hash.encode(),
+        message.fingerprint,
+        message.nonce,
+        b"k" if message.keyword else b"-",
+        b" " * 13 if message.order_ms is None else b"%013d" % message.order_ms,
+        *map(len, texts),
+    )
+    return b"".join((head, *texts, message.payload))
 
 
 def read_append(reply: Sequence[Any]) -> list[Appended]:

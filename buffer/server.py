@@ -48,7 +48,9 @@ def _check_policy(policy: str) -> None:
 async def _agree_on_partitions(client: AsyncClient, settings: Settings) -> None:
     key = Keys(settings.redis_key_prefix).meta
     wanted = settings.redis_partitions
-    await client.hsetnx(key, "partitions", wanted)
+    # A full server refuses to write even what is there already, and must still be drained: look first.
+    if not await client.hexists(key, "partitions"):
+        await client.hsetnx(key, "partitions", wanted)
     found = int(await client.hget(key, "partitions"))
     if found != wanted:
         raise PartitionMismatch(

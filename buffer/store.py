@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
@@ -48,20 +49,26 @@ class Store:
 
     async def append(self, messages: Sequence[Append]) -> list[Appended]:
         """Store messages, one script call per partition; results in the order of the messages."""
-        by_partition: dict[int, list[int]] = defaultdict(list)
+        if not messages:
+            return []
+        lots: dict[int, list[int]] = defaultdict(list)
         refs = [self.ref(message.conversation) for message in messages]
         for index, ref in enumerate(refs):
-            by_partition[ref.partition].append(index)
-        results: list[Appended | None] = [None] * len(messages)
+            lots[ref.partition].append(index)
+        if len(lots) == 1:
+            return await self._append(refs[0].partition, list(zip(refs, messages, strict=True)))
+        replies = await asyncio.gather(
+            *(
+                self._append(partition, [(refs[index], messages[index]) for index in indexes])
+                for partition, indexes in lots.items()
+            )
+        )
+        found = dict(zip(chain.from_iterable(lots.values()), chain.from_iterable(replies), strict=True))
+        return [found[index] for index in range(len(messages))]
 
-        async def one(partition: int, indexes: list[int]) -> None:
-            batch = [(refs[index], messages[index]) for index in indexes]
-            reply = await self._run("append", partition, scripts.append_args(partition, batch, self.settings))
-            for index, result in zip(indexes, scripts.read_append(reply), strict=True):
-                results[index] = result
-
-        await asyncio.gather(*(one(*item) for item in by_partition.items()))
-        return [result for result in results if result is not None]
+    async def _append(self, partition: int, messages: Sequence[tuple[Ref, Append]]) -> list[Appended]:
+        args = scripts.append_args(partition, messages, self.settings)
+        return scripts.read_append(await self._run("append", partition, args))
 
     async def extend(self, conversation: Conversation) -> int:
         """The person is typing: move the deadline of an open burst; returns it in ms, 0 when nothing changed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Any
 
@@ -32,6 +33,7 @@ def configure_logs(settings: Settings) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_pid,
         _mask_fields,
     ]
     render: list[Processor] = (
@@ -62,6 +64,12 @@ def _route_stdlib(shared: list[Processor], render: list[Processor], level: int) 
     root.setLevel(level)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _add_pid(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Many processes write to one log; their lines must be told apart."""
+    event["pid"] = os.getpid()
+    return event
 
 
 def _mask_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -48,6 +48,12 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address the webhook listens on")
     port: int = Field(8000, ge=1, le=65_535, description="port the webhook listens on")
     uvicorn_workers: int = Field(1, ge=1, le=512, description="webhook processes; any number is right")
+    public_base_url: Annotated[str | None, Optional] = Field(
+        None, repr=False, description="the address gateways call, without /webhooks/...; part of what Twilio signs"
+    )
+    signature_max_age: float = Field(
+        0.0, ge=0, le=31_536_000, description="oldest signature accepted, where the time is signed too; 0: any"
+    )
     webhook_max_body: int = Field(16_777_216, ge=1024, description="largest request body (bytes); above: 413")
     webhook_allow_unsigned: bool = Field(False, description="open gateways without a secret (demo and tests only)")
 
@@ -85,6 +91,31 @@ class Settings(BaseSettings):
     evolution_jwt_key: Annotated[SecretStr | None, Optional] = Field(
         None, description="opens /webhooks/evolution for its jwt_key tokens"
     )
+    meta_app_secret: Annotated[SecretStr | None, Optional] = Field(
+        None, description="opens /webhooks/meta: the App Secret, with which Meta signs"
+    )
+    meta_verify_token: Annotated[SecretStr | None, Optional] = Field(
+        None, description="the Verify Token that Meta shows when the URL is registered"
+    )
+    twilio_auth_token: Annotated[SecretStr | None, Optional] = Field(
+        None, description="opens /webhooks/twilio; needs PUBLIC_BASE_URL"
+    )
+    chatwoot_secret: Annotated[SecretStr | None, Optional] = Field(
+        None, description="opens /webhooks/chatwoot for signed deliveries"
+    )
+    chatwoot_token: Annotated[SecretStr | None, Optional] = Field(
+        None, description="opens /webhooks/chatwoot for versions that do not sign"
+    )
+    waha_hmac_key: Annotated[SecretStr | None, Optional] = Field(
+        None, description="opens /webhooks/waha: the key with which WAHA signs"
+    )
+    zapi_token: Annotated[SecretStr | None, Optional] = Field(None, description="opens /webhooks/zapi")
+    uazapi_token: Annotated[SecretStr | None, Optional] = Field(
+        None, description="opens /webhooks/uazapi: the token of the instance"
+    )
+    telegram_secret_token: Annotated[SecretStr | None, Optional] = Field(
+        None, description="opens /webhooks/telegram: the secret_token given to setWebhook"
+    )
     admin_token: Annotated[SecretStr | None, Optional] = Field(
         None, description="opens page, admin API and metrics; without it loopback only"
     )
@@ -121,18 +152,33 @@ class Settings(BaseSettings):
             raise ValueError(f"must start with one of {', '.join(s + '://' for s in REDIS_SCHEMES)}")
         return value
 
-    @field_validator("agent_url")
+    @field_validator("agent_url", "public_base_url")
     @classmethod
-    def _agent_scheme(cls, value: str | None) -> str | None:
+    def _http_scheme(cls, value: str | None) -> str | None:
         if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
             raise ValueError("must be a full http:// or https:// address")
         return value
 
+    @field_validator("public_base_url")
+    @classmethod
+    def _only_a_base(cls, value: str | None) -> str | None:
+        if value is not None and (urlsplit(value).port == 0 or "?" in value or "#" in value):
+            raise ValueError("must be the address alone, without a query; e.g. https://bot.example.com")
+        return value
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if problems := self._problems():
+        if problems := [*self._problems(), *self._unchecked()]:
             raise ValueError("\n".join(problems))
         return self
+
+    def _unchecked(self) -> list[str]:
+        if self.twilio_auth_token is None or self.public_base_url is not None:
+            return []
+        return [
+            "TWILIO_AUTH_TOKEN is set, so PUBLIC_BASE_URL must be too: Twilio signs the address it calls, and without "
+            "it no request could be checked. Set it to what stands before /webhooks/twilio in Twilio's console"
+        ]
 
     def _problems(self) -> list[str]:
         typing = self.message_buffer_typing_timeout or self.message_buffer_timeout

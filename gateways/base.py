@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from pydantic import SecretStr
@@ -22,18 +22,21 @@ class BadRequest(Exception):
     """The body is not what this gateway sends; the message says what is wrong with it."""
 
 
-@dataclass(slots=True, frozen=True)
-class Request:
-    """One webhook POST: header names in lower case, `tail` is what follows the gateway in the path."""
+class Request(NamedTuple):
+    """One webhook request: header names in lower case, `tail` is what follows the gateway in the path.
+
+    `path` and `query_string` are as they came, undecoded, for gateways that sign the address.
+    """
 
     headers: Mapping[str, str]
     query: Mapping[str, str]
     tail: str
     body: bytes
+    path: str = ""
+    query_string: str = ""
 
 
-@dataclass(slots=True, frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """An HTTP answer of a gateway's own."""
 
     status: int
@@ -63,7 +66,15 @@ class Gateway:
 def same(given: str, secret: SecretStr | None) -> bool:
     """Compare a given token with a secret in constant time; False when no secret is set."""
     expected = secret.get_secret_value() if secret else ""
-    return bool(expected) and hmac.compare_digest(given.encode(), expected.encode())
+    return bool(expected and given) and hmac.compare_digest(given.encode(), expected.encode())
+
+
+def is_signed(given: str, secret: SecretStr | None, algorithm: str, signed: bytes) -> bool:
+    """Whether `given` is the HMAC of these bytes, in hexadecimal; False when no secret is set."""
+    if secret is None:
+        return False
+    expected = hmac.digest(secret.get_secret_value().encode(), signed, algorithm).hex()
+    return hmac.compare_digest(given.encode(), expected.encode())
 
 
 def token_matches(request: Request, secret: SecretStr | None, *headers: str) -> bool:
@@ -74,7 +85,7 @@ def token_matches(request: Request, secret: SecretStr | None, *headers: str) -> 
     in_query = request.query.get("token", "")
     given = [bearer_of(request), in_query, in_query.rpartition("/")[0]]
     given += [request.headers.get(name, "") for name in headers]
-    return any([same(candidate, secret) for candidate in given])
+    return any([same(candidate, secret) for candidate in given if candidate])
 
 
 def bearer_of(request: Request) -> str:
@@ -132,6 +143,11 @@ def text_of(value: Any) -> str | None:
 def object_of(value: Any) -> dict[str, Any]:
     """An object as it is, anything else as an empty one."""
     return value if isinstance(value, dict) else {}
+
+
+def objects_of(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list, in order; of anything else none."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def int_of(value: Any) -> int | None:

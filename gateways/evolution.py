@@ -127,7 +127,10 @@ def _message(data: dict[str, Any], message: dict[str, Any], chat: Chat) -> Messa
     content = read_content(message, message_id)
     if content is None:
         return None
-    around = {"quoted_id": quoted_id(data, message), "participant": _author(key) if chat.is_group else None}
+    if quoted := quoted_id(data, message):
+        content.extra["quoted_id"] = quoted
+    if chat.is_group and (author := _author(key)):
+        content.extra["participant"] = author
     return Message(
         conversation=chat.conversation,
         message_id=message_id,
@@ -139,7 +142,7 @@ def _message(data: dict[str, Any], message: dict[str, Any], chat: Chat) -> Messa
         from_me=chat.from_me,
         is_group=chat.is_group,
         conversation_alt=chat.twin,
-        extra=content.extra | {name: value for name, value in around.items() if value},
+        extra=content.extra,
     )
 
 
@@ -203,17 +206,16 @@ def _chat(key: dict[str, Any], envelope: Envelope) -> Chat | None:
     if jid is None or jid.endswith(SILENT_HOSTS):
         return None
     is_group = jid.endswith("@g.us")
-    peer, twin = (jid, None) if is_group else _person([jid, *_aliases(key, envelope)])
+    aliases = () if is_group else _aliases(key, envelope)
+    peer, twin = (jid, None) if is_group else _person([jid, *aliases])
     conversation = Conversation(NAME, envelope.channel, peer or jid)
     return Chat(conversation, twin, is_group, _is_true(key.get("fromMe")))
 
 
 def _aliases(key: dict[str, Any], envelope: Envelope) -> list[Any]:
     """The other names of the person; in our own messages the sender's names can be ours, not theirs."""
-    aliases = [key.get("remoteJidAlt"), key.get("senderPn")]
-    if not _is_true(key.get("fromMe")):
-        aliases.append(key.get("senderLid"))
-    return [alias for alias in aliases if _bare(alias) != envelope.own_jid]
+    names = ("remoteJidAlt", "senderPn") if _is_true(key.get("fromMe")) else ("remoteJidAlt", "senderPn", "senderLid")
+    return [key[name] for name in names if name in key and _bare(key[name]) != envelope.own_jid]
 
 
 def _author(key: dict[str, Any]) -> str | None:
@@ -222,18 +224,28 @@ def _author(key: dict[str, Any]) -> str | None:
 
 def _person(jids: Iterable[Any]) -> tuple[str | None, str | None]:
     """The digits of the first phone jid, with the lid as its twin; without a phone, the first jid whole."""
-    known = [bare for jid in jids if (bare := _bare(jid))]
-    phone = next((jid.partition("@")[0] for jid in known if jid.endswith(PHONE_HOSTS)), None)
-    if phone is None:
-        return next(iter(known), None), None
-    return phone, next((jid for jid in known if jid.endswith("@lid")), None)
+    phone = lid = first = None
+    for jid in jids:
+        bare = _bare(jid)
+        if bare is None:
+            continue
+        first = first or bare
+        if phone is None and bare.endswith(PHONE_HOSTS):
+            phone = bare.partition("@")[0]
+        elif lid is None and bare.endswith("@lid"):
+            lid = bare
+    return (first, None) if phone is None else (phone, lid)
 
 
 def _bare(jid: Any) -> str | None:
     """A jid without the device (`digits:12@host`); None when nobody is named."""
-    user, at, host = (text_of(jid) or "").partition("@")
-    name = user.partition(":")[0]
-    return name + at + host if name else None
+    written = text_of(jid)
+    if written is None:
+        return None
+    user, at, host = written.partition("@")
+    if ":" in user:
+        user = user.partition(":")[0]
+    return user + at + host if user else None
 
 
 def _is_true(value: Any) -> bool:

@@ -13,17 +13,19 @@ from typing import Any
 
 from gateways.base import BadRequest, number_of, object_of, read_json, text_of
 
-WRAPPERS = (
-    "ephemeralMessage",
-    "viewOnceMessage",
-    "viewOnceMessageV2",
-    "viewOnceMessageV2Extension",
-    "documentWithCaptionMessage",
-    "editedMessage",
-    "associatedChildMessage",
-    "groupMentionedMessage",
-    "lottieStickerMessage",
-    "deviceSentMessage",
+WRAPPERS = frozenset(
+    {
+        "ephemeralMessage",
+        "viewOnceMessage",
+        "viewOnceMessageV2",
+        "viewOnceMessageV2Extension",
+        "documentWithCaptionMessage",
+        "editedMessage",
+        "associatedChildMessage",
+        "groupMentionedMessage",
+        "lottieStickerMessage",
+        "deviceSentMessage",
+    }
 )
 BESIDE = ("base64", "mediaUrl", "speechToText")
 NOT_SAID = frozenset({*BESIDE, "messageContextInfo", "senderKeyDistributionMessage"})
@@ -58,7 +60,9 @@ def unwrap(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _wrapped(message: dict[str, Any]) -> dict[str, Any]:
-    for name in WRAPPERS:
+    if WRAPPERS.isdisjoint(message):
+        return {}
+    for name in WRAPPERS.intersection(message):
         if wrapper := object_of(message.get(name)):
             return object_of(wrapper.get("message")) or wrapper
     return {}
@@ -88,15 +92,18 @@ def edited_text(edited: Any) -> str | None:
 def quoted_id(data: dict[str, Any], message: dict[str, Any]) -> str | None:
     """The id of the message this one answers: beside the message, or inside what it says."""
     for holder in (data, *message.values()):
-        context = object_of(object_of(holder).get("contextInfo"))
-        if quoted := first_text(context, "stanzaId", "stanzaID"):
+        context = holder.get("contextInfo") if isinstance(holder, dict) else None
+        if isinstance(context, dict) and (quoted := first_text(context, "stanzaId", "stanzaID")):
             return quoted
     return None
 
 
 def first_text(body: Mapping[str, Any], *names: str) -> str | None:
     """The first of these fields that holds text."""
-    return next((text for name in names if (text := text_of(body.get(name)))), None)
+    for name in names:
+        if text := text_of(body.get(name)):
+            return text
+    return None
 
 
 def _media(name: str, body: dict[str, Any], message: dict[str, Any], message_id: str | None) -> Content:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateways import evolution, generic
+from gateways import chatwoot, evolution, generic, meta, telegram, twilio, uazapi, waha, zapi
 from gateways.base import Gateway
 
 GATEWAYS: dict[str, Gateway] = {
@@ -10,5 +10,12 @@ GATEWAYS: dict[str, Gateway] = {
     for gateway in (
         generic.GATEWAY,
         evolution.GATEWAY,
+        meta.GATEWAY,
+        twilio.GATEWAY,
+        chatwoot.GATEWAY,
+        waha.GATEWAY,
+        zapi.GATEWAY,
+        uazapi.GATEWAY,
+        telegram.GATEWAY,
     )
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,9 +24,14 @@ SENDERS = 2
 """Append calls under way at once: one is being answered while the next gathers."""
 
 
+LOOK_S = 0.1
+"""How often requests that have waited too long are looked for: one timer for all costs less than one each."""
+
+
 class _Waiting(NamedTuple):
     messages: Sequence[Append]
     results: asyncio.Future[list[Appended]]
+    until: float
 
 
 class Collector:
@@ -35,30 +41,51 @@ class Collector:
         self._store = store
         self._waiting: list[_Waiting] = []
         self._depth = 0
+        self._sending = 0
         self._senders: set[asyncio.Task[None]] = set()
+        self._unanswered: deque[_Waiting] = deque()
+        self._looking = False
 
     async def append(self, messages: Sequence[Append]) -> list[Appended]:
         """Store the messages of one request; raises StoreUnavailable, StoreFull or StoreError within 2 s."""
         if self._depth >= WAITING_MAX:
             raise StoreUnavailable("too many messages are waiting for Redis; try again")
-        results: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(messages, results))
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(messages, loop.create_future(), loop.time() + ANSWER_WITHIN_S)
+        self._waiting.append(waiting)
+        self._unanswered.append(waiting)
         self._depth += len(messages)
-        if len(self._senders) < SENDERS:
-            sender = asyncio.create_task(self._send_all())
+        if self._sending < SENDERS:
+            self._sending += 1
+            sender = loop.create_task(self._send_all())
             self._senders.add(sender)
             sender.add_done_callback(self._senders.discard)
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                return await results
-        except TimeoutError:
-            raise StoreUnavailable("Redis did not answer in time") from None
+        if not self._looking:
+            self._looking = True
+            loop.call_later(LOOK_S, self._refuse_late)
+        return await waiting.results
+
+    def _refuse_late(self) -> None:
+        """In order of arrival, so that the first that is neither answered nor late ends the search."""
+        loop = asyncio.get_running_loop()
+        queue = self._unanswered
+        while queue and (queue[0].results.done() or queue[0].until <= loop.time()):
+            _refuse([queue.popleft()], StoreUnavailable("Redis did not answer in time"))
+        self._looking = bool(queue)
+        if self._looking:
+            loop.call_later(LOOK_S, self._refuse_late)
 
     async def _send_all(self) -> None:
-        while self._waiting:
-            group = self._take()
-            await self._send(group)
-            self._depth -= sum(len(waiting.messages) for waiting in group)
+        """The count goes down in the same step that finds nothing waiting: no request falls between the two."""
+        try:
+            while self._waiting:
+                group = self._take()
+                try:
+                    await self._send(group)
+                finally:
+                    self._depth -= sum(len(waiting.messages) for waiting in group)
+        finally:
+            self._sending -= 1
 
     def _take(self) -> list[_Waiting]:
         size = taken = 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import redis.exceptions as rx
 
@@ -25,23 +26,33 @@ FULL_S = 0.05
 ROUNDING_S = 0.001
 """Timers may fire a millisecond early; waking just before the moment would only look twice."""
 
-Inline = Callable[[Ref], bool]
-
 log = get_logger()
+
+
+class Inline(Protocol):
+    """Where flushes run that could not be enqueued: this process's own worker."""
+
+    @property
+    def room(self) -> int:
+        """How many more it can hold."""
+
+    def run_inline(self, ref: Ref) -> bool:
+        """Begin a flush; False when there is no room for it."""
 
 
 class Dispatcher:
     """One per worker process; any number may run, each due conversation is handed out once."""
 
-    def __init__(self, store: Store, queue: FlushQueue, settings: Settings, run_inline: Inline) -> None:
+    def __init__(self, store: Store, queue: FlushQueue, settings: Settings, inline: Inline) -> None:
         self._store = store
         self._queue = queue
         self._partitions = settings.redis_partitions
         self._queue_max = 2 * settings.worker_concurrency
-        self._run_inline = run_inline
+        self._inline = inline
         self._hint = asyncio.Event()
         self._first = 0
         self._away = False
+        self._rq_fails = False
 
     def hint(self) -> None:
         """Something may be due sooner than known (an announcement, an expired timer key): look now."""
@@ -65,7 +76,7 @@ class Dispatcher:
         pause_s = SLEEP_MAX_S
         for step in range(self._partitions):
             partition = (self._first + step) % self._partitions
-            room = self._queue_max - len(queued)
+            room = self._room(len(queued))
             if room <= 0:
                 return FULL_S
             found = await self._store.dispatch(partition, room)
@@ -84,8 +95,14 @@ class Dispatcher:
         try:
             return await self._queue.queued()
         except (rx.RedisError, OSError) as error:
+            self._rq_fails = True
             self._complain(error)
             return set()
+
+    def _room(self, queued: int) -> int:
+        """While RQ fails, what this worker cannot run itself stays in the index: elsewhere it would wait longer."""
+        room = self._queue_max - queued
+        return min(room, self._inline.room) if self._rq_fails else room
 
     async def _hand_out(self, due: Sequence[Due]) -> None:
         """RQ is where work queues up, not what it depends on: without RQ this worker runs what it can hold."""
@@ -93,10 +110,12 @@ class Dispatcher:
             return
         try:
             await self._queue.enqueue(due)
+            self._rq_fails = False
         except (rx.RedisError, OSError) as error:
+            self._rq_fails = True
             self._complain(error)
             for item in due:
-                if not self._run_inline(Ref.parse(item.ref)):
+                if not self._inline.run_inline(Ref.parse(item.ref)):
                     break
 
     async def _sleep(self, pause_s: float) -> None:

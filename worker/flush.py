@@ -82,7 +82,6 @@ class Flusher:
         call = asyncio.create_task(self._agent.call(batch, render(batch)))
         keeper = asyncio.create_task(self._keep_lease(ref, batch.token, claimed_at))
         try:
-            reach("worker_during_call")
             await asyncio.wait((call, keeper), return_when=asyncio.FIRST_COMPLETED)
             return call.result() if call.done() else keeper.result()
         finally:
@@ -96,6 +95,7 @@ class Flusher:
         pause = self._settings.flush_renew_interval
         while True:
             await asyncio.sleep(pause)
+            reach("worker_during_call")
             asked_at = loop.time()
             try:
                 outcome = await self._store.renew(ref, token)

@@ -64,6 +64,11 @@ class FlushWorker(BaseWorker):
         """How many flushes are under way."""
         return len(self._jobs)
 
+    @property
+    def room(self) -> int:
+        """How many more flushes may begin."""
+        return 0 if self._stopping else max(0, self._concurrency - self.in_flight)
+
     async def admit(self) -> None:
         """Take jobs and flush each until `stop_admission`; survives a restart of Redis."""
         while not self._stopping:
@@ -99,7 +104,7 @@ class FlushWorker(BaseWorker):
 
     def run_inline(self, ref: Ref) -> bool:
         """Run a flush that could not be enqueued; False when there is no room for it."""
-        if self._stopping or self.in_flight >= self._concurrency:
+        if not self.room:
             return False
         self._begin(f"inline-{ref}", ref)
         return True

@@ -12,7 +12,7 @@ from typing import Any
 import redis.exceptions as rx
 
 from buffer.connect import connect, connect_sync
-from buffer.errors import StoreError, StoreUnavailable
+from buffer.errors import StoreError, StoreFull, StoreUnavailable
 from buffer.server import prepare
 from buffer.store import Store
 from config.killpoints import arm
@@ -95,7 +95,7 @@ class Service:
                 await prepare(self._store.client, self._settings)
                 await self._store.load_scripts()
                 await asyncio.to_thread(self._connection.ping)
-            except (StoreUnavailable, rx.RedisError, OSError) as error:
+            except (StoreUnavailable, StoreFull, rx.RedisError, OSError) as error:
                 if not told:
                     log.warning("waiting for Redis", error=str(error))
                 told = True
@@ -109,7 +109,7 @@ class Service:
         queue = FlushQueue(settings, self._connection)
         flusher = Flusher(self._store, self._agent, settings)
         worker = FlushWorker(queue.rq, self._pop_client, flusher.flush, settings.worker_concurrency)
-        dispatcher = Dispatcher(self._store, queue, settings, worker.run_inline)
+        dispatcher = Dispatcher(self._store, queue, settings, worker)
         upkeep = Upkeep(self._store, settings)
         listener = Listener(self._listen_client, settings, dispatcher.hint, upkeep.repair_soon)
         await self._register(worker)
@@ -145,12 +145,17 @@ class Service:
                 self._broken = error
 
     async def _register(self, worker: FlushWorker) -> None:
+        """Show ourselves to RQ; on a full server the heartbeat does it once there is room again."""
+
         def announce() -> None:
-            worker.register_birth()  # type: ignore[no-untyped-call]
             worker.subscribe()  # type: ignore[no-untyped-call]
+            worker.register_birth()  # type: ignore[no-untyped-call]
             worker.set_state("idle")
 
-        await asyncio.to_thread(announce)
+        try:
+            await asyncio.to_thread(announce)
+        except (rx.RedisError, OSError) as error:
+            log.warning("RQ does not list this worker yet; it works all the same", error=str(error))
 
     async def _maintain(self, worker: FlushWorker) -> None:
         """RQ's own clean-up of registries, at start and then every ten minutes."""

@@ -21,7 +21,7 @@ go_on_when_full()
 local cancelled = conv.cancelled
 rearm(name, conv)
 if cancelled then
-  drop_batch(name, conv, 'operator')
+  drop_batch(name, conv, cancelled)
 else
   remember(summary(name, conv, 'acked'))
   count('acked', 1)

@@ -41,7 +41,7 @@ end
 local function answer()
   local reply = { 'batch', conv.token, conv.flush_id, number(conv, 'claims'), number(conv, 'failures'), conv.reason,
                   number(conv, 'closed_ms'), conv.separator, conv.answer or '', conv.gateway, conv.channel, conv.peer,
-                  conv.name or '' }
+                  conv.sealed_name }
   for _, entry in ipairs(redis.call('LRANGE', key('batch', name), 0, -1)) do
     table.insert(reply, entry)
   end
@@ -62,11 +62,13 @@ end
 
 -- A holder that vanished is a crash; too many and the batch is dead: it would kill every worker in turn.
 local function take_over()
-  if conv.token and conv.token ~= '' then
-    set({ crashes = number(conv, 'crashes') + 1, token = '' })
+  if conv.token then
+    set({ crashes = number(conv, 'crashes') + 1 })
+    redis.call('HDEL', key('conv', name), 'token')
+    conv.token = nil
   end
   if conv.cancelled then
-    drop_batch(name, conv, 'operator')
+    drop_batch(name, conv, conv.cancelled)
   elseif number(conv, 'crashes') >= max_crashes then
     bury(name, conv, 'the worker died ' .. conv.crashes .. ' times with this batch')
   end
@@ -85,11 +87,11 @@ local function revive()
   if not flush_id then
     return false
   end
-  local letter = redis.call('HMGET', key('letter', flush_id), 'reason', 'closed_ms', 'separator', 'answer')
-  set({ flush_id = flush_id, reason = letter[1], closed_ms = letter[2], separator = letter[3], claims = 0,
-        failures = 0, crashes = 0 })
-  if letter[4] then
-    set({ answer = letter[4] })
+  local letter = redis.call('HMGET', key('letter', flush_id), 'reason', 'closed_ms', 'separator', 'name', 'answer')
+  set({ flush_id = flush_id, reason = letter[1], closed_ms = letter[2], separator = letter[3],
+        sealed_name = letter[4], claims = 0, failures = 0, crashes = 0 })
+  if letter[5] then
+    set({ answer = letter[5] })
   end
   redis.call('RENAME', key('remains', flush_id), key('batch', name))
   redis.call('DEL', key('letter', flush_id))
@@ -152,8 +154,8 @@ local function in_order(entries, size)
   return places
 end
 
--- The generation follows the window, not the moment of sealing: a failover that rolls the seal back
--- gives the same flush_id again for the same messages.
+-- Everything follows the window, not the moment of sealing: a failover that rolls the seal back gives the same
+-- flush_id and the same bytes again, and another flush_id when the window was closed by other messages or later.
 local function seal()
   local entries = redis.call('LRANGE', key('buffer', name), 0, -1)
   local size = fitting(entries)
@@ -161,13 +163,15 @@ local function seal()
   for i, entry in ipairs(batch) do
     prints[i] = fingerprint_of(entry)
   end
-  local generation = math.max(number(conv, 'generation') + 1, number(conv, 'opened_ms'))
+  local closed_ms = math.max(number(conv, 'deadline_ms'), received_of(entries[size]))
+  local generation = math.max(number(conv, 'generation') + 1, closed_ms)
   local digest = string.sub(redis.sha1hex(table.concat(prints)), 1, 12)
   for i = 1, size, 1000 do
     redis.call('RPUSH', key('batch', name), unpack(batch, i, math.min(i + 999, size)))
   end
   set({ flush_id = conv.ref .. '-' .. string.format('%d', generation) .. '-' .. digest, generation = generation,
-        reason = closing_reason(), closed_ms = now_ms, separator = separator, claims = 0, failures = 0, crashes = 0 })
+        reason = closing_reason(), closed_ms = closed_ms, separator = separator, sealed_name = conv.name or '',
+        claims = 0, failures = 0, crashes = 0 })
   if size < #entries then
     redis.call('LTRIM', key('buffer', name), size, -1)
     reopen(entries, size + 1)

@@ -17,7 +17,7 @@ end
 go_on_when_full()
 local discarded = discard_window(name, conv, cause)
 if conv.flush_id and leased(conv) then
-  redis.call('HSET', key('conv', name), 'cancelled', '1')
+  redis.call('HSET', key('conv', name), 'cancelled', cause)
   return { discarded, 1 }
 elseif conv.flush_id then
   discarded = discarded + redis.call('LLEN', key('batch', name))

@@ -22,7 +22,7 @@ go_on_when_full()
 local failures = number(conv, 'failures') + (mode == 'release' and 0 or 1)
 if conv.cancelled then
   rearm(name, conv)
-  drop_batch(name, conv, 'operator')
+  drop_batch(name, conv, conv.cancelled)
   return done(name, token, 'cancelled')
 elseif mode == 'dead' or failures >= max_attempts then
   rearm(name, conv)
@@ -31,6 +31,7 @@ elseif mode == 'dead' or failures >= max_attempts then
   return done(name, token, 'dead')
 end
 wake_sooner(name, now_ms + delay_ms)
-redis.call('HSET', key('conv', name), 'failures', failures, 'retry_at_ms', now_ms + delay_ms, 'token', '')
+redis.call('HSET', key('conv', name), 'failures', failures, 'retry_at_ms', now_ms + delay_ms)
+redis.call('HDEL', key('conv', name), 'token')
 redis.call('DEL', key('lock', name))
 return done(name, token, 'ok')

@@ -3,7 +3,7 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 conversation hash
 -- returns  how many messages the burst holds (0: there was none)
--- touches  wake · conv timer
+-- touches  wake · conv buffer timer
 
 local name = ARGV[2]
 local conv = read_conv(name)

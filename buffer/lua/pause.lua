@@ -25,7 +25,7 @@ redis.call('ZREM', key('idle'), name)
 if mode == 'takeover' then
   discard_window(name, conv, 'takeover')
   if in_flight then
-    redis.call('HSET', key('conv', name), 'cancelled', '1')
+    redis.call('HSET', key('conv', name), 'cancelled', 'takeover')
   elseif conv.flush_id then
     drop_batch(name, conv, 'takeover')
   end

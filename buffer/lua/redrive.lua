@@ -24,7 +24,7 @@ else
   wake_sooner(name, now_ms)
 end
 redis.call('HSET', key('conv', name), 'ref', letter[3], 'gateway', letter[4], 'channel', letter[5], 'peer', letter[6],
-  'name', letter[7], 'redrive', '1')
+  'name', conv.name or letter[7], 'redrive', '1')
 redis.call('ZREM', key('idle'), name)
 redis.call('RPUSH', key('redrive', name), flush_id)
 redis.call('HSET', key('letter', flush_id), 'redriven', now_ms)

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from buffer.keys import KINDS, Ref
-from buffer.models import Appended, Batch, Claim, Conversation
+from buffer.models import Appended, Batch, Claim, Conversation, Outcome
 from buffer.store import Store
 from tests.messages import message
 
@@ -72,8 +72,16 @@ class Desk:
     async def bury(self, *names: str, to: Conversation = ANA) -> Batch:
         """Turn a burst into a dead letter."""
         batch = await self.in_flight(*names, to=to)
-        assert await self.store.fail(self.ref(to), batch.token, "refused", delay_ms=0, dead=True) == "dead"
+        assert await self.fail(batch.token, "dead", to=to) == "dead"
         return batch
+
+    async def fail(
+        self, token: str, mode: str, *, delay_ms: int = 0, error: str = "refused", to: Conversation = ANA
+    ) -> Outcome:
+        """End an attempt without an ack: retry, dead or release."""
+        if mode == "release":
+            return await self.store.release(self.ref(to), token, delay_ms)
+        return await self.store.fail(self.ref(to), token, error, delay_ms=delay_ms, dead=mode == "dead")
 
     def ref(self, to: Conversation = ANA) -> Ref:
         """The reference of a conversation."""

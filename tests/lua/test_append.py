@@ -131,8 +131,7 @@ async def test_fingerprint_across_two_records_is_no_duplicate(desk: Desk):
     """Bytes that happen to stand across two records of the memory are not taken for a remembered id."""
     await desk.say("m1", "m2", nonce=b"\x00\x00\x00\x00")
     memory = await desk.redis.get(desk.key("seen"))
-    crossing = message("m3", ANA)
-    object.__setattr__(crossing, "fingerprint", memory[10:18])
+    crossing = message("m3", ANA)._replace(fingerprint=memory[10:18])
     [appended] = await desk.store.append([crossing])
     assert appended.status == "new"
 
@@ -147,7 +146,7 @@ async def test_duplicate_puts_a_lost_wake_entry_back(desk: Desk, state: str):
     else:
         batch = await desk.in_flight("m1")
         if state == "waiting":
-            await desk.store.fail(desk.ref(), batch.token, "503", delay_ms=5_000)
+            await desk.fail(batch.token, "retry", delay_ms=5_000)
     await desk.lose_wake()
     [appended] = await desk.say("m1")
     assert appended.status == "duplicate"
@@ -238,7 +237,7 @@ async def test_message_behind_a_batch_in_flight_waits(desk: Desk):
     lease_ms = await desk.wake_ms()
     desk.clock.advance(1_000)
     [behind] = await desk.say("m2")
-    assert behind == ("new", desk.clock() + WINDOW_MS, 1)
+    assert (behind.status, behind.deadline_ms) == ("new", desk.clock() + WINDOW_MS)
     assert await desk.wake_ms() == lease_ms
     assert ids(await desk.take(caller="w1")) == ["m1"]
     await desk.store.ack(desk.ref(), batch.token)

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from buffer.models import Batch
 from tests.lua.desk import ANA, LEASE_MS, WINDOW_MS, Desk, ids
 
 
@@ -103,15 +104,16 @@ async def test_lost_lock_gives_nothing_away(desk: Desk):
 async def test_batch_of_a_dead_worker_is_claimed_as_it_was(open_desk):
     """After the lease's end the same batch goes out again, with the same id, even under other settings."""
     desk = open_desk()
-    first = await desk.in_flight("m1", "m2")
-    await desk.say("m3")
+    await desk.say("m1", "m2", name="Ana")
+    desk.clock.advance(WINDOW_MS)
+    first = await desk.take()
+    await desk.say("m3", name="Ana Maria")
     desk.clock.advance(LEASE_MS)
     changed = open_desk(message_buffer_max_messages=1, message_buffer_separator=" ")
     second = await changed.take(caller="w2")
     assert second.token != first.token
     assert second.attempt == 2
-    same = ("flush_id", "messages", "reason", "opened_ms", "last_ms", "closed_ms", "separator", "conversation")
-    assert {name: getattr(second, name) for name in same} == {name: getattr(first, name) for name in same}
+    assert body(second) == body(first)
 
 
 async def test_crashes_are_no_failures(desk: Desk):
@@ -232,8 +234,22 @@ async def test_flush_id_is_the_same_after_a_rollback(desk: Desk, rolled_back: st
     await restore(desk, before_seal if rolled_back == "seal" else before_ack)
     desk.clock.advance(LEASE_MS + 123)
     second = await desk.take(caller="w2")
-    assert (second.flush_id, second.messages) == (first.flush_id, first.messages)
+    assert body(second) == body(first)
     assert second.token != first.token
+
+
+async def test_burst_is_closed_at_its_deadline(desk: Desk):
+    """`closed_ms` says when the window ended, not when a worker found the time; a fired one takes what still came."""
+    [appended] = await desk.say("m1")
+    desk.clock.now_ms = appended.deadline_ms + 700
+    batch = await desk.take()
+    assert batch.closed_ms == appended.deadline_ms
+    await desk.store.ack(desk.ref(), batch.token)
+    await desk.say("m2", keyword=True)
+    desk.clock.advance(50)
+    await desk.say("m3")
+    desk.clock.advance(50)
+    assert (await desk.take()).closed_ms == desk.clock() - 50
 
 
 async def test_token_differs_after_a_rollback(desk: Desk):
@@ -285,6 +301,12 @@ async def test_received_times_are_the_servers(desk: Desk):
     batch = await desk.take()
     assert [stored.received_ms for stored in batch.messages] == received
     assert [json.loads(stored.payload)["message_id"] for stored in batch.messages] == ["m1", "m2"]
+
+
+def body(batch: Batch) -> dict[str, object]:
+    """Everything that must not change between two attempts: what the agent gets is made of it."""
+    changing = ("token", "attempt", "failures", "answer")
+    return {name: getattr(batch, name) for name in batch.__slots__ if name not in changing}
 
 
 async def dump(desk: Desk) -> dict[str, bytes]:

@@ -1,7 +1,7 @@
 -- The sealed batch of a conversation: how it ends, and what the conversation waits for next.
 
-local BATCH_FIELDS = { 'flush_id', 'reason', 'closed_ms', 'separator', 'claims', 'failures', 'crashes', 'token',
-                       'lease_until_ms', 'retry_at_ms', 'cancelled', 'answer' }
+local BATCH_FIELDS = { 'flush_id', 'reason', 'closed_ms', 'separator', 'sealed_name', 'claims', 'failures', 'crashes',
+                       'token', 'lease_until_ms', 'retry_at_ms', 'cancelled', 'answer' }
 
 -- Put the next moment of a conversation without a batch into the wake index, or move it to the idle index.
 local function rearm(name, conv)
@@ -49,7 +49,7 @@ local function bury(name, conv, problem)
   entry.error = problem
   redis.call('ZADD', key('dead'), now_ms, conv.flush_id)
   local letter = { 'conversation', name, 'ref', conv.ref, 'gateway', conv.gateway, 'channel', conv.channel,
-                   'peer', conv.peer, 'name', conv.name or '', 'error', problem, 'died_ms', now_ms,
+                   'peer', conv.peer, 'name', conv.sealed_name, 'error', problem, 'died_ms', now_ms,
                    'messages', entry.messages }
   for _, field in ipairs({ 'flush_id', 'reason', 'closed_ms', 'separator', 'claims', 'answer' }) do
     if conv[field] then

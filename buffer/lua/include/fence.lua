@@ -3,7 +3,7 @@
 
 -- Returns the answer for a caller that may not write, or nil when it may.
 local function fenced(conv, token)
-  if conv.token == token and conv.token ~= '' then
+  if conv.token == token then
     return nil
   end
   if conv.done_token == token then

@@ -66,7 +66,7 @@ local function paused(conv)
 end
 
 local function leased(conv)
-  return conv.token and conv.token ~= '' and number(conv, 'lease_until_ms') > now_ms
+  return conv.token and number(conv, 'lease_until_ms') > now_ms
 end
 
 local function count(total, amount)

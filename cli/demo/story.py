@@ -1,0 +1,68 @@
+"""The story that the demo plays: who writes what, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WINDOW_S = 2.0
+"""Quiet time that ends a burst, in the demo."""
+
+ANSWER_S = 2.5
+"""The agent thinks longer than the window, so that the message in between comes due while it is still answering."""
+
+INTERRUPT_AFTER_S = 0.3
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who writes to us; the numbers belong to nobody."""
+
+    name: str
+    phone: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One webhook: at `at_s` from the start, or at its own moment (None); `again`: a redelivery of the same message."""
+
+    at_s: float | None
+    person: Person
+    number: int
+    text: str
+    again: bool = False
+
+    @property
+    def message_id(self) -> str:
+        """The id that WhatsApp gave the message."""
+        return f"3EB0C0FFEE{self.number:012X}"
+
+
+ANA = Person("Ana", "5511900000001")
+BRUNO = Person("Bruno", "5521900000002")
+CARLA = Person("Carla", "5531900000003")
+
+STEPS = (
+    Step(0.0, ANA, 1, "oi"),
+    Step(0.6, ANA, 2, "tudo bem?"),
+    Step(0.9, BRUNO, 3, "vocês abrem no sábado?"),
+    Step(1.3, ANA, 4, "queria saber do pedido"),
+    Step(1.5, ANA, 4, "queria saber do pedido", again=True),
+    Step(1.7, CARLA, 5, "preciso da segunda via do boleto"),
+    Step(1.9, ANA, 6, "o número é 4821"),
+    Step(2.2, BRUNO, 7, "e no domingo?"),
+)
+INTERRUPTION = Step(None, ANA, 8, "é para hoje!")
+
+BURSTS: tuple[tuple[Step, ...], ...] = (
+    tuple(step for step in STEPS if step.person is ANA and not step.again),
+    tuple(step for step in STEPS if step.person is BRUNO),
+    tuple(step for step in STEPS if step.person is CARLA),
+    (INTERRUPTION,),
+)
+"""What should reach the agent together."""
+
+
+def ids(steps: Sequence[Step]) -> tuple[str, ...]:
+    """The message ids of some steps."""
+    return tuple(step.message_id for step in steps)

@@ -1,0 +1,34 @@
+"""Before a service starts: does its Redis URL make sense, and is the server behind it fit to hold messages?"""
+
+from __future__ import annotations
+
+from buffer.connect import AsyncClient, connect
+from buffer.errors import PartitionMismatch, StoreError, UnsafeServer
+from buffer.server import prepare
+from config.settings import Settings, SettingsError, required
+
+REPLY_WITHIN_S = 2.0
+
+
+def open_client(url: str, name: str) -> AsyncClient:
+    """A client for the URL of the setting `name`, not connected yet; raises SettingsError."""
+    try:
+        return connect(url, timeout_s=REPLY_WITHIN_S)
+    except ValueError as error:
+        raise SettingsError(f"{name}: this address cannot be understood: {error}") from None
+
+
+async def refuse_unfit(settings: Settings) -> None:
+    """Raises SettingsError, UnsafeServer or PartitionMismatch; a server that is away is none of these."""
+    if settings.rq_redis_url is not None:
+        await open_client(settings.rq_redis_url, "RQ_REDIS_URL").aclose()
+    client = open_client(required(settings.redis_url, "REDIS_URL"), "REDIS_URL")
+    try:
+        await prepare(client, settings)
+    except (UnsafeServer, PartitionMismatch):
+        raise
+    except StoreError:
+        # The service says so itself, and waits for it.
+        return
+    finally:
+        await client.aclose()

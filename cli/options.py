@@ -1,0 +1,35 @@
+"""The settings of a command: its flags go before the environment."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from config.settings import Settings, SettingsError, load_settings
+
+VARIABLES = {"host": "HOST", "port": "PORT", "workers": "UVICORN_WORKERS", "data_dir": "DATA_DIR"}
+
+
+NO_AGENT = (
+    "AGENT_URL is not set: it is the address that each burst is sent to. For example:\n"
+    "  AGENT_URL=http://127.0.0.1:9000/ debouncer {command}\n"
+    "(`debouncer sample-agent` is an agent at that address, which prints what it gets)"
+)
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """Load the settings with the flags on top, for child processes as well; raises SettingsError."""
+    for flag, variable in VARIABLES.items():
+        value = getattr(args, flag, None)
+        if value is not None:
+            os.environ[variable] = str(value)
+    try:
+        return load_settings()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f".env: this file cannot be read ({error}); it must be readable UTF-8 text") from None
+
+
+def require_agent(settings: Settings, command: str) -> None:
+    """Raises SettingsError, with an example, when it is not known where bursts go."""
+    if settings.agent_url is None:
+        raise SettingsError(NO_AGENT.format(command=command))

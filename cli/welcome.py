@@ -1,0 +1,70 @@
+"""What `debouncer up` says when it is up: which URL goes where."""
+
+from __future__ import annotations
+
+import socket
+
+from cli.addresses import WILDCARDS, public_url, url_of
+from cli.terminal import columns
+from config.settings import Settings
+from gateways.registry import GATEWAYS
+
+SECRETS = {
+    "evolution": "header `Authorization: Bearer <EVOLUTION_TOKEN>`",
+    "generic": "header `Authorization: Bearer <GENERIC_TOKEN>`",
+}
+
+
+def welcome(settings: Settings, store: str) -> list[str]:
+    """The lines for a terminal; `store` says where messages are kept."""
+    agent, quiet_s = public_url(settings.agent_url or ""), settings.message_buffer_timeout
+    rows = [*_open_gateways(settings), ("", "")]
+    if closed := closed_gateways(settings):
+        rows.append(("Closed gateways", f"{', '.join(closed)} (one opens when its secret is set)"))
+    rows += [
+        ("Bursts go to", f"{agent} after {quiet_s:g} s of quiet"),
+        ("Messages are kept in", store),
+        ("Processes", f"{_count(settings.uvicorn_workers, 'webhook')}, 1 worker"),
+    ]
+    return ["debouncer is up; Ctrl-C stops it.", "", *columns(rows), "", *_hints(settings)]
+
+
+def open_gateways(settings: Settings) -> list[str]:
+    """The gateways that accept webhooks."""
+    return [name for name, gateway in GATEWAYS.items() if settings.webhook_allow_unsigned or gateway.is_open(settings)]
+
+
+def closed_gateways(settings: Settings) -> list[str]:
+    """The gateways that answer 404, for want of a secret."""
+    return [name for name in GATEWAYS if name not in open_gateways(settings)]
+
+
+def webhook_url(settings: Settings, gateway: str) -> str:
+    """The address to paste into a gateway."""
+    host = socket.gethostname() if settings.host in WILDCARDS else settings.host
+    base = settings.public_base_url or url_of(host, settings.port)
+    return f"{base.rstrip('/')}/webhooks/{gateway}"
+
+
+def _open_gateways(settings: Settings) -> list[tuple[str, str]]:
+    rows = []
+    for name in open_gateways(settings):
+        rows.append((f"Paste into {name.capitalize()}", webhook_url(settings, name)))
+        if not settings.webhook_allow_unsigned:
+            rows.append(("", f"with the {SECRETS.get(name, 'secret of this gateway')}"))
+    return rows
+
+
+def _hints(settings: Settings) -> list[str]:
+    hints = []
+    if not open_gateways(settings):
+        hints.append("No gateway is open, so nothing can arrive: set EVOLUTION_TOKEN or GENERIC_TOKEN and start again.")
+    if settings.webhook_allow_unsigned:
+        hints.append("WEBHOOK_ALLOW_UNSIGNED=true: anyone who reaches this port can post messages.")
+    if settings.host.startswith("127.") or settings.host == "localhost":
+        hints.append("Only this machine can reach it. For a gateway elsewhere or in a container: --host 0.0.0.0")
+    return hints
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,61 @@
+"""WhatsApp addresses as gateways write them, `user@host` of a phone, a lid or a group, and the chats they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from buffer.models import Conversation
+from gateways.base import text_of
+
+PHONE_HOSTS = ("@s.whatsapp.net", "@c.us")
+SILENT_HOSTS = ("@broadcast", "@newsletter")
+GROUP_HOSTS = ("@g.us", "-group")
+
+
+class Person(NamedTuple):
+    """The name to answer to (a phone's digits, else the first jid whole), and the lid beside a phone."""
+
+    name: str | None
+    twin: str | None
+
+
+class Chat(NamedTuple):
+    """Where an event happened, and whether it is ours; `twin` is the lid of a person whose phone is known."""
+
+    conversation: Conversation
+    twin: str | None
+    is_group: bool
+    from_me: bool
+
+
+def chat_of(
+    where: tuple[str, str], address: Any, others: Iterable[Any], *, is_group: bool, from_me: bool
+) -> Chat | None:
+    """The chat with this address in a gateway and channel; None for what is no chat. `others`: names of the person."""
+    jid = bare(address)
+    if jid is None or jid.endswith(SILENT_HOSTS):
+        return None
+    is_group = is_group or jid.endswith(GROUP_HOSTS)
+    peer, twin = Person(jid, None) if is_group else person([jid, *others])
+    return Chat(Conversation(*where, peer or jid), twin, is_group, from_me)
+
+
+def bare(jid: Any) -> str | None:
+    """A jid without the device (`digits:12@host`); None when nobody is named."""
+    user, at, host = (text_of(jid) or "").partition("@")
+    name = user.partition(":")[0]
+    return name + at + host if name else None
+
+
+def person(names: Iterable[Any]) -> Person:
+    """Who is known by these names; a phone may come as a jid or as digits alone."""
+    known = [jid for name in names if (jid := bare(name))]
+    phone = next((jid.partition("@")[0] for jid in known if _is_phone(jid)), None)
+    if phone is None:
+        return Person(next(iter(known), None), None)
+    return Person(phone, next((jid for jid in known if jid.endswith("@lid")), None))
+
+
+def _is_phone(jid: str) -> bool:
+    return jid.endswith(PHONE_HOSTS) or (jid.isascii() and jid.isdigit())

@@ -1,0 +1,173 @@
+"""Twilio's Programmable Messaging, WhatsApp and SMS: signed forms, answered with TwiML.
+
+There is no timestamp and, by default, no second try: only a fallback URL helps when we are away.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from itertools import count, takewhile
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from buffer.models import Conversation, Message
+from config.settings import Settings
+from gateways.base import Answer, BadRequest, Gateway, Request, number_of
+from gateways.content import Content, chosen, located, media_of, numbered, unknown
+
+NAME = "twilio"
+MAX_FIELDS = 1000
+PORTS = {"http": 80, "https": 443}
+INBOUND = ("received", "receiving")
+MEDIA_KINDS = ("image", "audio", "video", "document")
+PHONE = re.compile(r"(?:(?:whatsapp|rcs):)?\+?([0-9]+)")
+MEDIA_ID = re.compile(r"/Media/([^/?#]+)")
+TWIML = Answer(200, "text/xml", b'<?xml version="1.0" encoding="UTF-8"?><Response/>')
+
+Form = dict[str, str]
+
+
+class Chat(NamedTuple):
+    """Who writes to which number; `twin` is the business-scoped id of a person whose phone is known."""
+
+    conversation: Conversation
+    twin: str | None
+
+
+def is_open(settings: Settings) -> bool:
+    """Whether the token that signs requests is configured."""
+    return settings.twilio_auth_token is not None
+
+
+def verify(request: Request, settings: Settings) -> bool:
+    """Whether the address that Twilio called and everything it sent was signed with the auth token."""
+    token, base_url = settings.twilio_auth_token, settings.public_base_url
+    fields = _signed_fields(request)
+    if token is None or base_url is None or fields is None:
+        return False
+    given, key = request.headers.get("x-twilio-signature", "").encode(), token.get_secret_value().encode()
+    digests = [hmac.digest(key, url.encode() + fields, "sha1") for url in _addresses(base_url, request)]
+    return any([hmac.compare_digest(given, base64.b64encode(digest)) for digest in digests])
+
+
+def _addresses(base_url: str, request: Request) -> list[str]:
+    """The address without and with the port: which one Twilio signs depends on the product."""
+    base = urlsplit(base_url)
+    host = base.netloc if base.port is None else base.netloc.rpartition(":")[0]
+    rest = base.path.rstrip("/") + request.path + (f"?{request.query_string}" if request.query_string else "")
+    return [f"{base.scheme}://{name}{rest}" for name in (host, f"{host}:{base.port or PORTS[base.scheme]}")]
+
+
+def _signed_fields(request: Request) -> bytes | None:
+    """What is signed after the address; of a body that is not a form only its hash, in the address."""
+    if digest := request.query.get("bodySHA256"):
+        is_this_body = hmac.compare_digest(digest.encode(), hashlib.sha256(request.body).hexdigest().encode())
+        return b"" if is_this_body else None
+    try:
+        return b"".join(name + value for name, value in sorted(set(_read_pairs(request.body))))
+    except BadRequest:
+        return None
+
+
+def _read_pairs(body: bytes) -> list[tuple[bytes, bytes]]:
+    """The fields of a form, blank ones too; as bytes, for that is what is signed. Raises BadRequest."""
+    fields = body.split(b"&", MAX_FIELDS)
+    if len(fields) > MAX_FIELDS:
+        raise BadRequest(f"the form has more than {MAX_FIELDS} fields")
+    pairs = [field.partition(b"=") for field in fields if field]
+    return [(_decoded(name), _decoded(value)) for name, _, value in pairs]
+
+
+def _decoded(written: bytes) -> bytes:
+    return unquote_to_bytes(written.replace(b"+", b" "))
+
+
+def parse(request: Request) -> list[Message]:
+    """The messages of one form, one for each attachment; nothing for a status callback. Raises BadRequest."""
+    pairs = _read_pairs(request.body)
+    form = {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in pairs}
+    chat, message_id = _chat(form), form.get("MessageSid") or form.get("SmsMessageSid")
+    if chat is None or not message_id or _is_callback(form):
+        return []
+    return [_message(form, chat, part_id, content) for part_id, content in numbered(_contents(form), message_id)]
+
+
+def _is_callback(form: Form) -> bool:
+    return (form.get("MessageStatus") or form.get("SmsStatus") or INBOUND[0]) not in INBOUND
+
+
+def _chat(form: Form) -> Chat | None:
+    channel = _name(form.get("To"))
+    names = [name for field in ("From", "WaId", "ExternalUserId") if (name := _name(form.get(field)))]
+    if channel is None or not names:
+        return None
+    phone = next((name for name in names if name.isdecimal()), None)
+    user_id = next((name for name in names if not name.isdecimal()), None)
+    return Chat(Conversation(NAME, channel, phone or names[0]), user_id if phone else None)
+
+
+def _name(address: str | None) -> str | None:
+    """The digits of a phone; any other address whole, but without the name of WhatsApp."""
+    phone = PHONE.fullmatch(address or "")
+    return phone[1] if phone else (address or "").removeprefix("whatsapp:") or None
+
+
+def _message(form: Form, chat: Chat, message_id: str | None, content: Content) -> Message:
+    quoted_id = form.get("OriginalRepliedMessageSid")
+    return Message(
+        conversation=chat.conversation,
+        message_id=message_id,
+        timestamp_ms=None,
+        kind=content.kind,
+        text=content.text,
+        media=content.media,
+        sender_name=form.get("ProfileName") or None,
+        conversation_alt=chat.twin,
+        extra=content.extra | ({"quoted_id": quoted_id} if quoted_id else {}),
+    )
+
+
+def _contents(form: Form) -> list[Content]:
+    urls = list(takewhile(bool, (form.get(f"MediaUrl{index}", "") for index in count())))
+    return [_media(form, index, url) for index, url in enumerate(urls)] or [_said(form)]
+
+
+def _media(form: Form, index: int, url: str) -> Content:
+    caption = (form.get("Body") or None) if index == 0 else None
+    mime, media_id = form.get(f"MediaContentType{index}") or None, MEDIA_ID.search(url)
+    media = media_of(url, media_id[1] if media_id else None, mime, caption)
+    is_sticker = form.get("MessageType") == "sticker"
+    return Content(_media_kind(form, mime), caption, media, {"sticker": True} if is_sticker else {})
+
+
+def _media_kind(form: Form, mime: str | None) -> str:
+    """A picture can be sent as a document: the type of the message goes before the type of the file."""
+    name, family = form.get("MessageType", ""), (mime or "").partition("/")[0]
+    if name == "sticker":
+        return "image"
+    if name in MEDIA_KINDS or mime is None:
+        return name if name in MEDIA_KINDS else "unknown"
+    return family if family in MEDIA_KINDS else "document"
+
+
+def _said(form: Form) -> Content:
+    text, title = form.get("Body") or None, form.get("ButtonText") or form.get("ListTitle")
+    choice_id = form.get("ButtonPayload") or form.get("ListId")
+    if form.get("Latitude") and form.get("Longitude"):
+        return _location(form)
+    if title or choice_id:
+        return chosen(choice_id or None, title or text)
+    return Content("text", text) if text else unknown(form.get("MessageType"))
+
+
+def _location(form: Form) -> Content:
+    latitude, longitude = number_of(form["Latitude"]), number_of(form["Longitude"])
+    content = located(latitude, longitude, form.get("Label") or None, form.get("Address") or None)
+    content.text = content.text or form.get("Body") or None
+    return content
+
+
+GATEWAY = Gateway(NAME, is_open, verify, parse, accepted=TWIML)

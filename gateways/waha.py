@@ -1,0 +1,172 @@
+"""WAHA: signed events whose `payload` is the same for every engine, with the engine's own data beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from buffer.models import Edit, Event, Message, Presence, Revoke
+from config.settings import Settings
+from gateways.base import (
+    BadRequest,
+    Gateway,
+    Request,
+    is_signed,
+    object_of,
+    objects_of,
+    read_object,
+    text_of,
+    time_of,
+)
+from gateways.evolution_content import Content, first_text
+from gateways.jid import Chat, chat_of, person
+from gateways.waha_content import reaction, read_payload
+
+NAME = "waha"
+ALGORITHM = "sha512"
+STATES = {
+    "typing": "composing",
+    "recording": "recording",
+    "paused": "paused",
+    "online": "available",
+    "offline": "unavailable",
+}
+
+
+def is_open(settings: Settings) -> bool:
+    """Whether the key of the signatures is configured."""
+    return settings.waha_hmac_key is not None
+
+
+def verify(request: Request, settings: Settings) -> bool:
+    """Whether the raw body is signed with the key."""
+    if request.headers.get("x-webhook-hmac-algorithm", ALGORITHM).lower() != ALGORITHM:
+        return False
+    given = request.headers.get("x-webhook-hmac", "").lower()
+    return is_signed(given, settings.waha_hmac_key, ALGORITHM, request.body)
+
+
+def parse(request: Request) -> list[Event]:
+    """The events of one body; nothing for what is of no interest. Raises BadRequest."""
+    body = read_object(request.body)
+    reader = READERS.get(text_of(body.get("event")) or "")
+    if reader is None:
+        return []
+    session = text_of(body.get("session"))
+    if session is None:
+        raise BadRequest("`session` is missing: it must be the name of the WAHA session, a string")
+    return list(reader(object_of(body.get("payload")), session))
+
+
+def _said(payload: dict[str, Any], session: str) -> Iterator[Event]:
+    yield from _message(payload, session, read_payload(payload))
+
+
+def _reacted(payload: dict[str, Any], session: str) -> Iterator[Event]:
+    yield from _message(payload, session, reaction(payload))
+
+
+def _message(payload: dict[str, Any], session: str, content: Content | None) -> Iterator[Message]:
+    chat = _chat(payload, session)
+    if chat is None or content is None:
+        return
+    around = {
+        "quoted_id": text_of(object_of(payload.get("replyTo")).get("id")),
+        "participant": _author(payload) if chat.is_group else None,
+        "via_api": chat.from_me and payload.get("source") == "api",
+    }
+    yield Message(
+        conversation=chat.conversation,
+        message_id=text_of(payload.get("id")),
+        timestamp_ms=time_of(payload.get("timestamp"), 1000),
+        kind=content.kind,
+        text=content.text,
+        media=content.media,
+        sender_name=_sender_name(payload),
+        from_me=chat.from_me,
+        is_group=chat.is_group,
+        conversation_alt=chat.twin,
+        extra=content.extra | {name: value for name, value in around.items() if value},
+    )
+
+
+def _edited(payload: dict[str, Any], session: str) -> Iterator[Event]:
+    chat, text = _chat(payload, session), text_of(payload.get("body"))
+    target_id = _raw_id(payload.get("editedMessageId"))
+    if chat and text and target_id:
+        yield Edit(chat.conversation, target_id, text, time_of(payload.get("timestamp"), 1000), chat.from_me)
+
+
+def _revoked(payload: dict[str, Any], session: str) -> Iterator[Event]:
+    # `after` is the act of deleting and `before` the message, when WAHA still has it; old versions name no target
+    after, before = object_of(payload.get("after")), object_of(payload.get("before"))
+    chat = _chat(after, session) or _chat(before, session)
+    target_id = next(
+        filter(None, map(_raw_id, (payload.get("revokedMessageId"), before.get("id"), after.get("id")))), ""
+    )
+    if chat and target_id:
+        yield Revoke(chat.conversation, target_id)
+
+
+def _presence(payload: dict[str, Any], session: str) -> Iterator[Event]:
+    for seen in objects_of(payload.get("presences")):
+        who = seen.get("participant")
+        chat = _chat({"from": payload.get("id"), "_data": {"Info": {"SenderAlt": who}}}, session)
+        state = STATES.get(text_of(seen.get("lastKnownPresence")) or "")
+        if chat and state:
+            yield Presence(chat.conversation, state, person([who]).name if chat.is_group else None)
+
+
+READERS: dict[str, Callable[[dict[str, Any], str], Iterator[Event]]] = {
+    "message": _said,
+    "message.any": _said,
+    "message.reaction": _reacted,
+    "message.edited": _edited,
+    "message.revoked": _revoked,
+    "presence.update": _presence,
+}
+
+
+def _chat(payload: dict[str, Any], session: str) -> Chat | None:
+    from_me = payload.get("fromMe") is True
+    address = _peer(payload) if from_me else payload.get("from")
+    others = _other_names(payload, from_me)
+    return chat_of((NAME, session), address, others, is_group=False, from_me=from_me)
+
+
+def _peer(payload: dict[str, Any]) -> str | None:
+    """The chat of our own message: engines differ in whether `from` is us, but the id always names the chat."""
+    parts = (text_of(payload.get("id")) or "").split("_")
+    embedded = parts[1] if len(parts) > 2 and "@" in parts[1] else None
+    return embedded or first_text(payload, "to", "from")
+
+
+def _raw_id(message_id: Any) -> str | None:
+    """The raw id in `false_<chat>_<id>[_<participant>]`; an id without a chat as it is."""
+    written = text_of(message_id)
+    parts = (written or "").split("_")
+    return (parts[2] if len(parts) > 2 else written) or None
+
+
+def _other_names(payload: dict[str, Any], from_me: bool) -> list[Any]:
+    """What the engines NOWEB (`key`) and GOWS (`Info`) tell of the other name of a person."""
+    data = object_of(payload.get("_data"))
+    key, info = object_of(data.get("key")), object_of(data.get("Info"))
+    if from_me:
+        return [key.get("remoteJidAlt"), info.get("RecipientAlt")]
+    return [key.get("remoteJidAlt"), key.get("senderPn"), info.get("SenderAlt")]
+
+
+def _author(payload: dict[str, Any]) -> str | None:
+    data = object_of(payload.get("_data"))
+    key, info = object_of(data.get("key")), object_of(data.get("Info"))
+    others = [key.get("participantAlt"), key.get("participantPn"), info.get("SenderAlt")]
+    return person([payload.get("participant"), payload.get("author"), *others]).name
+
+
+def _sender_name(payload: dict[str, Any]) -> str | None:
+    data = object_of(payload.get("_data"))
+    return first_text(object_of(data.get("Info")), "PushName") or first_text(data, "pushName", "notifyName")
+
+
+GATEWAY = Gateway(NAME, is_open, verify, parse)

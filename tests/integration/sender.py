@@ -1,0 +1,97 @@
+"""A gateway's side: posts many people's messages, and redelivers what got no 2xx, with the same ids."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+
+from tests.integration.processes import Webhook, bearer
+
+AGAIN_S = 0.2
+ANSWER_WITHIN_S = 10.0
+
+
+@dataclass(slots=True, frozen=True)
+class Said:
+    """What a person says: when, counted from the start, in seconds."""
+
+    at_s: float
+    peer: str
+    message_id: str
+
+
+@dataclass(slots=True)
+class Sent:
+    """What was posted, and when the first 2xx for it came (None: never)."""
+
+    peer: str
+    message_id: str
+    acked_ms: float | None = None
+    posts: int = 0
+
+
+def crowd(people: int, messages: int, gap_s: float, spread_s: float = 0.0) -> list[Said]:
+    """Many people with a burst of the same size each, interleaved; they begin spread over `spread_s`."""
+    return [
+        Said(number * spread_s / people + index * gap_s, f"person-{number:04d}", f"m-{number:04d}-{index}")
+        for number in range(people)
+        for index in range(messages)
+    ]
+
+
+class Sender:
+    """Posts to any of several webhooks; a person's next message waits for the 2xx of the one before."""
+
+    def __init__(self, *webhooks: Webhook, again_s: float = AGAIN_S) -> None:
+        self.sent: list[Sent] = []
+        self.statuses: dict[int, int] = defaultdict(int)
+        self._urls = [webhook.url for webhook in webhooks]
+        self._again_s = again_s
+        self._turn = 0
+
+    def play(self, plan: Iterable[Said]) -> None:
+        """Say everything at its time; returns when all of it was accepted."""
+        asyncio.run(self._play(plan))
+
+    async def _play(self, plan: Iterable[Said]) -> None:
+        by_peer: dict[str, list[Said]] = defaultdict(list)
+        for said in sorted(plan, key=lambda said: said.at_s):
+            by_peer[said.peer].append(said)
+        # A connection for each post: so they spread over all processes, as those of real gateways do.
+        connector = aiohttp.TCPConnector(limit=64, force_close=True)
+        timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=bearer()) as session:
+            start = asyncio.get_running_loop().time()
+            async with asyncio.TaskGroup() as group:
+                for burst in by_peer.values():
+                    group.create_task(self._say_all(session, burst, start))
+
+    async def _say_all(self, session: aiohttp.ClientSession, burst: Sequence[Said], start: float) -> None:
+        for said in burst:
+            await asyncio.sleep(start + said.at_s - asyncio.get_running_loop().time())
+            sent = Sent(said.peer, said.message_id)
+            self.sent.append(sent)
+            while sent.acked_ms is None:
+                await self._post(session, sent)
+
+    async def _post(self, session: aiohttp.ClientSession, sent: Sent) -> None:
+        self._turn += 1
+        sent.posts += 1
+        url = self._urls[self._turn % len(self._urls)]
+        body = {"conversation": sent.peer, "text": f"text of {sent.message_id}", "message_id": sent.message_id}
+        try:
+            async with session.post(url, json=body) as response:
+                status = response.status
+                await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            status = 0
+        self.statuses[status] += 1
+        if 200 <= status < 300:
+            sent.acked_ms = time.time() * 1000
+        else:
+            await asyncio.sleep(self._again_s)

@@ -1,0 +1,39 @@
+"""Something that strikes again and again while a test goes on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+
+class Storm:
+    """Calls `strike` every `every_s` seconds in a thread until the block is left; its error fails the test."""
+
+    def __init__(self, strike: Callable[[], object], every_s: float) -> None:
+        self.strikes = 0
+        self._strike = strike
+        self._every_s = every_s
+        self._over = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._rage, daemon=True)
+
+    def __enter__(self) -> Storm:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+        if self._error is not None and error is None:
+            raise self._error
+
+    def _rage(self) -> None:
+        try:
+            while not self._over.wait(self._every_s):
+                self._strike()
+                self.strikes += 1
+        except BaseException as error:
+            self._error = error

@@ -1,0 +1,102 @@
+"""kill -9 at every named point, and what the agent sees of it: one key, one body, nothing lost."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from config.killpoints import POINTS
+from tests.integration.agent import Answer
+from tests.integration.fleet import CRASHES, Fleet
+from tests.integration.waiting import until
+
+REPLY = Answer(200, b'{"reply": "pronto"}', "application/json", delay_s=1.0)
+"""Slower than a renewal, so that a worker can die while the agent works; a reply, so that there is one to keep."""
+
+ATTEMPTS = {
+    "worker_after_dispatch": [1],
+    "worker_after_enqueue": [1],
+    "worker_after_dequeue": [1],
+    "worker_after_claim": [2],
+    "worker_during_call": [1, 2],
+    "worker_after_call": [1, 2],
+    "worker_after_answered": [1],
+    "worker_after_ack": [1],
+}
+"""The attempts that reach the agent when the first worker dies at a point and the second one does not."""
+
+
+def test_every_point_is_tried() -> None:
+    """A new kill-point needs a line here."""
+    assert {*ATTEMPTS, "webhook_before_append", "webhook_after_append"} == set(POINTS)
+
+
+@pytest.mark.parametrize("point", ATTEMPTS)
+def test_a_worker_that_dies_loses_nothing(start_fleet: Callable[..., Fleet], peer: str, point: str) -> None:
+    """Another worker delivers the same batch with the same key; the person's next burst is its own."""
+    fleet = start_fleet(message_buffer_timeout=0.3, **CRASHES)
+    fleet.agent.answer(peer, REPLY)
+    webhook = fleet.webhook()
+    doomed = fleet.worker(debouncer_kill_at=point)
+    for number in range(3):
+        webhook.say(peer, f"oi {number}", message_id=f"m{number}")
+    assert doomed.wait() == -signal.SIGKILL
+    fleet.worker()
+    fleet.wait_drained()
+    webhook.say(peer, "depois", message_id="later")
+    fleet.wait_calls(peer, len(ATTEMPTS[point]) + 1)
+    fleet.wait_drained()
+    *calls, last = fleet.agent.calls_of(peer)
+    assert [call.attempt for call in calls] == ATTEMPTS[point]
+    assert len({(call.key, call.body) for call in calls}) == 1
+    assert calls[0].ids == ["m0", "m1", "m2"]
+    assert (last.ids, last.attempt) == (["later"], 1)
+    assert fleet.snapshot()["counters"]["acked"] == 2
+
+
+@pytest.mark.parametrize(
+    ("point", "second"), [("webhook_before_append", "accepted"), ("webhook_after_append", "duplicates")]
+)
+@pytest.mark.parametrize("first", [True, False], ids=["first message", "second message"])
+def test_a_webhook_that_dies_loses_nothing(
+    start_fleet: Callable[..., Fleet], peer: str, point: str, second: str, first: bool
+) -> None:
+    """The gateway got no answer and sends again: one copy, and the burst is delivered."""
+    fleet = start_fleet(message_buffer_timeout=0.3)
+    doomed, healthy = fleet.webhook(debouncer_kill_at=point), fleet.webhook()
+    if not first:
+        healthy.say(peer, "antes", message_id="m0")
+    with pytest.raises(httpx.TransportError):
+        doomed.say(peer, "oi", message_id="m1")
+    assert doomed.wait() == -signal.SIGKILL
+    assert healthy.say(peer, "oi", message_id="m1").json()[second] == 1
+    fleet.worker()
+    fleet.wait_calls(peer)
+    fleet.wait_drained()
+    (call,) = fleet.agent.calls
+    assert call.ids == (["m1"] if first else ["m0", "m1"])
+    assert call.attempt == 1
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_worker_killed_while_the_agent_works(start_fleet: Callable[..., Fleet], workers: int) -> None:
+    """Calls under way when the pod is killed come again with the same key and body; the agent answers each once."""
+    fleet = start_fleet(message_buffer_timeout=0.3, **CRASHES)
+    fleet.agent.default = Answer(held=True)
+    webhook = fleet.webhook()
+    doomed = fleet.worker()
+    people = [f"person-{number}" for number in range(20)]
+    webhook.post([{"conversation": one, "text": "oi"} for one in people])
+    until("all calls are under way", lambda: len(fleet.agent.calls) == 20)
+    doomed.kill()
+    until("the agent sees them go", lambda: all(call.ended_ms for call in fleet.agent.calls))
+    fleet.agent.release()
+    fleet.workers(workers)
+    fleet.wait_drained()
+    for one in people:
+        calls = fleet.agent.calls_of(one)
+        assert [call.attempt for call in calls] == [1, 2]
+        assert len({(call.key, call.body) for call in calls}) == 1

@@ -1,0 +1,111 @@
+"""Events, scripts and RQ's keys vanish while people write: nothing is lost, nothing later than the visibility time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.integration.agent import Answer
+from tests.integration.checker import Rules, Verdict, judge
+from tests.integration.fleet import Fleet
+from tests.integration.sender import Sender, crowd
+from tests.integration.storm import Storm
+from tests.servers import Server
+
+VISIBILITY_S = 3.0
+BUSY_MS = 10_000
+"""What a busy machine may add to the visibility time."""
+
+Check = Callable[[Fleet, Sender], None]
+
+
+@pytest.fixture
+def check(report: Callable[[Verdict], None]) -> Check:
+    """Every burst once, in order, and none later than the visibility time."""
+
+    def run(fleet: Fleet, sender: Sender) -> None:
+        fleet.wait_drained()
+        verdict = judge(sender.sent, fleet.agent.calls, Rules())
+        report(verdict)
+        assert verdict.problems == []
+        assert verdict.percentile(1) < VISIBILITY_S * 1000 + BUSY_MS
+
+    return run
+
+
+def silence(server: Server) -> None:
+    """Switch keyspace notifications off, as an administrator might."""
+    with server.client() as client:
+        client.config_set("notify-keyspace-events", "")
+
+
+def forget_scripts(server: Server) -> None:
+    """Drop every script from the server's cache."""
+    with server.client() as client:
+        client.script_flush()
+
+
+def delete_rq(server: Server) -> None:
+    """Delete every key of RQ: its queue, jobs, registries and workers."""
+    with server.client() as client:
+        if keys := list(client.scan_iter("rq:*", count=1000)):
+            client.delete(*keys)
+
+
+def cut_subscriptions(server: Server) -> None:
+    """Close every pub/sub connection: events of this moment are gone."""
+    with server.client() as client:
+        client.client_kill_filter(_type="pubsub")
+
+
+@pytest.mark.parametrize("lose", [silence, forget_scripts, delete_rq, cut_subscriptions])
+def test_nothing_depends_on_it(start_fleet: Callable[..., Fleet], check: Check, lose: Callable[[Server], None]) -> None:
+    """Lost again and again under load, with jobs waiting in RQ's queue: every burst comes once."""
+    fleet = start_fleet(visibility_time=VISIBILITY_S, worker_concurrency=2)
+    fleet.agent.default = Answer(delay_s=0.1)
+    webhook = fleet.webhook(2)
+    fleet.workers(2)
+    sender = Sender(webhook)
+    with Storm(lambda: lose(fleet.server), every_s=0.2) as storm:
+        sender.play(crowd(100, 3, gap_s=0.5, spread_s=0.5))
+        fleet.wait_drained()
+    assert storm.strikes > 3
+    check(fleet, sender)
+    assert len(fleet.agent.calls) == 100
+
+
+def test_a_server_that_forbids_config(start_fleet: Callable[..., Fleet], check: Check) -> None:
+    """A managed server allows no CONFIG, so there are no expiry events; the worker says so and flushes all the same."""
+    fleet = start_fleet(visibility_time=VISIBILITY_S)
+    fleet.redis.acl_setuser(
+        "managed", enabled=True, nopass=True, keys=["*"], channels=["*"], categories=["+@all"], commands=["-config"]
+    )
+    url = fleet.server.url.replace("redis://", "redis://managed:any@")
+    webhook, worker = fleet.webhook(2, redis_url=url), fleet.worker(redis_url=url)
+    sender = Sender(webhook)
+    sender.play(crowd(20, 3, gap_s=0.3))
+    check(fleet, sender)
+    assert "notify-keyspace-events" in worker.log
+
+
+@pytest.mark.parametrize("how", ["flushed", "stopped"])
+def test_rq_on_a_server_of_its_own_may_lose_everything(
+    start_fleet: Callable[..., Fleet], start_server: Callable[..., Server], check: Check, how: str
+) -> None:
+    """RQ_REDIS_URL names another server; it is flushed again and again, or goes for good: nothing is lost."""
+    other = start_server()
+    fleet = start_fleet(rq_redis_url=other.url, visibility_time=VISIBILITY_S, worker_concurrency=2)
+    fleet.agent.default = Answer(delay_s=0.1)
+    webhook = fleet.webhook()
+    fleet.workers(2)
+
+    def flush() -> None:
+        with other.client() as client:
+            client.flushall()
+
+    sender = Sender(webhook)
+    with Storm(flush if how == "flushed" else other.stop, every_s=0.5):
+        sender.play(crowd(60, 3, gap_s=0.5, spread_s=0.3))
+        fleet.wait_drained()
+    check(fleet, sender)

@@ -1,0 +1,47 @@
+"""Redis is killed in mid-traffic and comes back from its append-only file."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+
+from tests.integration.agent import Answer
+from tests.integration.checker import Rules, Verdict, judge
+from tests.integration.fleet import Fleet
+from tests.integration.sender import Sender, crowd
+from tests.integration.storm import Storm
+from tests.servers import Server
+
+AWAY_S = (0.5, 2.5)
+"""Once shorter than the webhook waits for Redis, once longer."""
+
+
+def test_a_redis_crash_loses_nothing_that_was_acknowledged(
+    start_fleet: Callable[..., Fleet], start_server: Callable[..., Server], report: Callable[[Verdict], None]
+) -> None:
+    """kill -9 with appendfsync always, again and again: no loss, and the worker and webhook processes live on."""
+    server = start_server(appendonly="yes", appendfsync="always")
+    fleet = start_fleet(server)
+    fleet.agent.default = Answer(delay_s=0.3)
+    webhook, workers = fleet.webhook(2), fleet.workers(2)
+    pids = webhook.pids()
+    sender = Sender(webhook)
+
+    away_s = itertools.cycle(AWAY_S)
+
+    def crash() -> None:
+        server.kill()
+        time.sleep(next(away_s))
+        server.restart()
+
+    with Storm(crash, every_s=1.2) as storm:
+        sender.play(crowd(60, 5, gap_s=0.6, spread_s=3.0))
+    fleet.wait_drained()
+    verdict = judge(sender.sent, fleet.agent.calls, Rules(repeats=True))
+    report(verdict)
+    print(f"{storm.strikes} crashes, {len(fleet.agent.calls)} calls, answers to posts: {dict(sender.statuses)}")
+    assert storm.strikes >= 2
+    assert verdict.problems == []
+    assert all(worker.alive for worker in workers)
+    assert webhook.pids() == pids

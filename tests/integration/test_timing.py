@@ -1,0 +1,175 @@
+"""When a burst ends: the window, the longest wait, the size cap, typing, and the order of what it holds."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.integration.agent import Call, RecordingAgent
+from tests.integration.checker import Rules, Verdict, judge
+from tests.integration.fleet import Fleet, person
+from tests.integration.processes import ROOT, TOKEN, Webhook
+from tests.integration.sender import Said, Sender
+from tests.servers import Server
+
+WINDOW_S = 1.0
+FIXTURES = ROOT / "tests" / "fixtures" / "evolution"
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory, shared_agent: RecordingAgent) -> Iterator[Fleet]:
+    """A fleet with a window of one second, and somebody whose burst ends in an hour."""
+    server = Server("valkey", tmp_path_factory.mktemp("server"), {})
+    settings = {"message_buffer_timeout": WINDOW_S, "message_buffer_max_wait": 3.0}
+    fleet = Fleet(tmp_path_factory.mktemp("fleet"), server, shared_agent, **settings)
+    fleet.worker()
+    yield fleet
+    fleet.close()
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def webhook(fleet: Fleet) -> Webhook:
+    """The webhook of the fleet: two uvicorn workers."""
+    return fleet.webhook(2)
+
+
+@pytest.fixture
+def play(fleet: Fleet, webhook: Webhook, report: Callable[[Verdict], None]) -> Callable[..., list[Call]]:
+    """Say things at given times and wait for the calls; nothing may be lost, early, or out of order."""
+
+    def run(peer: str, *at_s: float, left: int = 0) -> list[Call]:
+        sender = Sender(webhook)
+        sender.play(Said(when, peer, f"{peer}-{index}") for index, when in enumerate(at_s))
+        fleet.wait_drained(left)
+        calls = fleet.agent.calls_of(peer)
+        verdict = judge(sender.sent, calls, Rules(window_ms=1000, max_wait_ms=3000))
+        report(verdict)
+        assert verdict.problems == []
+        return calls
+
+    return run
+
+
+def sizes(calls: list[Call]) -> list[int]:
+    """How many messages each call holds."""
+    return [len(call.ids) for call in calls]
+
+
+def test_one_message_is_one_call(play: Callable[..., list[Call]], peer: str) -> None:
+    """A single message is called after its window, once."""
+    assert sizes(play(peer, 0)) == [1]
+
+
+def test_a_burst_is_one_call(play: Callable[..., list[Call]], peer: str) -> None:
+    """Ten messages a tenth of the window apart are one call with all ten, in order."""
+    assert sizes(play(peer, *(index * WINDOW_S / 10 for index in range(10)))) == [10]
+
+
+def test_a_message_starts_the_window_again(play: Callable[..., list[Call]], peer: str) -> None:
+    """A message at 0.6 of the window moves the end to 1.6 windows."""
+    (call,) = play(peer, 0, 0.6 * WINDOW_S)
+    assert call.content["closed_ms"] >= call.content["last_ms"] + 1000
+    assert call.content["last_ms"] >= call.content["opened_ms"] + 500
+
+
+def test_a_pause_splits_bursts(play: Callable[..., list[Call]], peer: str) -> None:
+    """Half a window, two windows, half a window: two calls of two messages."""
+    assert sizes(play(peer, 0, 0.5 * WINDOW_S, 2.5 * WINDOW_S, 3.0 * WINDOW_S)) == [2, 2]
+
+
+def test_somebody_who_never_pauses_is_heard(play: Callable[..., list[Call]], peer: str) -> None:
+    """A message every third of a window without end: a call at the longest wait, and the stream goes on."""
+    calls = play(peer, *(index * WINDOW_S / 3 for index in range(16)))
+    assert [call.content["reason"] for call in calls] == ["max_wait", "quiet"]
+    assert calls[0].content["closed_ms"] >= calls[0].content["opened_ms"] + 3000
+
+
+def test_fifty_people_do_not_mix(fleet: Fleet, webhook: Webhook, peer: str, report: Callable[[Verdict], None]) -> None:
+    """Fifty interleaved bursts are fifty calls, each with its own person's messages."""
+    sender = Sender(webhook)
+    people = [f"{peer}-{number}" for number in range(50)]
+    sender.play(Said(0.1 * turn, one, f"{one}-{turn}") for turn in range(3) for one in people)
+    fleet.wait_drained()
+    calls = [call for one in people for call in fleet.agent.calls_of(one)]
+    verdict = judge(sender.sent, calls, Rules(window_ms=1000, max_wait_ms=3000))
+    report(verdict)
+    assert verdict.problems == []
+    assert sizes(calls) == [3] * 50
+
+
+def test_a_nearer_deadline_is_met_while_a_far_one_is_awaited(
+    fleet: Fleet, play: Callable[..., list[Call]], peer: str
+) -> None:
+    """The dispatcher that waits for somebody's far deadline still serves the next person in time."""
+    far = person(f"{peer}-far")
+    fleet.ask(lambda store: store.pause(far, 3_600_000))
+    assert sizes(play(peer, 0, left=1)) == [1]
+    assert fleet.ask(lambda store: store.resume(far))
+    fleet.wait_drained()
+
+
+def test_messages_are_ordered_by_the_time_they_were_written(fleet: Fleet, webhook: Webhook, peer: str) -> None:
+    """Timestamps of the gateway decide; equal ones keep the order of arrival."""
+    now_ms = int(time.time() * 1000)
+    written = {"third": now_ms, "first": now_ms - 2000, "second": now_ms - 1000, "fourth": now_ms}
+    for name, timestamp_ms in written.items():
+        assert webhook.say(peer, name, timestamp_ms=timestamp_ms).status_code == 200
+    fleet.wait_calls(peer)
+    (call,) = fleet.agent.calls_of(peer)
+    assert call.texts == ["first", "second", "third", "fourth"]
+
+
+def test_a_full_burst_goes_at_once_and_the_rest_is_a_new_one(fleet: Fleet, webhook: Webhook, peer: str) -> None:
+    """25 messages in one request: a call with exactly 20 before any window, then one with the other 5."""
+    body = [{"conversation": peer, "text": str(index), "message_id": str(index)} for index in range(25)]
+    assert webhook.post(body).json()["accepted"] == 25
+    fleet.wait_calls(peer, 2)
+    fleet.wait_drained()
+    calls = fleet.agent.calls_of(peer)
+    assert [call.content["reason"] for call in calls] == ["max_messages", "quiet"]
+    assert [call.texts for call in calls] == [[str(n) for n in range(20)], [str(n) for n in range(20, 25)]]
+
+
+def _presence(peer: str, state: str = "composing") -> bytes:
+    event = json.loads((FIXTURES / "presence_composing.json").read_text())
+    jid = f"{peer}@s.whatsapp.net"
+    event["data"] = {"id": jid, "presences": {jid: {"lastKnownPresence": state}}}
+    return json.dumps(event).encode()
+
+
+def _text(peer: str, message_id: str) -> bytes:
+    event = json.loads((FIXTURES / "text_conversation_v22.json").read_text())
+    event["data"]["key"] |= {"remoteJid": f"{peer}@s.whatsapp.net", "id": message_id}
+    return json.dumps(event).encode()
+
+
+def _evolution(webhook: Webhook, body: bytes) -> dict[str, int]:
+    url = webhook.url.replace("generic", "evolution") + f"?token={TOKEN}"
+    response = webhook.client.post(url, content=body)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def test_typing_moves_the_deadline(fleet: Fleet, webhook: Webhook) -> None:
+    """A typing event gives the person another window; it is no message."""
+    peer = f"55119{time.time_ns() % 10**8:08d}"
+    assert _evolution(webhook, _text(peer, "m1"))["accepted"] == 1
+    time.sleep(0.4 * WINDOW_S)
+    typed_ms = time.time() * 1000
+    assert _evolution(webhook, _presence(peer)) == {"accepted": 1, "duplicates": 0, "ignored": 0}
+    fleet.wait_calls(peer)
+    (call,) = fleet.agent.calls_of(peer)
+    assert call.ids == ["m1"]
+    assert call.arrived_ms >= typed_ms + 1000
+
+
+@pytest.mark.parametrize("state", ["composing", "recording", "paused"])
+def test_typing_alone_is_nothing(fleet: Fleet, webhook: Webhook, state: str) -> None:
+    """Without an open burst a presence opens nothing and calls nobody."""
+    peer = f"55119{time.time_ns() % 10**8:08d}"
+    assert _evolution(webhook, _presence(peer, state)) == {"accepted": 0, "duplicates": 0, "ignored": 1}
+    assert fleet.pending() == 0

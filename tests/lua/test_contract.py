@@ -1,0 +1,133 @@
+"""The header of each Lua file is its contract: it must say what Python sends and which keys are touched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buffer import scripts
+from buffer.keys import KINDS
+from buffer.models import PauseMode
+from buffer.pipe import Pipe
+from buffer.scripts import Script
+from buffer.store import Store
+from tests.lua.desk import ANA, BIA
+from tests.messages import message
+from tests.servers import Server
+
+LUA = Path(scripts.__file__).parent / "lua"
+FILES = sorted(LUA.rglob("*.lua"))
+
+CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
+    "append": lambda store: store.append([message("m1", ANA), message("m2", BIA)]),
+    "extend": lambda store: store.extend(ANA),
+    "dispatch": lambda store: store.dispatch(0, 10),
+    "claim": lambda store: store.claim(store.ref(ANA), "w1"),
+    "renew": lambda store: store.renew(store.ref(ANA), "1:w1"),
+    "answered": lambda store: store.answered(store.ref(ANA), "1:w1", b"{}"),
+    "ack": lambda store: store.ack(store.ref(ANA), "1:w1"),
+    "fail": lambda store: store.fail(store.ref(ANA), "1:w1", "refused", delay_ms=1),
+    "flush_now": lambda store: store.flush_now(ANA),
+    "discard": lambda store: store.discard(ANA),
+    "redrive": lambda store: store.redrive("0-abc-1-def"),
+    "pause": lambda store: store.pause(ANA, 1_000, PauseMode.HOLD),
+    "resume": lambda store: store.resume(ANA),
+    "sweep": lambda store: store.sweep(0),
+    "repair": lambda store: store.repair(0),
+    "snapshot": lambda store: store.snapshot(0),
+}
+
+
+class Recorder(Pipe):
+    """A pipe that also notes what it sends."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        super().__init__(pipe._client)
+        self.sent: dict[str, list[Any]] = {}
+
+    async def call(self, script: Script, root: str, args: list[Any]) -> Any:
+        self.sent[script.verb] = args
+        return await super().call(script, root, args)
+
+
+def header(verb: str) -> dict[str, str]:
+    """The parts of a script's header, by their first word."""
+    text = (LUA / f"{verb}.lua").read_text()
+    block = re.match(r"(?:--.*\n)+", text)
+    assert block is not None, f"{verb}.lua has no header"
+    parts: dict[str, str] = {}
+    name = "purpose"
+    for line in block.group().splitlines():
+        found = re.match(r"-- (KEYS\[1\]|ARGV|returns|touches) +(.*)", line)
+        name, rest = (found[1], found[2]) if found else ("why" if line == "--" else name, line[2:].strip())
+        parts[name] = f"{parts.get(name, '')}   {rest}"
+    return parts
+
+
+def numbered(argv: str) -> list[int]:
+    """The numbers of the arguments that a header describes."""
+    return [int(number) for number in re.findall(r"(?:^| {2,})(\d+) (?=\S)", argv)]
+
+
+def touched(text: str) -> set[str]:
+    """The kinds of keys that a Lua text names."""
+    return set(re.findall(r"key\('(\w+)'", text))
+
+
+def test_every_script_is_called_here():
+    """Each verb has a Lua file and each Lua file a verb; the contract covers all of them."""
+    assert {path.stem for path in LUA.glob("*.lua")} == set(scripts.VERBS) == set(CALLS)
+
+
+@pytest.mark.parametrize("verb", scripts.VERBS)
+async def test_arguments_are_those_of_the_header(verb: str, valkey: Server, open_store):
+    """Python sends as many arguments as the header numbers, without gaps (append: and one for each message)."""
+    store = open_store(valkey)
+    await store.append([message("m1", ANA)])
+    store._pipe = recorder = Recorder(store._pipe)
+    await CALLS[verb](store)
+    numbers = numbered(header(verb)["ARGV"])
+    assert numbers == list(range(1, len(numbers) + 1))
+    extra = {"append": 2, "repair": 2}.get(verb, 0)
+    assert len(recorder.sent[verb]) == len(numbers) + extra
+
+
+@pytest.mark.parametrize("verb", scripts.VERBS)
+def test_header_names_keys_that_exist(verb: str):
+    """`touches` names kinds of keys.KINDS only, and every kind that the script itself names."""
+    stated = set(re.sub(r"\(.*?\)|·", "", header(verb)["touches"]).split())
+    assert stated <= set(KINDS), f"unknown: {stated - set(KINDS)}"
+    own = touched((LUA / f"{verb}.lua").read_text())
+    assert own <= stated, f"not in the header: {own - stated}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_keys_in_lua_are_kinds(path: Path):
+    """Every key('x') in Lua is a kind that keys.py describes."""
+    assert touched(path.read_text()) <= set(KINDS)
+
+
+def test_every_kind_is_used():
+    """keys.py describes no key that no script touches."""
+    assert set().union(*(touched(path.read_text()) for path in FILES)) == set(KINDS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_keys_come_from_the_partition(path: Path):
+    """No script builds a key but from its partition's root, and none reads a clock but the prelude."""
+    text = path.read_text()
+    if path.stem != "prelude":
+        assert "KEYS[" not in re.sub(r"--.*", "", text)
+        assert "'TIME'" not in text
+
+
+@pytest.mark.parametrize("verb", scripts.VERBS)
+def test_header_is_complete(verb: str):
+    """A header says what the script is for, what comes in, what goes out and what is touched."""
+    parts = header(verb)
+    assert parts["purpose"].strip().startswith(f"{verb}: ")
+    assert set(parts) == {"purpose", "KEYS[1]", "ARGV", "returns", "touches", "why"}

@@ -1,0 +1,307 @@
+"""A small model of one partition: what every operation must answer, and what must lie where after it.
+
+Written from the design, not from the scripts. Times in milliseconds; a token is `<fence>:<caller>`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from buffer import scripts
+from config.settings import Settings
+
+
+class Said(NamedTuple):
+    """A message that was accepted."""
+
+    id: str
+    order_ms: int
+    received_ms: int
+    size: int
+    keyword: bool
+
+
+@dataclass(slots=True)
+class Sealed:
+    """A batch: what it holds never changes; the rest is the state of its delivery."""
+
+    messages: list[Said]
+    reason: str
+    closed_ms: int
+    name: str | None
+    flush_id: str = ""
+    answer: bytes | None = None
+    claims: int = 0
+    failures: int = 0
+    crashes: int = 0
+    token: str | None = None
+    lease_until_ms: int = 0
+    retry_at_ms: int = 0
+    cancelled: bool = False
+
+
+@dataclass(slots=True)
+class Talk:
+    """One conversation."""
+
+    known: bool = False
+    name: str | None = None
+    buffer: list[Said] = field(default_factory=list)
+    deadline_ms: int = 0
+    fired: str | None = None
+    batch: Sealed | None = None
+    redrive: list[str] = field(default_factory=list)
+    seen: list[tuple[str, int, bytes]] = field(default_factory=list)
+    paused_until_ms: int = 0
+    takeover: bool = False
+    fence: int = 0
+    done: tuple[str, str] = ("", "")
+    idle_since_ms: int | None = None
+
+
+class Model:
+    """All conversations, the dead letters, and what became of every message."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.now_ms = 0
+        self.talks: defaultdict[str, Talk] = defaultdict(Talk)
+        self.letters: dict[str, tuple[str, Sealed]] = {}
+        self.counters: Counter[str] = Counter()
+        self.ended: Counter[str] = Counter()
+
+    def append(self, who: str, said: Said, nonce: bytes, name: str | None) -> tuple[str, int, int]:
+        talk = self.talks[who]
+        for known, seconds, first in talk.seen:
+            if known == said.id and not self._forgotten(seconds):
+                status = "new" if first == nonce else "duplicate"
+                self.counters["duplicates"] += status == "duplicate"
+                return status, talk.deadline_ms, len(talk.buffer)
+        while talk.seen and self._forgotten(talk.seen[0][1]):
+            talk.seen.pop(0)
+        talk.seen.append((said.id, math.ceil(self.now_ms / 1000), nonce))
+        if self._paused(talk) and talk.takeover:
+            self._discarded([said])
+            return "discarded", 0, 0
+        self.counters["accepted"] += 1
+        talk.buffer.append(said)
+        talk.known, talk.name, talk.idle_since_ms = True, name or talk.name, None
+        self._schedule(talk)
+        return "new", talk.deadline_ms, len(talk.buffer)
+
+    def extend(self, who: str) -> int:
+        talk = self.talks[who]
+        if not talk.buffer or talk.fired:
+            return 0
+        latest_ms = talk.buffer[0].received_ms + self.settings.max_wait_ms
+        deadline_ms = min(self.now_ms + self.settings.typing_ms, latest_ms)
+        if deadline_ms <= talk.deadline_ms:
+            return 0
+        talk.deadline_ms = deadline_ms
+        return deadline_ms
+
+    def claim(self, who: str, caller: str) -> tuple[str, Any]:
+        talk = self.talks[who]
+        if talk.batch and self._leased(talk):
+            if talk.batch.token == f"{talk.fence}:{caller}":
+                return "batch", talk.batch
+            return "busy", talk.batch.lease_until_ms
+        if talk.batch and talk.batch.retry_at_ms > self.now_ms:
+            return "busy", talk.batch.retry_at_ms
+        self._take_over(talk, who)
+        if self._paused(talk):
+            return "paused", talk.paused_until_ms
+        talk.paused_until_ms = 0
+        if not talk.batch and talk.redrive:
+            letter = self.letters.pop(talk.redrive.pop(0))[1]
+            talk.batch = Sealed(*(getattr(letter, name) for name in list(Sealed.__slots__)[:6]))
+        if not talk.batch and not talk.buffer:
+            self._rest(talk)
+            return "empty", None
+        if not talk.batch and talk.deadline_ms > self.now_ms:
+            return "early", talk.deadline_ms
+        batch = talk.batch = talk.batch or self._seal(talk)
+        talk.fence, batch.claims = talk.fence + 1, batch.claims + 1
+        batch.token, batch.lease_until_ms = f"{talk.fence}:{caller}", self.now_ms + self.settings.lease_ms
+        return "batch", batch
+
+    def hold(self, who: str, token: str, **change: Any) -> str:
+        """renew and answered: change the batch in hand."""
+        talk = self.talks[who]
+        if not talk.batch or talk.batch.token != token:
+            return "lost"
+        if talk.batch.cancelled:
+            return "cancelled"
+        talk.batch = replace(talk.batch, **change)
+        return "ok"
+
+    def end(self, who: str, token: str, mode: str, delay_ms: int = 0) -> str:
+        """ack, retry, dead and release: the holder lets go of the batch."""
+        talk = self.talks[who]
+        batch = talk.batch
+        if not batch or batch.token != token:
+            return talk.done[1] if talk.done[0] == token else "lost"
+        batch.failures += mode in ("retry", "dead")
+        if batch.cancelled:
+            outcome = "cancelled"
+            self._drop(talk)
+        elif mode == "ack":
+            outcome, talk.batch = "ok", None
+            self.counters["acked"] += 1
+            self.ended["acked"] += len(batch.messages)
+        elif mode == "dead" or batch.failures >= self.settings.agent_max_attempts:
+            outcome = "dead"
+            self._bury(talk, who)
+        else:
+            outcome, batch.token, batch.retry_at_ms = "ok", None, self.now_ms + delay_ms
+        talk.done = (token, outcome)
+        self._rest(talk)
+        return outcome
+
+    def flush_now(self, who: str) -> int:
+        talk = self.talks[who]
+        if talk.buffer and not talk.fired:
+            talk.fired, talk.deadline_ms = "manual", self.now_ms
+        return len(talk.buffer)
+
+    def discard(self, who: str) -> tuple[int, bool]:
+        talk = self.talks[who]
+        messages = self._discard_window(talk)
+        if talk.batch and self._leased(talk):
+            talk.batch.cancelled = True
+            return messages, True
+        messages += self._drop(talk)
+        if talk.known:
+            self._rest(talk)
+        return messages, False
+
+    def redrive(self, flush_id: str) -> str:
+        if flush_id not in self.letters:
+            return "unknown"
+        who, letter = self.letters[flush_id]
+        talk = self.talks[who]
+        if flush_id in talk.redrive:
+            return "already"
+        talk.redrive.append(flush_id)
+        talk.known, talk.name, talk.idle_since_ms = True, talk.name or letter.name, None
+        return "ok"
+
+    def pause(self, who: str, pause_ms: int, takeover: bool) -> int:
+        talk = self.talks[who]
+        talk.known, talk.idle_since_ms = True, None
+        talk.paused_until_ms, talk.takeover = self.now_ms + pause_ms, takeover
+        if takeover:
+            self._discard_window(talk)
+            if talk.batch and self._leased(talk):
+                talk.batch.cancelled = True
+            else:
+                self._drop(talk)
+        return talk.paused_until_ms
+
+    def resume(self, who: str) -> bool:
+        talk = self.talks[who]
+        paused, talk.paused_until_ms = talk.paused_until_ms, 0
+        if paused:
+            self._rest(talk)
+        return paused > 0
+
+    def sweep(self) -> int:
+        before_ms = self.now_ms - self.settings.dedupe_ttl_ms
+        gone = [who for who, talk in self.talks.items() if (talk.idle_since_ms or math.inf) <= before_ms]
+        for who in gone:
+            del self.talks[who]
+        return len(gone)
+
+    def repair(self) -> None:
+        for talk in self.talks.values():
+            if talk.idle_since_ms is None:
+                self._rest(talk)
+
+    def need_ms(self, who: str) -> float:
+        """The latest moment at which somebody must look at a conversation; infinite when nobody must."""
+        talk = self.talks[who]
+        paused_ms = talk.paused_until_ms if self._paused(talk) else 0
+        if talk.batch and self._leased(talk):
+            return talk.batch.lease_until_ms
+        if talk.batch:
+            return max(talk.batch.retry_at_ms, talk.batch.lease_until_ms if talk.batch.token else 0, paused_ms)
+        if talk.redrive or talk.buffer:
+            return max(0 if talk.redrive else talk.deadline_ms, paused_ms)
+        return paused_ms or math.inf
+
+    def _forgotten(self, seconds: int) -> bool:
+        return seconds * 1000 + self.settings.dedupe_ttl_ms < self.now_ms
+
+    def _paused(self, talk: Talk) -> bool:
+        return talk.paused_until_ms > self.now_ms
+
+    def _leased(self, talk: Talk) -> bool:
+        return bool(talk.batch and talk.batch.token and talk.batch.lease_until_ms > self.now_ms)
+
+    def _schedule(self, talk: Talk) -> None:
+        """The open burst's deadline from its messages; one that has fired stays."""
+        if talk.fired:
+            return
+        first_ms, last_ms = talk.buffer[0].received_ms, talk.buffer[-1].received_ms
+        settings = self.settings
+        reasons = {
+            "disabled": not settings.message_buffer_enabled,
+            "keyword": any(said.keyword for said in talk.buffer),
+            "max_messages": len(talk.buffer) >= settings.message_buffer_max_messages,
+            "max_bytes": sum(said.size for said in talk.buffer) >= settings.message_buffer_max_bytes,
+        }
+        talk.fired = next((reason for reason, applies in reasons.items() if applies), None)
+        quiet_ms = min(last_ms + settings.window_ms, first_ms + settings.max_wait_ms)
+        talk.deadline_ms = self.now_ms if talk.fired else quiet_ms
+
+    def _seal(self, talk: Talk) -> Sealed:
+        most = self.settings.message_buffer_max_messages if self.settings.message_buffer_enabled else 1
+        size = 1
+        while size < min(most, len(talk.buffer)) and (
+            sum(said.size for said in talk.buffer[: size + 1]) <= self.settings.message_buffer_max_bytes
+        ):
+            size += 1
+        taken, talk.buffer = talk.buffer[:size], talk.buffer[size:]
+        waited_out = talk.deadline_ms >= taken[0].received_ms + self.settings.max_wait_ms
+        reason = talk.fired or ("max_wait" if waited_out else "quiet")
+        closed_ms = max(talk.deadline_ms, taken[-1].received_ms)
+        talk.deadline_ms, talk.fired = 0, None
+        if talk.buffer:
+            self._schedule(talk)
+        return Sealed(sorted(taken, key=lambda said: said.order_ms), reason, closed_ms, talk.name)
+
+    def _take_over(self, talk: Talk, who: str) -> None:
+        """What the next claim makes of a batch whose holder vanished."""
+        if talk.batch and talk.batch.token:
+            talk.batch.crashes, talk.batch.token = talk.batch.crashes + 1, None
+        if talk.batch and talk.batch.cancelled:
+            self._drop(talk)
+        elif talk.batch and talk.batch.crashes >= scripts.MAX_CRASHES:
+            self._bury(talk, who)
+
+    def _bury(self, talk: Talk, who: str) -> None:
+        assert talk.batch
+        self.letters[talk.batch.flush_id] = (who, talk.batch)
+        self.counters["dead"] += 1
+        talk.batch = None
+
+    def _drop(self, talk: Talk) -> int:
+        batch, talk.batch = talk.batch, None
+        return self._discarded(batch.messages if batch else [])
+
+    def _discard_window(self, talk: Talk) -> int:
+        messages, talk.buffer, talk.deadline_ms, talk.fired = talk.buffer, [], 0, None
+        return self._discarded(messages)
+
+    def _discarded(self, messages: list[Said]) -> int:
+        self.counters["discarded"] += len(messages)
+        self.ended["discarded"] += len(messages)
+        return len(messages)
+
+    def _rest(self, talk: Talk) -> None:
+        """A conversation that holds nothing and is not paused is idle from now on."""
+        if talk.known and not (talk.buffer or talk.batch or talk.redrive or self._paused(talk)):
+            talk.idle_since_ms = self.now_ms

@@ -1,0 +1,80 @@
+"""scripts: the seam to Lua."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+
+import pytest
+
+from buffer import scripts
+from buffer.keys import Ref
+from buffer.models import Append, Conversation
+
+REF = Ref(3, "abcdefghijklmnop")
+ANA = Conversation("generic", "loja", "ana")
+
+
+@pytest.mark.parametrize("verb", scripts.VERBS)
+def test_source_is_complete(verb: str):
+    """A loaded script has the prelude in front, every include in place, and the SHA of its source."""
+    script = scripts.script(verb)
+    assert script.source.startswith("-- Stands before every script")
+    assert "-- include:" not in script.source
+    assert script.sha == hashlib.sha1(script.source.encode(), usedforsecurity=False).hexdigest()
+
+
+def test_unknown_script():
+    """There is no script but those on disk."""
+    with pytest.raises(FileNotFoundError):
+        scripts.script("nonsense")
+
+
+def test_append_arguments(make_settings):
+    """Settings once, then one record for each message, laid out as the header says."""
+    settings = make_settings(message_buffer_enabled=False)
+    message = Append(ANA, b"f" * 8, b"nnnn", b"{}", order_ms=None, name="Zé", keyword=True)
+    args = scripts.append_args(3, [(REF, message)], settings)
+    assert args[:7] == [3, 8_000, 60_000, 20, 262_144, 604_800_000, "1"]
+    lengths = struct.pack(">4I", *(len(text.encode()) for text in (*ANA, "Zé")))
+    texts = "".join((*ANA, "Zé")).encode()
+    assert args[7:] == [REF.hash.encode() + b"f" * 8 + b"nnnn" + b"k" + b" " * 13 + lengths + texts + b"{}"]
+
+
+def test_order_of_zero_is_an_order(make_settings):
+    """A timestamp of 0 is sent as such, not as `none given`."""
+    message = Append(ANA, b"f" * 8, b"nnnn", b"{}", order_ms=0)
+    assert scripts.append_args(3, [(REF, message)], make_settings())[7][29:42] == b"0" * 13
+
+
+def test_claim_arguments_with_the_buffer_off(make_settings):
+    """With the buffer off a batch holds one message."""
+    args = scripts.claim_args(REF, "w1", make_settings(message_buffer_enabled=False))
+    assert (args[3], args[-1]) == (1, "1")
+    args = scripts.claim_args(REF, "w1", make_settings())
+    assert (args[3], args[-1]) == (20, "")
+
+
+def test_dispatch_reply():
+    """Each conversation with its own number; the next moment may be missing, or a score in float's clothes."""
+    read = scripts.read_dispatch(3, [1_000, b"1700000000000", 7, b"abc", b"def"])
+    assert read.due == [("3-abc", 7), ("3-def", 8)]
+    assert (read.next_ms, read.now_ms) == (1_700_000_000_000, 1_000)
+    assert scripts.read_dispatch(3, [1_000, b"", 1]) == ([], None, 1_000)
+    assert scripts.read_dispatch(3, [1_000, b"1.7e+12", 1]).next_ms == 1_700_000_000_000
+
+
+def test_claim_reply_without_a_batch():
+    """A status with its moment, or without one."""
+    assert scripts.read_claim(REF, [b"busy", 1_000]) == ("busy", None, 1_000)
+    assert scripts.read_claim(REF, [b"empty", 0]) == ("empty", None, None)
+
+
+def test_claim_reply_with_text_that_is_no_utf8():
+    """A name that was cut in the middle of a character does not break a delivery."""
+    entry = b"%013d%013d-" % (5, 6) + b"f" * 8 + b"{}"
+    reply = [b"batch", b"1:w", b"id", 1, 0, b"quiet", 9, b"\n", b"", b"generic", b"loja", b"ana", b"\xc3", entry]
+    batch = scripts.read_claim(REF, reply).batch
+    assert batch is not None
+    assert batch.name == "\ufffd"
+    assert [(m.received_ms, m.payload) for m in batch.messages] == [(6, b"{}")]

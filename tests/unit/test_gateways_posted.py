@@ -1,0 +1,143 @@
+"""Recorded bodies of the gateways that sign, posted to the application as their gateway would."""
+
+import hashlib
+import hmac
+import json
+from pathlib import Path
+
+import orjson
+import pytest
+
+from gateways.twilio import TWIML
+from tests.endpoint import PUBLIC_BASE_URL, serving
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+SECRETS = {
+    "meta_app_secret": "test-app-secret",
+    "meta_verify_token": "a-verify-token",
+    "twilio_auth_token": "12345",
+    "chatwoot_secret": "chatwoot-webhook-secret",
+    "public_base_url": PUBLIC_BASE_URL,
+}
+FOR_OTHER_ADDRESSES = {("twilio", "duplicate_values_signature")}
+CASES = sorted(
+    (gateway, path.name.removesuffix(".headers.json"))
+    for gateway in ("chatwoot", "meta", "twilio")
+    for path in (FIXTURES / gateway).glob("*.headers.json")
+)
+
+
+def described(gateway, case):
+    return json.loads((FIXTURES / gateway / f"{case}.headers.json").read_bytes())
+
+
+def buffered(gateway, case):
+    """How many messages of a case wait for the agent."""
+    expected = json.loads((FIXTURES / gateway / f"{case}.expected.json").read_bytes())
+    messages = expected if isinstance(expected, list) else []
+    return sum(1 for each in messages if not (each["from_me"] or each["is_group"] or each["kind"] == "reaction"))
+
+
+def stored(server, prefix):
+    with server.client() as client:
+        return sum(client.llen(key) for key in client.scan_iter(f"{prefix}:*buffer:*"))
+
+
+def signed(body, secret=SECRETS["meta_app_secret"]):
+    return {"X-Hub-Signature-256": "sha256=" + hmac.digest(secret.encode(), body, hashlib.sha256).hex()}
+
+
+async def post(client, gateway, case):
+    sent = described(gateway, case)
+    suffix = "form" if gateway == "twilio" else "json"
+    body = (FIXTURES / gateway / f"{case}.{suffix}").read_bytes()
+    return await client.post(sent["path"], content=body, headers=sent["headers"])
+
+
+@pytest.fixture
+def configured(valkey, make_settings):
+    def make(**overrides):
+        return make_settings(**{"redis_url": valkey.url, **SECRETS, **overrides})
+
+    return make
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(("gateway", "case"), [case for case in CASES if case not in FOR_OTHER_ADDRESSES])
+async def test_a_recorded_body_is_stored_once(configured, valkey, prefix, gateway, case):
+    """Each case is answered as its gateway wants it, and what it says is stored once, however often it comes."""
+    sent, count = described(gateway, case), buffered(gateway, case)
+    async with serving(configured(meta_app_secret=sent["auth"]["secret"] if gateway == "meta" else "x")) as client:
+        answers = [await post(client, gateway, case) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [sent["expect_http_status"]] * 2
+    assert stored(valkey, prefix) == count
+    if sent["expect_http_status"] != 200:
+        assert answers[0].json()["error"] == "unauthorized"
+    elif gateway == "twilio":
+        assert (answers[0].content, answers[0].headers["content-type"]) == (TWIML.body, "text/xml")
+    else:
+        first, again = (answer.json() for answer in answers)
+        assert (first["accepted"], again["accepted"], again["duplicates"]) == (count, 0, count)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("token", "status", "content", "content_type"),
+    [
+        ("a-verify-token", 200, "1158201444", "text/plain; charset=utf-8"),
+        ("another", 403, None, "application/json"),
+        ("", 403, None, "application/json"),
+    ],
+)
+async def test_meta_gets_its_challenge_back(configured, token, status, content, content_type):
+    """The GET of Meta is answered with the bare challenge, or with 403 for anybody else's token."""
+    asked = {"hub.mode": "subscribe", "hub.verify_token": token, "hub.challenge": "1158201444"}
+    async with serving(configured()) as client:
+        answer = await client.get("/webhooks/meta", params=asked)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, content_type)
+    assert answer.text == content if content else "META_VERIFY_TOKEN" in answer.json()["detail"]
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    "body", [{}, [], 7, None, {"object": "whatsapp_business_account", "entry": [{"changes": 7}, None]}]
+)
+async def test_meta_hears_200_whatever_it_signed(configured, body):
+    """An authentic body of an unexpected shape is taken and ignored: a 4xx would come back for a week."""
+    content = orjson.dumps(body)
+    async with serving(configured()) as client:
+        answer = await client.post("/webhooks/meta", content=content, headers=signed(content))
+    assert (answer.status_code, answer.json()) == (200, {"accepted": 0, "duplicates": 0, "ignored": 1})
+
+
+@pytest.mark.server
+async def test_a_batch_that_failed_is_stored_by_its_repetition(configured, start_server, prefix):
+    """Meta and Chatwoot are told to repeat while Redis is away, each with the status that makes them do it."""
+    server = start_server()
+    settings = configured(redis_url=server.url)
+    async with serving(settings) as client:
+        server.stop()
+        away = [await post(client, "meta", "voice"), await post(client, "chatwoot", "incoming_text")]
+        server.restart()
+        back = [await post(client, "meta", "voice"), await post(client, "chatwoot", "incoming_text")]
+    assert [answer.status_code for answer in away] == [503, 500]
+    assert [answer.json()["accepted"] for answer in back] == [1, 1]
+    assert stored(server, prefix) == 2
+
+
+@pytest.mark.server
+async def test_a_batch_of_many_people_is_stored_once(configured, valkey, prefix):
+    """1,000 messages for 300 phones, half of them twice, are 500 messages; the repetition adds none."""
+    messages = [
+        {"from": f"55119{index % 300:08}", "id": f"wamid.{index}", "type": "text", "text": {"body": str(index)}}
+        for index in range(500)
+    ]
+    value = {"metadata": {"phone_number_id": "1"}, "messages": messages + messages}
+    change = {"field": "messages", "value": value}
+    content = orjson.dumps({"object": "whatsapp_business_account", "entry": [{"changes": [change]}]})
+    async with serving(configured()) as client:
+        first = await client.post("/webhooks/meta", content=content, headers=signed(content))
+        after_first = stored(valkey, prefix)
+        again = await client.post("/webhooks/meta", content=content, headers=signed(content))
+    assert (first.status_code, after_first, stored(valkey, prefix)) == (200, 500, 500)
+    assert again.json() == {"accepted": 0, "duplicates": 1000, "ignored": 0}
