@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from buffer.connect import hidden
 
 WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
@@ -21,5 +19,5 @@ def url_of(host: str, port: int) -> str:
 
 def public_url(url: str) -> str:
     """A URL for people and logs: its password and its query, which may hold one, are hidden."""
-    parts = urlsplit(hidden(url))
-    return parts._replace(query="***" if parts.query else "").geturl()
+    place, query, _ = hidden(url).partition("?")
+    return place + ("?***" if query else "")

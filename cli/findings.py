@@ -10,17 +10,15 @@ import redis.exceptions as rx
 
 from buffer.connect import AsyncClient
 from buffer.keys import Keys
-from buffer.pipe import store_error
 from buffer.server import OLDEST
 from cli.addresses import public_url
 from cli.embedded import server_program
-from cli.fitness import open_client
+from cli.fitness import AWAY, open_client, reason
 from cli.welcome import open_gateways
 from config.settings import Settings
 from worker.listener import merged_flags
 
 AGENT_WITHIN_S = 3.0
-AWAY = (rx.RedisError, OSError)
 
 
 class Finding(NamedTuple):
@@ -54,7 +52,7 @@ async def _server(settings: Settings) -> list[Finding]:
             await _events(client),
         ]
     except AWAY as error:
-        return [Finding("problem", "Redis", f"REDIS_URL={public_url(settings.redis_url)}: {store_error(error)}")]
+        return [Finding("problem", "Redis", f"REDIS_URL={public_url(settings.redis_url)}: {reason(error)}")]
     finally:
         await client.aclose()
 
@@ -125,7 +123,7 @@ async def _queue(settings: Settings) -> list[Finding]:
     try:
         await client.ping()
     except AWAY as error:
-        return [Finding("problem", "queue", f"RQ_REDIS_URL={public_url(url)}: {store_error(error)}")]
+        return [Finding("problem", "queue", f"RQ_REDIS_URL={public_url(url)}: {reason(error)}")]
     finally:
         await client.aclose()
     return [Finding("ok", "queue", f"{public_url(url)} answers")]

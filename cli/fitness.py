@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import redis.exceptions as rx
+
 from buffer.connect import AsyncClient, connect
 from buffer.errors import PartitionMismatch, StoreError, UnsafeServer
 from buffer.server import prepare
 from config.settings import Settings, SettingsError, required
 
 REPLY_WITHIN_S = 2.0
+AWAY = (rx.RedisError, rx.RedisClusterException, OSError)
+"""What redis-py raises for a server that cannot be used; a cluster's is no RedisError."""
 
 
 def open_client(url: str, name: str) -> AsyncClient:
@@ -16,6 +20,11 @@ def open_client(url: str, name: str) -> AsyncClient:
         return connect(url, timeout_s=REPLY_WITHIN_S)
     except ValueError as error:
         raise SettingsError(f"{name}: this address cannot be understood: {error}") from None
+
+
+def reason(error: Exception) -> str:
+    """What is wrong, without the innards of redis-py that Sentinel's errors carry."""
+    return str(error).partition(" : <")[0] or type(error).__name__
 
 
 async def refuse_unfit(settings: Settings) -> None:
@@ -27,7 +36,7 @@ async def refuse_unfit(settings: Settings) -> None:
         await prepare(client, settings)
     except (UnsafeServer, PartitionMismatch):
         raise
-    except StoreError:
+    except (StoreError, *AWAY):
         # The service says so itself, and waits for it.
         return
     finally:

@@ -8,7 +8,7 @@ import socket
 import sys
 
 from cli.addresses import own_address, public_url
-from cli.fitness import open_client
+from cli.fitness import AWAY, open_client, reason
 from cli.options import settings_of
 from cli.readiness import why_not_ready
 from config.settings import Settings, required
@@ -35,6 +35,7 @@ def _problem(part: str, settings: Settings) -> str | None:
 
 
 async def _worker_problem(settings: Settings) -> str | None:
+    # RQ takes longer to load than the webhook takes to answer.
     from cli.heartbeats import fresh_hosts
 
     url = required(settings.queue_redis_url, "REDIS_URL")
@@ -42,8 +43,8 @@ async def _worker_problem(settings: Settings) -> str | None:
     try:
         async with asyncio.timeout(WITHIN_S):
             hosts = await fresh_hosts(client, settings.rq_queue)
-    except TimeoutError:
-        return f"Redis at {public_url(url)} does not answer within {WITHIN_S:g} s"
+    except AWAY as error:
+        return f"Redis at {public_url(url)} does not answer: {reason(error)}"
     finally:
         await client.aclose()
     host = socket.gethostname()

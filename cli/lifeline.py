@@ -9,14 +9,14 @@ import sys
 
 PR_SET_PDEATHSIG = 1
 
-# Loaded here and not in end_with, which runs between fork and exec.
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+# Found here and not in end_with, which runs between fork and exec.
+_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 def end_with(parent: int) -> None:
     """Have this process get SIGTERM when its parent process dies, or now if it is dead already."""
-    if _LIBC is None:
+    if _PRCTL is None:
         return
-    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    _PRCTL(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGTERM)

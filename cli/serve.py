@@ -66,6 +66,7 @@ def _config(settings: Settings) -> _Config:
         loop="uvloop",
         http="httptools",
         backlog=BACKLOG,
+        lifespan="on",
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=GRACE_S,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from cli.addresses import WILDCARDS, public_url, url_of
+from cli.addresses import WILDCARDS, own_address, public_url, url_of
 from cli.terminal import columns
 from config.settings import Settings
 from gateways.registry import GATEWAYS
@@ -26,7 +26,8 @@ def welcome(settings: Settings, store: str) -> list[str]:
         ("Messages are kept in", store),
         ("Processes", f"{_count(settings.uvicorn_workers, 'webhook')}, 1 worker"),
     ]
-    return ["debouncer is up; Ctrl-C stops it.", "", *columns(rows), "", *_hints(settings)]
+    hints = _hints(settings)
+    return ["debouncer is up; Ctrl-C stops it.", "", *columns(rows), *([""] if hints else []), *hints]
 
 
 def open_gateways(settings: Settings) -> list[str]:
@@ -57,13 +58,22 @@ def _open_gateways(settings: Settings) -> list[tuple[str, str]]:
 
 def _hints(settings: Settings) -> list[str]:
     hints = []
+    if settings.generic_token is not None:
+        hints.append(f"Try it:  {_example(settings)}")
     if not open_gateways(settings):
         hints.append("No gateway is open, so nothing can arrive: set EVOLUTION_TOKEN or GENERIC_TOKEN and start again.")
     if settings.webhook_allow_unsigned:
         hints.append("WEBHOOK_ALLOW_UNSIGNED=true: anyone who reaches this port can post messages.")
+    if settings.host in WILDCARDS and settings.public_base_url is None:
+        hints.append(f"`{socket.gethostname()}` is this machine: write the name by which the gateway reaches it.")
     if settings.host.startswith("127.") or settings.host == "localhost":
         hints.append("Only this machine can reach it. For a gateway elsewhere or in a container: --host 0.0.0.0")
     return hints
+
+
+def _example(settings: Settings) -> str:
+    url = f"{url_of(own_address(settings.host), settings.port)}/webhooks/generic"
+    return f"""curl -H "Authorization: Bearer $GENERIC_TOKEN" -d '{{"conversation": "ana", "text": "oi"}}' {url}"""
 
 
 def _count(number: int, noun: str) -> str:

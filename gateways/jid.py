@@ -43,18 +43,25 @@ def chat_of(
 
 def bare(jid: Any) -> str | None:
     """A jid without the device (`digits:12@host`); None when nobody is named."""
-    user, at, host = (text_of(jid) or "").partition("@")
+    written = text_of(jid)
+    if written is None:
+        return None
+    user, at, host = written.partition("@")
     name = user.partition(":")[0]
     return name + at + host if name else None
 
 
 def person(names: Iterable[Any]) -> Person:
     """Who is known by these names; a phone may come as a jid or as digits alone."""
-    known = [jid for name in names if (jid := bare(name))]
-    phone = next((jid.partition("@")[0] for jid in known if _is_phone(jid)), None)
-    if phone is None:
-        return Person(next(iter(known), None), None)
-    return Person(phone, next((jid for jid in known if jid.endswith("@lid")), None))
+    first = phone = lid = None
+    for name in names:
+        jid = bare(name)
+        first = first or jid
+        if jid and phone is None and _is_phone(jid):
+            phone = jid.partition("@")[0]
+        elif jid and lid is None and jid.endswith("@lid"):
+            lid = jid
+    return Person(first, None) if phone is None else Person(phone, lid)
 
 
 def _is_phone(jid: str) -> bool:

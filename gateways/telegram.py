@@ -47,16 +47,14 @@ def parse(request: Request) -> list[Event]:
 
 
 def _said(message: dict[str, Any], channel: str) -> Message | None:
-    said = _message(message, channel, message.get("from"), read_content(message))
-    if said is None:
-        return None
-    said.message_id = text_of(message.get("message_id"))
-    said.from_me = _is_bot(message)
-    around = {
-        "quoted_id": text_of(object_of(message.get("reply_to_message")).get("message_id")),
-        "album_id": text_of(message.get("media_group_id")),
-    }
-    said.extra |= {name: value for name, value in around.items() if value}
+    said = _message(message, channel, message.get("from"), read_content(message), message.get("message_id"))
+    if said is not None:
+        around = {
+            "quoted_id": text_of(object_of(message.get("reply_to_message")).get("message_id")),
+            "album_id": text_of(message.get("media_group_id")),
+        }
+        said.extra |= {name: value for name, value in around.items() if value}
+        said.from_me = _is_bot(message)
     return said
 
 
@@ -71,18 +69,13 @@ def _edited(message: dict[str, Any], channel: str) -> Edit | None:
 
 def _pressed(query: dict[str, Any], channel: str) -> Message | None:
     # the date of the message with the button is not that of the tap, which has none
-    message = object_of(query.get("message"))
-    said = _message({"chat": message.get("chat")}, channel, query.get("from"), pressed_button(query))
-    if said is not None:
-        said.message_id = text_of(query.get("id"))
-    return said
+    where = {"chat": object_of(query.get("message")).get("chat")}
+    return _message(where, channel, query.get("from"), pressed_button(query), query.get("id"))
 
 
 def _reacted(change: dict[str, Any], channel: str) -> Message | None:
-    said = _message(change, channel, change.get("user"), reaction(change))
-    if said is not None:
-        said.message_id = f"reaction:{said.extra['target_id']}:{text_of(change.get('date'))}"
-    return said
+    reaction_id = ":".join(("reaction", *(text_of(change.get(name)) or "" for name in ("message_id", "date"))))
+    return _message(change, channel, change.get("user"), reaction(change), reaction_id)
 
 
 READERS: dict[str, Callable[[dict[str, Any], str], Event | None]] = {
@@ -93,14 +86,16 @@ READERS: dict[str, Callable[[dict[str, Any], str], Event | None]] = {
 }
 
 
-def _message(happened: dict[str, Any], channel: str, user: Any, content: Content | None) -> Message | None:
+def _message(
+    happened: dict[str, Any], channel: str, user: Any, content: Content | None, message_id: Any
+) -> Message | None:
     chat, author = _chat(happened, channel), object_of(user)
     if chat is None or content is None:
         return None
     participant = text_of(author.get("id")) if chat.is_group else None
     return Message(
         conversation=chat.conversation,
-        message_id=None,
+        message_id=text_of(message_id),
         timestamp_ms=time_of(happened.get("date"), 1000),
         kind=content.kind,
         text=content.text,

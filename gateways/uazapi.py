@@ -104,12 +104,13 @@ def _presence(body: dict[str, Any], channel: str) -> Presence | None:
     seen = object_of(body.get("event")) or object_of(body.get("data")) or body
     told = {
         "chatid": first_text(seen, "chatid", "Chat"),
-        "isGroup": seen.get("IsGroup"),
-        "fromMe": seen.get("IsFromMe"),
+        "isGroup": seen.get("IsGroup", seen.get("isGroup")),
+        "fromMe": seen.get("IsFromMe", seen.get("fromMe")),
         "sender_pn": first_text(seen, "sender_pn", "Sender"),
         "sender_lid": first_text(seen, "sender_lid", "SenderAlt"),
     }
-    chat, state = _chat(told, {}, channel), (first_text(seen, "presence", "State", "state") or "").lower()
+    chat = _chat(told, object_of(body.get("chat")), channel)
+    state = (first_text(seen, "presence", "State", "state") or "").lower()
     if chat is None or chat.from_me or state not in STATES:
         return None
     records = state == "composing" and seen.get("Media") == "audio"

@@ -13,25 +13,23 @@ WORDS = {name.removesuffix("Message").lower(): name for name in (*MEDIA_KINDS, *
 
 def read_message(said: dict[str, Any], message_id: str | None) -> Content | None:
     """Read a message; None when it says nothing (protocol, a reaction taken back)."""
+    text = first_text(said, "text", "content") or first_text(object_of(said.get("content")), "text", "body")
     if target_id := text_of(said.get("reaction")):
-        return _reaction(said, target_id)
-    content = read_content(_in_whatsapp_words(said), message_id)
+        return Content("reaction", text, extra={"target_id": target_id}) if text else None
+    content = read_content(_in_whatsapp_words(said, text), message_id)
     if content is None or content.kind == "unknown":
-        return _choice(said) or _plain(said, content)
-    return _with_text(content, text_of(said.get("text")))
+        return _choice(said) or _plain(said, text, content)
+    return _with_text(content, text)
 
 
-def _in_whatsapp_words(said: dict[str, Any]) -> dict[str, Any]:
+def _in_whatsapp_words(said: dict[str, Any], text: str | None) -> dict[str, Any]:
     """The `message` object of WhatsApp: `content` under the key that `messageType` (`ImageMessage`) means."""
-    written, content = text_of(said.get("messageType")) or "", object_of(said.get("content"))
-    name = WORDS.get(written.lower().removesuffix("message"), written)
+    content, written = said.get("content"), text_of(said.get("messageType")) or ""
+    if isinstance(content, str) or written.lower() == "conversation":
+        return {"conversation": text}
     # content.URL is an encrypted blob on WhatsApp's servers: of no use to anybody else
-    return unwrap({"mediaUrl": said.get("fileURL"), name: content} if name else {})
-
-
-def _reaction(said: dict[str, Any], target_id: str) -> Content | None:
-    emoji = text_of(said.get("text"))
-    return Content("reaction", emoji, extra={"target_id": target_id}) if emoji else None
+    name = WORDS.get(written.lower().removesuffix("message"), written)
+    return unwrap({"mediaUrl": said.get("fileURL"), name: object_of(content)} if name else {})
 
 
 def _choice(said: dict[str, Any]) -> Content | None:
@@ -42,8 +40,7 @@ def _choice(said: dict[str, Any]) -> Content | None:
     return Content("interactive", title or choice_id, extra={"interactive": {"id": choice_id, "title": title}})
 
 
-def _plain(said: dict[str, Any], content: Content | None) -> Content | None:
-    text = first_text(said, "text", "content") or first_text(object_of(said.get("content")), "text", "body")
+def _plain(said: dict[str, Any], text: str | None, content: Content | None) -> Content | None:
     if content is None or text_of(said.get("type")) == "text":
         return Content("text", text) if text else None
     return Content("unknown", text, extra=content.extra)
@@ -51,7 +48,7 @@ def _plain(said: dict[str, Any], content: Content | None) -> Content | None:
 
 def _with_text(content: Content, text: str | None) -> Content:
     """uazapi repeats every caption in `text`; where WhatsApp has none, it is what there is to read."""
-    if content.media and content.media["caption"] is None:
-        content.media["caption"] = text
+    if content.media and content.kind != "audio":
+        content.media["caption"] = content.media["caption"] or text
     content.text = content.text or text
     return content

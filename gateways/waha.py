@@ -101,9 +101,7 @@ def _revoked(payload: dict[str, Any], session: str) -> Iterator[Event]:
     # `after` is the act of deleting and `before` the message, when WAHA still has it; old versions name no target
     after, before = object_of(payload.get("after")), object_of(payload.get("before"))
     chat = _chat(after, session) or _chat(before, session)
-    target_id = next(
-        filter(None, map(_raw_id, (payload.get("revokedMessageId"), before.get("id"), after.get("id")))), ""
-    )
+    target_id = _raw_id(payload.get("revokedMessageId") or before.get("id") or after.get("id"))
     if chat and target_id:
         yield Revoke(chat.conversation, target_id)
 
@@ -111,7 +109,7 @@ def _revoked(payload: dict[str, Any], session: str) -> Iterator[Event]:
 def _presence(payload: dict[str, Any], session: str) -> Iterator[Event]:
     for seen in objects_of(payload.get("presences")):
         who = seen.get("participant")
-        chat = _chat({"from": payload.get("id"), "_data": {"Info": {"SenderAlt": who}}}, session)
+        chat = chat_of((NAME, session), payload.get("id"), [who], is_group=False, from_me=False)
         state = STATES.get(text_of(seen.get("lastKnownPresence")) or "")
         if chat and state:
             yield Presence(chat.conversation, state, person([who]).name if chat.is_group else None)

@@ -42,8 +42,8 @@ def read_payload(payload: dict[str, Any]) -> Content | None:
         return _media(payload, inner)
     if place := object_of(payload.get("location")):
         return _location(place)
-    if cards := [card for card in _list(payload.get("vCards")) if isinstance(card, str) and card]:
-        return _contacts(cards)
+    if cards := payload.get("vCards"):
+        return _contacts(cards if isinstance(cards, list) else [])
     if inner and inner.kind not in ("text", "unknown"):
         return inner
     if text := text_of(payload.get("body")):
@@ -112,15 +112,11 @@ def _location(place: dict[str, Any]) -> Content | None:
     return read_content({"locationMessage": told}, None)
 
 
-def _contacts(cards: list[str]) -> Content | None:
-    contacts = [{"displayName": _full_name(card), "vcard": card} for card in cards]
+def _contacts(cards: list[Any]) -> Content | None:
+    contacts = [{"displayName": _full_name(card), "vcard": card} for card in cards if isinstance(card, str)]
     return read_content({"contactsArrayMessage": {"contacts": contacts}}, None)
 
 
 def _full_name(card: str) -> str | None:
     found = FULL_NAME.search(card)
     return found.group(1).strip() if found else None
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

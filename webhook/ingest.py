@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import parse_qsl
@@ -24,6 +25,7 @@ from webhook.collector import Collector
 
 TYPING = ("composing", "recording")
 NOT_STORED = "the messages could not be stored; send the same again"
+COMPLAIN_EVERY_S = 5.0
 TOLD = {"duplicate": "duplicada, ignorada", "discarded": "descartada: atendimento humano"}
 log = get_logger()
 
@@ -54,6 +56,8 @@ class Ingest:
         self._settings = settings
         self._tells = settings.log_level in ("DEBUG", "INFO")
         self._way: _Way | None = None
+        self._refused = 0
+        self._complained_at = -COMPLAIN_EVERY_S
         self.why_not = "the service is starting; try again"
 
     def open(self, store: Store) -> None:
@@ -73,7 +77,7 @@ class Ingest:
         except BadRequest as error:
             await send_refusal(send, Refused(400, "bad_request", str(error)))
         except StoreError as error:
-            log.warning("message not stored", error=str(error))
+            self._complain(error)
             await send_refusal(send, come_back(NOT_STORED, retry_status))
         except Disconnected:
             return
@@ -145,6 +149,14 @@ class Ingest:
             for append, result in zip(appends, results, strict=True):
                 _tell(append, result)
         return results
+
+    def _complain(self, error: StoreError) -> None:
+        """One line in a while: an outage refuses thousands of requests a second."""
+        self._refused += 1
+        now = time.monotonic()
+        if now - self._complained_at >= COMPLAIN_EVERY_S:
+            log.warning("messages not stored; their gateways will send again", refused=self._refused, error=str(error))
+            self._refused, self._complained_at = 0, now
 
 
 def _sort(events: Sequence[Event]) -> _Sorted:

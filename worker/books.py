@@ -1,12 +1,13 @@
 """RQ's view of our jobs (started, finished, failed), written in lots and off the hot path.
 
 RQ's own worker spends 63 commands on a job, one after the other. What its dashboards and clean-up need is written
-here with RQ's own classes, many jobs in one pipeline; a job that starts and ends within one lot is only counted.
+here with RQ's own classes, many jobs in one pipeline; a job that is soon over is only counted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -23,11 +24,15 @@ from rq.worker_registration import register
 
 from config.logs import get_logger
 
-LOT_EVERY_S = 0.02
+LOT_EVERY_S = 0.25
+SHOW_AFTER_S = 0.5
+"""A flush that is over by then is only counted; what people watch on a dashboard lasts longer."""
+
 HEARTBEAT_S = 20.0
 """Below RQ's 90 s (job_monitoring_interval + 60), after which a live job counts as abandoned."""
 
-LOT_MAX = 500
+SHOWN_MAX = 500
+"""Jobs shown as started in one lot, so that the thread does not hold the interpreter for long."""
 
 log = get_logger()
 
@@ -40,14 +45,14 @@ class Books:
         self._queue = queue
         self._connection = connection
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rq-books")
-        self._started: dict[str, None] = {}
+        self._fresh: dict[str, float] = {}
         self._ended: dict[str, BaseException | None] = {}
         self._live: dict[str, tuple[Job, Execution]] = {}
         self._news = asyncio.Event()
 
     def started(self, job_id: str) -> None:
         """A job was taken from the queue."""
-        self._started[job_id] = None
+        self._fresh[job_id] = time.monotonic()
         self._news.set()
 
     def ended(self, job_id: str, error: BaseException | None = None) -> None:
@@ -63,12 +68,17 @@ class Books:
             await self.write()
 
     async def write(self) -> None:
-        """Write what is waiting."""
-        self._news.clear()
-        while self._started or self._ended:
-            started, self._started = _split(self._started)
-            ended = {job_id: self._ended.pop(job_id) for job_id in list(self._ended)[:LOT_MAX]}
-            await self._in_thread(self._write, started, ended)
+        """Write what is due to be written."""
+        ended, self._ended = self._ended, {}
+        passing = [job_id for job_id in ended if self._fresh.pop(job_id, None) is not None]
+        before = time.monotonic() - SHOW_AFTER_S
+        lasting = [job_id for job_id, since in self._fresh.items() if since <= before][:SHOWN_MAX]
+        for job_id in lasting:
+            del self._fresh[job_id]
+        if not self._fresh:
+            self._news.clear()
+        if ended or lasting:
+            await self._in_thread(self._write, lasting, ended, passing)
 
     async def keep_alive(self) -> None:
         """Send heartbeats of the worker and of every live job until cancelled."""
@@ -86,11 +96,9 @@ class Books:
         except (rx.RedisError, OSError) as error:
             log.debug("RQ's registries were not written", error=str(error))
 
-    def _write(self, started: list[str], ended: dict[str, BaseException | None]) -> None:
-        passing = [job_id for job_id in started if job_id in ended and ended[job_id] is None]
-        self._write_started([job_id for job_id in started if job_id not in passing])
-        done = [job_id for job_id, error in ended.items() if error is None]
-        self._write_done(done, passing)
+    def _write(self, lasting: list[str], ended: dict[str, BaseException | None], passing: list[str]) -> None:
+        self._write_started(lasting)
+        self._write_done([job_id for job_id, error in ended.items() if error is None], passing)
         for job_id, error in ended.items():
             if error is not None:
                 self._write_failed(job_id, error)
@@ -100,7 +108,7 @@ class Books:
             return
         worker = self._worker
         jobs = Job.fetch_many(job_ids, self._connection, serializer=self._queue.serializer)
-        with self._connection.pipeline() as pipeline:
+        with self._connection.pipeline(transaction=False) as pipeline:
             for job_id, job in zip(job_ids, jobs, strict=True):
                 pipeline.lrem(self._queue.intermediate_queue_key, 1, job_id)
                 if job is None:
@@ -116,7 +124,7 @@ class Books:
     def _write_done(self, job_ids: list[str], passing: list[str]) -> None:
         if not job_ids:
             return
-        with self._connection.pipeline() as pipeline:
+        with self._connection.pipeline(transaction=False) as pipeline:
             for job_id in job_ids:
                 self._forget(job_id, pipeline)
                 pipeline.delete(Job.key_for(job_id))
@@ -148,7 +156,7 @@ class Books:
 
     def _beat(self) -> None:
         worker = self._worker
-        with self._connection.pipeline() as pipeline:
+        with self._connection.pipeline(transaction=False) as pipeline:
             worker.heartbeat(pipeline=pipeline)
             for job, execution in list(self._live.values()):
                 ttl = worker.get_heartbeat_ttl(job)
@@ -160,8 +168,3 @@ class Books:
                 register(worker, pipeline)
                 pipeline.expire(worker.key, worker.worker_ttl + 60)
                 pipeline.execute()
-
-
-def _split(waiting: dict[str, None]) -> tuple[list[str], dict[str, None]]:
-    names = list(waiting)
-    return names[:LOT_MAX], dict.fromkeys(names[LOT_MAX:])

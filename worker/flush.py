@@ -67,7 +67,6 @@ class Flusher:
             return await self._ack(ref, batch)
         verdict = await self._call_under_lease(ref, batch, claimed_at)
         if isinstance(verdict, Outcome):
-            flush_log.warning("flush given up", outcome=verdict.value)
             return await self._give_up(ref, batch, verdict)
         if isinstance(verdict, Problem):
             return await self._fail(ref, batch, verdict)
@@ -122,7 +121,10 @@ class Flusher:
     async def _ack(self, ref: Ref, batch: Batch) -> str:
         outcome = await resent(lambda: self._store.ack(ref, batch.token), SETTLE_WITHIN_S)
         reach("worker_after_ack")
-        return "acked" if outcome is Outcome.OK else outcome.value
+        if outcome is not Outcome.OK:
+            log.warning("flush given up", flush_id=batch.flush_id, outcome=outcome.value)
+            return outcome.value
+        return "acked"
 
     async def _fail(self, ref: Ref, batch: Batch, problem: Problem) -> str:
         delay_ms = self._delay_ms(batch.failures, problem.retry_after_s)
@@ -146,6 +148,7 @@ class Flusher:
 
     async def _give_up(self, ref: Ref, batch: Batch, outcome: Outcome) -> str:
         """A lost batch belongs to another worker; a cancelled one is released, which records the discard."""
+        log.warning("flush given up", flush_id=batch.flush_id, outcome=outcome.value)
         if outcome is Outcome.CANCELLED:
             await self._hand_back(ref, batch)
         return outcome.value

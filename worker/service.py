@@ -10,6 +10,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import redis.exceptions as rx
+import uvloop
 
 from buffer.connect import connect, connect_sync
 from buffer.errors import StoreError, StoreFull, StoreUnavailable
@@ -43,7 +44,7 @@ def run_worker(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT; raises SettingsError, UnsafeServer or PartitionMismatch at start."""
     arm(settings.debouncer_kill_at)
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
-    asyncio.run(_serve(settings))
+    uvloop.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:

@@ -126,6 +126,7 @@ local function store(message, conv, seen)
 end
 
 local function discard(message, conv, seen)
+  heal(message.name, conv)
   redis.call('ZADD', key('wake'), 'NX', number(conv, 'paused_until_ms'), message.name)
   memorise(message.name, seen, message.fingerprint, message.nonce)
   remember({ ref = conv.ref, outcome = 'discarded', cause = 'takeover', messages = 1 })

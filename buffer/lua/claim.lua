@@ -65,6 +65,7 @@ local function take_over()
   if conv.token then
     set({ crashes = number(conv, 'crashes') + 1 })
     redis.call('HDEL', key('conv', name), 'token')
+    redis.call('DEL', key('lock', name))
     conv.token = nil
   end
   if conv.cancelled then
@@ -154,23 +155,24 @@ local function in_order(entries, size)
   return places
 end
 
--- Everything follows the window, not the moment of sealing: a failover that rolls the seal back gives the same
--- flush_id and the same bytes again, and another flush_id when the window was closed by other messages or later.
+-- Everything follows the window, not the moment of sealing, and the flush_id everything that the agent will read:
+-- a failover that rolls the seal back gives the same id with the same bytes again, or another id.
 local function seal()
   local entries = redis.call('LRANGE', key('buffer', name), 0, -1)
   local size = fitting(entries)
-  local batch, prints = in_order(entries, size), {}
-  for i, entry in ipairs(batch) do
-    prints[i] = fingerprint_of(entry)
+  local reason, sealed_name = closing_reason(), conv.name or ''
+  local batch, prints = in_order(entries, size), { reason, separator, sealed_name }
+  for _, entry in ipairs(batch) do
+    table.insert(prints, fingerprint_of(entry))
   end
   local closed_ms = math.max(number(conv, 'deadline_ms'), received_of(entries[size]))
   local generation = math.max(number(conv, 'generation') + 1, closed_ms)
-  local digest = string.sub(redis.sha1hex(table.concat(prints)), 1, 12)
+  local digest = string.sub(redis.sha1hex(table.concat(prints, '\0')), 1, 12)
   for i = 1, size, 1000 do
     redis.call('RPUSH', key('batch', name), unpack(batch, i, math.min(i + 999, size)))
   end
   set({ flush_id = conv.ref .. '-' .. string.format('%d', generation) .. '-' .. digest, generation = generation,
-        reason = closing_reason(), closed_ms = closed_ms, separator = separator, sealed_name = conv.name or '',
+        reason = reason, closed_ms = closed_ms, separator = separator, sealed_name = sealed_name,
         claims = 0, failures = 0, crashes = 0 })
   if size < #entries then
     redis.call('LTRIM', key('buffer', name), size, -1)

@@ -42,8 +42,10 @@ def _one_call_each(record: Record) -> bool:
 
 def _in_order(record: Record) -> bool:
     written = [delivery.step.message_id for delivery in record.deliveries if not delivery.step.again]
-    places = [[written.index(message_id) for message_id in call.message_ids] for call in record.calls]
-    return bool(places) and all(row == sorted(row) for row in places)
+    return bool(record.calls) and all(
+        list(call.message_ids) == [message_id for message_id in written if message_id in call.message_ids]
+        for call in record.calls
+    )
 
 
 def _stored_once(record: Record) -> bool:
@@ -62,8 +64,8 @@ def _behind(record: Record) -> bool:
     calls = record.calls_of(ANA.name)
     if not sent or len(calls) < 2 or calls[0].ended_ms is None:
         return False
-    first, second = calls[:2]
-    return first.begun_ms < sent[0] < calls[0].ended_ms <= second.begun_ms and second.message_ids == ids([INTERRUPTION])
+    while_answering = calls[0].begun_ms < sent[0] < calls[0].ended_ms
+    return while_answering and calls[0].ended_ms <= calls[1].begun_ms and calls[1].message_ids == ids([INTERRUPTION])
 
 
 def _never_parallel(record: Record) -> bool:

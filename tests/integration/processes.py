@@ -118,7 +118,7 @@ class Webhook(Process):
 
     def wait_ready(self) -> None:
         """Wait until every uvicorn worker serves."""
-        until("uvicorn has started", lambda: self._started() >= self.workers or not self.alive)
+        until("uvicorn has started", lambda: self._serving() or not self.alive)
         assert self.alive, self.log
 
     def pids(self) -> list[int]:
@@ -143,8 +143,10 @@ class Webhook(Process):
         self.client.close()
         super().close()
 
-    def _started(self) -> int:
-        return self.log.count("Application startup complete")
+    def _serving(self) -> bool:
+        """One process listens after its start-up, several before it."""
+        lines = self.log
+        return "Uvicorn running on" in lines and lines.count("Application startup complete") >= self.workers
 
 
 def bearer() -> dict[str, str]:

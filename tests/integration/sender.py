@@ -50,9 +50,14 @@ class Sender:
     def __init__(self, *webhooks: Webhook, again_s: float = AGAIN_S) -> None:
         self.sent: list[Sent] = []
         self.statuses: dict[int, int] = defaultdict(int)
-        self._urls = [webhook.url for webhook in webhooks]
+        self._urls: list[str] = []
         self._again_s = again_s
         self._turn = 0
+        self.serve(*webhooks)
+
+    def serve(self, *webhooks: Webhook) -> None:
+        """Post to these from now on, in turn, as a load balancer does."""
+        self._urls = [webhook.url for webhook in webhooks]
 
     def play(self, plan: Iterable[Said]) -> None:
         """Say everything at its time; returns when all of it was accepted."""
@@ -82,7 +87,8 @@ class Sender:
     async def _post(self, session: aiohttp.ClientSession, sent: Sent) -> None:
         self._turn += 1
         sent.posts += 1
-        url = self._urls[self._turn % len(self._urls)]
+        urls = self._urls
+        url = urls[self._turn % len(urls)]
         body = {"conversation": sent.peer, "text": f"text of {sent.message_id}", "message_id": sent.message_id}
         try:
             async with session.post(url, json=body) as response:

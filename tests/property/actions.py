@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any, NamedTuple
 
-from tests.property.world import DEDUPE_S, LEASE_S, MAX_WAIT_S, PEOPLE, VISIBILITY_S, WINDOW_S, World
+from tests.property.checks import check
+from tests.property.setting import DEDUPE_S, LEASE_S, MAX_WAIT_S, PEOPLE, VISIBILITY_S, WINDOW_S
+from tests.property.world import World
 
 ANYBODY = tuple(PEOPLE)
 ANY = tuple(range(8))
@@ -61,7 +63,7 @@ ACTIONS = {
 def act(world: World, name: str, choices: dict[str, Any]) -> None:
     """One action, and the check after it."""
     getattr(world, name)(**choices)
-    world.check()
+    check(world)
 
 
 def walk(world: World, seed: int, steps: int) -> None:

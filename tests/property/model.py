@@ -220,17 +220,22 @@ class Model:
             if talk.idle_since_ms is None:
                 self._rest(talk)
 
+    def is_held(self, who: str) -> bool:
+        """Does a conversation hold something, or a pause?"""
+        talk = self.talks[who]
+        return bool(talk.buffer or talk.batch or talk.redrive or self._paused(talk))
+
     def need_ms(self, who: str) -> float:
         """The latest moment at which somebody must look at a conversation; infinite when nobody must."""
         talk = self.talks[who]
-        paused_ms = talk.paused_until_ms if self._paused(talk) else 0
         if talk.batch and self._leased(talk):
             return talk.batch.lease_until_ms
+        held_ms = talk.paused_until_ms
         if talk.batch:
-            return max(talk.batch.retry_at_ms, talk.batch.lease_until_ms if talk.batch.token else 0, paused_ms)
+            return max(talk.batch.retry_at_ms, talk.batch.lease_until_ms if talk.batch.token else 0, held_ms)
         if talk.redrive or talk.buffer:
-            return max(0 if talk.redrive else talk.deadline_ms, paused_ms)
-        return paused_ms or math.inf
+            return max(0 if talk.redrive else talk.deadline_ms, held_ms)
+        return held_ms if self._paused(talk) and talk.idle_since_ms is None else math.inf
 
     def _forgotten(self, seconds: int) -> bool:
         return seconds * 1000 + self.settings.dedupe_ttl_ms < self.now_ms

@@ -4,42 +4,18 @@ from __future__ import annotations
 
 import copy
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from buffer.keys import Ref, fingerprint_of
-from buffer.models import Append, Batch, Conversation, PauseMode
-from config.settings import Settings, load_settings
+from buffer.models import Append, Batch, PauseMode
+from tests.property.checks import check
 from tests.property.model import Model, Said
-from tests.property.system import Picture, System
+from tests.property.setting import PAYLOAD_SIZES, PEOPLE, START_MS
+from tests.property.system import System
 
-START_MS = 1_700_000_000_000
-PEOPLE = {name: Conversation("generic", "loja", name) for name in ("ana", "bia", "caio")}
-PAYLOAD_SIZES = (60, 60, 150)
 REMEMBERED_MAX = 8
-
-# Real TTLs (lock, timer) run beside the injected time: long windows keep them from ending in a test.
-WINDOW_S, MAX_WAIT_S, LEASE_S, VISIBILITY_S, DEDUPE_S = 80, 300, 150, 20, 1200
-
-
-def settings_for(prefix: str, *, enabled: bool = True) -> Settings:
-    """Small caps and long windows."""
-    return load_settings(
-        env_file=None,
-        redis_key_prefix=prefix,
-        message_buffer_enabled=enabled,
-        message_buffer_timeout=WINDOW_S,
-        message_buffer_typing_timeout=WINDOW_S + 20,
-        message_buffer_max_wait=MAX_WAIT_S,
-        message_buffer_max_messages=4,
-        message_buffer_max_bytes=400,
-        flush_lease=LEASE_S,
-        flush_renew_interval=LEASE_S / 3,
-        visibility_time=VISIBILITY_S,
-        dedupe_ttl=DEDUPE_S,
-        agent_max_attempts=3,
-    )
 
 
 class Flight(NamedTuple):
@@ -204,7 +180,9 @@ class World:
             self.pass_time(int(ahead_ms))
 
     def leap(self, ms: int) -> None:
-        """The server's clock is set, forward or a little back."""
+        """The server's clock is set, forward or a little back: a lease may live again, its wake entry stays."""
+        for name, wake_ms in self.picture.index("wake").items():
+            self.latest_ms[self.names[name]] = max(self.latest_ms[self.names[name]], wake_ms)
         self.pass_time(ms)
 
     def forget_scripts(self) -> None:
@@ -216,9 +194,9 @@ class World:
     def repair(self, lose: bool) -> None:
         if lose:
             self.system.client.delete(self.system.keys.of(0, "wake"))
-        held = sum(self.model.need_ms(who) < float("inf") for who in list(self.model.talks))
-        back, _ = self.system.run("repair", *self.names)
-        assert int(back) == (held if lose else 0)
+        present = set() if lose else set(self.picture.index("wake"))
+        missing = [who for name, who in self.names.items() if self.model.is_held(who) and name not in present]
+        assert int(self.system.run("repair", *self.names)[0]) == len(missing)
         self.model.repair()
         for who in PEOPLE:
             self._touch(who)
@@ -243,17 +221,7 @@ class World:
             now_ms, self.model = self.model.now_ms, copy.deepcopy(model)
             self.model.now_ms = now_ms
 
-    # What must be true
-
-    def check(self) -> None:
-        """Invariants of design section 3, on everything that lies in Redis."""
-        self.picture = picture = self.system.look()
-        assert picture.strays == [], "keys outside the partition's slot"
-        assert picture.volatile <= {"timer", "lock"}, "only timers and locks may have a TTL"
-        for who in PEOPLE:
-            self._check_talk(who, self.system.ref(PEOPLE[who]).hash, picture)
-        self._check_letters(picture)
-        self._check_fates(picture)
+    # The end
 
     def drain(self) -> None:
         """Heal everything and run one worker: whatever was accepted is delivered."""
@@ -271,40 +239,9 @@ class World:
                 while self.flights:
                     self.ack(0)
                     self.die(0)
-            self.check()
+            check(self)
         assert not any(talk.buffer or talk.batch or talk.redrive for talk in self.model.talks.values())
         assert self.picture.index("wake") == {}
-
-    def _check_talk(self, who: str, name: str, picture: Picture) -> None:
-        talk, wake_ms = self.model.talks[who], picture.index("wake").get(name)
-        assert picture.ids("buffer", name) == [said.id for said in talk.buffer], f"buffer of {who}"
-        held = talk.batch.messages if talk.batch else []
-        assert picture.ids("batch", name) == [said.id for said in held], f"batch of {who}"
-        lock = [talk.batch.token.encode()] if talk.batch and talk.batch.token else []
-        assert picture.values["lock"].get(name, []) == lock, f"lock of {who}"
-        letters = [flush_id.encode() for flush_id in talk.redrive]
-        assert picture.values["redrive"].get(name, []) == letters, f"letters to redrive of {who}"
-        assert picture.index("idle").get(name) == talk.idle_since_ms, f"idle time of {who}"
-        need_ms = self.model.need_ms(who)
-        if need_ms < float("inf"):
-            assert wake_ms is not None, f"{who} is stranded"
-            assert wake_ms <= max(need_ms, self.latest_ms[who]), f"{who} is looked at too late"
-        elif not talk.paused_until_ms:
-            assert wake_ms is None, f"{who} holds nothing, yet is in the wake index"
-
-    def _check_letters(self, picture: Picture) -> None:
-        assert set(picture.index("dead")) == set(self.model.letters)
-        assert set(picture.values["letter"]) == set(picture.values["remains"]) == set(self.model.letters)
-        for flush_id, (_, letter) in self.model.letters.items():
-            assert picture.ids("remains", flush_id) == [said.id for said in letter.messages]
-
-    def _check_fates(self, picture: Picture) -> None:
-        totals = picture.totals()
-        assert {name: totals.get(name, 0) for name in self.model.counters} == dict(self.model.counters)
-        ended: Counter[str] = Counter()
-        for entry in picture.history():
-            ended[entry["outcome"]] += entry["messages"]
-        assert {name: ended[name] for name in self.model.ended} == dict(self.model.ended)
 
     # How it is done
 
@@ -358,7 +295,7 @@ class World:
             assert getattr(batch, name) == getattr(expected, name), name
         assert batch.attempt == expected.claims
         body = (ids, received, batch.closed_ms, batch.name, batch.separator, batch.conversation)
-        assert self.bodies.setdefault(batch.flush_id, body) == body, "another body under the same flush_id"
+        assert self.bodies.setdefault(batch.flush_id, body) == body, "other bytes under the same id"
 
     def _flight(self, index: int) -> Flight | None:
         return self.flights[index % len(self.flights)] if self.flights else None

@@ -130,7 +130,7 @@ GENUINE = [case for case in CASES if described(*case)["auth"].get("valid", True)
 
 def test_there_are_fixtures():
     """The cases below are really there, a wrong path would leave nothing to test."""
-    assert len(CASES) >= 88
+    assert len(CASES) >= 152
 
 
 @pytest.mark.parametrize(("gateway", "case"), CASES)
@@ -268,6 +268,81 @@ UNRECORDED: dict[str, list] = {
             ],
         }
         for message_type, created_at in (("incoming", "2020-03-03 13:05:57 UTC"), (1, 1583240757))
+    ],
+    "waha": [
+        {
+            "event": event,
+            "session": "loja",
+            "payload": {"id": "true_1@lid_M1", "from": "1@lid", "fromMe": True, "source": "api"} | said,
+        }
+        for event, said in (
+            ("message.any", {"hasMedia": True, "_data": {"key": {"remoteJidAlt": "2@c.us"}, "type": "ptt"}}),
+            ("message.any", {"location": {"latitude": 1, "longitude": "2", "description": "a"}, "to": "1@g.us"}),
+            ("message.any", {"vCards": ["BEGIN:VCARD\nFN:a\nTEL;waid=1:+1"], "author": "1@lid"}),
+            ("message.any", {"_data": {"Message": {"listResponseMessage": {"title": "a"}}, "Info": {"PushName": "b"}}}),
+            ("message.any", {"body": "", "_data": {"type": "order"}}),
+            ("message.edited", {"editedMessageId": "T1", "body": "a"}),
+            ("message.revoked", {"after": {"from": "1@g.us"}, "before": {"id": "false_1@g.us_T1"}}),
+        )
+    ],
+    "zapi": [
+        {"type": "ReceivedCallback", "instanceId": "I1", "phone": "1-group", "isEdit": is_edit, "messageId": "M1"}
+        | said
+        for is_edit in (False, True)
+        for said in (
+            {"sticker": {"stickerUrl": "a", "mimeType": "image/webp"}, "participantLid": "1@lid"},
+            {"listResponseMessage": {"title": "a", "selectedRowId": "1"}},
+            {"reaction": {"value": "👍", "referencedMessage": {"messageId": "T1"}}},
+            {"pollVote": {"options": [{"name": "a"}, {"name": "b"}]}},
+            {"contact": {"displayName": "a", "vCard": "TEL:1", "phones": []}},
+            {"text": {"message": "oi"}, "chatName": "Ana", "chatLid": "1@lid"},
+        )
+    ],
+    "uazapi": [
+        {"event": "message", "instance": "I1", "data": {"chatid": "1@g.us", "sender_pn": "2", "id": "3:M1"} | said}
+        for said in (
+            {"messageType": "conversation", "content": {"body": "oi"}, "quoted": "T1", "isGroup": "True"},
+            {"messageType": "image", "content": {"mimetype": "image/png"}, "fileURL": "a", "text": "b"},
+            {"messageType": "ReactionMessage", "reaction": "T1", "text": "👍"},
+            {"messageType": "ContactMessage", "content": {"displayName": "a", "vcard": "TEL;waid=1:+1"}},
+            {
+                "messageType": "ListResponseMessage",
+                "content": {"title": "a", "singleSelectReply": {"selectedRowID": "1"}},
+            },
+            {"messageType": "PollUpdateMessage", "content": {"vote": {}}, "vote": "a", "buttonOrListid": "b"},
+        )
+    ],
+    "telegram": [
+        {
+            "message": {
+                "message_id": 1,
+                "date": 1,
+                "chat": {"id": -1, "type": "group"},
+                "from": {"id": 2, "is_bot": True},
+            }
+            | said
+        }
+        for said in (
+            {"venue": {"title": "a", "address": "b", "location": {"latitude": 1, "longitude": 2}}},
+            {"location": {"latitude": 1, "longitude": 2}, "reply_to_message": {"message_id": 7}},
+            {"voice": {"file_id": "a"}, "caption": "b"},
+            {"sticker": {"file_id": "a", "is_animated": True}, "sender_chat": {"id": 3}},
+            {"web_app_data": {"data": "a", "button_text": "b"}},
+            {"poll": {"question": "a"}, "new_chat_title": "b"},
+        )
+    ]
+    + [
+        {
+            "callback_query": {
+                "id": "1",
+                "from": {"id": 2, "first_name": "Ana"},
+                "data": "a",
+                "message": {
+                    "chat": {"id": 1},
+                    "reply_markup": {"inline_keyboard": [[{"callback_data": "a", "text": "b"}]]},
+                },
+            }
+        }
     ],
 }
 BODIES = {

@@ -13,6 +13,8 @@ from config.settings import Settings, SettingsError, load_settings
 
 ROOT = Path(__file__).parents[2]
 SECRETS = [name for name, field in Settings.model_fields.items() if SecretStr.__name__ in str(field.annotation)]
+ADDRESSES = ["AGENT_URL", "PUBLIC_BASE_URL"]
+NEEDED_WITH = {"twilio_auth_token": {"PUBLIC_BASE_URL": "https://bot.example.com"}}
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +114,7 @@ IMPOSSIBLE = [
     ({"AGENT_TIMEOUT": "71"}, "SHUTDOWN_GRACE=70 must be at least AGENT_TIMEOUT=71"),
     ({"RETRY_BASE": "301"}, "RETRY_BASE=301 must not exceed RETRY_MAX=300"),
     ({"DEDUPE_TTL": "59"}, "DEDUPE_TTL=59 must be at least MESSAGE_BUFFER_MAX_WAIT=60"),
+    ({"TWILIO_AUTH_TOKEN": "t"}, "TWILIO_AUTH_TOKEN is set, so PUBLIC_BASE_URL must be too"),
 ]
 
 LIMITS = [
@@ -185,13 +188,27 @@ def test_good_redis_url_is_kept(monkeypatch, url):
     assert load(monkeypatch, RQ_REDIS_URL="redis://other").queue_redis_url == "redis://other"
 
 
+@pytest.mark.parametrize("name", ADDRESSES)
 @pytest.mark.parametrize("url", ["agent:9000", "ftp://agent/", "http://", "/hook", "https:///hook"])
-def test_bad_agent_url_is_refused(monkeypatch, url):
-    """An agent address that no request could reach is refused at start."""
-    assert refusal(monkeypatch, AGENT_URL=url) == "AGENT_URL: must be a full http:// or https:// address"
+def test_bad_address_is_refused(monkeypatch, name, url):
+    """An address that no request could reach is refused at start."""
+    assert refusal(monkeypatch, **{name: url}) == f"{name}: must be a full http:// or https:// address"
 
 
-@pytest.mark.parametrize("name", ["REDIS_URL", "RQ_REDIS_URL", "AGENT_URL", "MESSAGE_BUFFER_TYPING_TIMEOUT", *SECRETS])
+@pytest.mark.parametrize("url", ["https://h/?a=1", "https://h#a", "https://h:0", "https://h:99999", "https://h:x"])
+def test_base_url_with_more_than_a_base_is_refused(monkeypatch, url):
+    """A base that cannot be continued with a path is refused at start."""
+    assert refusal(monkeypatch, PUBLIC_BASE_URL=url).startswith("PUBLIC_BASE_URL: ")
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "soon", ""])
+def test_bad_signature_age_is_refused(monkeypatch, value):
+    """The age is a count of seconds; only 0 means that any will do."""
+    assert refusal(monkeypatch, SIGNATURE_MAX_AGE=value).startswith("SIGNATURE_MAX_AGE: ")
+    assert load(monkeypatch, SIGNATURE_MAX_AGE="0.5").signature_max_age == 0.5
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "RQ_REDIS_URL", *ADDRESSES, "MESSAGE_BUFFER_TYPING_TIMEOUT", *SECRETS])
 def test_blank_means_unset(monkeypatch, name):
     """NAME= (as compose files and .env templates write it) is the same as no NAME at all."""
     assert load(monkeypatch, **{name.upper(): " "}) == load_settings(env_file=None)
@@ -256,6 +273,11 @@ def test_secrets_are_found():
         "generic_token",
         "evolution_token",
         "evolution_jwt_key",
+        "meta_app_secret",
+        "meta_verify_token",
+        "twilio_auth_token",
+        "chatwoot_secret",
+        "chatwoot_token",
         "admin_token",
     }
 
@@ -263,16 +285,16 @@ def test_secrets_are_found():
 @pytest.mark.parametrize("name", SECRETS)
 def test_secret_never_shows(monkeypatch, name):
     """A secret appears neither in repr nor in str nor in a dump, and is there when asked for."""
-    settings = load(monkeypatch, **{name.upper(): "hunter2-secret"})
+    settings = load(monkeypatch, **{name.upper(): "hunter2-secret"}, **NEEDED_WITH.get(name, {}))
     shown = f"{settings!r} {settings} {settings.model_dump()} {settings.model_dump_json()}"
     assert "hunter2" not in shown
     assert getattr(settings, name).get_secret_value() == "hunter2-secret"
 
 
-@pytest.mark.parametrize("name", ["REDIS_URL", "RQ_REDIS_URL", "AGENT_URL"])
+@pytest.mark.parametrize("name", ["REDIS_URL", "RQ_REDIS_URL", *ADDRESSES])
 def test_password_in_an_address_never_shows(monkeypatch, name):
     """The password of an address appears neither in repr nor in the sentence that refuses the address."""
-    scheme = "https" if name == "AGENT_URL" else "redis"
+    scheme = "https" if name in ADDRESSES else "redis"
     assert "hunter2" not in repr(load(monkeypatch, **{name: f"{scheme}://:hunter2@host/"}))
     assert "hunter2" not in refusal(monkeypatch, **{name: "gopher://:hunter2@host/"})
 

@@ -1,0 +1,125 @@
+"""Work that has piled up: workers that were down, many dispatchers at once, thousands due, and far more waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from rq import Queue
+
+from buffer.connect import connect
+from buffer.keys import Ref
+from buffer.models import Append
+from buffer.store import Store
+from tests.integration.checker import Rules, Verdict, judge
+from tests.integration.fleet import Fleet, person
+from tests.integration.sender import Said, Sender
+from tests.integration.storm import Storm
+from tests.messages import message
+from worker.dispatcher import Dispatcher
+from worker.queue import FlushQueue
+
+LOT = 1000
+FIVE_MINUTES_MS = 300_000
+
+
+def store_all(
+    fleet: Fleet, messages: Sequence[Append], clock: Callable[[], int] | None = None, **settings: object
+) -> None:
+    """Append messages straight through the store, with other settings or another time than the fleet's."""
+
+    async def append(store: Store) -> None:
+        for start in range(0, len(messages), LOT):
+            await store.append(messages[start : start + LOT])
+
+    fleet.ask(append, clock, **settings)
+
+
+def one_each(people: Sequence[str]) -> list[Append]:
+    """One message of each person."""
+    return [message(f"{one}-m", person(one)) for one in people]
+
+
+def test_people_overdue_for_minutes_are_called_once_oldest_first(start_fleet: Callable[..., Fleet]) -> None:
+    """All workers were down: whoever has waited longest comes first, and RQ's queue stays short."""
+    fleet = start_fleet(worker_concurrency=1)
+    people = [f"person-{number:03d}" for number in range(80)]
+    began_ms = int(time.time() * 1000) - FIVE_MINUTES_MS
+    for number, one in enumerate(people):
+        store_all(fleet, one_each([one]), clock=lambda number=number: began_ms + 10 * number)
+    queue = Queue("flush", connection=fleet.redis)
+    lengths: list[int] = []
+    with Storm(lambda: lengths.append(queue.count), every_s=0.01):
+        fleet.worker()
+        fleet.wait_drained()
+    assert [call.peer for call in fleet.agent.calls] == people
+    assert all(call.attempt == 1 for call in fleet.agent.calls)
+    assert max(lengths) <= 2
+
+
+class NoRoom:
+    """A place to run flushes that has none: everything must go through RQ."""
+
+    room = 0
+
+    def run_inline(self, ref: Ref) -> bool:
+        """Refuse."""
+        return False
+
+
+def test_ten_dispatchers_make_one_job_for_each_person(start_fleet: Callable[..., Fleet]) -> None:
+    """Ten processes' dispatchers see the same people become due: one job each, one call each."""
+    fleet = start_fleet()
+    people = [f"person-{number:03d}" for number in range(200)]
+    store_all(fleet, one_each(people), clock=lambda: int(time.time() * 1000) - 2000)
+    settings = fleet.settings_object()
+
+    async def turns() -> None:
+        stores = [Store(connect(fleet.server.url, timeout_s=30), settings) for _ in range(10)]
+        queues = [FlushQueue(settings, fleet.server.client()) for _ in range(10)]
+        dispatchers = [Dispatcher(*pair, settings, NoRoom()) for pair in zip(stores, queues, strict=True)]
+        await asyncio.gather(*(dispatcher.turn() for dispatcher in dispatchers for _ in range(3)))
+        for store, queue in zip(stores, queues, strict=True):
+            await store.close()
+            queue.close()
+
+    asyncio.run(turns())
+    assert Queue("flush", connection=fleet.redis).count == 200
+    fleet.worker()
+    fleet.wait_drained()
+    assert sorted(call.peer for call in fleet.agent.calls) == people
+
+
+def test_thousands_due_in_the_same_millisecond(start_fleet: Callable[..., Fleet]) -> None:
+    """Three thousand people become due at once: all are called once, none is dropped."""
+    fleet = start_fleet()
+    fleet.workers(2)
+    people = [f"person-{number:04d}" for number in range(3000)]
+    now_ms = int(time.time() * 1000)
+    store_all(fleet, one_each(people), clock=lambda: now_ms)
+    began = time.monotonic()
+    fleet.wait_drained()
+    print(f"3000 people due at once were called within {time.monotonic() - began:.1f} s")
+    assert sorted(call.peer for call in fleet.agent.calls) == people
+
+
+def test_twenty_thousand_waiting_do_not_delay_the_others(
+    start_fleet: Callable[..., Fleet], report: Callable[[Verdict], None]
+) -> None:
+    """20,000 people wait for a far deadline; 300 others, 30 a second, are called in time."""
+    fleet = start_fleet()
+    fleet.workers(2)
+    webhook = fleet.webhook(2)
+    waiting = one_each([f"waiting-{number:05d}" for number in range(20_000)])
+    store_all(fleet, waiting, message_buffer_timeout=600.0, message_buffer_max_wait=900.0)
+    assert fleet.pending() == 20_000
+    sender = Sender(webhook)
+    sender.play(Said(number / 30, f"person-{number:03d}", f"m-{number}") for number in range(300))
+    fleet.wait_drained(left=20_000)
+    verdict = judge(sender.sent, fleet.agent.calls, Rules())
+    report(verdict)
+    assert verdict.problems == []
+    assert len(fleet.agent.calls) == 300
+    assert fleet.pending() == 20_000
+    assert verdict.percentile(1) < 5000

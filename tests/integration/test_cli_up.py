@@ -1,0 +1,230 @@
+"""`debouncer up`: one command, its own server, everything supervised."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.agent import Answer
+from tests.integration.alive import running
+from tests.integration.processes import TOKEN, Process, bearer
+from tests.integration.waiting import until
+from tests.servers import free_port
+
+ENDS_WITHIN_S = 20.0
+POST_WITHIN_S = 20.0
+
+
+class Up(Process):
+    """`debouncer up` with a window of one second."""
+
+    def __init__(self, folder: Path, *arguments: str, **settings: object) -> None:
+        folder.mkdir()
+        self.port = free_port()
+        self.data = folder / "my data"
+        basis = {
+            "port": self.port,
+            "data_dir": self.data,
+            "generic_token": TOKEN,
+            "log_format": "json",
+            "message_buffer_timeout": 1.0,
+            "agent_timeout": 5.0,
+            "shutdown_grace": 5.0,
+            "retry_base": 0.2,
+            "retry_max": 1.0,
+            "visibility_time": 1.0,
+            "flush_lease": 1.5,
+            "flush_renew_interval": 0.5,
+        }
+        super().__init__([sys.executable, "-m", "cli", "up", *arguments], {**basis, **settings}, folder)
+
+    def wait_up(self) -> None:
+        """Wait until it says that it is up."""
+        until("it is up", lambda: "debouncer is up" in self.log or not self.alive)
+        assert self.alive, self.log
+
+    def children(self, name: str) -> list[int]:
+        """The process ids that a part has had, oldest first."""
+        lines = self.log_lines()
+        return [line["child"] for line in lines if line["event"] == "process started" and line["process"] == name]
+
+    def pids(self) -> set[int]:
+        """Every process that has written to the log, or was started."""
+        started = {pid for name in ("server", "worker", "webhook") for pid in self.children(name)}
+        return started | {line["pid"] for line in self.log_lines()}
+
+    def say(self, peer: str, text: str) -> None:
+        """Post a message that must be accepted, after a refusal once more, as a gateway does."""
+        body = {"conversation": peer, "text": text, "message_id": f"{peer}-{text}"}
+        until(f"{text!r} is accepted", lambda: self._post(body))
+
+    def wait_stored(self, text: str) -> None:
+        """Wait until a message has reached the server's file: `everysec` may lag behind its answer."""
+        files = self.data / "appendonlydir"
+        until(f"{text!r} is on file", lambda: any(text.encode() in file.read_bytes() for file in files.glob("*.aof")))
+
+    def _post(self, body: dict[str, str]) -> bool:
+        try:
+            url = f"http://127.0.0.1:{self.port}/webhooks/generic"
+            return httpx.post(url, json=body, headers=bearer(), timeout=POST_WITHIN_S).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
+@pytest.fixture
+def up(tmp_path, agent):
+    """Start `debouncer up` with this test's agent: up("--workers", "2", message_buffer_timeout=5)."""
+    started = []
+
+    def start(*arguments: str, **settings: object) -> Up:
+        folder = tmp_path / f"up-{len(started)}"
+        started.append(Up(folder, *arguments, **{"agent_url": agent.url, **settings}))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
+
+
+def test_up_does_everything(up, agent):
+    """One command takes a burst to the agent; SIGTERM ends every process in order, with exit code 0."""
+    service = up("--workers", "2")
+    service.wait_up()
+    service.say("ana", "oi")
+    service.say("ana", "tudo bem?")
+    until("the agent is called", lambda: agent.calls_of("ana"))
+    assert agent.calls_of("ana")[0].texts == ["oi", "tudo bem?"]
+    pids = service.pids() - {service.pid}
+    assert len(pids) >= 5
+    service.terminate()
+    assert service.wait(ENDS_WITHIN_S) == 0
+    assert not [pid for pid in pids if running(pid)]
+    stopped = [line["event"] for line in service.log_lines() if line["event"] in ("Shutting down", "worker stopped")]
+    assert stopped[-1] == "worker stopped"
+    assert "Traceback" not in service.log
+
+
+@pytest.mark.parametrize("part", ["server", "worker", "webhook"])
+def test_what_dies_is_started_again(up, agent, part):
+    """kill -9 of any part in the middle of a burst: it is started again and nothing is lost."""
+    service = up("--workers", "2")
+    service.wait_up()
+    service.say("ana", "before")
+    service.wait_stored("before")
+    os.kill(service.children(part)[0], signal.SIGKILL)
+    until("it is started again", lambda: len(service.children(part)) > 1)
+    service.say("bruno", "after")
+    until("the agent has got both", lambda: agent.calls_of("ana") and agent.calls_of("bruno"))
+    assert [call.texts for call in agent.calls_of("ana")] == [["before"]]
+    assert [call.texts for call in agent.calls_of("bruno")] == [["after"]]
+    died = [line for line in service.log_lines() if line["event"] == "process died; starting it again"]
+    assert (died[0]["process"], died[0]["exit"]) == (part, "killed by SIGKILL")
+    service.terminate()
+    assert service.wait(ENDS_WITHIN_S) == 0
+
+
+def test_messages_survive_a_restart(up, agent):
+    """What is waiting when `up` is stopped is delivered when it is started again on the same folder."""
+    first = up(message_buffer_timeout=3)
+    first.wait_up()
+    first.say("ana", "oi")
+    first.terminate()
+    assert first.wait(ENDS_WITHIN_S) == 0
+    assert agent.calls == []
+    second = up(data_dir=first.data)
+    second.wait_up()
+    until("the agent is called", lambda: agent.calls_of("ana"))
+    assert agent.calls_of("ana")[0].texts == ["oi"]
+
+
+def test_a_second_up_is_refused(up):
+    """Two `up` on one folder would write one file: the second is refused with a sentence, the first goes on."""
+    first = up()
+    first.wait_up()
+    second = up(data_dir=first.data)
+    assert second.wait(ENDS_WITHIN_S) == 2
+    assert f"DATA_DIR={first.data}: another `debouncer up`" in second.log
+    assert "Traceback" not in second.log
+    first.say("ana", "oi")
+
+
+def test_a_killed_up_takes_its_children_along(up):
+    """After kill -9 of `up` no child lives on, and the folder is free again."""
+    first = up()
+    first.wait_up()
+    pids = first.pids()
+    os.kill(first.pid, signal.SIGKILL)
+    until("all of them are gone", lambda: not any(running(pid) for pid in pids))
+    up(data_dir=first.data).wait_up()
+
+
+def test_a_second_signal_hurries(up, agent):
+    """The first SIGTERM waits for the agent; a second one hands the batch back and ends at once, with exit code 0."""
+    agent.answer("ana", Answer(held=True))
+    service = up(agent_timeout=60, shutdown_grace=60)
+    service.wait_up()
+    service.say("ana", "oi")
+    until("the agent is called", lambda: agent.calls_of("ana"))
+    service.terminate()
+    until("the worker waits for the agent", lambda: "stopping; no new jobs" in service.log)
+    assert service.alive
+    service.terminate()
+    assert service.wait(ENDS_WITHIN_S) == 0
+    assert "flushes handed back at shutdown" in service.log
+
+
+def test_up_with_a_server_of_the_users(up, agent, valkey, prefix):
+    """With REDIS_URL nothing is embedded: no server is started and the data folder is left alone."""
+    service = up(redis_url=valkey.url, redis_key_prefix=prefix, rq_queue=prefix)
+    service.wait_up()
+    service.say("ana", "oi")
+    until("the agent is called", lambda: agent.calls_of("ana"))
+    assert service.children("server") == []
+    assert not service.data.exists()
+
+
+def test_up_needs_an_agent(up):
+    """Without AGENT_URL nothing starts, and the sentence holds an example."""
+    service = up(agent_url="")
+    assert service.wait(ENDS_WITHIN_S) == 2
+    assert "AGENT_URL is not set" in service.log
+    assert "AGENT_URL=http" in service.log
+    assert "Traceback" not in service.log
+
+
+def test_up_says_that_its_port_is_taken(up):
+    """A taken port is noticed before anything is started: there is not even a data folder."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        service = up("--port", str(port))
+        assert service.wait(ENDS_WITHIN_S) == 2
+    assert f"PORT={port}" in service.log
+    assert "process started" not in service.log
+    assert not service.data.exists()
+
+
+def test_up_says_that_it_cannot_write(up, tmp_path):
+    """A data folder that cannot be made is named."""
+    (tmp_path / "file").write_text("not a folder")
+    service = up(data_dir=tmp_path / "file" / "data")
+    assert service.wait(ENDS_WITHIN_S) == 2
+    assert f"DATA_DIR={tmp_path}/file/data" in service.log
+    assert "Traceback" not in service.log
+
+
+def test_up_shows_why_its_server_does_not_start(up, tmp_path):
+    """A damaged file stops the server: `up` ends with exit code 1 and the server's own words."""
+    damaged = tmp_path / "data" / "appendonlydir"
+    damaged.mkdir(parents=True)
+    (damaged / "appendonly.aof.manifest").write_text("this is no manifest\n")
+    service = up(data_dir=damaged.parent)
+    assert service.wait(ENDS_WITHIN_S) == 1
+    assert "the embedded server did not start" in service.log
+    assert "manifest" in service.log
+    assert "Traceback" not in service.log

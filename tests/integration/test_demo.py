@@ -1,0 +1,85 @@
+"""`debouncer demo`, as a stranger runs it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.alive import running
+from tests.integration.processes import Process
+from tests.integration.waiting import until
+
+ENDS_WITHIN_S = 60.0
+FOREIGN = {
+    "redis_url": "redis://127.0.0.1:1/0",
+    "message_buffer_timeout": 50,
+    "agent_url": "http://127.0.0.1:1/",
+    "debouncer_kill_at": "worker_after_claim",
+}
+"""Settings of the user's, which the demo must not take for its own."""
+
+
+@pytest.fixture
+def demo(tmp_path):
+    """A running demo, with temporary files in a folder of its own and a `.env` that would spoil it."""
+    home, temporary = tmp_path / "home", tmp_path / "tmp"
+    home.mkdir()
+    temporary.mkdir()
+    (home / ".env").write_text("MESSAGE_BUFFER_TIMEOUT=40\nREDIS_PARTITIONS=7\n")
+    process = Process([sys.executable, "-m", "cli", "demo"], {**FOREIGN, "tmpdir": temporary}, home)
+    yield process
+    process.close()
+
+
+def pids(demo: Process) -> list[int]:
+    """The processes that the demo says it has started."""
+    until("the processes are ready", lambda: "Ready after" in demo.log or not demo.alive)
+    line = next(line for line in demo.log.splitlines() if line.startswith("Ready after"))
+    return [int(pid) for pid in re.findall(r"\b\d{2,}\b", line.partition(":")[2])]
+
+
+def assert_no_leftovers(started: list[int], folder: Path) -> None:
+    """No process and no temporary file remains."""
+    assert not [pid for pid in started if running(pid)]
+    assert list((folder / "tmp").iterdir()) == []
+
+
+def test_the_demo_keeps_its_promises(demo, tmp_path):
+    """The demo ends with exit code 0 and every promise kept, whatever settings are around, and leaves nothing."""
+    started = pids(demo)
+    assert len(started) == 3
+    assert demo.wait(ENDS_WITHIN_S) == 0
+    assert demo.log.count("✓") == 8
+    assert "✗" not in demo.log
+    assert "All 8 promises were kept." in demo.log
+    assert "4 messages: oi / tudo bem? / queria saber do pedido / o número é 4821" in demo.log
+    assert "\x1b" not in demo.log
+    assert_no_leftovers(started, tmp_path)
+
+
+def test_the_demo_can_be_interrupted(demo, tmp_path):
+    """Ctrl-C in the middle of the story ends it at once, without a stack trace and without leftovers."""
+    started = pids(demo)
+    until("the story has begun", lambda: "+0.00 s" in demo.log)
+    demo.signal(signal.SIGINT)
+    assert demo.wait(ENDS_WITHIN_S) == 130
+    assert "Traceback" not in demo.log
+    assert "promises" not in demo.log
+    assert_no_leftovers(started, tmp_path)
+
+
+def test_the_demo_admits_a_broken_promise(demo):
+    """A call too many at the agent is shown as a broken promise, and the exit code is 1."""
+    worker = pids(demo)[-1]
+    variables = dict(item.split("=", 1) for item in Path(f"/proc/{worker}/environ").read_text().split("\0") if item)
+    until("the story has begun", lambda: "+0.00 s" in demo.log)
+    body = {"conversation": {"name": "Ana"}, "messages": [{"message_id": "never-written", "text": "boo"}]}
+    assert httpx.post(variables["AGENT_URL"], json=body, timeout=30).status_code == 200
+    assert demo.wait(ENDS_WITHIN_S) == 1
+    assert "✗ Each burst became exactly one call" in demo.log
+    assert "promises were broken" in demo.log

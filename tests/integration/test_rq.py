@@ -1,0 +1,144 @@
+"""RQ as its operators know it: a stock worker runs our jobs, and its tools see what our own worker does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rq import Queue, Worker
+from rq.command import send_stop_job_command
+from rq.job import Job
+from rq.registry import FailedJobRegistry, StartedJobRegistry
+from rq.serializers import JSONSerializer
+
+from buffer.store import Store
+from tests.integration.agent import Answer
+from tests.integration.checker import Rules, judge
+from tests.integration.fleet import Fleet
+from tests.integration.sender import Sender, crowd
+from tests.integration.waiting import until
+from worker.queue import FlushQueue
+
+RQ = str(Path(sys.executable).with_name("rq"))
+STOCK = ["--worker-class", "rq.worker.SimpleWorker"], ["--worker-class", "rq.worker.Worker"]
+
+
+def rq(fleet: Fleet, command: str, *arguments: str) -> str:
+    """Run RQ's own command; returns what it prints."""
+    done = subprocess.run(
+        [RQ, command, "--url", fleet.server.url, *arguments], capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout
+
+
+def queue_of(fleet: Fleet) -> Queue:
+    """The queue as an operator's program opens it."""
+    return Queue("flush", connection=fleet.redis, serializer=JSONSerializer)
+
+
+def dispatch(fleet: Fleet, count: int) -> None:
+    """Turn what is due into jobs, as the dispatcher does, with no worker of ours to take them."""
+    queue = FlushQueue(fleet.settings_object(), fleet.server.client())
+
+    async def hand_out(store: Store) -> None:
+        await queue.enqueue((await store.dispatch(0, 1000)).due)
+
+    until("all are due", lambda: fleet.snapshot()["overdue"] == count)
+    fleet.ask(hand_out)
+    queue.close()
+
+
+@pytest.mark.parametrize("kind", STOCK, ids=["SimpleWorker", "Worker"])
+def test_a_stock_worker_runs_our_jobs(start_fleet: Callable[..., Fleet], kind: list[str]) -> None:
+    """`rq worker --serializer json` on the queue delivers the bursts and leaves nothing behind in RQ."""
+    fleet = start_fleet(message_buffer_timeout=0.3)
+    sender = Sender(fleet.webhook())
+    sender.play(crowd(6, 2, gap_s=0.1))
+    dispatch(fleet, 6)
+    url = ["--url", fleet.server.url]
+    stock = fleet.run([RQ, "worker", "flush", *url, "--serializer", "json", "--burst", *kind])
+    assert stock.wait() == 0, stock.log
+    assert judge(sender.sent, fleet.agent.calls, Rules(window_ms=300)).problems == []
+    assert len(fleet.agent.calls) == 6
+    assert fleet.pending() == 0
+    assert not list(fleet.redis.scan_iter("rq:job:*"))
+    assert FailedJobRegistry(queue=queue_of(fleet)).count == 0
+
+
+def test_a_stock_worker_beside_ours(start_fleet: Callable[..., Fleet]) -> None:
+    """Both take jobs from the same queue; every burst is called once."""
+    fleet = start_fleet(worker_concurrency=1)
+    fleet.agent.default = Answer(delay_s=0.2)
+    fleet.worker()
+    url = ["--url", fleet.server.url]
+    stock = fleet.run([RQ, "worker", "flush", *url, "--serializer", "json", *STOCK[0]])
+    until("the stock worker listens", lambda: "Listening on" in stock.log)
+    sender = Sender(fleet.webhook())
+    sender.play(crowd(40, 2, gap_s=0.2))
+    fleet.wait_drained()
+    assert judge(sender.sent, fleet.agent.calls, Rules()).problems == []
+    assert len(fleet.agent.calls) == 40
+    assert "Successfully completed" in stock.log or "Job OK" in stock.log, stock.log
+
+
+def test_rq_sees_what_our_worker_does(start_fleet: Callable[..., Fleet]) -> None:
+    """Fifty jobs under way are fifty started jobs of a busy worker; afterwards nothing is left."""
+    fleet = start_fleet(message_buffer_timeout=0.3)
+    fleet.agent.default = Answer(held=True)
+    fleet.worker()
+    fleet.webhook().post([{"conversation": f"person-{number}", "text": "oi"} for number in range(50)])
+    queue = queue_of(fleet)
+    started = StartedJobRegistry(queue=queue)
+    until("fifty jobs are started", lambda: started.count == 50)
+    (worker,) = Worker.all(connection=fleet.redis)
+    assert worker.get_state() == "busy"
+    assert worker.queue_names() == ["flush"]
+    assert "1 workers, 1 queues" in rq(fleet, "info")
+    assert worker.name in rq(fleet, "info", "--only-workers")
+    fleet.agent.release()
+    fleet.wait_drained()
+    until("the worker is idle", lambda: worker.get_state() == "idle")
+    assert (started.count, queue.count, FailedJobRegistry(queue=queue).count) == (0, 0, 0)
+    assert fleet.redis.llen(queue.intermediate_queue_key) == 0
+    assert not list(fleet.redis.scan_iter("rq:job:*"))
+    assert len(fleet.agent.calls) == 50
+
+
+def test_a_job_can_be_stopped(start_fleet: Callable[..., Fleet]) -> None:
+    """RQ's stop-job ends one call of several; its batch is handed back and comes again with the same key."""
+    fleet = start_fleet(message_buffer_timeout=0.3)
+    fleet.agent.default = Answer(held=True)
+    fleet.worker()
+    fleet.webhook().post([{"conversation": one, "text": "oi"} for one in ("ana", "bia", "cris")])
+    started = StartedJobRegistry(queue=queue_of(fleet))
+    until("three jobs are started", lambda: started.count == 3)
+    job_id = started.get_job_ids()[0]
+    assert Job.fetch(job_id, connection=fleet.redis, serializer=JSONSerializer).func_name == "worker.job.flush"
+    send_stop_job_command(fleet.redis, job_id, serializer=JSONSerializer)
+    until("the call came again", lambda: len(fleet.agent.calls) == 4)
+    fleet.agent.release()
+    fleet.wait_drained()
+    again = fleet.agent.calls[3]
+    (first,) = [call for call in fleet.agent.calls[:3] if call.key == again.key]
+    assert (first.body, first.attempt, again.attempt) == (again.body, 1, 2)
+    assert len(fleet.agent.calls) == 4
+
+
+def test_a_suspended_worker_joins_what_comes_meanwhile(start_fleet: Callable[..., Fleet], peer: str) -> None:
+    """A job waits in the queue past the deadline; a message comes: the claim finds it early, and one call has both."""
+    fleet = start_fleet()
+    webhook = fleet.webhook()
+    fleet.worker()
+    rq(fleet, "suspend")
+    webhook.say(peer, "um", message_id="m1")
+    until("the job is in the queue", lambda: queue_of(fleet).count == 1)
+    webhook.say(peer, "dois", message_id="m2")
+    rq(fleet, "resume")
+    fleet.wait_calls(peer)
+    fleet.wait_drained()
+    (call,) = fleet.agent.calls
+    assert call.ids == ["m1", "m2"]
+    assert call.content["closed_ms"] >= call.content["last_ms"] + 1000

@@ -1,0 +1,32 @@
+"""Who and what the tests of the state machine play with: small caps, long windows."""
+
+from __future__ import annotations
+
+from buffer.models import Conversation
+from config.settings import Settings, load_settings
+
+START_MS = 1_700_000_000_000
+PEOPLE = {name: Conversation("generic", "loja", name) for name in ("ana", "bia", "caio")}
+PAYLOAD_SIZES = (60, 60, 150)
+
+# Real TTLs (lock, timer) run beside the injected time: long windows keep them from ending in a test.
+WINDOW_S, MAX_WAIT_S, LEASE_S, VISIBILITY_S, DEDUPE_S = 80, 300, 150, 20, 1200
+
+
+def settings_for(prefix: str, *, enabled: bool = True) -> Settings:
+    """The settings of one walk."""
+    return load_settings(
+        env_file=None,
+        redis_key_prefix=prefix,
+        message_buffer_enabled=enabled,
+        message_buffer_timeout=WINDOW_S,
+        message_buffer_typing_timeout=WINDOW_S + 20,
+        message_buffer_max_wait=MAX_WAIT_S,
+        message_buffer_max_messages=4,
+        message_buffer_max_bytes=400,
+        flush_lease=LEASE_S,
+        flush_renew_interval=LEASE_S / 3,
+        visibility_time=VISIBILITY_S,
+        dedupe_ttl=DEDUPE_S,
+        agent_max_attempts=3,
+    )

@@ -1,0 +1,256 @@
+"""Chatwoot: who may post, how old a signature may be, and the turns of its bodies that no recorded case shows."""
+
+import hmac
+import json
+from pathlib import Path
+
+import pytest
+
+from buffer.models import Conversation, Presence
+from config.settings import Settings
+from gateways import chatwoot
+from gateways.base import BadRequest, Request
+
+(VECTOR,) = json.loads((Path(__file__).parent.parent / "fixtures/auth_vectors.json").read_bytes())["chatwoot"]
+SIGNED_S = int(VECTOR["X-Chatwoot-Timestamp"])
+HERE = Conversation("chatwoot", "29269", "48")
+TOKEN = "a-static-token"
+
+
+def configured(**settings):
+    return Settings(_env_file=None, **settings)
+
+
+def asking(body=b"{}", headers=None, query=None):
+    return Request(headers or {}, query or {}, "", body)
+
+
+def as_signed(**changes):
+    sent = {
+        "x-chatwoot-timestamp": VECTOR["X-Chatwoot-Timestamp"],
+        "x-chatwoot-signature": VECTOR["X-Chatwoot-Signature"],
+    }
+    return asking(VECTOR["body_utf8"].encode(), sent | changes)
+
+
+def opens(request, now_s=SIGNED_S, **settings):
+    return chatwoot.verify(request, configured(**settings), clock=lambda: now_s)
+
+
+def created(**fields):
+    body = {
+        "event": "message_created",
+        "id": 7,
+        "content": "oi",
+        "message_type": "incoming",
+        "private": False,
+        "created_at": "2026-03-20T09:46:40.000Z",
+        "inbox": {"id": 29269},
+        "conversation": {"id": 48, "inbox_id": 29269, "status": "pending"},
+        "sender": {"name": "Ana"},
+    }
+    return body | fields
+
+
+def parse(body):
+    return chatwoot.parse(asking(json.dumps(body).encode()))
+
+
+def read(**fields):
+    (event,) = parse(created(**fields))
+    return event
+
+
+def test_the_computed_signature_opens():
+    """The vector is accepted with its secret, and with its body and its timestamp only."""
+    secret = VECTOR["secret"]
+    assert opens(as_signed(), chatwoot_secret=secret)
+    assert not opens(as_signed(), chatwoot_secret="another")
+    assert not opens(as_signed(), chatwoot_token=secret)
+    assert not opens(as_signed(**{"x-chatwoot-timestamp": "1774000001"}), chatwoot_secret=secret)
+    assert not opens(as_signed(**{"x-chatwoot-signature": "sha256=\xff"}), chatwoot_secret=secret)
+    assert not opens(asking(VECTOR["body_utf8"].encode()), chatwoot_secret=secret)
+
+
+@pytest.mark.parametrize(
+    ("max_age", "now_s", "accepted"),
+    [
+        (0, SIGNED_S + 10**9, True),
+        (300, SIGNED_S, True),
+        (300, SIGNED_S + 300, True),
+        (300, SIGNED_S + 301, False),
+        (300, SIGNED_S - 300, True),
+        (300, SIGNED_S - 301, False),
+        (0.5, SIGNED_S + 1, False),
+    ],
+)
+def test_an_old_signature_is_refused_when_asked_for(max_age, now_s, accepted):
+    """SIGNATURE_MAX_AGE is a window around our clock, its limit included; 0 takes any age."""
+    assert opens(as_signed(), now_s, chatwoot_secret=VECTOR["secret"], signature_max_age=max_age) is accepted
+
+
+@pytest.mark.parametrize("timestamp", ["", "soon", "nan", "inf", "-1"])
+def test_a_signed_timestamp_that_is_none_is_too_old(timestamp):
+    """With a window, a signature over something that is no time is refused."""
+    digest = hmac.digest(b"s", f"{timestamp}.".encode() + b"{}", "sha256").hex()
+    request = asking(b"{}", {"x-chatwoot-timestamp": timestamp, "x-chatwoot-signature": f"sha256={digest}"})
+    assert opens(request, chatwoot_secret="s")
+    assert not opens(request, chatwoot_secret="s", signature_max_age=60)
+
+
+@pytest.mark.parametrize(
+    ("headers", "query"), [({"authorization": f"Bearer {TOKEN}"}, {}), ({}, {"token": TOKEN})], ids=["bearer", "query"]
+)
+def test_versions_that_do_not_sign_show_a_token(headers, query):
+    """The static token opens, beside a secret too (bots and webhooks of one installation differ), and no other."""
+    request = asking(b"{}", headers, query)
+    assert opens(request, chatwoot_token=TOKEN)
+    assert opens(request, chatwoot_token=TOKEN, chatwoot_secret="s", signature_max_age=1)
+    assert not opens(request, chatwoot_token="another")
+    assert not opens(request, chatwoot_secret=TOKEN)
+
+
+def test_either_secret_opens_the_gateway():
+    """It is open with a signing secret or a token, and closed without both."""
+    assert chatwoot.is_open(configured(chatwoot_secret="s"))
+    assert chatwoot.is_open(configured(chatwoot_token="t"))
+    assert not chatwoot.is_open(configured())
+
+
+def test_what_could_not_be_stored_is_asked_for_with_500():
+    """An agent bot is tried again on 429 and 500 only."""
+    assert chatwoot.GATEWAY.retry_status == 500
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"7", b"a=1"])
+def test_a_body_that_is_no_object_is_refused(body):
+    """The reason is said."""
+    with pytest.raises(BadRequest):
+        chatwoot.parse(asking(body))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"private": True},
+        {"private": True, "message_type": "outgoing"},
+        {"message_type": "template"},
+        {"message_type": 2},
+        {"message_type": None},
+        {"event": "message_updated"},
+        {"event": "conversation_updated"},
+        {"event": None},
+        {"conversation": None},
+        {"conversation": {"inbox_id": 29269}},
+        {"conversation": {"id": 48}, "inbox": None},
+        {"conversation": {"id": 48, "status": "open"}},
+    ],
+)
+def test_what_is_not_said_to_the_bot_is_ignored(fields):
+    """Private notes, notices, updates, and what people write while a human has the conversation."""
+    assert parse(created(**fields)) == []
+
+
+@pytest.mark.parametrize("status", ["pending", "resolved", "snoozed", None])
+def test_only_humans_keep_a_conversation_from_the_bot(status):
+    """Any status but open, and a version that sends none, leaves the message to the bot."""
+    assert read(conversation={"id": 48, "inbox_id": 29269, "status": status}).conversation == HERE
+
+
+@pytest.mark.parametrize(("message_type", "from_me"), [("incoming", False), (0, False), ("outgoing", True), (1, True)])
+def test_the_direction_comes_as_a_word_or_a_number(message_type, from_me):
+    """Words outside, numbers in nested objects of the same versions."""
+    assert read(message_type=message_type).from_me is from_me
+
+
+@pytest.mark.parametrize(("kind", "extra"), [("agent_bot", {"via_api": True}), ("user", {}), (None, {})])
+def test_our_own_reply_is_told_from_a_humans(kind, extra):
+    """Both are from us, in an open conversation too; only a bot's went through the API."""
+    conversation = {"id": 48, "inbox_id": 29269, "status": "open"}
+    message = read(message_type="outgoing", sender={"name": "X", "type": kind}, conversation=conversation)
+    assert (message.from_me, message.extra) == (True, extra)
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2026-03-20T09:46:40.000Z", 1774000000000),
+        ("2026-03-20T09:46:40.123Z", 1774000000123),
+        ("2026-03-20T06:46:40-03:00", 1774000000000),
+        ("2026-03-20 09:46:40 UTC", 1774000000000),
+        (1774000000, 1774000000000),
+        ("1774000000", 1774000000000),
+        ("2026-03-20T09:46:40", None),
+        ("0001-01-01T00:00:00+23:59", None),
+        ("yesterday", None),
+        (None, None),
+        ({}, None),
+    ],
+)
+def test_times_of_all_versions(written, moment):
+    """ISO times, the older form with UTC, and epoch seconds; a time without a zone is none."""
+    assert read(created_at=written).timestamp_ms == moment
+
+
+def test_typing_is_the_contacts():
+    """Typing on and off of the person is presence; agents, bots and private notes are not."""
+
+    def typing(name, **fields):
+        body = {"event": name, "conversation": {"id": 48, "inbox_id": 29269}, "user": {"type": "contact"}}
+        return parse(body | fields)
+
+    assert typing("conversation_typing_on") == [Presence(HERE, "composing")]
+    assert typing("conversation_typing_off") == [Presence(HERE, "paused")]
+    assert typing("conversation_typing_on", user={"id": 1}) == [Presence(HERE, "composing")]
+    assert typing("conversation_typing_on", user={"type": "user"}) == []
+    assert typing("conversation_typing_on", user={"type": "agent_bot"}) == []
+    assert typing("conversation_typing_on", is_private=True) == []
+
+
+@pytest.mark.parametrize(
+    ("attachment", "kind", "text", "extra"),
+    [
+        ({"file_type": "file", "data_url": "u"}, "document", "oi", {}),
+        ({"file_type": "audio", "data_url": "u"}, "audio", "oi", {}),
+        ({"file_type": "ig_reel", "data_url": "u"}, "unknown", "oi", {"raw_type": "ig_reel"}),
+        ({"data_url": "u"}, "unknown", "oi", {}),
+        (
+            {"file_type": "location", "coordinates_lat": 1, "coordinates_long": "2.5", "fallback_title": "Sé"},
+            "location",
+            "oi",
+            {"location": {"lat": 1.0, "lng": 2.5, "name": "Sé", "address": None}},
+        ),
+        (
+            {"file_type": "contact", "fallback_title": "+55", "meta": {"firstName": "Bia", "lastName": "Sá"}},
+            "contact",
+            "oi",
+            {"contacts": [{"name": "Bia Sá", "phones": ["+55"]}]},
+        ),
+        ({"file_type": "contact"}, "contact", "oi", {"contacts": [{"name": "oi", "phones": []}]}),
+    ],
+)
+def test_attachments_by_type(attachment, kind, text, extra):
+    """Each type has its kind; the message's content is the caption."""
+    message = read(attachments=[attachment])
+    assert (message.kind, message.text, message.extra) == (kind, text, extra)
+    assert (message.media is None) is ("data_url" not in attachment)
+
+
+def test_several_attachments_are_several_messages():
+    """Each file has an id of its own, and the text goes with the first."""
+    files = [{"id": index, "file_type": "image", "data_url": f"u{index}"} for index in range(3)]
+    messages = parse(created(attachments=files))
+    assert [message.message_id for message in messages] == ["7", "7#1", "7#2"]
+    assert [message.text for message in messages] == ["oi", None, None]
+    assert [(message.media["id"], message.extra["media_index"]) for message in messages] == [
+        ("0", 0),
+        ("1", 1),
+        ("2", 2),
+    ]
+
+
+def test_quotes_and_empty_messages():
+    """An answer names what it answers; a message with nothing in it keeps its type."""
+    message = read(content=None, content_type="incoming_email", content_attributes={"in_reply_to": 6})
+    assert (message.kind, message.text) == ("unknown", None)
+    assert message.extra == {"raw_type": "incoming_email", "quoted_id": "6"}

@@ -1,0 +1,63 @@
+"""WhatsApp addresses: who is meant, and what is a chat."""
+
+import pytest
+
+from buffer.models import Conversation
+from gateways.jid import bare, chat_of, person
+
+PHONE = "5511900000001@s.whatsapp.net"
+LID = "100000000000001@lid"
+
+
+@pytest.mark.parametrize(
+    ("jid", "name"),
+    [
+        (PHONE, PHONE),
+        ("5511900000001:12@c.us", "5511900000001@c.us"),
+        ("5511900000001", "5511900000001"),
+        (5511900000001, "5511900000001"),
+        ("@lid", None),
+        (":1@lid", None),
+        ("", None),
+        (None, None),
+        ([PHONE], None),
+    ],
+)
+def test_a_jid_without_its_device(jid, name):
+    """The device number is no part of a person's address, and nobody is None."""
+    assert bare(jid) == name
+
+
+@pytest.mark.parametrize(
+    ("names", "who"),
+    [
+        ([LID, PHONE], ("5511900000001", LID)),
+        ([PHONE, LID], ("5511900000001", LID)),
+        (["5511900000001", LID], ("5511900000001", LID)),
+        ([LID, "5511900000001:3@c.us"], ("5511900000001", LID)),
+        ([PHONE, "5511900000002@c.us"], ("5511900000001", None)),
+        ([LID, "100000000000002@lid"], (LID, None)),
+        (["abc", LID], ("abc", None)),
+        (["٣٣٣"], ("٣٣٣", None)),
+        ([None, 7.5, {}, ""], ("7.5", None)),
+        ([], (None, None)),
+    ],
+)
+def test_a_person_is_known_by_the_phone(names, who):
+    """The first phone wins over every lid, the first lid is its twin; without a phone the first name is whole."""
+    assert person(names) == who
+
+
+@pytest.mark.parametrize("address", [None, "", "@c.us", "status@broadcast", "1@broadcast", "1@newsletter", {}])
+def test_what_is_no_chat(address):
+    """Stories, broadcast lists, channels and nobody are no conversation, whatever other names are told."""
+    assert chat_of(("waha", "loja"), address, [PHONE], is_group=False, from_me=False) is None
+
+
+@pytest.mark.parametrize(
+    ("address", "is_group"), [("120363040000000001@g.us", False), ("120363040000000001-group", False), ("1@lid", True)]
+)
+def test_a_group_keeps_its_whole_name(address, is_group):
+    """A group is known by its address or said to be one; the names of an author are not names of the group."""
+    chat = chat_of(("waha", "loja"), address, [PHONE], is_group=is_group, from_me=True)
+    assert chat == (Conversation("waha", "loja", address), None, True, True)
