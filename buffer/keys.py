@@ -17,6 +17,7 @@ KINDS = {
     # one of each per partition
     "wake": "ZSET conversation -> next moment (ms) somebody must look at it: the wake index",
     "idle": "ZSET conversation -> since when (ms) it holds nothing: what sweep removes",
+    "alias": "HASH another name of a person (hash) -> the conversation it leads to",
     "dead": "ZSET flush_id -> when (ms) it became a dead letter",
     "history": "LIST of JSON, newest first, bounded: every flush and discard that ended",
     "counters": "HASH of totals since first start, and the dispatch counter",
@@ -27,6 +28,8 @@ KINDS = {
     "seen": "STRING remembered message ids, 16 bytes each: fingerprint 8, seconds 4, nonce 4",
     "timer": "STRING with a TTL that ends at the deadline; its expiry event is a wake-up hint",
     "lock": "STRING with a TTL: mirrors the lease that the conv hash decides",
+    "media": "HASH fingerprint -> inline media (base64) of a message in buffer, batch or remains",
+    "mark": "HASH fingerprint -> an edit or revoke that overtook its message",
     "redrive": "LIST flush_ids of dead letters to be delivered again",
     # one of each per dead letter
     "letter": "HASH a dead letter: all batch fields, the error, when it died",

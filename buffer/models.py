@@ -115,7 +115,8 @@ class Append(NamedTuple):
 
     `payload` is the JSON object of the outbound message without `received_ms`; `order_ms` is the gateway's
     timestamp, or None to order by the time of receipt. `nonce` names the request: a resent append with the same
-    nonce answers as the first time.
+    nonce answers as the first time. `twin` is another name of the same person, `media` inline media in base64,
+    `album` four bytes that its parts share.
     """
 
     conversation: Conversation
@@ -125,10 +126,21 @@ class Append(NamedTuple):
     order_ms: int | None = None
     name: str | None = None
     keyword: bool = False
+    twin: Conversation | None = None
+    media: bytes = b""
+    album: bytes = bytes(4)
+
+
+class Change(NamedTuple):
+    """An edit: which message, when, and the JSON object of fields that replace those of its payload."""
+
+    fingerprint: bytes
+    edited_ms: int | None
+    patch: bytes
 
 
 class Appended(NamedTuple):
-    """What became of one appended message: stored (`new`), a duplicate, or discarded under a takeover."""
+    """What became of one appended message; the statuses stand in lua/append.lua."""
 
     status: str
     deadline_ms: int
@@ -160,10 +172,12 @@ class Dispatched(NamedTuple):
 
 @dataclass(slots=True, frozen=True)
 class StoredMessage:
-    """One message of a batch: when it was received (Redis clock) and its JSON payload."""
+    """One message of a batch: when it was received (Redis clock), its JSON payload, its edit and inline media."""
 
     received_ms: int
     payload: bytes
+    edit: bytes | None = None
+    media: bytes | None = None
 
 
 @dataclass(slots=True, frozen=True)

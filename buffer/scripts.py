@@ -20,6 +20,7 @@ from buffer.models import (
     Append,
     Appended,
     Batch,
+    Change,
     Claim,
     Conversation,
     Dispatched,
@@ -33,6 +34,8 @@ from config.settings import Settings
 VERBS = (
     "append",
     "extend",
+    "edit",
+    "revoke",
     "dispatch",
     "claim",
     "renew",
@@ -51,11 +54,13 @@ VERBS = (
 MAX_CRASHES = 20
 """A batch whose worker died this often is dead: it would kill every worker in turn (design)."""
 
-ENTRY_HEADER = 35
+ENTRY_HEADER = 40
 """Bytes before the payload of a stored message; the layout stands in lua/include/entry.lua."""
 
-RECORD_HEAD = struct.Struct(">16s8s4sc13sIIII")
+RECORD_HEAD = struct.Struct(">16s16s8s4sc13s4sIIIII")
 """What stands before the texts in append's record of a message; the layout stands in lua/append.lua."""
+
+NO_TWIN = b" " * 16
 
 Args = list[Any]
 
@@ -84,7 +89,7 @@ def _lua(name: str) -> str:
     return (resources.files("buffer") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
 
 
-def append_args(partition: int, messages: Iterable[tuple[Ref, Append]], settings: Settings) -> Args:
+def append_args(partition: int, messages: Iterable[tuple[Ref, Ref | None, Append]], settings: Settings) -> Args:
     """Arguments of append.lua for messages of one partition."""
     args: Args = [
         partition,
@@ -94,20 +99,23 @@ def append_args(partition: int, messages: Iterable[tuple[Ref, Append]], settings
         settings.message_buffer_max_bytes,
         settings.dedupe_ttl_ms,
         _flag(not settings.message_buffer_enabled),
+        settings.max_age_ms,
     ]
-    args += [_record(ref, message) for ref, message in messages]
+    args += [_record(*item) for item in messages]
     return args
 
 
-def _record(ref: Ref, message: Append) -> bytes:
+def _record(ref: Ref, twin: Ref | None, message: Append) -> bytes:
     gateway, channel, peer = message.conversation
-    texts = (gateway.encode(), channel.encode(), peer.encode(), (message.name or "").encode())
+    texts = (gateway.encode(), channel.encode(), peer.encode(), (message.name or "").encode(), message.media)
     head = RECORD_HEAD.pack(
         ref.hash.encode(),
+        NO_TWIN if twin is None else twin.hash.encode(),
         message.fingerprint,
         message.nonce,
         b"k" if message.keyword else b"-",
         b" " * 13 if message.order_ms is None else b"%013d" % message.order_ms,
+        message.album,
         *map(len, texts),
     )
     return b"".join((head, *texts, message.payload))
@@ -121,6 +129,18 @@ def read_append(reply: Sequence[Any]) -> list[Appended]:
 def extend_args(ref: Ref, settings: Settings) -> Args:
     """Arguments of extend.lua."""
     return [ref.hash, settings.typing_ms, settings.max_wait_ms]
+
+
+def edit_args(ref: Ref, conversation: Conversation, change: Change, settings: Settings) -> Args:
+    """Arguments of edit.lua."""
+    edited_ms = "" if change.edited_ms is None else change.edited_ms
+    known = [settings.dedupe_ttl_ms, ref.partition, *conversation]
+    return [ref.hash, change.fingerprint, edited_ms, change.patch, *known]
+
+
+def revoke_args(ref: Ref, conversation: Conversation, fingerprint: bytes, settings: Settings) -> Args:
+    """Arguments of revoke.lua."""
+    return [ref.hash, fingerprint, settings.dedupe_ttl_ms, ref.partition, *conversation]
 
 
 def dispatch_args(limit: int, settings: Settings) -> Args:
@@ -163,7 +183,7 @@ def read_claim(ref: Ref, reply: Sequence[Any]) -> Claim:
 def _read_batch(ref: Ref, reply: Sequence[Any]) -> Batch:
     token, flush_id, attempt, failures, reason, closed_ms, separator, answer = reply[1:9]
     gateway, channel, peer, name = map(_text, reply[9:13])
-    messages = tuple(StoredMessage(int(entry[13:26]), entry[ENTRY_HEADER:]) for entry in reply[13:])
+    messages = tuple(_read_message(reply[i], reply[i + 1]) for i in range(13, len(reply), 2))
     received = [message.received_ms for message in messages]
     return Batch(
         ref=str(ref),
@@ -181,6 +201,11 @@ def _read_batch(ref: Ref, reply: Sequence[Any]) -> Batch:
         answer=answer or None,
         messages=messages,
     )
+
+
+def _read_message(entry: bytes, media: bytes) -> StoredMessage:
+    payload, _, edit = entry[ENTRY_HEADER:].partition(b"\n")
+    return StoredMessage(int(entry[13:26]), payload, edit[13:] or None, media or None)
 
 
 def fail_args(ref: Ref, token: str, failure: Failure, settings: Settings) -> Args:

@@ -14,7 +14,8 @@ from buffer import scripts
 from buffer.connect import AsyncClient
 from buffer.errors import StoreUnavailable
 from buffer.keys import Keys, Ref, ref_of
-from buffer.models import Append, Appended, Claim, Conversation, Dispatched, Failure, Outcome, PauseMode
+from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, Outcome, PauseMode
+from buffer.phones import canonical
 from buffer.pipe import Pipe, store_error
 from config.settings import Settings
 
@@ -44,7 +45,10 @@ class Store:
         self._clock = clock
 
     def ref(self, conversation: Conversation) -> Ref:
-        """The reference of a conversation in this installation."""
+        """The reference of a conversation in this installation, before aliases are resolved."""
+        gateway, channel, peer = conversation
+        if self.settings.canonical_phones:
+            conversation = Conversation(gateway, channel, canonical(gateway, peer))
         return ref_of(conversation, self.settings.redis_partitions)
 
     async def append(self, messages: Sequence[Append]) -> list[Appended]:
@@ -52,21 +56,21 @@ class Store:
         if not messages:
             return []
         lots: dict[int, list[int]] = defaultdict(list)
-        refs = [self.ref(message.conversation) for message in messages]
-        for index, ref in enumerate(refs):
+        named = [self._named(message) for message in messages]
+        for index, (ref, _, _) in enumerate(named):
             lots[ref.partition].append(index)
         if len(lots) == 1:
-            return await self._append(refs[0].partition, list(zip(refs, messages, strict=True)))
+            return await self._append(named[0][0].partition, named)
         replies = await asyncio.gather(
-            *(
-                self._append(partition, [(refs[index], messages[index]) for index in indexes])
-                for partition, indexes in lots.items()
-            )
+            *(self._append(partition, [named[index] for index in indexes]) for partition, indexes in lots.items())
         )
         found = dict(zip(chain.from_iterable(lots.values()), chain.from_iterable(replies), strict=True))
         return [found[index] for index in range(len(messages))]
 
-    async def _append(self, partition: int, messages: Sequence[tuple[Ref, Append]]) -> list[Appended]:
+    def _named(self, message: Append) -> tuple[Ref, Ref | None, Append]:
+        return self.ref(message.conversation), self.ref(message.twin) if message.twin else None, message
+
+    async def _append(self, partition: int, messages: Sequence[tuple[Ref, Ref | None, Append]]) -> list[Appended]:
         args = scripts.append_args(partition, messages, self.settings)
         return scripts.read_append(await self._run("append", partition, args))
 
@@ -74,6 +78,18 @@ class Store:
         """The person is typing: move the deadline of an open burst; returns it in ms, 0 when nothing changed."""
         ref = self.ref(conversation)
         return int(await self._run("extend", ref.partition, scripts.extend_args(ref, self.settings)))
+
+    async def edit(self, conversation: Conversation, change: Change) -> str:
+        """Replace a message's text while it is buffered; `changed`, `older`, `late` or `early` (lua/edit.lua)."""
+        ref = self.ref(conversation)
+        args = scripts.edit_args(ref, conversation, change, self.settings)
+        return str((await self._run("edit", ref.partition, args)).decode())
+
+    async def revoke(self, conversation: Conversation, fingerprint: bytes) -> str:
+        """Take a message out of the open burst; `removed`, `late` or `early` (lua/revoke.lua)."""
+        ref = self.ref(conversation)
+        args = scripts.revoke_args(ref, conversation, fingerprint, self.settings)
+        return str((await self._run("revoke", ref.partition, args)).decode())
 
     async def dispatch(self, partition: int, limit: int) -> Dispatched:
         """Hand out what is due in a partition, oldest first, out of sight for the visibility time."""

@@ -85,12 +85,10 @@ class Child:
         log.info("process started", process=plan.name, child=self._process.pid)
 
     async def _keep(self) -> None:
-        pause_s = FIRST_PAUSE_S
+        pause_s = 0.0
         while True:
-            lived_s = await self._live()
-            pause_s = FIRST_PAUSE_S if lived_s > STEADY_S else pause_s
+            pause_s = next_pause(pause_s, await self._live())
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
             try:
                 await self._spawn()
             except OSError as error:
@@ -105,6 +103,13 @@ class Child:
         self.deaths += 1
         log.error("process died; starting it again", process=self.plan.name, exit=exit_text(code))
         return loop.time() - begun
+
+
+def next_pause(pause_s: float, lived_s: float) -> float:
+    """How long to wait before the next start, after the pause before and the life that has just ended."""
+    if pause_s == 0.0 or lived_s > STEADY_S:
+        return FIRST_PAUSE_S
+    return min(pause_s * 2, LONGEST_PAUSE_S)
 
 
 def exit_text(code: int) -> str:

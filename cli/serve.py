@@ -23,6 +23,9 @@ from config.settings import Settings, SettingsError, required
 GRACE_S = 10
 """Longest wait at the end for requests under way; each is answered within 2 s of its last byte."""
 
+HUNG_AFTER_S = 30
+"""A webhook process that has not answered uvicorn for so long is replaced; a busy machine can take uvicorn's 5 s."""
+
 
 class _Config(uvicorn.Config):
     """uvicorn's configuration, pickled into its worker processes: there, they learn to end with this one."""
@@ -70,6 +73,7 @@ def _config(settings: Settings) -> _Config:
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=GRACE_S,
+        timeout_worker_healthcheck=HUNG_AFTER_S,
     )
 
 

@@ -23,7 +23,7 @@ from cli.welcome import open_gateways, webhook_url, welcome
 from config.logs import configure_logs, get_logger
 from config.settings import Settings
 
-READY_WITHIN_S = 20.0
+READY_WITHIN_S = 10.0
 MARGIN_S = 10.0
 """A child's own grace ends before ours for it."""
 

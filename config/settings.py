@@ -86,6 +86,15 @@ class Settings(BaseSettings):
     shutdown_grace: Seconds = Field(70.0, description="time to finish what is in flight after SIGTERM")
     media_inline_max: int = Field(1_048_576, ge=0, description="inline media (base64 bytes) up to this reach the agent")
 
+    message_max_age: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="older messages (by the gateway's timestamp) are ignored; 0: any age"
+    )
+    groups_enabled: bool = Field(False, description="true: a group is a conversation, each message names its author")
+    reactions_enabled: bool = Field(False, description="true: a reaction is a message")
+    canonical_phones: bool = Field(
+        True, description="spellings of one WhatsApp number (Brazil's ninth digit …) are one person"
+    )
+
     generic_token: Annotated[SecretStr | None, Optional] = Field(None, description="opens /webhooks/generic")
     evolution_token: Annotated[SecretStr | None, Optional] = Field(None, description="opens /webhooks/evolution")
     evolution_jwt_key: Annotated[SecretStr | None, Optional] = Field(
@@ -239,6 +248,11 @@ class Settings(BaseSettings):
     def visibility_ms(self) -> int:
         """How long a dispatched conversation stays out of sight, in milliseconds."""
         return _ms(self.visibility_time)
+
+    @property
+    def max_age_ms(self) -> int:
+        """The age from which a message is ignored, in milliseconds; 0 for never."""
+        return round(self.message_max_age * 1000)
 
     @property
     def dedupe_ttl_ms(self) -> int:

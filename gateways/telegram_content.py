@@ -178,7 +178,8 @@ def full_name(user: dict[str, Any]) -> str | None:
 
 
 def _unknown(message: dict[str, Any]) -> Content | None:
-    said = [name for name in message if name not in ABOUT and not name.startswith(ABOUT_PREFIXES)]
+    told = (name for name in message if name not in ABOUT and name not in READERS)
+    said = [name for name in told if not name.startswith(ABOUT_PREFIXES)]
     if not said or any(name.startswith(SERVICE) for name in said):
         return None
     return unknown(said[0], text_of(message.get("caption")))

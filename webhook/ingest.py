@@ -11,9 +11,10 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from buffer.envelope import pack
+from buffer.envelope import pack, pack_edit
 from buffer.errors import StoreError, StoreUnavailable
-from buffer.models import Append, Appended, Event, Message, Presence
+from buffer.keys import fingerprint_of
+from buffer.models import Append, Appended, Edit, Event, Message, Presence, Revoke
 from buffer.store import Store
 from config.killpoints import reach
 from config.logs import get_logger, mask
@@ -24,22 +25,20 @@ from webhook.answers import Refused, come_back, send_answer, send_refusal
 from webhook.collector import Collector
 
 TYPING = ("composing", "recording")
+CHANGED = ("changed", "removed", "early")
 NOT_STORED = "the messages could not be stored; send the same again"
 COMPLAIN_EVERY_S = 5.0
-TOLD = {"duplicate": "duplicada, ignorada", "discarded": "descartada: atendimento humano"}
+TOLD = {
+    "duplicate": "duplicada, ignorada",
+    "discarded": "descartada: atendimento humano",
+    "revoked": "apagada pelo autor",
+    "stale": "antiga demais, ignorada",
+}
 log = get_logger()
 
 
 class Disconnected(Exception):
     """The client went away before its body was complete."""
-
-
-class _Sorted(NamedTuple):
-    """The events of one body by what is done with them."""
-
-    messages: list[Message]
-    typing: list[Presence]
-    ignored: int
 
 
 class _Way(NamedTuple):
@@ -127,16 +126,34 @@ class Ingest:
             raise Refused(413, "too_large", detail)
 
     async def _take(self, way: _Way, events: Sequence[Event]) -> dict[str, int]:
-        messages, typing, ignored = _sort(events)
+        """In the order of the body: an edit or revoke behind its message must find it in the buffer."""
+        messages = [event for event in events if isinstance(event, Message) and self._is_for_us(event)]
         results = await self._append(way.collector, messages) if messages else []
         accepted = duplicates = 0
         for result in results:
             accepted += result.status == "new"
             duplicates += result.status == "duplicate"
-        for presence in typing:
-            accepted += await way.store.extend(presence.conversation) > 0
-        ignored += len(results) + len(typing) - accepted - duplicates
-        return {"accepted": accepted, "duplicates": duplicates, "ignored": ignored}
+        if len(messages) < len(events):
+            accepted += sum([await self._act(way.store, event) for event in events])
+        return {"accepted": accepted, "duplicates": duplicates, "ignored": max(1, len(events)) - accepted - duplicates}
+
+    async def _act(self, store: Store, event: Event) -> bool:
+        """Let an event that is no message act on the buffer; whether it changed something."""
+        if isinstance(event, Presence):
+            return event.state in TYPING and await store.extend(event.conversation) > 0
+        if isinstance(event, Edit):
+            return not event.from_me and await store.edit(event.conversation, pack_edit(event)) in CHANGED
+        if isinstance(event, Revoke):
+            return await store.revoke(event.conversation, fingerprint_of(event.target_id)) in CHANGED
+        return False
+
+    def _is_for_us(self, message: Message) -> bool:
+        settings = self._settings
+        return not (
+            message.from_me
+            or (message.is_group and not settings.groups_enabled)
+            or (message.kind == "reaction" and not settings.reactions_enabled)
+        )
 
     async def _append(self, collector: Collector, messages: list[Message]) -> list[Appended]:
         settings, nonce = self._settings, random.randbytes(4)  # noqa: S311 (tells requests apart, keeps no secret)
@@ -157,17 +174,6 @@ class Ingest:
         if now - self._complained_at >= COMPLAIN_EVERY_S:
             log.warning("messages not stored; their gateways will send again", refused=self._refused, error=str(error))
             self._refused, self._complained_at = 0, now
-
-
-def _sort(events: Sequence[Event]) -> _Sorted:
-    messages = [event for event in events if isinstance(event, Message) and _is_for_us(event)]
-    typing = [event for event in events if isinstance(event, Presence) and event.state in TYPING]
-    ignored = len(events) - len(messages) - len(typing) if events else 1
-    return _Sorted(messages, typing, ignored)
-
-
-def _is_for_us(message: Message) -> bool:
-    return not (message.from_me or message.is_group or message.kind == "reaction")
 
 
 def _tell(append: Append, result: Appended) -> None:

@@ -36,4 +36,8 @@ def render(batch: Batch) -> bytes:
 def _message(stored: StoredMessage) -> dict[str, Any]:
     fields: dict[str, Any] = orjson.loads(stored.payload)
     fields["received_ms"] = stored.received_ms
+    if stored.edit is not None:
+        fields |= orjson.loads(stored.edit)
+    if stored.media is not None:
+        fields["media"]["base64"] = stored.media.decode()
     return {name: fields.pop(name, None) for name in ALWAYS} | fields

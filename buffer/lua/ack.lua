@@ -3,10 +3,11 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 conversation hash   3 token
 -- returns  'ok' | 'lost' | 'cancelled'; a repeated ack answers as the first
--- touches  wake idle history counters · conv batch lock
+-- touches  wake idle history counters · conv batch lock media
 --
 -- A late ack succeeds while its token is still the current one, even if its lease is over.
 
+-- include: entry
 -- include: history
 -- include: batch
 -- include: fence

@@ -2,57 +2,33 @@
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 partition   3 window_ms   4 max_wait_ms   5 max_messages   6 max_bytes
---          7 dedupe_ttl_ms  8 '1' when every message is its own flush
---          then one for each message, a record of: conversation hash (16 bytes) · fingerprint (8) · nonce (4) ·
---          'k' for a flush keyword or '-' · order_ms (13 digits, or blanks = when received) ·
---          lengths of the next four (unsigned, 4 bytes each) · gateway · channel · peer · name · JSON payload
--- returns  three for each message: 'new' | 'duplicate' | 'discarded' · deadline_ms · depth of the burst
--- touches  wake idle counters history · conv buffer seen timer
+--          7 dedupe_ttl_ms  8 '1' when every message is its own flush   9 max_age_ms (0 = any age)
+--          then one for each message, a record of: conversation hash (16 bytes) · hash of the person's other name
+--          (16, blanks = none) · fingerprint (8) · nonce (4) · 'k' for a flush keyword or '-' · order_ms (13 digits,
+--          or blanks = when received) · album (4, zeros = none) · lengths of the next five (unsigned, 4 bytes each) ·
+--          gateway · channel · peer · name · inline media · JSON payload
+-- returns  three for each message: 'new' | 'duplicate' | 'discarded' (a human has taken over) | 'revoked' (its revoke
+--          came first) | 'stale' (older than max_age_ms) · deadline_ms · depth of the burst
+-- touches  wake idle counters history alias · conv buffer seen timer media mark redrive
 --
 -- A message id that is remembered changes nothing, except that a lost wake entry is put back (invariant 8).
 -- The wake entry is the first write: a full server refuses it, and then nothing was written (invariant 11).
 
 -- include: entry
 -- include: history
+-- include: seen
+-- include: alias
+-- include: unite
 
 local partition, window_ms, max_wait_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local max_messages, max_bytes, dedupe_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local single = ARGV[8] == '1'
-local RECORD = 16
+local max_age_ms = tonumber(ARGV[9])
+
+local NO_TWIN = string.rep(' ', 16)
 
 local earliest_ms, nearest_ms = earliest(), math.huge
-local totals = { new = 0, duplicate = 0, discarded = 0 }
-
--- The nonce under which a fingerprint is remembered, or nil; records older than the memory do not count.
-local function remembered(seen, fingerprint)
-  local from = 1
-  while true do
-    local at = string.find(seen, fingerprint, from, true)
-    if not at then
-      return nil
-    end
-    if (at - 1) % RECORD == 0 then
-      local seconds = struct.unpack('>I4', string.sub(seen, at + 8, at + 11))
-      if seconds * 1000 + dedupe_ttl_ms >= now_ms then
-        return string.sub(seen, at + 12, at + 15)
-      end
-    end
-    from = at + 1
-  end
-end
-
-local function memorise(name, seen, fingerprint, nonce)
-  local record = fingerprint .. struct.pack('>I4', math.ceil(now_ms / 1000)) .. nonce
-  local keep = 1
-  while keep <= #seen and struct.unpack('>I4', string.sub(seen, keep + 8, keep + 11)) * 1000 + dedupe_ttl_ms < now_ms do
-    keep = keep + RECORD
-  end
-  if keep > 1 then
-    redis.call('SET', key('seen', name), string.sub(seen, keep) .. record)
-  else
-    redis.call('APPEND', key('seen', name), record)
-  end
-end
+local totals = { new = 0, duplicate = 0, discarded = 0, revoked = 0, stale = 0 }
 
 local function heal(name, conv)
   if conv.flush_id or conv.redrive then
@@ -87,7 +63,26 @@ local function schedule(name, conv, deadline_ms, fired_before)
   end
 end
 
-local function store(message, conv, seen)
+-- The newest id is where a reply goes; a phone number is never given up for another kind of name.
+local function identity(message, conv)
+  if not conv.ref then
+    return { 'ref', partition .. '-' .. message.name, 'gateway', message.gateway, 'channel', message.channel,
+             'peer', message.peer }
+  elseif message.peer ~= conv.peer and (string.find(message.peer, '^%d+$') or not string.find(conv.peer, '^%d+$')) then
+    return { 'peer', message.peer }
+  end
+  return {}
+end
+
+-- An edit that overtook its original is applied to it now.
+local function payload_of(message, mark)
+  if mark then
+    return message.payload .. '\n' .. string.sub(mark, 2)
+  end
+  return message.payload
+end
+
+local function store(message, conv, seen, mark)
   local name = message.name
   local depth = redis.call('LLEN', key('buffer', name)) + 1
   local opened_ms = conv.opened_ms and number(conv, 'opened_ms') or now_ms
@@ -101,8 +96,10 @@ local function store(message, conv, seen)
     deadline_ms = fired and now_ms or deadline_ms
   end
   schedule(name, conv, deadline_ms, conv.fired)
-  redis.call('RPUSH', key('buffer', name),
-    pack_entry(message.order_ms or now_ms, now_ms, message.keyword, message.fingerprint, message.payload))
+  redis.call('RPUSH', key('buffer', name), pack_entry(message, now_ms, payload_of(message, mark)))
+  if message.media ~= '' then
+    redis.call('HSET', key('media', name), message.fingerprint, message.media)
+  end
   local fields = { 'opened_ms', opened_ms, 'deadline_ms', deadline_ms, 'bytes', bytes }
   if fired then
     table.insert(fields, 'fired')
@@ -112,15 +109,12 @@ local function store(message, conv, seen)
     table.insert(fields, 'name')
     table.insert(fields, message.sender)
   end
-  if not conv.ref then
-    for _, value in ipairs({ 'ref', partition .. '-' .. name, 'gateway', message.gateway,
-                             'channel', message.channel, 'peer', message.peer }) do
-      table.insert(fields, value)
-    end
+  for _, value in ipairs(identity(message, conv)) do
+    table.insert(fields, value)
   end
   redis.call('HSET', key('conv', name), unpack(fields))
   redis.call('ZREM', key('idle'), name)
-  memorise(name, seen, message.fingerprint, message.nonce)
+  memorise(name, seen, message, dedupe_ttl_ms)
   redis.call('SET', key('timer', name), '', 'PX', math.max(1, deadline_ms - now_ms))
   return 'new', deadline_ms, depth
 end
@@ -128,40 +122,76 @@ end
 local function discard(message, conv, seen)
   heal(message.name, conv)
   redis.call('ZADD', key('wake'), 'NX', number(conv, 'paused_until_ms'), message.name)
-  memorise(message.name, seen, message.fingerprint, message.nonce)
+  memorise(message.name, seen, message, dedupe_ttl_ms)
   remember({ ref = conv.ref, outcome = 'discarded', cause = 'takeover', messages = 1 })
   return 'discarded', 0, 0
 end
 
-local function take(message)
-  local conv = read_conv(message.name)
-  local seen = redis.call('GET', key('seen', message.name)) or ''
-  local nonce = remembered(seen, message.fingerprint)
-  if nonce then
-    heal(message.name, conv)
-    local status = nonce == message.nonce and 'new' or 'duplicate'
-    return status, number(conv, 'deadline_ms'), redis.call('LLEN', key('buffer', message.name)), true
-  elseif paused(conv) and conv.pause_mode == 'takeover' then
+local function revoked(message, conv, seen)
+  heal(message.name, conv)
+  memorise(message.name, seen, message, dedupe_ttl_ms)
+  remember({ ref = conv.ref, outcome = 'discarded', cause = 'revoke', messages = 1 })
+  return 'revoked', 0, 0
+end
+
+-- What came before its original: 'r' for a revoke, 'e' with the edit; it is used up here.
+local function mark_of(message, conv)
+  local mark = conv.marks and redis.call('HGET', key('mark', message.name), message.fingerprint)
+  if mark then
+    redis.call('HDEL', key('mark', message.name), message.fingerprint)
+  end
+  return mark
+end
+
+local function take_new(message, conv, seen)
+  if paused(conv) and conv.pause_mode == 'takeover' then
     return discard(message, conv, seen)
   end
-  return store(message, conv, seen)
+  local mark = mark_of(message, conv)
+  if mark == 'r' then
+    return revoked(message, conv, seen)
+  end
+  return store(message, conv, seen, mark)
+end
+
+local function take(message)
+  if max_age_ms > 0 and message.order_ms and message.order_ms < now_ms - max_age_ms then
+    return 'stale', 0, 0
+  end
+  message.name = resolve(message.name)
+  if message.twin ~= NO_TWIN then
+    message.name = unite(message.name, resolve(message.twin), max_wait_ms)
+  end
+  local conv = read_conv(message.name)
+  local seen = redis.call('GET', key('seen', message.name)) or ''
+  local nonce = remembered(seen, message.fingerprint, dedupe_ttl_ms)
+  if not nonce then
+    return take_new(message, conv, seen)
+  end
+  heal(message.name, conv)
+  local status = nonce == message.nonce and 'new' or 'duplicate'
+  return status, number(conv, 'deadline_ms'), redis.call('LLEN', key('buffer', message.name)), true
 end
 
 -- One string per message: the client packs and sends it several times faster than ten.
 local function unpack_message(record)
-  local name, fingerprint, nonce, keyword, order_ms, gateway, channel, peer, sender, at =
-    struct.unpack('>c16c8c4c1c13I4I4I4I4', record)
+  local message = {}
+  local keyword, order_ms, gateway, channel, peer, sender, media, at
+  message.name, message.twin, message.fingerprint, message.nonce, keyword, order_ms, message.album,
+    gateway, channel, peer, sender, media, at = struct.unpack('>c16c16c8c4c1c13c4I4I4I4I4I4', record)
   local function text(length)
     at = at + length
     return string.sub(record, at - length, at - 1)
   end
-  return { name = name, fingerprint = fingerprint, nonce = nonce, keyword = keyword == 'k',
-           order_ms = tonumber(order_ms), gateway = text(gateway), channel = text(channel), peer = text(peer),
-           sender = text(sender), payload = string.sub(record, at) }
+  message.keyword, message.order_ms = keyword == 'k', tonumber(order_ms)
+  message.gateway, message.channel, message.peer = text(gateway), text(channel), text(peer)
+  message.sender, message.media = text(sender), text(media)
+  message.payload = string.sub(record, at)
+  return message
 end
 
 local replies = {}
-for i = 9, #ARGV do
+for i = 10, #ARGV do
   local status, deadline_ms, depth, repeated = take(unpack_message(ARGV[i]))
   if not (repeated and status == 'new') then
     totals[status] = totals[status] + 1
@@ -173,7 +203,8 @@ end
 
 count('accepted', totals.new)
 count('duplicates', totals.duplicate)
-count('discarded', totals.discarded)
+count('discarded', totals.discarded + totals.revoked)
+count('stale', totals.stale)
 if nearest_ms < earliest_ms then
   announce()
 end

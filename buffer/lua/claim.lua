@@ -5,8 +5,8 @@
 --          7 window_ms   8 max_wait_ms   9 max_crashes   10 separator   11 '1' when every message is its own flush
 -- returns  { status, until_ms }: 'busy' (leased, or waiting to retry), 'early' (deadline moved), 'paused', 'empty'
 --          { 'batch', token, flush_id, attempt, failures, reason, closed_ms, separator, answer or '', gateway,
---            channel, peer, name, entries … }
--- touches  wake idle dead history counters · conv buffer batch timer lock redrive · letter remains
+--            channel, peer, name, then each message and its inline media or '' … }
+-- touches  wake idle dead history counters · conv buffer batch timer lock redrive media · letter remains
 --
 -- The conv hash decides, not why we were called. A batch left by a dead worker is claimed again as it was
 -- (invariant 4); a claim repeated with the same random id (lost reply) returns the same batch.
@@ -40,10 +40,11 @@ end
 
 local function answer()
   local reply = { 'batch', conv.token, conv.flush_id, number(conv, 'claims'), number(conv, 'failures'), conv.reason,
-                  number(conv, 'closed_ms'), conv.separator, conv.answer or '', conv.gateway, conv.channel, conv.peer,
-                  conv.sealed_name }
+                  number(conv, 'closed_ms'), conv.separator, conv.answer or '', conv.gateway, conv.channel,
+                  conv.sealed_peer, conv.sealed_name }
   for _, entry in ipairs(redis.call('LRANGE', key('batch', name), 0, -1)) do
     table.insert(reply, entry)
+    table.insert(reply, has_media(entry) and redis.call('HGET', key('media', name), fingerprint_of(entry)) or '')
   end
   return reply
 end
@@ -88,16 +89,32 @@ local function revive()
   if not flush_id then
     return false
   end
-  local letter = redis.call('HMGET', key('letter', flush_id), 'reason', 'closed_ms', 'separator', 'name', 'answer')
+  local letter = redis.call('HMGET', key('letter', flush_id), 'reason', 'closed_ms', 'separator', 'name', 'peer', 'has_media',
+    'answer')
   set({ flush_id = flush_id, reason = letter[1], closed_ms = letter[2], separator = letter[3],
-        sealed_name = letter[4], claims = 0, failures = 0, crashes = 0 })
-  if letter[5] then
-    set({ answer = letter[5] })
+        sealed_name = letter[4], sealed_peer = letter[5], claims = 0, failures = 0, crashes = 0 })
+  for field, value in pairs({ has_media = letter[6], answer = letter[7] }) do
+    if value then
+      set({ [field] = value })
+    end
   end
   redis.call('RENAME', key('remains', flush_id), key('batch', name))
   redis.call('DEL', key('letter', flush_id))
   redis.call('ZREM', key('dead'), flush_id)
   return true
+end
+
+-- A cut between two parts of an album moves before its first part, if anything is left then.
+local function whole_albums(entries, size)
+  local album = album_of(entries[size])
+  if album == NO_ALBUM or album ~= album_of(entries[size + 1]) then
+    return size
+  end
+  local first = size
+  while first > 1 and album_of(entries[first - 1]) == album do
+    first = first - 1
+  end
+  return first > 1 and first - 1 or size
 end
 
 -- How many of the entries one batch may carry: both caps hold, but one message always fits.
@@ -106,7 +123,7 @@ local function fitting(entries)
   for i, entry in ipairs(entries) do
     bytes = bytes + size_of(entry)
     if i > 1 and (i > max_messages or bytes > max_bytes) then
-      return i - 1
+      return whole_albums(entries, i - 1)
     end
   end
   return #entries
@@ -160,10 +177,13 @@ end
 local function seal()
   local entries = redis.call('LRANGE', key('buffer', name), 0, -1)
   local size = fitting(entries)
-  local reason, sealed_name = closing_reason(), conv.name or ''
-  local batch, prints = in_order(entries, size), { reason, separator, sealed_name }
+  local reason, sealed_name, sealed_peer = closing_reason(), conv.name or '', conv.peer
+  local batch, prints = in_order(entries, size), { reason, separator, sealed_peer, sealed_name }
   for _, entry in ipairs(batch) do
-    table.insert(prints, fingerprint_of(entry))
+    table.insert(prints, fingerprint_of(entry) .. edit_of(entry))
+    if has_media(entry) then
+      set({ has_media = '1' })
+    end
   end
   local closed_ms = math.max(number(conv, 'deadline_ms'), received_of(entries[size]))
   local generation = math.max(number(conv, 'generation') + 1, closed_ms)
@@ -172,7 +192,7 @@ local function seal()
     redis.call('RPUSH', key('batch', name), unpack(batch, i, math.min(i + 999, size)))
   end
   set({ flush_id = conv.ref .. '-' .. string.format('%d', generation) .. '-' .. digest, generation = generation,
-        reason = reason, closed_ms = closed_ms, separator = separator, sealed_name = sealed_name,
+        reason = reason, closed_ms = closed_ms, separator = separator, sealed_name = sealed_name, sealed_peer = sealed_peer,
         claims = 0, failures = 0, crashes = 0 })
   if size < #entries then
     redis.call('LTRIM', key('buffer', name), size, -1)

@@ -3,13 +3,15 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 conversation hash   3 cause, for the record
 -- returns  { messages discarded now, 1 if a batch in flight was cancelled }
--- touches  wake idle history counters · conv buffer batch timer lock
+-- touches  wake idle history counters alias · conv buffer batch timer lock media
 
+-- include: alias
+-- include: entry
 -- include: history
 -- include: window
 -- include: batch
 
-local name, cause = ARGV[2], ARGV[3]
+local name, cause = resolve(ARGV[2]), ARGV[3]
 local conv = read_conv(name)
 if not conv.ref then
   return { 0, 0 }

@@ -3,9 +3,11 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 conversation hash   3 typing_ms   4 max_wait_ms
 -- returns  the new deadline_ms, or 0 when nothing changed (no open burst, it has fired, or it would be shorter)
--- touches  wake · conv timer
+-- touches  wake alias · conv timer
 
-local name, typing_ms, max_wait_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+-- include: alias
+
+local name, typing_ms, max_wait_ms = resolve(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local conv = read_conv(name)
 if not conv.opened_ms or conv.fired then
   return 0

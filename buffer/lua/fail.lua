@@ -5,8 +5,9 @@
 --          5 delay_ms before the next attempt   6 max_attempts   7 the error, for people
 --          'retry' counts against max_attempts; 'release' (a hand-back at shutdown) does not; 'dead' is final
 -- returns  'ok' | 'dead' | 'lost' | 'cancelled'; a repeated fail answers as the first
--- touches  wake idle dead history counters · conv batch lock · letter remains
+-- touches  wake idle dead history counters · conv batch lock media · letter remains
 
+-- include: entry
 -- include: history
 -- include: batch
 -- include: fence

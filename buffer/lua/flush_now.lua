@@ -3,9 +3,11 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 conversation hash
 -- returns  how many messages the burst holds (0: there was none)
--- touches  wake · conv buffer timer
+-- touches  wake alias · conv buffer timer
 
-local name = ARGV[2]
+-- include: alias
+
+local name = resolve(ARGV[2])
 local conv = read_conv(name)
 if not conv.opened_ms then
   return 0

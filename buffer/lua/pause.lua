@@ -4,13 +4,15 @@
 -- ARGV     1 now_ms or ''   2 conversation hash   3 partition   4 gateway   5 channel   6 peer
 --          7 pause_ms   8 'hold' (messages wait) | 'takeover' (messages are recorded as discarded)
 -- returns  paused_until_ms
--- touches  wake idle history counters · conv buffer batch timer lock
+-- touches  wake idle history counters alias · conv buffer batch timer lock media
 
+-- include: alias
+-- include: entry
 -- include: history
 -- include: window
 -- include: batch
 
-local name, until_ms, mode = ARGV[2], now_ms + tonumber(ARGV[7]), ARGV[8]
+local name, until_ms, mode = resolve(ARGV[2]), now_ms + tonumber(ARGV[7]), ARGV[8]
 local conv = read_conv(name)
 conv.ref = ARGV[3] .. '-' .. name
 local in_flight = conv.flush_id and leased(conv)

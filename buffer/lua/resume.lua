@@ -3,12 +3,14 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 conversation hash
 -- returns  1 when the conversation was paused, else 0
--- touches  wake idle · conv
+-- touches  wake idle alias · conv
 
+-- include: alias
+-- include: entry
 -- include: history
 -- include: batch
 
-local name = ARGV[2]
+local name = resolve(ARGV[2])
 local conv = read_conv(name)
 if not conv.paused_until_ms then
   return 0

@@ -16,7 +16,7 @@ from cli.demo.record import Call, Record
 from cli.demo.report import Report
 from cli.demo.sender import NotAccepted, Sender
 from cli.demo.stage import NotReady, Stage, set_stage
-from cli.demo.story import ANA, ANSWER_S, BURSTS, INTERRUPT_AFTER_S, INTERRUPTION, STEPS, Step
+from cli.demo.story import ANA, ANSWER_S, BURSTS, INTERRUPTION, STEPS, Step
 from cli.echo import Body, EchoAgent
 from cli.embedded import ServerFailed
 from cli.signals import Stop, leave_when_asked
@@ -79,12 +79,12 @@ class Show:
         start = loop.time()
         self._report.start()
         for step in STEPS:
-            await asyncio.sleep(start + (step.at_s or 0.0) - loop.time())
+            await asyncio.sleep(start + step.at_s - loop.time())
             await self._send(sender, step)
         try:
             async with asyncio.timeout(CALLS_WITHIN_S):
                 await self._ana_called.wait()
-                await asyncio.sleep(INTERRUPT_AFTER_S)
+                await asyncio.sleep(INTERRUPTION.at_s)
                 await self._send(sender, INTERRUPTION)
                 await self._answered.wait()
         except TimeoutError:

@@ -11,8 +11,6 @@ WINDOW_S = 2.0
 ANSWER_S = 2.5
 """The agent thinks longer than the window, so that the message in between comes due while it is still answering."""
 
-INTERRUPT_AFTER_S = 0.3
-
 
 @dataclass(frozen=True)
 class Person:
@@ -24,9 +22,9 @@ class Person:
 
 @dataclass(frozen=True)
 class Step:
-    """One webhook: at `at_s` from the start, or at its own moment (None); `again`: a redelivery of the same message."""
+    """One webhook, `at_s` seconds from the start; `again`: the gateway delivers the same message once more."""
 
-    at_s: float | None
+    at_s: float
     person: Person
     number: int
     text: str
@@ -52,7 +50,8 @@ STEPS = (
     Step(1.9, ANA, 6, "o número é 4821"),
     Step(2.2, BRUNO, 7, "e no domingo?"),
 )
-INTERRUPTION = Step(None, ANA, 8, "é para hoje!")
+INTERRUPTION = Step(0.3, ANA, 8, "é para hoje!")
+"""Its time counts from the moment at which the agent is called for Ana."""
 
 BURSTS: tuple[tuple[Step, ...], ...] = (
     tuple(step for step in STEPS if step.person is ANA and not step.again),

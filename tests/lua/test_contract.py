@@ -11,7 +11,7 @@ import pytest
 
 from buffer import scripts
 from buffer.keys import KINDS
-from buffer.models import PauseMode
+from buffer.models import Change, PauseMode
 from buffer.pipe import Pipe
 from buffer.scripts import Script
 from buffer.store import Store
@@ -25,6 +25,8 @@ FILES = sorted(LUA.rglob("*.lua"))
 CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "append": lambda store: store.append([message("m1", ANA), message("m2", BIA)]),
     "extend": lambda store: store.extend(ANA),
+    "edit": lambda store: store.edit(ANA, Change(b"f" * 8, 1, b"{}")),
+    "revoke": lambda store: store.revoke(ANA, b"f" * 8),
     "dispatch": lambda store: store.dispatch(0, 10),
     "claim": lambda store: store.claim(store.ref(ANA), "w1"),
     "renew": lambda store: store.renew(store.ref(ANA), "1:w1"),

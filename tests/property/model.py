@@ -43,6 +43,10 @@ class Sealed:
     cancelled: bool = False
 
 
+LASTING = ("messages", "reason", "closed_ms", "name", "flush_id", "answer")
+"""What of a batch outlives its becoming a dead letter."""
+
+
 @dataclass(slots=True)
 class Talk:
     """One conversation."""
@@ -106,27 +110,15 @@ class Model:
     def claim(self, who: str, caller: str) -> tuple[str, Any]:
         talk = self.talks[who]
         if talk.batch and self._leased(talk):
-            if talk.batch.token == f"{talk.fence}:{caller}":
-                return "batch", talk.batch
-            return "busy", talk.batch.lease_until_ms
+            mine = talk.batch.token == f"{talk.fence}:{caller}"
+            return ("batch", talk.batch) if mine else ("busy", talk.batch.lease_until_ms)
         if talk.batch and talk.batch.retry_at_ms > self.now_ms:
             return "busy", talk.batch.retry_at_ms
         self._take_over(talk, who)
         if self._paused(talk):
             return "paused", talk.paused_until_ms
         talk.paused_until_ms = 0
-        if not talk.batch and talk.redrive:
-            letter = self.letters.pop(talk.redrive.pop(0))[1]
-            talk.batch = Sealed(*(getattr(letter, name) for name in list(Sealed.__slots__)[:6]))
-        if not talk.batch and not talk.buffer:
-            self._rest(talk)
-            return "empty", None
-        if not talk.batch and talk.deadline_ms > self.now_ms:
-            return "early", talk.deadline_ms
-        batch = talk.batch = talk.batch or self._seal(talk)
-        talk.fence, batch.claims = talk.fence + 1, batch.claims + 1
-        batch.token, batch.lease_until_ms = f"{talk.fence}:{caller}", self.now_ms + self.settings.lease_ms
-        return "batch", batch
+        return self._next(talk) or ("batch", self._lease(talk, caller))
 
     def hold(self, who: str, token: str, **change: Any) -> str:
         """renew and answered: change the batch in hand."""
@@ -277,6 +269,27 @@ class Model:
         if talk.buffer:
             self._schedule(talk)
         return Sealed(sorted(taken, key=lambda said: said.order_ms), reason, closed_ms, talk.name)
+
+    def _next(self, talk: Talk) -> tuple[str, Any] | None:
+        """A batch for a conversation: the one in hand, a letter asked for, or the open burst; or why there is none."""
+        if not talk.batch and talk.redrive:
+            letter = self.letters.pop(talk.redrive.pop(0))[1]
+            talk.batch = Sealed(*(getattr(letter, name) for name in LASTING))
+        if not talk.batch and not talk.buffer:
+            self._rest(talk)
+            return "empty", None
+        if not talk.batch and talk.deadline_ms > self.now_ms:
+            return "early", talk.deadline_ms
+        talk.batch = talk.batch or self._seal(talk)
+        return None
+
+    def _lease(self, talk: Talk, caller: str) -> Sealed:
+        assert talk.batch
+        talk.fence += 1
+        talk.batch.claims += 1
+        talk.batch.token = f"{talk.fence}:{caller}"
+        talk.batch.lease_until_ms = self.now_ms + self.settings.lease_ms
+        return talk.batch
 
     def _take_over(self, talk: Talk, who: str) -> None:
         """What the next claim makes of a batch whose holder vanished."""

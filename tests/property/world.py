@@ -48,7 +48,7 @@ class World:
         self.serial = 0
         self.names = {system.ref(who).hash: name for name, who in PEOPLE.items()}
         system.clear()
-        self.pass_time(START_MS)
+        system.now_ms = self.model.now_ms = START_MS
         self.picture = system.look()
 
     # What people and gateways do
@@ -62,12 +62,12 @@ class World:
     def resend(self, index: int) -> None:
         """The reply was lost: the same request again."""
         if self.requests:
-            self._append(self.requests[index % len(self.requests)])
+            self._append(self.requests[-1 - index % len(self.requests)])
 
     def repeat(self, index: int) -> None:
         """The gateway delivers again: the same messages in another request."""
         if self.requests:
-            self._append(self.requests[index % len(self.requests)]._replace(nonce=self._nonce()))
+            self._append(self.requests[-1 - index % len(self.requests)]._replace(nonce=self._nonce()))
 
     def type(self, who: str) -> None:
         assert self.system.extend(PEOPLE[who]) == self.model.extend(who)
@@ -150,7 +150,7 @@ class World:
         self._touch(who)
 
     def redrive(self, index: int) -> None:
-        letters = sorted(set(self.model.letters) | set(self.bodies))
+        letters = [*sorted(self.model.letters), *sorted(self.bodies)]
         if letters:
             flush_id = letters[index % len(letters)]
             assert self.system.run("redrive", flush_id).decode() == self.model.redrive(flush_id)
@@ -298,7 +298,8 @@ class World:
         assert self.bodies.setdefault(batch.flush_id, body) == body, "other bytes under the same id"
 
     def _flight(self, index: int) -> Flight | None:
-        return self.flights[index % len(self.flights)] if self.flights else None
+        """The newest has index 0."""
+        return self.flights[-1 - index % len(self.flights)] if self.flights else None
 
     def _touch(self, who: str, ahead_ms: int = 0) -> None:
         """Whatever is done now may have somebody look at the conversation again by this moment."""

@@ -86,8 +86,10 @@ def test_group_has_no_sender_as_its_name():
 def test_inline_media_up_to_the_limit():
     """Inline media goes along up to MEDIA_INLINE_MAX; above, it is marked as omitted and the rest stays."""
     media = {"mime": "image/png", "base64": "x" * 100}
-    assert payload(kind="image", media=media)["media"] == media
+    assert payload(kind="image", media=media)["media"] == {"mime": "image/png"}
+    assert packed(kind="image", media=media).media == b"x" * 100, "it lies beside the buffer"
     media["base64"] += "x"
+    assert packed(kind="image", media=media).media == b""
     assert payload(kind="image", media=media)["media"] == {"mime": "image/png", "omitted": True}
     assert media["base64"], "the parser's own object stays as it was"
 

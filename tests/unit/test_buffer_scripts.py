@@ -34,17 +34,27 @@ def test_append_arguments(make_settings):
     """Settings once, then one record for each message, laid out as the header says."""
     settings = make_settings(message_buffer_enabled=False)
     message = Append(ANA, b"f" * 8, b"nnnn", b"{}", order_ms=None, name="Zé", keyword=True)
-    args = scripts.append_args(3, [(REF, message)], settings)
-    assert args[:7] == [3, 8_000, 60_000, 20, 262_144, 604_800_000, "1"]
-    lengths = struct.pack(">4I", *(len(text.encode()) for text in (*ANA, "Zé")))
+    args = scripts.append_args(3, [(REF, None, message)], settings)
+    assert args[:8] == [3, 8_000, 60_000, 20, 262_144, 604_800_000, "1", 0]
+    lengths = struct.pack(">5I", *(len(text.encode()) for text in (*ANA, "Zé", "")))
     texts = "".join((*ANA, "Zé")).encode()
-    assert args[7:] == [REF.hash.encode() + b"f" * 8 + b"nnnn" + b"k" + b" " * 13 + lengths + texts + b"{}"]
+    head = REF.hash.encode() + b" " * 16 + b"f" * 8 + b"nnnn" + b"k" + b" " * 13 + bytes(4)
+    assert args[8:] == [head + lengths + texts + b"{}"]
+
+
+def test_twin_media_and_album_are_sent(make_settings):
+    """The person's other name, the inline media and the album have their places in the record."""
+    message = Append(ANA, b"f" * 8, b"nnnn", b"{}", twin=ANA, media=b"QUJD", album=b"abcd")
+    [record] = scripts.append_args(3, [(REF, Ref(3, "p" * 16), message)], make_settings())[8:]
+    assert record[16:32] == b"p" * 16
+    assert record[58:62] == b"abcd"
+    assert record.endswith(b"QUJD{}")
 
 
 def test_order_of_zero_is_an_order(make_settings):
     """A timestamp of 0 is sent as such, not as `none given`."""
     message = Append(ANA, b"f" * 8, b"nnnn", b"{}", order_ms=0)
-    assert scripts.append_args(3, [(REF, message)], make_settings())[7][29:42] == b"0" * 13
+    assert scripts.append_args(3, [(REF, None, message)], make_settings())[8][45:58] == b"0" * 13
 
 
 def test_claim_arguments_with_the_buffer_off(make_settings):
@@ -72,8 +82,8 @@ def test_claim_reply_without_a_batch():
 
 def test_claim_reply_with_text_that_is_no_utf8():
     """A name that was cut in the middle of a character does not break a delivery."""
-    entry = b"%013d%013d-" % (5, 6) + b"f" * 8 + b"{}"
-    reply = [b"batch", b"1:w", b"id", 1, 0, b"quiet", 9, b"\n", b"", b"generic", b"loja", b"ana", b"\xc3", entry]
+    entry = b"%013d%013d--" % (5, 6) + bytes(4) + b"f" * 8 + b"{}"
+    reply = [b"batch", b"1:w", b"id", 1, 0, b"quiet", 9, b"\n", b"", b"generic", b"loja", b"ana", b"\xc3", entry, b""]
     batch = scripts.read_claim(REF, reply).batch
     assert batch is not None
     assert batch.name == "\ufffd"

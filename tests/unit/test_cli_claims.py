@@ -39,7 +39,7 @@ def broken(record: Record) -> list[int]:
     return [place for place, claim in enumerate(claims(record)) if not claim.holds]
 
 
-def change(record: Record, index: int, **fields: object) -> None:
+def change(record, index, **fields):
     record.calls[index] = replace(record.calls[index], **fields)
 
 

@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from cli.addresses import own_address, public_url, url_of
-from cli.child import exit_text
+from cli.child import LONGEST_PAUSE_S, STEADY_S, exit_text, next_pause
 from cli.demo.sender import evolution_body
 from cli.demo.story import ANA, STEPS
 from cli.listen import listen
@@ -149,6 +149,16 @@ def test_a_listening_socket_takes_connections_at_once():
 def test_exit_codes_in_words(code, text):
     """A death by signal is told apart from an exit code."""
     assert exit_text(code) == text
+
+
+def test_pauses_grow_until_a_process_is_steady():
+    """A process that dies at once is started after ever longer pauses, up to a limit; a steady one soon again."""
+    pauses = [0.0]
+    while len(pauses) < 10:
+        pauses.append(next_pause(pauses[-1], lived_s=1.0))
+    assert pauses[1:] == sorted(pauses[1:])
+    assert pauses[1] < pauses[2] < pauses[-1] == LONGEST_PAUSE_S
+    assert next_pause(LONGEST_PAUSE_S, lived_s=STEADY_S + 1) == pauses[1]
 
 
 def test_flags_go_before_the_environment(monkeypatch, tmp_path):

@@ -1,13 +1,12 @@
 """Every recorded body of every gateway, as it is and deformed at random.
 
-A folder in tests/fixtures named like a gateway is picked up here; SECRETS says which setting opens it.
+A folder in tests/fixtures named like a gateway is picked up; SECRETS in tests/recorded.py says what opens it.
 """
 
 import copy
 import json
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import orjson
@@ -19,37 +18,9 @@ from buffer.models import KINDS, Edit, Message, Presence, Revoke
 from config.settings import Settings
 from gateways.base import MAX_TIME_MS, BadRequest, Request
 from gateways.registry import GATEWAYS
+from tests.recorded import CASES, FORMS, SECRETS, body_of, described, expected_of, opened_by
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
-SECRETS = {
-    "evolution": "evolution_token",
-    "meta": "meta_app_secret",
-    "twilio": "twilio_auth_token",
-    "chatwoot": "chatwoot_secret",
-    "waha": "waha_hmac_key",
-    "zapi": "zapi_token",
-    "uazapi": "uazapi_token",
-    "telegram": "telegram_secret_token",
-}
-FORMS = {"twilio"}
-CASES = sorted(
-    (name, path.name.removesuffix(".headers.json"))
-    for name in GATEWAYS
-    for path in (FIXTURES / name).glob("*.headers.json")
-)
-# the recorded body has the name that the file really had, the expectation another
-CORRECTED = {
-    ("uazapi", "document"): lambda said: {"media": said["media"] | {"filename": "Cata\u0301logo Fittivirtual PDF.pdf"}},
-}
 LEAK = "a-secret-that-came-inside-the-body"
-
-
-def described(gateway, case):
-    return json.loads((FIXTURES / gateway / f"{case}.headers.json").read_bytes())
-
-
-def body_of(gateway, case):
-    return (FIXTURES / gateway / f"{case}.{'form' if gateway in FORMS else 'json'}").read_bytes()
 
 
 def read(gateway, body):
@@ -78,21 +49,8 @@ def request_for(gateway, case):
     )
 
 
-def expected_of(gateway, case):
-    """The expectation, with the channel of the path where no body names one, and put right where CORRECTED says so."""
-    expected = json.loads((FIXTURES / gateway / f"{case}.expected.json").read_bytes())
-    channel = request_for(gateway, case).tail
-    for one in expected if isinstance(expected, list) else expected.values():
-        one["channel"] = one["channel"] or channel
-    if (gateway, case) in CORRECTED:
-        expected[0] |= CORRECTED[gateway, case](expected[0])
-    return expected
-
-
 def settings_for(gateway, auth):
-    called = urlsplit(auth.get("url", "https://bot.example.com"))
-    base_url = f"{called.scheme}://{called.netloc}"
-    return Settings(_env_file=None, public_base_url=base_url, **{SECRETS[gateway]: auth["secret"]})
+    return Settings(_env_file=None, **opened_by(gateway, auth))
 
 
 def where(conversation):

@@ -197,7 +197,8 @@ def test_a_group_is_the_conversation_and_names_the_author():
 def test_an_echo_is_ours_and_belongs_to_the_receiver():
     """What a human wrote in the business app is from us, also to somebody known by user id alone."""
     echo = {"from": "15550783881", "to_user_id": BSUID, "id": "M1", "type": "text", "text": {"body": "oi"}}
-    (event,) = parse(change(echo, field="smb_message_echoes", name="message_echoes"))
+    receiver = [contact("Ana", user_id=BSUID)]
+    (event,) = parse(change(echo, field="smb_message_echoes", name="message_echoes", contacts=receiver))
     assert (event.conversation.peer, event.from_me, event.sender_name) == (BSUID, True, None)
 
 
@@ -228,6 +229,14 @@ def test_what_nobody_said_is_left_out(ignored):
     """System notices, statuses, replayed history and the rest leave their neighbours of the batch alone."""
     said = change(item("text", {"body": "oi"}, id="wamid.2"))
     assert [event.message_id for event in parse(ignored, said, ignored)] == ["wamid.2"]
+
+
+@pytest.mark.parametrize("kind", ["page", "instagram", None, 7])
+def test_other_products_of_the_app_are_ignored(kind):
+    """One app secret signs for Messenger and Instagram too, which are not ours."""
+    said = change(item("text", {"body": "oi"}))
+    assert parse(said) != []
+    assert parse(said, kind=kind) == []
 
 
 def test_the_order_is_that_of_the_batch():

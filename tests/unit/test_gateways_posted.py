@@ -31,9 +31,13 @@ def described(gateway, case):
     return json.loads((FIXTURES / gateway / f"{case}.headers.json").read_bytes())
 
 
+def expectation(gateway, case):
+    return json.loads((FIXTURES / gateway / f"{case}.expected.json").read_bytes())
+
+
 def buffered(gateway, case):
     """How many messages of a case wait for the agent."""
-    expected = json.loads((FIXTURES / gateway / f"{case}.expected.json").read_bytes())
+    expected = expectation(gateway, case)
     messages = expected if isinstance(expected, list) else []
     return sum(1 for each in messages if not (each["from_me"] or each["is_group"] or each["kind"] == "reaction"))
 
@@ -75,7 +79,7 @@ async def test_a_recorded_body_is_stored_once(configured, valkey, prefix, gatewa
         assert answers[0].json()["error"] == "unauthorized"
     elif gateway == "twilio":
         assert (answers[0].content, answers[0].headers["content-type"]) == (TWIML.body, "text/xml")
-    else:
+    elif isinstance(expectation(gateway, case), list):
         first, again = (answer.json() for answer in answers)
         assert (first["accepted"], again["accepted"], again["duplicates"]) == (count, 0, count)
 

@@ -207,7 +207,7 @@ def test_the_kind_of_a_file_is_in_its_type(mime, kind):
         ({"media": None, "_data": {"type": "ptt"}}, "audio", None),
         ({"media": None, "_data": {"message": {"videoMessage": {"mimetype": "video/mp4"}}}}, "video", "video/mp4"),
         ({"media": None, "_data": {"Message": {"documentMessage": {"fileName": "a.jpg"}}}}, "document", None),
-        ({"media": {"mimetype": "image/png"}, "_data": {"message": {"documentMessage": {}}}}, "image", "image/png"),
+        ({"media": {"mimetype": "image/png"}, "_data": {"message": {"documentMessage": {}}}}, "document", "image/png"),
     ],
 )
 def test_a_file_that_was_not_downloaded_is_still_told(payload, kind, mime):

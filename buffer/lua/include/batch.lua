@@ -1,6 +1,6 @@
--- The sealed batch of a conversation: how it ends, and what the conversation waits for next.
+-- The sealed batch of a conversation: how it ends, and what the conversation waits for next. Needs `entry`, `history`.
 
-local BATCH_FIELDS = { 'flush_id', 'reason', 'closed_ms', 'separator', 'sealed_name', 'claims', 'failures', 'crashes',
+local BATCH_FIELDS = { 'flush_id', 'reason', 'closed_ms', 'separator', 'sealed_name', 'sealed_peer', 'has_media', 'claims', 'failures', 'crashes',
                        'token', 'lease_until_ms', 'retry_at_ms', 'cancelled', 'answer' }
 
 -- Put the next moment of a conversation without a batch into the wake index, or move it to the idle index.
@@ -22,6 +22,9 @@ local function rearm(name, conv)
 end
 
 local function forget_batch(name, conv)
+  if conv.has_media then
+    drop_media(name, redis.call('LRANGE', key('batch', name), 0, -1))
+  end
   redis.call('DEL', key('lock', name), key('batch', name))
   redis.call('HDEL', key('conv', name), unpack(BATCH_FIELDS))
   for _, field in ipairs(BATCH_FIELDS) do
@@ -49,9 +52,9 @@ local function bury(name, conv, problem)
   entry.error = problem
   redis.call('ZADD', key('dead'), now_ms, conv.flush_id)
   local letter = { 'conversation', name, 'ref', conv.ref, 'gateway', conv.gateway, 'channel', conv.channel,
-                   'peer', conv.peer, 'name', conv.sealed_name, 'error', problem, 'died_ms', now_ms,
+                   'peer', conv.sealed_peer, 'name', conv.sealed_name, 'error', problem, 'died_ms', now_ms,
                    'messages', entry.messages }
-  for _, field in ipairs({ 'flush_id', 'reason', 'closed_ms', 'separator', 'claims', 'answer' }) do
+  for _, field in ipairs({ 'flush_id', 'reason', 'closed_ms', 'separator', 'has_media', 'claims', 'answer' }) do
     if conv[field] then
       table.insert(letter, field)
       table.insert(letter, conv[field])
@@ -61,5 +64,6 @@ local function bury(name, conv, problem)
   redis.call('RENAME', key('batch', name), key('remains', conv.flush_id))
   remember(entry)
   count('dead', 1)
+  conv.has_media = nil
   forget_batch(name, conv)
 end

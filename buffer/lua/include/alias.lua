@@ -1,0 +1,6 @@
+-- One person, several names (LID, BSUID, phone): a conversation keeps the id of the name it was created under, and
+-- other names lead to it.
+
+local function resolve(name)
+  return redis.call('HGET', key('alias'), name) or name
+end

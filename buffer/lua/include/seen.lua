@@ -1,0 +1,51 @@
+-- The memory of message ids: one string per conversation, oldest first, 16 bytes per id:
+-- fingerprint (8 bytes) · seconds since the epoch (4, unsigned) · nonce of the request that brought it (4).
+
+local SEEN_RECORD = 16
+
+local function seconds_at(seen, at)
+  return (struct.unpack('>I4', string.sub(seen, at + 8, at + 11)))
+end
+
+-- The nonce under which a fingerprint is remembered, or nil; records older than the memory do not count.
+local function remembered(seen, fingerprint, ttl_ms)
+  local from = 1
+  while true do
+    local at = string.find(seen, fingerprint, from, true)
+    if not at then
+      return nil
+    end
+    if (at - 1) % SEEN_RECORD == 0 and seconds_at(seen, at) * 1000 + ttl_ms >= now_ms then
+      return string.sub(seen, at + 12, at + 15)
+    end
+    from = at + 1
+  end
+end
+
+local function memorise(name, seen, message, ttl_ms)
+  local record = message.fingerprint .. struct.pack('>I4', math.ceil(now_ms / 1000)) .. message.nonce
+  local keep = 1
+  while keep <= #seen and seconds_at(seen, keep) * 1000 + ttl_ms < now_ms do
+    keep = keep + SEEN_RECORD
+  end
+  if keep > 1 then
+    redis.call('SET', key('seen', name), string.sub(seen, keep) .. record)
+  else
+    redis.call('APPEND', key('seen', name), record)
+  end
+end
+
+-- Two memories as one, oldest first.
+local function merge_seen(first, second)
+  local parts, i, j = {}, 1, 1
+  while i <= #first or j <= #second do
+    if j > #second or (i <= #first and seconds_at(first, i) <= seconds_at(second, j)) then
+      table.insert(parts, string.sub(first, i, i + SEEN_RECORD - 1))
+      i = i + SEEN_RECORD
+    else
+      table.insert(parts, string.sub(second, j, j + SEEN_RECORD - 1))
+      j = j + SEEN_RECORD
+    end
+  end
+  return table.concat(parts)
+end

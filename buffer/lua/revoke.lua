@@ -1,0 +1,43 @@
+-- revoke: the person deleted a message; it leaves the open burst, and an emptied burst is not flushed.
+--
+-- KEYS[1]  root of the partition
+-- ARGV     1 now_ms or ''   2 conversation hash   3 fingerprint of the message   4 dedupe_ttl_ms   5 partition
+--          6 gateway   7 channel   8 peer
+-- returns  'removed' | 'late' (sealed already) | 'early' (kept until the message comes)
+-- touches  wake idle history counters alias · conv buffer batch seen timer lock media mark
+
+-- include: alias
+-- include: entry
+-- include: history
+-- include: seen
+-- include: window
+-- include: batch
+-- include: mark
+
+local name, fingerprint = resolve(ARGV[2]), ARGV[3]
+local conv = read_conv(name)
+go_on_when_full()
+local place, entry = find_entry(name, fingerprint)
+if place then
+  redis.call('LSET', key('buffer', name), place, '')
+  redis.call('LREM', key('buffer', name), 1, '')
+  redis.call('HINCRBY', key('conv', name), 'bytes', -size_of(entry))
+  drop_media(name, { entry })
+  remember({ ref = conv.ref, outcome = 'discarded', cause = 'revoke', messages = 1 })
+  count('discarded', 1)
+  if redis.call('LLEN', key('buffer', name)) == 0 then
+    forget_window(name)
+    conv.opened_ms = nil
+    if not conv.flush_id then
+      rearm(name, conv)
+    end
+  end
+  return 'removed'
+elseif remembered(redis.call('GET', key('seen', name)) or '', fingerprint, tonumber(ARGV[4])) then
+  count('late_revokes', 1)
+  return 'late'
+end
+keep_mark(name, conv, fingerprint, 'r', {
+  partition = ARGV[5], gateway = ARGV[6], channel = ARGV[7], peer = ARGV[8],
+})
+return 'early'

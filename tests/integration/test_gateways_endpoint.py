@@ -1,0 +1,122 @@
+"""Every recorded body of every gateway, posted to the application as its gateway posts it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from buffer.keys import Ref
+from buffer.store import Store
+from config.settings import Settings
+from tests.conftest import Clock
+from tests.endpoint import serving
+from tests.recorded import CASES, SECRETS, body_of, described, expected_of, opened_by
+from tests.servers import Server
+
+Batches = dict[tuple[str, ...], list[dict[str, Any]]]
+
+ANY_TIME_LATER_MS = 4_000_000_000_000
+
+OVERRULED: dict[tuple[str, str], int] = {}
+"""The status of a case where it is another than the recorded one, and why."""
+
+WITHOUT_ID = {("evolution", "missing_message_id")}
+"""Cases whose messages have no id: nobody can tell that they came before."""
+
+NOT_STORED = ("gateway", "channel", "conversation", "conversation_alt", "from_me", "is_group", "received_ms")
+"""Fields of an expectation that belong to the conversation, or say that a message is not for us."""
+
+POSTED = [case for case in CASES if "signature vector only: not for the endpoint" not in described(*case)["tags"]]
+
+
+def for_us(gateway: str, case: str) -> list[dict[str, Any]]:
+    """The expected messages that wait for the agent."""
+    expected = expected_of(gateway, case)
+    messages = expected if isinstance(expected, list) and described(gateway, case)["expect_http_status"] == 200 else []
+    return [each for each in messages if not (each["from_me"] or each["is_group"] or each["kind"] == "reaction")]
+
+
+def said(message: dict[str, Any]) -> dict[str, Any]:
+    """What an expected and a stored message must agree in."""
+    fields = {name: value for name, value in message.items() if value is not None and name not in NOT_STORED}
+    if fields.get("media", {}).get("base64"):
+        fields["media"] = fields["media"] | {"base64": True}
+    return fields
+
+
+def by_conversation(messages: list[dict[str, Any]]) -> Batches:
+    """The expected messages, as the batches that they make."""
+    batches: Batches = {}
+    for each in messages:
+        where = (each["gateway"], each["channel"], each["conversation"])
+        batches.setdefault(where, []).append(said(each))
+    return batches
+
+
+class Post:
+    """Posts cases to an application of its own, and looks at what then waits for the agent."""
+
+    def __init__(self, settings: Callable[..., Settings], store: Callable[..., Store], server: Server) -> None:
+        self._settings = settings
+        self._store = store
+        self._server = server
+
+    async def __call__(self, gateway: str, case: str, times: int, **auth: str) -> list[httpx.Response]:
+        """Send a case several times to a service with the recorded secret, or another."""
+        sent = described(gateway, case)
+        opened = opened_by(gateway, sent["auth"] | auth)
+        asked = {"content": body_of(gateway, case), "headers": sent["headers"]}
+        async with serving(self._settings(redis_url=self._server.url, **opened)) as client:
+            return [await client.request(sent["method"], sent["path"], **asked) for _ in range(times)]
+
+    async def waiting(self) -> Batches:
+        """Everything that waits in the store, by conversation."""
+        store, batches = self._store(self._server), {}
+        for due in (await store.dispatch(0, 100)).due:
+            batch = (await store.claim(Ref.parse(due.ref), "test")).batch
+            assert batch is not None
+            batches[tuple(batch.conversation)] = [said(json.loads(message.payload)) for message in batch.messages]
+        return batches
+
+
+@pytest.fixture
+def post(
+    valkey: Server, make_settings: Callable[..., Settings], open_store: Callable[..., Store], clock: Clock
+) -> Post:
+    """Post to the application; the store is looked at when everything is due."""
+    clock.now_ms = ANY_TIME_LATER_MS
+    return Post(make_settings, open_store, valkey)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(("gateway", "case"), POSTED)
+async def test_a_recorded_body_waits_for_the_agent(post: Post, gateway: str, case: str) -> None:
+    """A body is answered as its gateway wants it, also when it comes again, and stored once as expected."""
+    times = 1 if (gateway, case) in WITHOUT_ID else 2
+    answers = await post(gateway, case, times)
+    status = OVERRULED.get((gateway, case), described(gateway, case)["expect_http_status"])
+    assert [answer.status_code for answer in answers] == [status] * times
+    stored = await post.waiting()
+    if (gateway, case) in WITHOUT_ID:
+        assert [message.pop("message_id")[:4] for batch in stored.values() for message in batch] == ["own-"]
+    assert stored == by_conversation(for_us(gateway, case))
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(("gateway", "case"), POSTED)
+async def test_nobody_gets_in_with_another_secret(post: Post, gateway: str, case: str) -> None:
+    """The same request to a service with another secret is refused, and nothing of it is stored."""
+    (answer,) = await post(gateway, case, 1, secret="another-secret")
+    assert (answer.status_code, answer.json()["error"]) == (401, "unauthorized")
+    assert await post.waiting() == {}
+
+
+def test_every_gateway_is_posted() -> None:
+    """No gateway is left out because its folder is missing, and messages, not only receipts, are among its cases."""
+    speaking = {gateway for gateway, case in POSTED if for_us(gateway, case)}
+    assert speaking == set(SECRETS)
+    assert len(POSTED) >= 151

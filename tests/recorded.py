@@ -1,0 +1,65 @@
+"""The recorded bodies of tests/fixtures: what was sent, with which secret, and what is expected of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateways.registry import GATEWAYS
+
+FIXTURES = Path(__file__).parent / "fixtures"
+SECRETS = {
+    "evolution": "evolution_token",
+    "meta": "meta_app_secret",
+    "twilio": "twilio_auth_token",
+    "chatwoot": "chatwoot_secret",
+    "waha": "waha_hmac_key",
+    "zapi": "zapi_token",
+    "uazapi": "uazapi_token",
+    "telegram": "telegram_secret_token",
+}
+"""The setting that opens a gateway."""
+
+FORMS = {"twilio"}
+"""Gateways whose bodies are forms."""
+
+CASES = sorted(
+    (name, path.name.removesuffix(".headers.json"))
+    for name in GATEWAYS
+    for path in (FIXTURES / name).glob("*.headers.json")
+)
+
+CORRECTED: dict[tuple[str, str], dict[str, Any]] = {
+    # the body has the name that the file really had, the expectation another
+    ("uazapi", "document"): {"filename": "Cata\u0301logo Fittivirtual PDF.pdf"},
+}
+"""What is expected of the media of a case, where its expectation does not fit its body."""
+
+
+def described(gateway: str, case: str) -> dict[str, Any]:
+    """How a case was sent: method, path, headers, secret, expected status."""
+    return dict(json.loads((FIXTURES / gateway / f"{case}.headers.json").read_bytes()))
+
+
+def body_of(gateway: str, case: str) -> bytes:
+    """The body of a case, byte for byte."""
+    return (FIXTURES / gateway / f"{case}.{'form' if gateway in FORMS else 'json'}").read_bytes()
+
+
+def expected_of(gateway: str, case: str) -> Any:
+    """The expectation of a case, with the channel that the path names where the body cannot."""
+    expected = json.loads((FIXTURES / gateway / f"{case}.expected.json").read_bytes())
+    tail = urlsplit(described(gateway, case)["path"]).path.removeprefix(f"/webhooks/{gateway}").strip("/")
+    for one in expected if isinstance(expected, list) else expected.values():
+        one["channel"] = one["channel"] or tail
+    for name, value in CORRECTED.get((gateway, case), {}).items():
+        expected[0]["media"][name] = value
+    return expected
+
+
+def opened_by(gateway: str, auth: dict[str, Any]) -> dict[str, Any]:
+    """The settings under which a case was sent."""
+    called = urlsplit(auth.get("url", "https://bot.example.com"))
+    return {"public_base_url": f"{called.scheme}://{called.netloc}", SECRETS[gateway]: auth["secret"]}
