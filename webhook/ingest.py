@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from config.settings import Settings
 from gateways.base import Answer, BadRequest, Gateway, Request
 from gateways.registry import GATEWAYS
 from webhook.answers import Refused, come_back, send_answer, send_refusal
-from webhook.collector import Collector
+from webhook.collector import ANSWER_WITHIN_S, Collector
 
 TYPING = ("composing", "recording")
 CHANGED = ("changed", "removed", "early")
@@ -107,7 +108,7 @@ class Ingest:
 
     async def _read(self, scope: Scope, receive: Receive, tail: str) -> Request:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        self._check_size(int(headers["content-length"]) if headers.get("content-length", "").isdigit() else 0)
+        self._check_size(_declared_size(headers))
         body, more = b"", True
         while more:
             event = await receive()
@@ -134,15 +135,22 @@ class Ingest:
             accepted += result.status == "new"
             duplicates += result.status == "duplicate"
         if len(messages) < len(events):
-            accepted += sum([await self._act(way.store, event) for event in events])
+            accepted += await self._act_on_buffer(way.store, events)
         return {"accepted": accepted, "duplicates": duplicates, "ignored": max(1, len(events)) - accepted - duplicates}
+
+    async def _act_on_buffer(self, store: Store, events: Sequence[Event]) -> int:
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return sum([await self._act(store, event) for event in events])
+        except TimeoutError:
+            raise StoreUnavailable("Redis did not answer in time") from None
 
     async def _act(self, store: Store, event: Event) -> bool:
         """Let an event that is no message act on the buffer; whether it changed something."""
         if isinstance(event, Presence):
             return event.state in TYPING and await store.extend(event.conversation) > 0
         if isinstance(event, Edit):
-            return not event.from_me and await store.edit(event.conversation, pack_edit(event)) in CHANGED
+            return await store.edit(event.conversation, pack_edit(event)) in CHANGED
         if isinstance(event, Revoke):
             return await store.revoke(event.conversation, fingerprint_of(event.target_id)) in CHANGED
         return False
@@ -156,9 +164,12 @@ class Ingest:
         )
 
     async def _append(self, collector: Collector, messages: list[Message]) -> list[Appended]:
-        settings, nonce = self._settings, random.randbytes(4)  # noqa: S311 (tells requests apart, keeps no secret)
-        keywords = settings.message_buffer_flush_keywords
-        appends = [pack(message, nonce, keywords, settings.media_inline_max) for message in messages]
+        settings = self._settings
+        nonces = _nonces(len(messages))
+        appends = [
+            pack(message, nonce, settings.message_buffer_flush_keywords, settings.media_inline_max)
+            for message, nonce in zip(messages, nonces, strict=True)
+        ]
         reach("webhook_before_append")
         results = await collector.append(appends)
         reach("webhook_after_append")
@@ -174,6 +185,17 @@ class Ingest:
         if now - self._complained_at >= COMPLAIN_EVERY_S:
             log.warning("messages not stored; their gateways will send again", refused=self._refused, error=str(error))
             self._refused, self._complained_at = 0, now
+
+
+def _declared_size(headers: dict[str, str]) -> int:
+    declared = headers.get("content-length", "")
+    return int(declared) if declared.isascii() and declared.isdigit() else 0
+
+
+def _nonces(count: int) -> list[bytes]:
+    """One for each message of a request, so that an id that comes twice in it is told from a resend of the request."""
+    first = random.getrandbits(32)  # tells requests apart, keeps no secret
+    return [((first + index) & 0xFFFFFFFF).to_bytes(4, "big") for index in range(count)]
 
 
 def _tell(append: Append, result: Appended) -> None:

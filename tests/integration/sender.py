@@ -14,6 +14,8 @@ from tests.integration.processes import Webhook, bearer
 
 AGAIN_S = 0.2
 ANSWER_WITHIN_S = 10.0
+PLAY_WITHIN_S = 150.0
+"""Longer than any plan: a service that accepts nothing must fail the test, not hang it."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -72,7 +74,7 @@ class Sender:
         timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=bearer()) as session:
             start = asyncio.get_running_loop().time()
-            async with asyncio.TaskGroup() as group:
+            async with asyncio.timeout(PLAY_WITHIN_S), asyncio.TaskGroup() as group:
                 for burst in by_peer.values():
                     group.create_task(self._say_all(session, burst, start))
 

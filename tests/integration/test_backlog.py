@@ -12,6 +12,7 @@ from buffer.connect import connect
 from buffer.keys import Ref
 from buffer.models import Append
 from buffer.store import Store
+from tests.conftest import Clock
 from tests.integration.checker import Rules, Verdict, judge
 from tests.integration.fleet import Fleet, person
 from tests.integration.sender import Said, Sender
@@ -47,7 +48,7 @@ def test_people_overdue_for_minutes_are_called_once_oldest_first(start_fleet: Ca
     people = [f"person-{number:03d}" for number in range(80)]
     began_ms = int(time.time() * 1000) - FIVE_MINUTES_MS
     for number, one in enumerate(people):
-        store_all(fleet, one_each([one]), clock=lambda number=number: began_ms + 10 * number)
+        store_all(fleet, one_each([one]), clock=Clock(began_ms + 10 * number))
     queue = Queue("flush", connection=fleet.redis)
     lengths: list[int] = []
     with Storm(lambda: lengths.append(queue.count), every_s=0.01):
@@ -72,7 +73,7 @@ def test_ten_dispatchers_make_one_job_for_each_person(start_fleet: Callable[...,
     """Ten processes' dispatchers see the same people become due: one job each, one call each."""
     fleet = start_fleet()
     people = [f"person-{number:03d}" for number in range(200)]
-    store_all(fleet, one_each(people), clock=lambda: int(time.time() * 1000) - 2000)
+    store_all(fleet, one_each(people), clock=Clock(int(time.time() * 1000) - 2000))
     settings = fleet.settings_object()
 
     async def turns() -> None:
@@ -96,8 +97,7 @@ def test_thousands_due_in_the_same_millisecond(start_fleet: Callable[..., Fleet]
     fleet = start_fleet()
     fleet.workers(2)
     people = [f"person-{number:04d}" for number in range(3000)]
-    now_ms = int(time.time() * 1000)
-    store_all(fleet, one_each(people), clock=lambda: now_ms)
+    store_all(fleet, one_each(people), clock=Clock(int(time.time() * 1000)))
     began = time.monotonic()
     fleet.wait_drained()
     print(f"3000 people due at once were called within {time.monotonic() - began:.1f} s")

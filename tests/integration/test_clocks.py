@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.integration.sender import Sender, crowd
 LIBRARY = "libfaketime.so.1"
 
 
-def fake_time(shift: str) -> dict[str, object]:
+def fake_time(shift: str) -> dict[str, Any]:
     """The environment in which a process reads a shifted wall clock; skips, or fails where CI=true, without it."""
     found = sorted(Path("/usr/lib").glob(f"**/{LIBRARY}"))
     if found:

@@ -22,10 +22,10 @@ Batches = dict[tuple[str, ...], list[dict[str, Any]]]
 ANY_TIME_LATER_MS = 4_000_000_000_000
 
 OVERRULED: dict[tuple[str, str], int] = {}
-"""The status of a case where it is another than the recorded one, and why."""
+"""The status of a case where the design decides otherwise than the recording, with the reason beside it."""
 
 WITHOUT_ID = {("evolution", "missing_message_id")}
-"""Cases whose messages have no id: nobody can tell that they came before."""
+"""Cases whose messages have no id: they get one of ours."""
 
 NOT_STORED = ("gateway", "channel", "conversation", "conversation_alt", "from_me", "is_group", "received_ms")
 """Fields of an expectation that belong to the conversation, or say that a message is not for us."""
@@ -41,10 +41,10 @@ def for_us(gateway: str, case: str) -> list[dict[str, Any]]:
 
 
 def said(message: dict[str, Any]) -> dict[str, Any]:
-    """What an expected and a stored message must agree in."""
+    """What an expected and a stored message must agree in; inline media lies elsewhere."""
     fields = {name: value for name, value in message.items() if value is not None and name not in NOT_STORED}
-    if fields.get("media", {}).get("base64"):
-        fields["media"] = fields["media"] | {"base64": True}
+    if "media" in fields:
+        fields["media"] = {name: value for name, value in fields["media"].items() if name != "base64"}
     return fields
 
 

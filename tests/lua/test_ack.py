@@ -44,9 +44,9 @@ async def test_nearer_deadline_after_the_ack_is_announced(desk: Desk):
     await desk.say("m2")
     async with desk.redis.pubsub() as listener:
         await listener.subscribe(desk.partition_key("wake"))
-        assert (await listener.get_message(timeout=5))["type"] == "subscribe"
+        assert (await listener.get_message(timeout=30))["type"] == "subscribe"
         await desk.store.ack(desk.ref(), batch.token)
-        assert (await listener.get_message(timeout=5))["type"] == "message"
+        assert (await listener.get_message(timeout=30))["type"] == "message"
 
 
 async def test_lost_reply(desk: Desk):

@@ -320,13 +320,13 @@ async def test_nearest_deadline_is_announced(desk: Desk):
     """A dispatcher that sleeps is told of a deadline nearer than all others, and of no other."""
     async with desk.redis.pubsub() as listener:
         await listener.subscribe(desk.partition_key("wake"))
-        assert (await listener.get_message(timeout=5))["type"] == "subscribe"
+        assert (await listener.get_message(timeout=30))["type"] == "subscribe"
         await desk.say("m1", to=ANA)
-        assert (await listener.get_message(timeout=5))["type"] == "message"
+        assert (await listener.get_message(timeout=30))["type"] == "message"
         desk.clock.advance(1)
         await desk.say("m1", to=BIA)
         await desk.redis.publish(desk.partition_key("wake"), "end")
-        assert (await listener.get_message(timeout=5))["data"] == b"end"
+        assert (await listener.get_message(timeout=30))["data"] == b"end"
 
 
 async def test_first_messages_at_the_same_instant_open_one_window(desk: Desk):

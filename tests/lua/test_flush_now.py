@@ -77,6 +77,6 @@ async def test_sleeping_dispatcher_is_told(desk: Desk):
     desk.clock.advance(WINDOW_MS // 2)
     async with desk.redis.pubsub() as listener:
         await listener.subscribe(desk.partition_key("wake"))
-        assert (await listener.get_message(timeout=5))["type"] == "subscribe"
+        assert (await listener.get_message(timeout=30))["type"] == "subscribe"
         await desk.store.flush_now(ANA)
-        assert (await listener.get_message(timeout=5))["type"] == "message"
+        assert (await listener.get_message(timeout=30))["type"] == "message"

@@ -23,12 +23,12 @@ class Mutant(NamedTuple):
 
 
 MUTANTS = [
-    Mutant("dedupe removed", "append", "  if nonce then\n", "  if false then\n"),
+    Mutant("dedupe removed", "append", "  if not nonce then\n", "  if true then\n"),
     Mutant("lost reply is a duplicate", "append", "nonce == message.nonce and 'new' or 'duplicate'", "'duplicate'"),
-    Mutant("ids never forgotten", "append", "if seconds * 1000 + dedupe_ttl_ms >= now_ms then", "if true then"),
+    Mutant("ids never forgotten", "include/seen", " and seconds_at(seen, at) * 1000 + ttl_ms >= now_ms then", " then"),
     Mutant(
         "dedupe memory with a TTL",
-        "append",
+        "include/seen",
         "    redis.call('APPEND', key('seen', name), record)\n",
         "    redis.call('APPEND', key('seen', name), record)\n    redis.call('EXPIRE', key('seen', name), 999)\n",
     ),
@@ -39,10 +39,10 @@ MUTANTS = [
     Mutant(
         "duplicate waits longer",
         "append",
-        "    heal(message.name, conv)\n    local",
-        "    redis.call('HSET', key('conv', message.name), 'deadline_ms', now_ms + window_ms)\n    local",
+        "  heal(message.name, conv)\n  local status",
+        "  redis.call('HSET', key('conv', message.name), 'deadline_ms', now_ms + window_ms)\n  local status",
     ),
-    Mutant("duplicate repairs nothing", "append", "    heal(message.name, conv)\n    local", "    local"),
+    Mutant("duplicate repairs nothing", "append", "  heal(message.name, conv)\n  local status", "  local status"),
     Mutant("fired deadline moves", "append", "  local fired = conv.fired\n", "  local fired = nil\n"),
     Mutant("message cap one late", "append", "depth >= max_messages", "depth > max_messages"),
     Mutant("byte cap ignored", "append", "bytes >= max_bytes", "false"),
@@ -95,7 +95,7 @@ MUTANTS = [
         "if conv.redrive and not conv.opened_ms and revive() then",
     ),
     Mutant(
-        "name of the moment", "claim", "                  conv.sealed_name }", "                  conv.name or '' }"
+        "name of the moment", "claim", "conv.sealed_peer, conv.sealed_name }", "conv.sealed_peer, conv.name or '' }"
     ),
     Mutant("closed when sealed", "claim", "closed_ms = closed_ms", "closed_ms = now_ms"),
     Mutant(

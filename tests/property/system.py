@@ -75,7 +75,7 @@ class Picture:
 class Saved(NamedTuple):
     """All keys, as a replica has them that did not get the last writes."""
 
-    keys: list[tuple[bytes, int, bytes]]
+    keys: list[tuple[Any, int, bytes]]
 
 
 @dataclass
@@ -103,8 +103,8 @@ class System:
             return self.client.eval(script.source, 1, self.root, self.now_ms, *args)
 
     def append(self, messages: list[Append]) -> list[Appended]:
-        refs = [(self.ref(message.conversation), message) for message in messages]
-        return scripts.read_append(self.run("append", *scripts.append_args(0, refs, self.settings)))
+        named = [(self.ref(message.conversation), None, message) for message in messages]
+        return scripts.read_append(self.run("append", *scripts.append_args(0, named, self.settings)))
 
     def extend(self, who: Conversation) -> int:
         return int(self.run("extend", *scripts.extend_args(self.ref(who), self.settings)))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import redis
@@ -54,7 +56,8 @@ def as_rule(name: str) -> Callable[..., None]:
         self.sound = True
 
     step.__name__ = name
-    return rule(**{key: st.sampled_from(values) for key, values in ACTIONS[name].choices.items()})(step)
+    strategies: dict[str, Any] = {key: st.sampled_from(values) for key, values in ACTIONS[name].choices.items()}
+    return rule(**strategies)(step)
 
 
 for action in ACTIONS:
@@ -64,8 +67,6 @@ for action in ACTIONS:
 @pytest.mark.parametrize("enabled", [True, False], ids=["buffered", "every-message-alone"])
 def test_no_history_breaks_the_invariants(client: redis.Redis, enabled: bool):
     """No strand, one fate, one lease, same id same bytes, order, no early flush, and everything drains."""
-    system = System(client, settings_for("machine", enabled=enabled))
-    run_state_machine_as_test(
-        lambda: Machine(system),
-        settings=PROFILE if enabled else settings(PROFILE, max_examples=PROFILE.max_examples // 4),
-    )
+    machine: Any = partial(Machine, System(client, settings_for("machine", enabled=enabled)))
+    fewer = settings(PROFILE, max_examples=PROFILE.max_examples // 4)
+    run_state_machine_as_test(machine, settings=PROFILE if enabled else fewer)

@@ -34,7 +34,7 @@ async def test_other_number_of_partitions(valkey: Server, open_store: Callable[.
 async def test_server_that_evicts(start_server: Callable[..., Server], open_store: Callable[..., Store]):
     """A server that throws keys away when it is full is refused, with the setting that cures it."""
     store = open_store(start_server(maxmemory="100mb", maxmemory_policy="allkeys-lru"))
-    with pytest.raises(UnsafeServer, match="allkeys-lru.*set maxmemory-policy noeviction"):
+    with pytest.raises(UnsafeServer, match=r"allkeys-lru.*set maxmemory-policy noeviction"):
         await prepare(store.client, store.settings)
     assert await store.client.exists(store.keys.meta) == 0
     await store.client.config_set("maxmemory-policy", "noeviction")
