@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateways.base import object_of, text_of
-from gateways.evolution_content import MEDIA_KINDS, READERS, Content, first_text, read_content, unwrap
+from gateways.evolution_content import MEDIA_KINDS, READERS, Content, first_text, read_content
 
 OTHER_WORDS = {"ptt": "audioMessage", "vcard": "contactMessage"}
 WORDS = {name.removesuffix("Message").lower(): name for name in (*MEDIA_KINDS, *READERS)} | OTHER_WORDS
@@ -24,12 +24,12 @@ def read_message(said: dict[str, Any], message_id: str | None) -> Content | None
 
 def _in_whatsapp_words(said: dict[str, Any], text: str | None) -> dict[str, Any]:
     """The `message` object of WhatsApp: `content` under the key that `messageType` (`ImageMessage`) means."""
-    content, written = said.get("content"), text_of(said.get("messageType")) or ""
-    if isinstance(content, str) or written.lower() == "conversation":
+    written = text_of(said.get("messageType")) or ""
+    if written.lower() == "conversation":
         return {"conversation": text}
     # content.URL is an encrypted blob on WhatsApp's servers: of no use to anybody else
     name = WORDS.get(written.lower().removesuffix("message"), written)
-    return unwrap({"mediaUrl": said.get("fileURL"), name: object_of(content)} if name else {})
+    return {"mediaUrl": said.get("fileURL"), name: object_of(said.get("content"))} if name else {}
 
 
 def _choice(said: dict[str, Any]) -> Content | None:

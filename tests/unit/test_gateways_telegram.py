@@ -300,6 +300,12 @@ def test_a_tap_in_a_group_names_who():
         ([{"type": "emoji", "emoji": "👍"}], [{"type": "emoji", "emoji": "❤"}], ["❤"]),
         (
             [{"type": "emoji", "emoji": "👍"}],
+            [{"type": "emoji", "emoji": "❤"}, {"type": "emoji", "emoji": "👍"}],
+            ["❤"],
+        ),
+        ([], [{"type": "emoji", "emoji": "👍"}, {"type": "emoji", "emoji": "❤"}], ["❤"]),
+        (
+            [{"type": "emoji", "emoji": "👍"}],
             [{"type": "emoji", "emoji": "👍"}, {"type": "emoji", "emoji": "❤"}],
             ["❤"],
         ),

@@ -262,6 +262,12 @@ def test_unknown_types_are_kept(data, raw_type):
     assert (message.kind, message.text, message.extra) == ("unknown", None, {"raw_type": raw_type})
 
 
+def test_a_text_of_an_unknown_type_is_a_text():
+    """What WAHA itself could read is not lost because we do not know the engine's word for it."""
+    message = said(body="oi", _data={"message": {"someFutureMessage": {"x": 1}}})
+    assert (message.kind, message.text) == ("text", "oi")
+
+
 @pytest.mark.parametrize("data", [None, {}, {"type": "e2e_notification"}, {"type": "revoked"}, {"type": ["x"]}])
 def test_what_says_nothing_is_no_message(data):
     """Notices of WhatsApp itself and empty bodies give no message."""
