@@ -24,7 +24,7 @@ def pack(message: Message, nonce: bytes, keywords: Collection[str], inline_max: 
     fits = len(inline) <= inline_max
     return Append(
         conversation=conversation,
-        fingerprint=fingerprint_of(message_id),
+        fingerprint=fingerprint_of(message.dedupe_id or message_id),
         nonce=nonce,
         payload=orjson.dumps(_fields(message, message_id, fits)),
         order_ms=_order(message.timestamp_ms),

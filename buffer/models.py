@@ -34,7 +34,8 @@ class Conversation(NamedTuple):
 class Message:
     """One normalised inbound item, as a gateway's parser returns it.
 
-    `message_id` is None when the gateway sent none. `extra` holds the optional fields of the outbound message
+    `message_id` is None when the gateway sent none; `dedupe_id` is by what it is told from others, edited and revoked,
+    when that is not the message_id itself. `extra` holds the optional fields of the outbound message
     (`quoted_id`, `location`, `contacts`, `interactive`, `sticker`, `participant` …), already in their final shape.
     """
 
@@ -48,6 +49,7 @@ class Message:
     from_me: bool = False
     is_group: bool = False
     conversation_alt: str | None = None
+    dedupe_id: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
 

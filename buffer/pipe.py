@@ -37,7 +37,8 @@ def store_error(error: Exception) -> StoreError:
     if isinstance(error, rx.OutOfMemoryError) or "OOM command not allowed" in str(error):
         return StoreFull()
     if isinstance(error, rx.ConnectionError | rx.TimeoutError | OSError | TimeoutError):
-        return StoreUnavailable(f"Redis cannot be reached: {error}" if str(error) else None)
+        reason = str(error).partition(" : <")[0]  # behind it, Sentinel's errors show the client's own objects
+        return StoreUnavailable(f"Redis cannot be reached: {reason}" if reason else None)
     if isinstance(error, AWAY) or AWAY_CODE.search(str(error)):
         return StoreUnavailable(f"Redis is not ready: {error}")
     return StoreError(f"Redis refused a command: {error}")

@@ -21,7 +21,7 @@ async def prepare(client: AsyncClient, settings: Settings) -> None:
             _check_version(str(info.get("redis_version", "0")))
             _check_policy(str(info.get("maxmemory_policy", "noeviction")))
         await _agree_on_partitions(client, settings)
-    except (rx.RedisError, OSError) as error:
+    except (rx.RedisError, rx.RedisClusterException, OSError) as error:
         raise store_error(error) from error
 
 

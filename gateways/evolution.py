@@ -8,13 +8,13 @@ from __future__ import annotations
 import base64
 import hmac
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import orjson
 from pydantic import SecretStr
 
-from buffer.models import Conversation, Edit, Event, Message, Presence, Revoke
+from buffer.models import Edit, Event, Message, Presence, Revoke
 from config.settings import Settings
 from gateways.base import (
     BadRequest,
@@ -29,11 +29,10 @@ from gateways.base import (
 )
 from gateways.evolution_content import edited_text, first_text, quoted_id, read_content, unwrap
 from gateways.evolution_go import translate
+from gateways.jid import Chat, bare, chat_of, person
 
 NAME = "evolution"
 EXPIRY_LEEWAY_S = 1800
-PHONE_HOSTS = ("@s.whatsapp.net", "@c.us")
-SILENT_HOSTS = ("@broadcast", "@newsletter")
 STATES = frozenset({"composing", "recording", "paused", "available", "unavailable"})
 REVOKED = ("REVOKE", "0")
 EDITED = ("MESSAGE_EDIT", "14")
@@ -44,15 +43,6 @@ class Envelope(NamedTuple):
 
     channel: str
     own_jid: str | None
-
-
-class Chat(NamedTuple):
-    """Where an event happened, and whether it is ours; `twin` is the lid of a person whose phone is known."""
-
-    conversation: Conversation
-    twin: str | None
-    is_group: bool
-    from_me: bool
 
 
 def is_open(settings: Settings) -> bool:
@@ -95,7 +85,7 @@ def parse(request: Request) -> list[Event]:
     channel = first_text(body, "instance", "instanceName", "instanceId")
     if channel is None:
         raise BadRequest("`instance` is missing: it must be the name of the Evolution instance, a string")
-    envelope = Envelope(channel, _bare(body.get("sender")))
+    envelope = Envelope(channel, bare(body.get("sender")))
     return [event for data in _records(body.get("data")) for event in reader(data, envelope)]
 
 
@@ -184,7 +174,7 @@ def _presence(data: dict[str, Any], envelope: Envelope) -> Iterator[Event]:
         state = text_of(object_of(seen).get("lastKnownPresence"))
         chat = _chat({"remoteJid": data.get("id"), "remoteJidAlt": jid}, envelope)
         if chat and state in STATES:
-            yield Presence(chat.conversation, state, _person([jid])[0] if chat.is_group else None)
+            yield Presence(chat.conversation, state, person([jid]).name if chat.is_group else None)
 
 
 def _go(data: dict[str, Any], envelope: Envelope) -> Iterator[Event]:
@@ -202,50 +192,19 @@ READERS: dict[str, Callable[[dict[str, Any], Envelope], Iterator[Event]]] = {
 
 
 def _chat(key: dict[str, Any], envelope: Envelope) -> Chat | None:
-    jid = _bare(key.get("remoteJid"))
-    if jid is None or jid.endswith(SILENT_HOSTS):
-        return None
-    is_group = jid.endswith("@g.us")
-    aliases = () if is_group else _aliases(key, envelope)
-    peer, twin = (jid, None) if is_group else _person([jid, *aliases])
-    conversation = Conversation(NAME, envelope.channel, peer or jid)
-    return Chat(conversation, twin, is_group, _is_true(key.get("fromMe")))
+    where = (NAME, envelope.channel)
+    from_me = _is_true(key.get("fromMe"))
+    return chat_of(where, key.get("remoteJid"), _aliases(key, envelope), is_group=False, from_me=from_me)
 
 
 def _aliases(key: dict[str, Any], envelope: Envelope) -> list[Any]:
     """The other names of the person; in our own messages the sender's names can be ours, not theirs."""
     names = ("remoteJidAlt", "senderPn") if _is_true(key.get("fromMe")) else ("remoteJidAlt", "senderPn", "senderLid")
-    return [key[name] for name in names if name in key and _bare(key[name]) != envelope.own_jid]
+    return [key[name] for name in names if name in key and bare(key[name]) != envelope.own_jid]
 
 
 def _author(key: dict[str, Any]) -> str | None:
-    return _person([key.get("participant"), key.get("participantAlt"), key.get("participantPn")])[0]
-
-
-def _person(jids: Iterable[Any]) -> tuple[str | None, str | None]:
-    """The digits of the first phone jid, with the lid as its twin; without a phone, the first jid whole."""
-    phone = lid = first = None
-    for jid in jids:
-        bare = _bare(jid)
-        if bare is None:
-            continue
-        first = first or bare
-        if phone is None and bare.endswith(PHONE_HOSTS):
-            phone = bare.partition("@")[0]
-        elif lid is None and bare.endswith("@lid"):
-            lid = bare
-    return (first, None) if phone is None else (phone, lid)
-
-
-def _bare(jid: Any) -> str | None:
-    """A jid without the device (`digits:12@host`); None when nobody is named."""
-    written = text_of(jid)
-    if written is None:
-        return None
-    user, at, host = written.partition("@")
-    if ":" in user:
-        user = user.partition(":")[0]
-    return user + at + host if user else None
+    return person([key.get("participant"), key.get("participantAlt"), key.get("participantPn")]).name
 
 
 def _is_true(value: Any) -> bool:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from gateways.base import BadRequest, number_of, object_of, read_json, text_of
+from gateways.content import Content
 
 WRAPPERS = frozenset(
     {
@@ -40,16 +40,6 @@ MEDIA_KINDS = {
 }
 PHONE_LINE = re.compile(r"^(?:[\w-]+\.)?TEL([^:\r\n]*):([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
 WHATSAPP_ID = re.compile(r"waid=(\d+)", re.IGNORECASE)
-
-
-@dataclass(slots=True)
-class Content:
-    """What one message says; `extra` has the optional fields of the outbound message in their final shape."""
-
-    kind: str
-    text: str | None = None
-    media: dict[str, Any] | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 def unwrap(message: dict[str, Any]) -> dict[str, Any]:

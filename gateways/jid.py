@@ -47,8 +47,9 @@ def bare(jid: Any) -> str | None:
     if written is None:
         return None
     user, at, host = written.partition("@")
-    name = user.partition(":")[0]
-    return name + at + host if name else None
+    if ":" in user:
+        user = user.partition(":")[0]
+    return user + at + host if user else None
 
 
 def person(names: Iterable[Any]) -> Person:

@@ -18,7 +18,8 @@ from gateways.base import (
     time_of,
     token_matches,
 )
-from gateways.evolution_content import Content, first_text
+from gateways.content import Content
+from gateways.evolution_content import first_text
 from gateways.jid import Chat, chat_of, person
 from gateways.uazapi_content import read_message
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gateways.base import object_of, text_of
-from gateways.evolution_content import MEDIA_KINDS, READERS, Content, first_text, read_content
+from gateways.content import Content
+from gateways.evolution_content import MEDIA_KINDS, READERS, first_text, read_content
 
 OTHER_WORDS = {"ptt": "audioMessage", "vcard": "contactMessage"}
 WORDS = {name.removesuffix("Message").lower(): name for name in (*MEDIA_KINDS, *READERS)} | OTHER_WORDS

@@ -18,7 +18,8 @@ from gateways.base import (
     text_of,
     time_of,
 )
-from gateways.evolution_content import Content, first_text
+from gateways.content import Content
+from gateways.evolution_content import first_text
 from gateways.jid import Chat, chat_of, person
 from gateways.waha_content import reaction, read_payload
 
@@ -86,6 +87,7 @@ def _message(payload: dict[str, Any], session: str, content: Content | None) -> 
         from_me=chat.from_me,
         is_group=chat.is_group,
         conversation_alt=chat.twin,
+        dedupe_id=_raw_id(payload.get("id")),
         extra=content.extra | {name: value for name, value in around.items() if value},
     )
 

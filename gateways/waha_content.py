@@ -6,7 +6,8 @@ import re
 from typing import Any
 
 from gateways.base import object_of, text_of
-from gateways.evolution_content import Content, read_content, unwrap
+from gateways.content import Content
+from gateways.evolution_content import read_content, unwrap
 
 MIME_KINDS = ("image", "audio", "video")
 TYPE_KINDS = {

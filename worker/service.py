@@ -32,6 +32,7 @@ POP_TIMEOUT_S = 10.0
 MAINTENANCE_EVERY_S = 60.0
 AWAY_S = 0.5
 LAST_BOOKS_S = 2.0
+CANCEL_AGAIN_S = 0.2
 
 log = get_logger()
 
@@ -175,6 +176,9 @@ class Service:
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
+    """Cancel until it took effect: redis-py now and then swallows a cancellation of a command under way."""
+    waiting = set(tasks)
+    while waiting:
+        for task in waiting:
+            task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=CANCEL_AGAIN_S)

@@ -13,7 +13,7 @@ from tests.integration.checker import Rules, Verdict, judge
 from tests.integration.fleet import Fleet
 from tests.integration.sender import Sender, crowd
 
-LIBRARY = "libfaketime.so.1"
+LIBRARY = "libfaketimeMT.so.1"
 
 
 def fake_time(shift: str) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def where(conversation):
 def told(message):
     """A message in the words of the expectation; optional fields only when they are there."""
     fields = asdict(message)
-    extra, alt = fields.pop("extra"), fields.pop("conversation_alt")
+    extra, alt, _ = fields.pop("extra"), fields.pop("conversation_alt"), fields.pop("dedupe_id")
     fields.pop("conversation")
     if fields["media"] and fields["media"].get("base64"):
         assert isinstance(fields["media"]["base64"], str)
