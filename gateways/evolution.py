@@ -200,7 +200,8 @@ def _chat(key: dict[str, Any], envelope: Envelope) -> Chat | None:
 def _aliases(key: dict[str, Any], envelope: Envelope) -> list[Any]:
     """The other names of the person; in our own messages the sender's names can be ours, not theirs."""
     names = ("remoteJidAlt", "senderPn") if _is_true(key.get("fromMe")) else ("remoteJidAlt", "senderPn", "senderLid")
-    return [key[name] for name in names if name in key and bare(key[name]) != envelope.own_jid]
+    known = [bare(key[name]) for name in names if name in key]
+    return [jid for jid in known if jid and "@" in jid and jid != envelope.own_jid]
 
 
 def _author(key: dict[str, Any]) -> str | None:
