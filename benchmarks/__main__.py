@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
-from benchmarks import flush, memory, webhook
+from benchmarks import flush, gateways, memory, webhook
 from benchmarks.machine import description, valkey
 from benchmarks.table import as_markdown
 
@@ -22,7 +22,7 @@ def main() -> None:
     """Run every measurement, bounded to about five minutes."""
     with valkey() as url:
         machine = description(url)
-        rows = webhook.measure(url) + flush.measure(url) + memory.measure(url)
+        rows = [row for part in (webhook, gateways, flush, memory) for row in part.measure(url)]
     day = datetime.datetime.now(datetime.UTC).date().isoformat()
     text = f"# Benchmarks\n\n{METHOD.format(day=day, machine=machine)}\n{as_markdown(rows)}\n"
     PAGE.write_text(text, encoding="utf-8")
