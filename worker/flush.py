@@ -77,7 +77,12 @@ class Flusher:
         return await self._settle(ref, batch, verdict)
 
     async def _call_under_lease(self, ref: Ref, batch: Batch, claimed_at: float) -> Accepted | Problem | Outcome:
-        """Call the agent while the lease is kept; a lost or cancelled lease ends the call."""
+        """Call the agent while the lease is kept; a lost or cancelled lease ends the call.
+
+        A process that was frozen between the claim and now may hold nothing any more: it must not even begin.
+        """
+        if asyncio.get_running_loop().time() >= claimed_at + self._settings.flush_lease:
+            return Outcome.LOST
         call = asyncio.create_task(self._agent.call(batch, render(batch)))
         keeper = asyncio.create_task(self._keep_lease(ref, batch.token, claimed_at))
         try:

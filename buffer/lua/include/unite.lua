@@ -1,9 +1,42 @@
--- Two names turn out to be one person: from here on they are one conversation. Needs `entry`, `seen` and `alias`.
+-- Two names turn out to be one person: from here on they are one conversation, the one of `keep`; what `drop` holds
+-- moves there. Needs `entry`, `history`, `seen`, `window`, `batch` and `alias`.
 
 local function lead(name, to, conv)
-  redis.call('HSET', key('alias'), name, to)
-  redis.call('HSET', key('conv', to), 'aliases', (conv.aliases or '') .. name)
   conv.aliases = (conv.aliases or '') .. name
+  redis.call('HSET', key('alias'), name, to)
+  redis.call('HSET', key('conv', to), 'aliases', conv.aliases)
+end
+
+local function side_of(name, conv)
+  local side = { name = name, conv = conv, holds = {}, seen = redis.call('GET', key('seen', name)) or '',
+                 entries = redis.call('LRANGE', key('buffer', name), 0, -1) }
+  for _, entry in ipairs(side.entries) do
+    side.holds[fingerprint_of(entry)] = true
+  end
+  return side
+end
+
+-- Take out of an open burst what the other name brought too; returns how many.
+local function drop_copies(side, seen, but_not, ttl_ms)
+  local own, copies = {}, {}
+  for _, entry in ipairs(side.entries) do
+    local fingerprint = fingerprint_of(entry)
+    local is_copy = remembered(seen, fingerprint, ttl_ms) and not but_not[fingerprint]
+    table.insert(is_copy and copies or own, entry)
+  end
+  drop_media(side.name, copies)
+  side.entries = own
+  return #copies
+end
+
+-- A message that came under both names before they were known as one counts where it was sealed, else in `keep`.
+local function count_once(keep, drop, ttl_ms)
+  local copies = drop_copies(keep, drop.seen, drop.holds, ttl_ms) + drop_copies(drop, keep.seen, {}, ttl_ms)
+  if copies > 0 then
+    remember({ ref = keep.conv.ref, outcome = 'discarded', cause = 'duplicate', messages = copies })
+    count('discarded', copies)
+  end
+  return copies
 end
 
 local function by_receipt(first, second)
@@ -20,116 +53,156 @@ local function by_receipt(first, second)
   return entries
 end
 
--- The open burst of both: opened when the first was, quiet when both are, at once when one has fired.
-local function merged_window(keep, drop, max_wait_ms)
-  if not keep.opened_ms or not drop.opened_ms then
-    local one = keep.opened_ms and keep or drop
-    return number(one, 'opened_ms'), number(one, 'deadline_ms'), number(one, 'bytes'), one.fired
+-- Why the united burst is due, and since when, or nil; a deadline that has fired stays where it is.
+local function fired_of(sides, depth, bytes, limits)
+  for _, side in ipairs(sides) do
+    if side.conv.fired then
+      return side.conv.fired, number(side.conv, 'deadline_ms')
+    end
   end
-  local opened_ms = math.min(number(keep, 'opened_ms'), number(drop, 'opened_ms'))
-  local latest_ms = math.max(number(keep, 'deadline_ms'), number(drop, 'deadline_ms'))
-  local fired = keep.fired or drop.fired
-  local deadline_ms = fired and now_ms or math.min(latest_ms, opened_ms + max_wait_ms)
-  return opened_ms, deadline_ms, number(keep, 'bytes') + number(drop, 'bytes'), fired
-end
-
-local function move_media(keep_name, drop_name, entry)
-  local media = has_media(entry) and redis.call('HGET', key('media', drop_name), fingerprint_of(entry))
-  if media then
-    redis.call('HSET', key('media', keep_name), fingerprint_of(entry), media)
-    redis.call('HDEL', key('media', drop_name), fingerprint_of(entry))
+  if depth >= limits.max_messages then
+    return 'max_messages', now_ms
+  elseif bytes >= limits.max_bytes then
+    return 'max_bytes', now_ms
   end
 end
 
-local function move_window(keep_name, keep, drop_name, drop, max_wait_ms)
-  if not drop.opened_ms then
+-- The burst of those sides that have one: opened when the first was, quiet when all are.
+local function united_window(sides, entries, limits)
+  local opened_ms, latest_ms, bytes = math.huge, 0, 0
+  for _, side in ipairs(sides) do
+    opened_ms = math.min(opened_ms, number(side.conv, 'opened_ms'))
+    latest_ms = math.max(latest_ms, number(side.conv, 'deadline_ms'))
+  end
+  for _, entry in ipairs(entries) do
+    bytes = bytes + size_of(entry)
+  end
+  local fired, fired_ms = fired_of(sides, #entries, bytes, limits)
+  local deadline_ms = fired and fired_ms or math.min(latest_ms, opened_ms + limits.max_wait_ms)
+  return { opened_ms = opened_ms, deadline_ms = deadline_ms, bytes = bytes, fired = fired }
+end
+
+local function set_fields(side, fields)
+  for field, value in pairs(fields) do
+    side.conv[field] = tostring(value)
+    redis.call('HSET', key('conv', side.name), field, value)
+  end
+end
+
+local function open_window(keep, entries, window)
+  for _, entry in ipairs(entries) do
+    redis.call('RPUSH', key('buffer', keep.name), entry)
+  end
+  set_fields(keep, window)
+  redis.call('SET', key('timer', keep.name), '', 'PX', math.max(1, window.deadline_ms - now_ms))
+end
+
+local function move_window(keep, drop, limits)
+  local copies = count_once(keep, drop, limits.dedupe_ttl_ms)
+  if #drop.entries == 0 and copies == 0 then
     return
   end
-  local opened_ms, deadline_ms, bytes, fired = merged_window(keep, drop, max_wait_ms)
-  if keep.flush_id or keep.redrive then
-    redis.call('ZADD', key('wake'), 'NX', now_ms, keep_name)
-  else
-    wake_sooner(keep_name, paused(keep) and number(keep, 'paused_until_ms') or deadline_ms)
+  local sides = {}
+  for _, side in ipairs({ keep, drop }) do
+    if #side.entries > 0 then
+      table.insert(sides, side)
+    end
   end
-  local entries = by_receipt(redis.call('LRANGE', key('buffer', keep_name), 0, -1),
-    redis.call('LRANGE', key('buffer', drop_name), 0, -1))
-  redis.call('DEL', key('buffer', keep_name), key('buffer', drop_name), key('timer', drop_name))
-  for _, entry in ipairs(entries) do
-    redis.call('RPUSH', key('buffer', keep_name), entry)
-    move_media(keep_name, drop_name, entry)
-  end
-  redis.call('HDEL', key('conv', drop_name), 'opened_ms', 'deadline_ms', 'bytes', 'fired')
-  redis.call('HSET', key('conv', keep_name), 'opened_ms', opened_ms, 'deadline_ms', deadline_ms, 'bytes', bytes)
-  keep.opened_ms, keep.deadline_ms, keep.bytes = tostring(opened_ms), tostring(deadline_ms), tostring(bytes)
-  if fired then
-    redis.call('HSET', key('conv', keep_name), 'fired', fired)
-    keep.fired = fired
+  local entries = by_receipt(keep.entries, drop.entries)
+  local window = united_window(sides, entries, limits)
+  move_media(drop.name, keep.name, drop.entries)
+  forget_window(drop.name)
+  forget_window(keep.name)
+  keep.conv.opened_ms = nil
+  if #entries > 0 then
+    open_window(keep, entries, window)
   end
 end
 
-local function move_marks(keep_name, drop_name)
-  local flat = redis.call('HGETALL', key('mark', drop_name))
+local function move_redrive(keep, drop)
+  if drop.conv.redrive then
+    for _, flush_id in ipairs(redis.call('LRANGE', key('redrive', drop.name), 0, -1)) do
+      redis.call('RPUSH', key('redrive', keep.name), flush_id)
+    end
+    redis.call('DEL', key('redrive', drop.name))
+    set_fields(keep, { redrive = '1' })
+  end
+end
+
+local function move_memory(keep, drop)
+  if drop.seen ~= '' then
+    redis.call('SET', key('seen', keep.name), merge_seen(keep.seen, drop.seen))
+    redis.call('DEL', key('seen', drop.name))
+  end
+end
+
+-- Of two marks of one message the greater counts: a revoke over an edit, the newer edit over the older.
+local function move_marks(keep, drop)
+  local flat = redis.call('HGETALL', key('mark', drop.name))
   for i = 1, #flat, 2 do
-    redis.call('HSET', key('mark', keep_name), flat[i], flat[i + 1])
-  end
-  redis.call('DEL', key('mark', drop_name))
-end
-
-local function move_memory(keep_name, drop_name)
-  local other = redis.call('GET', key('seen', drop_name))
-  if other then
-    redis.call('SET', key('seen', keep_name), merge_seen(redis.call('GET', key('seen', keep_name)) or '', other))
-    redis.call('DEL', key('seen', drop_name))
-  end
-end
-
-local function move_redrive(keep_name, keep, drop_name, drop)
-  if drop.redrive then
-    redis.call('HSET', key('conv', keep_name), 'redrive', '1')
-    keep.redrive = '1'
-    for _, flush_id in ipairs(redis.call('LRANGE', key('redrive', drop_name), 0, -1)) do
-      redis.call('RPUSH', key('redrive', keep_name), flush_id)
-    end
-    redis.call('DEL', key('redrive', drop_name))
-    redis.call('HDEL', key('conv', drop_name), 'redrive')
-    redis.call('ZADD', key('wake'), keep.flush_id and 'NX' or 'LT', now_ms, keep_name)
-  end
-end
-
--- Carry over what stands in the hash: the later pause, the highest generation, marks, names that lead here.
-local function move_fields(keep_name, keep, drop_name, drop)
-  local fields = { 'generation', math.max(number(keep, 'generation'), number(drop, 'generation')) }
-  if paused(drop) and number(drop, 'paused_until_ms') > number(keep, 'paused_until_ms') then
-    for _, field in ipairs({ 'paused_until_ms', 'pause_mode' }) do
-      keep[field] = drop[field]
-      table.insert(fields, field)
-      table.insert(fields, drop[field])
+    local fingerprint, mark = flat[i], flat[i + 1]
+    if mark > (redis.call('HGET', key('mark', keep.name), fingerprint) or '') then
+      redis.call('HSET', key('mark', keep.name), fingerprint, mark)
     end
   end
-  if drop.marks then
-    table.insert(fields, 'marks')
-    table.insert(fields, '1')
-    keep.marks = '1'
+  redis.call('DEL', key('mark', drop.name))
+end
+
+-- Carry over what stands in the hash: the highest generation, the later pause, marks, the phone, the name.
+local function move_fields(keep, drop)
+  local ours, theirs = keep.conv, drop.conv
+  local fields = { generation = math.max(number(ours, 'generation'), number(theirs, 'generation')),
+                   marks = ours.marks or theirs.marks, name = ours.name or theirs.name }
+  if paused(theirs) and number(theirs, 'paused_until_ms') > number(ours, 'paused_until_ms') then
+    fields.paused_until_ms, fields.pause_mode = theirs.paused_until_ms, theirs.pause_mode
   end
-  redis.call('HSET', key('conv', keep_name), unpack(fields))
-  for i = 1, #(drop.aliases or ''), 16 do
-    lead(string.sub(drop.aliases, i, i + 15), keep_name, keep)
+  if is_phone(theirs.peer) and not is_phone(ours.peer) then
+    fields.peer = theirs.peer
   end
+  set_fields(keep, fields)
 end
 
 -- A batch in hand stays where it is until it is done: it is leased under that name. What is left then is empty.
-local function leave(drop_name, drop)
-  if drop.flush_id then
-    redis.call('HDEL', key('conv', drop_name), 'aliases', 'marks', 'paused_until_ms', 'pause_mode')
+local function leave(drop)
+  if drop.conv.flush_id then
+    redis.call('HDEL', key('conv', drop.name), 'aliases', 'marks', 'redrive', 'paused_until_ms', 'pause_mode')
   else
-    redis.call('DEL', key('conv', drop_name))
-    redis.call('ZREM', key('wake'), drop_name)
-    redis.call('ZREM', key('idle'), drop_name)
+    redis.call('DEL', key('conv', drop.name))
+    redis.call('ZREM', key('wake'), drop.name)
+    redis.call('ZREM', key('idle'), drop.name)
   end
 end
 
--- Two names of one person, of which `name` and `twin` are already resolved; returns the conversation both have now.
-local function unite(name, twin, max_wait_ms)
+-- Dispatchers are told: they may have handed out the name that is gone.
+local function settle(keep)
+  redis.call('ZREM', key('idle'), keep.name)
+  if paused(keep.conv) and keep.conv.pause_mode == 'takeover' then
+    discard_window(keep.name, keep.conv, 'takeover')
+    stop_batches(keep.name, keep.conv, 'takeover')
+  end
+  if not keep.conv.flush_id then
+    rearm(keep.name, keep.conv)
+  end
+  announce()
+end
+
+local function merge(keep, drop, limits)
+  redis.call('ZADD', key('wake'), 'NX', now_ms, keep.name)
+  move_window(keep, drop, limits)
+  move_redrive(keep, drop)
+  move_memory(keep, drop)
+  move_marks(keep, drop)
+  move_fields(keep, drop)
+  leave(drop)
+  for i = 1, #(drop.conv.aliases or ''), 16 do
+    lead(string.sub(drop.conv.aliases, i, i + 15), keep.name, keep.conv)
+  end
+  lead(drop.name, keep.name, keep.conv)
+  settle(keep)
+end
+
+-- `name` and `twin` are resolved; returns the conversation that both lead to now.
+local function unite(name, twin, limits)
   if name == twin then
     return name
   end
@@ -137,20 +210,13 @@ local function unite(name, twin, max_wait_ms)
   if not there.ref then
     lead(twin, name, here)
     return name
-  elseif not here.ref then
-    lead(name, twin, there)
-    return twin
+  elseif not here.ref or (there.flush_id and not here.flush_id) then
+    here, there, name, twin = there, here, twin, name
   end
-  local keep_name, keep, drop_name, drop = name, here, twin, there
-  if there.flush_id and not here.flush_id then
-    keep_name, keep, drop_name, drop = twin, there, name, here
+  if not there.ref then
+    lead(twin, name, here)
+  else
+    merge(side_of(name, here), side_of(twin, there), limits)
   end
-  move_window(keep_name, keep, drop_name, drop, max_wait_ms)
-  move_redrive(keep_name, keep, drop_name, drop)
-  move_memory(keep_name, drop_name)
-  move_marks(keep_name, drop_name)
-  move_fields(keep_name, keep, drop_name, drop)
-  leave(drop_name, drop)
-  lead(drop_name, keep_name, keep)
-  return keep_name
+  return name
 end
