@@ -62,7 +62,9 @@ def partition_of(gateway: str, channel: str, partitions: int) -> int:
 
 def ref_of(conversation: Conversation, partitions: int) -> Ref:
     """The reference of a conversation: 96 bits of BLAKE2b, so that no phone number stands in a key."""
-    digest = hashlib.blake2b("\0".join(conversation).encode(), digest_size=12).digest()
+    gateway, channel, peer = conversation
+    name = f"{len(gateway)}:{gateway}{len(channel)}:{channel}{peer}"
+    digest = hashlib.blake2b(name.encode(), digest_size=12).digest()
     partition = partition_of(conversation.gateway, conversation.channel, partitions)
     return Ref(partition, base64.urlsafe_b64encode(digest).decode())
 

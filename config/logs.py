@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from typing import Any
 
@@ -16,6 +17,10 @@ from config.settings import Settings
 MASKED = ("peer", "conversation", "sender", "participant")
 """Fields that hold a phone number or an id made of one."""
 
+PHONE = re.compile(r"\d{8,}")
+STARS_MAX = 20
+NAME_MAX = 100
+
 NOISY = ("httpx", "httpcore", "aiohttp", "asyncio", "uvicorn.access")
 
 
@@ -23,7 +28,13 @@ def mask(identity: str) -> str:
     """Hide the middle of a phone number or chat id: enough stays to recognise a conversation in a log."""
     if len(identity) <= 6:
         return "*" * len(identity)
-    return f"{identity[:4]}{'*' * max(3, len(identity) - 6)}{identity[-2:]}"
+    shown = f"{identity[:4]}{'*' * min(max(3, len(identity) - 6), STARS_MAX)}{identity[-2:]}"
+    return shown if shown.isprintable() else "".join(sign if sign.isprintable() else "?" for sign in shown)
+
+
+def mask_phones(name: str) -> str:
+    """A name that can be long, or hold a phone number: some gateways name a channel by its number."""
+    return PHONE.sub(lambda found: mask(found[0]), name[:NAME_MAX])
 
 
 def configure_logs(settings: Settings) -> None:
@@ -76,6 +87,8 @@ def _mask_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     for field in MASKED:
         if isinstance(event.get(field), str):
             event[field] = mask(event[field])
+    if isinstance(event.get("channel"), str):
+        event["channel"] = mask_phones(event["channel"])
     return event
 
 

@@ -64,9 +64,13 @@ class Gateway:
 
 
 def same(given: str, secret: SecretStr | None) -> bool:
-    """Compare a given token with a secret in constant time; False when no secret is set."""
-    expected = secret.get_secret_value() if secret else ""
-    return bool(expected and given) and hmac.compare_digest(given.encode(), expected.encode())
+    """Compare a given token with a secret in constant time; False when no secret is set.
+
+    Beyond ASCII, some clients write a header in Latin-1, as we read it, and others in UTF-8.
+    """
+    expected = secret.get_secret_value().encode() if secret else b""
+    spellings = (given.encode(), given.encode("latin-1", "replace"))
+    return bool(expected and given) and any([hmac.compare_digest(each, expected) for each in spellings])
 
 
 def is_signed(given: str, secret: SecretStr | None, algorithm: str, signed: bytes) -> bool:

@@ -10,6 +10,7 @@ from gateways.base import MAX_TIME_MS, BadRequest, Gateway, Request, json_type, 
 
 NAME = "generic"
 MAX_MESSAGES = 1000
+EXACT = 2**53
 MEDIA_FIELDS = ("url", "id", "mime", "caption", "filename", "base64")
 MEDIA_ALWAYS = ("url", "id", "mime", "caption")
 
@@ -78,9 +79,17 @@ def _name(item: Item, name: str) -> str | None:
     value = item.fields.get(name)
     if value is None:
         return None
-    if not (value.strip() if isinstance(value, str) else type(value) is int):
+    given = value if isinstance(value, str) else _whole(value)
+    if given is None or (isinstance(given, str) and not given.strip()):
         raise item.refusal(name, "a non-empty string or an integer")
-    return str(value)
+    return str(given)
+
+
+def _whole(value: Any) -> int | None:
+    """An integer, in JSON also one that was written as `5.0`; None when it is none, or has lost digits."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < EXACT:
+        return int(value)
+    return value if type(value) is int else None
 
 
 def _text(item: Item, name: str) -> str | None:
@@ -103,9 +112,10 @@ def _timestamp_ms(item: Item) -> int | None:
     value = item.fields.get("timestamp_ms")
     if value is None:
         return None
-    if type(value) is not int or not 0 <= value < MAX_TIME_MS:
+    timestamp_ms = _whole(value)
+    if timestamp_ms is None or not 0 <= timestamp_ms < MAX_TIME_MS:
         raise item.refusal("timestamp_ms", "an integer, the milliseconds since 1970")
-    return value
+    return timestamp_ms
 
 
 def _media(item: Item) -> dict[str, Any] | None:

@@ -80,11 +80,16 @@ def read_content(message: dict[str, Any]) -> Content | None:
 
 def reaction(change: dict[str, Any]) -> Content | None:
     """The reaction that was added; None when one was only taken back."""
-    kept, target_id = objects_of(change.get("old_reaction")), text_of(change.get("message_id"))
-    added = [one for one in objects_of(change.get("new_reaction")) if one not in kept]
+    kept, target_id = set(map(_which, objects_of(change.get("old_reaction")))), text_of(change.get("message_id"))
+    added = [one for one in objects_of(change.get("new_reaction")) if _which(one) not in kept]
     if not added or target_id is None:
         return None
     return Content("reaction", text_of(added[-1].get("emoji")), extra={"target_id": target_id})
+
+
+def _which(one: dict[str, Any]) -> tuple[str | None, ...]:
+    """What a reaction is: an emoji, a custom emoji, or one that was paid for."""
+    return tuple(text_of(one.get(name)) for name in ("type", "emoji", "custom_emoji_id"))
 
 
 def pressed_button(query: dict[str, Any]) -> Content | None:

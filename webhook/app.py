@@ -19,7 +19,7 @@ from config.killpoints import arm
 from config.logs import get_logger
 from config.settings import Settings, required
 from webhook.ingest import Ingest
-from webhook.openapi import WEBHOOK_PATHS
+from webhook.openapi import add_webhooks
 from webhook.probes import probe_routes
 
 REDIS_TIMEOUT_S = 1.0
@@ -57,8 +57,7 @@ class App:
         def describe() -> dict[str, Any]:
             if api.openapi_schema is None:
                 schema = get_openapi(title=api.title, version=api.version, summary=api.summary, routes=api.routes)
-                schema["paths"] |= WEBHOOK_PATHS
-                api.openapi_schema = schema
+                api.openapi_schema = add_webhooks(schema)
             return api.openapi_schema
 
         api.openapi = describe  # type: ignore[method-assign]

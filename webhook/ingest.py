@@ -28,7 +28,10 @@ from webhook.collector import ANSWER_WITHIN_S, Collector
 TYPING = ("composing", "recording")
 CHANGED = ("changed", "removed", "early")
 NOT_STORED = "the messages could not be stored; send the same again"
+LATE = "Redis did not answer in time"
+LOT_MAX = 1000
 COMPLAIN_EVERY_S = 5.0
+DIGITS_MAX = 20
 TOLD = {
     "duplicate": "duplicada, ignorada",
     "discarded": "descartada: atendimento humano",
@@ -88,11 +91,12 @@ class Ingest:
         name, _, tail = scope["path"].removeprefix("/webhooks/").partition("/")
         gateway = GATEWAYS.get(name)
         if gateway is None:
-            raise Refused(404, "unknown_gateway", f"{name!r} is not a gateway; known: {', '.join(GATEWAYS)}")
+            raise Refused(404, "unknown_gateway", f"{name!r:.60} is not a gateway; known: {', '.join(GATEWAYS)}")
         if not (self._settings.webhook_allow_unsigned or gateway.is_open(self._settings)):
             raise Refused(404, "gateway_closed", f"no secret of the gateway {name} is configured, so it is closed")
         if scope["method"] != "POST" and (scope["method"] != "GET" or gateway.handshake is None):
-            raise Refused(405, "method_not_allowed", "a webhook is a POST", [(b"allow", b"POST")])
+            allowed = b"GET, POST" if gateway.handshake else b"POST"
+            raise Refused(405, "method_not_allowed", "a webhook is a POST", [(b"allow", allowed)])
         return gateway, tail
 
     async def _answer(self, gateway: Gateway, request: Request, method: str) -> Answer:
@@ -109,17 +113,18 @@ class Ingest:
     async def _read(self, scope: Scope, receive: Receive, tail: str) -> Request:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         self._check_size(_declared_size(headers))
-        body, more = b"", True
+        chunks, size, more = [], 0, True
         while more:
             event = await receive()
             if event["type"] == "http.disconnect":
                 raise Disconnected
             chunk, more = event.get("body", b""), event.get("more_body", False)
-            body = body + chunk if body else chunk
-            self._check_size(len(body))
+            chunks.append(chunk)
+            size += len(chunk)
+            self._check_size(size)
         query = scope["query_string"].decode("latin-1")
         path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
-        return Request(headers, dict(parse_qsl(query)) if query else {}, tail, body, path, query)
+        return Request(headers, dict(parse_qsl(query)) if query else {}, tail, b"".join(chunks), path, query)
 
     def _check_size(self, size: int) -> None:
         if size > self._settings.webhook_max_body:
@@ -129,7 +134,7 @@ class Ingest:
     async def _take(self, way: _Way, events: Sequence[Event]) -> dict[str, int]:
         """In the order of the body: an edit or revoke behind its message must find it in the buffer."""
         messages = [event for event in events if isinstance(event, Message) and self._is_for_us(event)]
-        results = await self._append(way.collector, messages) if messages else []
+        results = await self._append_all(way.collector, messages)
         accepted = duplicates = 0
         for result in results:
             accepted += result.status == "new"
@@ -143,7 +148,7 @@ class Ingest:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 return sum([await self._act(store, event) for event in events])
         except TimeoutError:
-            raise StoreUnavailable("Redis did not answer in time") from None
+            raise StoreUnavailable(LATE) from None
 
     async def _act(self, store: Store, event: Event) -> bool:
         """Let an event that is no message act on the buffer; whether it changed something."""
@@ -162,6 +167,17 @@ class Ingest:
             or (message.is_group and not settings.groups_enabled)
             or (message.kind == "reaction" and not settings.reactions_enabled)
         )
+
+    async def _append_all(self, collector: Collector, messages: list[Message]) -> list[Appended]:
+        """In lots, so that one enormous body holds up neither Redis nor the other requests of this process."""
+        if len(messages) <= LOT_MAX:
+            return await self._append(collector, messages) if messages else []
+        lots = [messages[start : start + LOT_MAX] for start in range(0, len(messages), LOT_MAX)]
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                return [result for lot in lots for result in await self._append(collector, lot)]
+        except TimeoutError:
+            raise StoreUnavailable(LATE) from None
 
     async def _append(self, collector: Collector, messages: list[Message]) -> list[Appended]:
         settings = self._settings
@@ -189,7 +205,7 @@ class Ingest:
 
 def _declared_size(headers: dict[str, str]) -> int:
     declared = headers.get("content-length", "")
-    return int(declared) if declared.isascii() and declared.isdigit() else 0
+    return int(declared[:DIGITS_MAX]) if declared.isascii() and declared.isdigit() else 0
 
 
 def _nonces(count: int) -> list[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
@@ -11,6 +12,19 @@ from fastapi.responses import JSONResponse
 from buffer.store import Store
 
 PROBE_WITHIN_S = 2.0
+READINESS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "required": ["status"], "properties": {"status": {"const": "ok"}}}
+            }
+        }
+    },
+    503: {
+        "description": "Redis does not answer, or the service is starting",
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+    },
+}
 
 
 def probe_routes(store: Callable[[], Store | None], why_not: Callable[[], str]) -> APIRouter:
@@ -21,7 +35,7 @@ def probe_routes(store: Callable[[], Store | None], why_not: Callable[[], str]) 
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.get("/readyz", summary="Messages can be stored", responses={503: {"description": "not ready"}})
+    @router.get("/readyz", summary="Messages can be stored", responses=READINESS)
     async def readyz() -> JSONResponse:
         current = store()
         problem = why_not() if current is None else await _problem(current)

@@ -37,7 +37,15 @@ def _message(stored: StoredMessage) -> dict[str, Any]:
     fields: dict[str, Any] = orjson.loads(stored.payload)
     fields["received_ms"] = stored.received_ms
     if stored.edit is not None:
-        fields |= orjson.loads(stored.edit)
+        _apply(orjson.loads(stored.edit), fields)
     if stored.media is not None:
         fields["media"]["base64"] = stored.media.decode()
     return {name: fields.pop(name, None) for name in ALWAYS} | fields
+
+
+def _apply(edit: dict[str, Any], fields: dict[str, Any]) -> None:
+    """Replace what the person changed: the text, and the caption that it is where there is media."""
+    fields |= edit
+    media = fields.get("media")
+    if media and media.get("caption"):
+        media["caption"] = fields["text"]

@@ -9,7 +9,7 @@
 --          gateway · channel · peer · name · inline media · JSON payload
 -- returns  three for each message: 'new' | 'duplicate' | 'discarded' (a human has taken over) | 'revoked' (its revoke
 --          came first) | 'stale' (older than max_age_ms) · deadline_ms · depth of the burst
--- touches  wake idle counters history alias · conv buffer seen timer media mark redrive
+-- touches  wake idle counters history alias · conv buffer batch seen timer lock media mark redrive
 --
 -- A message id that is remembered changes nothing, except that a lost wake entry is put back (invariant 8).
 -- The wake entry is the first write: a full server refuses it, and then nothing was written (invariant 11).
@@ -17,6 +17,8 @@
 -- include: entry
 -- include: history
 -- include: seen
+-- include: window
+-- include: batch
 -- include: alias
 -- include: unite
 
@@ -24,6 +26,8 @@ local partition, window_ms, max_wait_ms = ARGV[2], tonumber(ARGV[3]), tonumber(A
 local max_messages, max_bytes, dedupe_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local single = ARGV[8] == '1'
 local max_age_ms = tonumber(ARGV[9])
+local limits = { max_wait_ms = max_wait_ms, max_messages = max_messages, max_bytes = max_bytes,
+                 dedupe_ttl_ms = dedupe_ttl_ms }
 
 local NO_TWIN = string.rep(' ', 16)
 
@@ -63,30 +67,29 @@ local function schedule(name, conv, deadline_ms, fired_before)
   end
 end
 
--- The newest id is where a reply goes; a phone number is never given up for another kind of name.
 local function identity(message, conv)
   if not conv.ref then
     return { 'ref', partition .. '-' .. message.name, 'gateway', message.gateway, 'channel', message.channel,
              'peer', message.peer }
-  elseif message.peer ~= conv.peer and (string.find(message.peer, '^%d+$') or not string.find(conv.peer, '^%d+$')) then
+  elseif message.peer ~= conv.peer and (is_phone(message.peer) or not is_phone(conv.peer)) then
     return { 'peer', message.peer }
   end
   return {}
 end
 
--- An edit that overtook its original is applied to it now.
-local function payload_of(message, mark)
+-- What came before its original, 'r' for a revoke or 'e' with the edit, is used up by it.
+local function use_up(mark, message)
   if mark then
-    return message.payload .. '\n' .. string.sub(mark, 2)
+    redis.call('HDEL', key('mark', message.name), message.fingerprint)
   end
-  return message.payload
 end
 
 local function store(message, conv, seen, mark)
   local name = message.name
+  local payload = mark and message.payload .. '\n' .. string.sub(mark, 2) or message.payload
   local depth = redis.call('LLEN', key('buffer', name)) + 1
   local opened_ms = conv.opened_ms and number(conv, 'opened_ms') or now_ms
-  local bytes = number(conv, 'bytes') + #message.payload
+  local bytes = number(conv, 'bytes') + #payload
   local deadline_ms = math.min(now_ms + window_ms, opened_ms + max_wait_ms)
   local fired = conv.fired
   if fired then
@@ -96,7 +99,8 @@ local function store(message, conv, seen, mark)
     deadline_ms = fired and now_ms or deadline_ms
   end
   schedule(name, conv, deadline_ms, conv.fired)
-  redis.call('RPUSH', key('buffer', name), pack_entry(message, now_ms, payload_of(message, mark)))
+  redis.call('RPUSH', key('buffer', name), pack_entry(message, now_ms, payload))
+  use_up(mark, message)
   if message.media ~= '' then
     redis.call('HSET', key('media', name), message.fingerprint, message.media)
   end
@@ -127,29 +131,22 @@ local function discard(message, conv, seen)
   return 'discarded', 0, 0
 end
 
-local function revoked(message, conv, seen)
+local function revoked(message, conv, seen, mark)
   heal(message.name, conv)
   memorise(message.name, seen, message, dedupe_ttl_ms)
+  redis.call('ZADD', key('idle'), 'XX', now_ms, message.name)
+  use_up(mark, message)
   remember({ ref = conv.ref, outcome = 'discarded', cause = 'revoke', messages = 1 })
   return 'revoked', 0, 0
-end
-
--- What came before its original: 'r' for a revoke, 'e' with the edit; it is used up here.
-local function mark_of(message, conv)
-  local mark = conv.marks and redis.call('HGET', key('mark', message.name), message.fingerprint)
-  if mark then
-    redis.call('HDEL', key('mark', message.name), message.fingerprint)
-  end
-  return mark
 end
 
 local function take_new(message, conv, seen)
   if paused(conv) and conv.pause_mode == 'takeover' then
     return discard(message, conv, seen)
   end
-  local mark = mark_of(message, conv)
+  local mark = conv.marks and redis.call('HGET', key('mark', message.name), message.fingerprint)
   if mark == 'r' then
-    return revoked(message, conv, seen)
+    return revoked(message, conv, seen, mark)
   end
   return store(message, conv, seen, mark)
 end
@@ -160,7 +157,7 @@ local function take(message)
   end
   message.name = resolve(message.name)
   if message.twin ~= NO_TWIN then
-    message.name = unite(message.name, resolve(message.twin), max_wait_ms)
+    message.name = unite(message.name, resolve(message.twin), limits)
   end
   local conv = read_conv(message.name)
   local seen = redis.call('GET', key('seen', message.name)) or ''

@@ -6,11 +6,12 @@
 -- returns  { status, until_ms }: 'busy' (leased, or waiting to retry), 'early' (deadline moved), 'paused', 'empty'
 --          { 'batch', token, flush_id, attempt, failures, reason, closed_ms, separator, answer or '', gateway,
 --            channel, peer, name, then each message and its inline media or '' … }
--- touches  wake idle dead history counters · conv buffer batch timer lock redrive media · letter remains
+-- touches  wake idle dead history counters alias · conv buffer batch timer lock redrive media · letter remains
 --
 -- The conv hash decides, not why we were called. A batch left by a dead worker is claimed again as it was
 -- (invariant 4); a claim repeated with the same random id (lost reply) returns the same batch.
 
+-- include: alias
 -- include: entry
 -- include: history
 -- include: window
@@ -21,6 +22,12 @@ local max_messages, max_bytes = tonumber(ARGV[5]), tonumber(ARGV[6])
 local window_ms, max_wait_ms, max_crashes = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local separator, single = ARGV[10], ARGV[11] == '1'
 local conv = read_conv(name)
+local leader = resolve(name)
+
+-- A batch that stayed with a name that leads elsewhere now is held with the person.
+if leader ~= name and conv.flush_id then
+  conv.paused_until_ms = redis.call('HGET', key('conv', leader), 'paused_until_ms') or nil
+end
 
 local function come_back(status, at_ms)
   go_on_when_full()
@@ -89,8 +96,8 @@ local function revive()
   if not flush_id then
     return false
   end
-  local letter = redis.call('HMGET', key('letter', flush_id), 'reason', 'closed_ms', 'separator', 'name', 'peer', 'has_media',
-    'answer')
+  local letter = redis.call('HMGET', key('letter', flush_id), 'reason', 'closed_ms', 'separator', 'name', 'peer',
+    'has_media', 'answer', 'conversation')
   set({ flush_id = flush_id, reason = letter[1], closed_ms = letter[2], separator = letter[3],
         sealed_name = letter[4], sealed_peer = letter[5], claims = 0, failures = 0, crashes = 0 })
   for field, value in pairs({ has_media = letter[6], answer = letter[7] }) do
@@ -99,15 +106,19 @@ local function revive()
     end
   end
   redis.call('RENAME', key('remains', flush_id), key('batch', name))
+  if conv.has_media and letter[8] ~= name then
+    move_media(letter[8], name, redis.call('LRANGE', key('batch', name), 0, -1))
+  end
   redis.call('DEL', key('letter', flush_id))
   redis.call('ZREM', key('dead'), flush_id)
   return true
 end
 
--- A cut between two parts of an album moves before its first part, if anything is left then.
+-- A cut between two parts of an album, of which the second may be still on its way, moves before its first part, if
+-- anything is left then.
 local function whole_albums(entries, size)
-  local album = album_of(entries[size])
-  if album == NO_ALBUM or album ~= album_of(entries[size + 1]) then
+  local album, behind = album_of(entries[size]), entries[size + 1]
+  if album == NO_ALBUM or (behind and album ~= album_of(behind)) then
     return size
   end
   local first = size
@@ -126,7 +137,8 @@ local function fitting(entries)
       return whole_albums(entries, i - 1)
     end
   end
-  return #entries
+  local is_cut_short = conv.fired == 'max_messages' or conv.fired == 'max_bytes'
+  return is_cut_short and whole_albums(entries, #entries) or #entries
 end
 
 local function closing_reason()

@@ -18,12 +18,8 @@ if not conv.ref then
 end
 go_on_when_full()
 local discarded = discard_window(name, conv, cause)
-if conv.flush_id and leased(conv) then
-  redis.call('HSET', key('conv', name), 'cancelled', cause)
-  return { discarded, 1 }
-elseif conv.flush_id then
-  discarded = discarded + redis.call('LLEN', key('batch', name))
-  drop_batch(name, conv, cause)
+local from_batches, in_flight = stop_batches(name, conv, cause)
+if not conv.flush_id then
+  rearm(name, conv)
 end
-rearm(name, conv)
-return { discarded, 0 }
+return { discarded + from_batches, in_flight and 1 or 0 }

@@ -14,22 +14,19 @@
 
 local name, until_ms, mode = resolve(ARGV[2]), now_ms + tonumber(ARGV[7]), ARGV[8]
 local conv = read_conv(name)
-conv.ref = ARGV[3] .. '-' .. name
-local in_flight = conv.flush_id and leased(conv)
-if in_flight then
+if conv.flush_id and leased(conv) then
   redis.call('ZADD', key('wake'), 'NX', now_ms, name)
 else
   wake(name, until_ms)
 end
-redis.call('HSET', key('conv', name), 'ref', conv.ref, 'gateway', ARGV[4], 'channel', ARGV[5], 'peer', ARGV[6],
-  'paused_until_ms', until_ms, 'pause_mode', mode)
+if not conv.ref then
+  conv.ref = ARGV[3] .. '-' .. name
+  redis.call('HSET', key('conv', name), 'ref', conv.ref, 'gateway', ARGV[4], 'channel', ARGV[5], 'peer', ARGV[6])
+end
+redis.call('HSET', key('conv', name), 'paused_until_ms', until_ms, 'pause_mode', mode)
 redis.call('ZREM', key('idle'), name)
 if mode == 'takeover' then
   discard_window(name, conv, 'takeover')
-  if in_flight then
-    redis.call('HSET', key('conv', name), 'cancelled', 'takeover')
-  elseif conv.flush_id then
-    drop_batch(name, conv, 'takeover')
-  end
+  stop_batches(name, conv, 'takeover')
 end
 return until_ms

@@ -17,10 +17,20 @@ if not conv.paused_until_ms then
 end
 go_on_when_full()
 conv.paused_until_ms = nil
-if not conv.flush_id then
+
+local function wake_batch(holder, its)
+  if not leased(its) then
+    wake_sooner(holder, math.max(now_ms, number(its, 'retry_at_ms')))
+  end
+end
+
+if conv.flush_id then
+  wake_batch(name, conv)
+else
   rearm(name, conv)
-elseif not leased(conv) then
-  wake_sooner(name, math.max(now_ms, number(conv, 'retry_at_ms')))
+end
+for other, its in pairs(left_behind(conv)) do
+  wake_batch(other, its)
 end
 redis.call('HDEL', key('conv', name), 'paused_until_ms', 'pause_mode')
 return 1

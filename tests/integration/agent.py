@@ -18,6 +18,7 @@ from aiohttp import web
 from tests.servers import free_port
 
 START_WITHIN_S = 30.0
+TICK_S = 0.1
 BODY_MAX = 64 * 1024 * 1024
 
 
@@ -82,12 +83,14 @@ class RecordingAgent:
         self.calls: list[Call] = []
         self.default = Answer()
         self.most_at_once = 0
+        self.stalled_ms = 0.0
         self._answers: dict[str, deque[Answer]] = {}
         self._at_work = 0
         self._port = free_port()
         self._loop = asyncio.new_event_loop()
         self._released = asyncio.Event()
         self._runner: web.AppRunner | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
 
@@ -123,7 +126,7 @@ class RecordingAgent:
         """The calls with this person's messages, in order of arrival."""
         return [call for call in list(self.calls) if call.peer == peer]
 
-    def keys(self) -> set[str]:
+    def flushes(self) -> set[str]:
         """The distinct Idempotency-Keys: one for each flush."""
         return {call.key for call in list(self.calls)}
 
@@ -138,11 +141,22 @@ class RecordingAgent:
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port, backlog=4096).start()
+        self._watch = asyncio.create_task(self._watch_machine())
 
     async def _shut(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
         self._runner = None
+
+    async def _watch_machine(self) -> None:
+        """Add up for how long this machine ran nothing: whoever is late by that much is not to blame."""
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(TICK_S)
+            late_s = time.monotonic() - before - TICK_S
+            self.stalled_ms += late_s * 1000 if late_s > TICK_S else 0.0
 
     async def _receive(self, request: web.Request) -> web.StreamResponse:
         arrived_ms = time.time() * 1000

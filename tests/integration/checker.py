@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,11 +22,19 @@ class Rules:
 
 @dataclass(slots=True)
 class Verdict:
-    """What is wrong, and how late (ms) each flush was when it first reached the agent."""
+    """What is wrong, how late (ms) each flush was when it first reached the agent, and where bursts could end.
+
+    `pauses` counts messages that Redis received a window or more after the person's one before.
+    """
 
     problems: list[str] = field(default_factory=list)
     late_ms: list[float] = field(default_factory=list)
     flushes: int = 0
+    pauses: int = 0
+
+    def one_for_each(self, people: int) -> bool:
+        """One flush for each person; more only where the machine stood still while the person was writing."""
+        return people <= self.flushes <= people + self.pauses
 
     def percentile(self, share: float) -> float:
         """A percentile of the lateness in milliseconds: 0.5 is the median, 1 the worst."""
@@ -42,6 +51,7 @@ def judge(sent: Sequence[Sent], calls: Iterable[Call], rules: Rules) -> Verdict:
     _check_fate(sent, firsts, verdict)
     _check_one_at_a_time(ordered, verdict)
     _check_time(firsts, ordered, rules, verdict)
+    verdict.pauses = _count_pauses(firsts, rules.window_ms)
     return verdict
 
 
@@ -132,3 +142,11 @@ def _free_since(firsts: Sequence[Call], ordered: Sequence[Call]) -> dict[str, fl
             free[call.key] = over.get(call.peer, 0.0)
         over[call.peer] = max(over.get(call.peer, 0.0), call.ended_ms or call.arrived_ms)
     return free
+
+
+def _count_pauses(firsts: Sequence[Call], window_ms: int) -> int:
+    received: dict[str, list[int]] = defaultdict(list)
+    for call in firsts:
+        received[call.peer] += [message["received_ms"] for message in call.content["messages"]]
+    gaps = [after - before for times in received.values() for before, after in itertools.pairwise(sorted(times))]
+    return sum(gap >= window_ms for gap in gaps)

@@ -91,7 +91,8 @@ class Fleet:
         """Run store operations from the test process, beside the fleet."""
 
         async def run() -> T:
-            store = Store(connect(self.server.url, timeout_s=REPLY_WITHIN_S), self.settings_object(**overrides), clock)
+            settings = self.settings_object(**overrides)
+            store = Store(connect(str(settings.redis_url), timeout_s=REPLY_WITHIN_S), settings, clock)
             try:
                 return await operation(store)
             finally:
@@ -105,7 +106,8 @@ class Fleet:
 
     def pending(self) -> int:
         """How many conversations anyone must still look at."""
-        return int(self.redis.zcard("deb:{p0}:wake"))
+        partitions = range(int(str(self.settings.get("redis_partitions", 1))))
+        return sum(self.redis.zcard(f"deb:{{p{partition}}}:wake") for partition in partitions)
 
     def conversation(self, peer: str) -> dict[str, str]:
         """What Redis holds about a person on the generic gateway; empty when it knows nobody by that name."""

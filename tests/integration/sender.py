@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 import aiohttp
 
@@ -34,7 +35,6 @@ class Sent:
     peer: str
     message_id: str
     acked_ms: float | None = None
-    posts: int = 0
 
 
 def crowd(people: int, messages: int, gap_s: float, spread_s: float = 0.0) -> list[Said]:
@@ -47,13 +47,16 @@ def crowd(people: int, messages: int, gap_s: float, spread_s: float = 0.0) -> li
 
 
 class Sender:
-    """Posts to any of several webhooks; a person's next message waits for the 2xx of the one before."""
+    """Posts to any of several webhooks; a person's next message waits for the 2xx of the one before.
 
-    def __init__(self, *webhooks: Webhook, again_s: float = AGAIN_S) -> None:
+    Everybody writes to one of `channels` numbers of ours.
+    """
+
+    def __init__(self, *webhooks: Webhook, channels: int = 1) -> None:
         self.sent: list[Sent] = []
         self.statuses: dict[int, int] = defaultdict(int)
         self._urls: list[str] = []
-        self._again_s = again_s
+        self._channels = channels
         self._turn = 0
         self.serve(*webhooks)
 
@@ -88,9 +91,9 @@ class Sender:
 
     async def _post(self, session: aiohttp.ClientSession, sent: Sent) -> None:
         self._turn += 1
-        sent.posts += 1
         urls = self._urls
-        url = urls[self._turn % len(urls)]
+        channel = crc32(sent.peer.encode()) % self._channels
+        url = f"{urls[self._turn % len(urls)]}/number-{channel}"
         body = {"conversation": sent.peer, "text": f"text of {sent.message_id}", "message_id": sent.message_id}
         try:
             async with session.post(url, json=body) as response:
@@ -102,4 +105,4 @@ class Sender:
         if 200 <= status < 300:
             sent.acked_ms = time.time() * 1000
         else:
-            await asyncio.sleep(self._again_s)
+            await asyncio.sleep(AGAIN_S)

@@ -206,6 +206,15 @@ def test_lateness_counts_from_the_end_of_the_call_before() -> None:
     assert verdict.late_ms == [0, 500]
 
 
+def test_a_burst_may_only_be_divided_where_its_person_paused() -> None:
+    """Two flushes of one person are one too many, unless a window passed between two messages."""
+    verdict = judge(said("ana", "a1", "a2"), [call("ana", "a1"), call("ana", "a2", at_ms=1900)], Rules())
+    assert (verdict.flushes, verdict.pauses, verdict.one_for_each(1)) == (2, 0, False)
+    verdict = judge(said("ana", "a1", "a2"), [call("ana", "a1"), call("ana", "a2", at_ms=2000)], Rules())
+    assert (verdict.flushes, verdict.pauses, verdict.one_for_each(1)) == (2, 1, True)
+    assert not verdict.one_for_each(3)
+
+
 def test_percentiles_are_of_the_lateness() -> None:
     """p50, p99 and the worst of known numbers."""
     verdict = judge([], [], Rules())

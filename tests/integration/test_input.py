@@ -114,7 +114,7 @@ def test_a_body_over_the_limit_is_refused(start_fleet: Callable[..., Fleet], pee
 
 def test_a_first_message_on_many_processes_opens_one_window(start_fleet: Callable[..., Fleet], peer: str) -> None:
     """Sixteen posts at the same instant to four processes: one burst, one call, all sixteen in it."""
-    fleet = start_fleet()
+    fleet = start_fleet(message_buffer_timeout=3.0)
     webhook = fleet.webhook(4)
     fleet.worker()
     with ThreadPoolExecutor(16) as pool:

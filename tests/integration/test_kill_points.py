@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+from rq.suspension import resume, suspend
 
 from config.killpoints import POINTS
 from tests.integration.agent import Answer
@@ -41,9 +42,11 @@ def test_a_worker_that_dies_loses_nothing(start_fleet: Callable[..., Fleet], pee
     fleet.agent.answer(peer, REPLY)
     webhook = fleet.webhook()
     doomed = fleet.worker(debouncer_kill_at=point)
-    for number in range(3):
-        webhook.say(peer, f"oi {number}", message_id=f"m{number}")
+    if point == "worker_after_enqueue":
+        suspend(fleet.redis)  # or it may take the job before it dies
+    webhook.post([{"conversation": peer, "text": "oi", "message_id": one} for one in ("m0", "m1", "m2")])
     assert doomed.wait() == -signal.SIGKILL
+    resume(fleet.redis)
     fleet.worker()
     fleet.wait_drained()
     webhook.say(peer, "depois", message_id="later")

@@ -84,7 +84,7 @@ def test_a_zombie_of_a_batch_still_in_flight(start_fleet: Callable[..., Fleet], 
     fleet.agent.release()
     fleet.wait_drained()
     assert [call.attempt for call in fleet.agent.calls] == [1, 2]
-    assert len(fleet.agent.keys()) == 1
+    assert len(fleet.agent.flushes()) == 1
     assert fleet.snapshot()["counters"]["acked"] == 1
 
 

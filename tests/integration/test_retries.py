@@ -131,7 +131,7 @@ def test_no_more_calls_at_once_than_allowed(start_fleet: Callable[..., Fleet]) -
     webhook = fleet.webhook()
     fleet.worker()
     webhook.post([{"conversation": f"person-{number}", "text": "oi"} for number in range(30)])
-    until("everybody was served", lambda: len(fleet.agent.keys()) == 30)
+    until("everybody was served", lambda: len(fleet.agent.flushes()) == 30)
     fleet.wait_drained()
     assert len(fleet.agent.calls) == 30
     assert fleet.agent.most_at_once == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from rq import Queue, Worker
 from rq.command import send_stop_job_command
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job
 from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
@@ -20,6 +22,7 @@ from tests.integration.checker import Rules, judge
 from tests.integration.fleet import Fleet
 from tests.integration.sender import Sender, crowd
 from tests.integration.waiting import until
+from tests.servers import Server
 from worker.queue import FlushQueue
 
 RQ = str(Path(sys.executable).with_name("rq"))
@@ -61,8 +64,9 @@ def test_a_stock_worker_runs_our_jobs(start_fleet: Callable[..., Fleet], kind: l
     url = ["--url", fleet.server.url]
     stock = fleet.run([RQ, "worker", "flush", *url, "--serializer", "json", "--burst", *kind])
     assert stock.wait() == 0, stock.log
-    assert judge(sender.sent, fleet.agent.calls, Rules(window_ms=300)).problems == []
-    assert len(fleet.agent.calls) == 6
+    verdict = judge(sender.sent, fleet.agent.calls, Rules(window_ms=300))
+    assert verdict.problems == []
+    assert verdict.one_for_each(6)
     assert fleet.pending() == 0
     assert not list(fleet.redis.scan_iter("rq:job:*"))
     assert FailedJobRegistry(queue=queue_of(fleet)).count == 0
@@ -79,8 +83,9 @@ def test_a_stock_worker_beside_ours(start_fleet: Callable[..., Fleet]) -> None:
     sender = Sender(fleet.webhook())
     sender.play(crowd(40, 2, gap_s=0.2))
     fleet.wait_drained()
-    assert judge(sender.sent, fleet.agent.calls, Rules()).problems == []
-    assert len(fleet.agent.calls) == 40
+    verdict = judge(sender.sent, fleet.agent.calls, Rules())
+    assert verdict.problems == []
+    assert verdict.one_for_each(40)
     assert "Job OK" in stock.log
 
 
@@ -142,3 +147,28 @@ def test_a_suspended_worker_joins_what_comes_meanwhile(start_fleet: Callable[...
     (call,) = fleet.agent.calls
     assert call.ids == ["m1", "m2"]
     assert call.content["closed_ms"] >= call.content["last_ms"] + 1000
+
+
+def test_rq_finds_the_worker_again_after_a_crash_of_redis(
+    start_fleet: Callable[..., Fleet], start_server: Callable[..., Server]
+) -> None:
+    """Redis came back with nothing of RQ's: the worker still takes jobs, shows them, and hears stop-job."""
+    server = start_server()
+    fleet = start_fleet(server, message_buffer_timeout=0.3)
+    fleet.worker()
+    webhook = fleet.webhook()
+    server.kill()
+    server.restart()
+    fleet.agent.default = Answer(held=True)
+    until("the webhook accepts again", lambda: webhook.say("ana", "oi").status_code == 200)
+    started = StartedJobRegistry(queue=queue_of(fleet))
+    until("the job is started", lambda: started.count == 1)
+    until("RQ lists the worker", lambda: Worker.count(connection=fleet.redis) == 1)
+
+    def stopped() -> bool:
+        for job_id in started.get_job_ids():
+            with contextlib.suppress(InvalidJobOperation, NoSuchJobError):  # it may end meanwhile
+                send_stop_job_command(fleet.redis, job_id, serializer=JSONSerializer)
+        return len(fleet.agent.calls) > 1
+
+    until("stop-job is heard", stopped)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -16,6 +16,8 @@ from tests.integration.sender import Said, Sender
 from tests.servers import Server
 
 WINDOW_S = 1.0
+TURNS = 5
+TOLERANCE_MS = 200
 FIXTURES = ROOT / "tests" / "fixtures" / "evolution"
 
 
@@ -41,7 +43,7 @@ def webhook(fleet: Fleet) -> Webhook:
 def play(fleet: Fleet, webhook: Webhook, report: Callable[[Verdict], None]) -> Callable[..., list[Call]]:
     """Say things at given times and wait for the calls; nothing may be lost, early, or out of order."""
 
-    def run(peer: str, *at_s: float, left: int = 0) -> list[Call]:
+    def once(peer: str, at_s: Sequence[float], left: int) -> list[Call]:
         sender = Sender(webhook)
         sender.play(Said(when, peer, f"{peer}-{index}") for index, when in enumerate(at_s))
         fleet.wait_drained(left)
@@ -51,7 +53,20 @@ def play(fleet: Fleet, webhook: Webhook, report: Callable[[Verdict], None]) -> C
         assert verdict.problems == []
         return calls
 
+    def run(peer: str, *at_s: float, left: int = 0) -> list[Call]:
+        for turn in range(TURNS):
+            calls = once(f"{peer}-{turn}", at_s, left)
+            if as_planned(calls, at_s):
+                return calls
+        pytest.fail(f"{TURNS} times this machine was too busy to post the messages when they were due")
+
     return run
+
+
+def as_planned(calls: list[Call], at_s: Sequence[float]) -> bool:
+    """Whether Redis received the messages about when they were to be said: else it was another conversation."""
+    received = [message["received_ms"] for call in calls for message in call.content["messages"]]
+    return all(abs(ms - received[0] - 1000 * s) < TOLERANCE_MS for ms, s in zip(received, at_s, strict=True))
 
 
 def sizes(calls: list[Call]) -> list[int]:
@@ -98,7 +113,7 @@ def test_fifty_people_do_not_mix(fleet: Fleet, webhook: Webhook, peer: str, repo
     verdict = judge(sender.sent, calls, Rules(window_ms=1000, max_wait_ms=3000))
     report(verdict)
     assert verdict.problems == []
-    assert sizes(calls) == [3] * 50
+    assert verdict.one_for_each(50)
 
 
 def test_a_nearer_deadline_is_met_while_a_far_one_is_awaited(
@@ -116,8 +131,8 @@ def test_messages_are_ordered_by_the_time_they_were_written(fleet: Fleet, webhoo
     """Timestamps of the gateway decide; equal ones keep the order of arrival."""
     now_ms = int(time.time() * 1000)
     written = {"third": now_ms, "first": now_ms - 2000, "second": now_ms - 1000, "fourth": now_ms}
-    for name, timestamp_ms in written.items():
-        assert webhook.say(peer, name, timestamp_ms=timestamp_ms).status_code == 200
+    body = [{"conversation": peer, "text": name, "timestamp_ms": ms} for name, ms in written.items()]
+    assert webhook.post(body).json()["accepted"] == 4
     fleet.wait_calls(peer)
     (call,) = fleet.agent.calls_of(peer)
     assert call.texts == ["first", "second", "third", "fourth"]
@@ -156,11 +171,15 @@ def _evolution(webhook: Webhook, body: bytes) -> dict[str, int]:
 
 def test_typing_moves_the_deadline(fleet: Fleet, webhook: Webhook) -> None:
     """A typing event gives the person another window; it is no message."""
-    peer = f"55119{time.time_ns() % 10**8:08d}"
-    assert _evolution(webhook, _text(peer, "m1"))["accepted"] == 1
-    time.sleep(0.4 * WINDOW_S)
-    typed_ms = time.time() * 1000
-    assert _evolution(webhook, _presence(peer)) == {"accepted": 1, "duplicates": 0, "ignored": 0}
+    for _ in range(TURNS):
+        peer = f"55119{time.time_ns() % 10**8:08d}"
+        assert _evolution(webhook, _text(peer, "m1"))["accepted"] == 1
+        time.sleep(0.4 * WINDOW_S)
+        typed_ms = time.time() * 1000
+        if _evolution(webhook, _presence(peer)) == {"accepted": 1, "duplicates": 0, "ignored": 0}:
+            break
+    else:
+        pytest.fail(f"{TURNS} times the burst was over before this machine could post the typing event")
     fleet.wait_calls(peer)
     (call,) = fleet.agent.calls_of(peer)
     assert call.ids == ["m1"]

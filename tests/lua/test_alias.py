@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -31,8 +32,8 @@ ORDERS = {
 
 @pytest.fixture(params=ORDERS)
 def order(request: pytest.FixtureRequest) -> list[Append]:
-    """Three messages, in one of the orders in which two names become one person."""
-    return list(ORDERS[request.param])
+    """Messages of a person, in one of the orders in which two names become one; they sort by their timestamps."""
+    return [append._replace(order_ms=n) for n, append in enumerate(ORDERS[request.param])]
 
 
 @pytest.mark.parametrize("calls", ["one call", "a call each"])
@@ -141,6 +142,7 @@ async def test_cap_counts_both(open_desk: Callable[..., Desk]):
     """Two bursts that reach the cap together are due at once."""
     desk = open_desk(message_buffer_max_messages=4)
     await desk.say("m1", "m2", to=LID)
+    desk.clock.advance(1)
     await desk.say("m3", "m4", to=PHONE)
     assert await link(desk, "m1") == "duplicate"
     kept = await check_one(desk)
@@ -153,6 +155,7 @@ async def test_messages_above_the_cap_are_a_window_of_their_own(open_desk: Calla
     """Two bursts that are more than one batch together: two batches, nothing lost."""
     desk = open_desk(message_buffer_max_messages=3)
     await desk.say("m1", "m2", to=LID)
+    desk.clock.advance(1)
     await desk.say("m3", "m4", to=PHONE)
     await link(desk, "m5")
     await check_one(desk)
@@ -226,7 +229,9 @@ async def test_whatever_one_is_doing(desk: Desk, state: str, first: Conversation
     """Whatever one of the two holds: afterwards one conversation holds everything, and delivers each message once."""
     other = NAMES[1 - NAMES.index(first)]
     expected = [*await STATES[state](desk, first), "beside"]
+    desk.clock.advance(1)
     await desk.say("beside", to=other)
+    desk.clock.advance(1)
     if telling == "new message":
         assert await link(desk, "last") == "new"
         expected.append("last")
@@ -322,6 +327,7 @@ async def test_both_held(desk: Desk):
 async def test_copies_in_both_bursts(desk: Desk, first: Conversation):
     """A message that came under both names before they were known as one is delivered once, and the other recorded."""
     await desk.say("m1", "m2", to=first)
+    desk.clock.advance(1)
     await desk.say("m2", "m3", to=NAMES[1 - NAMES.index(first)])
     await link(desk, "m4")
     kept = await check_one(desk)
@@ -357,6 +363,7 @@ async def test_both_in_flight(desk: Desk):
     """Two batches in hand stay with their workers; the rest is one conversation at once, and nothing is left."""
     batches = {who: await desk.in_flight("m1" if who is LID else "m2", to=who) for who in NAMES}
     await desk.say("m3", to=LID)
+    desk.clock.advance(1)
     await desk.say("m4", to=PHONE)
     assert await link(desk, "m5") == "new"
     kept = await home(desk)
@@ -473,7 +480,7 @@ async def test_learned_again(desk: Desk):
 
 async def test_twin_is_the_name_itself(desk: Desk):
     """A twin that is only another spelling of the same phone is no alias."""
-    assert await link(desk, "m1", PHONE, PHONE._replace(peer="551100000001")) == "new"
+    assert await link(desk, "m1", PHONE._replace(peer="5511991111222"), PHONE._replace(peer="551191111222")) == "new"
     assert await desk.redis.exists(desk.partition_key("alias")) == 0
 
 
@@ -650,6 +657,7 @@ async def test_disabled_buffer(open_desk: Callable[..., Desk]):
     """With the buffer off, two names are one person too, each message a batch of its own."""
     desk = open_desk(message_buffer_enabled=False)
     await desk.say("m1", to=LID)
+    desk.clock.advance(1)
     await desk.say("m2", to=PHONE)
     await link(desk, "m3")
     await check_one(desk)
@@ -676,17 +684,22 @@ async def test_full_server_refuses_to_unite(desk: Desk, state: str):
     else:
         await desk.store.pause(LID, 40_000)
     await desk.say("beside", to=PHONE)
-    before = {key: await desk.redis.dump(key) for key in await desk.all_keys()}
+    before = await everything(desk)
     await desk.redis.config_set("maxmemory", "1")
     try:
         for telling in ("m1", "beside"):
             with pytest.raises(StoreFull):
                 await link(desk, telling)
-        assert {key: await desk.redis.dump(key) for key in await desk.all_keys()} == before
+        assert await everything(desk) == before
     finally:
         await desk.redis.config_set("maxmemory", "0")
     assert await link(desk, "m1") in ("new", "discarded")
     await check_one(desk)
+
+
+async def everything(desk: Desk) -> dict[str, bytes]:
+    """All that lies there, but for keys that end by themselves."""
+    return {key: await desk.redis.dump(key) for key in await desk.all_keys() if not re.search("}:(timer|lock):", key)}
 
 
 def floor(keys: list[str]) -> set[str]:

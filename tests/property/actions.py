@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from tests.property.checks import check
-from tests.property.setting import DEDUPE_S, LEASE_S, MAX_WAIT_S, PEOPLE, VISIBILITY_S, WINDOW_S
-from tests.property.world import World
+from tests.property.setting import DEDUPE_S, LEASE_S, MAX_AGE_S, MAX_WAIT_S, NAMES, PEOPLE, VISIBILITY_S, WINDOW_S
 
 ANYBODY = tuple(PEOPLE)
 ANY = (0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7)
@@ -24,7 +22,9 @@ class Action(NamedTuple):
     choices: Mapping[str, Sequence[Any]]
 
 
-ACTIONS = {
+Actions = Mapping[str, Action]
+
+WORLD_ACTIONS: Actions = {
     "say": Action(
         16, {"who": ANYBODY, "count": (1, 1, 2, 3, 6), "shift_ms": (0, 0, -9_000, 7), "keyword": (False,) * 5 + (True,)}
     ),
@@ -59,17 +59,73 @@ ACTIONS = {
     "fail_over": Action(2, {}),
 }
 
+WHO = tuple(NAMES)
+ONE = (0, 0, 1, 1, 2)
+TWIN = (None,) * 7 + (0, 1, 2)
+LATE = (0, 0, 0, 0, 1, 1, 2, 5)
+EDITS_MS = (None, 0, -5_000, 5_000)
 
-def act(world: World, name: str, choices: dict[str, Any]) -> None:
+CROWD_ACTIONS: Actions = {
+    "say": Action(
+        18,
+        {
+            "who": WHO,
+            "one": ONE,
+            "twin": TWIN,
+            "count": (1, 1, 2, 3),
+            "media": (False, True),
+            "album": (False, False, True),
+            "shift_ms": (0, 0, -9_000, 7, -MAX_AGE_S * 1_000 - 1),
+        },
+    ),
+    "say_at_last": Action(6, {"index": ANY, "one": ONE, "twin": TWIN}),
+    "resend": Action(3, {"index": ANY}),
+    "repeat": Action(9, {"index": ANY, "one": ONE, "twin": TWIN}),
+    "type": Action(4, {"who": WHO, "one": ONE}),
+    "edit": Action(8, {"index": LATE, "one": ONE, "shift_ms": EDITS_MS}),
+    "edit_before": Action(4, {"who": WHO, "one": ONE, "shift_ms": EDITS_MS}),
+    "revoke": Action(4, {"index": ANY, "one": ONE}),
+    "revoke_before": Action(4, {"who": WHO, "one": ONE}),
+    "dispatch": Action(8, {"limit": (1, 10)}),
+    "work": Action(12, {"index": LATE}),
+    "claim": Action(6, {"who": WHO, "one": ONE}),
+    "claim_again": Action(2, {"index": ANY}),
+    "ack": Action(5, {"index": LATE}),
+    "fail": Action(9, {"index": LATE, "mode": ("dead", "dead", "retry", "release"), "delay_ms": DELAYS_MS}),
+    "die": Action(1, {"index": ANY}),
+    "flush_now": Action(4, {"who": WHO, "one": ONE}),
+    "discard": Action(2, {"who": WHO, "one": ONE}),
+    "redrive": Action(6, {"index": ANY}),
+    "pause": Action(4, {"who": WHO, "one": ONE, "pause_ms": (1, 60_000, 400_000, 400_000), "takeover": (False, True)}),
+    "resume": Action(2, {"who": WHO, "one": ONE}),
+    "pass_time": Action(10, {"ms": STEPS_MS}),
+    "pass_time_until_due": Action(10, {}),
+    "pass_time_until_forgotten": Action(2, {"ms": (-1_000, 0, 1_001)}),
+    "sweep": Action(3, {}),
+    "repair": Action(2, {}),
+}
+
+
+class Played(Protocol):
+    """What actions are done to: a World, or a Crowd."""
+
+    def check(self) -> None:
+        """Look at every key."""
+
+    def drain(self) -> None:
+        """Heal everything and deliver what was accepted."""
+
+
+def act(world: Played, name: str, choices: dict[str, Any]) -> None:
     """One action, and the check after it."""
     getattr(world, name)(**choices)
-    check(world)
+    world.check()
 
 
-def walk(world: World, seed: int, steps: int) -> None:
+def walk(world: Played, actions: Actions, seed: int, steps: int) -> None:
     """A random walk that is the same for the same seed; what was accepted is delivered at its end."""
     random = Random(seed)
-    names, weights = list(ACTIONS), [action.weight for action in ACTIONS.values()]
+    names, weights = list(actions), [action.weight for action in actions.values()]
     for name in random.choices(names, weights, k=steps):
-        act(world, name, {key: random.choice(values) for key, values in ACTIONS[name].choices.items()})
+        act(world, name, {key: random.choice(values) for key, values in actions[name].choices.items()})
     world.drain()

@@ -46,7 +46,7 @@ MUTANTS = [
     Mutant("fired deadline moves", "append", "  local fired = conv.fired\n", "  local fired = nil\n"),
     Mutant("message cap one late", "append", "depth >= max_messages", "depth > max_messages"),
     Mutant("byte cap ignored", "append", "bytes >= max_bytes", "false"),
-    Mutant("takeover ignored", "append", "conv.pause_mode == 'takeover'", "false"),
+    Mutant("takeover ignored", "append", "if paused(conv) and conv.pause_mode == 'takeover' then", "if false then"),
     Mutant("awake conversation stays idle", "append", "  redis.call('ZREM', key('idle'), name)\n", ""),
     Mutant(
         "typing beyond the longest wait",
@@ -122,7 +122,7 @@ MUTANTS = [
     Mutant("hand-back counts", "fail", "(mode == 'release' and 0 or 1)", "1"),
     Mutant("retry without a wake entry", "fail", "wake_sooner(name, now_ms + delay_ms)\n", ""),
     Mutant("second click moves the deadline", "flush_now", "if not conv.fired then", "if true then"),
-    Mutant("discard under a live lease", "discard", "if conv.flush_id and leased(conv) then", "if false then"),
+    Mutant("discard under a live lease", "include/batch", "  elseif leased(conv) then\n", "  elseif false then\n"),
     Mutant("redrive twice", "redrive", "elseif letter[2] then", "elseif false then"),
     Mutant("resume too late", "resume", "  rearm(name, conv)\n", ""),
     Mutant(
@@ -130,6 +130,101 @@ MUTANTS = [
     ),
     Mutant("sweep takes the living", "sweep", "now_ms - tonumber(ARGV[2])", "now_ms"),
 ]
+
+PEOPLE_MUTANTS = [
+    Mutant("other name unknown", "append", "if message.twin ~= NO_TWIN then", "if false then"),
+    Mutant("name leads nowhere", "include/unite", "  redis.call('HSET', key('alias'), name, to)\n", ""),
+    Mutant("names not noted", "include/unite", "  redis.call('HSET', key('conv', to), 'aliases', conv.aliases)\n", ""),
+    Mutant(
+        "names of names stay", "include/unite", "for i = 1, #(drop.conv.aliases or ''), 16 do", "for i = 1, 0, 16 do"
+    ),
+    Mutant("union forgets the burst", "include/unite", "  move_window(keep, drop, limits)\n", ""),
+    Mutant("union forgets the memory", "include/unite", "  move_memory(keep, drop)\n", ""),
+    Mutant("union forgets the marks", "include/unite", "  move_marks(keep, drop)\n", ""),
+    Mutant("union forgets the letters", "include/unite", "  move_redrive(keep, drop)\n", ""),
+    Mutant("union forgets the media", "include/unite", "  move_media(drop.name, keep.name, drop.entries)\n", ""),
+    Mutant(
+        "union forgets the pause",
+        "include/unite",
+        "fields.paused_until_ms, fields.pause_mode = theirs.paused_until_ms, theirs.pause_mode",
+        "fields.pause_mode = theirs.pause_mode",
+    ),
+    Mutant(
+        "union is not awake",
+        "include/unite",
+        "    rearm(keep.name, keep.conv)\n",
+        "    redis.call('ZREM', key('wake'), keep.name)\n",
+    ),
+    Mutant("union stays idle", "include/unite", "  redis.call('ZREM', key('idle'), keep.name)\n", ""),
+    Mutant("who is gone is awake", "include/unite", "    redis.call('ZREM', key('wake'), drop.name)\n", ""),
+    Mutant("batch in hand lost", "include/unite", "  if drop.conv.flush_id then\n", "  if false then\n"),
+    Mutant(
+        "union moves a fired deadline",
+        "include/unite",
+        "fired, fired_ms = side.conv.fired, number(side.conv, 'deadline_ms')",
+        "fired, fired_ms = side.conv.fired, now_ms",
+    ),
+    Mutant(
+        "union opened by the other",
+        "include/unite",
+        "opened_ms = math.min(opened_ms, number(side.conv, 'opened_ms'))",
+        "opened_ms = number(side.conv, 'opened_ms')",
+    ),
+    Mutant("union waits too long", "include/unite", "math.min(latest_ms, opened_ms + limits.max_wait_ms)", "latest_ms"),
+    Mutant("union cuts in line", "include/unite", "received_of(first[i]) <= received_of(second[j])", "true"),
+    Mutant(
+        "copies delivered",
+        "include/unite",
+        "if copies > 0 then",
+        "keep.entries = side_of(keep.name, keep.conv).entries\n  if copies > 0 then",
+    ),
+    Mutant("memory out of order", "include/seen", "seconds_at(first, i) <= seconds_at(second, j)", "true"),
+    Mutant("id remembered twice", "include/seen", "      parts[known[fingerprint]] = ''\n", ""),
+    Mutant("older edit wins", "edit", "tonumber(string.sub(text, 1, 13)) > edited_ms", "false"),
+    Mutant(
+        "edit of a sealed message",
+        "edit",
+        "local place, entry = find_entry(name, fingerprint)\n",
+        "for at, sealed in ipairs(redis.call('LRANGE', key('batch', name), 0, -1)) do\n"
+        "  if fingerprint_of(sealed) == fingerprint then\n"
+        "    redis.call('LSET', key('batch', name), at - 1, sealed .. '\\n' .. edit)\n"
+        "  end\n"
+        "end\n"
+        "local place, entry = find_entry(name, fingerprint)\n",
+    ),
+    Mutant(
+        "edit weighs nothing",
+        "edit",
+        "  redis.call('HINCRBY', key('conv', name), 'bytes', #changed - #entry)\n",
+        "",
+    ),
+    Mutant("early edit lost", "append", "local payload = mark and", "local payload = false and"),
+    Mutant("early revoke ignored", "append", "if mark == 'r' then", "if false then"),
+    Mutant(
+        "mark used for ever", "append", "    redis.call('HDEL', key('mark', message.name), message.fingerprint)\n", ""
+    ),
+    Mutant("emptied burst flushed", "revoke", "if redis.call('LLEN', key('buffer', name)) == 0 then", "if false then"),
+    Mutant("media of the deleted", "revoke", "  drop_media(name, { entry })\n", ""),
+    Mutant("media of the delivered", "include/batch", "  if conv.has_media then\n", "  if false then\n"),
+    Mutant("media of the dead lost", "include/batch", "  conv.has_media = nil\n", ""),
+    Mutant("media left at the old name", "claim", "if conv.has_media and letter[8] ~= name then", "if false then"),
+    Mutant("album cut", "claim", "if album == NO_ALBUM or (behind", "if true or (behind"),
+    Mutant("address of the moment", "claim", "conv.sealed_peer, conv.sealed_name }", "conv.peer, conv.sealed_name }"),
+    Mutant("phone given up", "append", "(is_phone(message.peer) or not is_phone(conv.peer))", "true"),
+    Mutant("phone given up by a pause", "pause", "if not conv.ref then", "if true then"),
+    Mutant("old news is news", "append", "message.order_ms < now_ms - max_age_ms then", "false then"),
+    Mutant("typing under another name", "extend", "resolve(ARGV[2])", "ARGV[2]"),
+    Mutant("flush_now by another name", "flush_now", "resolve(ARGV[2])", "ARGV[2]"),
+    Mutant("discard by another name", "discard", "resolve(ARGV[2])", "ARGV[2]"),
+    Mutant("pause by another name", "pause", "resolve(ARGV[2])", "ARGV[2]"),
+    Mutant("resume by another name", "resume", "resolve(ARGV[2])", "ARGV[2]"),
+    Mutant("edit by another name", "edit", "resolve(ARGV[2])", "ARGV[2]"),
+    Mutant("revoke by another name", "revoke", "resolve(ARGV[2])", "ARGV[2]"),
+    Mutant("letter of another name", "redrive", "resolve(letter[1])", "letter[1]"),
+    Mutant("sweep leaves names", "sweep", "    redis.call('HDEL', key('alias'), string.sub(aliases, i, i + 15))\n", ""),
+    Mutant("sweep leaves marks", "sweep", ", key('mark', name))", ")"),
+]
+"""Bugs about names, edits, revokes, media and albums."""
 
 
 def loader(mutant: Mutant) -> Callable[[str], Script]:

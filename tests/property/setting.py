@@ -7,13 +7,20 @@ from config.settings import Settings, load_settings
 
 START_MS = 1_700_000_000_000
 PEOPLE = {name: Conversation("generic", "loja", name) for name in ("ana", "bia", "caio")}
+NAMES = {
+    "ana": ("5500000001", "ana@lid", "ana.bsuid"),
+    "bia": ("bia@lid", "5500000002"),
+}
+"""The names under which gateways know a person; the digits are a phone number."""
+
 PAYLOAD_SIZES = (60, 60, 150)
 
 # Real TTLs (lock, timer) run beside the injected time: long windows keep them from ending in a test.
 WINDOW_S, MAX_WAIT_S, LEASE_S, VISIBILITY_S, DEDUPE_S = 80, 300, 150, 20, 1200
+MAX_AGE_S = 600
 
 
-def settings_for(prefix: str, *, enabled: bool = True) -> Settings:
+def settings_for(prefix: str, *, enabled: bool = True, max_age_s: int = 0) -> Settings:
     """The settings of one walk."""
     return load_settings(
         env_file=None,
@@ -28,5 +35,6 @@ def settings_for(prefix: str, *, enabled: bool = True) -> Settings:
         flush_renew_interval=LEASE_S / 3,
         visibility_time=VISIBILITY_S,
         dedupe_ttl=DEDUPE_S,
+        message_max_age=max_age_s,
         agent_max_attempts=3,
     )

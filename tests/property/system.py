@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple
 
 import redis
@@ -13,9 +14,12 @@ from redis.exceptions import NoScriptError
 
 from buffer import scripts
 from buffer.keys import Keys, Ref, ref_of
-from buffer.models import Append, Appended, Claim, Conversation, Dispatched, Failure
+from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure
 from buffer.scripts import ENTRY_HEADER, Script
 from config.settings import Settings
+
+PLACES = ("buffer", "batch", "remains")
+"""Where a message can lie."""
 
 LOOK = """
 local found = {}
@@ -54,8 +58,29 @@ class Picture:
 
     def ids(self, kind: str, name: str) -> list[str]:
         """The message ids in a list, in its order."""
-        entries = self.values[kind].get(name, [])
-        return [json.loads(entry[ENTRY_HEADER:])["message_id"] for entry in entries]
+        payloads = [entry[ENTRY_HEADER:].partition(b"\n")[0] for entry in self.entries(kind, name)]
+        return [json.loads(payload)["message_id"] for payload in payloads]
+
+    def held(self) -> Counter[str]:
+        """How often each message lies somewhere."""
+        return Counter(chain.from_iterable(self.ids(kind, name) for kind in PLACES for name in self.values[kind]))
+
+    def entries(self, kind: str, name: str) -> list[bytes]:
+        """The stored messages in a list, in its order."""
+        return self.values[kind].get(name, [])
+
+    def table(self, kind: str, name: str = "") -> dict[bytes, bytes]:
+        """A hash."""
+        flat = self.values[kind].get(name, [])
+        return dict(zip(flat[::2], flat[1::2], strict=True))
+
+    def conv(self, name: str) -> dict[str, str]:
+        """The hash that decides about a conversation."""
+        return {field.decode(): value.decode() for field, value in self.table("conv", name).items()}
+
+    def resolve(self, name: str) -> str:
+        """The conversation that a name leads to."""
+        return self.table("alias").get(name.encode(), name.encode()).decode()
 
     def index(self, kind: str) -> dict[str, int]:
         """A sorted set: name -> moment."""
@@ -103,8 +128,19 @@ class System:
             return self.client.eval(script.source, 1, self.root, self.now_ms, *args)
 
     def append(self, messages: list[Append]) -> list[Appended]:
-        named = [(self.ref(message.conversation), None, message) for message in messages]
+        named = [
+            (self.ref(message.conversation), self.ref(message.twin) if message.twin else None, message)
+            for message in messages
+        ]
         return scripts.read_append(self.run("append", *scripts.append_args(0, named, self.settings)))
+
+    def edit(self, who: Conversation, change: Change) -> str:
+        args = scripts.edit_args(self.ref(who), who, change, self.settings)
+        return str(self.run("edit", *args).decode())
+
+    def revoke(self, who: Conversation, fingerprint: bytes) -> str:
+        args = scripts.revoke_args(self.ref(who), who, fingerprint, self.settings)
+        return str(self.run("revoke", *args).decode())
 
     def extend(self, who: Conversation) -> int:
         return int(self.run("extend", *scripts.extend_args(self.ref(who), self.settings)))

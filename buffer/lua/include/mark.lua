@@ -1,12 +1,12 @@
 -- What came before its original (a revoke or an edit that overtook it) is marked until the original comes.
 
--- Keep a mark under a message's fingerprint; the conversation may be new.
+-- Keep a mark under a message's fingerprint; the conversation may be new, and is remembered from now on.
 local function keep_mark(name, conv, fingerprint, mark, identity)
   if not conv.ref then
     redis.call('HSET', key('conv', name), 'ref', identity.partition .. '-' .. name, 'gateway', identity.gateway,
       'channel', identity.channel, 'peer', identity.peer)
-    redis.call('ZADD', key('idle'), now_ms, name)
   end
+  redis.call('ZADD', key('idle'), conv.ref and 'XX' or 'NX', now_ms, name)
   redis.call('HSET', key('conv', name), 'marks', '1')
   redis.call('HSET', key('mark', name), fingerprint, mark)
 end

@@ -35,17 +35,24 @@ local function memorise(name, seen, message, ttl_ms)
   end
 end
 
--- Two memories as one, oldest first.
+-- Two memories as one, oldest first, each id once: as it came last, or it would be forgotten too early.
 local function merge_seen(first, second)
-  local parts, i, j = {}, 1, 1
+  local parts, known, i, j = {}, {}, 1, 1
   while i <= #first or j <= #second do
+    local record
     if j > #second or (i <= #first and seconds_at(first, i) <= seconds_at(second, j)) then
-      table.insert(parts, string.sub(first, i, i + SEEN_RECORD - 1))
+      record = string.sub(first, i, i + SEEN_RECORD - 1)
       i = i + SEEN_RECORD
     else
-      table.insert(parts, string.sub(second, j, j + SEEN_RECORD - 1))
+      record = string.sub(second, j, j + SEEN_RECORD - 1)
       j = j + SEEN_RECORD
     end
+    local fingerprint = string.sub(record, 1, 8)
+    if known[fingerprint] then
+      parts[known[fingerprint]] = ''
+    end
+    table.insert(parts, record)
+    known[fingerprint] = #parts
   end
   return table.concat(parts)
 end

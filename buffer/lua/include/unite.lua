@@ -53,14 +53,17 @@ local function by_receipt(first, second)
   return entries
 end
 
--- Why the united burst is due, and since when, or nil; a deadline that has fired stays where it is.
+-- Why the united burst is due, and since when, or nil; what has fired first stays where it is.
 local function fired_of(sides, depth, bytes, limits)
+  local fired, fired_ms = nil, math.huge
   for _, side in ipairs(sides) do
-    if side.conv.fired then
-      return side.conv.fired, number(side.conv, 'deadline_ms')
+    if side.conv.fired and number(side.conv, 'deadline_ms') < fired_ms then
+      fired, fired_ms = side.conv.fired, number(side.conv, 'deadline_ms')
     end
   end
-  if depth >= limits.max_messages then
+  if fired then
+    return fired, fired_ms
+  elseif depth >= limits.max_messages then
     return 'max_messages', now_ms
   elseif bytes >= limits.max_bytes then
     return 'max_bytes', now_ms
@@ -207,16 +210,13 @@ local function unite(name, twin, limits)
     return name
   end
   local here, there = read_conv(name), read_conv(twin)
-  if not there.ref then
-    lead(twin, name, here)
-    return name
-  elseif not here.ref or (there.flush_id and not here.flush_id) then
-    here, there, name, twin = there, here, twin, name
+  if (there.ref and not here.ref) or (there.flush_id and not here.flush_id) then
+    name, here, twin, there = twin, there, name, here
   end
-  if not there.ref then
-    lead(twin, name, here)
-  else
+  if there.ref then
     merge(side_of(name, here), side_of(twin, there), limits)
+  else
+    lead(twin, name, here)
   end
   return name
 end

@@ -1,0 +1,137 @@
+"""What people wrote, by which names they are known, and what became of every message: written from the design."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from config.settings import Settings
+
+
+class Mark(NamedTuple):
+    """An edit, or (without fields) a revoke, which is newer than any edit."""
+
+    at_ms: float
+    fields: bytes | None = None
+
+
+@dataclass(slots=True)
+class Note:
+    """A message that somebody wrote; `taken` is when, and in which request, it was first taken under a name."""
+
+    id: str
+    who: str
+    payload: bytes
+    media: bytes = b""
+    album: bytes = bytes(4)
+    order_ms: int | None = None
+    taken: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    edit: Mark | None = None
+
+
+class Ledger:
+    """All messages, the names known to be one person, and how many messages ended how."""
+
+    def __init__(self, settings: Settings, names: Iterable[str]) -> None:
+        self.settings = settings
+        self.now_ms = 0
+        self.notes: dict[str, Note] = {}
+        self.groups = {name: {name} for name in names}
+        self.marks: dict[tuple[str, str], Mark] = {}
+        self.held: Counter[str] = Counter()
+        self.counters: Counter[str] = Counter()
+
+    def linked(self, first: str, second: str) -> bool:
+        """Do two names lead to one conversation?"""
+        return second in self.groups[first]
+
+    def link(self, first: str, second: str) -> None:
+        """Two names turned out to be one person."""
+        if self.linked(first, second):
+            return
+        together = self.groups[first] | self.groups[second]
+        for name in together:
+            self.groups[name] = together
+
+    def forget(self, name: str) -> None:
+        """A conversation was swept: its names are strangers again."""
+        for each in self.groups[name]:
+            self.groups[each] = {each}
+            self.marks = {key: mark for key, mark in self.marks.items() if key[0] != each}
+
+    def remembered(self, note: Note, name: str, margin_ms: int = 0) -> list[bytes]:
+        """The requests that brought a message to the conversation of a name, as far as ids are remembered."""
+        since_ms = self.now_ms - self.settings.dedupe_ttl_ms - margin_ms
+        return [nonce for known, (at_ms, nonce) in note.taken.items() if at_ms > since_ms and self.linked(known, name)]
+
+    def is_doubtful(self, note: Note, name: str) -> bool:
+        """Is it within a second of being forgotten, or forgotten while it still lies there?"""
+        if self.remembered(note, name):
+            return False
+        still_lies = self.held[note.id] > 0 and any(self.linked(known, name) for known in note.taken)
+        return still_lies or bool(self.remembered(note, name, 1_001))
+
+    def append(self, note: Note, name: str, nonce: bytes, takeovers: set[bool]) -> set[str]:
+        """What may be answered to a message; `takeovers`: whether a human may be answering the person."""
+        brought_by = self.remembered(note, name)
+        if brought_by:
+            return {"new" if nonce in brought_by else "duplicate"} | ({"duplicate"} if len(brought_by) > 1 else set())
+        overtaken = "revoked" if self._mark(name, note.id) == Mark(float("inf")) else "new"
+        return {"discarded" if takeover else overtaken for takeover in takeovers}
+
+    def take(self, note: Note, name: str, nonce: bytes, status: str) -> None:
+        """A message that was not remembered was answered with this."""
+        note.taken = {known: at for known, at in note.taken.items() if not self.linked(known, name)}
+        note.taken[name] = (self.now_ms, nonce)
+        self.counters["accepted"] += status == "new"
+        self.counters["discarded"] += status in ("discarded", "revoked")
+        self.held[note.id] += status == "new"
+        if status != "discarded":
+            note.edit = self._use_up(name, note.id)
+
+    def edit(self, note: Note, name: str, mark: Mark, *, is_open: bool) -> str:
+        """What must be answered to an edit."""
+        if is_open:
+            return self._change(note, mark)
+        if self.remembered(note, name):
+            return "late"
+        known = self._mark(name, note.id)
+        if known and known.at_ms > mark.at_ms:
+            return "older"
+        self._use_up(name, note.id)
+        self.marks[name, note.id] = mark
+        return "early"
+
+    def revoke(self, note: Note, name: str, *, is_open: bool) -> str:
+        """What must be answered to a revoke."""
+        if is_open:
+            self.end([note.id], "discarded")
+            return "removed"
+        if self.remembered(note, name):
+            return "late"
+        self.marks[name, note.id] = Mark(float("inf"))
+        return "early"
+
+    def end(self, ids: Iterable[str], total: str) -> None:
+        """Messages were delivered (`acked`) or thrown away (`discarded`)."""
+        gone = Counter(ids)
+        self.held = self.held - gone
+        self.counters[total] += gone.total() if total == "discarded" else 1
+
+    def _change(self, note: Note, mark: Mark) -> str:
+        if note.edit and note.edit.at_ms > mark.at_ms:
+            return "older"
+        note.edit = mark
+        return "changed"
+
+    def _mark(self, name: str, note_id: str) -> Mark | None:
+        found = [self.marks[each, note_id] for each in self.groups[name] if (each, note_id) in self.marks]
+        return max(found, default=None)
+
+    def _use_up(self, name: str, note_id: str) -> Mark | None:
+        mark = self._mark(name, note_id)
+        for each in self.groups[name]:
+            self.marks.pop((each, note_id), None)
+        return mark if mark and mark.fields else None

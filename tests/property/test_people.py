@@ -1,0 +1,22 @@
+"""People with several names, edits, deleted messages, media and albums: no random history breaks what must be true.
+
+The long run is set as for test_machine.py.
+"""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from tests.property.actions import CROWD_ACTIONS
+from tests.property.crowd import Crowd
+from tests.property.machine import explore
+from tests.property.setting import MAX_AGE_S, settings_for
+from tests.property.system import System
+
+
+@pytest.mark.parametrize("max_age_s", [0, MAX_AGE_S], ids=["any-age", "not-older"])
+def test_no_history_breaks_what_must_be_true(client: redis.Redis, max_age_s: int):
+    """One person is one conversation, one fate for each message, media where its message is, and everything drains."""
+    system = System(client, settings_for("people", max_age_s=max_age_s))
+    explore(lambda: Crowd(system), CROWD_ACTIONS, share=2)
