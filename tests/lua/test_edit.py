@@ -43,7 +43,7 @@ async def test_while_buffered(desk: Desk):
     desk.clock.advance(1_000)
     assert await edit(desk, "m2", "novo") == "changed"
     after = await desk.conv()
-    assert (after.pop("bytes"), before.pop("bytes")) != (after, before)
+    assert after.pop("bytes") != before.pop("bytes")
     assert after == before
     assert await desk.wake_ms() == wake_ms
     await check_awake(desk, ANA)

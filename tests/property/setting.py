@@ -10,6 +10,7 @@ PEOPLE = {name: Conversation("generic", "loja", name) for name in ("ana", "bia",
 NAMES = {
     "ana": ("5500000001", "ana@lid", "ana.bsuid"),
     "bia": ("bia@lid", "5500000002"),
+    "caio": ("caio.bsuid", "5500000003"),
 }
 """The names under which gateways know a person; the digits are a phone number."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,11 @@ from webhook.collector import Collector
 
 def message(name: str) -> Append:
     return Append(Conversation("generic", "loja", name), name.encode().ljust(8), b"nnnn", b"{}")
+
+
+def collector_of(store: Any) -> Collector:
+    """A collector in front of one of the stores below."""
+    return Collector(store)
 
 
 class Answering:
@@ -45,7 +51,7 @@ class Silent:
 @pytest.mark.parametrize("turns", [0, 1, 3])
 async def test_every_request_is_answered(turns: int):
     """No request falls between a sender that found nothing more and the start of the next."""
-    collector = Collector(Answering(turns))
+    collector = collector_of(Answering(turns))
 
     async def client(number: int) -> int:
         for step in range(50):
@@ -59,14 +65,14 @@ async def test_every_request_is_answered(turns: int):
 async def test_requests_of_one_turn_share_a_call():
     """What arrives together goes to Redis together."""
     store = Answering(turns=5)
-    collector = Collector(store)
+    collector = collector_of(store)
     await asyncio.gather(*(collector.append([message(str(number))]) for number in range(100)))
     assert store.sizes[0] == 100
 
 
 async def test_results_go_to_their_requests():
     """Each request gets as many results as it had messages, in order."""
-    collector = Collector(Answering(turns=2))
+    collector = collector_of(Answering(turns=2))
     sizes = [1, 3, 2, 5]
     answers = await asyncio.gather(
         *(collector.append([message(f"{n}-{i}") for i in range(size)]) for n, size in enumerate(sizes))
@@ -76,7 +82,7 @@ async def test_results_go_to_their_requests():
 
 async def test_a_failing_message_does_not_fail_its_neighbours():
     """The one request whose conversation cannot be written is refused, the others are stored."""
-    collector = Collector(Answering(turns=1, refused="bad"))
+    collector = collector_of(Answering(turns=1, refused="bad"))
     answers = await asyncio.gather(
         *(collector.append([message(name)]) for name in ("a", "bad", "b")), return_exceptions=True
     )
@@ -88,7 +94,7 @@ async def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch):
     """A request that waited its time is refused, also behind others that are still under way."""
     monkeypatch.setattr(module, "ANSWER_WITHIN_S", 0.05)
     monkeypatch.setattr(module, "LOOK_S", 0.01)
-    collector = Collector(Silent())
+    collector = collector_of(Silent())
     answers = await asyncio.gather(
         *(collector.append([message(str(number))]) for number in range(10)), return_exceptions=True
     )
@@ -99,7 +105,7 @@ async def test_too_many_waiting_are_refused_at_once(monkeypatch: pytest.MonkeyPa
     """The queue in front of Redis is bounded: past it the gateway is told to come back."""
     monkeypatch.setattr(module, "WAITING_MAX", 3)
     monkeypatch.setattr(module, "ANSWER_WITHIN_S", 0.05)
-    collector = Collector(Silent())
+    collector = collector_of(Silent())
     waiting = [asyncio.create_task(collector.append([message(str(number))])) for number in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(StoreUnavailable, match="too many"):
