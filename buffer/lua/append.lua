@@ -123,10 +123,11 @@ local function store(message, conv, seen, mark)
   return 'new', deadline_ms, depth
 end
 
-local function discard(message, conv, seen)
+local function discard(message, conv, seen, mark)
   heal(message.name, conv)
   redis.call('ZADD', key('wake'), 'NX', number(conv, 'paused_until_ms'), message.name)
   memorise(message.name, seen, message, dedupe_ttl_ms)
+  use_up(mark, message)
   remember({ ref = conv.ref, outcome = 'discarded', cause = 'takeover', messages = 1 })
   return 'discarded', 0, 0
 end
@@ -141,11 +142,10 @@ local function revoked(message, conv, seen, mark)
 end
 
 local function take_new(message, conv, seen)
-  if paused(conv) and conv.pause_mode == 'takeover' then
-    return discard(message, conv, seen)
-  end
   local mark = conv.marks and redis.call('HGET', key('mark', message.name), message.fingerprint)
-  if mark == 'r' then
+  if paused(conv) and conv.pause_mode == 'takeover' then
+    return discard(message, conv, seen, mark)
+  elseif mark == 'r' then
     return revoked(message, conv, seen, mark)
   end
   return store(message, conv, seen, mark)

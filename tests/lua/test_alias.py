@@ -138,6 +138,19 @@ async def test_fired_deadline_stays(desk: Desk, fired: Conversation, telling: Ap
     assert ids(batch) == (["m1", "m2", "m3"] if last.status == "new" else ["m1", "m2"])
 
 
+@pytest.mark.parametrize("first", NAMES, ids=["phone", "lid"])
+async def test_both_fired(desk: Desk, first: Conversation):
+    """Of two bursts that were to be flushed at once, the one that fired first gives the time and the reason."""
+    await desk.say("m1", to=first)
+    await desk.store.flush_now(first)
+    fired_ms = desk.clock()
+    desk.clock.advance(1_000)
+    await desk.say("m2", to=NAMES[1 - NAMES.index(first)], keyword=True)
+    await link(desk, "m1")
+    batch = await desk.take(await check_one(desk))
+    assert (ids(batch), batch.reason, batch.closed_ms) == (["m1", "m2"], "manual", fired_ms + 1_000)
+
+
 async def test_cap_counts_both(open_desk: Callable[..., Desk]):
     """Two bursts that reach the cap together are due at once."""
     desk = open_desk(message_buffer_max_messages=4)
@@ -149,6 +162,18 @@ async def test_cap_counts_both(open_desk: Callable[..., Desk]):
     assert await desk.wake_ms(kept) == desk.clock()
     batch = await desk.take(kept)
     assert (batch.reason, ids(batch)) == ("max_messages", ["m1", "m2", "m3", "m4"])
+
+
+async def test_byte_cap_counts_both(open_desk: Callable[..., Desk]):
+    """The same for the bytes of both."""
+    desk = open_desk(message_buffer_max_bytes=100)
+    await desk.say("m1", to=LID, payload=b'{"message_id":"m1"}'.ljust(60))
+    desk.clock.advance(1)
+    await desk.say("m2", to=PHONE, payload=b'{"message_id":"m2"}'.ljust(40))
+    assert await link(desk, "m1") == "duplicate"
+    kept = await check_one(desk)
+    batch = await desk.take(kept)
+    assert (batch.reason, ids(batch)) == ("max_bytes", ["m1", "m2"])
 
 
 async def test_messages_above_the_cap_are_a_window_of_their_own(open_desk: Callable[..., Desk]):
@@ -312,10 +337,11 @@ async def test_pause_moves_with_its_end(desk: Desk, mode: PauseMode):
     await check_one(desk)
 
 
-async def test_both_held(desk: Desk):
+@pytest.mark.parametrize("longer", NAMES, ids=["phone", "lid"])
+async def test_both_held(desk: Desk, longer: Conversation):
     """Of two pauses the later end counts."""
-    await desk.store.pause(PHONE, 20_000)
-    until_ms = await desk.store.pause(LID, 50_000)
+    until_ms = await desk.store.pause(longer, 50_000)
+    await desk.store.pause(NAMES[1 - NAMES.index(longer)], 20_000)
     await link(desk, "m1")
     kept = await check_one(desk)
     assert await desk.claim(kept) == ("paused", None, until_ms)
@@ -494,15 +520,16 @@ async def test_at_the_same_instant(desk: Desk):
     assert sorted(said(await deliver(desk))) == sorted(expected)
 
 
-async def test_dispatcher_is_told(desk: Desk):
+@pytest.mark.parametrize("state", ["idle", "collecting"])
+async def test_dispatcher_is_told(desk: Desk, state: str):
     """A dispatcher that handed the vanished conversation out already is told to look again."""
-    await desk.say("m1", to=PHONE)
+    await STATES[state](desk, PHONE)
     await desk.say("m2", to=LID, keyword=True)
     assert await desk.due() == [str(desk.ref(LID))]
     async with desk.redis.pubsub() as listener:
         await listener.subscribe(desk.partition_key("wake"))
         assert (await listener.get_message(timeout=5))["type"] == "subscribe"
-        await link(desk, "m1")
+        assert await link(desk, "old") == "duplicate"
         assert (await listener.get_message(timeout=5))["type"] == "message"
     assert await desk.due() == [str(desk.ref(PHONE))]
 

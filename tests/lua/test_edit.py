@@ -264,6 +264,18 @@ async def test_names_become_one(desk: Desk, first: Conversation):
     assert await desk.redis.exists(desk.key("mark", kept)) == 0
 
 
+@pytest.mark.parametrize("first", NAMES, ids=["phone first", "lid first"])
+async def test_waiting_under_one_name_only(desk: Desk, first: Conversation):
+    """An edit that waits under the name that goes is found by its message under the other."""
+    await desk.say("m1", to=first)
+    await edit(desk, "m2", "espera", to=NAMES[1 - NAMES.index(first)])
+    await link(desk, "m3", first, NAMES[1 - NAMES.index(first)])
+    assert await check_one(desk) == first
+    await desk.say("m2", to=first)
+    [batch] = await deliver(desk)
+    assert edited(batch) == {"m1": None, "m3": None, "m2": "espera"}
+
+
 async def test_many_bytes(desk: Desk):
     """Whatever bytes a fingerprint, an album and a payload have, the edit is found behind them."""
     awkward = message("m1", ANA, payload=b'{"message_id":"m1","text":"a\\nb"}')._replace(

@@ -60,9 +60,10 @@ WORLD_ACTIONS: Actions = {
 }
 
 WHO = tuple(NAMES)
-ONE = (0, 0, 1, 1, 2)
+ONE = (0, 1, 2)
 TWIN = (None,) * 7 + (0, 1, 2)
 LATE = (0, 0, 0, 0, 1, 1, 2, 5)
+PAUSES_MS = (1, 999, *(s * 1_000 for s in (5, WINDOW_S // 2, WINDOW_S, LEASE_S, MAX_WAIT_S, MAX_WAIT_S)))
 EDITS_MS = (None, 0, -5_000, 5_000)
 
 CROWD_ACTIONS: Actions = {
@@ -80,28 +81,29 @@ CROWD_ACTIONS: Actions = {
     ),
     "say_at_last": Action(6, {"index": ANY, "one": ONE, "twin": TWIN}),
     "resend": Action(3, {"index": ANY}),
-    "repeat": Action(9, {"index": ANY, "one": ONE, "twin": TWIN}),
-    "type": Action(4, {"who": WHO, "one": ONE}),
-    "edit": Action(8, {"index": LATE, "one": ONE, "shift_ms": EDITS_MS}),
-    "edit_before": Action(4, {"who": WHO, "one": ONE, "shift_ms": EDITS_MS}),
+    "repeat": Action(14, {"index": ANY, "one": ONE, "twin": (None, None, 0, 1, 2)}),
+    "type": Action(5, {"who": WHO, "one": ONE}),
+    "edit": Action(12, {"index": ANY, "one": ONE, "shift_ms": EDITS_MS}),
+    "edit_before": Action(3, {"who": WHO, "one": ONE, "shift_ms": EDITS_MS}),
     "revoke": Action(4, {"index": ANY, "one": ONE}),
-    "revoke_before": Action(4, {"who": WHO, "one": ONE}),
+    "revoke_before": Action(3, {"who": WHO, "one": ONE}),
     "dispatch": Action(8, {"limit": (1, 10)}),
     "work": Action(12, {"index": LATE}),
-    "claim": Action(6, {"who": WHO, "one": ONE}),
+    "claim": Action(4, {"who": WHO, "one": ONE}),
     "claim_again": Action(2, {"index": ANY}),
     "ack": Action(5, {"index": LATE}),
-    "fail": Action(9, {"index": LATE, "mode": ("dead", "dead", "retry", "release"), "delay_ms": DELAYS_MS}),
+    "fail": Action(10, {"index": LATE, "mode": ("dead", "dead", "retry", "release"), "delay_ms": DELAYS_MS}),
     "die": Action(1, {"index": ANY}),
     "flush_now": Action(4, {"who": WHO, "one": ONE}),
     "discard": Action(2, {"who": WHO, "one": ONE}),
-    "redrive": Action(6, {"index": ANY}),
+    "redrive": Action(8, {"index": ANY}),
     "pause": Action(4, {"who": WHO, "one": ONE, "pause_ms": (1, 60_000, 400_000, 400_000), "takeover": (False, True)}),
-    "resume": Action(2, {"who": WHO, "one": ONE}),
-    "pass_time": Action(10, {"ms": STEPS_MS}),
+    "resume": Action(5, {"who": WHO, "one": ONE}),
+    "pass_time": Action(10, {"ms": PAUSES_MS}),
     "pass_time_until_due": Action(10, {}),
     "pass_time_until_forgotten": Action(2, {"ms": (-1_000, 0, 1_001)}),
-    "sweep": Action(3, {}),
+    "sweep": Action(2, {}),
+    "go_away": Action(3, {}),
     "repair": Action(2, {}),
 }
 

@@ -206,6 +206,12 @@ class Crowd:
             if self.picture.resolve(hash_) == hash_:
                 self.ledger.forget(self.names[hash_])
 
+    def go_away(self) -> None:
+        """Everything is delivered, and nobody says a word until all is forgotten."""
+        self.drain()
+        self.pass_time_until_forgotten(0)
+        self.sweep()
+
     def repair(self) -> None:
         assert int(self.system.run("repair", *self.names)[0]) == 0, "a wake entry was lost"
 

@@ -88,8 +88,7 @@ class Ledger:
         self.counters["accepted"] += status == "new"
         self.counters["discarded"] += status in ("discarded", "revoked")
         self.held[note.id] += status == "new"
-        if status != "discarded":
-            note.edit = self._use_up(name, note.id)
+        note.edit = self._use_up(name, note.id)
 
     def edit(self, note: Note, name: str, mark: Mark, *, is_open: bool) -> str:
         """What must be answered to an edit."""

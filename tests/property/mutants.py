@@ -206,7 +206,14 @@ PEOPLE_MUTANTS = [
     Mutant("emptied burst flushed", "revoke", "if redis.call('LLEN', key('buffer', name)) == 0 then", "if false then"),
     Mutant("media of the deleted", "revoke", "  drop_media(name, { entry })\n", ""),
     Mutant("media of the delivered", "include/batch", "  if conv.has_media then\n", "  if false then\n"),
-    Mutant("media of the dead lost", "include/batch", "  conv.has_media = nil\n", ""),
+    Mutant(
+        "media of the dead lost",
+        "include/batch",
+        "  redis.call('RENAME', key('batch', name), key('remains', conv.flush_id))\n",
+        "  drop_media(name, redis.call('LRANGE', key('batch', name), 0, -1))\n"
+        "  redis.call('RENAME', key('batch', name), key('remains', conv.flush_id))\n",
+    ),
+    Mutant("media of the redriven", "include/batch", "'separator', 'has_media', 'claims'", "'separator', 'claims'"),
     Mutant("media left at the old name", "claim", "if conv.has_media and letter[8] ~= name then", "if false then"),
     Mutant("album cut", "claim", "if album == NO_ALBUM or (behind", "if true or (behind"),
     Mutant("address of the moment", "claim", "conv.sealed_peer, conv.sealed_name }", "conv.peer, conv.sealed_name }"),

@@ -168,10 +168,14 @@ def _check_window(crowd: Crowd, hash_: str) -> None:
 
 
 def _check_copies(crowd: Crowd, hash_: str) -> None:
-    """What came under two names before they were known as one is told once, as long as it is remembered."""
-    name, notes = crowd.names[hash_], crowd.ledger.notes
-    ids = [note_id for note_id in crowd.picture.ids("buffer", hash_) if crowd.ledger.remembered(notes[note_id], name)]
+    """What came under two names before they were known as one is told once, unless one of them has forgotten it."""
+    ids = [note_id for note_id in crowd.picture.ids("buffer", hash_) if _is_remembered(crowd, hash_, note_id)]
     assert len(ids) == len(set(ids)), "a message would be told twice"
+
+
+def _is_remembered(crowd: Crowd, hash_: str, note_id: str) -> bool:
+    note = crowd.ledger.notes[note_id]
+    return len(crowd.ledger.remembered(note, crowd.names[hash_])) == len(note.taken)
 
 
 def _check_fired(crowd: Crowd, hash_: str) -> None:

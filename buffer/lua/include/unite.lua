@@ -151,11 +151,10 @@ local function move_marks(keep, drop)
   redis.call('DEL', key('mark', drop.name))
 end
 
--- Carry over what stands in the hash: the highest generation, the later pause, marks, the phone, the name.
+-- Carry over what stands in the hash: that there are marks, the name, the phone, the later pause.
 local function move_fields(keep, drop)
   local ours, theirs = keep.conv, drop.conv
-  local fields = { generation = math.max(number(ours, 'generation'), number(theirs, 'generation')),
-                   marks = ours.marks or theirs.marks, name = ours.name or theirs.name }
+  local fields = { marks = ours.marks or theirs.marks, name = ours.name or theirs.name }
   if paused(theirs) and number(theirs, 'paused_until_ms') > number(ours, 'paused_until_ms') then
     fields.paused_until_ms, fields.pause_mode = theirs.paused_until_ms, theirs.pause_mode
   end
