@@ -106,6 +106,8 @@ class FlushWorker(BaseWorker):
         """Run a flush that could not be enqueued; False when there is no room for it."""
         if not self.room:
             return False
+        if f"inline-{ref}" in self._jobs:
+            return True
         self._begin(f"inline-{ref}", ref)
         return True
 
