@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from buffer.models import Append, Batch, Conversation
-from tests.lua.desk import LEASE_MS, Desk, ids
+from tests.lua.desk import Desk, ids
 from tests.messages import message
 
 PHONE = Conversation("evolution", "loja", "5511900000001")
@@ -83,6 +83,12 @@ def said(batches: list[Batch]) -> list[str]:
     return [message_id for batch in batches for message_id in ids(batch)]
 
 
-async def abandon(desk: Desk) -> None:
-    """The worker dies: its lease ends."""
-    desk.clock.advance(LEASE_MS)
+def contents(batch: Batch) -> dict[str, object]:
+    """What the agent gets is made of this: it must be the same at every attempt."""
+    changing = ("token", "attempt", "failures", "answer", "ref")
+    return {name: getattr(batch, name) for name in batch.__slots__ if name not in changing}
+
+
+def floor(keys: list[str]) -> set[str]:
+    """What lies there, without the partition: after a sweep only totals and history."""
+    return {key.partition("}:")[2] for key in keys}

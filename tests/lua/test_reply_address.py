@@ -1,0 +1,72 @@
+"""Where replies go: to the newest id of the person, but never from a phone back to a lid."""
+
+from __future__ import annotations
+
+import pytest
+
+from buffer.models import Append, Conversation
+from tests.lua.desk import LEASE_MS, WINDOW_MS, Desk, ids
+from tests.lua.person import LID, NAMES, PHONE, contents, deliver, link, linked
+from tests.messages import message
+
+REPLY_ORDERS = {
+    "lid then phone": ([LID, PHONE], PHONE),
+    "phone then lid": ([PHONE, LID], PHONE),
+    "lid, phone, lid": ([LID, PHONE, LID], PHONE),
+}
+
+
+@pytest.mark.parametrize("order", REPLY_ORDERS)
+@pytest.mark.parametrize("first", NAMES, ids=["created as phone", "created as lid"])
+async def test_reply_address_is_the_phone(desk: Desk, order: str, first: Conversation):
+    """Once the phone was seen, replies go there: it is not given up for a lid."""
+    await desk.store.append([linked("m0", first, NAMES[1 - NAMES.index(first)])])
+    names, expected = REPLY_ORDERS[order]
+    for n, who in enumerate(names):
+        await desk.say(f"n{n}", to=who)
+    [batch] = await deliver(desk)
+    assert batch.conversation == expected
+
+
+@pytest.mark.parametrize("telling", [linked("m3", LID, PHONE), linked("m1")], ids=["by the lid", "by a duplicate"])
+@pytest.mark.parametrize("first", NAMES, ids=["phone first", "lid first"])
+async def test_phone_survives_the_union(desk: Desk, first: Conversation, telling: Append):
+    """Whichever conversation goes on, it knows the phone and the name that either knew."""
+    await desk.say("m1", to=first, name="Ana" if first is PHONE else None)
+    await desk.say("m2", to=NAMES[1 - NAMES.index(first)], name=None if first is PHONE else "Ana")
+    await desk.store.append([telling])
+    [batch] = await deliver(desk)
+    assert (batch.conversation, batch.name) == (PHONE, "Ana")
+
+
+async def test_newest_spelling_of_the_phone(desk: Desk):
+    """Of two spellings of the phone the newest is where the reply goes."""
+    old = PHONE._replace(peer="551191111222")
+    new = PHONE._replace(peer="5511991111222")
+    await desk.say("m1", to=old)
+    await desk.say("m2", to=new)
+    [batch] = await deliver(desk, old)
+    assert (ids(batch), batch.conversation) == (["m1", "m2"], new)
+
+
+async def test_pause_by_the_lid_keeps_the_phone(desk: Desk):
+    """An operator who names the person by the lid does not change where replies go."""
+    await link(desk, "m1")
+    await desk.store.pause(LID, 20_000)
+    [batch] = await deliver(desk)
+    assert batch.conversation == PHONE
+
+
+async def test_sealed_batch_keeps_its_name_and_address(desk: Desk):
+    """What a newer message brings (phone, name) is not for the batch already sealed: a redelivery is the same."""
+    await desk.store.append([message("m1", LID, name="Ana")])
+    desk.clock.advance(WINDOW_MS)
+    first = await desk.take(LID)
+    await desk.store.append([linked("m2", name="Ana Maria")])
+    desk.clock.advance(LEASE_MS)
+    again = await desk.take(LID, caller="w2")
+    assert contents(again) == contents(first)
+    assert (again.conversation, again.name) == (LID, "Ana")
+    await desk.store.ack(desk.ref(LID), again.token)
+    [behind] = await deliver(desk)
+    assert (behind.conversation, behind.name) == (PHONE, "Ana Maria")
