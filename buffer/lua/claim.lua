@@ -25,7 +25,7 @@ local conv = read_conv(name)
 local leader = resolve(name)
 
 -- A batch that stayed with a name that leads elsewhere now is held with the person.
-if leader ~= name and conv.flush_id then
+if leader ~= name then
   conv.paused_until_ms = redis.call('HGET', key('conv', leader), 'paused_until_ms') or nil
 end
 
@@ -227,7 +227,7 @@ if conv.flush_id then
   wake(name, now_ms)
   take_over()
 end
-if paused(conv) then
+if paused(conv) and (conv.flush_id or leader == name) then
   return come_back('paused', number(conv, 'paused_until_ms'))
 end
 go_on_when_full()

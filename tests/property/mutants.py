@@ -157,6 +157,7 @@ PEOPLE_MUTANTS = [
     ),
     Mutant("union stays idle", "include/unite", "  redis.call('ZREM', key('idle'), keep.name)\n", ""),
     Mutant("who is gone is awake", "include/unite", "    redis.call('ZREM', key('wake'), drop.name)\n", ""),
+    Mutant("name that is gone is held", "claim", "(conv.flush_id or leader == name)", "true"),
     Mutant("batch in hand lost", "include/unite", "  if drop.conv.flush_id then\n", "  if false then\n"),
     Mutant(
         "union moves a fired deadline",

@@ -11,14 +11,14 @@ from buffer.scripts import ENTRY_HEADER
 from tests.property.system import PLACES
 
 if TYPE_CHECKING:
-    from tests.property.crowd import Crowd
+    from tests.property.staff import Staff
 
 RECORD = struct.Struct(">8sI4s")
 HELD_AS = {"buffer": "opened_ms", "batch": "flush_id", "redrive": "redrive"}
 NO_ALBUM = bytes(4)
 
 
-def check(crowd: Crowd) -> None:
+def check(crowd: Staff) -> None:
     """Look at every key of everybody."""
     assert crowd.picture.strays == [], "keys outside the partition's slot"
     assert crowd.picture.volatile <= {"timer", "lock"}, "only timers and locks may have a TTL"
@@ -52,7 +52,7 @@ def album_of(entry: bytes) -> bytes:
     return entry[28:32]
 
 
-def _check_totals(crowd: Crowd) -> None:
+def _check_totals(crowd: Staff) -> None:
     """Every end is recorded and counted once; what was sealed is counted, and so is what came late."""
     totals, ledger = crowd.picture.totals(), crowd.ledger
     for name in ("accepted", "duplicates", "stale", "discarded", "acked"):
@@ -61,7 +61,7 @@ def _check_totals(crowd: Crowd) -> None:
     assert sum(one["messages"] for one in history if one["outcome"] == "discarded") == ledger.counters["discarded"]
 
 
-def _check_names(crowd: Crowd) -> None:
+def _check_names(crowd: Staff) -> None:
     """Every name of a person leads to the one conversation, in one step, and no further name does."""
     picture, ledger = crowd.picture, crowd.ledger
     aliases = {name.decode(): to.decode() for name, to in picture.table("alias").items()}
@@ -80,14 +80,14 @@ def _check_names(crowd: Crowd) -> None:
         assert sorted(known[i : i + 16] for i in range(0, len(known), 16)) == sorted(led.get(hash_, []))
 
 
-def _check_phone(crowd: Crowd, group: set[str], hash_: str) -> None:
+def _check_phone(crowd: Staff, group: set[str], hash_: str) -> None:
     """Replies go to the phone once it is known."""
     peer = crowd.picture.conv(hash_).get("peer", "")
     before = [crowd.before.conv(crowd.hashes[name]).get("peer", "") for name in group]
     assert not peer or peer.isdigit() or not any(map(str.isdigit, before)), "a phone was given up"
 
 
-def _check_media(crowd: Crowd) -> None:
+def _check_media(crowd: Staff) -> None:
     """Inline media lies beside the messages that have it, and nowhere else."""
     expected, picture = {}, crowd.picture
     for kind in PLACES:
@@ -106,7 +106,7 @@ def _check_media(crowd: Crowd) -> None:
     assert found == expected, "inline media"
 
 
-def _check_letters(crowd: Crowd) -> None:
+def _check_letters(crowd: Staff) -> None:
     """A dead letter is whole; one that was asked for waits where its person is."""
     picture = crowd.picture
     assert set(picture.index("dead")) == set(picture.values["letter"]) == set(picture.values["remains"])
@@ -118,7 +118,7 @@ def _check_letters(crowd: Crowd) -> None:
         assert waiting.get(flush_id) == (person if b"redriven" in letter else None)
 
 
-def _check_presence(crowd: Crowd, hash_: str) -> None:
+def _check_presence(crowd: Staff, hash_: str) -> None:
     """Whoever holds something is in the wake index, early enough; whoever rests is in the idle index; none in both."""
     picture, conv, name = crowd.picture, crowd.picture.conv(hash_), crowd.names[hash_]
     wake_ms, idle_ms = picture.index("wake").get(hash_), picture.index("idle").get(hash_)
@@ -137,7 +137,7 @@ def _check_presence(crowd: Crowd, hash_: str) -> None:
         assert not conv, f"something was left of {name}"
 
 
-def _need_ms(crowd: Crowd, hash_: str) -> int:
+def _need_ms(crowd: Staff, hash_: str) -> int:
     """The latest moment at which somebody must look at a conversation that holds something."""
     conv, leader = crowd.picture.conv(hash_), crowd.picture.conv(crowd.picture.resolve(hash_))
     if is_leased(conv, crowd.ledger.now_ms):
@@ -148,7 +148,7 @@ def _need_ms(crowd: Crowd, hash_: str) -> int:
     return max(due_ms, int(leader.get("paused_until_ms", 0)))
 
 
-def _check_window(crowd: Crowd, hash_: str) -> None:
+def _check_window(crowd: Staff, hash_: str) -> None:
     """The open burst: in the order of receipt, opened when its first came, due by the longest wait and not before."""
     entries, conv = crowd.picture.entries("buffer", hash_), crowd.picture.conv(hash_)
     if not entries:
@@ -167,18 +167,18 @@ def _check_window(crowd: Crowd, hash_: str) -> None:
     _check_fired(crowd, hash_)
 
 
-def _check_copies(crowd: Crowd, hash_: str) -> None:
+def _check_copies(crowd: Staff, hash_: str) -> None:
     """What came under two names before they were known as one is told once, unless one of them has forgotten it."""
     ids = [note_id for note_id in crowd.picture.ids("buffer", hash_) if _is_remembered(crowd, hash_, note_id)]
     assert len(ids) == len(set(ids)), "a message would be told twice"
 
 
-def _is_remembered(crowd: Crowd, hash_: str, note_id: str) -> bool:
+def _is_remembered(crowd: Staff, hash_: str, note_id: str) -> bool:
     note = crowd.ledger.notes[note_id]
     return len(crowd.ledger.remembered(note, crowd.names[hash_])) == len(note.taken)
 
 
-def _check_fired(crowd: Crowd, hash_: str) -> None:
+def _check_fired(crowd: Staff, hash_: str) -> None:
     """A deadline that has fired is never moved later again; a copy may go to where nothing has fired."""
     ids = {note_id for note_id in crowd.picture.ids("buffer", hash_) if len(crowd.ledger.notes[note_id].taken) == 1}
     for name in crowd.names:
@@ -189,7 +189,7 @@ def _check_fired(crowd: Crowd, hash_: str) -> None:
             assert int(conv["deadline_ms"]) <= int(before["deadline_ms"]), "a fired deadline was moved"
 
 
-def _check_edits(crowd: Crowd, kind: str, name: str) -> None:
+def _check_edits(crowd: Staff, kind: str, name: str) -> None:
     """The newest edit that came in time is the one that counts."""
     entries = crowd.picture.entries(kind, name)
     for entry, note_id in zip(entries, crowd.picture.ids(kind, name), strict=True):
@@ -199,7 +199,7 @@ def _check_edits(crowd: Crowd, kind: str, name: str) -> None:
             assert edit == (note.edit.fields if note.edit else b""), f"edit of {note_id}"
 
 
-def _check_batch(crowd: Crowd, hash_: str) -> None:
+def _check_batch(crowd: Staff, hash_: str) -> None:
     """What is sealed stays as it was sealed; sealing is never early, keeps the order, and albums whole."""
     entries, conv = crowd.picture.entries("batch", hash_), crowd.picture.conv(hash_)
     lock = [conv["token"].encode()] if "token" in conv else []
@@ -223,7 +223,7 @@ def _check_cut(burst: list[bytes], size: int) -> None:
         assert {album_of(entry) for entry in burst[:size]} == {album_of(burst[size])}, "an album was cut"
 
 
-def _check_memory(crowd: Crowd, hash_: str) -> None:
+def _check_memory(crowd: Staff, hash_: str) -> None:
     """16 bytes for each id, oldest first, each once; whatever must be remembered is, in the person's conversation."""
     memory = b"".join(crowd.picture.values["seen"].get(hash_, []))
     assert len(memory) % RECORD.size == 0
@@ -234,7 +234,7 @@ def _check_memory(crowd: Crowd, hash_: str) -> None:
     assert known >= set(_remembered(crowd, hash_)), f"{crowd.names[hash_]} forgot too early"
 
 
-def _remembered(crowd: Crowd, hash_: str) -> Iterator[bytes]:
+def _remembered(crowd: Staff, hash_: str) -> Iterator[bytes]:
     since_ms = crowd.ledger.now_ms - crowd.system.settings.dedupe_ttl_ms
     for note in crowd.ledger.notes.values():
         for name, (at_ms, _) in note.taken.items():
@@ -242,7 +242,7 @@ def _remembered(crowd: Crowd, hash_: str) -> Iterator[bytes]:
                 yield fingerprint_of(note.id)
 
 
-def _check_marks(crowd: Crowd, hash_: str) -> None:
+def _check_marks(crowd: Staff, hash_: str) -> None:
     """What overtook its message waits for it where the person is, and is used up by it."""
     found = crowd.picture.table("mark", hash_)
     expected = {

@@ -16,7 +16,7 @@ from tests.property.setting import MAX_AGE_S, settings_for
 from tests.property.system import System
 from tests.property.world import World
 
-SEEDS = 150
+SEEDS = 60
 STEPS = 200
 
 
