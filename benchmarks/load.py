@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
 import sys
 import time
 
@@ -12,6 +13,7 @@ import orjson
 import uvloop
 
 CONNECTIONS = 64
+LENGTH = re.compile(rb"content-length: (\d+)")
 PEOPLE = 100_000
 HEAD = b"POST /webhooks/evolution HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer t\r\n"
 TEMPLATE = {
@@ -61,12 +63,18 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self.transport = transport
+        self.read = b""
         self._send()
 
     def data_received(self, data: bytes) -> None:
-        """Our small answers come in one piece."""
+        """An answer may come in pieces: head and body are two writes."""
+        self.read += data
+        head, end, body = self.read.partition(b"\r\n\r\n")
+        if not end or len(body) < int(LENGTH.search(head)[1]):  # type: ignore[index]
+            return
+        self.read = b""
         Connection.answered += 1
-        Connection.refused += not data.startswith(b"HTTP/1.1 200")
+        Connection.refused += not head.startswith(b"HTTP/1.1 200")
         self._send()
 
     def _send(self) -> None:
