@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from buffer.keys import fingerprint_of
-from buffer.models import Append, Change, Edit, Message
+from buffer.models import NO_ALBUM, PLAIN_KIND, Append, Change, Edit, Message
 
 ALWAYS_NEW = "generic"
 """Our own format promises that a message without an id is a new one each time."""
@@ -20,19 +20,19 @@ def pack(message: Message, nonce: bytes, keywords: Collection[str], inline_max: 
     """The stored form of a message; `inline_max` is the largest inline media in base64 bytes."""
     message_id = message.message_id or _own_id(message)
     conversation, twin = message.conversation, message.conversation_alt
-    inline = _inline(message.media)
-    fits = len(inline) <= inline_max
+    order_ms = _order(message.timestamp_ms)
+    media, inline = _parted(message.media, inline_max) if message.media else (None, b"")
     return Append(
-        conversation=conversation,
-        fingerprint=fingerprint_of(message.dedupe_id or message_id),
-        nonce=nonce,
-        payload=orjson.dumps(_fields(message, message_id, fits)),
-        order_ms=_order(message.timestamp_ms),
-        name=message.sender_name if not message.is_group else None,
-        keyword=bool(keywords) and (message.text or "").strip().casefold() in keywords,
-        twin=conversation._replace(peer=twin) if twin else None,
-        media=inline.encode() if fits else b"",
-        album=_album(message.extra),
+        conversation,
+        fingerprint_of(message.dedupe_id or message_id),
+        nonce,
+        orjson.dumps(_fields(message, message_id, order_ms, media)),
+        order_ms,
+        None if message.is_group else message.sender_name,
+        bool(keywords) and (message.text or "").strip().casefold() in keywords,
+        conversation._replace(peer=twin) if twin else None,
+        inline,
+        _album(message.extra) if message.extra else NO_ALBUM,
     )
 
 
@@ -49,34 +49,36 @@ def _own_id(message: Message) -> str:
     return f"own-{hashlib.blake2b(content, digest_size=12).hexdigest()}"
 
 
-def _fields(message: Message, message_id: str, inline_fits: bool) -> dict[str, Any]:
-    fields = {
-        "message_id": message_id,
-        "timestamp_ms": message.timestamp_ms,
-        "kind": message.kind,
-        "text": message.text,
-        "media": _media(message.media, inline_fits) if message.media else None,
-        "sender_name": message.sender_name,
-        **message.extra,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
+def _fields(message: Message, message_id: str, order_ms: int | None, media: dict[str, Any] | None) -> dict[str, Any]:
+    """What the conversation does not know; kind `text` and a time that decides the order are stored without words."""
+    fields: dict[str, Any] = {"message_id": message_id}
+    if order_ms is None and message.timestamp_ms is not None:
+        fields["timestamp_ms"] = message.timestamp_ms
+    if message.kind != PLAIN_KIND:
+        fields["kind"] = message.kind
+    if message.text is not None:
+        fields["text"] = message.text
+    if media is not None:
+        fields["media"] = media
+    if message.sender_name is not None:
+        fields["sender_name"] = message.sender_name
+    if message.extra:
+        fields.update((name, value) for name, value in message.extra.items() if value is not None)
+    return fields
 
 
-def _inline(media: dict[str, Any] | None) -> str:
-    return media.get("base64") or "" if media else ""
-
-
-def _media(media: dict[str, Any], inline_fits: bool) -> dict[str, Any]:
+def _parted(media: dict[str, Any], inline_max: int) -> tuple[dict[str, Any], bytes]:
     """Inline media lies beside the buffer and is put back into the body; larger than allowed, it is `omitted`."""
     if "base64" not in media:
-        return media
+        return media, b""
     kept = {name: value for name, value in media.items() if name != "base64"}
-    return kept if inline_fits else kept | {"omitted": True}
+    inline = (media["base64"] or "").encode()
+    return (kept, inline) if len(inline) <= inline_max else (kept | {"omitted": True}, b"")
 
 
 def _album(extra: dict[str, Any]) -> bytes:
     album_id = extra.get("album_id")
-    return fingerprint_of(str(album_id))[:4] if album_id else bytes(4)
+    return fingerprint_of(str(album_id))[:4] if album_id else NO_ALBUM
 
 
 def _order(timestamp_ms: int | None) -> int | None:

@@ -6,12 +6,18 @@ Scripts get the partition's root as KEYS[1] and add a kind of `KINDS` to it.
 
 from __future__ import annotations
 
-import base64
-import hashlib
+from binascii import b2a_base64
+from functools import lru_cache
+from hashlib import blake2b
 from typing import NamedTuple
 from zlib import crc32
 
 from buffer.models import Conversation
+
+URLSAFE = bytes.maketrans(b"+/", b"-_")
+
+NUMBERS_MAX = 10_000
+"""Of how many of our numbers the partition is kept at hand."""
 
 KINDS = {
     # one of each per partition
@@ -60,18 +66,23 @@ def partition_of(gateway: str, channel: str, partitions: int) -> int:
     return crc32(f"{gateway}\0{channel}".encode()) % partitions
 
 
+@lru_cache(NUMBERS_MAX)
+def _number(gateway: str, channel: str, partitions: int) -> tuple[int, bytes]:
+    """Partition of one of our numbers, and what the names of its conversations begin with."""
+    return partition_of(gateway, channel, partitions), f"{len(gateway)}:{gateway}{len(channel)}:{channel}".encode()
+
+
 def ref_of(conversation: Conversation, partitions: int) -> Ref:
     """The reference of a conversation: 96 bits of BLAKE2b, so that no phone number stands in a key."""
     gateway, channel, peer = conversation
-    name = f"{len(gateway)}:{gateway}{len(channel)}:{channel}{peer}"
-    digest = hashlib.blake2b(name.encode(), digest_size=12).digest()
-    partition = partition_of(conversation.gateway, conversation.channel, partitions)
-    return Ref(partition, base64.urlsafe_b64encode(digest).decode())
+    partition, number = _number(gateway, channel, partitions)
+    digest = blake2b(number + peer.encode(), digest_size=12).digest()
+    return Ref(partition, b2a_base64(digest, newline=False).translate(URLSAFE).decode())
 
 
 def fingerprint_of(message_id: str) -> bytes:
     """The 8 bytes by which a message id is remembered in its conversation."""
-    return hashlib.blake2b(message_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return blake2b(message_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
 class Keys:

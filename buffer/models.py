@@ -21,6 +21,11 @@ KINDS = frozenset(
     }
 )
 
+PLAIN_KIND = "text"
+"""The kind of a stored message that names none."""
+
+NO_ALBUM = bytes(4)
+
 
 class Conversation(NamedTuple):
     """Who talks to which of our numbers: the identity a burst belongs to."""
@@ -115,8 +120,8 @@ class PauseMode(StrEnum):
 class Append(NamedTuple):
     """One message on its way into the buffer: its identity, its dedupe fingerprint and its stored form.
 
-    `payload` is the JSON object of the outbound message without `received_ms`; `order_ms` is the gateway's
-    timestamp, or None to order by the time of receipt. `nonce` names the request: a resent append with the same
+    `payload` is the JSON object of the outbound message without `received_ms`, `kind` text and a `timestamp_ms` that is
+    `order_ms`: the gateway's timestamp, or None to order by the time of receipt. `nonce` names the request: a resent append with the same
     nonce answers as the first time. `twin` is another name of the same person, `media` inline media in base64,
     `album` four bytes that its parts share.
     """
@@ -130,7 +135,7 @@ class Append(NamedTuple):
     keyword: bool = False
     twin: Conversation | None = None
     media: bytes = b""
-    album: bytes = bytes(4)
+    album: bytes = NO_ALBUM
 
 
 class Change(NamedTuple):
@@ -174,12 +179,13 @@ class Dispatched(NamedTuple):
 
 @dataclass(slots=True, frozen=True)
 class StoredMessage:
-    """One message of a batch: when it was received (Redis clock), its JSON payload, its edit and inline media."""
+    """One message of a batch: when it was received (Redis clock), its JSON payload, its edit, inline media and time."""
 
     received_ms: int
     payload: bytes
     edit: bytes | None = None
     media: bytes | None = None
+    order_ms: int | None = None
 
 
 @dataclass(slots=True, frozen=True)

@@ -11,19 +11,17 @@ import re
 WHATSAPP = frozenset({"evolution", "meta", "twilio", "waha", "zapi", "uazapi"})
 """Gateways whose conversation ids are WhatsApp numbers."""
 
-BRAZIL_WITHOUT_NINE = re.compile(r"55(\d{2})([6-9]\d{7})")
-MEXICO_WITH_ONE = re.compile(r"521(\d{10})")
-ARGENTINA_WITH_NINE = re.compile(r"549(\d{10})")
+BRAZIL_WITHOUT_NINE = re.compile(r"55\d{2}[6-9]\d{7}")
+WITH_MOBILE_DIGIT = re.compile(r"(521|549)\d{10}")
+"""Mexico's 1 and Argentina's 9 behind the country's code."""
 
 
 def canonical(gateway: str, peer: str) -> str:
     """The form of a WhatsApp number that is equal for all its spellings; any other id as it is."""
     if gateway not in WHATSAPP:
         return peer
-    if match := BRAZIL_WITHOUT_NINE.fullmatch(peer):
-        return f"55{match[1]}9{match[2]}"
-    if match := MEXICO_WITH_ONE.fullmatch(peer):
-        return f"52{match[1]}"
-    if match := ARGENTINA_WITH_NINE.fullmatch(peer):
-        return f"54{match[1]}"
+    if len(peer) == 12 and BRAZIL_WITHOUT_NINE.fullmatch(peer):
+        return f"{peer[:4]}9{peer[4:]}"
+    if len(peer) == 13 and WITH_MOBILE_DIGIT.fullmatch(peer):
+        return peer[:2] + peer[3:]
     return peer

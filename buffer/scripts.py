@@ -54,13 +54,17 @@ VERBS = (
 MAX_CRASHES = 20
 """A batch whose worker died this often is dead: it would kill every worker in turn (design)."""
 
-ENTRY_HEADER = 40
-"""Bytes before the payload of a stored message; the layout stands in lua/include/entry.lua."""
+ENTRY_HEAD = struct.Struct(">HIHIB4s8s")
+"""What stands before the payload of a stored message; the layout stands in lua/include/entry.lua."""
+
+ENTRY_HEADER = ENTRY_HEAD.size
+TIMED = 4
 
 RECORD_HEAD = struct.Struct(">16s16s8s4sc13s4sIIIII")
 """What stands before the texts in append's record of a message; the layout stands in lua/append.lua."""
 
 NO_TWIN = b" " * 16
+NO_ORDER = b" " * 13
 
 Args = list[Any]
 
@@ -106,24 +110,27 @@ def append_args(partition: int, messages: Iterable[tuple[Ref, Ref | None, Append
 
 
 def _record(ref: Ref, twin: Ref | None, message: Append) -> bytes:
-    gateway, channel, peer = message.conversation
-    texts = (gateway.encode(), channel.encode(), peer.encode(), (message.name or "").encode(), message.media)
+    (gateway, channel, peer), fingerprint, nonce, payload, order_ms, name, keyword, _, media, album = message
+    texts = (gateway.encode(), channel.encode(), peer.encode(), name.encode() if name else b"", media)
     head = RECORD_HEAD.pack(
         ref.hash.encode(),
         NO_TWIN if twin is None else twin.hash.encode(),
-        message.fingerprint,
-        message.nonce,
-        b"k" if message.keyword else b"-",
-        b" " * 13 if message.order_ms is None else b"%013d" % message.order_ms,
-        message.album,
+        fingerprint,
+        nonce,
+        b"k" if keyword else b"-",
+        NO_ORDER if order_ms is None else b"%013d" % order_ms,
+        album,
         *map(len, texts),
     )
-    return b"".join((head, *texts, message.payload))
+    return b"".join((head, *texts, payload))
 
 
 def read_append(reply: Sequence[Any]) -> list[Appended]:
     """Decode append's reply: one result per message, in order."""
-    return [Appended(_text(reply[i]), int(reply[i + 1]), int(reply[i + 2])) for i in range(0, len(reply), 3)]
+    return [
+        Appended(status.decode(), deadline_ms, depth)
+        for status, deadline_ms, depth in zip(reply[::3], reply[1::3], reply[2::3], strict=True)
+    ]
 
 
 def extend_args(ref: Ref, settings: Settings) -> Args:
@@ -204,8 +211,10 @@ def _read_batch(ref: Ref, reply: Sequence[Any]) -> Batch:
 
 
 def _read_message(entry: bytes, media: bytes) -> StoredMessage:
+    order_high, order_low, high, low, flags, _, _ = ENTRY_HEAD.unpack_from(entry)
+    order_ms = (order_high << 32) + order_low if flags & TIMED else None
     payload, _, edit = entry[ENTRY_HEADER:].partition(b"\n")
-    return StoredMessage(int(entry[13:26]), payload, edit[13:] or None, media or None)
+    return StoredMessage((high << 32) + low, payload, edit[13:] or None, media or None, order_ms)
 
 
 def fail_args(ref: Ref, token: str, failure: Failure, settings: Settings) -> Args:

@@ -47,8 +47,9 @@ def bare(jid: Any) -> str | None:
     if written is None:
         return None
     user, at, host = written.partition("@")
-    if ":" in user:
-        user = user.partition(":")[0]
+    if ":" not in user:
+        return written if user else None
+    user = user.partition(":")[0]
     return user + at + host if user else None
 
 
@@ -57,10 +58,12 @@ def person(names: Iterable[Any]) -> Person:
     first = phone = lid = None
     for name in names:
         jid = bare(name)
+        if jid is None:
+            continue
         first = first or jid
-        if jid and phone is None and _is_phone(jid):
+        if phone is None and _is_phone(jid):
             phone = jid.partition("@")[0]
-        elif jid and lid is None and jid.endswith("@lid"):
+        elif lid is None and jid.endswith("@lid"):
             lid = jid
     return Person(first, None) if phone is None else Person(phone, lid)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import MutableMapping
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import orjson
 from starlette.types import Send
@@ -12,6 +14,16 @@ from gateways.base import Answer
 RETRY_AFTER_S = 1
 
 Headers = list[tuple[bytes, bytes]]
+Events = tuple[MutableMapping[str, Any], MutableMapping[str, Any]]
+"""Start and body of an answer; both may be sent more than once."""
+
+
+class Counts(NamedTuple):
+    """What became of the messages of a body."""
+
+    accepted: int
+    duplicates: int
+    ignored: int
 
 
 class Refused(Exception):
@@ -30,9 +42,9 @@ def come_back(detail: str, status: int = 503) -> Refused:
     return Refused(status, "unavailable", detail, [(b"retry-after", str(RETRY_AFTER_S).encode())])
 
 
-async def send_answer(send: Send, answer: Answer, headers: Headers | None = None) -> None:
-    """Send one answer."""
-    await send(
+def answer_events(answer: Answer, headers: Headers | None = None) -> Events:
+    """One answer as ASGI wants it sent."""
+    return (
         {
             "type": "http.response.start",
             "status": answer.status,
@@ -41,17 +53,19 @@ async def send_answer(send: Send, answer: Answer, headers: Headers | None = None
                 (b"content-length", str(len(answer.body)).encode()),
                 *(headers or ()),
             ],
-        }
+        },
+        {"type": "http.response.body", "body": answer.body},
     )
-    await send({"type": "http.response.body", "body": answer.body})
 
 
-async def send_json(send: Send, status: int, body: Any, headers: Headers | None = None) -> None:
-    """Send one JSON answer."""
-    await send_answer(send, Answer(status, "application/json", orjson.dumps(body)), headers)
+@lru_cache(64)
+def counts_events(counts: Counts) -> Events:
+    """The answer to a body that was taken; nearly all are the same few."""
+    return answer_events(Answer(200, "application/json", orjson.dumps(counts._asdict())))
 
 
 async def send_refusal(send: Send, refused: Refused) -> None:
     """Send an error."""
-    body = {"error": refused.code, "detail": refused.detail}
-    await send_json(send, refused.status, body, refused.headers)
+    body = orjson.dumps({"error": refused.code, "detail": refused.detail})
+    for event in answer_events(Answer(refused.status, "application/json", body), refused.headers):
+        await send(event)

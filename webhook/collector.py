@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Sequence
-from typing import NamedTuple
+import itertools
+from collections.abc import Iterable, Sequence
 
 from buffer.errors import StoreError, StoreFull, StoreUnavailable
 from buffer.models import Append, Appended
@@ -23,15 +22,19 @@ CALL_MAX = 500
 SENDERS = 2
 """Append calls under way at once: one is being answered while the next gathers."""
 
-
 LOOK_S = 0.1
 """How often requests that have waited too long are looked for: one timer for all costs less than one each."""
 
 
-class _Waiting(NamedTuple):
-    messages: Sequence[Append]
-    results: asyncio.Future[list[Appended]]
-    until: float
+class _Waiting:
+    """The messages of one request, and who waits for what became of them."""
+
+    __slots__ = ("messages", "results", "until")
+
+    def __init__(self, messages: Sequence[Append], loop: asyncio.AbstractEventLoop) -> None:
+        self.messages = messages
+        self.results: asyncio.Future[list[Appended]] = loop.create_future()
+        self.until = loop.time() + ANSWER_WITHIN_S
 
 
 class Collector:
@@ -40,20 +43,19 @@ class Collector:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._waiting: list[_Waiting] = []
+        self._under_way: list[list[_Waiting]] = []
         self._depth = 0
         self._sending = 0
         self._senders: set[asyncio.Task[None]] = set()
-        self._unanswered: deque[_Waiting] = deque()
         self._looking = False
 
-    async def append(self, messages: Sequence[Append]) -> list[Appended]:
-        """Store the messages of one request; raises StoreUnavailable, StoreFull or StoreError within 2 s."""
+    def append(self, messages: Sequence[Append]) -> asyncio.Future[list[Appended]]:
+        """Store the messages of one request; the future raises StoreUnavailable, StoreFull or StoreError within 2 s."""
         if self._depth >= WAITING_MAX:
             raise StoreUnavailable("too many messages are waiting for Redis; try again")
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(messages, loop.create_future(), loop.time() + ANSWER_WITHIN_S)
+        waiting = _Waiting(messages, loop)
         self._waiting.append(waiting)
-        self._unanswered.append(waiting)
         self._depth += len(messages)
         if self._sending < SENDERS:
             self._sending += 1
@@ -63,15 +65,16 @@ class Collector:
         if not self._looking:
             self._looking = True
             loop.call_later(LOOK_S, self._refuse_late)
-        return await waiting.results
+        return waiting.results
 
     def _refuse_late(self) -> None:
-        """In order of arrival, so that the first that is neither answered nor late ends the search."""
+        """Requests wait in order of arrival, so the first that is not late ends the search in each group."""
         loop = asyncio.get_running_loop()
-        queue = self._unanswered
-        while queue and (queue[0].results.done() or queue[0].until <= loop.time()):
-            _refuse([queue.popleft()], StoreUnavailable("Redis did not answer in time"))
-        self._looking = bool(queue)
+        now = loop.time()
+        for group in (*self._under_way, self._waiting):
+            late = itertools.takewhile(lambda waiting: waiting.until <= now, group)
+            _refuse(late, StoreUnavailable("Redis did not answer in time"))
+        self._looking = bool(self._under_way or self._waiting)
         if self._looking:
             loop.call_later(LOOK_S, self._refuse_late)
 
@@ -80,10 +83,12 @@ class Collector:
         try:
             while self._waiting:
                 group = self._take()
+                self._under_way.append(group)
                 try:
                     await self._send(group)
                 finally:
-                    self._depth -= sum(len(waiting.messages) for waiting in group)
+                    self._under_way.remove(group)
+                    self._depth -= sum([len(waiting.messages) for waiting in group])
         finally:
             self._sending -= 1
 
@@ -124,7 +129,7 @@ def _answer(group: list[_Waiting], results: list[Appended]) -> None:
         start = end
 
 
-def _refuse(group: list[_Waiting], error: StoreError) -> None:
+def _refuse(group: Iterable[_Waiting], error: StoreError) -> None:
     for waiting in group:
         if not waiting.results.done():
             waiting.results.set_exception(error)

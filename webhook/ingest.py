@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import MutableMapping, Sequence
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-import orjson
 from starlette.types import Receive, Scope, Send
 
 from buffer.envelope import pack, pack_edit
@@ -20,9 +20,9 @@ from buffer.store import Store
 from config.killpoints import reach
 from config.logs import get_logger, mask
 from config.settings import Settings
-from gateways.base import Answer, BadRequest, Gateway, Request
+from gateways.base import BadRequest, Gateway, Request
 from gateways.registry import GATEWAYS
-from webhook.answers import Refused, come_back, send_answer, send_refusal
+from webhook.answers import Counts, Events, Refused, answer_events, come_back, counts_events, send_refusal
 from webhook.collector import ANSWER_WITHIN_S, Collector
 
 TYPING = ("composing", "recording")
@@ -32,6 +32,8 @@ LATE = "Redis did not answer in time"
 LOT_MAX = 1000
 COMPLAIN_EVERY_S = 5.0
 DIGITS_MAX = 20
+NONCE_BITS = 32
+NO_QUERY: dict[str, str] = {}
 TOLD = {
     "duplicate": "duplicada, ignorada",
     "discarded": "descartada: atendimento humano",
@@ -57,6 +59,8 @@ class Ingest:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._checks = not settings.webhook_allow_unsigned
+        self._open = {name for name, gateway in GATEWAYS.items() if not self._checks or gateway.is_open(settings)}
         self._tells = settings.log_level in ("DEBUG", "INFO")
         self._way: _Way | None = None
         self._refused = 0
@@ -85,63 +89,73 @@ class Ingest:
         except Disconnected:
             return
         else:
-            await send_answer(send, answer)
+            for event in answer:
+                await send(event)
 
     def _route(self, scope: Scope) -> tuple[Gateway, str]:
         name, _, tail = scope["path"].removeprefix("/webhooks/").partition("/")
         gateway = GATEWAYS.get(name)
         if gateway is None:
             raise Refused(404, "unknown_gateway", f"{name!r:.60} is not a gateway; known: {', '.join(GATEWAYS)}")
-        if not (self._settings.webhook_allow_unsigned or gateway.is_open(self._settings)):
+        if name not in self._open:
             raise Refused(404, "gateway_closed", f"no secret of the gateway {name} is configured, so it is closed")
         if scope["method"] != "POST" and (scope["method"] != "GET" or gateway.handshake is None):
             allowed = b"GET, POST" if gateway.handshake else b"POST"
             raise Refused(405, "method_not_allowed", "a webhook is a POST", [(b"allow", allowed)])
         return gateway, tail
 
-    async def _answer(self, gateway: Gateway, request: Request, method: str) -> Answer:
+    async def _answer(self, gateway: Gateway, request: Request, method: str) -> Events:
         if method == "GET" and gateway.handshake is not None:
-            return gateway.handshake(request, self._settings)
-        if not self._settings.webhook_allow_unsigned and not gateway.verify(request, self._settings):
+            return answer_events(gateway.handshake(request, self._settings))
+        if self._checks and not gateway.verify(request, self._settings):
             detail = f"the token or signature of this {gateway.name} webhook is wrong or missing"
             raise Refused(401, "unauthorized", detail)
         if self._way is None:
             raise StoreUnavailable(self.why_not)
         counts = await self._take(self._way, gateway.parse(request))
-        return gateway.accepted or Answer(200, "application/json", orjson.dumps(counts))
+        return counts_events(counts) if gateway.accepted is None else answer_events(gateway.accepted)
 
     async def _read(self, scope: Scope, receive: Receive, tail: str) -> Request:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         self._check_size(_declared_size(headers))
-        chunks, size, more = [], 0, True
-        while more:
-            event = await receive()
-            if event["type"] == "http.disconnect":
-                raise Disconnected
-            chunk, more = event.get("body", b""), event.get("more_body", False)
-            chunks.append(chunk)
-            size += len(chunk)
-            self._check_size(size)
+        event = await receive()
+        if event["type"] == "http.request" and not event.get("more_body"):
+            body = event.get("body", b"")
+            self._check_size(len(body))
+        else:
+            body = await self._read_on(event, receive)
         query = scope["query_string"].decode("latin-1")
         path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
-        return Request(headers, dict(parse_qsl(query)) if query else {}, tail, b"".join(chunks), path, query)
+        return Request(headers, dict(parse_qsl(query)) if query else NO_QUERY, tail, body, path, query)
+
+    async def _read_on(self, event: MutableMapping[str, Any], receive: Receive) -> bytes:
+        """The body of a request that comes in pieces, of which the first is here."""
+        chunks, size = [], 0
+        while event["type"] == "http.request":
+            chunks.append(event.get("body", b""))
+            size += len(chunks[-1])
+            self._check_size(size)
+            if not event.get("more_body"):
+                return b"".join(chunks)
+            event = await receive()
+        raise Disconnected
 
     def _check_size(self, size: int) -> None:
         if size > self._settings.webhook_max_body:
             detail = f"the body is larger than WEBHOOK_MAX_BODY={self._settings.webhook_max_body} bytes"
             raise Refused(413, "too_large", detail)
 
-    async def _take(self, way: _Way, events: Sequence[Event]) -> dict[str, int]:
+    async def _take(self, way: _Way, events: Sequence[Event]) -> Counts:
         """In the order of the body: an edit or revoke behind its message must find it in the buffer."""
         messages = [event for event in events if isinstance(event, Message) and self._is_for_us(event)]
         results = await self._append_all(way.collector, messages)
         accepted = duplicates = 0
-        for result in results:
-            accepted += result.status == "new"
-            duplicates += result.status == "duplicate"
+        for status, _, _ in results:
+            accepted += status == "new"
+            duplicates += status == "duplicate"
         if len(messages) < len(events):
             accepted += await self._act_on_buffer(way.store, events)
-        return {"accepted": accepted, "duplicates": duplicates, "ignored": max(1, len(events)) - accepted - duplicates}
+        return Counts(accepted, duplicates, max(1, len(events)) - accepted - duplicates)
 
     async def _act_on_buffer(self, store: Store, events: Sequence[Event]) -> int:
         try:
@@ -180,12 +194,9 @@ class Ingest:
             raise StoreUnavailable(LATE) from None
 
     async def _append(self, collector: Collector, messages: list[Message]) -> list[Appended]:
-        settings = self._settings
-        nonces = _nonces(len(messages))
-        appends = [
-            pack(message, nonce, settings.message_buffer_flush_keywords, settings.media_inline_max)
-            for message, nonce in zip(messages, nonces, strict=True)
-        ]
+        keywords, inline_max = self._settings.message_buffer_flush_keywords, self._settings.media_inline_max
+        nonces = itertools.count(random.getrandbits(NONCE_BITS))  # tells requests apart, keeps no secret
+        appends = [pack(message, _nonce(number), keywords, inline_max) for message, number in zip(messages, nonces)]
         reach("webhook_before_append")
         results = await collector.append(appends)
         reach("webhook_after_append")
@@ -208,10 +219,9 @@ def _declared_size(headers: dict[str, str]) -> int:
     return int(declared[:DIGITS_MAX]) if declared.isascii() and declared.isdigit() else 0
 
 
-def _nonces(count: int) -> list[bytes]:
+def _nonce(number: int) -> bytes:
     """One for each message of a request, so that an id that comes twice in it is told from a resend of the request."""
-    first = random.getrandbits(32)  # tells requests apart, keeps no secret
-    return [((first + index) & 0xFFFFFFFF).to_bytes(4, "big") for index in range(count)]
+    return (number % 2**NONCE_BITS).to_bytes(4, "big")
 
 
 def _tell(append: Append, result: Appended) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from buffer.models import Batch, StoredMessage
+from buffer.models import PLAIN_KIND, Batch, StoredMessage
 
 ALWAYS = ("message_id", "timestamp_ms", "received_ms", "kind", "text", "media", "sender_name")
 """Fields every message has, null when unknown; others only when the gateway gave them."""
@@ -36,6 +36,8 @@ def render(batch: Batch) -> bytes:
 def _message(stored: StoredMessage) -> dict[str, Any]:
     fields: dict[str, Any] = orjson.loads(stored.payload)
     fields["received_ms"] = stored.received_ms
+    fields.setdefault("kind", PLAIN_KIND)
+    fields.setdefault("timestamp_ms", stored.order_ms)
     if stored.edit is not None:
         _apply(orjson.loads(stored.edit), fields)
     if stored.media is not None:

@@ -32,6 +32,7 @@ local limits = { max_wait_ms = max_wait_ms, max_messages = max_messages, max_byt
 local NO_TWIN = string.rep(' ', 16)
 
 local earliest_ms, nearest_ms = earliest(), math.huge
+local has_aliases = redis.call('EXISTS', key('alias')) == 1
 local totals = { new = 0, duplicate = 0, discarded = 0, revoked = 0, stale = 0 }
 
 local function heal(name, conv)
@@ -67,14 +68,20 @@ local function schedule(name, conv, deadline_ms, fired_before)
   end
 end
 
-local function identity(message, conv)
+local function add(fields, field, value)
+  fields[#fields + 1] = field
+  fields[#fields + 1] = value
+end
+
+local function add_identity(fields, message, conv)
   if not conv.ref then
-    return { 'ref', partition .. '-' .. message.name, 'gateway', message.gateway, 'channel', message.channel,
-             'peer', message.peer }
+    add(fields, 'ref', partition .. '-' .. message.name)
+    add(fields, 'gateway', message.gateway)
+    add(fields, 'channel', message.channel)
+    add(fields, 'peer', message.peer)
   elseif message.peer ~= conv.peer and (is_phone(message.peer) or not is_phone(conv.peer)) then
-    return { 'peer', message.peer }
+    add(fields, 'peer', message.peer)
   end
-  return {}
 end
 
 -- What came before its original, 'r' for a revoke or 'e' with the edit, is used up by it.
@@ -87,7 +94,7 @@ end
 local function store(message, conv, seen, mark)
   local name = message.name
   local payload = mark and message.payload .. '\n' .. string.sub(mark, 2) or message.payload
-  local depth = redis.call('LLEN', key('buffer', name)) + 1
+  local depth = conv.opened_ms and redis.call('LLEN', key('buffer', name)) + 1 or 1
   local opened_ms = conv.opened_ms and number(conv, 'opened_ms') or now_ms
   local bytes = number(conv, 'bytes') + #payload
   local deadline_ms = math.min(now_ms + window_ms, opened_ms + max_wait_ms)
@@ -104,20 +111,21 @@ local function store(message, conv, seen, mark)
   if message.media ~= '' then
     redis.call('HSET', key('media', name), message.fingerprint, message.media)
   end
-  local fields = { 'opened_ms', opened_ms, 'deadline_ms', deadline_ms, 'bytes', bytes }
+  local fields = { 'deadline_ms', deadline_ms, 'bytes', bytes }
   if fired then
-    table.insert(fields, 'fired')
-    table.insert(fields, fired)
+    add(fields, 'fired', fired)
   end
-  if message.sender ~= '' then
-    table.insert(fields, 'name')
-    table.insert(fields, message.sender)
+  if message.sender ~= '' and message.sender ~= conv.name then
+    add(fields, 'name', message.sender)
   end
-  for _, value in ipairs(identity(message, conv)) do
-    table.insert(fields, value)
+  if not conv.opened_ms then
+    add(fields, 'opened_ms', opened_ms)
+    add_identity(fields, message, conv)
+    redis.call('ZREM', key('idle'), name)
+  elseif message.peer ~= conv.peer then
+    add_identity(fields, message, conv)
   end
   redis.call('HSET', key('conv', name), unpack(fields))
-  redis.call('ZREM', key('idle'), name)
   memorise(name, seen, message, dedupe_ttl_ms)
   redis.call('SET', key('timer', name), '', 'PX', math.max(1, deadline_ms - now_ms))
   return 'new', deadline_ms, depth
@@ -155,9 +163,11 @@ local function take(message)
   if max_age_ms > 0 and message.order_ms and message.order_ms < now_ms - max_age_ms then
     return 'stale', 0, 0
   end
-  message.name = resolve(message.name)
+  if has_aliases or message.twin ~= NO_TWIN then
+    message.name = resolve(message.name)
+  end
   if message.twin ~= NO_TWIN then
-    message.name = unite(message.name, resolve(message.twin), limits)
+    message.name, has_aliases = unite(message.name, resolve(message.twin), limits), true
   end
   local conv = read_conv(message.name)
   local seen = redis.call('GET', key('seen', message.name)) or ''
@@ -193,9 +203,8 @@ for i = 10, #ARGV do
   if not (repeated and status == 'new') then
     totals[status] = totals[status] + 1
   end
-  table.insert(replies, status)
-  table.insert(replies, deadline_ms)
-  table.insert(replies, depth)
+  local at = #replies
+  replies[at + 1], replies[at + 2], replies[at + 3] = status, deadline_ms, depth
 end
 
 count('accepted', totals.new)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from buffer.models import Append, Batch, Conversation
+from buffer.scripts import ENTRY_HEADER
 from tests.lua.desk import Desk, ids
 from tests.messages import message
 
@@ -58,7 +59,7 @@ async def check_awake(desk: Desk, name: Conversation) -> None:
     assert ("opened_ms" in conv) == (await desk.depth(name) > 0)
     if "opened_ms" in conv:
         entries = await desk.redis.lrange(desk.key("buffer", name), 0, -1)
-        assert int(conv["bytes"]) == sum(len(entry) - 40 for entry in entries)
+        assert int(conv["bytes"]) == sum(len(entry) - ENTRY_HEADER for entry in entries)
 
 
 async def deliver(desk: Desk, *names: Conversation) -> list[Batch]:

@@ -113,7 +113,7 @@ async def test_order_is_that_of_receipt(desk: Desk):
     await link(desk, "m6")
     kept = await check_one(desk)
     entries = await desk.redis.lrange(desk.key("buffer", kept), 0, -1)
-    received = [int(entry[13:26]) for entry in entries]
+    received = [int.from_bytes(entry[6:12]) for entry in entries]
     assert received == sorted(received)
     assert said(await deliver(desk)) == [f"m{n}" for n in range(7)]
 

@@ -41,15 +41,15 @@ def is_leased(conv: Mapping[str, str], now_ms: int) -> bool:
 
 
 def order_of(entry: bytes) -> int:
-    return int(entry[:13])
+    return int.from_bytes(entry[:6])
 
 
 def received_of(entry: bytes) -> int:
-    return int(entry[13:26])
+    return int.from_bytes(entry[6:12])
 
 
 def album_of(entry: bytes) -> bytes:
-    return entry[28:32]
+    return entry[13:17]
 
 
 def _check_totals(crowd: Staff) -> None:
@@ -95,7 +95,7 @@ def _check_media(crowd: Staff) -> None:
             place = picture.table("letter", name)[b"conversation"].decode() if kind == "remains" else name
             for entry, note_id in zip(picture.entries(kind, name), picture.ids(kind, name), strict=True):
                 note = crowd.ledger.notes[note_id]
-                assert (entry[27:28] == b"m") == bool(note.media)
+                assert bool(entry[12] & 2) == bool(note.media)
                 if note.media:
                     expected[place, fingerprint_of(note_id)] = note.media
     found = {

@@ -82,9 +82,9 @@ def test_claim_reply_without_a_batch():
 
 def test_claim_reply_with_text_that_is_no_utf8():
     """A name that was cut in the middle of a character does not break a delivery."""
-    entry = b"%013d%013d--" % (5, 6) + bytes(4) + b"f" * 8 + b"{}"
+    entry = scripts.ENTRY_HEAD.pack(0, 5, 0, 6, scripts.TIMED, bytes(4), b"f" * 8) + b"{}"
     reply = [b"batch", b"1:w", b"id", 1, 0, b"quiet", 9, b"\n", b"", b"generic", b"loja", b"ana", b"\xc3", entry, b""]
     batch = scripts.read_claim(REF, reply).batch
     assert batch is not None
     assert batch.name == "\ufffd"
-    assert [(m.received_ms, m.payload) for m in batch.messages] == [(6, b"{}")]
+    assert [(m.order_ms, m.received_ms, m.payload) for m in batch.messages] == [(5, 6, b"{}")]

@@ -106,7 +106,7 @@ async def test_too_many_waiting_are_refused_at_once(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "WAITING_MAX", 3)
     monkeypatch.setattr(module, "ANSWER_WITHIN_S", 0.05)
     collector = collector_of(Silent())
-    waiting = [asyncio.create_task(collector.append([message(str(number))])) for number in range(3)]
+    waiting = [collector.append([message(str(number))]) for number in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(StoreUnavailable, match="too many"):
         await collector.append([message("late")])

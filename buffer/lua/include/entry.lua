@@ -1,38 +1,45 @@
 -- One message as it lies in `buffer` and `batch`:
--- order_ms (13 digits) · received_ms (13 digits) · 'k' for a keyword or '-' · 'm' when `media` holds inline media of it
--- or '-' · album (4 bytes, zeros = none) · fingerprint (8 bytes) · JSON payload · after an edit: a line feed,
+-- order_ms (6 bytes, unsigned) · received_ms (6) · flags (1: keyword, 2: `media` holds inline media of it, 4: order_ms is
+-- the gateway's timestamp) · album (4 bytes, zeros = none) · fingerprint (8) · JSON payload · after an edit: a line feed,
 -- edited_ms (13 digits) and a JSON object whose fields replace those of the payload.
 
-local ENTRY_HEADER = 40
+local ENTRY_HEADER = 25
 local NO_ALBUM = '\0\0\0\0'
+local KEYWORD, MEDIA, TIMED = 1, 2, 4
 
 local function pack_entry(message, received_ms, payload)
-  return string.format('%013d%013d', message.order_ms or received_ms, received_ms) .. (message.keyword and 'k' or '-')
-    .. (message.media ~= '' and 'm' or '-') .. message.album .. message.fingerprint .. payload
+  local flags = (message.keyword and KEYWORD or 0) + (message.media ~= '' and MEDIA or 0)
+    + (message.order_ms and TIMED or 0)
+  return struct.pack('>I6I6B', message.order_ms or received_ms, received_ms, flags) .. message.album
+    .. message.fingerprint .. payload
 end
 
 local function order_of(entry)
-  return tonumber(string.sub(entry, 1, 13))
+  return (struct.unpack('>I6', entry))
 end
 
 local function received_of(entry)
-  return tonumber(string.sub(entry, 14, 26))
+  return (struct.unpack('>I6', entry, 7))
+end
+
+local function flagged(entry, flag)
+  return bit.band(string.byte(entry, 13), flag) ~= 0
 end
 
 local function keyword_of(entry)
-  return string.sub(entry, 27, 27) == 'k'
+  return flagged(entry, KEYWORD)
 end
 
 local function has_media(entry)
-  return string.sub(entry, 28, 28) == 'm'
+  return flagged(entry, MEDIA)
 end
 
 local function album_of(entry)
-  return string.sub(entry, 29, 32)
+  return string.sub(entry, 14, 17)
 end
 
 local function fingerprint_of(entry)
-  return string.sub(entry, 33, 40)
+  return string.sub(entry, 18, 25)
 end
 
 local function size_of(entry)

@@ -2,6 +2,7 @@
 -- fingerprint (8 bytes) · seconds since the epoch (4, unsigned) · nonce of the request that brought it (4).
 
 local SEEN_RECORD = 16
+local SEEN_EXACT = 512 -- up to here it is written anew each time: a string that grows reserves as much again
 
 local function seconds_at(seen, at)
   return (struct.unpack('>I4', string.sub(seen, at + 8, at + 11)))
@@ -28,7 +29,7 @@ local function memorise(name, seen, message, ttl_ms)
   while keep <= #seen and seconds_at(seen, keep) * 1000 + ttl_ms < now_ms do
     keep = keep + SEEN_RECORD
   end
-  if keep > 1 then
+  if keep > 1 or #seen < SEEN_EXACT then
     redis.call('SET', key('seen', name), string.sub(seen, keep) .. record)
   else
     redis.call('APPEND', key('seen', name), record)
