@@ -120,10 +120,10 @@ class PauseMode(StrEnum):
 class Append(NamedTuple):
     """One message on its way into the buffer: its identity, its dedupe fingerprint and its stored form.
 
-    `payload` is the JSON object of the outbound message without `received_ms`, `kind` text and a `timestamp_ms` that is
-    `order_ms`: the gateway's timestamp, or None to order by the time of receipt. `nonce` names the request: a resent append with the same
-    nonce answers as the first time. `twin` is another name of the same person, `media` inline media in base64,
-    `album` four bytes that its parts share.
+    `payload` is the JSON object of the outbound message without `received_ms`, a `kind` of text, and a `timestamp_ms`
+    that is `order_ms`: the gateway's timestamp, or None to order by the time of receipt. `nonce` names the request: a
+    resent append with the same nonce answers as the first time. `twin` is another name of the same person, `media`
+    inline media in base64, `album` four bytes that its parts share.
     """
 
     conversation: Conversation

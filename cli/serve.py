@@ -19,6 +19,7 @@ from cli.options import settings_of
 from cli.signals import leave_when_asked
 from config.logs import configure_logs
 from config.settings import Settings, SettingsError, required
+from webhook.protocol import WebhookProtocol
 
 GRACE_S = 10
 """Longest wait at the end for requests under way; each is answered within 2 s of its last byte."""
@@ -67,7 +68,7 @@ def _config(settings: Settings) -> _Config:
         port=settings.port,
         workers=settings.uvicorn_workers,
         loop="uvloop",
-        http="httptools",
+        http=WebhookProtocol,
         backlog=BACKLOG,
         lifespan="on",
         access_log=False,

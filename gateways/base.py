@@ -69,8 +69,12 @@ def same(given: str, secret: SecretStr | None) -> bool:
     Beyond ASCII, some clients write a header in Latin-1, as we read it, and others in UTF-8.
     """
     expected = secret.get_secret_value().encode() if secret else b""
+    if not (expected and given):
+        return False
+    if given.isascii():
+        return hmac.compare_digest(given.encode(), expected)
     spellings = (given.encode(), given.encode("latin-1", "replace"))
-    return bool(expected and given) and any([hmac.compare_digest(each, expected) for each in spellings])
+    return any([hmac.compare_digest(each, expected) for each in spellings])
 
 
 def is_signed(given: str, secret: SecretStr | None, algorithm: str, signed: bytes) -> bool:
@@ -86,17 +90,17 @@ def token_matches(request: Request, secret: SecretStr | None, *headers: str) -> 
 
     Evolution's by-events mode appends `/event-name` to the whole URL, so also to that value: it is cut off.
     """
-    in_query = request.query.get("token", "")
-    given = [bearer_of(request), in_query, in_query.rpartition("/")[0]]
-    given += [request.headers.get(name, "") for name in headers]
+    given = [bearer_of(request), *[request.headers.get(name, "") for name in headers]]
+    if in_query := request.query.get("token", ""):
+        given += (in_query, in_query.rpartition("/")[0])
     return any([same(candidate, secret) for candidate in given if candidate])
 
 
 def bearer_of(request: Request) -> str:
     """What `Authorization` carries, with or without the word Bearer; empty when there is none."""
     value = request.headers.get("authorization", "").strip()
-    scheme, _, token = value.partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else value
+    scheme, space, token = value.partition(" ")
+    return token.strip() if space and scheme.lower() == "bearer" else value
 
 
 def read_json(body: bytes) -> Any:
@@ -185,7 +189,7 @@ def time_of(value: Any, unit_ms: int) -> int | None:
 
     Redis scripts compute with doubles, so nothing from MAX_TIME_MS on can be told apart.
     """
-    count = value if isinstance(value, float) else int_of(value)
+    count = value if type(value) in (int, float) else int_of(value)
     if count is None or not 0 < count * unit_ms < MAX_TIME_MS:
         return None
     return round(count * unit_ms)

@@ -36,13 +36,14 @@ EXPIRY_LEEWAY_S = 1800
 STATES = frozenset({"composing", "recording", "paused", "available", "unavailable"})
 REVOKED = ("REVOKE", "0")
 EDITED = ("MESSAGE_EDIT", "14")
+THEIR_NAMES = ("remoteJidAlt", "senderPn")
 
 
 class Envelope(NamedTuple):
     """What surrounds the data: which of our instances got it, and our own jid."""
 
     channel: str
-    own_jid: str | None
+    own_jid: Any
 
 
 def is_open(settings: Settings) -> bool:
@@ -85,7 +86,7 @@ def parse(request: Request) -> list[Event]:
     channel = first_text(body, "instance", "instanceName", "instanceId")
     if channel is None:
         raise BadRequest("`instance` is missing: it must be the name of the Evolution instance, a string")
-    envelope = Envelope(channel, bare(body.get("sender")))
+    envelope = Envelope(channel, body.get("sender"))
     return [event for data in _records(body.get("data")) for event in reader(data, envelope)]
 
 
@@ -101,18 +102,17 @@ def _records(data: Any) -> list[dict[str, Any]]:
 
 
 def _upsert(data: dict[str, Any], envelope: Envelope) -> Iterator[Event]:
-    message = unwrap(object_of(data.get("message")))
-    chat = _chat(object_of(data.get("key")), envelope)
+    message, key = unwrap(object_of(data.get("message"))), object_of(data.get("key"))
+    chat = _chat(key, envelope)
     if chat is None:
         return
     if protocol := object_of(message.get("protocolMessage")):
         yield from _change(protocol, chat, time_of(data.get("messageTimestamp"), 1000))
-    elif said := _message(data, message, chat):
+    elif said := _message(data, key, message, chat):
         yield said
 
 
-def _message(data: dict[str, Any], message: dict[str, Any], chat: Chat) -> Message | None:
-    key = object_of(data.get("key"))
+def _message(data: dict[str, Any], key: dict[str, Any], message: dict[str, Any], chat: Chat) -> Message | None:
     message_id = text_of(key.get("id"))
     content = read_content(message, message_id)
     if content is None:
@@ -122,15 +122,15 @@ def _message(data: dict[str, Any], message: dict[str, Any], chat: Chat) -> Messa
     if chat.is_group and (author := _author(key)):
         content.extra["participant"] = author
     return Message(
-        conversation=chat.conversation,
-        message_id=message_id,
-        timestamp_ms=time_of(data.get("messageTimestamp"), 1000),
-        kind=content.kind,
-        text=content.text,
-        media=content.media,
-        sender_name=text_of(data.get("pushName")),
-        from_me=chat.from_me,
-        is_group=chat.is_group,
+        chat.conversation,
+        message_id,
+        time_of(data.get("messageTimestamp"), 1000),
+        content.kind,
+        content.text,
+        content.media,
+        text_of(data.get("pushName")),
+        chat.from_me,
+        chat.is_group,
         conversation_alt=chat.twin,
         extra=content.extra,
     )
@@ -199,9 +199,9 @@ def _chat(key: dict[str, Any], envelope: Envelope) -> Chat | None:
 
 def _aliases(key: dict[str, Any], envelope: Envelope) -> list[Any]:
     """The other names of the person; in our own messages the sender's names can be ours, not theirs."""
-    names = ("remoteJidAlt", "senderPn") if _is_true(key.get("fromMe")) else ("remoteJidAlt", "senderPn", "senderLid")
+    names = THEIR_NAMES if _is_true(key.get("fromMe")) else (*THEIR_NAMES, "senderLid")
     known = [bare(key[name]) for name in names if name in key]
-    return [jid for jid in known if jid and "@" in jid and jid != envelope.own_jid]
+    return [jid for jid in known if jid and "@" in jid and jid != bare(envelope.own_jid)]
 
 
 def _author(key: dict[str, Any]) -> str | None:

@@ -62,10 +62,10 @@ def read_content(message: dict[str, Any], message_id: str | None) -> Content | N
     """Read an unwrapped message; None when it says nothing (protocol, album header, removed reaction)."""
     said = {name: body for name, body in message.items() if name not in NOT_SAID and body not in (None, "")}
     for name, body in said.items():
-        if name in SILENT:
-            return None
         if name == "conversation" and (text := text_of(body)):
             return Content("text", text)
+        if name in SILENT:
+            return None
         if name in MEDIA_KINDS and isinstance(body, dict):
             return _media(name, body, message, message_id)
         if name in READERS and isinstance(body, dict):

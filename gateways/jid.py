@@ -36,9 +36,11 @@ def chat_of(
     jid = bare(address)
     if jid is None or jid.endswith(SILENT_HOSTS):
         return None
-    is_group = is_group or jid.endswith(GROUP_HOSTS)
-    peer, twin = Person(jid, None) if is_group else person([jid, *others])
-    return Chat(Conversation(*where, peer or jid), twin, is_group, from_me)
+    gateway, channel = where
+    if is_group or jid.endswith(GROUP_HOSTS):
+        return Chat(Conversation(gateway, channel, jid), None, True, from_me)
+    peer, twin = person([jid, *others])
+    return Chat(Conversation(gateway, channel, peer or jid), twin, False, from_me)
 
 
 def bare(jid: Any) -> str | None:

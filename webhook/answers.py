@@ -1,21 +1,21 @@
-"""The HTTP answers of the plain ASGI part: JSON, with errors as `{"error": code, "detail": sentence}`."""
+"""The HTTP answers of webhooks: JSON, with errors as `{"error": code, "detail": sentence}`."""
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 from starlette.types import Send
 
-from gateways.base import Answer
+from buffer.errors import StoreError
+from gateways.base import Answer, BadRequest, Gateway
 
 RETRY_AFTER_S = 1
+NOT_STORED = "the messages could not be stored; send the same again"
 
-Headers = list[tuple[bytes, bytes]]
-Events = tuple[MutableMapping[str, Any], MutableMapping[str, Any]]
-"""Start and body of an answer; both may be sent more than once."""
+Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Counts(NamedTuple):
@@ -29,43 +29,51 @@ class Counts(NamedTuple):
 class Refused(Exception):
     """The request is answered with an error: HTTP status, code, and a sentence that says what to do."""
 
-    def __init__(self, status: int, code: str, detail: str, headers: Headers | None = None) -> None:
+    def __init__(self, status: int, code: str, detail: str, headers: Headers = ()) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
         self.detail = detail
-        self.headers = headers or []
+        self.headers = headers
 
 
-def come_back(detail: str, status: int = 503) -> Refused:
-    """The answer that makes a gateway send the same again."""
-    return Refused(status, "unavailable", detail, [(b"retry-after", str(RETRY_AFTER_S).encode())])
+class Response(NamedTuple):
+    """An answer that is ready to be sent."""
+
+    status: int
+    headers: Headers
+    body: bytes
 
 
-def answer_events(answer: Answer, headers: Headers | None = None) -> Events:
-    """One answer as ASGI wants it sent."""
-    return (
-        {
-            "type": "http.response.start",
-            "status": answer.status,
-            "headers": [
-                (b"content-type", answer.content_type.encode()),
-                (b"content-length", str(len(answer.body)).encode()),
-                *(headers or ()),
-            ],
-        },
-        {"type": "http.response.body", "body": answer.body},
-    )
+def response_of(answer: Answer, headers: Headers = ()) -> Response:
+    """Complete an answer with the headers that every one has."""
+    own = (b"content-type", answer.content_type.encode()), (b"content-length", str(len(answer.body)).encode())
+    return Response(answer.status, (*own, *headers), answer.body)
 
 
 @lru_cache(64)
-def counts_events(counts: Counts) -> Events:
+def counted(counts: Counts) -> Response:
     """The answer to a body that was taken; nearly all are the same few."""
-    return answer_events(Answer(200, "application/json", orjson.dumps(counts._asdict())))
+    return response_of(Answer(200, "application/json", orjson.dumps(counts._asdict())))
 
 
-async def send_refusal(send: Send, refused: Refused) -> None:
-    """Send an error."""
+def refusal(error: Exception, gateway: Gateway | None = None) -> Response:
+    """The answer that tells an error; `gateway` decides which status makes it send the same again."""
+    refused = error if isinstance(error, Refused) else _meaning(error, gateway)
     body = orjson.dumps({"error": refused.code, "detail": refused.detail})
-    for event in answer_events(Answer(refused.status, "application/json", body), refused.headers):
-        await send(event)
+    return response_of(Answer(refused.status, "application/json", body), refused.headers)
+
+
+def _meaning(error: Exception, gateway: Gateway | None) -> Refused:
+    if isinstance(error, BadRequest):
+        return Refused(400, "bad_request", str(error))
+    if isinstance(error, StoreError):
+        again = [(b"retry-after", str(RETRY_AFTER_S).encode())]
+        return Refused(gateway.retry_status if gateway else 503, "unavailable", NOT_STORED, again)
+    return Refused(500, "internal", "the service failed at this request; its log says why")
+
+
+async def send_response(send: Send, response: Response) -> None:
+    """Send an answer as ASGI events."""
+    await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+    await send({"type": "http.response.body", "body": response.body})

@@ -18,9 +18,11 @@ from buffer.store import Store
 from config.killpoints import arm
 from config.logs import get_logger
 from config.settings import Settings, required
+from webhook.asgi import Webhooks
 from webhook.ingest import Ingest
 from webhook.openapi import add_webhooks
 from webhook.probes import probe_routes
+from webhook.protocol import INGEST
 
 REDIS_TIMEOUT_S = 1.0
 RECHECK_S = 0.5
@@ -35,6 +37,7 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.ingest = Ingest(settings)
+        self._webhooks = Webhooks(self.ingest)
         self.api = self._build_api()
         self._redis_url = required(settings.redis_url, "REDIS_URL")
         self._store: Store | None = None
@@ -44,9 +47,9 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Route one ASGI event stream."""
         if scope["type"] == "http" and scope["path"].startswith("/webhooks/"):
-            await self.ingest(scope, receive, send)
+            await self._webhooks(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._live(scope, receive, send)
         else:
             await self.api(scope, receive, send)
 
@@ -63,8 +66,9 @@ class App:
         api.openapi = describe  # type: ignore[method-assign]
         return api
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
+        scope.get("state", {})[INGEST] = self.ingest
         try:
             await self._start()
         except (UnsafeServer, PartitionMismatch) as error:

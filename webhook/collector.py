@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from buffer.errors import StoreError, StoreFull, StoreUnavailable
 from buffer.models import Append, Appended
@@ -16,25 +17,38 @@ ANSWER_WITHIN_S = 1.7
 WAITING_MAX = 10_000
 """Messages waiting for Redis in one process; past it the gateway is told to come back."""
 
-CALL_MAX = 500
+CALL_MAX = 32
 """Messages in one append call, so that one script does not hold the server for long."""
 
-SENDERS = 2
+SENDERS = 3
 """Append calls under way at once: one is being answered while the next gathers."""
 
 LOOK_S = 0.1
 """How often requests that have waited too long are looked for: one timer for all costs less than one each."""
 
 
+class Results(Protocol):
+    """Who hears what became of the messages of a request, once: a future, or whoever does without one."""
+
+    def done(self) -> bool:
+        """Whether it has heard."""
+
+    def set_result(self, results: list[Appended], /) -> None:
+        """The messages are in Redis."""
+
+    def set_exception(self, error: StoreError, /) -> None:
+        """They are not."""
+
+
 class _Waiting:
-    """The messages of one request, and who waits for what became of them."""
+    """The messages of one request."""
 
     __slots__ = ("messages", "results", "until")
 
-    def __init__(self, messages: Sequence[Append], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, messages: Sequence[Append], results: Results, until: float) -> None:
         self.messages = messages
-        self.results: asyncio.Future[list[Appended]] = loop.create_future()
-        self.until = loop.time() + ANSWER_WITHIN_S
+        self.results = results
+        self.until = until
 
 
 class Collector:
@@ -49,13 +63,18 @@ class Collector:
         self._senders: set[asyncio.Task[None]] = set()
         self._looking = False
 
-    def append(self, messages: Sequence[Append]) -> asyncio.Future[list[Appended]]:
-        """Store the messages of one request; the future raises StoreUnavailable, StoreFull or StoreError within 2 s."""
+    async def append(self, messages: Sequence[Append]) -> list[Appended]:
+        """Store the messages of one request; raises StoreUnavailable, StoreFull or StoreError within 2 s."""
+        results: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
+        self.submit(messages, results)
+        return await results
+
+    def submit(self, messages: Sequence[Append], results: Results) -> None:
+        """The same without waiting; raises StoreUnavailable at once when too many wait already."""
         if self._depth >= WAITING_MAX:
             raise StoreUnavailable("too many messages are waiting for Redis; try again")
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(messages, loop)
-        self._waiting.append(waiting)
+        self._waiting.append(_Waiting(messages, results, loop.time() + ANSWER_WITHIN_S))
         self._depth += len(messages)
         if self._sending < SENDERS:
             self._sending += 1
@@ -65,7 +84,6 @@ class Collector:
         if not self._looking:
             self._looking = True
             loop.call_later(LOOK_S, self._refuse_late)
-        return waiting.results
 
     def _refuse_late(self) -> None:
         """Requests wait in order of arrival, so the first that is not late ends the search in each group."""

@@ -1,4 +1,4 @@
-"""`POST /webhooks/{gateway}`: verify, parse, append, and 2xx only then. Plain ASGI: it is the hot path."""
+"""What becomes of a webhook: verify, parse, append, and 2xx only then. It is the hot path; HTTP is left to others."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import MutableMapping, Sequence
-from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
-
-from starlette.types import Receive, Scope, Send
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from buffer.envelope import pack, pack_edit
 from buffer.errors import StoreError, StoreUnavailable
@@ -22,18 +19,15 @@ from config.logs import get_logger, mask
 from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
 from gateways.registry import GATEWAYS
-from webhook.answers import Counts, Events, Refused, answer_events, come_back, counts_events, send_refusal
-from webhook.collector import ANSWER_WITHIN_S, Collector
+from webhook.answers import Counts, Refused, Response, counted, response_of
+from webhook.collector import ANSWER_WITHIN_S, Collector, Results
 
 TYPING = ("composing", "recording")
 CHANGED = ("changed", "removed", "early")
-NOT_STORED = "the messages could not be stored; send the same again"
 LATE = "Redis did not answer in time"
 LOT_MAX = 1000
 COMPLAIN_EVERY_S = 5.0
-DIGITS_MAX = 20
 NONCE_BITS = 32
-NO_QUERY: dict[str, str] = {}
 TOLD = {
     "duplicate": "duplicada, ignorada",
     "discarded": "descartada: atendimento humano",
@@ -41,10 +35,6 @@ TOLD = {
     "stale": "antiga demais, ignorada",
 }
 log = get_logger()
-
-
-class Disconnected(Exception):
-    """The client went away before its body was complete."""
 
 
 class _Way(NamedTuple):
@@ -55,7 +45,7 @@ class _Way(NamedTuple):
 
 
 class Ingest:
-    """The ASGI application of `/webhooks/…`; `store` is set once the server was found fit."""
+    """Takes the requests of every gateway, once the store was found fit."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -65,97 +55,99 @@ class Ingest:
         self._way: _Way | None = None
         self._refused = 0
         self._complained_at = -COMPLAIN_EVERY_S
+        self.body_max = settings.webhook_max_body
         self.why_not = "the service is starting; try again"
 
     def open(self, store: Store) -> None:
         """Begin to accept messages into this store."""
         self._way = _Way(store, Collector(store))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        retry_status = 503
-        try:
-            gateway, tail = self._route(scope)
-            retry_status = gateway.retry_status
-            request = await self._read(scope, receive, tail)
-            answer = await self._answer(gateway, request, scope["method"])
-        except Refused as refused:
-            await send_refusal(send, refused)
-        except BadRequest as error:
-            await send_refusal(send, Refused(400, "bad_request", str(error)))
-        except StoreError as error:
-            self._complain(error)
-            await send_refusal(send, come_back(NOT_STORED, retry_status))
-        except Disconnected:
-            return
-        else:
-            for event in answer:
-                await send(event)
-
-    def _route(self, scope: Scope) -> tuple[Gateway, str]:
-        name, _, tail = scope["path"].removeprefix("/webhooks/").partition("/")
+    def route(self, path: str, method: str) -> tuple[Gateway, str]:
+        """The gateway of a path and what follows it there; raises Refused."""
+        name, _, tail = path.removeprefix("/webhooks/").partition("/")
         gateway = GATEWAYS.get(name)
         if gateway is None:
             raise Refused(404, "unknown_gateway", f"{name!r:.60} is not a gateway; known: {', '.join(GATEWAYS)}")
         if name not in self._open:
             raise Refused(404, "gateway_closed", f"no secret of the gateway {name} is configured, so it is closed")
-        if scope["method"] != "POST" and (scope["method"] != "GET" or gateway.handshake is None):
+        if method != "POST" and (method != "GET" or gateway.handshake is None):
             allowed = b"GET, POST" if gateway.handshake else b"POST"
             raise Refused(405, "method_not_allowed", "a webhook is a POST", [(b"allow", allowed)])
         return gateway, tail
 
-    async def _answer(self, gateway: Gateway, request: Request, method: str) -> Events:
-        if method == "GET" and gateway.handshake is not None:
-            return answer_events(gateway.handshake(request, self._settings))
+    def check_size(self, size: int) -> None:
+        """Raises Refused for a body of more bytes than are allowed."""
+        if size > self.body_max:
+            raise Refused(413, "too_large", f"the body is larger than WEBHOOK_MAX_BODY={self.body_max} bytes")
+
+    def shake_hands(self, gateway: Gateway, request: Request) -> Response | None:
+        """The answer to a GET of a gateway that asks before it sends."""
+        return response_of(gateway.handshake(request, self._settings)) if gateway.handshake else None
+
+    def read(self, gateway: Gateway, request: Request) -> Sequence[Event]:
+        """The events of an authentic request; raises Refused, BadRequest or StoreUnavailable."""
         if self._checks and not gateway.verify(request, self._settings):
             detail = f"the token or signature of this {gateway.name} webhook is wrong or missing"
             raise Refused(401, "unauthorized", detail)
-        if self._way is None:
-            raise StoreUnavailable(self.why_not)
-        counts = await self._take(self._way, gateway.parse(request))
-        return counts_events(counts) if gateway.accepted is None else answer_events(gateway.accepted)
+        self._opened()
+        return gateway.parse(request)
 
-    async def _read(self, scope: Scope, receive: Receive, tail: str) -> Request:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        self._check_size(_declared_size(headers))
-        event = await receive()
-        if event["type"] == "http.request" and not event.get("more_body"):
-            body = event.get("body", b"")
-            self._check_size(len(body))
-        else:
-            body = await self._read_on(event, receive)
-        query = scope["query_string"].decode("latin-1")
-        path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
-        return Request(headers, dict(parse_qsl(query)) if query else NO_QUERY, tail, body, path, query)
+    def pack(self, events: Sequence[Event]) -> list[Append] | None:
+        """The stored form of events that are messages for us and few; None for others, which need `take`."""
+        if len(events) > LOT_MAX:
+            return None
+        for event in events:
+            if not (isinstance(event, Message) and self._is_for_us(event)):
+                return None
+        return self._pack(events)  # type: ignore[arg-type]
 
-    async def _read_on(self, event: MutableMapping[str, Any], receive: Receive) -> bytes:
-        """The body of a request that comes in pieces, of which the first is here."""
-        chunks, size = [], 0
-        while event["type"] == "http.request":
-            chunks.append(event.get("body", b""))
-            size += len(chunks[-1])
-            self._check_size(size)
-            if not event.get("more_body"):
-                return b"".join(chunks)
-            event = await receive()
-        raise Disconnected
+    def submit(self, appends: list[Append], results: Results) -> None:
+        """Append what `pack` made; raises StoreUnavailable when too many wait, else `results` hears of it in time."""
+        reach("webhook_before_append")
+        self._opened().collector.submit(appends, results)
 
-    def _check_size(self, size: int) -> None:
-        if size > self._settings.webhook_max_body:
-            detail = f"the body is larger than WEBHOOK_MAX_BODY={self._settings.webhook_max_body} bytes"
-            raise Refused(413, "too_large", detail)
-
-    async def _take(self, way: _Way, events: Sequence[Event]) -> Counts:
-        """In the order of the body: an edit or revoke behind its message must find it in the buffer."""
-        messages = [event for event in events if isinstance(event, Message) and self._is_for_us(event)]
-        results = await self._append_all(way.collector, messages)
+    def settle(self, appends: Sequence[Append], results: Sequence[Appended]) -> Counts:
+        """Tell what became of messages, and count it."""
+        reach("webhook_after_append")
         accepted = duplicates = 0
         for status, _, _ in results:
             accepted += status == "new"
             duplicates += status == "duplicate"
+        if self._tells:
+            for append, result in zip(appends, results, strict=True):
+                _tell(append, result)
+        return Counts(accepted, duplicates, len(appends) - accepted - duplicates)
+
+    def respond(self, gateway: Gateway, counts: Counts) -> Response:
+        """The answer to what was taken."""
+        return counted(counts) if gateway.accepted is None else response_of(gateway.accepted)
+
+    async def take(self, events: Sequence[Event]) -> Counts:
+        """In the order of the body: an edit or revoke behind its message must find it in the buffer."""
+        way = self._opened()
+        messages = [event for event in events if isinstance(event, Message) and self._is_for_us(event)]
+        accepted, duplicates, _ = await self._append_all(way.collector, messages)
         if len(messages) < len(events):
             accepted += await self._act_on_buffer(way.store, events)
         return Counts(accepted, duplicates, max(1, len(events)) - accepted - duplicates)
+
+    def _opened(self) -> _Way:
+        if self._way is None:
+            raise StoreUnavailable(self.why_not)
+        return self._way
+
+    def complain(self, error: Exception) -> None:
+        """Log what was not the client's fault; in an outage, which refuses thousands a second, one line in a while."""
+        if isinstance(error, Refused | BadRequest):
+            return
+        if not isinstance(error, StoreError):
+            log.error("a webhook broke off; its gateway will send again", error=repr(error), exc_info=error)
+            return
+        self._refused += 1
+        now = time.monotonic()
+        if now - self._complained_at >= COMPLAIN_EVERY_S:
+            log.warning("messages not stored; their gateways will send again", refused=self._refused, error=str(error))
+            self._refused, self._complained_at = 0, now
 
     async def _act_on_buffer(self, store: Store, events: Sequence[Event]) -> int:
         try:
@@ -182,46 +174,29 @@ class Ingest:
             or (message.kind == "reaction" and not settings.reactions_enabled)
         )
 
-    async def _append_all(self, collector: Collector, messages: list[Message]) -> list[Appended]:
+    async def _append_all(self, collector: Collector, messages: list[Message]) -> Counts:
         """In lots, so that one enormous body holds up neither Redis nor the other requests of this process."""
-        if len(messages) <= LOT_MAX:
-            return await self._append(collector, messages) if messages else []
         lots = [messages[start : start + LOT_MAX] for start in range(0, len(messages), LOT_MAX)]
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                return [result for lot in lots for result in await self._append(collector, lot)]
+                counts = [await self._append(collector, lot) for lot in lots]
         except TimeoutError:
             raise StoreUnavailable(LATE) from None
+        return Counts(*map(sum, zip(*counts, strict=True))) if counts else Counts(0, 0, 0)
 
-    async def _append(self, collector: Collector, messages: list[Message]) -> list[Appended]:
-        keywords, inline_max = self._settings.message_buffer_flush_keywords, self._settings.media_inline_max
-        nonces = itertools.count(random.getrandbits(NONCE_BITS))  # tells requests apart, keeps no secret
-        appends = [pack(message, _nonce(number), keywords, inline_max) for message, number in zip(messages, nonces)]
+    async def _append(self, collector: Collector, messages: list[Message]) -> Counts:
+        appends = self._pack(messages)
         reach("webhook_before_append")
-        results = await collector.append(appends)
-        reach("webhook_after_append")
-        if self._tells:
-            for append, result in zip(appends, results, strict=True):
-                _tell(append, result)
-        return results
+        return self.settle(appends, await collector.append(appends))
 
-    def _complain(self, error: StoreError) -> None:
-        """One line in a while: an outage refuses thousands of requests a second."""
-        self._refused += 1
-        now = time.monotonic()
-        if now - self._complained_at >= COMPLAIN_EVERY_S:
-            log.warning("messages not stored; their gateways will send again", refused=self._refused, error=str(error))
-            self._refused, self._complained_at = 0, now
-
-
-def _declared_size(headers: dict[str, str]) -> int:
-    declared = headers.get("content-length", "")
-    return int(declared[:DIGITS_MAX]) if declared.isascii() and declared.isdigit() else 0
-
-
-def _nonce(number: int) -> bytes:
-    """One for each message of a request, so that an id that comes twice in it is told from a resend of the request."""
-    return (number % 2**NONCE_BITS).to_bytes(4, "big")
+    def _pack(self, messages: Sequence[Message]) -> list[Append]:
+        """Nonces tell requests apart, and an id that comes twice in one from a resend of it; they keep no secret."""
+        keywords, inline_max = self._settings.message_buffer_flush_keywords, self._settings.media_inline_max
+        nonces = itertools.count(random.getrandbits(NONCE_BITS))
+        return [
+            pack(message, (next(nonces) % 2**NONCE_BITS).to_bytes(4, "big"), keywords, inline_max)
+            for message in messages
+        ]
 
 
 def _tell(append: Append, result: Appended) -> None:

@@ -121,7 +121,9 @@ local function store(message, conv, seen, mark)
   if not conv.opened_ms then
     add(fields, 'opened_ms', opened_ms)
     add_identity(fields, message, conv)
-    redis.call('ZREM', key('idle'), name)
+    if conv.ref then
+      redis.call('ZREM', key('idle'), name)
+    end
   elseif message.peer ~= conv.peer then
     add_identity(fields, message, conv)
   end
@@ -170,8 +172,8 @@ local function take(message)
     message.name, has_aliases = unite(message.name, resolve(message.twin), limits), true
   end
   local conv = read_conv(message.name)
-  local seen = redis.call('GET', key('seen', message.name)) or ''
-  local nonce = remembered(seen, message.fingerprint, dedupe_ttl_ms)
+  local seen = conv.ref and redis.call('GET', key('seen', message.name)) or ''
+  local nonce = seen ~= '' and remembered(seen, message.fingerprint, dedupe_ttl_ms)
   if not nonce then
     return take_new(message, conv, seen)
   end

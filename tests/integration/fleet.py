@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from buffer.models import Conversation
 from buffer.store import Clock, Store
 from config.settings import Settings, load_settings
 from tests.integration.agent import RecordingAgent
-from tests.integration.processes import TOKEN, WORKER, Process, Webhook, Worker
+from tests.integration.processes import SHORT_WAY, TOKEN, WORKER, Process, Webhook, Worker
 from tests.integration.waiting import until
 from tests.servers import Server
 
@@ -54,9 +54,11 @@ class Fleet:
         self._folder = folder
         self._started: list[Process] = []
 
-    def webhook(self, workers: int = 1, *, ready: bool = True, **settings: object) -> Webhook:
-        """Start uvicorn with this many workers; settings are added to those of the fleet."""
-        webhook = Webhook(workers, {**self.settings, **settings}, self._new_folder("webhook"))
+    def webhook(
+        self, workers: int = 1, *, ready: bool = True, way: Sequence[str] = SHORT_WAY, **settings: object
+    ) -> Webhook:
+        """Start uvicorn with this many workers and options; settings are added to those of the fleet."""
+        webhook = Webhook(workers, {**self.settings, **settings}, self._new_folder("webhook"), way)
         self._started.append(webhook)
         if ready:
             webhook.wait_ready()

@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from tests.servers import free_port
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-of-the-tests"
 WORKER = [sys.executable, "-m", "cli", "worker"]
+SHORT_WAY = ("--http", "webhook.protocol:WebhookProtocol", "--no-access-log")
+PLAIN_WAY = ("--http", "httptools")
 TAIL = 3_000
 POST_WITHIN_S = 30.0
 
@@ -99,9 +101,11 @@ class Worker(Process):
 
 
 class Webhook(Process):
-    """uvicorn with the webhook, on a free port."""
+    """uvicorn with the webhook, on a free port; on the short way, as `debouncer serve` runs it."""
 
-    def __init__(self, workers: int, settings: Mapping[str, object], folder: Path) -> None:
+    def __init__(
+        self, workers: int, settings: Mapping[str, object], folder: Path, way: Sequence[str] = SHORT_WAY
+    ) -> None:
         self.port = free_port()
         self.workers = workers
         # No connection is kept: each post may reach another uvicorn worker, as those of real gateways do.
@@ -109,7 +113,8 @@ class Webhook(Process):
         self.client = httpx.Client(headers=bearer(), limits=limits, timeout=POST_WITHIN_S, verify=False)
         many = ["--workers", str(workers)] if workers > 1 else []
         listen = ["--host", "127.0.0.1", "--port", str(self.port)]
-        super().__init__([sys.executable, "-m", "uvicorn", "webhook.main:app", *listen, *many], settings, folder)
+        command = [sys.executable, "-m", "uvicorn", "webhook.main:app", *listen, *many, *way]
+        super().__init__(command, settings, folder)
 
     @property
     def url(self) -> str:

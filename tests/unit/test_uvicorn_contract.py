@@ -1,0 +1,94 @@
+"""What the short way of a webhook leans on in uvicorn: a release that changes it must fail here, not in production."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+
+import pytest
+from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from webhook.app import create_app
+from webhook.protocol import INGEST, WebhookProtocol, _Delivery
+
+SOURCE = inspect.getsource(HttpToolsProtocol)
+CALLBACKS = {"on_message_begin", "on_url", "on_header", "on_headers_complete", "on_body", "on_message_complete"}
+
+
+def test_what_uvicorn_asks_of_a_cycle_a_delivery_has():
+    """uvicorn keeps a delivery where it keeps its cycles, and asks it for these."""
+    asked = set(re.findall(r"self\.cycle\.(\w+)", SOURCE))
+    assert asked == {"response_complete", "disconnected", "message_event", "keep_alive", "body", "more_body"}
+    assert asked - {"body", "more_body"} <= {*_Delivery.__slots__, "message_event"}
+    assert "existing_cycle.response_complete" in SOURCE
+
+
+def test_bodies_are_ours_on_the_short_way():
+    """`body` and `more_body` are asked for in the two callbacks that a delivery never reaches."""
+    rest = SOURCE.replace(inspect.getsource(HttpToolsProtocol.on_body), "")
+    rest = rest.replace(inspect.getsource(HttpToolsProtocol.on_message_complete), "")
+    assert not re.search(r"cycle\.(more_)?body", rest)
+
+
+def test_what_we_replace_is_there():
+    """Every method that we override exists, with the arguments that we give it."""
+    for name, ours in vars(WebhookProtocol).items():
+        if inspect.isfunction(ours) and hasattr(HttpToolsProtocol, name):
+            theirs = inspect.signature(getattr(HttpToolsProtocol, name))
+            assert list(inspect.signature(ours).parameters) == list(theirs.parameters), name
+    assert set(vars(WebhookProtocol)) >= CALLBACKS - {"on_url", "on_header"}
+    overridden = {"data_received", "on_response_complete", "_unset_keepalive_if_required", "timeout_keep_alive_handler"}
+    assert all(callable(getattr(HttpToolsProtocol, name)) for name in overridden)
+
+
+def test_a_request_begins_with_these():
+    """uvicorn's own way is given what ours has read by then: nothing else is set when a message begins."""
+    begun = set(re.findall(r"self\.(\w+) =", inspect.getsource(HttpToolsProtocol.on_message_begin)))
+    assert begun == {"url", "expect_100_continue", "headers", "scope"}
+
+
+async def test_a_connection_has_what_we_read():
+    """Attributes of the protocol, its flow and the server's state."""
+    protocol = WebhookProtocol(_config(), ServerState(), {})
+    for name in ("access_log", "root_path", "limit_concurrency", "pipeline", "tasks", "parser", "timeout_keep_alive"):
+        assert hasattr(protocol, name), name
+    assert protocol.timeout_keep_alive_task is None
+    assert protocol.server_state.total_requests == 0
+    assert protocol.server_state.default_headers == []
+    assert callable(FlowControl.resume_reading)
+    assert STATUS_LINE[200] == b"HTTP/1.1 200 OK\r\n"
+    assert "on_response()" in inspect.getsource(RequestResponseCycle.send)
+
+
+@pytest.mark.parametrize(
+    "options", [{"root_path": "/bot"}, {"limit_concurrency": 3}], ids=["root_path", "limit_concurrency"]
+)
+async def test_options_that_need_uvicorns_own_way(options: dict[str, object]):
+    """A root path and a limit of connections are uvicorn's work: they turn the short way off."""
+    state = {INGEST: object()}
+    assert WebhookProtocol(_config(), ServerState(), state)._ingest is state[INGEST]
+    assert WebhookProtocol(_config(**options), ServerState(), state)._ingest is None
+
+
+async def test_the_lifespan_leaves_the_ingest(make_settings):
+    """uvicorn hands the state of the lifespan to every connection; the application leaves its ingest there."""
+    app = create_app(make_settings(redis_url="redis://127.0.0.1:1/0"))
+    told: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    state: dict[str, object] = {}
+    heard: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    life = asyncio.create_task(app({"type": "lifespan", "state": state}, told.get, heard.put))
+    await told.put({"type": "lifespan.startup"})
+    assert (await heard.get())["type"] == "lifespan.startup.complete"
+    assert state[INGEST] is app.ingest
+    await told.put({"type": "lifespan.shutdown"})
+    await life
+
+
+def _config(**options: object) -> Config:
+    config = Config("webhook.protocol:WebhookProtocol", **{"access_log": False, "log_config": None, **options})  # type: ignore[arg-type]
+    config.load()
+    return config
