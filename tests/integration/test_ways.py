@@ -107,7 +107,9 @@ def ports(shared_fleet: Fleet) -> dict[str, int]:
         "webhook_max_body": BODY_MAX,
     }
     return {
-        name: shared_fleet.webhook(way=way, redis_key_prefix=f"ways-{name}", evolution_token=TOKEN, **limits).port
+        name: shared_fleet.webhook(
+            way=way, redis_key_prefix=f"ways-{name}", evolution_token=TOKEN, webhook_max_body=BODY_MAX, **limits
+        ).port
         for name, way in WAYS.items()
     }
 
