@@ -11,8 +11,8 @@ from config.settings import Settings
 WAITING = frozenset({"append", "edit", "revoke"})
 """The scripts that wait: what a gateway hears of as accepted (typing is only a hint).
 
-Each of them writes something, whatever it answers: a wait covers what its own connection wrote last, so a repetition that
-wrote nothing would be confirmed at once while the original, sent on another connection, is not safe yet.
+Each of them writes something, whatever it answers: a wait covers what its own connection wrote last, so a repetition
+that wrote nothing would be confirmed at once while the original, sent on another connection, is not safe yet.
 """
 
 WAITS: dict[str, tuple[str, tuple[int, ...]]] = {"replica": ("WAIT", (1,)), "disk": ("WAITAOF", (1, 0))}

@@ -1,0 +1,20 @@
+"""A primary and its replica, both real."""
+
+from __future__ import annotations
+
+from tests.integration.waiting import until
+from tests.servers import Server
+
+
+def follow(replica: Server, primary: Server) -> None:
+    """Make one server the replica of another, and wait until it has all that the other holds."""
+    with replica.client() as client, primary.client() as leader:
+        client.replicaof("127.0.0.1", str(primary.port))
+        until("the replica is in step", lambda: client.info("replication")["master_link_status"] == "up")
+        until("the primary counts it", lambda: leader.info("replication").get("slave0", {}).get("state") == "online")
+
+
+def promote(replica: Server) -> None:
+    """Make a replica a primary, as Sentinel does at a failover."""
+    with replica.client() as client:
+        client.replicaof("NO", "ONE")
