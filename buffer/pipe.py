@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import redis.exceptions as rx
 
 from buffer.connect import AsyncClient
+from buffer.durability import WAITING, Wait
 from buffer.errors import StoreError, StoreFull, StoreUnavailable
 from buffer.scripts import Script
 
@@ -45,10 +46,14 @@ def store_error(error: Exception) -> StoreError:
 
 
 class Pipe:
-    """Runs scripts by their SHA; a server that does not know one (restart, SCRIPT FLUSH) gets its source."""
+    """Runs scripts by their SHA; a server that does not know one (restart, SCRIPT FLUSH) gets its source.
 
-    def __init__(self, client: AsyncClient) -> None:
+    With a `wait`, the calls of `WAITING` in one pipeline share it, and fail together when it does not confirm.
+    """
+
+    def __init__(self, client: AsyncClient, wait: Wait | None = None) -> None:
         self._client = client
+        self._wait = wait
         self._waiting: list[_Call] = []
         self._sending = 0
         self._senders: set[asyncio.Task[None]] = set()
@@ -101,8 +106,11 @@ class Pipe:
         return unknown
 
     async def _replies(self, calls: list[_Call], *, by_source: bool) -> list[Any]:
-        """One reply or ResponseError per call; a lone call needs no pipeline."""
-        if len(calls) == 1:
+        """One reply or error per call; a lone call that waits for nothing needs no pipeline."""
+        wait = self._wait
+        if wait is not None and not any(call.script.verb in WAITING for call in calls):
+            wait = None
+        if len(calls) == 1 and wait is None:
             try:
                 return [await self._client.execute_command(*_command(calls[0], by_source=by_source))]
             except rx.ResponseError as error:
@@ -110,13 +118,26 @@ class Pipe:
         pipeline = self._client.pipeline(transaction=False)
         for call in calls:
             pipeline.execute_command(*_command(call, by_source=by_source))
-        return list(await pipeline.execute(raise_on_error=False))
+        if wait is None:
+            return list(await pipeline.execute(raise_on_error=False))
+        pipeline.execute_command(*wait.command)
+        *replies, confirmation = await pipeline.execute(raise_on_error=False)
+        problem = wait.problem(confirmation)
+        return replies if problem is None else _unconfirmed(calls, replies, problem)
 
 
 def _command(call: _Call, *, by_source: bool) -> tuple[Any, ...]:
     if by_source:
         return ("EVAL", call.script.source, 1, call.root, *call.args)
     return ("EVALSHA", call.script.sha, 1, call.root, *call.args)
+
+
+def _unconfirmed(calls: list[_Call], replies: list[Any], problem: StoreUnavailable) -> list[Any]:
+    """A script that failed keeps its own error: the server may only need its source."""
+    return [
+        problem if call.script.verb in WAITING and not isinstance(reply, Exception) else reply
+        for call, reply in zip(calls, replies, strict=True)
+    ]
 
 
 def _refuse(calls: list[_Call], error: Exception) -> None:

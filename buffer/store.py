@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from buffer import scripts
 from buffer.connect import AsyncClient
+from buffer.durability import wait_of
 from buffer.errors import StoreUnavailable
 from buffer.keys import Keys, Ref, ref_of
 from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, Outcome, PauseMode
@@ -41,7 +42,7 @@ class Store:
         self.client = client
         self.settings = settings
         self.keys = Keys(settings.redis_key_prefix)
-        self._pipe = Pipe(client)
+        self._pipe = Pipe(client, wait_of(settings))
         self._clock = clock
 
     def ref(self, conversation: Conversation) -> Ref:

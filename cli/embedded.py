@@ -41,8 +41,9 @@ class ServerFailed(Exception):
 class EmbeddedServer:
     """A Valkey server of our own. The folder is locked as long as we or the server live."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, appendfsync: str = "everysec") -> None:
         """Take the folder; raises SettingsError when it is in use or cannot be written."""
+        self._appendfsync = appendfsync
         self._program = server_program()
         self.folder = folder.expanduser().absolute()
         self._lock = _take(self.folder)
@@ -81,7 +82,7 @@ class EmbeddedServer:
             "dir": str(self.folder),
             "save": "",
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": self._appendfsync,
             "maxmemory-policy": "noeviction",
             "notify-keyspace-events": "Ex",
         }

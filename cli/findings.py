@@ -9,16 +9,23 @@ from urllib.parse import urlsplit
 import redis.exceptions as rx
 
 from buffer.connect import AsyncClient
+from buffer.errors import StoreUnavailable, UnsafeServer
 from buffer.keys import Keys
-from buffer.server import OLDEST
+from buffer.server import OLDEST, check_durability
 from cli.addresses import public_url
 from cli.embedded import server_program
-from cli.fitness import AWAY, open_client, reason
+from cli.fitness import AWAY, open_client, reason, why_no_replica
 from cli.welcome import open_gateways
 from config.settings import Settings
 from worker.listener import merged_flags
 
 AGENT_WITHIN_S = 3.0
+
+WHERE = {
+    "memory": "the server has the message",
+    "replica": "a replica has the message, too",
+    "disk": "the message is on the server's disk",
+}
 
 
 class Finding(NamedTuple):
@@ -41,13 +48,14 @@ async def findings(settings: Settings) -> list[Finding]:
 
 async def _server(settings: Settings) -> list[Finding]:
     if settings.redis_url is None:
-        return [_embedded(settings)]
+        return [_embedded(settings), *_lone(settings)]
     client = open_client(settings.redis_url, "REDIS_URL")
     try:
         info = await client.info()
         return [
             Finding("ok", "Redis", f"{public_url(settings.redis_url)} answers"),
             *_fitness(_one_node(info)),
+            *await _durability(client, _one_node(info), settings),
             await _partitions(client, settings),
             await _events(client),
         ]
@@ -65,6 +73,11 @@ def _embedded(settings: Settings) -> Finding:
         "REDIS_URL is not set: `serve` and `worker` need it; "
         f"`up` starts a server of its own in DATA_DIR={settings.data_dir}",
     )
+
+
+def _lone(settings: Settings) -> list[Finding]:
+    problem = why_no_replica(settings)
+    return [Finding("problem", "durability", problem)] if problem else []
 
 
 def _one_node(info: dict[str, Any]) -> dict[str, Any]:
@@ -89,6 +102,17 @@ def _fitness(info: dict[str, Any]) -> list[Finding]:
         if saved
         else Finding("warning", "persistence", "appendonly is off: a crash of the server loses what it holds"),
     ]
+
+
+async def _durability(client: AsyncClient, info: dict[str, Any], settings: Settings) -> list[Finding]:
+    subject = "durability"
+    try:
+        warnings = await check_durability(client, info, settings)
+    except (UnsafeServer, StoreUnavailable) as error:
+        return [Finding("problem", subject, str(error))]
+    if warnings:
+        return [Finding("warning", subject, warning) for warning in warnings]
+    return [Finding("ok", subject, f"DURABILITY={settings.durability}: 2xx is said when {WHERE[settings.durability]}")]
 
 
 async def _partitions(client: AsyncClient, settings: Settings) -> Finding:

@@ -27,13 +27,22 @@ def reason(error: Exception) -> str:
     return str(error).partition(" : <")[0] or type(error).__name__
 
 
-async def refuse_unfit(settings: Settings) -> None:
+def why_no_replica(settings: Settings) -> str | None:
+    """What to do where the embedded server, which has no replica, would have to wait for one."""
+    if settings.redis_url is not None or settings.durability != "replica":
+        return None
+    return (
+        "DURABILITY=replica: the embedded server has none. Set REDIS_URL to a server with a replica, or DURABILITY=disk"
+    )
+
+
+async def refuse_unfit(settings: Settings, *, accepting: bool = True) -> None:
     """Raises SettingsError, UnsafeServer or PartitionMismatch; a server that is away is none of these."""
     if settings.rq_redis_url is not None:
         await open_client(settings.rq_redis_url, "RQ_REDIS_URL").aclose()
     client = open_client(required(settings.redis_url, "REDIS_URL"), "REDIS_URL")
     try:
-        await prepare(client, settings)
+        await prepare(client, settings, accepting=accepting)
     except (UnsafeServer, PartitionMismatch):
         raise
     except (StoreError, *AWAY):

@@ -13,7 +13,7 @@ from pathlib import Path
 from cli.addresses import own_address, public_url
 from cli.child import OURSELVES, Child, Plan
 from cli.embedded import EmbeddedServer, ServerFailed
-from cli.fitness import refuse_unfit
+from cli.fitness import refuse_unfit, why_no_replica
 from cli.listen import listen
 from cli.options import require_agent, settings_of
 from cli.readiness import until_ready
@@ -21,7 +21,7 @@ from cli.signals import Stop, leave_when_asked
 from cli.terminal import Paint
 from cli.welcome import open_gateways, webhook_url, welcome
 from config.logs import configure_logs, get_logger
-from config.settings import Settings
+from config.settings import Settings, SettingsError
 
 READY_WITHIN_S = 10.0
 MARGIN_S = 10.0
@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     require_agent(settings, "up")
     configure_logs(settings)
+    if problem := why_no_replica(settings):
+        raise SettingsError(problem)
     with listen(settings.host, settings.port) as listener:
         if settings.redis_url is not None:
             asyncio.run(refuse_unfit(settings))
@@ -61,7 +63,8 @@ async def _run(settings: Settings, listener: socket.socket) -> None:
 async def _start(settings: Settings, listener: socket.socket, house: AsyncExitStack, stop: Stop) -> None:
     env, store = dict(os.environ), public_url(settings.redis_url or "")
     if settings.redis_url is None:
-        server = EmbeddedServer(Path(settings.data_dir))
+        appendfsync = "always" if settings.durability == "disk" else "everysec"
+        server = EmbeddedServer(Path(settings.data_dir), appendfsync)
         house.callback(server.close)
         house.push_async_callback(server.stop, stop.hurry)
         await server.start()

@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     require_agent(settings, "worker")
     configure_logs(settings)
-    asyncio.run(refuse_unfit(settings))
+    asyncio.run(refuse_unfit(settings, accepting=False))
     try:
         run_worker(settings)
     except WorkerBroken as error:

@@ -12,7 +12,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r"}
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
-OWN_PREFIXES = ("MESSAGE_BUFFER_", "AGENT_", "WEBHOOK_", "DEBOUNCER_", "FLUSH_", "RETRY_")
+OWN_PREFIXES = ("MESSAGE_BUFFER_", "AGENT_", "WEBHOOK_", "DEBOUNCER_", "FLUSH_", "RETRY_", "DURABIL")
+
+DURABILITY_TIMEOUT_MAX_S = 0.8
+"""The webhook gives up a reply of Redis after 1 s, and a gateway hears within 2 s."""
 
 
 class SettingsError(Exception):
@@ -67,6 +70,12 @@ class Settings(BaseSettings):
     redis_partitions: int = Field(1, ge=1, le=1024, description="hash slots to spread over; fixed at first start")
     redis_key_prefix: str = Field("deb", pattern=r"^[A-Za-z0-9_.-]+$", description="first part of every key")
     dedupe_ttl: Seconds = Field(604_800.0, description="how long message ids are remembered")
+    durability: Literal["memory", "replica", "disk"] = Field(
+        "memory", description="what has a message before 2xx: Redis's memory, also a replica's, or its disk"
+    )
+    durability_timeout: Seconds = Field(
+        0.5, description="longest wait for replica or disk; then the gateway is told to send again"
+    )
 
     agent_url: Annotated[str | None, Optional] = Field(
         None, repr=False, description="where bursts are sent (n8n, Dify, your own)"
@@ -177,7 +186,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if problems := [*self._problems(), *self._unchecked()]:
+        if problems := [*self._problems(), *self._unchecked(), *self._undurable()]:
             raise ValueError("\n".join(problems))
         return self
 
@@ -188,6 +197,20 @@ class Settings(BaseSettings):
             "TWILIO_AUTH_TOKEN is set, so PUBLIC_BASE_URL must be too: Twilio signs the address it calls, and without "
             "it no request could be checked. Set it to what stands before /webhooks/twilio in Twilio's console"
         ]
+
+    def _undurable(self) -> list[str]:
+        problems = []
+        if self.durability_timeout > DURABILITY_TIMEOUT_MAX_S:
+            problems.append(
+                f"DURABILITY_TIMEOUT={self.durability_timeout:g} must not exceed {DURABILITY_TIMEOUT_MAX_S:g}: "
+                "a gateway is answered within 2 s, whatever Redis does"
+            )
+        if self.durability != "memory" and urlsplit(self.redis_url or "").scheme == "redis+cluster":
+            problems.append(
+                f"DURABILITY={self.durability} cannot be kept on a cluster (REDIS_URL=redis+cluster://...): a call "
+                "that is redirected would wait on the wrong node. Use one server or a Sentinel, or DURABILITY=memory"
+            )
+        return problems
 
     def _problems(self) -> list[str]:
         typing = self.message_buffer_typing_timeout or self.message_buffer_timeout
@@ -258,6 +281,11 @@ class Settings(BaseSettings):
     def dedupe_ttl_ms(self) -> int:
         """How long a message id is remembered, in milliseconds."""
         return _ms(self.dedupe_ttl)
+
+    @property
+    def durability_ms(self) -> int:
+        """How long what was stored may wait for its replica or the disk, in milliseconds."""
+        return _ms(self.durability_timeout)
 
     @property
     def queue_redis_url(self) -> str | None:

@@ -96,7 +96,8 @@ class App:
             self._opening = asyncio.create_task(self._open_later(store))
 
     async def _open(self, store: Store) -> None:
-        await prepare(store.client, self.settings)
+        for warning in await prepare(store.client, self.settings):
+            log.warning(warning)
         await store.load_scripts()
         self.ingest.open(store)
         self._ready = True

@@ -94,7 +94,7 @@ class Service:
         told = False
         while not self._stop.is_set():
             try:
-                await prepare(self._store.client, self._settings)
+                await prepare(self._store.client, self._settings, accepting=False)
                 await self._store.load_scripts()
                 await asyncio.to_thread(self._connection.ping)
             except (StoreUnavailable, StoreFull, rx.RedisError, OSError) as error:

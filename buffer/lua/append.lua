@@ -33,7 +33,7 @@ local NO_TWIN = string.rep(' ', 16)
 
 local earliest_ms, nearest_ms = earliest(), math.huge
 local has_aliases = redis.call('EXISTS', key('alias')) == 1
-local totals = { new = 0, duplicate = 0, discarded = 0, revoked = 0, stale = 0 }
+local totals = { new = 0, duplicate = 0, discarded = 0, revoked = 0, stale = 0, resent = 0 }
 
 local function heal(name, conv)
   if conv.flush_id or conv.redrive then
@@ -202,9 +202,8 @@ end
 local replies = {}
 for i = 10, #ARGV do
   local status, deadline_ms, depth, repeated = take(unpack_message(ARGV[i]))
-  if not (repeated and status == 'new') then
-    totals[status] = totals[status] + 1
-  end
+  local total = repeated and status == 'new' and 'resent' or status
+  totals[total] = totals[total] + 1
   local at = #replies
   replies[at + 1], replies[at + 2], replies[at + 3] = status, deadline_ms, depth
 end
@@ -213,6 +212,7 @@ count('accepted', totals.new)
 count('duplicates', totals.duplicate)
 count('discarded', totals.discarded + totals.revoked)
 count('stale', totals.stale)
+count('resent', totals.resent) -- no answer without a write: a wait behind this script must not be over at once
 if nearest_ms < earliest_ms then
   announce()
 end

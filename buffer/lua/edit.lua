@@ -5,6 +5,8 @@
 --          5 JSON object with the fields to replace   6 dedupe_ttl_ms   7 partition   8 gateway   9 channel   10 peer
 -- returns  'changed' | 'older' (a newer edit won) | 'late' (sealed already) | 'early' (kept until the message comes)
 -- touches  idle counters alias · conv buffer seen mark
+--
+-- Every answer writes something, if only a counter: a wait for a replica or the disk must not be over at once.
 
 -- include: entry
 -- include: seen
@@ -24,6 +26,7 @@ local place, entry = find_entry(name, fingerprint)
 if place then
   local at = string.find(entry, '\n', ENTRY_HEADER + 1, true)
   if newer(at and string.sub(entry, at + 1)) then
+    count('older_edits', 1)
     return 'older'
   end
   local changed = string.sub(entry, 1, at and at - 1 or -1) .. '\n' .. edit
@@ -36,6 +39,7 @@ elseif remembered(redis.call('GET', key('seen', name)) or '', fingerprint, tonum
 end
 local mark = redis.call('HGET', key('mark', name), fingerprint)
 if mark and (mark == 'r' or newer(string.sub(mark, 2))) then
+  count('older_edits', 1)
   return 'older'
 end
 keep_mark(name, conv, fingerprint, 'e' .. edit, {

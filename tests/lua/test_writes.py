@@ -1,0 +1,99 @@
+"""append, edit and revoke write something whatever they answer.
+
+A wait for a replica or the disk (DURABILITY) covers what its own connection wrote last: behind a script that wrote
+nothing it is over at once, though the original of a repeated message, sent on another connection, may not be safe yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from buffer.models import Append, Change, PauseMode
+from tests.lua.desk import ANA, Desk
+from tests.messages import message
+
+REQUEST = message("m1", ANA, nonce=b"aaaa")
+M1 = REQUEST.fingerprint
+
+Says = Callable[[Desk], Awaitable[str]]
+
+
+def append(request: Append) -> Says:
+    async def say(desk: Desk) -> str:
+        return (await desk.store.append([request]))[0].status
+
+    return say
+
+
+def edit(edited_ms: int) -> Says:
+    async def say(desk: Desk) -> str:
+        return await desk.store.edit(ANA, Change(M1, edited_ms, b"{}"))
+
+    return say
+
+
+async def revoke(desk: Desk) -> str:
+    return await desk.store.revoke(ANA, M1)
+
+
+async def seal(desk: Desk) -> str:
+    await desk.store.flush_now(ANA)
+    return (await desk.claim()).status
+
+
+async def take_over(desk: Desk) -> str:
+    return str(await desk.store.pause(ANA, mode=PauseMode.TAKEOVER))
+
+
+NEW, STALE = append(REQUEST), append(message("m1", ANA, order_ms=1))
+
+ANSWERS = [
+    ([], NEW, "new"),
+    ([NEW], NEW, "new"),
+    ([NEW, seal], NEW, "new"),
+    ([NEW], append(message("m1", ANA)), "duplicate"),
+    ([NEW, seal], append(message("m1", ANA)), "duplicate"),
+    ([NEW, take_over], append(message("m2", ANA)), "discarded"),
+    ([revoke], NEW, "revoked"),
+    ([], STALE, "stale"),
+    ([NEW], edit(5), "changed"),
+    ([NEW, edit(5)], edit(5), "changed"),
+    ([NEW, edit(6)], edit(5), "older"),
+    ([NEW, seal], edit(5), "late"),
+    ([], edit(5), "early"),
+    ([edit(5)], edit(5), "early"),
+    ([edit(6)], edit(5), "older"),
+    ([revoke], edit(5), "older"),
+    ([NEW], revoke, "removed"),
+    ([NEW, revoke], revoke, "late"),
+    ([NEW, seal], revoke, "late"),
+    ([], revoke, "early"),
+    ([revoke], revoke, "early"),
+]
+
+
+@pytest.mark.parametrize(("before", "says", "answer"), ANSWERS)
+async def test_no_answer_without_a_write(
+    open_desk: Callable[..., Desk], before: list[Says], says: Says, answer: str
+) -> None:
+    """Every answer moves the replication offset: the server counts a change."""
+    desk = open_desk(message_max_age=3600)
+    for step in before:
+        await step(desk)
+    changes = await changes_of(desk)
+    assert await says(desk) == answer
+    assert await changes_of(desk) > changes
+
+
+async def test_a_resend_is_counted(desk: Desk) -> None:
+    """A request resent after a lost reply answers as the first time, and counts as neither new nor duplicate."""
+    first = await desk.store.append([REQUEST])
+    assert await desk.store.append([REQUEST]) == first
+    counters = await desk.counters()
+    assert (counters["accepted"], counters["duplicates"], counters["resent"]) == (1, 0, 1)
+
+
+async def changes_of(desk: Desk) -> int:
+    return int((await desk.redis.info("persistence"))["rdb_changes_since_last_save"])
