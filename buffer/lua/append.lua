@@ -94,7 +94,7 @@ end
 local function store(message, conv, seen, mark)
   local name = message.name
   local payload = mark and message.payload .. '\n' .. string.sub(mark, 2) or message.payload
-  local depth = conv.opened_ms and redis.call('LLEN', key('buffer', name)) + 1 or 1
+  local depth = redis.call('LLEN', key('buffer', name)) + 1
   local opened_ms = conv.opened_ms and number(conv, 'opened_ms') or now_ms
   local bytes = number(conv, 'bytes') + #payload
   local deadline_ms = math.min(now_ms + window_ms, opened_ms + max_wait_ms)
@@ -172,8 +172,8 @@ local function take(message)
     message.name, has_aliases = unite(message.name, resolve(message.twin), limits), true
   end
   local conv = read_conv(message.name)
-  local seen = conv.ref and redis.call('GET', key('seen', message.name)) or ''
-  local nonce = seen ~= '' and remembered(seen, message.fingerprint, dedupe_ttl_ms)
+  local seen = redis.call('GET', key('seen', message.name)) or ''
+  local nonce = remembered(seen, message.fingerprint, dedupe_ttl_ms)
   if not nonce then
     return take_new(message, conv, seen)
   end
