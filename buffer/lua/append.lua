@@ -184,19 +184,20 @@ end
 
 -- One string per message: the client packs and sends it several times faster than ten.
 local function unpack_message(record)
-  local message = {}
-  local keyword, order_ms, gateway, channel, peer, sender, media, at
-  message.name, message.twin, message.fingerprint, message.nonce, keyword, order_ms, message.album,
-    gateway, channel, peer, sender, media, at = struct.unpack('>c16c16c8c4c1c13c4I4I4I4I4I4', record)
-  local function text(length)
-    at = at + length
-    return string.sub(record, at - length, at - 1)
-  end
-  message.keyword, message.order_ms = keyword == 'k', tonumber(order_ms)
-  message.gateway, message.channel, message.peer = text(gateway), text(channel), text(peer)
-  message.sender, message.media = text(sender), text(media)
-  message.payload = string.sub(record, at)
-  return message
+  local name, twin, fingerprint, nonce, keyword, order_ms, album, gateway, channel, peer, sender, media, at_gateway =
+    struct.unpack('>c16c16c8c4c1c13c4I4I4I4I4I4', record)
+  local at_channel = at_gateway + gateway
+  local at_peer = at_channel + channel
+  local at_sender = at_peer + peer
+  local at_media = at_sender + sender
+  local at_payload = at_media + media
+  return {
+    name = name, twin = twin, fingerprint = fingerprint, nonce = nonce, album = album,
+    keyword = keyword == 'k', order_ms = tonumber(order_ms),
+    gateway = string.sub(record, at_gateway, at_channel - 1), channel = string.sub(record, at_channel, at_peer - 1),
+    peer = string.sub(record, at_peer, at_sender - 1), sender = string.sub(record, at_sender, at_media - 1),
+    media = string.sub(record, at_media, at_payload - 1), payload = string.sub(record, at_payload),
+  }
 end
 
 local replies = {}
