@@ -1,32 +1,62 @@
-"""`make bench`: measure, print one table, and write it to docs/benchmarks.md."""
+"""`make bench`: measure, print one table, and write it to docs/benchmarks.md; `ARGS="webhook flush"` only prints these."""
 
 from __future__ import annotations
 
+import argparse
 import datetime
-from pathlib import Path
+import os
+import time
+from collections.abc import Callable, Iterator
 
-from benchmarks import flush, gateways, memory, webhook
-from benchmarks.machine import description, valkey
-from benchmarks.table import as_markdown
+from benchmarks.figures import Missing, attempt
+from benchmarks.machine import OTHER_CORE, description
+from benchmarks.page import PAGE, page
+from benchmarks.parts import dispatchers, durability, flush, gateways, growth, idle, in_flight, webhook
+from benchmarks.peers import wanted
+from benchmarks.table import Row, as_markdown
 
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-METHOD = """Made by `make bench` on {day}. {machine}.
-
-Each figure stands beside its baseline from the same run; machines differ and are noisy, so compare ratios. The process
-that is measured has a core to itself; the server, the load and the agent share the other one. Webhook rows are the
-best of three rounds of five seconds in turn, at LOG_LEVEL=WARNING. Flush rates count from the first flush to the last.
-"""
+PARTS: dict[str, Callable[[], Iterator[Row]]] = {
+    "webhook": webhook.measure,
+    "durability": durability.measure,
+    "gateways": gateways.measure,
+    "flush": flush.measure,
+    "in-flight": in_flight.measure,
+    "growth": growth.measure,
+    "dispatchers": dispatchers.measure,
+    "idle": idle.measure,
+}
 
 
 def main() -> None:
-    """Run every measurement, bounded to about five minutes."""
-    with valkey() as url:
-        machine = description(url)
-        rows = [row for part in (webhook, gateways, flush, memory) for row in part.measure(url)]
-    day = datetime.datetime.now(datetime.UTC).date().isoformat()
-    text = f"# Benchmarks\n\n{METHOD.format(day=day, machine=machine)}\n{as_markdown(rows)}\n"
-    PAGE.write_text(text, encoding="utf-8")
-    print(text)
+    """Run every measurement, or those named."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"one of {', '.join(PARTS)}; none: all of them")
+    names = parser.parse_args().parts
+    if unknown := set(names) - PARTS.keys():
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    os.sched_setaffinity(0, {OTHER_CORE})
+    began = time.monotonic()
+    rows = [row for name in names or PARTS for row in _rows(name)]
+    table = as_markdown(rows)
+    print(table)
+    if not names:
+        minutes = (time.monotonic() - began) / 60
+        day = datetime.datetime.now(datetime.UTC).date().isoformat()
+        PAGE.write_text(page(table, day, description(), wanted(), minutes), encoding="utf-8")
+
+
+def _rows(name: str) -> list[Row]:
+    """A part's rows; one that breaks leaves a row that says so, and those before it."""
+    print(f"measuring {name} ...", flush=True)
+    began, rows = time.monotonic(), list[Row]()
+
+    def collect() -> None:
+        rows.extend(PARTS[name]())
+
+    if isinstance(why := attempt(collect), Missing):
+        rows.append(Row(f"{name}: what follows", why))
+    print(f"  {time.monotonic() - began:.0f} s", flush=True)
+    return rows
 
 
 if __name__ == "__main__":

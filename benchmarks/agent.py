@@ -1,50 +1,68 @@
-"""The smallest agent there is: answers 204 to each request, after a delay if asked to."""
+"""The agent of a measurement, and what it has seen."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
+import contextlib
+import http.client
+import json
+from collections.abc import Iterator
+from typing import Any
 
-import uvloop
-
-ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
-
-
-class Agent(asyncio.Protocol):
-    """One connection; requests come with a content-length."""
-
-    delay_s = 0.0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin with nothing read."""
-        self.transport = transport
-        self.read = b""
-
-    def data_received(self, data: bytes) -> None:
-        """Answer each complete request."""
-        self.read += data
-        while (size := self._request_size()) is not None and len(self.read) >= size:
-            self.read = self.read[size:]
-            write = self.transport.write  # type: ignore[attr-defined]
-            if self.delay_s:
-                asyncio.get_running_loop().call_later(self.delay_s, write, ANSWER)
-            else:
-                write(ANSWER)
-
-    def _request_size(self) -> int | None:
-        head, end, _ = self.read.partition(b"\r\n\r\n")
-        if not end:
-            return None
-        fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
-        return len(head) + 4 + int(fields.get(b"content-length", 0))
+from benchmarks.figures import Meaningless, Spread
+from benchmarks.machine import OTHER_CORE, free_port, process, python, wait_for_port, wait_until
 
 
-async def main(port: int, delay_s: float) -> None:
-    """Serve until ended."""
-    Agent.delay_s = delay_s
-    server = await asyncio.get_running_loop().create_server(Agent, "127.0.0.1", port, backlog=2000)
-    await server.serve_forever()
+class Agent:
+    """A running agent program."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}/"
+
+    @property
+    def calls(self) -> int:
+        """How many calls have come since the last reset."""
+        return int(self._ask("/calls"))
+
+    def reset(self) -> None:
+        """Forget what has come."""
+        self._ask("/reset")
+
+    def report(self, flushes: int, within_s: float = 60.0) -> Report:
+        """Wait for so many calls; raises Meaningless when they do not come, or when some came twice."""
+        wait_until(lambda: self.calls >= flushes, f"the agent did not get its {flushes} calls", within_s, 0.1)
+        report = Report(json.loads(self._ask("/report")))
+        if report.calls != flushes or report.distinct != flushes:
+            raise Meaningless(f"{flushes} flushes led to {report.calls} calls of {report.distinct} flush ids")
+        return report
+
+    def _ask(self, path: str) -> bytes:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        with contextlib.closing(connection):
+            connection.request("GET", path)
+            return connection.getresponse().read()
 
 
-if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), float(sys.argv[2])))
+class Report:
+    """What an agent has seen."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self.calls: int = told["calls"]
+        self.distinct: int = told["distinct"]
+        self.peak: int = told["peak"]
+        self.took_s: float = told["last_s"] - told["first_s"]
+        self.lateness_ms: list[float] = told["lateness_ms"]
+
+    @property
+    def lateness(self) -> Spread:
+        """Milliseconds from the deadline to the moment at which the agent had the request."""
+        return Spread.of(self.lateness_ms)
+
+
+@contextlib.contextmanager
+def running_agent(delay_s: float = 0.0) -> Iterator[Agent]:
+    """An agent on the load's core."""
+    port = free_port()
+    with process(python("benchmarks.programs.agent", port, delay_s), OTHER_CORE):
+        wait_for_port(port)
+        yield Agent(port)

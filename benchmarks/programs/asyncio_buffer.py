@@ -1,0 +1,97 @@
+"""A buffer inside one process: a dict of bursts and one sleeping task for each, as in the usual single-worker bot.
+
+It makes its own messages (no HTTP, no Redis, no parsing), so all it does beside waiting is to call the agent. What it
+holds is gone when it ends. Prints its resident memory before and after the pending crowd, and its peak.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import sys
+import time
+
+import aiohttp
+import uvloop
+
+from benchmarks.usage import peak_mb, resident_mb
+
+NEVER_S = 500_000.0
+WINDOWS_S = (0.5, 1.5)
+SHOWN_MESSAGES = 3
+
+
+class Buffer:
+    """Bursts by phone."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session, self._url = session, url
+        self._bursts: dict[str, list[dict[str, object]]] = {}
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+
+    def take(self, phone: str, message: dict[str, object], window_s: float) -> None:
+        """Add a message and begin the wait again."""
+        self._bursts.setdefault(phone, []).append(message)
+        if (waiting := self.tasks.pop(phone, None)) is not None:
+            waiting.cancel()
+        self.tasks[phone] = asyncio.create_task(self._flush_after(phone, window_s))
+
+    def hold(self, phone: str, messages: list[dict[str, object]]) -> None:
+        """A burst that waits, as `take` leaves it after its last message."""
+        self._bursts[phone] = messages
+        self.tasks[phone] = asyncio.create_task(self._flush_after(phone, NEVER_S))
+
+    async def _flush_after(self, phone: str, window_s: float) -> None:
+        deadline_ms = int((time.time() + window_s) * 1000)
+        await asyncio.sleep(window_s)
+        messages = self._bursts.pop(phone)
+        text = "\n".join(str(message["text"]) for message in messages)
+        body = {"flush_id": phone, "text": text, "messages": messages, "closed_ms": deadline_ms}
+        async with self._session.post(self._url, data=json.dumps(body, separators=(",", ":")).encode()) as answer:
+            await answer.read()
+        del self.tasks[phone]
+
+
+def message(phone: str, number: int) -> dict[str, object]:
+    """A message as an application would keep it."""
+    return {
+        "message_id": f"3EB0{phone}{number:010d}",
+        "timestamp_ms": 1_749_766_101_000 + number,
+        "received_ms": int(time.time() * 1000),
+        "kind": "text",
+        "text": "queria saber do pedido",
+        "sender_name": "Ana Souza",
+    }
+
+
+async def main(url: str, pending: int, rate: float, count: int) -> None:
+    """Hold `pending` bursts, then flush `count` others at `rate` a second."""
+    chance = random.Random(1)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        buffer = Buffer(session, url)
+        empty_mb = resident_mb(os.getpid())
+        for who in range(pending):
+            phone = f"55118{who:08d}"
+            buffer.hold(phone, [message(phone, number) for number in range(SHOWN_MESSAGES)])
+            if who % 1000 == 0:
+                await asyncio.sleep(0)
+        await asyncio.sleep(0.1)
+        full_mb = resident_mb(os.getpid())
+        loop = asyncio.get_running_loop()
+        at = loop.time()
+        for who in range(count):
+            at += chance.expovariate(rate)
+            await asyncio.sleep(max(0.0, at - loop.time()))
+            phone = f"55119{who:08d}"
+            buffer.take(phone, message(phone, 0), chance.uniform(*WINDOWS_S))
+        while len(buffer.tasks) > pending:
+            await asyncio.sleep(0.1)
+        memory = {"empty_mb": empty_mb, "full_mb": full_mb, "peak_mb": peak_mb(os.getpid())}
+        print(json.dumps(memory), flush=True)
+        os._exit(0)  # taking a million tasks down one by one would take longer than the measurement
+
+
+if __name__ == "__main__":
+    uvloop.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])))

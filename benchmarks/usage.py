@@ -1,0 +1,82 @@
+"""What a running process and a server use: CPU, memory, commands."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import redis
+
+from benchmarks.figures import Meaningless
+
+QUIET_PER_S = 60
+SETTLE_WITHIN_S = 90.0
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds of all living threads of a process, to the nanosecond."""
+    spent = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread may end meanwhile
+            spent += int((task / "schedstat").read_text().split()[0])
+    return spent / 1e9
+
+
+def peak_mb(pid: int) -> float:
+    """The largest resident memory that a process has had."""
+    return _kilobytes(Path(f"/proc/{pid}/status"), "VmHWM") / 1024
+
+
+def resident_mb(pid: int) -> float:
+    """The resident memory of a process now."""
+    return _kilobytes(Path(f"/proc/{pid}/status"), "VmRSS") / 1024
+
+
+def _kilobytes(file: Path, name: str) -> int:
+    for line in file.read_text().splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1])
+    raise Meaningless(f"{file} does not tell {name}")
+
+
+def used_memory(url: str) -> int:
+    """Bytes that a server's data and buffers take, by its own account."""
+    with redis.Redis.from_url(url) as client:
+        return int(client.info("memory")["used_memory"])  # type: ignore[index]
+
+
+def commands(client: redis.Redis) -> int:
+    """Commands that a server has run since it started, those of scripts included."""
+    return int(client.info("stats")["total_commands_processed"])  # type: ignore[index]
+
+
+class Idle(NamedTuple):
+    """What a process with nothing to do costs."""
+
+    commands_per_s: float
+    cpu_percent: float
+    resident_mb: float
+
+
+def idle_cost(pid: int, url: str, seconds: float) -> Idle:
+    """Watch an idle process and its server for a while; our own INFO command is not counted."""
+    with redis.Redis.from_url(url) as client:
+        ran, began, spent = commands(client), time.monotonic(), cpu_s(pid)
+        time.sleep(seconds)
+        took, spent = time.monotonic() - began, cpu_s(pid) - spent
+        ran = commands(client) - ran - 1
+    return Idle(ran / took, spent / took * 100, resident_mb(pid))
+
+
+def settle(url: str) -> float:
+    """Wait until a server has next to nothing to do (a worker repairs the index when it starts); how long it took."""
+    began = time.monotonic()
+    with redis.Redis.from_url(url) as client:
+        while time.monotonic() < began + SETTLE_WITHIN_S:
+            before = commands(client)
+            time.sleep(1.0)
+            if commands(client) - before < QUIET_PER_S:
+                return time.monotonic() - began - 1.0
+    raise Meaningless(f"the worker did not come to rest within {SETTLE_WITHIN_S:g} s")
