@@ -20,8 +20,11 @@ WAITING_MAX = 10_000
 CALL_MAX = 32
 """Messages in one append call, so that one script does not hold the server for long."""
 
-SENDERS = 3
+SENDERS = 2
 """Append calls under way at once: one is being answered while the next gathers."""
+
+SHARE = 16
+"""Requests that must wait before another call goes out beside one that is under way: small calls cost most."""
 
 LOOK_S = 0.1
 """How often requests that have waited too long are looked for: one timer for all costs less than one each."""
@@ -76,7 +79,7 @@ class Collector:
         loop = asyncio.get_running_loop()
         self._waiting.append(_Waiting(messages, results, loop.time() + ANSWER_WITHIN_S))
         self._depth += len(messages)
-        if self._sending < SENDERS:
+        if self._sending == 0 or (self._sending < SENDERS and len(self._waiting) >= SHARE):
             self._sending += 1
             sender = loop.create_task(self._send_all())
             self._senders.add(sender)

@@ -13,7 +13,10 @@ from benchmarks.table import Row
 
 SECONDS = 3.5
 ROUNDS = 3
-UVICORN = ("--log-level", "warning", "--no-access-log", "--loop", "uvloop", "--http", "httptools")
+UVICORN = ("--log-level", "warning", "--no-access-log", "--loop", "uvloop", "--http")
+SHORT_WAY = "webhook.protocol:WebhookProtocol"
+"""As `debouncer serve` runs it."""
+
 WHAT = "webhook, Evolution text, 64 connections (requests/s)"
 
 
@@ -27,13 +30,14 @@ class Run(NamedTuple):
 Command = Callable[[int], list[str]]
 
 
-def uvicorn(app: str) -> Command:
+def uvicorn(app: str, protocol: str = "httptools") -> Command:
     """An ASGI application in one uvicorn process."""
-    return lambda port: python("uvicorn", app, "--port", port, *UVICORN)
+    return lambda port: python("uvicorn", app, "--port", port, *UVICORN, protocol)
 
 
 APPS: dict[str, Command] = {
-    "ours": uvicorn("webhook.main:app"),
+    "ours": uvicorn("webhook.main:app", SHORT_WAY),
+    "plain": uvicorn("webhook.main:app"),
     "empty": uvicorn("benchmarks.programs.apps:empty"),
     "evalsha": uvicorn("benchmarks.programs.apps:evalsha"),
     "bullmq": lambda port: node("webhook.mjs", port),
@@ -47,6 +51,7 @@ def measure() -> Iterator[Row]:
     yield Row(WHAT, ours, "empty FastAPI endpoint that parses the body", _figure(best["empty"], "per_s"))
     yield Row(WHAT, ours, "FastAPI with one EVALSHA per request", _figure(best["evalsha"], "per_s"))
     yield Row(WHAT, ours, "Fastify + BullMQ, one debounced `add` per request", _figure(best["bullmq"], "per_s"))
+    yield Row(WHAT, ours, "the same as a plain ASGI application", _figure(best["plain"], "per_s"))
     what, ours_us = "the same: CPU of the process per request (us)", _figure(best["ours"], "app_us")
     yield Row(what, ours_us, "empty FastAPI endpoint", _figure(best["empty"], "app_us"), less=True)
     yield Row(what, ours_us, "Fastify + BullMQ", _figure(best["bullmq"], "app_us"), less=True)
