@@ -1,4 +1,4 @@
-"""`make bench`: measure, print one table, and write it to docs/benchmarks.md; `ARGS="webhook flush"` only prints these."""
+"""`make bench`: measure, print one table and write it to docs/benchmarks.md; parts that are named are only printed."""
 
 from __future__ import annotations
 

@@ -28,13 +28,21 @@ class Agent:
         """Forget what has come."""
         self._ask("/reset")
 
+    def wait_idle(self) -> None:
+        """Wait until every call is answered."""
+        wait_until(lambda: self._told()["in_flight"] == 0, "the agent did not answer all of its calls", 60.0, 0.1)
+
     def report(self, flushes: int, within_s: float = 60.0) -> Report:
         """Wait for so many calls; raises Meaningless when they do not come, or when some came twice."""
         wait_until(lambda: self.calls >= flushes, f"the agent did not get its {flushes} calls", within_s, 0.1)
-        report = Report(json.loads(self._ask("/report")))
+        report = Report(self._told())
         if report.calls != flushes or report.distinct != flushes:
             raise Meaningless(f"{flushes} flushes led to {report.calls} calls of {report.distinct} flush ids")
         return report
+
+    def _told(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self._ask("/report"))
+        return told
 
     def _ask(self, path: str) -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)

@@ -40,12 +40,13 @@ def lateness(others: int) -> Spread:
             events.subscribe("__keyevent@0__:expired")
             chance = random.Random(others)
             deadlines = client.eval(TIMERS, 0, *(chance.randint(*OVER_MS) for _ in range(PROBES)))
-            return Spread.of(_listen(events, {f"timer:{i}": float(at) for i, at in enumerate(deadlines, 1)}))  # type: ignore[arg-type]
+            return Spread.of(_listen(events, {f"timer:{i}": float(at) for i, at in enumerate(deadlines, 1)}))
 
 
 def _listen(events: redis.client.PubSub, deadlines: dict[str, float]) -> list[float]:
     """One value for each deadline."""
-    until, late = time.time() + OVER_MS[1] / 1000 + WAIT_S, {}
+    late: dict[str, float] = {}
+    until = time.time() + OVER_MS[1] / 1000 + WAIT_S
     while len(late) < len(deadlines) and time.time() < until:
         event = events.get_message(ignore_subscribe_messages=True, timeout=0.5)
         if event is not None and (key := event["data"].decode()) in deadlines:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -131,7 +131,9 @@ def wait_for_port(port: int) -> None:
     wait_until(listens, f"nobody listens on port {port}")
 
 
-def wait_until(condition, problem: str, within_s: float = START_WAIT_S, every_s: float = 0.02) -> None:  # type: ignore[no-untyped-def]
+def wait_until(
+    condition: Callable[[], bool], problem: str, within_s: float = START_WAIT_S, every_s: float = 0.02
+) -> None:
     """Look until the condition holds; raises Meaningless with the problem after `within_s`."""
     until = time.monotonic() + within_s
     while not condition():

@@ -7,6 +7,7 @@ import json
 import redis
 
 from benchmarks.machine import valkey
+from benchmarks.pending import TEXTS
 from benchmarks.usage import used_memory
 
 IDS = 2000
@@ -17,7 +18,7 @@ for who = first, last do
   local phone = string.format('55119%08d', who)
   for i = 0, messages - 1 do
     local id = string.format('3EB0%s%010d', string.sub(phone, -8), i)
-    local json = string.gsub(string.gsub(ARGV[4], 'PHONE', phone), 'MESSAGE', id)
+    local json = ARGV[4]:gsub('PHONE', phone):gsub('MESSAGE', id):gsub('TEXT', ARGV[5 + i % 3])
     redis.call('RPUSH', 'buffer:loja:' .. phone, json)
     redis.call('ZADD', 'seen:loja:' .. phone, now_ms + i, id)
   end
@@ -34,7 +35,7 @@ MESSAGE = json.dumps(
         "timestamp_ms": 1749766101000,
         "received_ms": 1749766101234,
         "kind": "text",
-        "text": "queria saber do pedido",
+        "text": "TEXT",
         "media": None,
         "sender_name": "Ana Souza",
     },
@@ -47,12 +48,12 @@ def bytes_per_pending(conversations: int) -> float:
     with valkey() as url, redis.Redis.from_url(url, socket_timeout=60) as client:
         fill, before = client.register_script(FILL), used_memory(url)
         for first in range(0, conversations, LOT):
-            fill(args=[first, min(conversations, first + LOT) - 1, 3, MESSAGE])
+            fill(args=[first, min(conversations, first + LOT) - 1, 3, MESSAGE, *TEXTS])
         return (used_memory(url) - before) / conversations
 
 
 def bytes_per_id() -> float:
     """Memory per remembered id of one person, by MEMORY USAGE."""
     with valkey() as url, redis.Redis.from_url(url) as client:
-        client.register_script(FILL)(args=[1, 1, IDS, MESSAGE])
-        return float(client.memory_usage("seen:loja:5511900000001", samples=0)) / IDS  # type: ignore[arg-type]
+        client.register_script(FILL)(args=[1, 1, IDS, MESSAGE, *TEXTS])
+        return float(client.memory_usage("seen:loja:5511900000001", samples=0)) / IDS

@@ -16,6 +16,7 @@ from buffer.store import Store
 from config.settings import Settings, load_settings
 
 LOT = 500
+TEXTS = ("oi", "tudo bem?", "queria saber do pedido")
 APPENDED_MAX = 10_000
 """So many conversations are appended message by message; a larger crowd is made of copies of these."""
 
@@ -59,7 +60,7 @@ def short_message(peer: str, number: int) -> Append:
         f"3EB0{peer[-8:]}{number:010d}",
         1_749_766_101_000 + number,
         "text",
-        "queria saber do pedido",
+        TEXTS[number % len(TEXTS)],
         sender_name="Ana Souza",
     )
     return pack(message, b"nnnn", (), 0)
@@ -76,13 +77,6 @@ async def append(settings: Settings, conversations: int, messages: int = 1) -> N
     for first in range(0, conversations, LOT):
         people = range(first, min(conversations, first + LOT))
         await store.append([short_message(person(who), number) for number in range(messages) for who in people])
-    await store.close()
-
-
-async def load_scripts(settings: Settings) -> None:
-    """Give the server the scripts, so that their memory does not count as that of conversations."""
-    store = Store(connect(settings.redis_url or "", timeout_s=60), settings)
-    await store.load_scripts()
     await store.close()
 
 
@@ -128,4 +122,4 @@ def refs(settings: Settings, conversations: int) -> list[str]:
 
 def counter(client: redis.Redis, settings: Settings, name: str) -> int:
     """One of the totals that the buffer keeps: `acked`, `dispatches` ..."""
-    return int(client.hget(Keys(settings.redis_key_prefix).of(Ref(0, "").partition, "counters"), name) or 0)  # type: ignore[arg-type]
+    return int(client.hget(Keys(settings.redis_key_prefix).of(Ref(0, "").partition, "counters"), name) or 0)

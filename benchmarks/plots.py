@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -11,68 +12,70 @@ import matplotlib
 from benchmarks.figures import Figure, Missing
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot
 
 DOCS = Path(__file__).parents[1] / "docs"
 LATENESS, MEMORY = "benchmarks-lateness.png", "benchmarks-memory.png"
-STYLES = [("#0b6e4f", "o-", 2.4), ("#0b6e4f", "o--", 1.4), ("#c1440e", "s-", 1.6), ("#6c4ab6", "^-", 1.6)]
+OURS, OURS_TOO = ("#0b6e4f", "o-", 2.4), ("#0b6e4f", "o--", 1.4)
+IN_PROCESS, EVENTS = ("#c1440e", "s-", 1.6), ("#6c4ab6", "^-", 1.6)
+NAIVE, BULLMQ = ("#2a6f97", "v-", 1.6), ("#333333", "D", 1.6)
+TARGET = {"color": "#888888", "linestyle": ":", "linewidth": 1.5}
 CEILING_MS = 30_000
 
 
 class Curve(NamedTuple):
-    """One line: a figure for each number of pending conversations."""
+    """One line: a figure for each number of pending conversations, and notes on some of them."""
 
     label: str
-    values: dict[int, Figure]
+    style: tuple[str, str, float]
+    values: Mapping[int, Figure]
+    notes: Mapping[int, str] = MappingProxyType({})
 
 
 def draw_lateness(curves: list[Curve], target_ms: float) -> None:
     """Lateness against pending conversations."""
     axes = _axes("How late the agent gets a burst, at 300 flushes/s", "deadline → agent has the request (ms)")
-    for curve, style in zip(curves, STYLES, strict=True):
-        _line(axes, curve, style)
-    _target(axes, target_ms, f"target for the p99: {target_ms:g} ms")
-    _save(axes, LATENESS)
+    axes.set(yscale="log", ylim=(0.5, 2 * CEILING_MS))
+    for curve in curves:
+        _line(axes, curve)
+    axes.axhline(target_ms, label=f"target for the p99: {target_ms:g} ms", **TARGET)
+    _save(axes, LATENESS, "center right")
 
 
 def draw_memory(curves: list[Curve], target_bytes: float) -> None:
     """Memory per conversation against pending conversations."""
     axes = _axes("Memory of one pending conversation with three short messages", "bytes per conversation")
-    for curve, style in zip(curves, [STYLES[0], *STYLES[2:], ("#333333", "D", 1.6)], strict=True):
-        _line(axes, curve, style)
-    _target(axes, target_bytes, f"target: {target_bytes:g} bytes")
-    axes.set_ylim(400, 10_000)
-    _save(axes, MEMORY)
+    for curve in curves:
+        _line(axes, curve)
+    axes.axhline(target_bytes, label=f"target: {target_bytes:,g} bytes", **TARGET)
+    axes.set_ylim(bottom=0)
+    _save(axes, MEMORY, "best")
 
 
 def _axes(title: str, ylabel: str) -> Any:
     axes = pyplot.figure(figsize=(8, 4.8)).add_subplot()
-    axes.set(title=title, xlabel="conversations pending", ylabel=ylabel, xscale="log", yscale="log")
+    axes.set(title=title, xlabel="conversations pending", ylabel=ylabel, xscale="log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.grid(which="major", color="#dddddd")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return axes
 
 
-def _line(axes: Any, curve: Curve, style: tuple[str, str, float]) -> None:
-    """What is missing has no point; what never came stands at the ceiling, named so."""
+def _line(axes: Any, curve: Curve) -> None:
+    """What is missing has no point; what never came stands at the ceiling."""
     known = {size: value for size, value in curve.values.items() if not isinstance(value, Missing)}
-    shown = {size: min(value, CEILING_MS) for size, value in known.items()}
-    color, marker, width = style
-    axes.plot(list(shown), list(shown.values()), marker, color=color, linewidth=width, label=curve.label)
-    for size, value in known.items():
-        if math.isinf(value):
-            axes.annotate("more than\n30 s", (size, CEILING_MS), (6, -14), textcoords="offset points", color=color)
+    color, marker, width = curve.style
+    values = [min(value, CEILING_MS) for value in known.values()]
+    axes.plot(list(known), values, marker, color=color, linewidth=width, label=curve.label)
+    for size, note in curve.notes.items():
+        where = (size, min(float(known[size]), CEILING_MS))
+        axes.annotate(note, where, (8, -24), textcoords="offset points", color=color, fontsize=9)
 
 
-def _target(axes: Any, value: float, label: str) -> None:
-    axes.axhline(value, color="#888888", linestyle=":", linewidth=1.5, label=label)
-
-
-def _save(axes: Any, name: str) -> None:
-    axes.legend(frameon=False, fontsize=9)
+def _save(axes: Any, name: str, legend: str) -> None:
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.legend(edgecolor="none", framealpha=0.9, fontsize=9, loc=legend)
     axes.figure.tight_layout()
     axes.figure.savefig(DOCS / name, dpi=130)
     pyplot.close(axes.figure)

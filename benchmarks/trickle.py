@@ -11,13 +11,13 @@ RATE = 300
 WARM = 300
 
 
-def trickle(settings: Settings, agent: Agent, seconds: float, rate: float = RATE) -> Report:
-    """Warm the worker up with some flushes, then measure `seconds` at `rate` a second; every one must arrive once."""
-    _append(settings, agent, rate, WARM, 0)
-    agent.report(WARM)
+def trickle(settings: Settings, agent: Agent, count: int, rate: float = RATE, warm: int = WARM) -> Report:
+    """Warm the worker up with some flushes, then measure `count` at `rate` a second; every one must arrive once."""
+    _append(settings, agent, rate, warm, 0)
+    agent.report(warm)
+    agent.wait_idle()
     agent.reset()
-    count = int(rate * seconds)
-    _append(settings, agent, rate, count, WARM)
+    _append(settings, agent, rate, count, warm)
     return agent.report(count)
 
 

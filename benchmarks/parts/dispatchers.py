@@ -16,7 +16,7 @@ from benchmarks.table import Row
 from benchmarks.trickle import RATE, WARM, trickle
 from benchmarks.usage import settle
 
-SECONDS, MANY = 6.0, 3
+PROBES, MANY = RATE * 6, 3
 
 
 class Shared(NamedTuple):
@@ -44,7 +44,7 @@ def _share(workers: int) -> Shared:
             command = python("cli", "worker")
             stack.enter_context(process(command, MEASURED_CORE, **environment(settings, agent.url)))
         settle(url)
-        report = trickle(settings, agent, SECONDS)
+        report = trickle(settings, agent, PROBES)
         with redis.Redis.from_url(url) as client:
             handed_out = counter(client, settings, "dispatches")
     return Shared(handed_out / (WARM + report.calls), report.lateness.p99)

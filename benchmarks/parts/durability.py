@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import redis
 
-from benchmarks.figures import Figure, Missing, attempt
+from benchmarks.figures import Figure, attempt
 from benchmarks.machine import valkey, wait_until
 from benchmarks.parts.webhook import APPS, run
 from benchmarks.table import Row
 from config.settings import Settings
 
-APPEND_ONLY = {"appendonly": "yes", "appendfsync": "everysec"}
+APPEND_ONLY = {"appendonly": "yes", "appendfsync": "always"}
 MODES: dict[str, dict[str, str]] = {"memory": {}, "replica": {}, "disk": APPEND_ONLY}
 
 

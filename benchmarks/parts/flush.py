@@ -51,9 +51,11 @@ def ours() -> float:
     with valkey() as url, running_agent() as agent:
         settings = settings_for(url, message_buffer_timeout=DUE_S)
         asyncio.run(append(settings, OURS))
-        with process(python("cli", "worker"), MEASURED_CORE, **environment(settings, agent.url)):
-            with redis.Redis.from_url(url) as client:
-                rate = _rate(lambda: counter(client, settings, "acked"), OURS)
+        with (
+            process(python("cli", "worker"), MEASURED_CORE, **environment(settings, agent.url)),
+            redis.Redis.from_url(url) as client,
+        ):
+            rate = _rate(lambda: counter(client, settings, "acked"), OURS)
         agent.report(OURS)
     return rate
 
@@ -68,7 +70,7 @@ def _stock(kind: str, job: str, count: int) -> float:
             stock = python("benchmarks.programs.stock_worker", kind)
             with process(stock, MEASURED_CORE, **environment(settings, agent.url)):
                 if job == NOTHING:
-                    return _rate(lambda: count - client.llen(queue.key), count)  # type: ignore[operator]
+                    return _rate(lambda: count - client.llen(queue.key), count)
                 rate = _rate(lambda: counter(client, settings, "acked"), count)
         agent.report(count)
     return rate
@@ -89,11 +91,15 @@ def _bullmq() -> float:
     """The mark to chase: BullMQ's worker with as many jobs at once as ours."""
     with valkey() as url, running_agent() as agent:
         output(node("fill.mjs", BULLMQ, 1, "due"), OTHER_CORE, 60, REDIS_URL=url)
-        with process(node("worker.mjs", agent.url), MEASURED_CORE, REDIS_URL=url):
-            with redis.Redis.from_url(url) as client:
-                rate = _rate(lambda: BULLMQ - client.llen("bull:flush:wait") - client.llen("bull:flush:active"), BULLMQ)  # type: ignore[operator]
+        with process(node("worker.mjs", agent.url), MEASURED_CORE, REDIS_URL=url), redis.Redis.from_url(url) as client:
+            rate = _rate(lambda: BULLMQ - _left(client), BULLMQ)
         agent.report(BULLMQ)
     return rate
+
+
+def _left(client: redis.Redis) -> int:
+    """BullMQ's jobs that are not yet done."""
+    return int(client.llen("bull:flush:wait")) + int(client.llen("bull:flush:active"))
 
 
 def _rate(done: Callable[[], int], count: int) -> float:

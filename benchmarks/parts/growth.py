@@ -10,20 +10,19 @@ from typing import Any, NamedTuple
 
 import redis
 
-from benchmarks import enqueue_in, expiry, naive
+from benchmarks import enqueue_in, expiry, naive, plots
 from benchmarks.agent import running_agent
 from benchmarks.asyncio_buffer import InProcess, in_process
 from benchmarks.figures import Figure, Meaningless, Missing, Spread, attempt
 from benchmarks.machine import MEASURED_CORE, OTHER_CORE, output, process, python, require_memory, valkey
 from benchmarks.peers import node
-from benchmarks.pending import NEVER_S, environment, fill, load_scripts, settings_for, usage_per_conversation
-from benchmarks.plots import Curve, draw_lateness, draw_memory
+from benchmarks.pending import LOT, NEVER_S, append, environment, fill, settings_for, usage_per_conversation
 from benchmarks.table import Row
 from benchmarks.trickle import RATE, trickle
 from benchmarks.usage import settle, used_memory
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
-SECONDS = 8.0
+PROBES, PROBES_IN_PROCESS = RATE * 10, RATE * 6
 TARGET_P99_MS, TARGET_BYTES, TARGET_ID_BYTES = 25.0, 1024.0, 32.0
 GB_PER_PENDING = 4e-6
 """Spare memory that a million pending conversations want: the larger of the two designs needs it."""
@@ -51,15 +50,15 @@ def measure() -> Iterator[Row]:
     ids = attempt(_bytes_per_id)
     yield Row("memory per remembered message id (bytes)", ids, "target", TARGET_ID_BYTES, True)
     yield Row("memory per remembered message id (bytes)", ids, "sorted set of ids", attempt(naive.bytes_per_id), True)
-    draw_lateness(_lateness_curves(ours, in_one, events), TARGET_P99_MS)
-    draw_memory(_memory_curves(ours, in_one, plain, bullmq), TARGET_BYTES)
+    plots.draw_lateness(_lateness_curves(ours, in_one, events), TARGET_P99_MS)
+    plots.draw_memory(_memory_curves(ours, in_one, plain, bullmq), TARGET_BYTES)
 
 
 def _ours(size: int) -> Point:
     require_memory(1 + size * GB_PER_PENDING)
     with valkey() as url:
         settings = settings_for(url, **NEVER_S)
-        asyncio.run(load_scripts(settings))
+        asyncio.run(append(settings_for(url, **NEVER_S), LOT, 3))  # scripts and buffers are no part of a conversation
         before = used_memory(url)
         fill(settings, size)
         grown, usage = (used_memory(url) - before) / size, usage_per_conversation(settings)
@@ -72,18 +71,18 @@ def _lateness(url: str, settings: Any) -> Spread:
         variables = environment(settings, agent.url)
         with process(python("cli", "worker"), MEASURED_CORE, **variables):
             settle(url)
-            return trickle(settings, agent, SECONDS).lateness
+            return trickle(settings, agent, PROBES).lateness
 
 
 def _in_process(size: int) -> InProcess:
     require_memory(1 + size * GB_PER_PENDING)
-    return in_process(size, RATE, int(RATE * SECONDS))
+    return in_process(size, RATE, PROBES_IN_PROCESS)
 
 
 def _waiting() -> tuple[dict[int, Spread | Missing], Spread | Missing]:
     """These wait for most of their time, so they may do it together."""
     with ThreadPoolExecutor() as threads:
-        events = {size: threads.submit(attempt, lambda size=size: expiry.lateness(size)) for size in SIZES[:-1]}  # type: ignore[misc]
+        events = {size: threads.submit(attempt, lambda size=size: expiry.lateness(size)) for size in SIZES[:-1]}
         scheduled = threads.submit(attempt, enqueue_in.lateness)
         return {size: future.result() for size, future in events.items()}, scheduled.result()
 
@@ -175,28 +174,37 @@ def _bytes_per_id() -> float:
         settings = settings_for(url, **NEVER_S)
         fill(settings, 1, naive.IDS)
         keys = client.keys(f"{settings.redis_key_prefix}:*:seen:*")
-        if len(keys) != 1:  # type: ignore[arg-type]
-            raise Meaningless(f"one person's ids are remembered in {len(keys)} keys")  # type: ignore[arg-type]
-        return float(client.memory_usage(keys[0], samples=0)) / naive.IDS  # type: ignore[arg-type,index]
+        if len(keys) != 1:
+            raise Meaningless(f"one person's ids are remembered in {len(keys)} keys")
+        return float(client.memory_usage(keys[0], samples=0)) / naive.IDS
 
 
-def _lateness_curves(ours: Ours, in_one: InOne, events: Events) -> list[Curve]:
-    def curve(label: str, found: Any, field: str) -> Curve:
-        return Curve(label, {size: _late(found[size], field) for size in found})
+def _lateness_curves(ours: Ours, in_one: InOne, events: Events) -> list[plots.Curve]:
+    def values(found: Any, field: str) -> dict[int, Figure]:
+        return {size: _late(found[size], field) for size in found}
 
     return [
-        curve("debouncer, p99", ours, "p99"),
-        curve("debouncer, p50", ours, "p50"),
-        curve("in-process asyncio buffer, p99", in_one, "p99"),
-        curve("keyspace expiry events alone, p50", events, "p50"),
+        plots.Curve("debouncer, p99", plots.OURS, values(ours, "p99")),
+        plots.Curve("debouncer, p50", plots.OURS_TOO, values(ours, "p50")),
+        plots.Curve("in-process asyncio buffer, p99", plots.IN_PROCESS, values(in_one, "p99")),
+        plots.Curve("keyspace expiry events alone, p50", plots.EVENTS, values(events, "p50"), _never(events)),
     ]
 
 
-def _memory_curves(ours: Ours, in_one: InOne, plain: dict[int, Figure], bullmq: Figure) -> list[Curve]:
+def _never(events: Events) -> dict[int, str]:
+    return {
+        size: f"{found.never:.0%} not\nwithin {expiry.WAIT_S:g} s"
+        for size, found in events.items()
+        if isinstance(found, Spread) and found.never
+    }
+
+
+def _memory_curves(ours: Ours, in_one: InOne, plain: dict[int, Figure], bullmq: Figure) -> list[plots.Curve]:
     mine = {size: point if isinstance(point, Missing) else point.bytes_by_difference for size, point in ours.items()}
+    held = {size: _held(found) for size, found in in_one.items()}
     return [
-        Curve("debouncer", mine),
-        Curve("naive layout in Redis", plain),
-        Curve("in-process asyncio buffer (resident memory)", {size: _held(found) for size, found in in_one.items()}),
-        Curve("BullMQ, one debounced job", {BULLMQ_JOBS: bullmq}),
+        plots.Curve("debouncer", plots.OURS, mine),
+        plots.Curve("naive layout in Redis", plots.NAIVE, plain),
+        plots.Curve("in-process asyncio buffer (resident memory)", plots.IN_PROCESS, held),
+        plots.Curve("BullMQ, one debounced job", plots.BULLMQ, {BULLMQ_JOBS: bullmq}),
     ]

@@ -8,12 +8,13 @@ from typing import NamedTuple
 from benchmarks.agent import Report, running_agent
 from benchmarks.asyncio_buffer import InProcess, in_process
 from benchmarks.figures import Figure, Missing, attempt
-from benchmarks.machine import MEASURED_CORE, OTHER_CORE, output, process, python, valkey
+from benchmarks.machine import MEASURED_CORE, process, python, valkey
 from benchmarks.pending import environment, settings_for
 from benchmarks.table import Row
+from benchmarks.trickle import trickle
 from benchmarks.usage import peak_mb, resident_mb, settle
 
-CALLS, RATE, AGENT_S = 1000, 400, 5.0
+CALLS, RATE, WARM, AGENT_S = 1000, 400, 50, 5.0
 WHAT = "1,000 calls, the agent takes 5 s, one process"
 BASELINE = "in-process asyncio buffer"
 
@@ -46,9 +47,7 @@ def _ours() -> Held:
         variables = environment(settings, agent.url, WORKER_CONCURRENCY=str(CALLS))
         with process(python("cli", "worker"), MEASURED_CORE, **variables) as worker:
             settle(url)
-            output(python("benchmarks.programs.trickle", RATE, CALLS, 0), OTHER_CORE, 60, **variables)
-            report = agent.report(CALLS)
-            return Held(report, peak_mb(worker.pid))
+            return Held(trickle(settings, agent, CALLS, rate=RATE, warm=WARM), peak_mb(worker.pid))
 
 
 def _stock_mb() -> float:

@@ -10,6 +10,7 @@ from benchmarks.figures import Figure, Meaningless, Missing, attempt
 from benchmarks.machine import MEASURED_CORE, OTHER_CORE, free_port, output, process, python, valkey, wait_for_port
 from benchmarks.peers import node
 from benchmarks.table import Row
+from benchmarks.usage import server_pid
 
 SECONDS = 3.5
 ROUNDS = 3
@@ -79,7 +80,7 @@ def run(command: Command, url: str, **environment: str) -> Run:
     settings = {"REDIS_URL": url, "EVOLUTION_TOKEN": "t", "LOG_LEVEL": "WARNING", **environment}
     with process(command(port), MEASURED_CORE, **settings) as app:
         wait_for_port(port)
-        load = python("benchmarks.programs.load", port, SECONDS, app.pid)
+        load = python("benchmarks.programs.load", port, SECONDS, app.pid, server_pid(url))
         told = json.loads(output(load, OTHER_CORE, SECONDS + 30))
     if told["refused"]:
         raise Meaningless(f"{told['refused']} webhooks were refused")

@@ -1,7 +1,7 @@
 """The smallest agent there is: answers 204 to each POST, after a delay if asked to, and knows when each one came.
 
-`GET /calls` tells how many have come, `GET /report` everything, `GET /reset` forgets. Lateness is the moment at which the
-request is read minus its `closed_ms`, the deadline on the Redis server's clock: both are this machine's clock.
+`GET /calls` tells how many have come, `GET /report` everything, `GET /reset` forgets. Lateness is the moment at which
+the request is read minus its `closed_ms`, the deadline on the Redis server's clock: both are this machine's clock.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Book:
 
     def as_json(self) -> bytes:
         """The report."""
-        numbers = {"calls": self.calls, "distinct": len(self.flush_ids), "peak": self.peak}
+        numbers = {"calls": self.calls, "distinct": len(self.flush_ids), "peak": self.peak, "in_flight": self.in_flight}
         return orjson.dumps(numbers | {"first_s": self.first_s, "last_s": self.last_s, "lateness_ms": self.lateness_ms})
 
 

@@ -20,7 +20,7 @@ from benchmarks.usage import peak_mb, resident_mb
 
 NEVER_S = 500_000.0
 WINDOWS_S = (0.5, 1.5)
-SHOWN_MESSAGES = 3
+TEXTS = ("oi", "tudo bem?", "queria saber do pedido")
 
 
 class Buffer:
@@ -61,7 +61,7 @@ def message(phone: str, number: int) -> dict[str, object]:
         "timestamp_ms": 1_749_766_101_000 + number,
         "received_ms": int(time.time() * 1000),
         "kind": "text",
-        "text": "queria saber do pedido",
+        "text": TEXTS[number % len(TEXTS)],
         "sender_name": "Ana Souza",
     }
 
@@ -74,7 +74,7 @@ async def main(url: str, pending: int, rate: float, count: int) -> None:
         empty_mb = resident_mb(os.getpid())
         for who in range(pending):
             phone = f"55118{who:08d}"
-            buffer.hold(phone, [message(phone, number) for number in range(SHOWN_MESSAGES)])
+            buffer.hold(phone, [message(phone, number) for number in range(len(TEXTS))])
             if who % 1000 == 0:
                 await asyncio.sleep(0)
         await asyncio.sleep(0.1)
@@ -86,8 +86,7 @@ async def main(url: str, pending: int, rate: float, count: int) -> None:
             await asyncio.sleep(max(0.0, at - loop.time()))
             phone = f"55119{who:08d}"
             buffer.take(phone, message(phone, 0), chance.uniform(*WINDOWS_S))
-        while len(buffer.tasks) > pending:
-            await asyncio.sleep(0.1)
+        await asyncio.gather(*list(buffer.tasks.values())[pending:])
         memory = {"empty_mb": empty_mb, "full_mb": full_mb, "peak_mb": peak_mb(os.getpid())}
         print(json.dumps(memory), flush=True)
         os._exit(0)  # taking a million tasks down one by one would take longer than the measurement

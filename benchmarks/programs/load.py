@@ -115,23 +115,25 @@ class Load:
         self._sent += 1
 
 
-def main(port: int, seconds: float, pid: int) -> None:
-    """Print what was answered, and what it cost the process `pid` and this one."""
+def main(port: int, seconds: float, pid: int, server: int) -> None:
+    """Print what was answered, and what it cost the application `pid`, its Redis server and this process."""
     load = Load(port)
     load.run(WARM_S)
-    began, before, app_s, own_s = time.perf_counter(), load.answered, cpu_s(pid), time.process_time()
+    began, before = time.perf_counter(), load.answered
+    app_s, server_s, own_s = cpu_s(pid), cpu_s(server), time.process_time()
     load.run(seconds)
     took, answered = time.perf_counter() - began, load.answered - before
-    app_s, own_s = cpu_s(pid) - app_s, time.process_time() - own_s
+    app_s, server_s, own_s = cpu_s(pid) - app_s, cpu_s(server) - server_s, time.process_time() - own_s
     result = {
         "per_s": answered / took,
         "refused": load.answers.refused,
         "app_us": app_s / max(1, answered) * 1e6,
         "app_share": app_s / took,
+        "server_share": server_s / took,
         "load_share": own_s / took,
     }
     print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]))
+    main(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
