@@ -11,6 +11,7 @@ import pytest
 
 from buffer.connect import connect
 from buffer.errors import StoreError
+from buffer.keys import Ref
 from buffer.models import Conversation, Outcome
 from buffer.store import Store
 from tests.conftest import Clock
@@ -123,14 +124,26 @@ async def test_a_holder_that_is_cancelled(store: Store, clock: Clock):
         await holder.task
 
 
-async def test_whoever_has_left_is_not_disturbed(valkey: Server, open_store, clock: Clock):
+class Held(Store):
+    """A store whose renewals stand still on their way to the server until told to go."""
+
+    go: asyncio.Event
+
+    async def renew(self, ref: Ref, token: str) -> Outcome:
+        await self.go.wait()
+        return await super().renew(ref, token)
+
+
+async def test_whoever_has_left_is_not_disturbed(store: Store, make_settings, clock: Clock):
     """The batch ends while its renewal is under way: `lost` comes too late to matter."""
-    store = open_store(valkey, **OFTEN)
     token = await claimed(store, clock)
-    holder = Holder(leases := Leases(store, store.settings), store, token)
+    held = Held(store.client, make_settings(**OFTEN), clock)
+    held.go = asyncio.Event()
+    holder = Holder(leases := Leases(held, held.settings), store, token)
     await until("a renewal is under way", lambda: leases._renewals)
     holder.enough.set()
     assert await store.ack(store.ref(ANA), token) is Outcome.OK
+    held.go.set()
     await until("nothing is under way", lambda: not leases._renewals and not leases._keeper)
     assert await holder.end() == "done"
 
