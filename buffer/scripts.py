@@ -162,12 +162,13 @@ def read_dispatch(partition: int, reply: Sequence[Any]) -> Dispatched:
     return Dispatched(due, int(float(next_ms)) if next_ms else None, int(now_ms))
 
 
-def claim_args(ref: Ref, caller: str, settings: Settings) -> Args:
-    """Arguments of claim.lua; `caller` is a random id, the same when a claim is repeated after a lost reply."""
+def claim_args(claims: Args, settings: Settings) -> Args:
+    """Arguments of claim.lua; `claims` has two for each conversation: its hash, and the caller's random id.
+
+    The id is the same when a claim is repeated after a lost reply.
+    """
     enabled = settings.message_buffer_enabled
     return [
-        ref.hash,
-        caller,
         settings.lease_ms,
         settings.message_buffer_max_messages if enabled else 1,
         settings.message_buffer_max_bytes,
@@ -176,11 +177,17 @@ def claim_args(ref: Ref, caller: str, settings: Settings) -> Args:
         MAX_CRASHES,
         settings.message_buffer_separator,
         _flag(not enabled),
+        *claims,
     ]
 
 
+def renew_args(leases: Args, settings: Settings) -> Args:
+    """Arguments of renew.lua; `leases` has two for each conversation: its hash and token."""
+    return [settings.lease_ms, *leases]
+
+
 def read_claim(ref: Ref, reply: Sequence[Any]) -> Claim:
-    """Decode claim's reply."""
+    """Decode claim's reply about one conversation."""
     status = _text(reply[0])
     if status != "batch":
         return Claim(status, None, int(reply[1]) or None)

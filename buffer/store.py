@@ -15,6 +15,7 @@ from buffer.connect import AsyncClient
 from buffer.durability import wait_of
 from buffer.errors import StoreUnavailable
 from buffer.keys import Keys, Ref, ref_of
+from buffer.lots import Lots
 from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, Outcome, PauseMode
 from buffer.phones import canonical
 from buffer.pipe import Pipe, store_error
@@ -43,6 +44,7 @@ class Store:
         self.settings = settings
         self.keys = Keys(settings.redis_key_prefix)
         self._pipe = Pipe(client, wait_of(settings))
+        self._lots = Lots(self._run_lot)
         self._clock = clock
 
     def ref(self, conversation: Conversation) -> Ref:
@@ -99,20 +101,19 @@ class Store:
 
     async def claim(self, ref: Ref, caller: str) -> Claim:
         """Take the lease on a conversation's batch; `caller` is the same random id when a claim is repeated."""
-        args = scripts.claim_args(ref, caller, self.settings)
-        return scripts.read_claim(ref, await self._run("claim", ref.partition, args))
+        return scripts.read_claim(ref, await self._lots.call("claim", ref.partition, ref.hash, caller))
 
     async def renew(self, ref: Ref, token: str) -> Outcome:
         """Keep a lease for another FLUSH_LEASE; ok, lost or cancelled."""
-        return await self._fenced("renew", ref, [ref.hash, token, self.settings.lease_ms])
+        return _outcome(await self._lots.call("renew", ref.partition, ref.hash, token))
 
     async def answered(self, ref: Ref, token: str, answer: bytes) -> Outcome:
         """Keep the agent's answer under the lease; ok, lost or cancelled."""
-        return await self._fenced("answered", ref, [ref.hash, token, answer])
+        return _outcome(await self._lots.call("answered", ref.partition, ref.hash, token, answer))
 
     async def ack(self, ref: Ref, token: str) -> Outcome:
         """The agent accepted the batch; ok, lost or cancelled."""
-        return await self._fenced("ack", ref, [ref.hash, token])
+        return _outcome(await self._lots.call("ack", ref.partition, ref.hash, token))
 
     async def fail(self, ref: Ref, token: str, error: str, *, delay_ms: int, dead: bool = False) -> Outcome:
         """The attempt failed: retry after `delay_ms`, or dead letter; ok, dead, lost or cancelled."""
@@ -200,15 +201,23 @@ class Store:
         await self.client.aclose()
 
     async def _fail(self, ref: Ref, token: str, failure: Failure) -> Outcome:
-        return await self._fenced("fail", ref, scripts.fail_args(ref, token, failure, self.settings))
+        args = scripts.fail_args(ref, token, failure, self.settings)
+        return _outcome(await self._run("fail", ref.partition, args))
 
-    async def _fenced(self, verb: str, ref: Ref, args: list[Any]) -> Outcome:
-        reply = await self._run(verb, ref.partition, args)
-        return Outcome(reply.decode() if isinstance(reply, bytes) else reply)
+    async def _run_lot(self, verb: str, partition: int, args: list[Any]) -> Any:
+        if verb == "claim":
+            args = scripts.claim_args(args, self.settings)
+        elif verb == "renew":
+            args = scripts.renew_args(args, self.settings)
+        return await self._run(verb, partition, args)
 
     async def _run(self, verb: str, partition: int, args: list[Any]) -> Any:
         now: int | str = self._clock() if self._clock else ""
         return await self._pipe.call(scripts.script(verb), self.keys.root(partition), [now, *args])
+
+
+def _outcome(reply: bytes) -> Outcome:
+    return Outcome(reply.decode())
 
 
 async def resent(operation: Callable[[], Awaitable[T]], within_s: float) -> T:

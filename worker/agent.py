@@ -9,8 +9,9 @@ import email.utils
 import hashlib
 import hmac
 import time
+from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import httpx
@@ -24,6 +25,9 @@ DEAD_STATUSES = frozenset({400, 413, 415, 422})
 """These are about this very message: trying again cannot help (design §4)."""
 
 CONNECT_TIMEOUT_S = 5.0
+TIMEOUT = {"connect": CONNECT_TIMEOUT_S}
+"""The whole call has one more, AGENT_TIMEOUT."""
+
 ANSWER_MAX = 1_048_576
 """Largest answer (bytes) that is read: it is a chat reply."""
 
@@ -52,18 +56,13 @@ class Agent:
     """The agent at AGENT_URL; one pool of kept-alive connections per worker."""
 
     def __init__(self, settings: Settings) -> None:
-        self._url = required(settings.agent_url, "AGENT_URL")
+        url = httpx.URL(required(settings.agent_url, "AGENT_URL"))
+        self._url = url.copy_with(userinfo=b"", fragment=None)
+        self._headers = _fixed_headers(url)
         self._timeout_s = settings.agent_timeout
         self._secret = _signing_key(settings.agent_secret.get_secret_value()) if settings.agent_secret else None
-        limits = httpx.Limits(
-            max_connections=settings.worker_concurrency,
-            max_keepalive_connections=settings.worker_concurrency,
-            keepalive_expiry=KEEPALIVE_S,
-        )
-        timeout = httpx.Timeout(settings.agent_timeout, connect=CONNECT_TIMEOUT_S, pool=None)
-        self._client = httpx.AsyncClient(
-            transport=AiohttpTransport(limits=limits), timeout=timeout, follow_redirects=False
-        )
+        self._connections_max = settings.worker_concurrency
+        self._transport = AiohttpTransport(client=self._open)
 
     async def call(self, batch: Batch, body: bytes) -> Accepted | Problem:
         """Deliver one batch; never raises for what the agent or the network does."""
@@ -74,19 +73,28 @@ class Agent:
             return Problem(f"the agent did not answer within AGENT_TIMEOUT={self._timeout_s:g} s")
         except httpx.HTTPError as error:
             return Problem(_network_error(error), sent=not _never_sent(error))
+        except aiohttp.ClientResponseError as error:
+            return Problem(f"the agent's answer is not HTTP: {error.message}")
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._transport.aclose()
+
+    def _open(self) -> aiohttp.ClientSession:
+        """What is the same in every call is prepared once: it costs more than the rest of the call."""
+        connector = aiohttp.TCPConnector(
+            limit=self._connections_max, keepalive_timeout=KEEPALIVE_S, ssl=self._transport.ssl_context
+        )
+        return aiohttp.ClientSession(connector=connector, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar())
 
     async def _call(self, batch: Batch, body: bytes) -> Accepted | Problem:
-        headers = self._headers(batch, body)
-        async with self._client.stream("POST", self._url, content=body, headers=headers) as response:
-            content = b""
-            async for chunk in response.aiter_bytes():
-                content += chunk
-                if len(content) > ANSWER_MAX:
-                    return _too_long(response.status_code)
+        response = await self._transport.handle_async_request(self._request(batch, body))
+        try:
+            content = await _read(response)
+        finally:
+            await response.aclose()
+        if content is None:
+            return _too_long(response.status_code)
         if response.is_success:
             return read_answer(response.headers.get("content-type", ""), content)
         return Problem(
@@ -95,19 +103,43 @@ class Agent:
             retry_after_s=_retry_after(response.headers.get("retry-after")),
         )
 
-    def _headers(self, batch: Batch, body: bytes) -> dict[str, str]:
-        headers = {
-            "content-type": "application/json",
-            "idempotency-key": batch.flush_id,
-            "debouncer-attempt": str(batch.attempt),
-            "user-agent": "debouncer",
-        }
+    def _request(self, batch: Batch, body: bytes) -> httpx.Request:
+        """The request as the transport wants it; AsyncClient would build the same at twice the cost of the call."""
+        headers = {"idempotency-key": batch.flush_id, "debouncer-attempt": str(batch.attempt)}
         if self._secret is not None:
             timestamp = str(int(time.time()))
             headers["webhook-id"] = batch.flush_id
             headers["webhook-timestamp"] = timestamp
             headers["webhook-signature"] = sign(self._secret, batch.flush_id, timestamp, body)
-        return headers
+        request = httpx.Request(
+            "POST", self._url, headers=headers, stream=httpx.ByteStream(body), extensions={"timeout": TIMEOUT}
+        )
+        request.read()
+        return request
+
+
+def _fixed_headers(url: httpx.URL) -> dict[str, str]:
+    headers = {
+        "content-type": "application/json",
+        "user-agent": "debouncer",
+        "accept": "*/*",
+        "accept-encoding": "gzip, deflate",
+    }
+    if url.userinfo:
+        signed = next(httpx.BasicAuth(url.username, url.password).auth_flow(httpx.Request("POST", url)))
+        headers["authorization"] = signed.headers["authorization"]
+    return headers
+
+
+async def _read(response: httpx.Response) -> bytes | None:
+    """The whole answer, or None when it is too long."""
+    content = b""
+    chunks = response.aiter_bytes() if "content-encoding" in response.headers else response.stream
+    async for chunk in cast(AsyncIterable[bytes], chunks):
+        content += chunk
+        if len(content) > ANSWER_MAX:
+            return None
+    return content
 
 
 def sign(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:

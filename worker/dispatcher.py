@@ -23,6 +23,12 @@ SLEEP_MAX_S = 1.0
 FULL_S = 0.05
 """Pause while the queue is full or a server is away."""
 
+SLICE_MAX = 16
+"""Conversations in one job while more are due than the queue has room for: RQ's price is paid once for all of them."""
+
+SLICES_MIN = 8
+"""A worker's room is shared out in as many jobs at least, so that several workers get some."""
+
 ROUNDING_S = 0.001
 """Timers may fire a millisecond early; waking just before the moment would only look twice."""
 
@@ -48,6 +54,7 @@ class Dispatcher:
         self._queue = queue
         self._partitions = settings.redis_partitions
         self._queue_max = 2 * settings.worker_concurrency
+        self._slice = max(1, min(SLICE_MAX, settings.worker_concurrency // SLICES_MIN))
         self._inline = inline
         self._hint = asyncio.Event()
         self._first = 0
@@ -82,7 +89,9 @@ class Dispatcher:
             found = await self._store.dispatch(partition, room)
             if found.due:
                 reach("worker_after_dispatch")
-                await self._hand_out([item for item in found.due if item.ref not in queued])
+                behind = found.next_ms is not None and found.next_ms <= found.now_ms
+                due = [item for item in found.due if item.ref not in queued]
+                await self._hand_out(due, self._slice if behind else 1)
                 queued.update(item.ref for item in found.due)
                 reach("worker_after_enqueue")
             if found.next_ms is not None:
@@ -104,12 +113,12 @@ class Dispatcher:
         room = self._queue_max - queued
         return min(room, self._inline.room) if self._rq_fails else room
 
-    async def _hand_out(self, due: Sequence[Due]) -> None:
+    async def _hand_out(self, due: Sequence[Due], size: int) -> None:
         """RQ is where work queues up, not what it depends on: without RQ this worker runs what it can hold."""
         if not due:
             return
         try:
-            await self._queue.enqueue(due)
+            await self._queue.enqueue(due, size)
             self._rq_fails = False
         except (rx.RedisError, OSError) as error:
             self._rq_fails = True

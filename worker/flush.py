@@ -8,7 +8,7 @@ import secrets
 
 import orjson
 
-from buffer.errors import StoreError, StoreUnavailable
+from buffer.errors import StoreError
 from buffer.keys import Ref
 from buffer.models import Batch, Outcome
 from buffer.store import Store, resent
@@ -17,6 +17,7 @@ from config.logs import get_logger, mask
 from config.settings import Settings
 from worker.agent import Accepted, Agent, Problem
 from worker.body import render
+from worker.leases import LeaseOver, Leases
 
 CLAIM_WITHIN_S = 2.0
 """A claim that cannot reach Redis is given up soon: the wake index brings the conversation back."""
@@ -24,7 +25,6 @@ CLAIM_WITHIN_S = 2.0
 SETTLE_WITHIN_S = 60.0
 """An outcome is worth repeating for long: giving it up means calling the agent again."""
 
-RENEW_RETRY_S = 0.5
 JITTER = 0.2
 
 log = get_logger()
@@ -37,6 +37,7 @@ class Flusher:
         self._store = store
         self._agent = agent
         self._settings = settings
+        self._leases = Leases(store, settings)
 
     async def flush(self, ref: Ref) -> str:
         """Deliver the conversation's batch if there is one; returns what came of it, for logs and RQ.
@@ -65,7 +66,7 @@ class Flusher:
         )
         if batch.answer is not None:
             return await self._ack(ref, batch)
-        verdict = await self._call_under_lease(ref, batch, claimed_at)
+        verdict = await self._call(ref, batch, claimed_at)
         if isinstance(verdict, Outcome):
             return await self._give_up(ref, batch, verdict)
         if isinstance(verdict, Problem):
@@ -76,42 +77,13 @@ class Flusher:
             flush_log.warning("the agent's answer was not understood; taken as no reply", answer=verdict.odd)
         return await self._settle(ref, batch, verdict)
 
-    async def _call_under_lease(self, ref: Ref, batch: Batch, claimed_at: float) -> Accepted | Problem | Outcome:
-        """Call the agent while the lease is kept; a lost or cancelled lease ends the call.
-
-        A process that was frozen between the claim and now may hold nothing any more: it must not even begin.
-        """
-        if asyncio.get_running_loop().time() >= claimed_at + self._settings.flush_lease:
-            return Outcome.LOST
-        call = asyncio.create_task(self._agent.call(batch, render(batch)))
-        keeper = asyncio.create_task(self._keep_lease(ref, batch.token, claimed_at))
+    async def _call(self, ref: Ref, batch: Batch, claimed_at: float) -> Accepted | Problem | Outcome:
+        """Call the agent while the lease is kept; a lost or cancelled lease ends the call."""
         try:
-            await asyncio.wait((call, keeper), return_when=asyncio.FIRST_COMPLETED)
-            return call.result() if call.done() else keeper.result()
-        finally:
-            for task in (call, keeper):
-                task.cancel()
-
-    async def _keep_lease(self, ref: Ref, token: str, claimed_at: float) -> Outcome:
-        """Renew until the lease is lost or cancelled, or may be over because Redis is away."""
-        loop = asyncio.get_running_loop()
-        until = claimed_at + self._settings.flush_lease
-        pause = self._settings.flush_renew_interval
-        while True:
-            await asyncio.sleep(pause)
-            reach("worker_during_call")
-            asked_at = loop.time()
-            try:
-                outcome = await self._store.renew(ref, token)
-            except StoreUnavailable:
-                if loop.time() >= until:
-                    return Outcome.LOST
-                pause = RENEW_RETRY_S
-                continue
-            if outcome is not Outcome.OK:
-                return outcome
-            until = asked_at + self._settings.flush_lease
-            pause = self._settings.flush_renew_interval
+            with self._leases.keep(ref, batch.token, claimed_at):
+                return await self._agent.call(batch, render(batch))
+        except LeaseOver as over:
+            return over.outcome
 
     async def _settle(self, ref: Ref, batch: Batch, accepted: Accepted) -> str:
         """Keep the answer before anything else may happen to it (invariant 5), then ack."""

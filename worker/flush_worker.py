@@ -7,7 +7,7 @@ against RQ 3.0: what it leans on is named in tests/unit/test_rq_contract.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -24,7 +24,7 @@ from buffer.keys import Ref
 from config.killpoints import reach
 from config.logs import get_logger
 from worker.books import Books
-from worker.job import ref_of_job
+from worker.slices import Flush, refs_of_job
 
 POP_WAIT_S = 1
 """How long a pop blocks: also the longest a stop waits for it (cancelling it could strand a job)."""
@@ -32,8 +32,6 @@ POP_WAIT_S = 1
 AWAY_S = 0.5
 WORKER_TTL_S = 60
 """A worker that died disappears from RQ's list after this and RQ's own margin of 60 s."""
-
-Flush = Callable[[Ref], Coroutine[Any, Any, str]]
 
 log = get_logger()
 
@@ -55,14 +53,17 @@ class FlushWorker(BaseWorker):
         self._concurrency = concurrency
         self._flush = flush
         self._loop = asyncio.get_running_loop()
-        self._jobs: dict[str, asyncio.Task[str]] = {}
+        self._jobs: dict[str, set[asyncio.Task[str]]] = {}
+        self._failed: dict[str, BaseException] = {}
+        self._held = 0
+        self._slots = asyncio.Semaphore(concurrency)
         self._room = asyncio.Event()
         self._stopping = False
 
     @property
     def in_flight(self) -> int:
-        """How many flushes are under way."""
-        return len(self._jobs)
+        """How many conversations are in hand; above `concurrency` by less than one slice, which waits its turn."""
+        return self._held
 
     @property
     def room(self) -> int:
@@ -89,18 +90,21 @@ class FlushWorker(BaseWorker):
 
     async def finish(self, within_s: float, hurry: asyncio.Event) -> None:
         """Wait for the flushes under way; after `within_s`, or on `hurry`, they are cancelled and hand back."""
-        if self._jobs:
-            all_done = asyncio.ensure_future(asyncio.wait(self._jobs.values()))
+        if under_way := self._flushes():
+            all_done = asyncio.ensure_future(asyncio.wait(under_way))
             hurried = asyncio.ensure_future(hurry.wait())
             await asyncio.wait((all_done, hurried), timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
             hurried.cancel()
             all_done.cancel()
-        left = list(self._jobs.values())
-        for task in left:
-            task.cancel()
+        left = self._flushes()
+        for flush in left:
+            flush.cancel()
         if left:
             log.warning("flushes handed back at shutdown", count=len(left))
             await asyncio.wait(left)
+
+    def _flushes(self) -> list[asyncio.Task[str]]:
+        return [flush for flushes in self._jobs.values() for flush in flushes]
 
     def run_inline(self, ref: Ref) -> bool:
         """Run a flush that could not be enqueued; False when there is no room for it."""
@@ -108,7 +112,7 @@ class FlushWorker(BaseWorker):
             return False
         if f"inline-{ref}" in self._jobs:
             return True
-        self._begin(f"inline-{ref}", ref)
+        self._begin(f"inline-{ref}", [ref])
         return True
 
     async def _admit_some(self) -> None:
@@ -133,23 +137,38 @@ class FlushWorker(BaseWorker):
     def _take(self, job_id: str) -> None:
         self.books.started(job_id)
         try:
-            ref = ref_of_job(job_id)
+            refs = refs_of_job(job_id)
         except ValueError as error:
             self.books.ended(job_id, error)
             return
-        self._begin(job_id, ref)
+        self._begin(job_id, refs)
 
-    def _begin(self, job_id: str, ref: Ref) -> None:
-        task = asyncio.create_task(self._flush(ref))
-        self._jobs[job_id] = task
-        task.add_done_callback(lambda done: self._end(job_id, done))
+    def _begin(self, job_id: str, refs: Sequence[Ref]) -> None:
+        flushes = self._jobs[job_id] = {asyncio.create_task(self._flush_in_turn(ref)) for ref in refs}
+        self._held += len(flushes)
+        for flush in flushes:
+            flush.add_done_callback(lambda done: self._end(job_id, done))
 
-    def _end(self, job_id: str, task: asyncio.Task[str]) -> None:
-        del self._jobs[job_id]
+    async def _flush_in_turn(self, ref: Ref) -> str:
+        """What a slice holds beyond our room waits here, and is left to the wake index when we stop."""
+        waited = self._slots.locked()
+        async with self._slots:
+            return "left" if waited and self._stopping else await self._flush(ref)
+
+    def _end(self, job_id: str, flush: asyncio.Task[str]) -> None:
+        """Each conversation gives its room free; the job is over with its last one, and failed with any."""
+        self._held -= 1
         self._room.set()
-        error = None if task.cancelled() else task.exception()
+        error = None if flush.cancelled() else flush.exception()
         if error is not None:
             log.error("flush broke off; its conversation is due again soon", job_id=job_id, error=str(error))
+            self._failed[job_id] = error
+        flushes = self._jobs[job_id]
+        flushes.discard(flush)
+        if flushes:
+            return
+        del self._jobs[job_id]
+        error = self._failed.pop(job_id, None)
         if not job_id.startswith("inline-"):
             self.books.ended(job_id, error)
 
@@ -162,8 +181,8 @@ class FlushWorker(BaseWorker):
             super().handle_payload(message)  # type: ignore[no-untyped-call]
 
     def _cancel_job(self, job_id: str) -> None:
-        task = self._jobs.get(job_id)
-        if task is None:
+        flushes = self._jobs.get(job_id, ())
+        if not flushes:
             log.warning("RQ asked to stop a job that is not under way", job_id=job_id)
-        else:
-            task.cancel()
+        for flush in flushes:
+            flush.cancel()

@@ -14,7 +14,8 @@ from rq.serializers import JSONSerializer
 
 from buffer.models import Due
 from config.settings import Settings
-from worker.job import JOB, job_id, ref_of_job
+from worker.job import JOB
+from worker.slices import refs_of_job, slices_of
 
 RESULT_TTL_S = 0
 """A finished flush is in our own history; a job kept for RQ's would cost memory and commands."""
@@ -37,33 +38,33 @@ class FlushQueue:
         """The references of all conversations with a job in the queue; one of each at the most."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._queued)
 
-    async def enqueue(self, due: Sequence[Due]) -> None:
-        """Add one job per conversation, all in one pipeline; raises redis-py's errors."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._enqueue, due)
+    async def enqueue(self, due: Sequence[Due], size: int = 1) -> None:
+        """Add a job for every `size` conversations of one partition, in one pipeline; raises redis-py's errors."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._enqueue, due, size)
 
     def close(self) -> None:
         """Let the thread end."""
         self._thread.shutdown(wait=False)
 
     def _queued(self) -> set[str]:
-        refs = set()
+        refs: set[str] = set()
         for job in self.rq.get_job_ids():
             with contextlib.suppress(ValueError):
-                refs.add(str(ref_of_job(job)))
+                refs.update(map(str, refs_of_job(job)))
         return refs
 
-    def _enqueue(self, due: Sequence[Due]) -> None:
+    def _enqueue(self, due: Sequence[Due], size: int) -> None:
         self.rq.enqueue_many(
             [
                 Queue.prepare_data(
                     JOB,
-                    args=[item.ref],
+                    args=[name],
                     timeout=self._timeout_s,
                     result_ttl=RESULT_TTL_S,
                     failure_ttl=FAILURE_TTL_S,
-                    description=f"flush {item.ref}",
-                    job_id=job_id(item.ref, item.dispatch),
+                    description=f"flush {name}",
+                    job_id=job_id,
                 )
-                for item in due
+                for job_id, name in slices_of(due, size)
             ]
         )

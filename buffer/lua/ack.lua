@@ -1,8 +1,8 @@
--- ack: the agent accepted the batch; it is done, and the next burst may go.
+-- ack: the agent accepted batches; they are done, and the next bursts of their conversations may go.
 --
 -- KEYS[1]  root of the partition
--- ARGV     1 now_ms or ''   2 conversation hash   3 token
--- returns  'ok' | 'lost' | 'cancelled'; a repeated ack answers as the first
+-- ARGV     1 now_ms or ''   then two for each conversation: its hash · token
+-- returns  one for each conversation: 'ok' | 'lost' | 'cancelled'; a repeated ack answers as the first
 -- touches  wake idle history counters · conv batch lock media
 --
 -- A late ack succeeds while its token is still the current one, even if its lease is over.
@@ -12,20 +12,27 @@
 -- include: batch
 -- include: fence
 
-local name, token = ARGV[2], ARGV[3]
-local conv = read_conv(name)
-local refused = fenced(conv, token)
-if refused then
-  return refused
+local function ack(name, token)
+  local conv = read_conv(name)
+  local refused = fenced(conv, token)
+  if refused then
+    return refused
+  end
+  go_on_when_full()
+  local cancelled = conv.cancelled
+  rearm(name, conv)
+  if cancelled then
+    drop_batch(name, conv, cancelled)
+  else
+    remember(summary(name, conv, 'acked'))
+    count('acked', 1)
+    forget_batch(name, conv)
+  end
+  return done(name, token, cancelled and 'cancelled' or 'ok')
 end
-go_on_when_full()
-local cancelled = conv.cancelled
-rearm(name, conv)
-if cancelled then
-  drop_batch(name, conv, cancelled)
-else
-  remember(summary(name, conv, 'acked'))
-  count('acked', 1)
-  forget_batch(name, conv)
+
+local replies = {}
+for i = 2, #ARGV, 2 do
+  table.insert(replies, ack(ARGV[i], ARGV[i + 1]))
 end
-return done(name, token, cancelled and 'cancelled' or 'ok')
+return replies

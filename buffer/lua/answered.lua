@@ -1,17 +1,24 @@
--- answered: keep the agent's answer under the lease, before anything is sent to the person (invariant 5).
+-- answered: keep the agent's answers under their leases, before anything is sent to a person (invariant 5).
 --
 -- KEYS[1]  root of the partition
--- ARGV     1 now_ms or ''   2 conversation hash   3 token   4 the answer (JSON)
--- returns  'ok' | 'lost' | 'cancelled'
+-- ARGV     1 now_ms or ''   then three for each conversation: its hash · token · the answer (JSON)
+-- returns  one for each conversation: 'ok' | 'lost' | 'cancelled'
 -- touches  conv
 
-local name, token, answer = ARGV[2], ARGV[3], ARGV[4]
-local conv = read_conv(name)
-if conv.token ~= token then
-  return 'lost'
-elseif conv.cancelled then
-  return 'cancelled'
+local function keep(name, token, answer)
+  local conv = read_conv(name)
+  if conv.token ~= token then
+    return 'lost'
+  elseif conv.cancelled then
+    return 'cancelled'
+  end
+  go_on_when_full()
+  redis.call('HSET', key('conv', name), 'answer', answer)
+  return 'ok'
 end
-go_on_when_full()
-redis.call('HSET', key('conv', name), 'answer', answer)
-return 'ok'
+
+local replies = {}
+for i = 2, #ARGV, 3 do
+  table.insert(replies, keep(ARGV[i], ARGV[i + 1], ARGV[i + 2]))
+end
+return replies

@@ -1,9 +1,11 @@
--- claim: take the exclusive, timed right to deliver a conversation's batch; seal the open burst when it is due.
+-- claim: take the exclusive, timed right to deliver batches of conversations; seal the open bursts that are due.
 --
 -- KEYS[1]  root of the partition
--- ARGV     1 now_ms or ''   2 conversation hash   3 caller's random id   4 lease_ms   5 max_messages   6 max_bytes
---          7 window_ms   8 max_wait_ms   9 max_crashes   10 separator   11 '1' when every message is its own flush
--- returns  { status, until_ms }: 'busy' (leased, or waiting to retry), 'early' (deadline moved), 'paused', 'empty'
+-- ARGV     1 now_ms or ''   2 lease_ms   3 max_messages   4 max_bytes   5 window_ms   6 max_wait_ms   7 max_crashes
+--          8 separator   9 '1' when every message is its own flush
+--          then two for each conversation: its hash · the caller's random id
+-- returns  one for each conversation, in order:
+--          { status, until_ms }: 'busy' (leased, or waiting to retry), 'early' (deadline moved), 'paused', 'empty'
 --          { 'batch', token, flush_id, attempt, failures, reason, closed_ms, separator, answer or '', gateway,
 --            channel, peer, name, then each message and its inline media or '' … }
 -- touches  wake idle dead history counters alias · conv buffer batch timer lock redrive media · letter remains
@@ -17,17 +19,12 @@
 -- include: window
 -- include: batch
 
-local name, caller, lease_ms = ARGV[2], ARGV[3], tonumber(ARGV[4])
-local max_messages, max_bytes = tonumber(ARGV[5]), tonumber(ARGV[6])
-local window_ms, max_wait_ms, max_crashes = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local separator, single = ARGV[10], ARGV[11] == '1'
-local conv = read_conv(name)
-local leader = resolve(name)
+local lease_ms, max_messages, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local window_ms, max_wait_ms, max_crashes = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local separator, single = ARGV[8], ARGV[9] == '1'
 
--- A batch that stayed with a name that leads elsewhere now is held with the person.
-if leader ~= name then
-  conv.paused_until_ms = redis.call('HGET', key('conv', leader), 'paused_until_ms') or nil
-end
+-- The conversation in hand.
+local name, caller, conv, leader
 
 local function come_back(status, at_ms)
   go_on_when_full()
@@ -214,41 +211,59 @@ local function seal()
   end
 end
 
-if conv.flush_id then
-  if leased(conv) then
-    if conv.token == conv.fence .. ':' .. caller then
-      return answer()
+-- A batch that stayed with a name that leads elsewhere now is held with the person.
+local function look()
+  conv, leader = read_conv(name), resolve(name)
+  if leader ~= name then
+    conv.paused_until_ms = redis.call('HGET', key('conv', leader), 'paused_until_ms') or nil
+  end
+end
+
+local function claim()
+  if conv.flush_id then
+    if leased(conv) then
+      if conv.token == conv.fence .. ':' .. caller then
+        return answer()
+      end
+      return come_back('busy', number(conv, 'lease_until_ms'))
+    elseif number(conv, 'retry_at_ms') > now_ms then
+      return come_back('busy', number(conv, 'retry_at_ms'))
     end
-    return come_back('busy', number(conv, 'lease_until_ms'))
-  elseif number(conv, 'retry_at_ms') > now_ms then
-    return come_back('busy', number(conv, 'retry_at_ms'))
+    go_on_when_full()
+    wake(name, now_ms)
+    take_over()
+  end
+  if paused(conv) and (conv.flush_id or leader == name) then
+    return come_back('paused', number(conv, 'paused_until_ms'))
   end
   go_on_when_full()
-  wake(name, now_ms)
-  take_over()
-end
-if paused(conv) and (conv.flush_id or leader == name) then
-  return come_back('paused', number(conv, 'paused_until_ms'))
-end
-go_on_when_full()
-if conv.paused_until_ms then
-  redis.call('HDEL', key('conv', name), 'paused_until_ms', 'pause_mode')
-  conv.paused_until_ms = nil
-end
-if conv.flush_id then
-  return lease()
-end
-wake(name, now_ms)
-if conv.redrive and revive() then
-  return lease()
-elseif not conv.opened_ms then
-  redis.call('ZREM', key('wake'), name)
-  if conv.ref then
-    redis.call('ZADD', key('idle'), now_ms, name)
+  if conv.paused_until_ms then
+    redis.call('HDEL', key('conv', name), 'paused_until_ms', 'pause_mode')
+    conv.paused_until_ms = nil
   end
-  return { 'empty', 0 }
-elseif number(conv, 'deadline_ms') > now_ms then
-  return come_back('early', number(conv, 'deadline_ms'))
+  if conv.flush_id then
+    return lease()
+  end
+  wake(name, now_ms)
+  if conv.redrive and revive() then
+    return lease()
+  elseif not conv.opened_ms then
+    redis.call('ZREM', key('wake'), name)
+    if conv.ref then
+      redis.call('ZADD', key('idle'), now_ms, name)
+    end
+    return { 'empty', 0 }
+  elseif number(conv, 'deadline_ms') > now_ms then
+    return come_back('early', number(conv, 'deadline_ms'))
+  end
+  seal()
+  return lease()
 end
-seal()
-return lease()
+
+local replies = {}
+for i = 10, #ARGV, 2 do
+  name, caller = ARGV[i], ARGV[i + 1]
+  look()
+  table.insert(replies, claim())
+end
+return replies

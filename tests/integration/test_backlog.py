@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rq import Queue
 
@@ -13,13 +15,16 @@ from buffer.keys import Ref
 from buffer.models import Append
 from buffer.store import Store
 from tests.conftest import Clock
+from tests.integration.agent import Answer
 from tests.integration.checker import Rules, Verdict, judge
 from tests.integration.fleet import Fleet, person
 from tests.integration.sender import Said, Sender
 from tests.integration.storm import Storm
+from tests.integration.waiting import until
 from tests.messages import message
 from worker.dispatcher import Dispatcher
 from worker.queue import FlushQueue
+from worker.slices import refs_of_job
 
 LOT = 1000
 FIVE_MINUTES_MS = 300_000
@@ -90,6 +95,70 @@ def test_ten_dispatchers_make_one_job_for_each_person(start_fleet: Callable[...,
     fleet.worker()
     fleet.wait_drained()
     assert sorted(call.peer for call in fleet.agent.calls) == people
+
+
+def one_turn(fleet: Fleet) -> None:
+    """What a dispatcher does in one look, without a worker to take it."""
+    settings = fleet.settings_object()
+
+    async def turn() -> None:
+        store, queue = Store(connect(fleet.server.url, timeout_s=30), settings), FlushQueue(settings, fleet.redis)
+        await Dispatcher(store, queue, settings, NoRoom()).turn()
+        await store.close()
+        queue.close()
+
+    asyncio.run(turn())
+
+
+def test_a_backlog_travels_in_slices(start_fleet: Callable[..., Fleet]) -> None:
+    """More are due than the queue has room for: jobs carry several, room counts people, nobody is queued twice."""
+    fleet = start_fleet(worker_concurrency=64)
+    fleet.agent.default = Answer(delay_s=0.05)
+    people = [f"person-{number:03d}" for number in range(600)]
+    store_all(fleet, one_each(people), clock=Clock(int(time.time() * 1000) - 2000))
+    queue = Queue("flush", connection=fleet.redis)
+    for _ in range(2):
+        one_turn(fleet)
+        slices = [refs_of_job(job_id) for job_id in queue.get_job_ids()]
+        assert [len(refs) for refs in slices] == [8] * 16
+        assert len({ref for refs in slices for ref in refs}) == 128
+    options = ["--serializer", "json", "--max-jobs", "4", "--worker-class", "rq.worker.SimpleWorker"]
+    rq = str(Path(sys.executable).with_name("rq"))
+    stock = fleet.run([rq, "worker", "flush", "--url", fleet.server.url, *options])
+    assert stock.wait() == 0, stock.log
+    assert len(fleet.agent.flushes()) == len(fleet.agent.calls) == 32
+    fleet.worker()
+    fleet.wait_drained()
+    assert sorted(call.peer for call in fleet.agent.calls) == people
+    assert fleet.agent.most_at_once <= 64
+
+
+def test_a_slice_beyond_the_room_waits_its_turn(start_fleet: Callable[..., Fleet]) -> None:
+    """A job made for a larger worker: no more calls at once than this one may hold; a stop leaves the rest alone."""
+    fleet = start_fleet(worker_concurrency=3)
+    fleet.agent.default = Answer(held=True)
+    people = [f"person-{number:03d}" for number in range(600)]
+    store_all(fleet, one_each(people), clock=Clock(int(time.time() * 1000) - 2000))
+    settings = fleet.settings_object()
+
+    async def enqueue(store: Store) -> None:
+        queue = FlushQueue(settings, fleet.redis)
+        await queue.enqueue((await store.dispatch(0, 600)).due, 16)
+        queue.close()
+
+    fleet.ask(enqueue)
+    worker = fleet.worker()
+    until("three calls are under way", lambda: len(fleet.agent.calls) == 3)
+    worker.terminate()
+    until("it begins to stop", lambda: "stopping" in worker.log)
+    fleet.agent.release()
+    assert worker.wait() == 0
+    assert (len(fleet.agent.calls), fleet.agent.most_at_once) == (3, 3)
+    assert not [line for line in worker.log_lines() if "handed back" in line["event"]]
+    fleet.worker()
+    fleet.wait_drained()
+    assert sorted(call.peer for call in fleet.agent.calls) == people
+    assert fleet.agent.most_at_once <= 3
 
 
 def test_thousands_due_in_the_same_millisecond(start_fleet: Callable[..., Fleet]) -> None:

@@ -87,14 +87,14 @@ def test_every_script_is_called_here():
 
 @pytest.mark.parametrize("verb", scripts.VERBS)
 async def test_arguments_are_those_of_the_header(verb: str, valkey: Server, open_store):
-    """Python sends as many arguments as the header numbers, without gaps (append: and one for each message)."""
+    """Python sends as many arguments as the header numbers, without gaps, then what each conversation needs."""
     store = open_store(valkey)
     await store.append([message("m1", ANA)])
     store._pipe = recorder = Recorder(store._pipe)
     await CALLS[verb](store)
     numbers = numbered(header(verb)["ARGV"])
     assert numbers == list(range(1, len(numbers) + 1))
-    extra = {"append": 2, "repair": 2}.get(verb, 0)
+    extra = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 3, "ack": 2}.get(verb, 0)
     assert len(recorder.sent[verb]) == len(numbers) + extra
 
 

@@ -81,8 +81,8 @@ MUTANTS = [
     Mutant(
         "new messages join a sealed batch",
         "claim",
-        "if conv.flush_id then\n  return lease()",
-        "if conv.flush_id and not conv.opened_ms then\n  return lease()",
+        "if conv.flush_id then\n    return lease()",
+        "if conv.flush_id and not conv.opened_ms then\n    return lease()",
     ),
     Mutant(
         "lease without a wake entry", "claim", "  wake(name, until_ms)\n", "  redis.call('ZREM', key('wake'), name)\n"
@@ -117,7 +117,9 @@ MUTANTS = [
     Mutant("renew not fenced", "renew", "if conv.token ~= token then", "if false then"),
     Mutant("renew of a cancelled batch", "renew", "elseif conv.cancelled then", "elseif false then"),
     Mutant("answer not fenced", "answered", "if conv.token ~= token then", "if false then"),
-    Mutant("ack strands the next burst", "ack", "rearm(name, conv)\nif", "redis.call('ZREM', key('wake'), name)\nif"),
+    Mutant(
+        "ack strands the next burst", "ack", "rearm(name, conv)\n  if", "redis.call('ZREM', key('wake'), name)\n  if"
+    ),
     Mutant("failures not counted", "fail", "(mode == 'release' and 0 or 1)", "0"),
     Mutant("hand-back counts", "fail", "(mode == 'release' and 0 or 1)", "1"),
     Mutant("retry without a wake entry", "fail", "wake_sooner(name, now_ms + delay_ms)\n", ""),

@@ -150,10 +150,13 @@ class System:
 
     def claim(self, who: Conversation, caller: str) -> Claim:
         ref = self.ref(who)
-        return scripts.read_claim(ref, self.run("claim", *scripts.claim_args(ref, caller, self.settings)))
+        [reply] = self.run("claim", *scripts.claim_args([ref.hash, caller], self.settings))
+        return scripts.read_claim(ref, reply)
 
     def fenced(self, verb: str, who: Conversation, *args: Any) -> str:
-        return str(self.run(verb, self.ref(who).hash, *args).decode())
+        lease = [self.ref(who).hash, *args]
+        [reply] = self.run(verb, *(scripts.renew_args(lease, self.settings) if verb == "renew" else lease))
+        return str(reply.decode())
 
     def fail(self, who: Conversation, token: str, mode: str, delay_ms: int) -> str:
         failure = Failure(mode, delay_ms, "refused")

@@ -111,7 +111,7 @@ class World:
         if flight := self._flight(index):
             lease_ms = self.system.settings.lease_ms
             until_ms = self.model.now_ms + lease_ms
-            found = self.system.fenced("renew", PEOPLE[flight.who], flight.token, lease_ms)
+            found = self.system.fenced("renew", PEOPLE[flight.who], flight.token)
             assert found == self.model.hold(flight.who, flight.token, lease_until_ms=until_ms)
             self._touch(flight.who)
 

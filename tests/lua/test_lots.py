@@ -1,0 +1,83 @@
+"""Many conversations in one call of claim, renew, answered and ack: each as if it were alone."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from buffer.errors import StoreError
+from buffer.models import Conversation, Outcome
+from tests.lua.desk import ANA, LEASE_MS, WINDOW_MS, Desk, ids
+
+PEOPLE = [Conversation("generic", "loja", f"person-{number:03d}") for number in range(120)]
+CALLERS = {who: f"w{number}" for number, who in enumerate(PEOPLE)}
+
+
+async def script_calls(desk: Desk) -> int:
+    """How often the server has run a script."""
+    stats = await desk.redis.info("commandstats")
+    return int(stats.get("cmdstat_evalsha", {"calls": 0})["calls"])
+
+
+async def due(desk: Desk) -> None:
+    """Everyone has said something, and the window is over."""
+    for who in PEOPLE:
+        await desk.say(f"m-{who.peer}", to=who)
+    desk.clock.advance(WINDOW_MS)
+
+
+async def take_all(desk: Desk) -> dict[Conversation, str]:
+    """Claim everyone at once; the tokens."""
+    claims = await asyncio.gather(*(desk.claim(who, CALLERS[who]) for who in PEOPLE))
+    for who, claim in zip(PEOPLE, claims, strict=True):
+        assert ids(claim.batch) == [f"m-{who.peer}"]
+    return {who: claim.batch.token for who, claim in zip(PEOPLE, claims, strict=True) if claim.batch}
+
+
+async def test_each_gets_its_own_reply(desk: Desk):
+    """A whole flush of 120 people, every step in lots: batches, tokens and outcomes are not mixed up."""
+    await due(desk)
+    tokens = await take_all(desk)
+    assert {token.partition(":")[2] for token in tokens.values()} == set(CALLERS.values())
+    stolen = {**tokens, PEOPLE[7]: "1:somebody", PEOPLE[60]: tokens[PEOPLE[61]]}
+    for verb, args in (("renew", ()), ("answered", (b"{}",)), ("ack", ())):
+        operation = getattr(desk.store, verb)
+        outcomes = await asyncio.gather(*(operation(desk.ref(who), stolen[who], *args) for who in PEOPLE))
+        lost = [who for who, outcome in zip(PEOPLE, outcomes, strict=True) if outcome is Outcome.LOST]
+        assert lost == [PEOPLE[7], PEOPLE[60]]
+    assert (await desk.counters())["acked"] == len(PEOPLE) - 2
+    assert [await desk.is_idle(who) for who in (PEOPLE[7], PEOPLE[8])] == [False, True]
+
+
+async def test_they_share_calls(desk: Desk):
+    """120 claims of one loop turn are a handful of calls."""
+    await due(desk)
+    await desk.store.load_scripts()
+    before = await script_calls(desk)
+    await take_all(desk)
+    assert await script_calls(desk) - before <= 6
+
+
+@pytest.mark.parametrize("place", [0, 31, 119])
+async def test_one_that_fails_does_not_fail_its_neighbours(desk: Desk, place: int):
+    """A conversation whose keys are broken is refused; the others are claimed, once, wherever they stood."""
+    await due(desk)
+    broken = PEOPLE[place]
+    await desk.redis.delete(desk.key("buffer", broken))
+    await desk.redis.set(desk.key("buffer", broken), "not a list")
+    found: list[Any] = await asyncio.gather(*(desk.claim(who, CALLERS[who]) for who in PEOPLE), return_exceptions=True)
+    assert [who for who, claim in zip(PEOPLE, found, strict=True) if isinstance(claim, StoreError)] == [broken]
+    others = [claim.batch for claim in found if not isinstance(claim, StoreError)]
+    assert [batch.attempt for batch in others] == [1] * (len(PEOPLE) - 1)
+    await desk.redis.delete(desk.key("buffer", broken))
+
+
+async def test_the_same_conversation_twice_in_one_lot(desk: Desk):
+    """Two callers in one call are as two calls: the second finds the lease of the first."""
+    await desk.say("m1")
+    desk.clock.advance(WINDOW_MS)
+    first, second = await asyncio.gather(desk.claim(ANA, "w1"), desk.claim(ANA, "w2"))
+    assert ids(first.batch) == ["m1"]
+    assert (second.status, second.until_ms) == ("busy", desk.clock() + LEASE_MS)

@@ -1,0 +1,134 @@
+"""The call to the agent, against a real socket: what is sent, and what every kind of answer means."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+from collections.abc import AsyncIterator
+
+import pytest
+
+from buffer.models import Batch, Conversation, Reason
+from worker.agent import Accepted, Agent, Problem
+
+BATCH = Batch(
+    "0-x", "1:t", "flush-1", 3, 0, Reason.QUIET, Conversation("generic", "loja", "ana"), None, 1, 1, 1, "\n", None, ()
+)
+BODY = b'{"text":"oi"}'
+JSON = b"content-type: application/json\r\n"
+
+
+class Scripted:
+    """Answers every request with the same bytes, or never; remembers what it read."""
+
+    def __init__(self) -> None:
+        self.reply: bytes | None = b""
+        self.requests: list[bytes] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.requests.append(await reader.readuntil(b"\r\n\r\n") + await reader.readexactly(len(BODY)))
+        if self.reply is None:
+            await reader.read()
+        else:
+            writer.write(self.reply)
+            await writer.drain()
+        writer.close()
+
+    def headers(self) -> dict[str, str]:
+        """The headers of the last request, by lower-case name."""
+        head = self.requests[-1].partition(b"\r\n\r\n")[0].decode()
+        return {name.lower(): value for name, _, value in (line.partition(": ") for line in head.splitlines()[1:])}
+
+
+@pytest.fixture
+async def scripted() -> AsyncIterator[tuple[Scripted, int]]:
+    one = Scripted()
+    server = await asyncio.start_server(one.serve, "127.0.0.1", 0)
+    yield one, server.sockets[0].getsockname()[1]
+    server.close()
+
+
+async def call(make_settings, url: str, **overrides: object) -> Accepted | Problem:
+    """One call with settings of its own."""
+    agent = Agent(make_settings(agent_url=url, **overrides))
+    try:
+        return await agent.call(BATCH, BODY)
+    finally:
+        await agent.close()
+
+
+def http(body: bytes, extra: bytes = JSON) -> bytes:
+    """A complete answer."""
+    return b"HTTP/1.1 200 OK\r\n" + extra + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+async def test_what_is_sent(scripted, make_settings):
+    """The body as it is, the key, the attempt, and nothing that would have the agent close the connection."""
+    one, port = scripted
+    one.reply = http(b'{"reply": "oi"}')
+    assert await call(make_settings, f"http://127.0.0.1:{port}/a?b=c#d") == Accepted(("oi",))
+    request, headers = one.requests[-1], one.headers()
+    assert request.startswith(b"POST /a?b=c HTTP/1.1\r\n")
+    assert request.endswith(b"\r\n\r\n" + BODY)
+    assert headers["idempotency-key"] == "flush-1"
+    assert headers["debouncer-attempt"] == "3"
+    assert headers["content-type"] == "application/json"
+    assert headers["content-length"] == str(len(BODY))
+    assert headers["host"] == f"127.0.0.1:{port}"
+    assert not {"connection", "authorization", "webhook-id", "transfer-encoding"} & set(headers)
+
+
+async def test_credentials_of_the_address(scripted, make_settings):
+    """User and password in AGENT_URL become the Authorization header, and stand nowhere else."""
+    one, port = scripted
+    one.reply = http(b"")
+    assert await call(make_settings, f"http://ana:p%40ss@127.0.0.1:{port}/") == Accepted()
+    assert one.headers()["authorization"] == "Basic " + base64.b64encode(b"ana:p@ss").decode()
+    assert one.headers()["host"] == f"127.0.0.1:{port}"
+
+
+async def test_compressed_answer(scripted, make_settings):
+    """An agent behind a compressing proxy is understood."""
+    one, port = scripted
+    one.reply = http(gzip.compress(b'{"reply": "oi"}'), JSON + b"content-encoding: gzip\r\n")
+    assert await call(make_settings, f"http://127.0.0.1:{port}/") == Accepted(("oi",))
+
+
+BROKEN = {
+    "no answer": (b"", "broke"),
+    "not HTTP": (b"nonsense\r\n\r\n", "not HTTP"),
+    "endless header": (b"HTTP/1.1 200 OK\r\na: " + b"x" * 50_000 + b"\r\n\r\n", "not HTTP"),
+    "half a body": (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc", "broke"),
+    "broken compression": (http(b"plain", JSON + b"content-encoding: gzip\r\n"), "broke"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_broken_answers_are_tried_again(scripted, make_settings, name: str):
+    """Whatever comes instead of an answer, the request may have been seen; it is never an exception."""
+    one, port = scripted
+    one.reply, words = BROKEN[name]
+    problem = await call(make_settings, f"http://127.0.0.1:{port}/?token=secret")
+    assert isinstance(problem, Problem)
+    assert (problem.sent, problem.dead) == (True, False)
+    assert words in problem.error
+    assert "secret" not in problem.error
+
+
+async def test_nobody_listens(make_settings):
+    """A refused connection was never sent."""
+    problem = await call(make_settings, "http://127.0.0.1:1/")
+    assert isinstance(problem, Problem)
+    assert not problem.sent
+    assert "cannot be reached" in problem.error
+
+
+async def test_agent_that_says_nothing(scripted, make_settings):
+    """AGENT_TIMEOUT bounds the whole call."""
+    one, port = scripted
+    one.reply = None
+    problem = await call(make_settings, f"http://127.0.0.1:{port}/", agent_timeout=0.05)
+    assert isinstance(problem, Problem)
+    assert problem.sent
+    assert "AGENT_TIMEOUT=0.05" in problem.error

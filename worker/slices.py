@@ -1,0 +1,58 @@
+"""What one RQ job carries: in quiet times one conversation, and a slice of those that are due when there are too many.
+
+A job's id says which conversations it carries, so that whoever reads the queue's ids knows all that wait there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any
+
+from buffer.keys import Ref
+from buffer.models import Due
+
+HASH_SIZE = 16
+"""Characters of a conversation's hash (buffer/keys.py): a slice's hashes stand one behind the other."""
+
+Flush = Callable[[Ref], Coroutine[Any, Any, str]]
+
+
+def slices_of(due: Sequence[Due], size: int) -> Iterator[tuple[str, str]]:
+    """The job id and the argument of each job, for the conversations of one partition, in their order."""
+    for start in range(0, len(due), size):
+        part = due[start : start + size]
+        name = part[0].ref + "".join(item.ref[-HASH_SIZE:] for item in part[1:])
+        yield f"{name}-{part[0].dispatch}", name
+
+
+def refs_of(name: str) -> list[Ref]:
+    """The conversations of a job's argument; raises ValueError when it is not ours."""
+    first = Ref.parse(name)
+    hashes = first.hash
+    if len(hashes) % HASH_SIZE:
+        raise ValueError(f"{name!r} is not a slice; expected <partition>-<hashes of {HASH_SIZE} characters>")
+    return [Ref(first.partition, hashes[at : at + HASH_SIZE]) for at in range(0, len(hashes), HASH_SIZE)]
+
+
+def refs_of_job(job_id: str) -> list[Ref]:
+    """The conversations of a job id; raises ValueError for a job that is not ours."""
+    name, dash, number = job_id.rpartition("-")
+    if not dash or not number.isdigit():
+        raise ValueError(f"RQ job {job_id!r} is not a flush; expected <partition>-<hashes>-<number>")
+    return refs_of(name)
+
+
+async def flush_all(flush: Flush, refs: Sequence[Ref]) -> str:
+    """Flush at the same time; one that fails does not end the others, and its error is raised at the end."""
+    if len(refs) == 1:
+        return await flush(refs[0])
+    flushes = [asyncio.create_task(flush(ref)) for ref in refs]
+    try:
+        await asyncio.wait(flushes)
+    except asyncio.CancelledError:
+        for one in flushes:
+            one.cancel()
+        await asyncio.wait(flushes)
+        raise
+    return " ".join([one.result() for one in flushes])
