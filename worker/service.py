@@ -23,6 +23,7 @@ from worker.agent import Agent
 from worker.dispatcher import Dispatcher
 from worker.flush import Flusher
 from worker.flush_worker import FlushWorker
+from worker.interpreter import keep_pauses_short
 from worker.listener import Listener
 from worker.queue import FlushQueue
 from worker.upkeep import Upkeep
@@ -115,6 +116,7 @@ class Service:
         upkeep = Upkeep(self._store, settings)
         listener = Listener(self._listen_client, settings, dispatcher.hint, upkeep.repair_soon)
         await self._register(worker)
+        keep_pauses_short()
         log.info("worker started", name=worker.name, queue=queue.rq.name, concurrency=settings.worker_concurrency)
         feeding = self._tasks(dispatcher.run(), listener.run(), upkeep.run(), self._maintain(worker))
         keeping = self._tasks(worker.books.keep(), worker.books.keep_alive())
