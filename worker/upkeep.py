@@ -66,5 +66,7 @@ class Upkeep:
 
     async def _sweep(self) -> None:
         for partition in range(self._partitions):
-            while await self._store.sweep(partition) >= LOT:
+            gone = LOT
+            while gone >= LOT:
+                gone = await self._store.sweep(partition)
                 await asyncio.sleep(REST_S)
