@@ -24,8 +24,9 @@ from config.settings import Settings
 DISPATCH_MAX = 1000
 """Conversations of one dispatch call: Lua can return some thousand values at once, not any number."""
 
-REPAIR_BATCH = 200
-SWEEP_BATCH = 500
+LOT = 50
+"""Conversations of one repair or sweep call: whatever else Redis has to do waits for it, so it takes below 1 ms."""
+
 PAUSE_MS = 3_600_000
 RESEND_WAIT_S = 0.05
 
@@ -155,28 +156,32 @@ class Store:
 
     async def sweep(self, partition: int) -> int:
         """Forget conversations idle for longer than DEDUPE_TTL, a bounded number; returns how many."""
-        return int(await self._run("sweep", partition, [self.settings.dedupe_ttl_ms, SWEEP_BATCH]))
+        return int(await self._run("sweep", partition, [self.settings.dedupe_ttl_ms, LOT]))
 
-    async def repair(self, partition: int) -> tuple[int, int]:
-        """Compare every conversation with the wake index; returns (entries put back, entries dropped)."""
+    async def repair(self, partition: int, rest_s: float = 0.0) -> tuple[int, int]:
+        """Compare every conversation with the wake index; returns (entries put back, entries dropped).
+
+        A pause of `rest_s` after each lot lets a million conversations be compared without delaying any flush.
+        """
         back = dropped = 0
         async for names in self._names(partition):
             added, removed = await self._run("repair", partition, names)
             back, dropped = back + int(added), dropped + int(removed)
+            await asyncio.sleep(rest_s)
         return back, dropped
 
     async def _names(self, partition: int) -> AsyncIterator[list[Any]]:
         """The hashes of all conversations that have a conv hash or a wake entry, in handy lots."""
         prefix = self.keys.of(partition, "conv", "")
         lot: list[Any] = []
-        async for key in self.client.scan_iter(match=prefix + "*", count=REPAIR_BATCH * 5):
+        async for key in self.client.scan_iter(match=prefix + "*", count=LOT * 5):
             lot.append(key.decode().removeprefix(prefix))
-            if len(lot) >= REPAIR_BATCH:
+            if len(lot) >= LOT:
                 yield lot
                 lot = []
-        async for name, _ in self.client.zscan_iter(self.keys.of(partition, "wake"), count=REPAIR_BATCH):
+        async for name, _ in self.client.zscan_iter(self.keys.of(partition, "wake"), count=LOT):
             lot.append(name.decode())
-            if len(lot) >= REPAIR_BATCH:
+            if len(lot) >= LOT:
                 yield lot
                 lot = []
         if lot:

@@ -1,7 +1,8 @@
 """RQ's view of our jobs (started, finished, failed), written in lots and off the hot path.
 
 RQ's own worker spends 63 commands on a job, one after the other. What its dashboards and clean-up need is written
-here with RQ's own classes, many jobs in one pipeline; a job that is soon over is only counted.
+here with RQ's own classes, many jobs in one pipeline; a job that is soon over is only counted. A pipeline may be cut
+in half by a crash: what is begun stays in a place that RQ cleans (intermediate queue, started registry, TTL).
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 import redis
@@ -31,10 +34,15 @@ SHOW_AFTER_S = 0.5
 HEARTBEAT_S = 20.0
 """Below RQ's 90 s (job_monitoring_interval + 60), after which a live job counts as abandoned."""
 
-SHOWN_MAX = 500
-"""Jobs shown as started in one lot, so that the thread does not hold the interpreter for long."""
+LOT = 50
+REST_S = 0.002
+"""After each lot the thread leaves the interpreter to the loop: a thousand jobs at once must not make a flush late."""
 
 log = get_logger()
+
+
+class Stopped(Exception):
+    """RQ's stop-job or stop-execution ended this flush; its batch is handed back and comes again."""
 
 
 class Books:
@@ -48,6 +56,7 @@ class Books:
         self._fresh: dict[str, float] = {}
         self._ended: dict[str, BaseException | None] = {}
         self._live: dict[str, tuple[Job, Execution]] = {}
+        self._suspended = False
         self._news = asyncio.Event()
 
     def started(self, job_id: str) -> None:
@@ -56,12 +65,18 @@ class Books:
         self._news.set()
 
     def ended(self, job_id: str, error: BaseException | None = None) -> None:
-        """A job is over; `error` is a failure of ours, not of the agent."""
+        """A job is over; `error` is a failure of ours (not of the agent), Stopped, or CancelledError: handed back."""
         self._ended[job_id] = error
         self._news.set()
 
+    def suspended(self, suspended: bool) -> None:
+        """Whether `rq suspend` keeps this worker from taking jobs."""
+        if suspended != self._suspended:
+            self._suspended = suspended
+            self._news.set()
+
     async def keep(self) -> None:
-        """Write lots until cancelled; what could not be written is dropped, RQ cleans up by itself."""
+        """Write lots until cancelled; what could not be written is written with the next lot."""
         while True:
             await self._news.wait()
             await asyncio.sleep(LOT_EVERY_S)
@@ -70,15 +85,18 @@ class Books:
     async def write(self) -> None:
         """Write what is due to be written."""
         ended, self._ended = self._ended, {}
-        passing = [job_id for job_id in ended if self._fresh.pop(job_id, None) is not None]
+        for job_id in ended:
+            self._fresh.pop(job_id, None)
         before = time.monotonic() - SHOW_AFTER_S
-        lasting = [job_id for job_id, since in self._fresh.items() if since <= before][:SHOWN_MAX]
+        lasting = {job_id: since for job_id, since in self._fresh.items() if since <= before}
         for job_id in lasting:
             del self._fresh[job_id]
-        if not self._fresh:
-            self._news.clear()
-        if ended or lasting:
-            await self._in_thread(self._write, lasting, ended, passing)
+        self._news.clear()
+        if not await self._in_thread(self._write, list(lasting), ended):
+            self._ended = ended | self._ended
+            self._fresh = {one: since for one, since in lasting.items() if one not in self._ended} | self._fresh
+        if self._fresh or self._ended:
+            self._news.set()
 
     async def keep_alive(self) -> None:
         """Send heartbeats of the worker and of every live job until cancelled."""
@@ -90,81 +108,107 @@ class Books:
         """Let the thread end."""
         self._thread.shutdown(wait=False)
 
-    async def _in_thread(self, work: Any, *args: Any) -> None:
+    async def _in_thread(self, work: Any, *args: Any) -> bool:
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
         except (rx.RedisError, OSError) as error:
             log.debug("RQ's registries were not written", error=str(error))
+            return False
+        return True
 
-    def _write(self, lasting: list[str], ended: dict[str, BaseException | None], passing: list[str]) -> None:
-        self._write_started(lasting)
-        self._write_done([job_id for job_id, error in ended.items() if error is None], passing)
+    def _write(self, lasting: Sequence[str], ended: Mapping[str, BaseException | None]) -> None:
+        for lot in _lots(lasting):
+            self._write_started(lot)
+        for lot in _lots([job_id for job_id, error in ended.items() if not _is_failure(error)]):
+            self._write_done(lot, sum(ended[job_id] is None for job_id in lot))
         for job_id, error in ended.items():
-            if error is not None:
+            if error is not None and _is_failure(error):
                 self._write_failed(job_id, error)
+        state = self._state()
+        if state != self._worker.get_state():
+            self._worker.set_state(state)
 
-    def _write_started(self, job_ids: list[str]) -> None:
-        if not job_ids:
-            return
+    def _state(self) -> WorkerStatus:
+        if self._live:
+            return WorkerStatus.BUSY
+        return WorkerStatus.SUSPENDED if self._suspended else WorkerStatus.IDLE
+
+    def _write_started(self, job_ids: Sequence[str]) -> None:
         worker = self._worker
         jobs = Job.fetch_many(job_ids, self._connection, serializer=self._queue.serializer)
         with self._connection.pipeline(transaction=False) as pipeline:
-            for job_id, job in zip(job_ids, jobs, strict=True):
-                pipeline.lrem(self._queue.intermediate_queue_key, 1, job_id)
+            for job in jobs:
                 if job is None:
                     continue
+                self._forget(job.id, pipeline)  # a lot that is written again
                 ttl = worker.get_heartbeat_ttl(job)
                 execution = Execution.create(job, ttl, pipeline=pipeline, worker_name=worker.name)
                 job.prepare_for_execution(worker.name, pipeline=pipeline)
-                self._live[job_id] = (job, execution)
+                pipeline.persist(job.key)
+                self._live[job.id] = (job, execution)
                 worker.executions[execution.id] = execution
-            worker.set_state(WorkerStatus.BUSY, pipeline=pipeline)
-            pipeline.execute()
-
-    def _write_done(self, job_ids: list[str], passing: list[str]) -> None:
-        if not job_ids:
-            return
-        with self._connection.pipeline(transaction=False) as pipeline:
             for job_id in job_ids:
-                self._forget(job_id, pipeline)
-                pipeline.delete(Job.key_for(job_id))
-            for job_id in passing:
                 pipeline.lrem(self._queue.intermediate_queue_key, 1, job_id)
-            pipeline.hincrby(self._worker.key, "successful_job_count", len(job_ids))
-            if not self._live:
-                self._worker.set_state(WorkerStatus.IDLE, pipeline=pipeline)
             pipeline.execute()
 
-    def _forget(self, job_id: str, pipeline: Any) -> None:
-        job, execution = self._live.pop(job_id, (None, None))
-        if job is None or execution is None:
-            return
+    def _write_done(self, job_ids: Sequence[str], successful: int) -> None:
+        with self._connection.pipeline(transaction=False) as pipeline:
+            spent = timedelta()
+            for job_id in job_ids:
+                pipeline.delete(Job.key_for(job_id))
+                spent += self._forget(job_id, pipeline)
+                pipeline.lrem(self._queue.intermediate_queue_key, 1, job_id)
+            pipeline.hincrby(self._worker.key, "successful_job_count", successful)
+            self._worker.increment_total_working_time(spent, pipeline)
+            pipeline.execute()
+        for job_id in job_ids:
+            self._live.pop(job_id, None)
+
+    def _forget(self, job_id: str, pipeline: Any) -> timedelta:
+        """Take a job out of the started registry; returns how long it was shown there."""
+        if job_id not in self._live:
+            return timedelta()
+        job, execution = self._live[job_id]
         execution.delete(job, pipeline)
         self._worker.executions.pop(execution.id, None)
-        spent: timedelta = now() - execution.created_at
-        self._worker.increment_total_working_time(spent, pipeline)
+        return now() - execution.created_at
 
     def _write_failed(self, job_id: str, error: BaseException) -> None:
         job, execution = self._live.pop(job_id, (None, None))
         job = job or Job.fetch_many([job_id], self._connection, serializer=self._queue.serializer)[0]
+        if job is not None:
+            job.ended_at = now()
+            text = "".join(traceback.format_exception(error))
+            if isinstance(error, Stopped):
+                self._worker._stopped_job_id = job_id
+            self._worker.handle_job_failure(job, self._queue, exc_string=text, execution=execution)
         self._connection.lrem(self._queue.intermediate_queue_key, 1, job_id)
-        if job is None:
-            return
-        job.ended_at = now()
-        text = "".join(traceback.format_exception(error))
-        self._worker.handle_job_failure(job, self._queue, exc_string=text, execution=execution)
 
     def _beat(self) -> None:
         worker = self._worker
         with self._connection.pipeline(transaction=False) as pipeline:
             worker.heartbeat(pipeline=pipeline)
-            for job, execution in list(self._live.values()):
-                ttl = worker.get_heartbeat_ttl(job)
-                execution.heartbeat(job.started_job_registry, ttl, pipeline=pipeline)
-            results = pipeline.execute()
-            if results[0] == 1:
+            if pipeline.execute()[0] == 1:
                 # The worker's hash was gone (expired, or the server lost it): announce ourselves again.
                 pipeline.hset(worker.key, mapping=worker.serialize())
+                worker.set_state(worker.get_state(), pipeline=pipeline)
                 register(worker, pipeline)
                 pipeline.expire(worker.key, worker.worker_ttl + 60)
                 pipeline.execute()
+            for lot in _lots(list(self._live.values())):
+                for job, execution in lot:
+                    ttl = worker.get_heartbeat_ttl(job)
+                    execution.heartbeat(job.started_job_registry, ttl, pipeline=pipeline)
+                pipeline.execute()
+
+
+def _is_failure(error: BaseException | None) -> bool:
+    return error is not None and not isinstance(error, asyncio.CancelledError)
+
+
+def _lots(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """The items in lots, with a rest after each."""
+    rest = iter(items)
+    while lot := list(islice(rest, LOT)):
+        yield lot
+        time.sleep(REST_S)

@@ -10,7 +10,7 @@ import redis.exceptions as rx
 
 from buffer.errors import StoreError
 from buffer.keys import Ref
-from buffer.models import Due
+from buffer.models import Dispatched, Due
 from buffer.store import Store
 from config.killpoints import reach
 from config.logs import get_logger
@@ -80,24 +80,28 @@ class Dispatcher:
     async def turn(self) -> float:
         """Hand out what is due in every partition; returns the seconds until the next look."""
         queued = await self._queued()
-        pause_s = SLEEP_MAX_S
-        for step in range(self._partitions):
-            partition = (self._first + step) % self._partitions
-            room = self._room(len(queued))
-            if room <= 0:
-                return FULL_S
-            found = await self._store.dispatch(partition, room)
-            if found.due:
-                reach("worker_after_dispatch")
-                behind = found.next_ms is not None and found.next_ms <= found.now_ms
-                due = [item for item in found.due if item.ref not in queued]
-                await self._hand_out(due, self._slice if behind else 1)
-                queued.update(item.ref for item in found.due)
-                reach("worker_after_enqueue")
-            if found.next_ms is not None:
-                pause_s = min(pause_s, max(0.0, (found.next_ms - found.now_ms) / 1000))
+        limits = self._limits(self._room(len(queued)))
+        if not limits:
+            return FULL_S
+        looks = (self._store.dispatch(partition, limit) for partition, limit in limits.items())
+        found = await asyncio.gather(*looks, return_exceptions=True)
+        looked = [one for one in found if isinstance(one, Dispatched)]
+        if due := [item for one in looked for item in one.due]:
+            reach("worker_after_dispatch")
+            size = self._slice if any(_is_behind(one) for one in looked) else 1
+            await self._hand_out([item for item in due if item.ref not in queued], size)
+            reach("worker_after_enqueue")
+        for one in found:
+            if isinstance(one, BaseException):
+                raise one
+        whole = len(limits) == self._partitions
+        return min(SLEEP_MAX_S if whole else FULL_S, *(_until_next(one) for one in looked))
+
+    def _limits(self, room: int) -> dict[int, int]:
+        """How many each partition may hand out: all share the room, in one round trip; every turn begins elsewhere."""
         self._first = (self._first + 1) % self._partitions
-        return pause_s
+        order = [(self._first + step) % self._partitions for step in range(self._partitions)][: max(0, room)]
+        return {partition: room // len(order) for partition in order}
 
     async def _queued(self) -> set[str]:
         """A queue that cannot be read counts as empty: what cannot be enqueued is run here."""
@@ -140,3 +144,12 @@ class Dispatcher:
         if not self._away:
             log.warning("dispatch is held up; it goes on by itself", error=str(error) or type(error).__name__)
         self._away = True
+
+
+def _is_behind(found: Dispatched) -> bool:
+    """Whether more was due than could be handed out."""
+    return found.next_ms is not None and found.next_ms <= found.now_ms
+
+
+def _until_next(found: Dispatched) -> float:
+    return SLEEP_MAX_S if found.next_ms is None else max(0.0, (found.next_ms - found.now_ms) / 1000)

@@ -14,16 +14,18 @@ import redis
 import redis.exceptions as rx
 from rq import Queue
 from rq.command import parse_payload
-from rq.defaults import DEFAULT_MAINTENANCE_TASK_INTERVAL
+from rq.registry import clean_registries
 from rq.serializers import JSONSerializer
 from rq.suspension import WORKERS_SUSPENDED
+from rq.utils import now
 from rq.worker import BaseWorker
+from rq.worker_registration import clean_worker_registry
 
 from buffer.connect import AsyncClient
 from buffer.keys import Ref
 from config.killpoints import reach
 from config.logs import get_logger
-from worker.books import Books
+from worker.books import Books, Stopped
 from worker.slices import Flush, refs_of_job
 
 POP_WAIT_S = 1
@@ -32,6 +34,9 @@ POP_WAIT_S = 1
 AWAY_S = 0.5
 WORKER_TTL_S = 60
 """A worker that died disappears from RQ's list after this and RQ's own margin of 60 s."""
+
+MAINTENANCE_EVERY_S = 60
+"""RQ's default of ten minutes would show the jobs of a dead worker for that long."""
 
 log = get_logger()
 
@@ -46,7 +51,7 @@ class FlushWorker(BaseWorker):
             connection=connection,
             serializer=JSONSerializer,
             worker_ttl=WORKER_TTL_S,
-            maintenance_interval=DEFAULT_MAINTENANCE_TASK_INTERVAL,
+            maintenance_interval=MAINTENANCE_EVERY_S,
         )
         self.books = Books(self, queue, connection)
         self._pop_client = pop_client
@@ -57,6 +62,8 @@ class FlushWorker(BaseWorker):
         self._failed: dict[str, BaseException] = {}
         self._held = 0
         self._slots = asyncio.Semaphore(concurrency)
+        self._stopped: set[str] = set()
+        self._stuck: set[str] = set()
         self._room = asyncio.Event()
         self._stopping = False
 
@@ -117,7 +124,9 @@ class FlushWorker(BaseWorker):
 
     async def _admit_some(self) -> None:
         queue = self.queues[0]
-        if await self._pop_client.exists(WORKERS_SUSPENDED):
+        suspended = bool(await self._pop_client.exists(WORKERS_SUSPENDED))
+        self.books.suspended(suspended)
+        if suspended:
             await asyncio.sleep(POP_WAIT_S)
             return
         source, held = queue.key, queue.intermediate_queue_key
@@ -125,14 +134,14 @@ class FlushWorker(BaseWorker):
         if first is None:
             return
         reach("worker_after_dequeue")
-        names = [first]
-        if more := min(self._concurrency - self.in_flight - 1, await self._pop_client.llen(source)):
+        self._take(first.decode())  # before anything else may fail: it is ours alone now
+        if more := min(self._concurrency - self.in_flight, await self._pop_client.llen(source)):
             pipeline = self._pop_client.pipeline(transaction=False)
             for _ in range(more):
                 pipeline.lmove(source, held, "LEFT", "RIGHT")
-            names += [name for name in await pipeline.execute() if name is not None]
-        for name in names:
-            self._take(name.decode())
+            for name in await pipeline.execute():
+                if name is not None:
+                    self._take(name.decode())
 
     def _take(self, job_id: str) -> None:
         self.books.started(job_id)
@@ -159,10 +168,12 @@ class FlushWorker(BaseWorker):
         """Each conversation gives its room free; the job is over with its last one, and failed with any."""
         self._held -= 1
         self._room.set()
-        error = None if flush.cancelled() else flush.exception()
-        if error is not None:
+        error = _outcome(flush)
+        if isinstance(error, Exception):
             log.error("flush broke off; its conversation is due again soon", job_id=job_id, error=str(error))
             self._failed[job_id] = error
+        elif error is not None:
+            self._failed.setdefault(job_id, error)
         flushes = self._jobs[job_id]
         flushes.discard(flush)
         if flushes:
@@ -170,7 +181,27 @@ class FlushWorker(BaseWorker):
         del self._jobs[job_id]
         error = self._failed.pop(job_id, None)
         if not job_id.startswith("inline-"):
-            self.books.ended(job_id, error)
+            self.books.ended(job_id, Stopped("stopped on request") if job_id in self._stopped else error)
+        self._stopped.discard(job_id)
+
+    def clean_registries(self) -> None:
+        """RQ's clean-up, with our own of the intermediate queue: RQ's leaves a volatile key for every job it meets."""
+        queue = self.queues[0]
+        if queue.acquire_maintenance_lock():
+            clean_registries(queue)
+            clean_worker_registry(queue)
+            self._clean_intermediate(queue)
+            queue.release_maintenance_lock()  # type: ignore[no-untyped-call]
+        self.last_cleaned_at = now()  # type: ignore[assignment]
+
+    def _clean_intermediate(self, queue: Queue) -> None:
+        """What was there a whole interval ago belongs to a worker that died before it had shown the job as started."""
+        held = set(queue.intermediate_queue.get_job_ids())
+        left, self._stuck = held & self._stuck - self._jobs.keys(), held
+        for job_id in left:
+            if job := queue.fetch_job(job_id):
+                self.handle_job_failure(job, queue, exc_string="The worker that took this job died.")
+            queue.intermediate_queue.remove(job_id)
 
     def handle_payload(self, message: Any) -> None:
         """RQ's commands, in its pub/sub thread: stop-job and stop-execution cancel one flush of many."""
@@ -184,5 +215,11 @@ class FlushWorker(BaseWorker):
         flushes = self._jobs.get(job_id, ())
         if not flushes:
             log.warning("RQ asked to stop a job that is not under way", job_id=job_id)
+        else:
+            self._stopped.add(job_id)
         for flush in flushes:
             flush.cancel()
+
+
+def _outcome(flush: asyncio.Task[str]) -> BaseException | None:
+    return asyncio.CancelledError() if flush.cancelled() else flush.exception()

@@ -22,14 +22,14 @@ from config.settings import Settings, required
 from worker.agent import Agent
 from worker.dispatcher import Dispatcher
 from worker.flush import Flusher
-from worker.flush_worker import FlushWorker
+from worker.flush_worker import MAINTENANCE_EVERY_S, FlushWorker
+from worker.interpreter import keep_pauses_short
 from worker.listener import Listener
 from worker.queue import FlushQueue
 from worker.upkeep import Upkeep
 
 REDIS_TIMEOUT_S = 2.0
 POP_TIMEOUT_S = 10.0
-MAINTENANCE_EVERY_S = 60.0
 AWAY_S = 0.5
 LAST_BOOKS_S = 2.0
 CANCEL_AGAIN_S = 0.2
@@ -115,6 +115,7 @@ class Service:
         upkeep = Upkeep(self._store, settings)
         listener = Listener(self._listen_client, settings, dispatcher.hint, upkeep.repair_soon)
         await self._register(worker)
+        keep_pauses_short()
         log.info("worker started", name=worker.name, queue=queue.rq.name, concurrency=settings.worker_concurrency)
         feeding = self._tasks(dispatcher.run(), listener.run(), upkeep.run(), self._maintain(worker))
         keeping = self._tasks(worker.books.keep(), worker.books.keep_alive())
@@ -160,11 +161,10 @@ class Service:
             log.warning("RQ does not list this worker yet; it works all the same", error=str(error))
 
     async def _maintain(self, worker: FlushWorker) -> None:
-        """RQ's own clean-up of registries, at start and then every ten minutes."""
+        """RQ's clean-up of registries, at start and then every minute."""
         while True:
-            if worker.should_run_maintenance_tasks:
-                with contextlib.suppress(rx.RedisError, OSError, StoreError):
-                    await asyncio.to_thread(worker.run_maintenance_tasks)
+            with contextlib.suppress(rx.RedisError, OSError, StoreError):
+                await asyncio.to_thread(worker.run_maintenance_tasks)
             await asyncio.sleep(MAINTENANCE_EVERY_S)
 
     async def _last_books(self, worker: FlushWorker) -> None:

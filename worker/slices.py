@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from buffer.keys import Ref
@@ -19,11 +20,13 @@ Flush = Callable[[Ref], Coroutine[Any, Any, str]]
 
 
 def slices_of(due: Sequence[Due], size: int) -> Iterator[tuple[str, str]]:
-    """The job id and the argument of each job, for the conversations of one partition, in their order."""
-    for start in range(0, len(due), size):
-        part = due[start : start + size]
-        name = part[0].ref + "".join(item.ref[-HASH_SIZE:] for item in part[1:])
-        yield f"{name}-{part[0].dispatch}", name
+    """The job id and the argument of each job, in order; a job carries conversations of one partition."""
+    for _, group in groupby(due, lambda item: item.ref[:-HASH_SIZE]):
+        alike = list(group)
+        for start in range(0, len(alike), size):
+            part = alike[start : start + size]
+            name = part[0].ref + "".join(item.ref[-HASH_SIZE:] for item in part[1:])
+            yield f"{name}-{part[0].dispatch}", name
 
 
 def refs_of(name: str) -> list[Ref]:

@@ -7,7 +7,7 @@ import asyncio
 import redis.exceptions as rx
 
 from buffer.errors import StoreError
-from buffer.store import SWEEP_BATCH, Store
+from buffer.store import LOT, Store
 from config.logs import get_logger
 from config.settings import Settings
 
@@ -15,6 +15,9 @@ EVERY_S = 60.0
 REPAIR_EVERY_S = 3600
 REPAIR_AGAIN_S = 60
 """Workers that start or reconnect together repair once."""
+
+REST_S = 0.005
+"""Between two lots, so that flushes do not wait for the upkeep: it takes four minutes for a million conversations."""
 
 log = get_logger()
 
@@ -57,12 +60,13 @@ class Upkeep:
         if not await self._store.client.set(f"{self._guard}:{kind}", "1", nx=True, ex=guard_s):
             return
         for partition in range(self._partitions):
-            back, dropped = await self._store.repair(partition)
+            back, dropped = await self._store.repair(partition, REST_S)
             if back or dropped:
                 log.warning("wake index repaired", partition=partition, put_back=back, dropped=dropped)
 
     async def _sweep(self) -> None:
         for partition in range(self._partitions):
-            gone = SWEEP_BATCH
-            while gone >= SWEEP_BATCH:
+            gone = LOT
+            while gone >= LOT:
                 gone = await self._store.sweep(partition)
+                await asyncio.sleep(REST_S)

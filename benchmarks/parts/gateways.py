@@ -22,6 +22,7 @@ from benchmarks.pending import settings_for
 from benchmarks.table import Row
 from buffer.connect import connect
 from buffer.store import Store
+from webhook.asgi import Webhooks
 from webhook.ingest import Ingest
 
 FIXTURES = Path(__file__).parents[2] / "tests" / "fixtures"
@@ -89,6 +90,7 @@ async def _cpu_us(url: str, scope: dict[str, Any], body: bytes, secrets: dict[st
     store = Store(connect(url, timeout_s=10), settings)
     ingest = Ingest(settings)
     ingest.open(store)
+    webhooks = Webhooks(ingest)
     statuses: set[int] = set()
 
     async def receive() -> dict[str, Any]:
@@ -100,7 +102,7 @@ async def _cpu_us(url: str, scope: dict[str, Any], body: bytes, secrets: dict[st
 
     async def client() -> None:
         for _ in range(REQUESTS // AT_ONCE):
-            await ingest(scope, receive, send)
+            await webhooks(scope, receive, send)
 
     await client()
     before = time.process_time()

@@ -8,13 +8,13 @@
 local back, dropped = 0, 0
 for i = 2, #ARGV do
   local name = ARGV[i]
-  local conv = read_conv(name)
-  local holds = conv.flush_id or conv.opened_ms or conv.redrive
-  if holds or paused(conv) then
+  local flush_id, opened_ms, redrive, paused_until_ms, ref =
+    unpack(redis.call('HMGET', key('conv', name), 'flush_id', 'opened_ms', 'redrive', 'paused_until_ms', 'ref'))
+  if flush_id or opened_ms or redrive or paused({ paused_until_ms = paused_until_ms }) then
     back = back + redis.call('ZADD', key('wake'), 'NX', now_ms, name)
   else
     dropped = dropped + redis.call('ZREM', key('wake'), name)
-    if conv.ref then
+    if ref then
       redis.call('ZADD', key('idle'), 'NX', now_ms, name)
     end
   end

@@ -5,46 +5,28 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from rq import Queue
 
 from buffer.connect import connect
 from buffer.keys import Ref
-from buffer.models import Append
 from buffer.store import Store
 from tests.conftest import Clock
 from tests.integration.agent import Answer
+from tests.integration.backlog import one_each, store_all
 from tests.integration.checker import Rules, Verdict, judge
-from tests.integration.fleet import Fleet, person
+from tests.integration.fleet import Fleet
 from tests.integration.sender import Said, Sender
 from tests.integration.storm import Storm
 from tests.integration.waiting import until
-from tests.messages import message
 from worker.dispatcher import Dispatcher
 from worker.queue import FlushQueue
 from worker.slices import refs_of_job
 
 LOT = 1000
 FIVE_MINUTES_MS = 300_000
-
-
-def store_all(
-    fleet: Fleet, messages: Sequence[Append], clock: Callable[[], int] | None = None, **settings: object
-) -> None:
-    """Append messages straight through the store, with other settings or another time than the fleet's."""
-
-    async def append(store: Store) -> None:
-        for start in range(0, len(messages), LOT):
-            await store.append(messages[start : start + LOT])
-
-    fleet.ask(append, clock, **settings)
-
-
-def one_each(people: Sequence[str]) -> list[Append]:
-    """One message of each person."""
-    return [message(f"{one}-m", person(one)) for one in people]
 
 
 def test_people_overdue_for_minutes_are_called_once_oldest_first(start_fleet: Callable[..., Fleet]) -> None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from rq import Queue, Worker
+from rq import Worker
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job
@@ -20,26 +17,13 @@ from buffer.store import Store
 from tests.integration.agent import Answer
 from tests.integration.checker import Rules, judge
 from tests.integration.fleet import Fleet
+from tests.integration.rqview import RQ, queue_of, rq
 from tests.integration.sender import Sender, crowd
 from tests.integration.waiting import until
 from tests.servers import Server
 from worker.queue import FlushQueue
 
-RQ = str(Path(sys.executable).with_name("rq"))
 STOCK = ["--worker-class", "rq.worker.SimpleWorker"], ["--worker-class", "rq.worker.Worker"]
-
-
-def rq(fleet: Fleet, command: str, *arguments: str) -> str:
-    """Run RQ's own command; returns what it prints."""
-    done = subprocess.run(
-        [RQ, command, "--url", fleet.server.url, *arguments], capture_output=True, text=True, timeout=60, check=True
-    )
-    return done.stdout
-
-
-def queue_of(fleet: Fleet) -> Queue:
-    """The queue as an operator's program opens it."""
-    return Queue("flush", connection=fleet.redis, serializer=JSONSerializer)
 
 
 def dispatch(fleet: Fleet, count: int) -> None:

@@ -1,0 +1,110 @@
+"""A worker that dies or is stopped leaves nothing in RQ for ever, and nobody waits for RQ's clean-up."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+
+import pytest
+from rq import Worker
+from rq.job import Job
+from rq.registry import FailedJobRegistry, StartedJobRegistry
+from rq.serializers import JSONSerializer
+from rq.suspension import resume, suspend
+
+from tests.integration.agent import Answer
+from tests.integration.fleet import CRASHES, Fleet, person
+from tests.integration.rqview import job_ids, maintain_twice, pass_heartbeats, queue_of
+from tests.integration.test_kill_points import ATTEMPTS
+from tests.integration.waiting import until
+from tests.messages import message
+
+PEOPLE = [f"person-{number}" for number in range(20)]
+MANY = 300
+
+
+def check_nothing_left(fleet: Fleet) -> None:
+    """Nothing of any job, but for those that RQ shows as failed."""
+    queue = queue_of(fleet)
+    assert queue.count == fleet.redis.llen(queue.intermediate_queue_key) == 0
+    assert StartedJobRegistry(queue=queue).count == 0
+    assert job_ids(fleet) == set(FailedJobRegistry(queue=queue).get_job_ids())
+    assert not list(fleet.redis.scan_iter("*first_seen*"))
+
+
+@pytest.mark.parametrize("point", ATTEMPTS)
+def test_a_crash_leaves_nothing_in_rq_for_ever(start_fleet: Callable[..., Fleet], peer: str, point: str) -> None:
+    """Whenever a worker dies, its conversation is called again without any clean-up; that then removes the rest."""
+    fleet = start_fleet(message_buffer_timeout=0.3, **CRASHES)
+    fleet.agent.answer(peer, Answer(200, b'{"reply": "pronto"}', "application/json", delay_s=1.0))
+    doomed = fleet.worker(debouncer_kill_at=point)
+    if point == "worker_after_enqueue":
+        suspend(fleet.redis)
+    fleet.webhook().say(peer, "oi")
+    assert doomed.wait() == -signal.SIGKILL
+    died = time.monotonic()
+    resume(fleet.redis)
+    healthy = fleet.worker()
+    fleet.wait_drained()
+    print(f"\n{point}: all was over {time.monotonic() - died:.1f} s after the crash")
+    assert len({call.key for call in fleet.agent.calls}) == 1
+    healthy.terminate()  # so that its own books are complete
+    assert healthy.wait() == 0
+    pass_heartbeats(fleet)
+    maintain_twice(fleet)
+    check_nothing_left(fleet)
+
+
+def test_the_jobs_of_a_dead_worker_are_abandoned_and_come_again(start_fleet: Callable[..., Fleet]) -> None:
+    """kill -9 with jobs in flight: another worker's maintenance fails them, while our leases bring the batches back."""
+    fleet = start_fleet(message_buffer_timeout=0.3, **CRASHES)
+    fleet.agent.default = Answer(held=True)
+    doomed = fleet.worker()
+    fleet.webhook().post([{"conversation": one, "text": "oi"} for one in PEOPLE])
+    started = StartedJobRegistry(queue=queue_of(fleet))
+    until("all jobs are started", lambda: started.get_job_count(cleanup=False) == 20)
+    doomed.kill()
+    lost = set(started.get_job_ids(cleanup=False))
+    (dead,) = Worker.all(connection=fleet.redis)
+    fleet.agent.release()
+    pass_heartbeats(fleet)
+    fleet.redis.delete(dead.key)
+    healthy = fleet.worker()
+    failed = FailedJobRegistry(queue=queue_of(fleet))
+    until("RQ shows them as failed", lambda: set(failed.get_job_ids()) == lost)
+    jobs = Job.fetch_many(lost, fleet.redis, serializer=JSONSerializer)
+    assert all("AbandonedJobError" in str(job and job.latest_result().exc_string) for job in jobs)  # type: ignore[union-attr]
+    assert [worker.name == dead.name for worker in Worker.all(connection=fleet.redis)] == [False]
+    fleet.wait_drained()
+    assert [[call.attempt for call in fleet.agent.calls_of(one)] for one in PEOPLE] == [[1, 2]] * 20
+    healthy.terminate()
+    assert healthy.wait() == 0
+    maintain_twice(fleet)
+    check_nothing_left(fleet)
+
+
+@pytest.mark.parametrize("moment", ["the first job is enqueued", "the first call is under way", "half is done"])
+def test_sigterm_strands_no_job(start_fleet: Callable[..., Fleet], moment: str) -> None:
+    """Stopped while it takes hundreds of jobs, it leaves none in the intermediate queue or started registry."""
+    fleet = start_fleet(worker_concurrency=50)
+    fleet.agent.default = Answer(delay_s=0.1)
+    reached: dict[str, Callable[[], bool]] = {
+        "the first job is enqueued": lambda: fleet.redis.exists("rq:queues") == 1,
+        "the first call is under way": lambda: bool(fleet.agent.calls),
+        "half is done": lambda: len(fleet.agent.calls) >= MANY / 2,
+    }
+    worker = fleet.worker()
+    people = [person(f"person-{number}") for number in range(MANY)]
+    fleet.ask(lambda store: store.append([message("m", one) for one in people]), lambda: int(time.time() * 1000) - 2000)
+    until(moment, reached[moment])
+    worker.terminate()
+    assert worker.wait() == 0
+    queue = queue_of(fleet)
+    assert fleet.redis.llen(queue.intermediate_queue_key) == 0
+    assert StartedJobRegistry(queue=queue).count == 0
+    assert job_ids(fleet) == set(queue.get_job_ids())
+    assert fleet.pending() == MANY - len(fleet.agent.calls)
+    fleet.worker()
+    fleet.wait_drained()
+    assert sorted(call.peer for call in fleet.agent.calls) == sorted(one.peer for one in people)

@@ -1,0 +1,390 @@
+"""What we lean on in RQ 3.0: a new release that changes any of it fails here, and not on a dashboard.
+
+Besides names and signatures, the state that RQ's own worker leaves in Redis is compared with what ours leaves, for the
+same job at the same moments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+import redis
+import rq
+from rq import Queue, SimpleWorker
+from rq.command import PUBSUB_CHANNEL_TEMPLATE, handle_command, parse_payload
+from rq.executions import Execution
+from rq.intermediate_queue import IntermediateQueue
+from rq.job import JOB_ID_PATTERN, Job, JobStatus
+from rq.registry import FailedJobRegistry, StartedJobRegistry, clean_registries
+from rq.serializers import JSONSerializer, resolve_serializer
+from rq.suspension import WORKERS_SUSPENDED
+from rq.worker import BaseWorker, WorkerStatus
+from rq.worker_registration import clean_worker_registry, register
+
+from buffer.connect import connect
+from buffer.keys import Ref, ref_of
+from buffer.models import Conversation, Due
+from config.settings import Settings
+from tests.servers import Server
+from worker import books
+from worker.books import Stopped
+from worker.flush_worker import FlushWorker
+from worker.job import JOB
+from worker.queue import FAILURE_TTL_S, FlushQueue
+
+REF = ref_of(Conversation("generic", "loja", "ana"), 1)
+FLUSH_WITHIN_S = 20.0
+
+VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+SIGNATURES: list[tuple[Callable[..., Any], set[str]]] = [
+    (
+        BaseWorker.__init__,
+        {"queues", "name", "connection", "serializer", "worker_ttl", "maintenance_interval"},
+    ),
+    (BaseWorker.handle_job_failure, {"job", "queue", "exc_string", "execution"}),
+    (BaseWorker.get_heartbeat_ttl, {"job"}),
+    (BaseWorker.set_state, {"state", "pipeline"}),
+    (BaseWorker.get_state, set()),
+    (BaseWorker.increment_total_working_time, {"job_execution_time", "pipeline"}),
+    (BaseWorker.heartbeat, {"pipeline"}),
+    (BaseWorker.handle_payload, {"message"}),
+    (BaseWorker.run_maintenance_tasks, set()),
+    (BaseWorker.clean_registries, set()),
+    (BaseWorker.subscribe, set()),
+    (BaseWorker.register_birth, set()),
+    (BaseWorker.teardown, set()),
+    (BaseWorker.serialize, set()),
+    (Execution.create, {"job", "ttl", "pipeline", "worker_name"}),
+    (Execution.delete, {"job", "pipeline"}),
+    (Execution.heartbeat, {"started_job_registry", "ttl", "pipeline"}),
+    (Job.prepare_for_execution, {"worker_name", "pipeline"}),
+    (Job.fetch_many, {"job_ids", "connection", "serializer"}),
+    (Job.key_for, {"job_id"}),
+    (Queue.enqueue_many, {"job_datas"}),
+    (
+        Queue.prepare_data,
+        {"func", "args", "timeout", "result_ttl", "failure_ttl", "description", "job_id"},
+    ),
+    (Queue.get_job_ids, set()),
+    (Queue.fetch_job, {"job_id"}),
+    (Queue.acquire_maintenance_lock, set()),
+    (Queue.release_maintenance_lock, set()),
+    (IntermediateQueue.get_job_ids, set()),
+    (IntermediateQueue.remove, {"job_id"}),
+    (clean_registries, {"queue"}),
+    (clean_worker_registry, {"queue"}),
+    (register, {"worker", "pipeline"}),
+    (parse_payload, {"payload"}),
+    (handle_command, {"worker", "payload"}),
+]
+"""What we call or override, and the parameters that we pass or are given."""
+
+
+def test_version() -> None:
+    """Written against RQ 3.0: read the code again before another one is allowed in."""
+    assert re.fullmatch(r"3\.0\.\d+", rq.__version__)
+
+
+@pytest.mark.parametrize(("function", "needed"), SIGNATURES, ids=lambda part: getattr(part, "__qualname__", ""))
+def test_signature(function: Callable[..., Any], needed: set[str]) -> None:
+    """The parameters that we use are there, and no other one has become required."""
+    parameters = inspect.signature(function).parameters
+    required = {
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    }
+    assert needed <= set(parameters)
+    assert required - {"self", "cls"} <= needed
+
+
+def test_names() -> None:
+    """The keys, words and characters that we share with RQ's tools."""
+    queue = Queue("flush", connection=redis.Redis(), serializer=JSONSerializer)
+    assert (queue.key, queue.intermediate_queue_key) == ("rq:queue:flush", "rq:queue:flush:intermediate")
+    assert (queue.started_job_registry.key, queue.failed_job_registry.key) == ("rq:wip:flush", "rq:failed:flush")
+    assert (WORKERS_SUSPENDED, PUBSUB_CHANNEL_TEMPLATE, Job.key_for("x")) == (
+        "rq:suspended",
+        "rq:pubsub:%s",
+        "rq:job:x",
+    )
+    assert [WorkerStatus.BUSY, WorkerStatus.IDLE, WorkerStatus.SUSPENDED] == ["busy", "idle", "suspended"]
+    assert JOB_ID_PATTERN.fullmatch(f"{REF}-1")
+    assert resolve_serializer("json") is JSONSerializer
+
+
+class State(NamedTuple):
+    """What stands in Redis: each key with its members or fields, and whether it has a TTL."""
+
+    keys: dict[str, Any]
+
+    def without(self, *names: str) -> dict[str, Any]:
+        """All keys but these."""
+        return {key: value for key, value in self.keys.items() if key not in names}
+
+
+TIMES = {"created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat", "birth", "total_working_time"}
+OWN = {"pid", "ip_address", "exc_info", "return_value"}
+"""Fields whose values differ between two runs of anything."""
+
+
+def state_of(client: Any, worker: BaseWorker | None = None) -> State:
+    """Every key of RQ, with the names of the worker and its executions replaced."""
+    names = {worker.name: "WORKER"} if worker else {}
+    for key in client.scan_iter("rq:execution:*"):
+        names[key.decode().rpartition(":")[2]] = "EXECUTION"
+
+    def plain(value: Any) -> str:
+        text = value.decode("utf-8", "replace")
+        for name, word in names.items():
+            text = text.replace(name, word)
+        return text
+
+    def content(key: bytes) -> Any:
+        kind = client.type(key)
+        if kind == b"hash":
+            fields = {plain(name): plain(value) for name, value in client.hgetall(key).items()}
+            return {name: "..." if name in TIMES | OWN else value for name, value in fields.items()}
+        if kind == b"zset":
+            return sorted(plain(member) for member in client.zrange(key, 0, -1))
+        if kind == b"stream":
+            return [sorted(plain(name) for name in fields) for _, fields in client.xrange(key)]
+        return sorted(map(plain, client.lrange(key, 0, -1) if kind == b"list" else client.smembers(key)))
+
+    # Maintenance runs at times of its own.
+    keys = [key for key in client.scan_iter("rq:*") if b"clean" not in key and b"maintenance" not in key]
+    return State({plain(key): (content(key), client.ttl(key) > 0) for key in keys})
+
+
+@pytest.fixture
+def client(valkey: Server) -> Iterator[Any]:
+    """A client of a server that holds nothing of RQ."""
+    with valkey.client() as client:
+        for key in client.scan_iter("rq:*"):
+            client.delete(key)
+        yield client
+        for key in client.scan_iter("rq:*"):
+            client.delete(key)
+
+
+@pytest.fixture
+def queue(client: Any, make_settings: Callable[..., Settings]) -> Iterator[FlushQueue]:
+    """The queue with one job in it."""
+    queue = FlushQueue(make_settings(), client)
+    asyncio.run(queue.enqueue([Due(str(REF), 7)]))
+    yield queue
+    queue.close()
+
+
+def test_our_job_is_what_rq_would_make(client: Any, queue: FlushQueue) -> None:
+    """`Queue.enqueue` with the same options leaves the same state as our queue."""
+    ours = state_of(client)
+    (job_id,) = queue.rq.get_job_ids()
+    client.flushdb()
+    Queue("flush", connection=client, serializer="json").enqueue(
+        JOB, str(REF), job_timeout=queue._timeout_s, result_ttl=0, failure_ttl=FAILURE_TTL_S, job_id=job_id,
+        description=f"flush {REF}",
+    )  # fmt: skip
+    assert ours == state_of(client)
+    assert f"rq:job:{job_id}" in ours.keys
+
+
+class Stock:
+    """RQ's own worker at the moments of one job: while it runs, and after it."""
+
+    def __init__(self, client: Any, queue: FlushQueue, patch: pytest.MonkeyPatch, error: Exception | None) -> None:
+        self.during = State({})
+
+        def flush(ref: str) -> str:
+            self.during = state_of(client, worker)
+            if error:
+                raise error
+            return "acked"
+
+        patch.setattr("worker.job.flush", flush)
+        worker = SimpleWorker([queue.rq], connection=client, serializer="json")
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)}
+        worker.register_death = lambda: None  # type: ignore[method-assign]
+        worker.work(burst=True, logging_level="CRITICAL")
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        self.after = state_of(client, worker)
+
+
+class Ours:
+    """Our worker at the same moments."""
+
+    def __init__(self, queue: FlushQueue, pop_client: Any) -> None:
+        self.go_on: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._begun = asyncio.Event()
+        self.worker = FlushWorker(queue.rq, pop_client, self._flush, 10)
+        self.worker.register_birth()
+        self.worker.set_state("idle")
+        self._admission = asyncio.create_task(self.worker.admit())
+
+    async def _flush(self, ref: Ref) -> str:
+        self._begun.set()
+        return await self.go_on
+
+    async def start(self) -> None:
+        """Take the job and show it."""
+        async with asyncio.timeout(FLUSH_WITHIN_S):
+            await self._begun.wait()
+        await self.worker.books.write()
+
+    async def end(self, error: Exception | None = None) -> None:
+        """Let the flush end, and write that down."""
+        if error:
+            self.go_on.set_exception(error)
+        elif not self.go_on.done():
+            self.go_on.set_result("acked")
+        self.worker.stop_admission()
+        await self._admission
+        await self.worker.finish(FLUSH_WITHIN_S, asyncio.Event())
+        await self.worker.books.write()
+        self.worker.books.close()
+
+
+@pytest.fixture
+async def pop_client(valkey: Server) -> AsyncIterator[Any]:
+    """An asyncio client on the same server."""
+    client = connect(valkey.url, timeout_s=FLUSH_WITHIN_S)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every job is shown as started, however short it is."""
+    monkeypatch.setattr(books, "SHOW_AFTER_S", 0.0)
+
+
+def stock_states(
+    client: Any, queue: FlushQueue, monkeypatch: pytest.MonkeyPatch, error: Exception | None = None
+) -> Stock:
+    """What RQ's own worker leaves; then everything is as before, with the job in the queue again."""
+    stock = Stock(client, queue, monkeypatch, error)
+    client.flushdb()
+    queue._enqueue([Due(str(REF), 7)], 1)
+    return stock
+
+
+@pytest.mark.usefixtures("shown_at_once")
+async def test_a_job_looks_the_same_as_under_rqs_worker(
+    client: Any, pop_client: Any, queue: FlushQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it runs and when it is over: the same keys, fields and values, key by key."""
+    stock = stock_states(client, queue, monkeypatch)
+    ours = Ours(queue, pop_client)
+    await ours.start()
+    job, executions = f"rq:job:{REF}-7", [f"{REF}-7:EXECUTION"]
+    during = state_of(client, ours.worker)
+    assert during == stock.during
+    assert during.keys["rq:wip:flush"][0] == during.keys["rq:worker:WORKER:executions"][0] == executions
+    assert during.keys[job][0]["status"] == "started"
+    assert during.keys["rq:worker:WORKER"][0]["state"] == "busy"
+    await ours.end()
+    after = state_of(client, ours.worker)
+    assert after == stock.after
+    assert after.keys["rq:worker:WORKER"][0]["successful_job_count"] == "1"
+    assert set(after.keys) == {"rq:queues", "rq:workers", "rq:workers:flush", "rq:worker:WORKER"}
+
+
+@pytest.mark.usefixtures("shown_at_once")
+async def test_a_failed_job_looks_the_same_as_under_rqs_worker(
+    client: Any, pop_client: Any, queue: FlushQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug of ours is in the failed registry with its traceback, as RQ's own worker leaves it."""
+    bug = LookupError("a bug of ours")
+    stock = stock_states(client, queue, monkeypatch, bug)
+    ours = Ours(queue, pop_client)
+    await ours.start()
+    await ours.end(bug)
+    assert state_of(client, ours.worker) == stock.after
+    (failed,) = FailedJobRegistry(queue=queue.rq).get_job_ids()
+    result = Job.fetch(failed, connection=client, serializer="json").latest_result()
+    assert result is not None
+    assert "LookupError: a bug of ours" in str(result.exc_string)
+    assert "in _flush" in str(result.exc_string)
+
+
+@pytest.mark.usefixtures("shown_at_once")
+@pytest.mark.parametrize("shown", [True, False])
+async def test_a_stopped_job_is_shown_as_stopped(
+    client: Any, pop_client: Any, queue: FlushQueue, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """stop-job leaves the job in the failed registry with the status `stopped`, whether it was shown before or not."""
+    monkeypatch.setattr(books, "SHOW_AFTER_S", 0.0 if shown else 60.0)
+    ours = Ours(queue, pop_client)
+    await ours.start()
+    assert StartedJobRegistry(queue=queue.rq).count == int(shown)
+    ours.worker.handle_payload({"data": f'{{"command": "stop-job", "job_id": "{REF}-7"}}'.encode()})
+    await asyncio.sleep(0)
+    await ours.end()
+    (job_id,) = FailedJobRegistry(queue=queue.rq).get_job_ids()
+    job = Job.fetch(job_id, connection=client, serializer="json")
+    assert job.get_status() is JobStatus.STOPPED
+    assert Stopped.__name__ in str(job.latest_result().exc_string)  # type: ignore[union-attr]
+    assert StartedJobRegistry(queue=queue.rq).count == client.llen(queue.rq.intermediate_queue_key) == 0
+
+
+async def test_handed_back_is_neither_success_nor_failure(client: Any, pop_client: Any, queue: FlushQueue) -> None:
+    """A flush cancelled at shutdown leaves no trace: the wake index has its conversation."""
+    ours = Ours(queue, pop_client)
+    await ours.start()
+    ours.go_on.cancel()
+    await ours.end()
+    worker = state_of(client, ours.worker).keys["rq:worker:WORKER"][0]
+    assert (worker["successful_job_count"], worker.get("failed_job_count")) == ("0", None)
+    assert not client.exists(f"rq:job:{REF}-7", "rq:failed:flush", queue.rq.intermediate_queue_key)
+
+
+@pytest.mark.usefixtures("shown_at_once")
+async def test_what_could_not_be_written_is_written_later(
+    client: Any, pop_client: Any, queue: FlushQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RQ's server fails in mid-lot, at the start and at the end of a job: the next lots make it right."""
+    ours = Ours(queue, pop_client)
+    with monkeypatch.context() as broken:
+        broken.setattr(redis.client.Pipeline, "execute", executed_and_lost)
+        await ours.start()
+    await ours.worker.books.write()
+    assert StartedJobRegistry(queue=queue.rq).get_job_ids() == [f"{REF}-7"]
+    assert client.scard(f"rq:worker:{ours.worker.name}:executions") == 1
+    with monkeypatch.context() as broken:
+        broken.setattr(redis.client.Pipeline, "execute", executed_and_lost)
+        await ours.end()
+    assert ours.worker.books._ended == {f"{REF}-7": None}
+    ours.worker.books._write([], ours.worker.books._ended)
+    left = set(state_of(client, ours.worker).keys)
+    assert left == {"rq:queues", "rq:workers", "rq:workers:flush", "rq:worker:WORKER"}
+
+
+execute = redis.client.Pipeline.execute
+
+
+def executed_and_lost(pipeline: Any, raise_on_error: bool = True) -> Any:
+    """The server has done it all, and its reply was lost; reading goes well."""
+    wrote = any(arguments[0] != "HGETALL" for arguments, _ in pipeline.command_stack)
+    replies = execute(pipeline, raise_on_error)
+    if wrote:
+        raise redis.ConnectionError("the reply was lost")
+    return replies
+
+
+def test_the_heartbeat_begins_with_the_workers_hash(client: Any, queue: FlushQueue) -> None:
+    """Its first reply says whether the hash was gone, so that we announce ourselves again."""
+    worker = BaseWorker([queue.rq], connection=client, serializer=JSONSerializer)
+    with client.pipeline(transaction=False) as pipeline:
+        worker.heartbeat(pipeline=pipeline)
+        assert pipeline.execute()[0] == 1
+        worker.heartbeat(pipeline=pipeline)
+        assert pipeline.execute()[0] == 0
