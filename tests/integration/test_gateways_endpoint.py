@@ -16,6 +16,7 @@ from tests.conftest import Clock
 from tests.endpoint import serving
 from tests.recorded import CASES, SECRETS, body_of, described, expected_of, opened_by
 from tests.servers import Server
+from worker.body import render
 
 Batches = dict[tuple[str, ...], list[dict[str, Any]]]
 
@@ -79,7 +80,7 @@ class Post:
         for due in (await store.dispatch(0, 100)).due:
             batch = (await store.claim(Ref.parse(due.ref), "test")).batch
             assert batch is not None
-            batches[tuple(batch.conversation)] = [said(json.loads(message.payload)) for message in batch.messages]
+            batches[tuple(batch.conversation)] = [said(message) for message in json.loads(render(batch))["messages"]]
         return batches
 
 
