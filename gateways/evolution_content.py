@@ -60,10 +60,10 @@ def _wrapped(message: dict[str, Any]) -> dict[str, Any]:
 
 def read_content(message: dict[str, Any], message_id: str | None) -> Content | None:
     """Read an unwrapped message; None when it says nothing (protocol, album header, removed reaction)."""
+    if text := text_of(message.get("conversation")):
+        return Content("text", text)
     said = {name: body for name, body in message.items() if name not in NOT_SAID and body not in (None, "")}
     for name, body in said.items():
-        if name == "conversation" and (text := text_of(body)):
-            return Content("text", text)
         if name in SILENT:
             return None
         if name in MEDIA_KINDS and isinstance(body, dict):

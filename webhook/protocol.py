@@ -8,10 +8,9 @@ Written against uvicorn 0.5x: what it leans on is named in tests/unit/test_uvico
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Coroutine, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from uvicorn.config import Config
@@ -27,9 +26,6 @@ INGEST = "ingest"
 """Where the application's lifespan leaves its ingest, in the state that uvicorn hands to each connection."""
 
 PREFIX = b"/webhooks/"
-UNUSUAL = re.compile(rb"^[^?]*%|#")
-"""An address that has to be decoded first."""
-
 BODY_MAX = 65_536
 """Larger bodies come in many pieces: uvicorn's own way holds the sender back meanwhile."""
 
@@ -41,17 +37,37 @@ class _NoEvent:
         """Do nothing."""
 
 
+class Address(NamedTuple):
+    """The address of a request: path, query, and what follows the gateway in the path."""
+
+    path: str
+    query: str
+    tail: str
+
+
 class _Delivery:
     """One webhook on the short way: a cycle to uvicorn, a future to the collector."""
 
-    __slots__ = ("_protocol", "appends", "disconnected", "gateway", "ingest", "keep_alive", "response_complete", "tail")
+    __slots__ = (
+        "_protocol",
+        "address",
+        "appends",
+        "disconnected",
+        "gateway",
+        "ingest",
+        "keep_alive",
+        "response_complete",
+    )
 
     message_event = _NoEvent()
 
-    def __init__(self, protocol: WebhookProtocol, ingest: Ingest, route: tuple[Gateway, str], keep_alive: bool) -> None:
+    def __init__(
+        self, protocol: WebhookProtocol, ingest: Ingest, gateway: Gateway, address: Address, keep_alive: bool
+    ) -> None:
         self._protocol = protocol
         self.ingest = ingest
-        self.gateway, self.tail = route
+        self.gateway = gateway
+        self.address = address
         self.keep_alive = keep_alive
         self.disconnected = False
         self.response_complete = False
@@ -143,15 +159,17 @@ class WebhookProtocol(HttpToolsProtocol):
             or self.parser.get_http_version() != "1.1"
             or self.expect_100_continue
             or self.parser.should_upgrade()
-            or UNUSUAL.search(self.url)
+            or b"%" in self.url
+            or b"#" in self.url
             or not 0 <= self._declared_size() <= min(BODY_MAX, ingest.body_max)
         ):
             return None
+        path, _, query = self.url.decode("latin-1").partition("?")
         try:
-            route = ingest.route(self.url.partition(b"?")[0].decode("latin-1"), "POST")
+            gateway, tail = ingest.route(path, "POST")
         except Refused:
             return None
-        return _Delivery(self, ingest, route, self.parser.should_keep_alive())
+        return _Delivery(self, ingest, gateway, Address(path, query, tail), self.parser.should_keep_alive())
 
     def _declared_size(self) -> int:
         """Of a body that comes with its length; -1 for one in chunks, which may have any."""
@@ -161,10 +179,9 @@ class WebhookProtocol(HttpToolsProtocol):
         return -1
 
     def _take(self, delivery: _Delivery) -> None:
-        path, _, query = self.url.decode("latin-1").partition("?")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
-        fields = dict(parse_qsl(query)) if query else {}
-        request = Request(headers, fields, delivery.tail, self._body, path, query)
+        path, query, tail = delivery.address
+        request = Request(headers, dict(parse_qsl(query)) if query else {}, tail, self._body, path, query)
         events = delivery.ingest.read(delivery.gateway, request)
         appends = delivery.ingest.pack(events) if events else None
         if appends is None:

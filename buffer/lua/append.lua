@@ -31,6 +31,8 @@ local limits = { max_wait_ms = max_wait_ms, max_messages = max_messages, max_byt
 
 local NO_TWIN = string.rep(' ', 16)
 
+local CONV, BUFFER, SEEN, TIMER = key('conv', ''), key('buffer', ''), key('seen', ''), key('timer', '')
+
 local earliest_ms, nearest_ms = earliest(), math.huge
 local has_aliases = redis.call('EXISTS', key('alias')) == 1
 local totals = { new = 0, duplicate = 0, discarded = 0, revoked = 0, stale = 0, resent = 0 }
@@ -94,7 +96,7 @@ end
 local function store(message, conv, seen, mark)
   local name = message.name
   local payload = mark and message.payload .. '\n' .. string.sub(mark, 2) or message.payload
-  local depth = redis.call('LLEN', key('buffer', name)) + 1
+  local depth = redis.call('LLEN', BUFFER .. name) + 1
   local opened_ms = conv.opened_ms and number(conv, 'opened_ms') or now_ms
   local bytes = number(conv, 'bytes') + #payload
   local deadline_ms = math.min(now_ms + window_ms, opened_ms + max_wait_ms)
@@ -106,7 +108,7 @@ local function store(message, conv, seen, mark)
     deadline_ms = fired and now_ms or deadline_ms
   end
   schedule(name, conv, deadline_ms, conv.fired)
-  redis.call('RPUSH', key('buffer', name), pack_entry(message, now_ms, payload))
+  redis.call('RPUSH', BUFFER .. name, pack_entry(message, now_ms, payload))
   use_up(mark, message)
   if message.media ~= '' then
     redis.call('HSET', key('media', name), message.fingerprint, message.media)
@@ -127,9 +129,9 @@ local function store(message, conv, seen, mark)
   elseif message.peer ~= conv.peer then
     add_identity(fields, message, conv)
   end
-  redis.call('HSET', key('conv', name), unpack(fields))
+  redis.call('HSET', CONV .. name, unpack(fields))
   memorise(name, seen, message, dedupe_ttl_ms)
-  redis.call('SET', key('timer', name), '', 'PX', math.max(1, deadline_ms - now_ms))
+  redis.call('SET', TIMER .. name, '', 'PX', math.max(1, deadline_ms - now_ms))
   return 'new', deadline_ms, depth
 end
 
@@ -172,7 +174,7 @@ local function take(message)
     message.name, has_aliases = unite(message.name, resolve(message.twin), limits), true
   end
   local conv = read_conv(message.name)
-  local seen = redis.call('GET', key('seen', message.name)) or ''
+  local seen = redis.call('GET', SEEN .. message.name) or ''
   local nonce = remembered(seen, message.fingerprint, dedupe_ttl_ms)
   if not nonce then
     return take_new(message, conv, seen)
