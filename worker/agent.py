@@ -8,9 +8,11 @@ import binascii
 import email.utils
 import hashlib
 import hmac
+import ssl
 import time
 from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, cast
 
 import aiohttp
@@ -62,7 +64,7 @@ class Agent:
         self._timeout_s = settings.agent_timeout
         self._secret = _signing_key(settings.agent_secret.get_secret_value()) if settings.agent_secret else None
         self._connections_max = settings.worker_concurrency
-        self._transport = AiohttpTransport(client=self._open)
+        self._transport = AiohttpTransport(verify=_trusted(url), client=self._open)
 
     async def call(self, batch: Batch, body: bytes) -> Accepted | Problem:
         """Deliver one batch; never raises for what the agent or the network does."""
@@ -116,6 +118,16 @@ class Agent:
         )
         request.read()
         return request
+
+
+def _trusted(url: httpx.URL) -> ssl.SSLContext:
+    """Loading certificates takes longer than many calls: not for an address that needs none."""
+    return _certificates() if url.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
 
 
 def _fixed_headers(url: httpx.URL) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import cache
 
 from buffer.connect import connect
 from buffer.keys import Ref
@@ -21,7 +22,12 @@ REDIS_TIMEOUT_S = 5.0
 
 def flush(name: str) -> str:
     """Deliver the batch of a conversation, or of each in a slice, named opaquely; returns what came of it."""
-    return asyncio.run(_flush(refs_of(name), load_settings()))
+    return asyncio.run(_flush(refs_of(name), _settings()))
+
+
+@cache
+def _settings() -> Settings:
+    return load_settings()
 
 
 async def _flush(refs: Sequence[Ref], settings: Settings) -> str:

@@ -23,7 +23,11 @@ from tests.integration.waiting import until
 from tests.servers import Server
 from worker.queue import FlushQueue
 
-STOCK = ["--worker-class", "rq.worker.SimpleWorker"], ["--worker-class", "rq.worker.Worker"]
+STOCK = (
+    ["--worker-class", "rq.worker.SimpleWorker"],
+    ["--worker-class", "rq.worker.Worker"],
+    ["--worker-class", "rq.worker.Worker", "--config", "worker.job"],
+)
 
 
 def dispatch(fleet: Fleet, count: int) -> None:
@@ -38,7 +42,7 @@ def dispatch(fleet: Fleet, count: int) -> None:
     queue.close()
 
 
-@pytest.mark.parametrize("kind", STOCK, ids=["SimpleWorker", "Worker"])
+@pytest.mark.parametrize("kind", STOCK, ids=["SimpleWorker", "Worker", "Worker that has imported us"])
 def test_a_stock_worker_runs_our_jobs(start_fleet: Callable[..., Fleet], kind: list[str]) -> None:
     """`rq worker --serializer json` on the queue delivers the bursts and leaves nothing behind in RQ."""
     fleet = start_fleet(message_buffer_timeout=0.3)
