@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from buffer.errors import StoreUnavailable
+from buffer.errors import StoreUnavailable, Unconfirmed
 from config.settings import Settings
 
 WAITING = frozenset({"append", "edit", "revoke"})
@@ -36,7 +36,7 @@ class Wait:
         if confirmed:
             return None
         who = "no replica" if self.mode == "replica" else "no fsync of the append-only file"
-        return StoreUnavailable(f"DURABILITY={self.mode}: {who} confirmed the messages within DURABILITY_TIMEOUT")
+        return Unconfirmed(f"DURABILITY={self.mode}: {who} confirmed the messages within DURABILITY_TIMEOUT")
 
 
 def wait_of(settings: Settings) -> Wait | None:

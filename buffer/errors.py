@@ -14,6 +14,10 @@ class StoreUnavailable(StoreError):
     """Redis cannot be reached or did not answer in time; nothing was accepted, try again."""
 
 
+class Unconfirmed(StoreUnavailable):
+    """Redis has the messages, but DURABILITY was not confirmed in time: they are not accepted, send them again."""
+
+
 class StoreFull(StoreError):
     """Redis is out of memory (maxmemory with noeviction); nothing was accepted, try again later."""
 

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from buffer import scripts
 from buffer.connect import AsyncClient
 from buffer.durability import wait_of
-from buffer.errors import StoreUnavailable
+from buffer.errors import StoreUnavailable, Unconfirmed
 from buffer.keys import Keys, Ref, ref_of
 from buffer.lots import Lots
 from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, Outcome, PauseMode
@@ -229,12 +229,15 @@ async def resent(operation: Callable[[], Awaitable[T]], within_s: float) -> T:
     """Repeat an operation that met an unavailable server, for `within_s` seconds; every operation here may be.
 
     A lost reply is invisible to the caller: append knows its nonce again, claim its caller, the others their token.
+    What was not confirmed has had its time (DURABILITY_TIMEOUT): its sender is the one to repeat it.
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + within_s
     while True:
         try:
             return await operation()
+        except Unconfirmed:
+            raise
         except StoreUnavailable:
             if loop.time() + RESEND_WAIT_S >= until:
                 raise

@@ -15,7 +15,7 @@ REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 OWN_PREFIXES = ("MESSAGE_BUFFER_", "AGENT_", "WEBHOOK_", "DEBOUNCER_", "FLUSH_", "RETRY_", "DURABIL")
 
 DURABILITY_TIMEOUT_MAX_S = 0.8
-"""The webhook gives up a reply of Redis after 1 s, and a gateway hears within 2 s."""
+"""The webhook waits 1 s for a reply of Redis, and a gateway hears within 2 s."""
 
 
 class SettingsError(Exception):
