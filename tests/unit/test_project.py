@@ -107,12 +107,15 @@ def test_compose_services_scale(name):
 
 
 def test_compose_dashboard_reads_our_jobs():
-    """The debug page is pinned, reads JSON jobs and uses the RQ version that writes them."""
+    """The debug page is pinned, reads JSON (nothing else, on any page) and uses the RQ version that writes our jobs."""
     dashboard = COMPOSE["services"]["rq-dashboard"]
     packages = re.findall(r"(\S+)==(\S+)", dashboard["build"]["dockerfile_inline"])
     assert dict(packages).keys() == {"rq-dashboard", "rq", "six"}
     assert dict(packages)["rq"] == pins("requirements.lock")["rq"][0]
     assert "--json" in dashboard["command"]
+    code = dashboard["entrypoint"][2].partition("; from rq_dashboard")[0]
+    check = f"{code}; assert s.resolve_serializer(None) is s.JSONSerializer"
+    subprocess.run([sys.executable, "-c", check], check=True)
 
 
 def test_compose_server_keeps_messages():
