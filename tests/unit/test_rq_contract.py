@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import re
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -366,6 +367,22 @@ async def test_what_could_not_be_written_is_written_later(
     ours.worker.books._write([], ours.worker.books._ended)
     left = set(state_of(client, ours.worker).keys)
     assert left == {"rq:queues", "rq:workers", "rq:workers:flush", "rq:worker:WORKER"}
+
+
+@pytest.mark.usefixtures("shown_at_once")
+async def test_heartbeats_keep_a_live_job_from_being_abandoned(client: Any, pop_client: Any, queue: FlushQueue) -> None:
+    """One beat later the job may be quiet for another 80 s; a worker that RQ's server forgot is there again."""
+    ours = Ours(queue, pop_client)
+    await ours.start()
+    started = StartedJobRegistry(queue=queue.rq)
+    (entry,) = client.zrange(started.key, 0, -1)
+    before = state_of(client, ours.worker)
+    client.zadd(started.key, {entry: time.time() + 1})
+    client.delete(ours.worker.key)
+    ours.worker.books._beat()
+    started.cleanup(timestamp=time.time() + 80)
+    assert state_of(client, ours.worker) == before
+    await ours.end()
 
 
 execute = redis.client.Pipeline.execute
