@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 
 from benchmarks.figures import Missing, attempt
 from benchmarks.machine import OTHER_CORE, description
-from benchmarks.page import PAGE, page
+from benchmarks.page import PAGE, Run, page
 from benchmarks.parts import dispatchers, durability, flush, gateways, growth, idle, in_flight, webhook
 from benchmarks.peers import wanted
 from benchmarks.table import Row, as_markdown
+from benchmarks.usage import Quiet
 
 PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "webhook": webhook.measure,
@@ -35,27 +36,29 @@ def main() -> None:
     if unknown := set(names) - PARTS.keys():
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     os.sched_setaffinity(0, {OTHER_CORE})
-    began = time.monotonic()
+    began, quiet = time.monotonic(), Quiet()
     rows = [row for name in names or PARTS for row in _rows(name)]
     table = as_markdown(rows)
     print(table)
     if not names:
         minutes = (time.monotonic() - began) / 60
         day = datetime.datetime.now(datetime.UTC).date().isoformat()
-        PAGE.write_text(page(table, day, description(), wanted(), minutes), encoding="utf-8")
+        run = Run(day, description(), wanted(), minutes, quiet.others_percent())
+        PAGE.write_text(page(table, run), encoding="utf-8")
 
 
 def _rows(name: str) -> list[Row]:
     """A part's rows; one that breaks leaves a row that says so, and those before it."""
     print(f"measuring {name} ...", flush=True)
-    began, rows = time.monotonic(), list[Row]()
+    began, quiet, rows = time.monotonic(), Quiet(), list[Row]()
 
     def collect() -> None:
         rows.extend(PARTS[name]())
 
     if isinstance(why := attempt(collect), Missing):
         rows.append(Row(f"{name}: what follows", why))
-    print(f"  {time.monotonic() - began:.0f} s", flush=True)
+    others = quiet.others_percent()
+    print(f"  {time.monotonic() - began:.0f} s; other processes took {others:.0f} % of the machine", flush=True)
     return rows
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from benchmarks.expiry import PROBES
 from benchmarks.parts.webhook import SECONDS
 from benchmarks.pending import APPENDED_MAX
@@ -13,8 +15,9 @@ TEXT = """# Benchmarks
 
 Made by `make bench` on {day}, in {minutes:.1f} minutes. {machine}; {peers}.
 
-Each figure stands beside its baseline from the same run. Machines differ and are noisy: compare ratios. A ratio above
-1 says that ours is the better figure, whichever direction is the better one.
+Each figure stands beside its baseline from the same run. Machines differ and are noisy (meanwhile other processes took
+{others:.0f} % of this one): compare ratios. A ratio above 1 says that ours is the better figure, whichever direction is
+the better one.
 
 {table}
 
@@ -63,14 +66,25 @@ each flush.
 """
 
 
-def page(table: str, day: str, machine: str, peers: dict[str, str], minutes: float) -> str:
+class Run(NamedTuple):
+    """When and on what the figures were made."""
+
+    day: str
+    machine: str
+    peers: dict[str, str]
+    minutes: float
+    others_percent: float
+
+
+def page(table: str, run: Run) -> str:
     """The whole page."""
     return TEXT.format(
         table=table,
-        day=day,
-        machine=machine,
-        peers=", ".join(f"{name} {version}" for name, version in peers.items()),
-        minutes=minutes,
+        day=run.day,
+        machine=run.machine,
+        peers=", ".join(f"{name} {version}" for name, version in run.peers.items()),
+        minutes=run.minutes,
+        others=run.others_percent,
         lateness=LATENESS,
         memory=MEMORY,
         webhook_s=SECONDS,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import resource
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +24,29 @@ def cpu_s(pid: int) -> float:
         with contextlib.suppress(OSError):  # a thread may end meanwhile
             spent += int((task / "schedstat").read_text().split()[0])
     return spent / 1e9
+
+
+class Quiet:
+    """How much of the machine other processes take from now on; ours are known once they have ended."""
+
+    def __init__(self) -> None:
+        self._began, self._busy_s, self._own_s = time.monotonic(), _busy_s(), _own_s()
+
+    def others_percent(self) -> float:
+        """Their share of all cores, what a host took from its guest included."""
+        others_s = _busy_s() - self._busy_s - (_own_s() - self._own_s)
+        return max(0.0, others_s / (time.monotonic() - self._began) / (os.cpu_count() or 1) * 100)
+
+
+def _busy_s() -> float:
+    """CPU seconds of the machine since it started: user, nice, system, interrupts and stolen, not idle and waiting."""
+    ticks = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_s() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def peak_mb(pid: int) -> float:
