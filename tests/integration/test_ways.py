@@ -101,15 +101,14 @@ CASES: dict[str, tuple[bytes, ...]] = {
 @pytest.fixture(scope="module")
 def ports(shared_fleet: Fleet) -> dict[str, int]:
     """The ports of two webhooks, one a way, each with a buffer of its own."""
-    limits: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "message_buffer_timeout": 300,
         "message_buffer_max_wait": 900,
         "webhook_max_body": BODY_MAX,
+        "evolution_token": TOKEN,
     }
     return {
-        name: shared_fleet.webhook(
-            way=way, redis_key_prefix=f"ways-{name}", evolution_token=TOKEN, webhook_max_body=BODY_MAX, **limits
-        ).port
+        name: shared_fleet.webhook(way=way, redis_key_prefix=f"ways-{name}", **settings).port
         for name, way in WAYS.items()
     }
 
