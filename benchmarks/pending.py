@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
+import itertools
 from typing import Any
 
 import redis
@@ -35,9 +35,13 @@ end
 """
 
 
+NUMBERS = itertools.count()
+"""Prefixes as long as the default one: each key of a conversation begins with it."""
+
+
 def settings_for(url: str, **overrides: object) -> Settings:
     """Settings under a prefix and queue of their own."""
-    name = f"bench{uuid.uuid4().hex[:8]}"
+    name = f"b{next(NUMBERS):02d}"
     return load_settings(env_file=None, redis_url=url, redis_key_prefix=name, rq_queue=name, **overrides)
 
 

@@ -101,13 +101,13 @@ def idle_cost(pid: int, url: str, seconds: float) -> Idle:
     return Idle(ran / took, spent / took * 100, resident_mb(pid))
 
 
-def settle(url: str) -> float:
+def settle(url: str, within_s: float = SETTLE_WITHIN_S) -> float:
     """Wait until a server has next to nothing to do (a worker repairs the index when it starts); how long it took."""
     began = time.monotonic()
     with redis.Redis.from_url(url) as client:
-        while time.monotonic() < began + SETTLE_WITHIN_S:
+        while time.monotonic() < began + within_s:
             before = commands(client)
             time.sleep(1.0)
             if commands(client) - before < QUIET_PER_S:
                 return time.monotonic() - began - 1.0
-    raise Meaningless(f"the worker did not come to rest within {SETTLE_WITHIN_S:g} s")
+    raise Meaningless(f"the worker did not come to rest within {within_s:g} s")
