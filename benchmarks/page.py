@@ -48,13 +48,13 @@ Best of two rounds for ours and BullMQ.
 **Calls in flight.** 1,000 conversations come due within a few seconds, the agent answers after 5 s. The agent counts.
 
 **Lateness** is the moment at which the agent has read the request minus `closed_ms`, the deadline on the Redis
-server's clock, which is this machine's clock too. Messages arrive at random, {rate} a second, with windows of 0.5 to
-1.5 s, so that {rate} flushes a second come due among conversations that wait for days. The first second is warm-up;
-the repair of the wake index at the worker's start is over, or goes on beside them for a million. Every flush must
-reach the agent exactly once, or there is no figure. The in-process asyncio buffer is a dict and a sleeping task for each
-conversation; it makes its messages itself, talks HTTP to the agent only, and forgets everything when it ends. Keyspace events are measured at the
-subscriber, {probes} timer keys among so many other keys with a TTL (default `hz`); `enqueue_in` with an otherwise idle
-stock worker and its scheduler.
+server's clock, which is this machine's clock too. Messages arrive at random, {rate} a second, with windows of 0.5
+to 1.5 s, so that {rate} flushes a second come due among conversations that wait for days. The first second is
+warm-up; the repair of the wake index at the worker's start is over, or goes on beside them for a million. Every
+flush must reach the agent exactly once, or there is no figure. The in-process asyncio buffer is a dict and a
+sleeping task for each conversation; it makes its messages itself, talks HTTP to the agent only, and forgets
+everything when it ends. Keyspace events are measured at the subscriber, {probes} timer keys among so many other
+keys with a TTL (default `hz`); `enqueue_in` with an otherwise idle stock worker and its scheduler.
 
 **Memory** is the difference of `used_memory` over the number of conversations. The first {appended:,} are appended
 through the store, message by message; a larger crowd is made of copies of these (`COPY` key by key, and an entry in
