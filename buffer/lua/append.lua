@@ -41,7 +41,8 @@ local function heal(name, conv)
   if conv.flush_id or conv.redrive then
     redis.call('ZADD', key('wake'), 'NX', now_ms, name)
   elseif conv.opened_ms then
-    redis.call('ZADD', key('wake'), 'NX', number(conv, 'deadline_ms'), name)
+    local field = paused(conv) and 'paused_until_ms' or 'deadline_ms'
+    redis.call('ZADD', key('wake'), 'NX', number(conv, field), name)
   end
 end
 

@@ -153,6 +153,16 @@ async def test_duplicate_puts_a_lost_wake_entry_back(desk: Desk, state: str):
     assert await desk.wake_ms() is not None
 
 
+async def test_duplicate_of_a_held_conversation(desk: Desk):
+    """While a pause holds a burst, its lost entry comes back at the pause's end: what fires meanwhile goes then."""
+    await desk.say("m1")
+    until_ms = await desk.store.pause(ANA, 1_000)
+    await desk.lose_wake()
+    await desk.say("m1")
+    assert await desk.store.flush_now(ANA) == 1
+    assert await desk.wake_ms() == until_ms
+
+
 async def test_message_cap_fires_at_once(open_desk):
     """The message that reaches the cap ends the burst now."""
     desk = open_desk(message_buffer_max_messages=3)

@@ -127,9 +127,7 @@ MUTANTS = [
     Mutant("discard under a live lease", "include/batch", "  elseif leased(conv) then\n", "  elseif false then\n"),
     Mutant("redrive twice", "redrive", "elseif letter[2] then", "elseif false then"),
     Mutant("resume too late", "resume", "  rearm(name, conv)\n", ""),
-    Mutant(
-        "repair overlooks batches", "repair", "if holds or paused(conv) then", "if conv.opened_ms or paused(conv) then"
-    ),
+    Mutant("repair overlooks batches", "repair", "if flush_id or opened_ms or redrive", "if opened_ms"),
     Mutant("sweep takes the living", "sweep", "now_ms - tonumber(ARGV[2])", "now_ms"),
 ]
 
