@@ -6,6 +6,8 @@ import itertools
 import time
 from collections.abc import Callable
 
+import pytest
+
 from tests.integration.agent import Answer
 from tests.integration.checker import Rules, Verdict, judge
 from tests.integration.fleet import Fleet
@@ -17,12 +19,16 @@ AWAY_S = (0.5, 2.5)
 """Once shorter than the webhook waits for Redis, once longer."""
 
 
+@pytest.mark.parametrize("durability", ["memory", "disk"])
 def test_a_redis_crash_loses_nothing_that_was_acknowledged(
-    start_fleet: Callable[..., Fleet], start_server: Callable[..., Server], report: Callable[[Verdict], None]
+    start_fleet: Callable[..., Fleet],
+    start_server: Callable[..., Server],
+    report: Callable[[Verdict], None],
+    durability: str,
 ) -> None:
     """kill -9 with appendfsync always, again and again: no loss, and the worker and webhook processes live on."""
     server = start_server(appendonly="yes", appendfsync="always")
-    fleet = start_fleet(server)
+    fleet = start_fleet(server, durability=durability)
     fleet.agent.default = Answer(delay_s=0.3)
     webhook, workers = fleet.webhook(2), fleet.workers(2)
     pids = webhook.pids()

@@ -9,7 +9,9 @@ import pytest
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from config.settings import Settings, SettingsError, load_settings
+from config.settings import DURABILITY_TIMEOUT_MAX_S, Settings, SettingsError, load_settings
+from webhook.app import REDIS_TIMEOUT_S
+from webhook.collector import ANSWER_WITHIN_S
 
 ROOT = Path(__file__).parents[2]
 SECRETS = [name for name, field in Settings.model_fields.items() if SecretStr.__name__ in str(field.annotation)]
@@ -114,6 +116,11 @@ IMPOSSIBLE = [
     ({"AGENT_TIMEOUT": "71"}, "SHUTDOWN_GRACE=70 must be at least AGENT_TIMEOUT=71"),
     ({"RETRY_BASE": "301"}, "RETRY_BASE=301 must not exceed RETRY_MAX=300"),
     ({"DEDUPE_TTL": "59"}, "DEDUPE_TTL=59 must be at least MESSAGE_BUFFER_MAX_WAIT=60"),
+    ({"DURABILITY_TIMEOUT": "0.81"}, "DURABILITY_TIMEOUT=0.81 must not exceed 0.8"),
+    (
+        {"DURABILITY": "disk", "REDIS_URL": "redis+cluster://h"},
+        "DURABILITY=disk cannot be kept on a cluster (REDIS_URL=redis+cluster://",
+    ),
     ({"TWILIO_AUTH_TOKEN": "t"}, "TWILIO_AUTH_TOKEN is set, so PUBLIC_BASE_URL must be too"),
 ]
 
@@ -127,6 +134,7 @@ LIMITS = [
     {"SHUTDOWN_GRACE": "60", "AGENT_TIMEOUT": "60"},
     {"RETRY_BASE": "300", "RETRY_MAX": "300"},
     {"DEDUPE_TTL": "60", "MESSAGE_BUFFER_MAX_WAIT": "60"},
+    {"DURABILITY_TIMEOUT": "0.8"},
 ]
 
 
@@ -145,6 +153,20 @@ def test_the_limit_itself_is_possible(monkeypatch, environment):
     }
 
 
+def test_a_wait_leaves_time_for_an_answer():
+    """The longest wait for replica or disk ends before the webhook gives up its reply, and that before it must answer.
+
+    The server looks at its clients' time ten times a second: a wait can be 0.1 s longer than it was asked for.
+    """
+    assert DURABILITY_TIMEOUT_MAX_S + 0.1 < REDIS_TIMEOUT_S < ANSWER_WITHIN_S
+
+
+@pytest.mark.parametrize("value", ["disc", "replicas", "true", ""])
+def test_unknown_durability_is_refused(monkeypatch, value):
+    """What cannot be kept by name is refused, with the names that can."""
+    assert refusal(monkeypatch, DURABILITY=value) == "DURABILITY: Input should be 'memory', 'replica' or 'disk'"
+
+
 def test_all_problems_are_named_at_once(monkeypatch):
     """Two mistakes are two lines of one refusal, so nobody repairs them one restart at a time."""
     lines = refusal(monkeypatch, RETRY_BASE="301", SHUTDOWN_GRACE="1").splitlines()
@@ -161,6 +183,7 @@ ZERO_IS_NO_CAPACITY = [
     "AGENT_MAX_ATTEMPTS",
     "WORKER_CONCURRENCY",
     "VISIBILITY_TIME",
+    "DURABILITY_TIMEOUT",
     "PORT",
 ]
 
@@ -252,6 +275,8 @@ def test_keywords_are_a_comma_list(monkeypatch, written, words):
         ("MESSAGE_BUFFER_MAX_MESSAGE", "MESSAGE_BUFFER_MAX_MESSAGES"),
         ("AGENT_TIMEOUTS", "AGENT_TIMEOUT"),
         ("WEBHOOK_MAXBODY", "WEBHOOK_MAX_BODY"),
+        ("DURABILTY", "DURABILITY"),
+        ("DURABILITY_TIMOUT", "DURABILITY_TIMEOUT"),
         ("RETRY_BASES", "RETRY_BASE"),
     ],
 )
