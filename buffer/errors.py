@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
+import redis.exceptions as rx
+
+AWAY = (rx.ClusterError, rx.RedisClusterException, rx.ReadOnlyError, rx.TryAgainError)
+AWAY_CODE = re.compile(r"(^|-)(BUSY|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|READONLY)\b")
+"""A server that will serve again: failing over, busy, unable to persist. Redis 6.2 quotes the code in mid-sentence."""
+
 
 class StoreError(Exception):
     """The buffer store failed."""
@@ -28,3 +36,17 @@ class UnsafeServer(StoreError):
 
 class PartitionMismatch(StoreError):
     """REDIS_PARTITIONS differs from the number this Redis was first used with."""
+
+
+def store_error(error: BaseException) -> StoreError:
+    """Say what a redis-py error means for whoever called the store."""
+    if isinstance(error, StoreError):
+        return error
+    if isinstance(error, rx.OutOfMemoryError) or "OOM command not allowed" in str(error):
+        return StoreFull()
+    if isinstance(error, rx.ConnectionError | rx.TimeoutError | OSError | TimeoutError):
+        reason = str(error).partition(" : <")[0]  # behind it, Sentinel's errors show the client's own objects
+        return StoreUnavailable(f"Redis cannot be reached: {reason}" if reason else None)
+    if isinstance(error, AWAY) or AWAY_CODE.search(str(error)):
+        return StoreUnavailable(f"Redis is not ready: {error}")
+    return StoreError(f"Redis refused a command: {error}")

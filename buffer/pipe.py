@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Any, NamedTuple
 
 import redis.exceptions as rx
 
 from buffer.connect import AsyncClient
 from buffer.durability import WAITING, Wait
-from buffer.errors import StoreError, StoreFull, StoreUnavailable
+from buffer.errors import StoreUnavailable, store_error
 from buffer.scripts import Script
 
 IN_FLIGHT_MAX = 4
@@ -19,30 +18,12 @@ IN_FLIGHT_MAX = 4
 TURN_MAX = 500
 """Calls in one pipeline at the most, so that one reply does not hold up the loop."""
 
-AWAY = (rx.ClusterError, rx.RedisClusterException, rx.ReadOnlyError, rx.TryAgainError)
-AWAY_CODE = re.compile(r"(^|-)(BUSY|MASTERDOWN|MISCONF|NOREPLICAS|READONLY)\b")
-"""A server that will serve again: failing over, busy, unable to persist. Redis 6.2 quotes the code in mid-sentence."""
-
 
 class _Call(NamedTuple):
     script: Script
     root: str
     args: list[Any]
     reply: asyncio.Future[Any]
-
-
-def store_error(error: Exception) -> StoreError:
-    """Say what a redis-py error means for whoever called the store."""
-    if isinstance(error, StoreError):
-        return error
-    if isinstance(error, rx.OutOfMemoryError) or "OOM command not allowed" in str(error):
-        return StoreFull()
-    if isinstance(error, rx.ConnectionError | rx.TimeoutError | OSError | TimeoutError):
-        reason = str(error).partition(" : <")[0]  # behind it, Sentinel's errors show the client's own objects
-        return StoreUnavailable(f"Redis cannot be reached: {reason}" if reason else None)
-    if isinstance(error, AWAY) or AWAY_CODE.search(str(error)):
-        return StoreUnavailable(f"Redis is not ready: {error}")
-    return StoreError(f"Redis refused a command: {error}")
 
 
 class Pipe:

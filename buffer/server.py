@@ -9,9 +9,8 @@ import redis.exceptions as rx
 
 from buffer.connect import AsyncClient
 from buffer.durability import Wait, wait_of
-from buffer.errors import PartitionMismatch, StoreUnavailable, UnsafeServer
+from buffer.errors import PartitionMismatch, StoreUnavailable, UnsafeServer, store_error
 from buffer.keys import Keys
-from buffer.pipe import store_error
 from config.settings import Settings
 
 OLDEST = (6, 2)

@@ -9,9 +9,9 @@ import pytest
 import redis.exceptions as rx
 
 from buffer.connect import connect
-from buffer.errors import StoreError, StoreFull, StoreUnavailable
+from buffer.errors import StoreError, StoreFull, StoreUnavailable, store_error
 from buffer.models import Conversation
-from buffer.pipe import TURN_MAX, store_error
+from buffer.pipe import TURN_MAX
 from buffer.store import Store, resent
 from tests.messages import message
 from tests.servers import Server
