@@ -82,7 +82,12 @@ class Script:
 def script(verb: str) -> Script:
     """Load a script of `VERBS`; the prelude stands first, `-- include:` lines are replaced by their file."""
     source = _lua("include/prelude") + re.sub(r"-- include: (\w+)\n", _included, _lua(verb))
-    return Script(verb, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+    return Script(verb, source, sha_of(source))
+
+
+def sha_of(source: str) -> str:
+    """The name under which a server knows a script."""
+    return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
 def _included(match: re.Match[str]) -> str:

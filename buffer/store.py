@@ -8,17 +8,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from itertools import chain
 from typing import Any, TypeVar
 
+import redis.asyncio
 from redis.exceptions import RedisError
 
 from buffer import scripts
 from buffer.connect import AsyncClient
 from buffer.durability import wait_of
-from buffer.errors import StoreUnavailable, Unconfirmed
+from buffer.errors import StoreUnavailable, Unconfirmed, store_error
 from buffer.keys import Keys, Ref, ref_of
+from buffer.line import Line
 from buffer.lots import Lots
 from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, Outcome, PauseMode
 from buffer.phones import canonical
-from buffer.pipe import Pipe, store_error
+from buffer.pipe import Pipe
 from config.settings import Settings
 
 DISPATCH_MAX = 1000
@@ -44,7 +46,7 @@ class Store:
         self.client = client
         self.settings = settings
         self.keys = Keys(settings.redis_key_prefix)
-        self._pipe = Pipe(client, wait_of(settings))
+        self._scripts = _way(client, settings)
         self._lots = Lots(self._run_lot)
         self._clock = clock
 
@@ -203,6 +205,8 @@ class Store:
 
     async def close(self) -> None:
         """Close the connections."""
+        if isinstance(self._scripts, Line):
+            await self._scripts.close()
         await self.client.aclose()
 
     async def _fail(self, ref: Ref, token: str, failure: Failure) -> Outcome:
@@ -218,7 +222,15 @@ class Store:
 
     async def _run(self, verb: str, partition: int, args: list[Any]) -> Any:
         now: int | str = self._clock() if self._clock else ""
-        return await self._pipe.call(scripts.script(verb), self.keys.root(partition), [now, *args])
+        return await self._scripts.call(scripts.script(verb), self.keys.root(partition), [now, *args])
+
+
+def _way(client: AsyncClient, settings: Settings) -> Line | Pipe:
+    """A line, unless there are several servers, or calls that hold up their connection until they are confirmed."""
+    wait = wait_of(settings)
+    if wait is None and isinstance(client, redis.asyncio.Redis):
+        return Line(client.connection_pool)
+    return Pipe(client, wait)
 
 
 def _outcome(reply: bytes) -> Outcome:

@@ -11,6 +11,7 @@ import pytest
 
 from buffer import scripts
 from buffer.keys import KINDS
+from buffer.line import Line
 from buffer.models import Change, PauseMode
 from buffer.pipe import Pipe
 from buffer.scripts import Script
@@ -44,16 +45,16 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
 }
 
 
-class Recorder(Pipe):
-    """A pipe that also notes what it sends."""
+class Recorder:
+    """Notes what is sent on the way to a server."""
 
-    def __init__(self, pipe: Pipe) -> None:
-        super().__init__(pipe._client)
+    def __init__(self, way: Line | Pipe) -> None:
+        self._way = way
         self.sent: dict[str, list[Any]] = {}
 
     async def call(self, script: Script, root: str, args: list[Any]) -> Any:
         self.sent[script.verb] = args
-        return await super().call(script, root, args)
+        return await self._way.call(script, root, args)
 
 
 def header(verb: str) -> dict[str, str]:
@@ -86,11 +87,14 @@ def test_every_script_is_called_here():
 
 
 @pytest.mark.parametrize("verb", scripts.VERBS)
-async def test_arguments_are_those_of_the_header(verb: str, valkey: Server, open_store):
+async def test_arguments_are_those_of_the_header(
+    verb: str, valkey: Server, open_store, monkeypatch: pytest.MonkeyPatch
+):
     """Python sends as many arguments as the header numbers, without gaps, then what each conversation needs."""
     store = open_store(valkey)
     await store.append([message("m1", ANA)])
-    store._pipe = recorder = Recorder(store._pipe)
+    recorder = Recorder(store._scripts)
+    monkeypatch.setattr(store, "_scripts", recorder)
     await CALLS[verb](store)
     numbers = numbered(header(verb)["ARGV"])
     assert numbers == list(range(1, len(numbers) + 1))

@@ -1,0 +1,89 @@
+"""Runs scripts over one connection that is opened when it is needed, and again when it was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import hiredis
+import redis.exceptions as rx
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+
+from buffer.errors import store_error
+from buffer.link import Link, Reply
+from buffer.scripts import Script
+
+UNKNOWN = "NOSCRIPT"
+DEMOTED = re.compile(r"(^|-)READONLY\b")
+"""The server has become a replica: another connection may find its successor (Sentinel, a name that moved)."""
+
+CLOSED = rx.ConnectionError("the client was closed")
+LOST = rx.ConnectionError("the connection was lost as soon as it was open")
+
+
+class Line:
+    """Runs scripts by their SHA; a server that does not know one (restart, SCRIPT FLUSH) gets its source."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+        self._timeout_s: float = pool.connection_kwargs["socket_timeout"]
+        self._link: Link | None = None
+        self._queued: list[tuple[bytes, Reply]] = []
+        self._opening: asyncio.Task[None] | None = None
+
+    async def call(self, script: Script, root: str, args: list[Any]) -> Any:
+        """Run one script; raises StoreUnavailable, StoreFull or StoreError."""
+        try:
+            try:
+                return await self._send("EVALSHA", script.sha, 1, root, *args)
+            except rx.ResponseError as error:
+                if not str(error).startswith(UNKNOWN):
+                    raise
+            return await self._send("EVAL", script.source, 1, root, *args)
+        except (rx.RedisError, OSError) as error:
+            if DEMOTED.search(str(error)) and self._link is not None:
+                self._link.drop(error)
+            raise store_error(error) from error
+
+    def _send(self, *command: Any) -> Reply:
+        reply: Reply = asyncio.get_running_loop().create_future()
+        packed = hiredis.pack_command(command)
+        if self._link is not None:
+            self._link.send(packed, reply)
+        else:
+            self._queued.append((packed, reply))
+            self._open()
+        return reply
+
+    def _open(self) -> None:
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._connect())
+            self._opening.add_done_callback(self._opened)
+
+    async def _connect(self) -> None:
+        connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        await connection.connect()  # type: ignore[no-untyped-call]
+        self._link = Link(connection, self._timeout_s, self._forget)
+
+    def _opened(self, opening: asyncio.Task[None]) -> None:
+        """What was asked meanwhile goes out, or fails, together."""
+        self._opening = None
+        problem = CLOSED if opening.cancelled() else opening.exception() or LOST
+        queued, self._queued = self._queued, []
+        for packed, reply in queued:
+            if self._link is not None:
+                self._link.send(packed, reply)
+            elif not reply.done():
+                reply.set_exception(store_error(problem))
+
+    def _forget(self) -> None:
+        self._link = None
+
+    async def close(self) -> None:
+        """Close the connection; what was not answered fails."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
+        if self._link is not None:
+            self._link.drop(CLOSED)

@@ -1,0 +1,82 @@
+"""Sentinel: when it makes a replica the primary, the store finds it by itself and goes on."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from buffer.connect import connect
+from buffer.models import Conversation
+from buffer.store import Store, resent
+from config.settings import Settings
+from tests.integration.waiting import until
+from tests.messages import message
+from tests.replicas import follow
+from tests.servers import Server, free_port, require_binary
+
+ANA = Conversation("generic", "loja", "ana")
+DOWN_AFTER_MS = 300
+FAILOVER_WITHIN_S = 40.0
+
+CONFIG = """
+port {port}
+bind 127.0.0.1
+dir {folder}
+sentinel monitor main 127.0.0.1 {primary} 1
+sentinel down-after-milliseconds main {down_after_ms}
+sentinel failover-timeout main 2000
+"""
+
+
+@pytest.fixture
+def start_sentinel(tmp_path: Path) -> Iterator[Callable[[Server], int]]:
+    """Start a Sentinel that watches a primary; gives its port once it knows the replica."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(primary: Server) -> int:
+        port, file = free_port(), tmp_path / "sentinel.conf"
+        file.write_text(CONFIG.format(port=port, folder=tmp_path, primary=primary.port, down_after_ms=DOWN_AFTER_MS))
+        command = [require_binary("valkey"), str(file), "--sentinel"]
+        started.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        until("Sentinel knows the replica", lambda: knows_a_replica(port))
+        return port
+
+    yield start
+    for one in started:
+        one.kill()
+        one.wait()
+
+
+def knows_a_replica(port: int) -> bool:
+    """Whether a Sentinel has found a replica that it can promote."""
+    try:
+        with redis.Redis(port=port) as sentinel:
+            found = sentinel.sentinel_slaves("main")
+            return any(replica["flags"] == "slave" and replica["master-link-status"] == "ok" for replica in found)
+    except redis.RedisError:
+        return False
+
+
+async def test_a_failover_is_followed(
+    start_server: Callable[..., Server],
+    start_sentinel: Callable[[Server], int],
+    make_settings: Callable[..., Settings],
+) -> None:
+    """What was stored before the primary died is known to its successor, which takes what comes after it."""
+    primary, replica = start_server(), start_server()
+    follow(replica, primary)
+    url = f"redis+sentinel://127.0.0.1:{start_sentinel(primary)}/main"
+    store = Store(connect(url, timeout_s=1.0), make_settings())
+    assert [one.status for one in await store.append([message("m1", ANA)])] == ["new"]
+    with primary.client() as client:
+        until("the replica has it", lambda: client.wait(1, 1000) == 1)
+    primary.kill()
+    after = await resent(lambda: store.append([message("m1", ANA), message("m2", ANA)]), FAILOVER_WITHIN_S)
+    await store.close()
+    assert [(one.status, one.depth) for one in after] == [("duplicate", 1), ("new", 2)]
+    with replica.client() as client:
+        assert client.info("replication")["role"] == "master"
