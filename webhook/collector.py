@@ -20,12 +20,6 @@ WAITING_MAX = 10_000
 CALL_MAX = 32
 """Messages in one append call, so that one script does not hold the server for long."""
 
-SENDERS = 2
-"""Append calls under way at once: one is being answered while the next gathers."""
-
-SHARE = 16
-"""Requests that must wait before another call goes out beside one that is under way: small calls cost most."""
-
 LOOK_S = 0.1
 """How often requests that have waited too long are looked for: one timer for all costs less than one each."""
 
@@ -62,7 +56,6 @@ class Collector:
         self._waiting: list[_Waiting] = []
         self._under_way: list[list[_Waiting]] = []
         self._depth = 0
-        self._sending = 0
         self._senders: set[asyncio.Task[None]] = set()
         self._looking = False
 
@@ -77,13 +70,10 @@ class Collector:
         if self._depth >= WAITING_MAX:
             raise StoreUnavailable("too many messages are waiting for Redis; try again")
         loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.call_soon(self._send_all)
         self._waiting.append(_Waiting(messages, results, loop.time() + ANSWER_WITHIN_S))
         self._depth += len(messages)
-        if self._sending == 0 or (self._sending < SENDERS and len(self._waiting) >= SHARE):
-            self._sending += 1
-            sender = loop.create_task(self._send_all())
-            self._senders.add(sender)
-            sender.add_done_callback(self._senders.discard)
         if not self._looking:
             self._looking = True
             loop.call_later(LOOK_S, self._refuse_late)
@@ -92,26 +82,19 @@ class Collector:
         """Requests wait in order of arrival, so the first that is not late ends the search in each group."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for group in (*self._under_way, self._waiting):
+        for group in self._under_way:
             late = itertools.takewhile(lambda waiting: waiting.until <= now, group)
             _refuse(late, StoreUnavailable("Redis did not answer in time"))
-        self._looking = bool(self._under_way or self._waiting)
+        self._looking = bool(self._under_way)
         if self._looking:
             loop.call_later(LOOK_S, self._refuse_late)
 
-    async def _send_all(self) -> None:
-        """The count goes down in the same step that finds nothing waiting: no request falls between the two."""
-        try:
-            while self._waiting:
-                group = self._take()
-                self._under_way.append(group)
-                try:
-                    await self._send(group)
-                finally:
-                    self._under_way.remove(group)
-                    self._depth -= sum([len(waiting.messages) for waiting in group])
-        finally:
-            self._sending -= 1
+    def _send_all(self) -> None:
+        """All that arrived in one turn of the loop."""
+        while self._waiting:
+            sender = asyncio.create_task(self._send_group(self._take()))
+            self._senders.add(sender)
+            sender.add_done_callback(self._senders.discard)
 
     def _take(self) -> list[_Waiting]:
         size = taken = 0
@@ -120,6 +103,14 @@ class Collector:
             taken += 1
         group, self._waiting = self._waiting[:taken], self._waiting[taken:]
         return group
+
+    async def _send_group(self, group: list[_Waiting]) -> None:
+        self._under_way.append(group)
+        try:
+            await self._send(group)
+        finally:
+            self._under_way.remove(group)
+            self._depth -= sum([len(waiting.messages) for waiting in group])
 
     async def _send(self, group: list[_Waiting]) -> None:
         messages = [message for waiting in group for message in waiting.messages]
