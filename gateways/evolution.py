@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 import hmac
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -22,6 +23,7 @@ from gateways.base import (
     Request,
     bearer_of,
     object_of,
+    objects_of,
     read_object,
     text_of,
     time_of,
@@ -36,13 +38,15 @@ EXPIRY_LEEWAY_S = 1800
 STATES = frozenset({"composing", "recording", "paused", "available", "unavailable"})
 REVOKED = ("REVOKE", "0")
 EDITED = ("MESSAGE_EDIT", "14")
+TRUE = (True, "true")
 THEIR_NAMES = ("remoteJidAlt", "senderPn")
+OTHER_NAMES = (*THEIR_NAMES, "senderLid")
 
 
 class Envelope(NamedTuple):
     """What surrounds the data: which of our instances got it, and our own jid."""
 
-    channel: str
+    where: tuple[str, str]
     own_jid: Any
 
 
@@ -80,36 +84,33 @@ def _claims(signed: str) -> dict[str, Any]:
 def parse(request: Request) -> list[Event]:
     """The events of one body; nothing for what is of no interest. Raises BadRequest."""
     body = read_object(request.body)
-    reader = READERS.get(_event_name(body))
+    reader = READERS.get(_event_name(text_of(body.get("event")) or ""))
     if reader is None:
         return []
     channel = first_text(body, "instance", "instanceName", "instanceId")
     if channel is None:
         raise BadRequest("`instance` is missing: it must be the name of the Evolution instance, a string")
-    envelope = Envelope(channel, body.get("sender"))
-    return [event for data in _records(body.get("data")) for event in reader(data, envelope)]
+    envelope, data = Envelope((NAME, channel), body.get("sender")), body.get("data")
+    if isinstance(data, dict):
+        return reader(data, envelope)
+    return [event for record in objects_of(data) for event in reader(record, envelope)]
 
 
-def _event_name(body: dict[str, Any]) -> str:
+@lru_cache(64)
+def _event_name(written: str) -> str:
     """The event in its wire form: `MESSAGES_UPSERT` and `messages-upsert` are `messages.upsert`."""
-    written = text_of(body.get("event")) or ""
     return written.lower().replace("_", ".").replace("-", ".")
 
 
-def _records(data: Any) -> list[dict[str, Any]]:
-    records = data if isinstance(data, list) else [data]
-    return [record for record in records if isinstance(record, dict)]
-
-
-def _upsert(data: dict[str, Any], envelope: Envelope) -> Iterator[Event]:
+def _upsert(data: dict[str, Any], envelope: Envelope) -> list[Event]:
     message, key = unwrap(object_of(data.get("message"))), object_of(data.get("key"))
     chat = _chat(key, envelope)
     if chat is None:
-        return
+        return []
     if protocol := object_of(message.get("protocolMessage")):
-        yield from _change(protocol, chat, time_of(data.get("messageTimestamp"), 1000))
-    elif said := _message(data, key, message, chat):
-        yield said
+        return _change(protocol, chat, time_of(data.get("messageTimestamp"), 1000))
+    said = _message(data, key, message, chat)
+    return [said] if said else []
 
 
 def _message(data: dict[str, Any], key: dict[str, Any], message: dict[str, Any], chat: Chat) -> Message | None:
@@ -131,57 +132,60 @@ def _message(data: dict[str, Any], key: dict[str, Any], message: dict[str, Any],
         text_of(data.get("pushName")),
         chat.from_me,
         chat.is_group,
-        conversation_alt=chat.twin,
+        chat.twin,
         extra=content.extra,
     )
 
 
-def _sent(data: dict[str, Any], envelope: Envelope) -> Iterator[Event]:
-    for event in _upsert(data, envelope):
+def _sent(data: dict[str, Any], envelope: Envelope) -> list[Event]:
+    events = _upsert(data, envelope)
+    for event in events:
         if isinstance(event, Message):
             event.from_me = True
             event.extra["via_api"] = True
-        yield event
+    return events
 
 
-def _edited(data: dict[str, Any], envelope: Envelope) -> Iterator[Event]:
+def _edited(data: dict[str, Any], envelope: Envelope) -> list[Event]:
     # this event fires for every protocol message, which is then the data itself
-    if chat := _chat(object_of(data.get("key")), envelope):
-        yield from _change(data, chat, None)
+    chat = _chat(object_of(data.get("key")), envelope)
+    return _change(data, chat, None) if chat else []
 
 
-def _change(protocol: dict[str, Any], chat: Chat, sent_ms: int | None) -> Iterator[Event]:
+def _change(protocol: dict[str, Any], chat: Chat, sent_ms: int | None) -> list[Event]:
     target_id = first_text(object_of(protocol.get("key")), "id", "ID")
     action = text_of(protocol.get("type"))
     if target_id is None:
-        return
+        return []
     if action in REVOKED:
-        yield Revoke(chat.conversation, target_id)
-    elif action in EDITED and (text := edited_text(protocol.get("editedMessage"))):
+        return [Revoke(chat.conversation, target_id)]
+    if action in EDITED and (text := edited_text(protocol.get("editedMessage"))):
         edited_ms = time_of(protocol.get("timestampMs", protocol.get("timestampMS")), 1)
-        yield Edit(chat.conversation, target_id, text, edited_ms or sent_ms, chat.from_me)
+        return [Edit(chat.conversation, target_id, text, edited_ms or sent_ms, chat.from_me)]
+    return []
 
 
-def _deleted(data: dict[str, Any], envelope: Envelope) -> Iterator[Event]:
+def _deleted(data: dict[str, Any], envelope: Envelope) -> list[Event]:
     key = object_of(data.get("key")) or data
     chat, target_id = _chat(key, envelope), text_of(key.get("id"))
-    if chat and target_id:
-        yield Revoke(chat.conversation, target_id)
+    return [Revoke(chat.conversation, target_id)] if chat and target_id else []
 
 
-def _presence(data: dict[str, Any], envelope: Envelope) -> Iterator[Event]:
+def _presence(data: dict[str, Any], envelope: Envelope) -> list[Event]:
+    events: list[Event] = []
     for jid, seen in object_of(data.get("presences")).items():
         state = text_of(object_of(seen).get("lastKnownPresence"))
         chat = _chat({"remoteJid": data.get("id"), "remoteJidAlt": jid}, envelope)
         if chat and state in STATES:
-            yield Presence(chat.conversation, state, person([jid]).name if chat.is_group else None)
+            events.append(Presence(chat.conversation, state, person([jid]).name if chat.is_group else None))
+    return events
 
 
-def _go(data: dict[str, Any], envelope: Envelope) -> Iterator[Event]:
-    yield from _upsert(translate(data), envelope)
+def _go(data: dict[str, Any], envelope: Envelope) -> list[Event]:
+    return _upsert(translate(data), envelope)
 
 
-READERS: dict[str, Callable[[dict[str, Any], Envelope], Iterator[Event]]] = {
+READERS: dict[str, Callable[[dict[str, Any], Envelope], list[Event]]] = {
     "messages.upsert": _upsert,
     "send.message": _sent,
     "messages.edited": _edited,
@@ -192,24 +196,20 @@ READERS: dict[str, Callable[[dict[str, Any], Envelope], Iterator[Event]]] = {
 
 
 def _chat(key: dict[str, Any], envelope: Envelope) -> Chat | None:
-    where = (NAME, envelope.channel)
-    from_me = _is_true(key.get("fromMe"))
-    return chat_of(where, key.get("remoteJid"), _aliases(key, envelope), is_group=False, from_me=from_me)
+    from_me = key.get("fromMe") in TRUE
+    others = () if key.keys().isdisjoint(OTHER_NAMES) else _others(key, envelope.own_jid, from_me)
+    return chat_of(envelope.where, key.get("remoteJid"), others, is_group=False, from_me=from_me)
 
 
-def _aliases(key: dict[str, Any], envelope: Envelope) -> list[Any]:
+def _others(key: dict[str, Any], own_jid: Any, from_me: bool) -> list[str]:
     """The other names of the person; in our own messages the sender's names can be ours, not theirs."""
-    names = THEIR_NAMES if _is_true(key.get("fromMe")) else (*THEIR_NAMES, "senderLid")
+    names, own = THEIR_NAMES if from_me else OTHER_NAMES, bare(own_jid)
     known = [bare(key[name]) for name in names if name in key]
-    return [jid for jid in known if jid and "@" in jid and jid != bare(envelope.own_jid)]
+    return [jid for jid in known if jid and "@" in jid and jid != own]
 
 
 def _author(key: dict[str, Any]) -> str | None:
     return person([key.get("participant"), key.get("participantAlt"), key.get("participantPn")]).name
-
-
-def _is_true(value: Any) -> bool:
-    return value in (True, "true")
 
 
 GATEWAY = Gateway(NAME, is_open, verify, parse)

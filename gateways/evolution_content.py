@@ -44,14 +44,12 @@ WHATSAPP_ID = re.compile(r"waid=(\d+)", re.IGNORECASE)
 
 def unwrap(message: dict[str, Any]) -> dict[str, Any]:
     """Take a message out of its wrappers (disappearing, view once, with caption …), however deep."""
-    while inner := _wrapped(message):
+    while not WRAPPERS.isdisjoint(message) and (inner := _wrapped(message)):
         message = {name: message[name] for name in BESIDE if name in message} | inner
     return message
 
 
 def _wrapped(message: dict[str, Any]) -> dict[str, Any]:
-    if WRAPPERS.isdisjoint(message):
-        return {}
     for name in WRAPPERS.intersection(message):
         if wrapper := object_of(message.get(name)):
             return object_of(wrapper.get("message")) or wrapper
@@ -82,9 +80,9 @@ def edited_text(edited: Any) -> str | None:
 def quoted_id(data: dict[str, Any], message: dict[str, Any]) -> str | None:
     """The id of the message this one answers: beside the message, or inside what it says."""
     for holder in (data, *message.values()):
-        context = holder.get("contextInfo") if isinstance(holder, dict) else None
-        if isinstance(context, dict) and (quoted := first_text(context, "stanzaId", "stanzaID")):
-            return quoted
+        if isinstance(holder, dict) and isinstance(context := holder.get("contextInfo"), dict):
+            if quoted := first_text(context, "stanzaId", "stanzaID"):
+                return quoted
     return None
 
 

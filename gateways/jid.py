@@ -39,7 +39,7 @@ def chat_of(
     gateway, channel = where
     if is_group or jid.endswith(GROUP_HOSTS):
         return Chat(Conversation(gateway, channel, jid), None, True, from_me)
-    peer, twin = person([jid, *others])
+    peer, twin = _known_as([jid, *map(bare, others)])
     return Chat(Conversation(gateway, channel, peer or jid), twin, False, from_me)
 
 
@@ -57,18 +57,17 @@ def bare(jid: Any) -> str | None:
 
 def person(names: Iterable[Any]) -> Person:
     """Who is known by these names; a phone may come as a jid or as digits alone."""
+    return Person(*_known_as(map(bare, names)))
+
+
+def _known_as(jids: Iterable[str | None]) -> tuple[str | None, str | None]:
     first = phone = lid = None
-    for name in names:
-        jid = bare(name)
+    for jid in jids:
         if jid is None:
             continue
         first = first or jid
-        if phone is None and _is_phone(jid):
+        if phone is None and (jid.endswith(PHONE_HOSTS) or (jid.isascii() and jid.isdigit())):
             phone = jid.partition("@")[0]
         elif lid is None and jid.endswith("@lid"):
             lid = jid
-    return Person(first, None) if phone is None else Person(phone, lid)
-
-
-def _is_phone(jid: str) -> bool:
-    return jid.endswith(PHONE_HOSTS) or (jid.isascii() and jid.isdigit())
+    return (first, None) if phone is None else (phone, lid)
