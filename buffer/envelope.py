@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from buffer.keys import fingerprint_of
-from buffer.models import NO_ALBUM, PLAIN_KIND, Append, Change, Edit, Message
+from buffer.models import NO_ALBUM, PLAIN_KIND, Append, Change, Conversation, Edit, Message
 
 ALWAYS_NEW = "generic"
 """Our own format promises that a message without an id is a new one each time."""
@@ -30,7 +30,7 @@ def pack(message: Message, nonce: bytes, keywords: Collection[str], inline_max: 
         order_ms,
         None if message.is_group else message.sender_name,
         bool(keywords) and (message.text or "").strip().casefold() in keywords,
-        conversation._replace(peer=twin) if twin else None,
+        Conversation(conversation.gateway, conversation.channel, twin) if twin else None,
         inline,
         _album(message.extra) if message.extra else NO_ALBUM,
     )

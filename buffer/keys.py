@@ -12,9 +12,10 @@ from hashlib import blake2b
 from typing import NamedTuple
 from zlib import crc32
 
-from buffer.models import Conversation
-
 URLSAFE = bytes.maketrans(b"+/", b"-_")
+
+FINGERPRINT = blake2b(digest_size=8)
+"""Copied for each message: a new one would read its parameters each time."""
 
 NUMBERS_MAX = 10_000
 """Of how many of our numbers the partition is kept at hand."""
@@ -67,22 +68,26 @@ def partition_of(gateway: str, channel: str, partitions: int) -> int:
 
 
 @lru_cache(NUMBERS_MAX)
-def _number(gateway: str, channel: str, partitions: int) -> tuple[int, bytes]:
-    """Partition of one of our numbers, and what the names of its conversations begin with."""
-    return partition_of(gateway, channel, partitions), f"{len(gateway)}:{gateway}{len(channel)}:{channel}".encode()
+def _number(gateway: str, channel: str, partitions: int) -> tuple[int, blake2b]:
+    """Partition of one of our numbers, and the hash that has read what its conversations have in common."""
+    common = f"{len(gateway)}:{gateway}{len(channel)}:{channel}".encode()
+    return partition_of(gateway, channel, partitions), blake2b(common, digest_size=12)
 
 
-def ref_of(conversation: Conversation, partitions: int) -> Ref:
+def ref_of(conversation: tuple[str, str, str], partitions: int) -> Ref:
     """The reference of a conversation: 96 bits of BLAKE2b, so that no phone number stands in a key."""
     gateway, channel, peer = conversation
     partition, number = _number(gateway, channel, partitions)
-    digest = blake2b(number + peer.encode(), digest_size=12).digest()
-    return Ref(partition, b2a_base64(digest, newline=False).translate(URLSAFE).decode())
+    name = number.copy()
+    name.update(peer.encode())
+    return Ref(partition, b2a_base64(name.digest(), newline=False).translate(URLSAFE).decode())
 
 
 def fingerprint_of(message_id: str) -> bytes:
     """The 8 bytes by which a message id is remembered in its conversation."""
-    return blake2b(message_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    fingerprint = FINGERPRINT.copy()
+    fingerprint.update(message_id.encode("utf-8", "surrogatepass"))
+    return fingerprint.digest()
 
 
 class Keys:

@@ -12,7 +12,7 @@ WHATSAPP = frozenset({"evolution", "meta", "twilio", "waha", "zapi", "uazapi"})
 """Gateways whose conversation ids are WhatsApp numbers."""
 
 BRAZIL_WITHOUT_NINE = re.compile(r"55\d{2}[6-9]\d{7}")
-WITH_MOBILE_DIGIT = re.compile(r"(521|549)\d{10}")
+MOBILE_DIGIT = ("521", "549")
 """Mexico's 1 and Argentina's 9 behind the country's code."""
 
 
@@ -22,6 +22,6 @@ def canonical(gateway: str, peer: str) -> str:
         return peer
     if len(peer) == 12 and BRAZIL_WITHOUT_NINE.fullmatch(peer):
         return f"{peer[:4]}9{peer[4:]}"
-    if len(peer) == 13 and WITH_MOBILE_DIGIT.fullmatch(peer):
+    if len(peer) == 13 and peer.startswith(MOBILE_DIGIT) and peer.isdecimal():
         return peer[:2] + peer[3:]
     return peer

@@ -54,27 +54,27 @@ class Store:
         """The reference of a conversation in this installation, before aliases are resolved."""
         gateway, channel, peer = conversation
         if self.settings.canonical_phones:
-            conversation = Conversation(gateway, channel, canonical(gateway, peer))
-        return ref_of(conversation, self.settings.redis_partitions)
+            peer = canonical(gateway, peer)
+        return ref_of((gateway, channel, peer), self.settings.redis_partitions)
 
     async def append(self, messages: Sequence[Append]) -> list[Appended]:
         """Store messages, one script call per partition; results in the order of the messages."""
         if not messages:
             return []
+        named = [
+            (self.ref(message.conversation), self.ref(message.twin) if message.twin else None, message)
+            for message in messages
+        ]
+        if len({ref.partition for ref, _, _ in named}) == 1:
+            return await self._append(named[0][0].partition, named)
         lots: dict[int, list[int]] = defaultdict(list)
-        named = [self._named(message) for message in messages]
         for index, (ref, _, _) in enumerate(named):
             lots[ref.partition].append(index)
-        if len(lots) == 1:
-            return await self._append(named[0][0].partition, named)
         replies = await asyncio.gather(
             *(self._append(partition, [named[index] for index in indexes]) for partition, indexes in lots.items())
         )
         found = dict(zip(chain.from_iterable(lots.values()), chain.from_iterable(replies), strict=True))
         return [found[index] for index in range(len(messages))]
-
-    def _named(self, message: Append) -> tuple[Ref, Ref | None, Append]:
-        return self.ref(message.conversation), self.ref(message.twin) if message.twin else None, message
 
     async def _append(self, partition: int, messages: Sequence[tuple[Ref, Ref | None, Append]]) -> list[Appended]:
         args = scripts.append_args(partition, messages, self.settings)

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from buffer.envelope import pack, pack_edit
@@ -56,6 +56,7 @@ class Ingest:
         self._refused = 0
         self._complained_at = -COMPLAIN_EVERY_S
         self.body_max = settings.webhook_max_body
+        self._nonces = _nonces()
         self.why_not = "the service is starting; try again"
 
     def open(self, store: Store) -> None:
@@ -190,13 +191,14 @@ class Ingest:
         return self.settle(appends, await collector.append(appends))
 
     def _pack(self, messages: Sequence[Message]) -> list[Append]:
-        """Nonces tell requests apart, and an id that comes twice in one from a resend of it; they keep no secret."""
         keywords, inline_max = self._settings.message_buffer_flush_keywords, self._settings.media_inline_max
-        nonces = itertools.count(random.getrandbits(NONCE_BITS))
-        return [
-            pack(message, (next(nonces) % 2**NONCE_BITS).to_bytes(4, "big"), keywords, inline_max)
-            for message in messages
-        ]
+        return [pack(message, next(self._nonces), keywords, inline_max) for message in messages]
+
+
+def _nonces() -> Iterator[bytes]:
+    """They tell a message from another of its id, and not from a resend of itself; they keep no secret."""
+    for number in itertools.count(random.getrandbits(NONCE_BITS)):
+        yield (number % 2**NONCE_BITS).to_bytes(NONCE_BITS // 8, "big")
 
 
 def _tell(append: Append, result: Appended) -> None:
