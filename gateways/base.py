@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 from pydantic import SecretStr
@@ -22,13 +22,34 @@ class BadRequest(Exception):
     """The body is not what this gateway sends; the message says what is wrong with it."""
 
 
+class Named(Protocol):
+    """Header fields by their names in lower case."""
+
+    def get(self, name: str, default: str, /) -> str:
+        """One of them, or `default`."""
+
+
+class Fields:
+    """Header fields as a server brings them, decoded when they are asked for: of many, few are."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Mapping[bytes, bytes]) -> None:
+        self._fields = fields
+
+    def get(self, name: str, default: str, /) -> str:
+        """One of them, or `default`."""
+        value = self._fields.get(name.encode())
+        return default if value is None else value.decode("latin-1")
+
+
 class Request(NamedTuple):
-    """One webhook request: header names in lower case, `tail` is what follows the gateway in the path.
+    """One webhook request; `tail` is what follows the gateway in the path.
 
     `path` and `query_string` are as they came, undecoded, for gateways that sign the address.
     """
 
-    headers: Mapping[str, str]
+    headers: Named
     query: Mapping[str, str]
     tail: str
     body: bytes
@@ -68,7 +89,7 @@ def same(given: str, secret: SecretStr | None) -> bool:
 
     Beyond ASCII, some clients write a header in Latin-1, as we read it, and others in UTF-8.
     """
-    expected = secret.get_secret_value().encode() if secret else b""
+    expected = b"" if secret is None else secret.get_secret_value().encode()
     if not (expected and given):
         return False
     if given.isascii():
@@ -90,7 +111,9 @@ def token_matches(request: Request, secret: SecretStr | None, *headers: str) -> 
 
     Evolution's by-events mode appends `/event-name` to the whole URL, so also to that value: it is cut off.
     """
-    given = [bearer_of(request), *[request.headers.get(name, "") for name in headers]]
+    if same(bearer_of(request), secret):
+        return True
+    given = [request.headers.get(name, "") for name in headers]
     if in_query := request.query.get("token", ""):
         given += (in_query, in_query.rpartition("/")[0])
     return any([same(candidate, secret) for candidate in given if candidate])

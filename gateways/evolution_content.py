@@ -80,9 +80,9 @@ def edited_text(edited: Any) -> str | None:
 def quoted_id(data: dict[str, Any], message: dict[str, Any]) -> str | None:
     """The id of the message this one answers: beside the message, or inside what it says."""
     for holder in (data, *message.values()):
-        if isinstance(holder, dict) and isinstance(context := holder.get("contextInfo"), dict):
-            if quoted := first_text(context, "stanzaId", "stanzaID"):
-                return quoted
+        context = holder.get("contextInfo") if isinstance(holder, dict) else None
+        if isinstance(context, dict) and (quoted := first_text(context, "stanzaId", "stanzaID")):
+            return quoted
     return None
 
 

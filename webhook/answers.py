@@ -38,17 +38,23 @@ class Refused(Exception):
 
 
 class Response(NamedTuple):
-    """An answer that is ready to be sent."""
+    """An answer that is ready to be sent; `lines` are its headers as they are written."""
 
     status: int
     headers: Headers
+    lines: bytes
     body: bytes
 
 
 def response_of(answer: Answer, headers: Headers = ()) -> Response:
     """Complete an answer with the headers that every one has."""
     own = (b"content-type", answer.content_type.encode()), (b"content-length", str(len(answer.body)).encode())
-    return Response(answer.status, (*own, *headers), answer.body)
+    return Response(answer.status, (*own, *headers), lines_of((*own, *headers)), answer.body)
+
+
+def lines_of(headers: Headers) -> bytes:
+    """Headers as they are written."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 @lru_cache(64)

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
 
-from gateways.base import Gateway, Request
+from gateways.base import Fields, Gateway, Request
 from webhook.answers import Response, refusal, send_response
 from webhook.ingest import Ingest
 
@@ -45,7 +45,7 @@ class Webhooks:
         return self._ingest.respond(gateway, await self._ingest.take(events))
 
     async def _read(self, scope: Scope, receive: Receive, tail: str) -> Request:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = Fields(dict(scope["headers"]))
         self._ingest.check_size(_declared_size(headers))
         body = await self._read_body(receive)
         query = scope["query_string"].decode("latin-1")
@@ -65,6 +65,6 @@ class Webhooks:
         return b"".join(chunks)
 
 
-def _declared_size(headers: dict[str, str]) -> int:
+def _declared_size(headers: Fields) -> int:
     declared = headers.get("content-length", "")
     return int(declared[:DIGITS_MAX]) if declared.isascii() and declared.isdigit() else 0

@@ -8,7 +8,7 @@ Written against uvicorn 0.5x: what it leans on is named in tests/unit/test_uvico
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -18,8 +18,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from buffer.models import Append, Appended, Event
-from gateways.base import Gateway, Request
-from webhook.answers import Counts, Headers, Refused, Response, refusal
+from gateways.base import Fields, Gateway, Request
+from webhook.answers import Counts, Headers, Refused, Response, lines_of, refusal
 from webhook.ingest import Ingest
 
 INGEST = "ingest"
@@ -28,6 +28,13 @@ INGEST = "ingest"
 PREFIX = b"/webhooks/"
 BODY_MAX = 65_536
 """Larger bodies come in many pieces: uvicorn's own way holds the sender back meanwhile."""
+
+CHUNKED = -1
+"""The size of a body that comes in chunks is not told before."""
+
+URL_MAX = 1024
+ADDRESSES_MAX = 1024
+"""Addresses that are kept as they were read: a gateway's are the same few again and again."""
 
 
 class _NoEvent:
@@ -38,11 +45,13 @@ class _NoEvent:
 
 
 class Address(NamedTuple):
-    """The address of a request: path, query, and what follows the gateway in the path."""
+    """The address of a webhook: its gateway, what follows that in the path, and what it is made of."""
 
-    path: str
-    query: str
+    gateway: Gateway
     tail: str
+    path: str
+    query: Mapping[str, str]
+    query_string: str
 
 
 class _Delivery:
@@ -53,7 +62,7 @@ class _Delivery:
         "address",
         "appends",
         "disconnected",
-        "gateway",
+        "headers",
         "ingest",
         "keep_alive",
         "response_complete",
@@ -62,12 +71,17 @@ class _Delivery:
     message_event = _NoEvent()
 
     def __init__(
-        self, protocol: WebhookProtocol, ingest: Ingest, gateway: Gateway, address: Address, keep_alive: bool
+        self,
+        protocol: WebhookProtocol,
+        ingest: Ingest,
+        address: Address,
+        headers: Mapping[bytes, bytes],
+        keep_alive: bool,
     ) -> None:
         self._protocol = protocol
         self.ingest = ingest
-        self.gateway = gateway
         self.address = address
+        self.headers = headers
         self.keep_alive = keep_alive
         self.disconnected = False
         self.response_complete = False
@@ -86,12 +100,12 @@ class _Delivery:
 
     def taken(self, counts: Counts) -> None:
         """Answer with what became of the messages."""
-        self._protocol.answer(self, self.ingest.respond(self.gateway, counts))
+        self._protocol.answer(self, self.ingest.respond(self.address.gateway, counts))
 
     def set_exception(self, error: Exception) -> None:
         """Answer with an error."""
         self.ingest.complain(error)
-        self._protocol.answer(self, refusal(error, self.gateway))
+        self._protocol.answer(self, refusal(error, self.address.gateway))
 
 
 class WebhookProtocol(HttpToolsProtocol):
@@ -107,6 +121,8 @@ class WebhookProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         plain = not (self.access_log or self.root_path or self.limit_concurrency is not None)
         self._ingest: Ingest | None = app_state.get(INGEST) if plain else None
+        self._default_headers: Headers = ()
+        self._default_lines = b""
         self._receiving: _Delivery | None = None
         self._body = b""
         self._idle_since: float | None = None
@@ -153,36 +169,25 @@ class WebhookProtocol(HttpToolsProtocol):
         ingest = self._ingest
         if (
             ingest is None
-            or not self.url.startswith(PREFIX)
             or (self.cycle is not None and not self.cycle.response_complete)
+            or len(self.url) > URL_MAX
+            or (address := _address_of(ingest, self.url)) is None
             or self.parser.get_method() != b"POST"
             or self.parser.get_http_version() != "1.1"
             or self.expect_100_continue
             or self.parser.should_upgrade()
-            or b"%" in self.url
-            or b"#" in self.url
-            or not 0 <= self._declared_size() <= min(BODY_MAX, ingest.body_max)
         ):
             return None
-        path, _, query = self.url.decode("latin-1").partition("?")
-        try:
-            gateway, tail = ingest.route(path, "POST")
-        except Refused:
+        headers = dict(self.headers)
+        size = int(headers.get(b"content-length", CHUNKED))
+        if not 0 <= size <= BODY_MAX or size > ingest.body_max:
             return None
-        return _Delivery(self, ingest, gateway, Address(path, query, tail), self.parser.should_keep_alive())
-
-    def _declared_size(self) -> int:
-        """Of a body that comes with its length; -1 for one in chunks, which may have any."""
-        for name, value in self.headers:
-            if name == b"content-length":
-                return int(value)
-        return -1
+        return _Delivery(self, ingest, address, headers, self.parser.should_keep_alive())
 
     def _take(self, delivery: _Delivery) -> None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
-        path, query, tail = delivery.address
-        request = Request(headers, dict(parse_qsl(query)) if query else {}, tail, self._body, path, query)
-        events = delivery.ingest.read(delivery.gateway, request)
+        gateway, tail, path, query, query_string = delivery.address
+        request = Request(Fields(delivery.headers), query, tail, self._body, path, query_string)
+        events = delivery.ingest.read(gateway, request)
         appends = delivery.ingest.pack(events) if events else None
         if appends is None:
             self._start(_act(delivery, events))
@@ -203,17 +208,19 @@ class WebhookProtocol(HttpToolsProtocol):
         delivery.response_complete = True
         if delivery.disconnected or self.transport.is_closing():
             return
+        status, _, lines, body = response
         ending = b"\r\n" if delivery.keep_alive else b"connection: close\r\n\r\n"
-        lines = _lines(tuple(self.server_state.default_headers)), _lines(response.headers)
-        self.transport.write(b"".join((STATUS_LINE[response.status], *lines, ending, response.body)))
+        self.transport.write(b"".join((STATUS_LINE[status], self._common_lines(), lines, ending, body)))
         if not delivery.keep_alive:
             self.transport.close()
         self.on_response_complete()
 
-    def data_received(self, data: bytes) -> None:
-        """Read what has come; the connection is not idle."""
-        self._idle_since = None
-        super().data_received(data)
+    def _common_lines(self) -> bytes:
+        """uvicorn's own headers; it makes a new list of them each second, for the date."""
+        headers = self.server_state.default_headers
+        if headers is not self._default_headers:
+            self._default_headers, self._default_lines = headers, lines_of(headers)
+        return self._default_lines
 
     def on_response_complete(self) -> None:
         """Go on with the connection: with the request that waits, or until it was idle for too long."""
@@ -229,7 +236,8 @@ class WebhookProtocol(HttpToolsProtocol):
             self._look_in(self.timeout_keep_alive)
 
     def _unset_keepalive_if_required(self) -> None:
-        """One timer goes on for all requests of a connection: setting one for each costs more than reading it."""
+        """Something has come. One timer goes on for all requests: setting one for each costs more than reading it."""
+        self._idle_since = None
 
     def _look_in(self, delay_s: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(delay_s, self.timeout_keep_alive_handler)
@@ -254,7 +262,14 @@ async def _act(delivery: _Delivery, events: Sequence[Event]) -> None:
         delivery.set_exception(error)
 
 
-@lru_cache(64)
-def _lines(headers: Headers) -> bytes:
-    """Headers as they are written; the same few again and again."""
-    return b"".join([b"%b: %b\r\n" % header for header in headers])
+@lru_cache(ADDRESSES_MAX)
+def _address_of(ingest: Ingest, url: bytes) -> Address | None:
+    """The address of an open gateway, written plainly; None for any other."""
+    if not url.startswith(PREFIX) or b"%" in url or b"#" in url:
+        return None
+    path, _, query = url.decode("latin-1").partition("?")
+    try:
+        gateway, tail = ingest.route(path, "POST")
+    except Refused:
+        return None
+    return Address(gateway, tail, path, dict(parse_qsl(query)), query)

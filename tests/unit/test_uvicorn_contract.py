@@ -10,7 +10,7 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
-from uvicorn.server import ServerState
+from uvicorn.server import Server, ServerState
 
 from webhook.app import create_app
 from webhook.protocol import INGEST, WebhookProtocol, _Delivery
@@ -62,6 +62,7 @@ async def test_a_connection_has_what_we_read():
     assert callable(FlowControl.resume_reading)
     assert STATUS_LINE[200] == b"HTTP/1.1 200 OK\r\n"
     assert "on_response()" in inspect.getsource(RequestResponseCycle.send)
+    assert "server_state.default_headers = " in inspect.getsource(Server.on_tick), "a new list for each date"
 
 
 @pytest.mark.parametrize(
