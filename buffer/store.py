@@ -49,13 +49,15 @@ class Store:
         self._scripts = _way(client, settings)
         self._lots = Lots(self._run_lot)
         self._clock = clock
+        self._canonical = settings.canonical_phones
+        self._partitions = settings.redis_partitions
 
     def ref(self, conversation: Conversation) -> Ref:
         """The reference of a conversation in this installation, before aliases are resolved."""
         gateway, channel, peer = conversation
-        if self.settings.canonical_phones:
+        if self._canonical:
             peer = canonical(gateway, peer)
-        return ref_of((gateway, channel, peer), self.settings.redis_partitions)
+        return ref_of((gateway, channel, peer), self._partitions)
 
     async def append(self, messages: Sequence[Append]) -> list[Appended]:
         """Store messages, one script call per partition; results in the order of the messages."""

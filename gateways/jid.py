@@ -45,8 +45,8 @@ def chat_of(
 
 def bare(jid: Any) -> str | None:
     """A jid without the device (`digits:12@host`); None when nobody is named."""
-    written = text_of(jid)
-    if written is None:
+    written = jid if isinstance(jid, str) else text_of(jid)
+    if not written:
         return None
     user, at, host = written.partition("@")
     if ":" not in user:

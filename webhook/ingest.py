@@ -50,6 +50,8 @@ class Ingest:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._checks = not settings.webhook_allow_unsigned
+        self._keywords = settings.message_buffer_flush_keywords
+        self._inline_max = settings.media_inline_max
         self._open = {name for name, gateway in GATEWAYS.items() if not self._checks or gateway.is_open(settings)}
         self._tells = settings.log_level in ("DEBUG", "INFO")
         self._way: _Way | None = None
@@ -97,10 +99,12 @@ class Ingest:
         """The stored form of events that are messages for us and few; None for others, which need `take`."""
         if len(events) > LOT_MAX:
             return None
+        appends = []
         for event in events:
             if not (isinstance(event, Message) and self._is_for_us(event)):
                 return None
-        return self._pack(events)  # type: ignore[arg-type]
+            appends.append(self._packed(event))
+        return appends
 
     def submit(self, appends: list[Append], results: Results) -> None:
         """Append what `pack` made; raises StoreUnavailable when too many wait, else `results` hears of it in time."""
@@ -186,13 +190,12 @@ class Ingest:
         return Counts(*map(sum, zip(*counts, strict=True))) if counts else Counts(0, 0, 0)
 
     async def _append(self, collector: Collector, messages: list[Message]) -> Counts:
-        appends = self._pack(messages)
+        appends = [self._packed(message) for message in messages]
         reach("webhook_before_append")
         return self.settle(appends, await collector.append(appends))
 
-    def _pack(self, messages: Sequence[Message]) -> list[Append]:
-        keywords, inline_max = self._settings.message_buffer_flush_keywords, self._settings.media_inline_max
-        return [pack(message, next(self._nonces), keywords, inline_max) for message in messages]
+    def _packed(self, message: Message) -> Append:
+        return pack(message, next(self._nonces), self._keywords, self._inline_max)
 
 
 def _nonces() -> Iterator[bytes]:

@@ -121,8 +121,8 @@ class WebhookProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         plain = not (self.access_log or self.root_path or self.limit_concurrency is not None)
         self._ingest: Ingest | None = app_state.get(INGEST) if plain else None
-        self._default_headers: Headers = ()
-        self._default_lines = b""
+        self._common: Headers = ()
+        self._common_lines = b""
         self._receiving: _Delivery | None = None
         self._body = b""
         self._idle_since: float | None = None
@@ -210,17 +210,13 @@ class WebhookProtocol(HttpToolsProtocol):
             return
         status, _, lines, body = response
         ending = b"\r\n" if delivery.keep_alive else b"connection: close\r\n\r\n"
-        self.transport.write(b"".join((STATUS_LINE[status], self._common_lines(), lines, ending, body)))
+        common = self.server_state.default_headers
+        if common is not self._common:  # uvicorn makes a new list each second, for the date
+            self._common, self._common_lines = common, lines_of(common)
+        self.transport.write(b"".join((STATUS_LINE[status], self._common_lines, lines, ending, body)))
         if not delivery.keep_alive:
             self.transport.close()
         self.on_response_complete()
-
-    def _common_lines(self) -> bytes:
-        """uvicorn's own headers; it makes a new list of them each second, for the date."""
-        headers = self.server_state.default_headers
-        if headers is not self._default_headers:
-            self._default_headers, self._default_lines = headers, lines_of(headers)
-        return self._default_lines
 
     def on_response_complete(self) -> None:
         """Go on with the connection: with the request that waits, or until it was idle for too long."""
