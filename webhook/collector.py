@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from buffer.errors import StoreError, StoreFull, StoreUnavailable
 from buffer.models import Append, Appended
@@ -37,15 +37,19 @@ class Results(Protocol):
         """They are not."""
 
 
-class _Waiting:
-    """The messages of one request."""
+class _Request(NamedTuple):
+    """The messages of one request, and who hears of them."""
 
-    __slots__ = ("messages", "results", "until")
+    messages: Sequence[Append]
+    results: Results
 
-    def __init__(self, messages: Sequence[Append], results: Results, until: float) -> None:
-        self.messages = messages
-        self.results = results
-        self.until = until
+
+@dataclass(slots=True)
+class _Group:
+    """The requests that share a call, and until when (loop time) they may wait for it."""
+
+    requests: list[_Request]
+    until_s: float
 
 
 class Collector:
@@ -53,8 +57,8 @@ class Collector:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: list[_Waiting] = []
-        self._under_way: list[list[_Waiting]] = []
+        self._arrived: list[_Request] = []
+        self._under_way: list[_Group] = []
         self._depth = 0
         self._senders: set[asyncio.Task[None]] = set()
         self._looking = False
@@ -69,79 +73,85 @@ class Collector:
         """The same without waiting; raises StoreUnavailable at once when too many wait already."""
         if self._depth >= WAITING_MAX:
             raise StoreUnavailable("too many messages are waiting for Redis; try again")
-        loop = asyncio.get_running_loop()
-        if not self._waiting:
-            loop.call_soon(self._send_all)
-        self._waiting.append(_Waiting(messages, results, loop.time() + ANSWER_WITHIN_S))
+        if not self._arrived:
+            asyncio.get_running_loop().call_soon(self._send_all)
+        self._arrived.append(_Request(messages, results))
         self._depth += len(messages)
+
+    def _send_all(self) -> None:
+        """What has arrived in this turn of the loop."""
+        loop = asyncio.get_running_loop()
         if not self._looking:
             self._looking = True
             loop.call_later(LOOK_S, self._refuse_late)
+        arrived, self._arrived = self._arrived, []
+        for requests in _in_calls(arrived):
+            group = _Group(requests, loop.time() + ANSWER_WITHIN_S)
+            self._under_way.append(group)
+            sender = loop.create_task(self._send_group(group))
+            self._senders.add(sender)
+            sender.add_done_callback(self._senders.discard)
 
     def _refuse_late(self) -> None:
-        """Requests wait in order of arrival, so the first that is not late ends the search in each group."""
+        """One timer for all, as long as any are under way."""
         loop = asyncio.get_running_loop()
-        now = loop.time()
         for group in self._under_way:
-            late = itertools.takewhile(lambda waiting: waiting.until <= now, group)
-            _refuse(late, StoreUnavailable("Redis did not answer in time"))
+            if group.until_s <= loop.time():
+                _refuse(group.requests, StoreUnavailable("Redis did not answer in time"))
         self._looking = bool(self._under_way)
         if self._looking:
             loop.call_later(LOOK_S, self._refuse_late)
 
-    def _send_all(self) -> None:
-        """All that arrived in one turn of the loop."""
-        while self._waiting:
-            sender = asyncio.create_task(self._send_group(self._take()))
-            self._senders.add(sender)
-            sender.add_done_callback(self._senders.discard)
-
-    def _take(self) -> list[_Waiting]:
-        size = taken = 0
-        while taken < len(self._waiting) and (taken == 0 or size + len(self._waiting[taken].messages) <= CALL_MAX):
-            size += len(self._waiting[taken].messages)
-            taken += 1
-        group, self._waiting = self._waiting[:taken], self._waiting[taken:]
-        return group
-
-    async def _send_group(self, group: list[_Waiting]) -> None:
-        self._under_way.append(group)
+    async def _send_group(self, group: _Group) -> None:
         try:
-            await self._send(group)
+            await self._send(group.requests)
         finally:
             self._under_way.remove(group)
-            self._depth -= sum([len(waiting.messages) for waiting in group])
+            self._depth -= sum([len(request.messages) for request in group.requests])
 
-    async def _send(self, group: list[_Waiting]) -> None:
-        messages = [message for waiting in group for message in waiting.messages]
+    async def _send(self, requests: list[_Request]) -> None:
+        messages = [message for request in requests for message in request.messages]
         try:
             results = await resent(lambda: self._store.append(messages), ANSWER_WITHIN_S)
         except (StoreUnavailable, StoreFull) as error:
-            _refuse(group, error)
+            _refuse(requests, error)
         except StoreError as error:
-            await self._send_singly(group, error)
+            await self._send_singly(requests, error)
         else:
-            _answer(group, results)
+            _answer(requests, results)
 
-    async def _send_singly(self, group: list[_Waiting], error: StoreError) -> None:
+    async def _send_singly(self, requests: list[_Request], error: StoreError) -> None:
         """One request spoilt the call; resending is safe, what was stored answers as the first time."""
-        if len(group) == 1:
-            _refuse(group, error)
+        if len(requests) == 1:
+            _refuse(requests, error)
             return
-        for waiting in group:
-            await self._send([waiting])
+        for request in requests:
+            await self._send([request])
 
 
-def _answer(group: list[_Waiting], results: list[Appended]) -> None:
+def _in_calls(requests: list[_Request]) -> Iterator[list[_Request]]:
+    """Requests in order, in lists of no more messages than a call may have, or one request."""
+    call: list[_Request] = []
+    size = 0
+    for request in requests:
+        if call and size + len(request.messages) > CALL_MAX:
+            yield call
+            call, size = [], 0
+        call.append(request)
+        size += len(request.messages)
+    yield call
+
+
+def _answer(requests: list[_Request], results: list[Appended]) -> None:
     start = 0
-    for waiting in group:
-        end = start + len(waiting.messages)
-        if not waiting.results.done():
-            waiting.results.set_result(results[start:end])
+    for messages, waiting in requests:
+        end = start + len(messages)
+        if not waiting.done():
+            waiting.set_result(results[start:end])
         start = end
 
 
-def _refuse(group: Iterable[_Waiting], error: StoreError) -> None:
-    for waiting in group:
-        if not waiting.results.done():
-            waiting.results.set_exception(error)
+def _refuse(requests: list[_Request], error: StoreError) -> None:
+    for request in requests:
+        if not request.results.done():
+            request.results.set_exception(error)
