@@ -16,6 +16,7 @@ from buffer.models import Event
 from config.settings import Settings
 
 MAX_TIME_MS = 2**53
+NUMBERS = (int, float)
 
 
 class BadRequest(Exception):
@@ -212,7 +213,8 @@ def time_of(value: Any, unit_ms: int) -> int | None:
 
     Redis scripts compute with doubles, so nothing from MAX_TIME_MS on can be told apart.
     """
-    count = value if type(value) in (int, float) else int_of(value)
-    if count is None or not 0 < count * unit_ms < MAX_TIME_MS:
+    count = value if type(value) in NUMBERS else int_of(value)
+    if count is None:
         return None
-    return round(count * unit_ms)
+    time_ms = count * unit_ms
+    return round(time_ms) if 0 < time_ms < MAX_TIME_MS else None

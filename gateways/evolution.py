@@ -10,7 +10,7 @@ import hmac
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from pydantic import SecretStr
@@ -41,13 +41,6 @@ EDITED = ("MESSAGE_EDIT", "14")
 TRUE = (True, "true")
 THEIR_NAMES = ("remoteJidAlt", "senderPn")
 OTHER_NAMES = (*THEIR_NAMES, "senderLid")
-
-
-class Envelope(NamedTuple):
-    """What surrounds the data: which of our instances got it, and our own jid."""
-
-    where: tuple[str, str]
-    own_jid: Any
 
 
 def is_open(settings: Settings) -> bool:
@@ -84,16 +77,17 @@ def _claims(signed: str) -> dict[str, Any]:
 def parse(request: Request) -> list[Event]:
     """The events of one body; nothing for what is of no interest. Raises BadRequest."""
     body = read_object(request.body)
-    reader = READERS.get(_event_name(text_of(body.get("event")) or ""))
+    written = body.get("event")
+    reader = READERS.get(_event_name(written)) if isinstance(written, str) else None
     if reader is None:
         return []
     channel = first_text(body, "instance", "instanceName", "instanceId")
     if channel is None:
         raise BadRequest("`instance` is missing: it must be the name of the Evolution instance, a string")
-    envelope, data = Envelope((NAME, channel), body.get("sender")), body.get("data")
+    data, own_jid = body.get("data"), body.get("sender")
     if isinstance(data, dict):
-        return reader(data, envelope)
-    return [event for record in objects_of(data) for event in reader(record, envelope)]
+        return reader(data, channel, own_jid)
+    return [event for record in objects_of(data) for event in reader(record, channel, own_jid)]
 
 
 @lru_cache(64)
@@ -102,9 +96,9 @@ def _event_name(written: str) -> str:
     return written.lower().replace("_", ".").replace("-", ".")
 
 
-def _upsert(data: dict[str, Any], envelope: Envelope) -> list[Event]:
+def _upsert(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
     message, key = unwrap(object_of(data.get("message"))), object_of(data.get("key"))
-    chat = _chat(key, envelope)
+    chat = _chat(key, channel, own_jid)
     if chat is None:
         return []
     if protocol := object_of(message.get("protocolMessage")):
@@ -137,8 +131,8 @@ def _message(data: dict[str, Any], key: dict[str, Any], message: dict[str, Any],
     )
 
 
-def _sent(data: dict[str, Any], envelope: Envelope) -> list[Event]:
-    events = _upsert(data, envelope)
+def _sent(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
+    events = _upsert(data, channel, own_jid)
     for event in events:
         if isinstance(event, Message):
             event.from_me = True
@@ -146,9 +140,9 @@ def _sent(data: dict[str, Any], envelope: Envelope) -> list[Event]:
     return events
 
 
-def _edited(data: dict[str, Any], envelope: Envelope) -> list[Event]:
+def _edited(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
     # this event fires for every protocol message, which is then the data itself
-    chat = _chat(object_of(data.get("key")), envelope)
+    chat = _chat(object_of(data.get("key")), channel, own_jid)
     return _change(data, chat, None) if chat else []
 
 
@@ -165,27 +159,27 @@ def _change(protocol: dict[str, Any], chat: Chat, sent_ms: int | None) -> list[E
     return []
 
 
-def _deleted(data: dict[str, Any], envelope: Envelope) -> list[Event]:
+def _deleted(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
     key = object_of(data.get("key")) or data
-    chat, target_id = _chat(key, envelope), text_of(key.get("id"))
+    chat, target_id = _chat(key, channel, own_jid), text_of(key.get("id"))
     return [Revoke(chat.conversation, target_id)] if chat and target_id else []
 
 
-def _presence(data: dict[str, Any], envelope: Envelope) -> list[Event]:
+def _presence(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
     events: list[Event] = []
     for jid, seen in object_of(data.get("presences")).items():
         state = text_of(object_of(seen).get("lastKnownPresence"))
-        chat = _chat({"remoteJid": data.get("id"), "remoteJidAlt": jid}, envelope)
+        chat = _chat({"remoteJid": data.get("id"), "remoteJidAlt": jid}, channel, own_jid)
         if chat and state in STATES:
             events.append(Presence(chat.conversation, state, person([jid]).name if chat.is_group else None))
     return events
 
 
-def _go(data: dict[str, Any], envelope: Envelope) -> list[Event]:
-    return _upsert(translate(data), envelope)
+def _go(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
+    return _upsert(translate(data), channel, own_jid)
 
 
-READERS: dict[str, Callable[[dict[str, Any], Envelope], list[Event]]] = {
+READERS: dict[str, Callable[[dict[str, Any], str, Any], list[Event]]] = {
     "messages.upsert": _upsert,
     "send.message": _sent,
     "messages.edited": _edited,
@@ -195,10 +189,10 @@ READERS: dict[str, Callable[[dict[str, Any], Envelope], list[Event]]] = {
 }
 
 
-def _chat(key: dict[str, Any], envelope: Envelope) -> Chat | None:
+def _chat(key: dict[str, Any], channel: str, own_jid: Any) -> Chat | None:
     from_me = key.get("fromMe") in TRUE
-    others = () if key.keys().isdisjoint(OTHER_NAMES) else _others(key, envelope.own_jid, from_me)
-    return chat_of(envelope.where, key.get("remoteJid"), others, is_group=False, from_me=from_me)
+    others = () if key.keys().isdisjoint(OTHER_NAMES) else _others(key, own_jid, from_me)
+    return chat_of((NAME, channel), key.get("remoteJid"), others, is_group=False, from_me=from_me)
 
 
 def _others(key: dict[str, Any], own_jid: Any, from_me: bool) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 from buffer.models import Conversation
@@ -30,13 +30,15 @@ class Chat(NamedTuple):
 
 
 def chat_of(
-    where: tuple[str, str], address: Any, others: Iterable[Any], *, is_group: bool, from_me: bool
+    where: tuple[str, str], address: Any, others: Collection[Any], *, is_group: bool, from_me: bool
 ) -> Chat | None:
     """The chat with this address in a gateway and channel; None for what is no chat. `others`: names of the person."""
     jid = bare(address)
     if jid is None or jid.endswith(SILENT_HOSTS):
         return None
     gateway, channel = where
+    if jid.endswith(PHONE_HOSTS) and not (others or is_group):
+        return Chat(Conversation(gateway, channel, jid.partition("@")[0]), None, False, from_me)
     if is_group or jid.endswith(GROUP_HOSTS):
         return Chat(Conversation(gateway, channel, jid), None, True, from_me)
     peer, twin = _known_as([jid, *map(bare, others)])
