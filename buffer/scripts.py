@@ -115,8 +115,9 @@ def append_args(partition: int, messages: Iterable[tuple[Ref, Ref | None, Append
 
 
 def _record(ref: Ref, twin: Ref | None, message: Append) -> bytes:
-    (gateway, channel, peer), fingerprint, nonce, payload, order_ms, name, keyword, _, media, album = message
-    texts = (gateway.encode(), channel.encode(), peer.encode(), name.encode() if name else b"", media)
+    conversation, fingerprint, nonce, payload, order_ms, name, keyword, _, media, album = message
+    gateway, channel, peer = map(str.encode, conversation)
+    sender = name.encode() if name else b""
     head = RECORD_HEAD.pack(
         ref.hash.encode(),
         NO_TWIN if twin is None else twin.hash.encode(),
@@ -125,9 +126,13 @@ def _record(ref: Ref, twin: Ref | None, message: Append) -> bytes:
         b"k" if keyword else b"-",
         NO_ORDER if order_ms is None else b"%013d" % order_ms,
         album,
-        *map(len, texts),
+        len(gateway),
+        len(channel),
+        len(peer),
+        len(sender),
+        len(media),
     )
-    return b"".join((head, *texts, payload))
+    return b"".join((head, gateway, channel, peer, sender, media, payload))
 
 
 def read_append(reply: Sequence[Any]) -> list[Appended]:
