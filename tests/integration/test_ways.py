@@ -71,6 +71,7 @@ CASES: dict[str, tuple[bytes, ...]] = {
     "no token": (request(OI, "x: y"),),
     "wrong token": (request(OI, "authorization: Bearer no"),),
     "token in the address": (request(OI, "x: y", path=f"/webhooks/generic?a=b%20c&token={TOKEN}"),),
+    "a long address": (request(OI, "x: y", path=f"/webhooks/generic?a={'x' * 2_000}&token={TOKEN}"),),
     "a tail": (request(path="/webhooks/generic/vendas"),),
     "an encoded tail": (request(path="/webhooks/generic/vendas%20um"),),
     "encoded gateway": (request(path="/webhooks/gen%65ric"),),

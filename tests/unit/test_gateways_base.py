@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateways.base import BadRequest, int_of, number_of, read_json, read_object, text_of, time_of
+from gateways.base import BadRequest, Fields, int_of, number_of, read_json, read_object, text_of, time_of
 from gateways.registry import GATEWAYS
 
 
@@ -13,6 +13,13 @@ def test_every_gateway_is_known_by_its_own_name_and_has_fixtures():
     fixtures = Path(__file__).parent.parent / "fixtures"
     assert {name: gateway.name for name, gateway in GATEWAYS.items()} == {name: name for name in GATEWAYS}
     assert all(any((fixtures / name).iterdir()) for name in GATEWAYS if name != "generic")
+
+
+def test_header_fields_are_read_by_name():
+    """A field is decoded as Latin-1, whatever bytes it has; one that did not come is the default."""
+    fields = Fields({b"x-token": "é".encode()})
+    assert fields.get("x-token", "") == "Ã©"
+    assert (fields.get("é", ""), fields.get("x-other", "none")) == ("", "none")
 
 
 @pytest.mark.parametrize(
