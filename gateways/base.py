@@ -44,7 +44,8 @@ class Fields:
         return default if value is None else value.decode("latin-1")
 
 
-class Request(NamedTuple):
+@dataclass(slots=True)
+class Request:
     """One webhook request; `tail` is what follows the gateway in the path.
 
     `path` and `query_string` are as they came, undecoded, for gateways that sign the address.
