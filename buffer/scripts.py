@@ -58,13 +58,12 @@ ENTRY_HEAD = struct.Struct(">HIHIB4s8s")
 """What stands before the payload of a stored message; the layout stands in lua/include/entry.lua."""
 
 ENTRY_HEADER = ENTRY_HEAD.size
-TIMED = 4
+KEYWORD, MEDIA, TIMED = 1, 2, 4
 
-RECORD_HEAD = struct.Struct(">16s16s8s4sc13s4sIIIII")
+RECORD_HEAD = struct.Struct(">16s16s4sHIB4s8sIIIII")
 """What stands before the texts in append's record of a message; the layout stands in lua/append.lua."""
 
 NO_TWIN = b" " * 16
-NO_ORDER = b" " * 13
 
 Args = list[Any]
 
@@ -118,14 +117,17 @@ def _record(ref: Ref, twin: Ref | None, message: Append) -> bytes:
     conversation, fingerprint, nonce, payload, order_ms, name, keyword, _, media, album = message
     gateway, channel, peer = map(str.encode, conversation)
     sender = name.encode() if name else b""
+    flags = (KEYWORD if keyword else 0) | (MEDIA if media else 0) | (0 if order_ms is None else TIMED)
+    order_ms = order_ms or 0
     head = RECORD_HEAD.pack(
         ref.hash.encode(),
         NO_TWIN if twin is None else twin.hash.encode(),
-        fingerprint,
         nonce,
-        b"k" if keyword else b"-",
-        NO_ORDER if order_ms is None else b"%013d" % order_ms,
+        order_ms >> 32,
+        order_ms & 0xFFFF_FFFF,
+        flags,
         album,
+        fingerprint,
         len(gateway),
         len(channel),
         len(peer),

@@ -158,12 +158,10 @@ local function reopen(entries, from)
   local deadline_ms = math.min(received_of(entries[#entries]) + window_ms, opened_ms + max_wait_ms)
   local fired = single and 'disabled' or keyword and 'keyword' or #entries - from + 1 >= max_messages and 'max_messages'
     or bytes >= max_bytes and 'max_bytes'
-  redis.call('HDEL', key('conv', name), 'fired')
-  set({ opened_ms = opened_ms, deadline_ms = fired and now_ms or deadline_ms, bytes = bytes })
-  if fired then
-    set({ fired = fired })
-  end
-  redis.call('SET', key('timer', name), '', 'PX', math.max(1, number(conv, 'deadline_ms') - now_ms))
+  conv.opened_ms, conv.deadline_ms = opened_ms, fired and now_ms or deadline_ms
+  conv.bytes, conv.depth, conv.fired = bytes, #entries - from + 1, fired or nil
+  write_window(name, conv)
+  redis.call('SET', key('timer', name), '', 'PX', math.max(1, conv.deadline_ms - now_ms))
 end
 
 local function in_order(entries, size)

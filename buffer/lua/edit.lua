@@ -31,7 +31,8 @@ if place then
   end
   local changed = string.sub(entry, 1, at and at - 1 or -1) .. '\n' .. edit
   redis.call('LSET', key('buffer', name), place, changed)
-  redis.call('HINCRBY', key('conv', name), 'bytes', #changed - #entry)
+  conv.bytes = conv.bytes + #changed - #entry
+  write_window(name, conv)
   return 'changed'
 elseif remembered(redis.call('GET', key('seen', name)) or '', fingerprint, tonumber(ARGV[6])) then
   count('late_edits', 1)

@@ -17,7 +17,8 @@ if not conv.fired then
   if not conv.flush_id and not conv.redrive and not paused(conv) then
     wake_sooner(name, now_ms)
   end
-  redis.call('HSET', key('conv', name), 'fired', 'manual', 'deadline_ms', now_ms)
+  conv.fired, conv.deadline_ms = 'manual', now_ms
+  write_window(name, conv)
   redis.call('SET', key('timer', name), '', 'PX', 1)
 end
-return redis.call('LLEN', key('buffer', name))
+return conv.depth

@@ -8,9 +8,9 @@
 local back, dropped = 0, 0
 for i = 2, #ARGV do
   local name = ARGV[i]
-  local flush_id, opened_ms, redrive, paused_until_ms, ref =
-    unpack(redis.call('HMGET', key('conv', name), 'flush_id', 'opened_ms', 'redrive', 'paused_until_ms', 'ref'))
-  if flush_id or opened_ms or redrive or paused({ paused_until_ms = paused_until_ms }) then
+  local flush_id, window, redrive, paused_until_ms, ref =
+    unpack(redis.call('HMGET', key('conv', name), 'flush_id', 'window', 'redrive', 'paused_until_ms', 'ref'))
+  if flush_id or window or redrive or paused({ paused_until_ms = paused_until_ms }) then
     back = back + redis.call('ZADD', key('wake'), 'NX', now_ms, name)
   else
     dropped = dropped + redis.call('ZREM', key('wake'), name)

@@ -21,11 +21,12 @@ local place, entry = find_entry(name, fingerprint)
 if place then
   redis.call('LSET', key('buffer', name), place, '')
   redis.call('LREM', key('buffer', name), 1, '')
-  redis.call('HINCRBY', key('conv', name), 'bytes', -size_of(entry))
+  conv.bytes, conv.depth = conv.bytes - size_of(entry), conv.depth - 1
+  write_window(name, conv)
   drop_media(name, { entry })
   remember({ ref = conv.ref, outcome = 'discarded', cause = 'revoke', messages = 1 })
   count('discarded', 1)
-  if redis.call('LLEN', key('buffer', name)) == 0 then
+  if conv.depth == 0 then
     forget_window(name)
     conv.opened_ms = nil
     if not conv.flush_id then

@@ -19,7 +19,7 @@ if limit > 0 then
     local conv = read_conv(soonest[i])
     conv.token, conv.done_token, conv.answer, conv.separator = nil, nil, nil, nil
     conv.wake_ms = tonumber(soonest[i + 1])
-    conv.depth = redis.call('LLEN', key('buffer', soonest[i]))
+    conv.depth = conv.depth or 0
     conv.batch = redis.call('LLEN', key('batch', soonest[i]))
     table.insert(rows, conv)
   end

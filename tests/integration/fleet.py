@@ -12,6 +12,7 @@ from buffer.keys import ref_of
 from buffer.models import Conversation
 from buffer.store import Clock, Store
 from config.settings import Settings, load_settings
+from tests.conv import read_conv
 from tests.integration.agent import RecordingAgent
 from tests.integration.processes import SHORT_WAY, TOKEN, WORKER, Process, Webhook, Worker
 from tests.integration.waiting import until
@@ -113,8 +114,7 @@ class Fleet:
 
     def conversation(self, peer: str) -> dict[str, str]:
         """What Redis holds about a person on the generic gateway; empty when it knows nobody by that name."""
-        fields = self.redis.hgetall(f"deb:{{p0}}:conv:{ref_of(person(peer), 1).hash}")
-        return {name.decode(): value.decode() for name, value in fields.items()}
+        return read_conv(self.redis.hgetall(f"deb:{{p0}}:conv:{ref_of(person(peer), 1).hash}"))
 
     def wait_drained(self, left: int = 0, within_s: float = 60.0) -> None:
         """Wait until nothing (but `left` conversations) is pending: every burst is acked, dead or discarded."""

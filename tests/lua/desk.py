@@ -9,6 +9,7 @@ from typing import Any
 from buffer.keys import KINDS, Ref
 from buffer.models import Appended, Batch, Claim, Conversation, Outcome
 from buffer.store import Store
+from tests.conv import read_conv
 from tests.messages import message
 
 ANA = Conversation("generic", "loja", "ana")
@@ -103,8 +104,7 @@ class Desk:
 
     async def conv(self, to: Conversation = ANA) -> dict[str, str]:
         """The hash that decides about a conversation."""
-        fields = await self.redis.hgetall(self.key("conv", to))
-        return {name.decode(): value.decode() for name, value in fields.items()}
+        return read_conv(await self.redis.hgetall(self.key("conv", to)))
 
     async def depth(self, to: Conversation = ANA) -> int:
         """How many messages the open burst holds."""

@@ -59,6 +59,7 @@ async def check_awake(desk: Desk, name: Conversation) -> None:
     assert ("opened_ms" in conv) == (await desk.depth(name) > 0)
     if "opened_ms" in conv:
         entries = await desk.redis.lrange(desk.key("buffer", name), 0, -1)
+        assert int(conv["depth"]) == len(entries)
         assert int(conv["bytes"]) == sum(len(entry) - ENTRY_HEADER for entry in entries)
 
 

@@ -9,6 +9,7 @@ import pytest
 from buffer.errors import StoreFull
 from buffer.keys import fingerprint_of
 from buffer.models import Batch, Change, Conversation, PauseMode
+from tests.conv import pack_window
 from tests.lua.desk import ANA, LEASE_MS, WINDOW_MS, Desk, ids
 from tests.lua.person import LID, NAMES, PHONE, check_awake, check_one, deliver, link
 from tests.messages import message
@@ -190,7 +191,8 @@ async def test_flush_id_follows_the_edit(desk: Desk):
     await desk.say("m1")
     desk.clock.now_ms = first.closed_ms
     await desk.redis.restore(desk.key("buffer"), 0, before, replace=True)
-    await desk.redis.hset(desk.key("conv"), mapping={"opened_ms": first.opened_ms, "deadline_ms": first.closed_ms})
+    window = pack_window(first.opened_ms, first.closed_ms, 100, 1)
+    await desk.redis.hset(desk.key("conv"), "window", window)
     second = await desk.take(caller="w2")
     assert (second.closed_ms, second.opened_ms) == (first.closed_ms, first.opened_ms)
     assert second.flush_id != first.flush_id

@@ -32,6 +32,7 @@ async def test_while_buffered(desk: Desk, gone: str):
     assert await revoke(desk, gone) == "removed"
     after = await desk.conv()
     assert int(after.pop("bytes")) < int(before.pop("bytes"))
+    assert (before.pop("depth"), after.pop("depth")) == ("3", "2")
     assert (after, await desk.wake_ms()) == (before, wake_ms)
     await check_awake(desk, ANA)
     assert said(await deliver(desk, ANA)) == [name for name in ("m1", "m2", "m3") if name != gone]

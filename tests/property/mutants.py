@@ -23,38 +23,42 @@ class Mutant(NamedTuple):
 
 
 MUTANTS = [
-    Mutant("dedupe removed", "append", "  if not nonce then\n", "  if true then\n"),
-    Mutant("lost reply is a duplicate", "append", "nonce == message.nonce and 'new' or 'duplicate'", "'duplicate'"),
+    Mutant("dedupe removed", "append", "  if not known then\n", "  if true then\n"),
+    Mutant("lost reply is a duplicate", "append", "known == nonce and 'new' or 'duplicate'", "'duplicate'"),
     Mutant("ids never forgotten", "include/seen", " and seconds_at(seen, at) * 1000 + ttl_ms >= now_ms then", " then"),
     Mutant(
         "dedupe memory with a TTL",
         "include/seen",
-        "    redis.call('APPEND', key('seen', name), record)\n",
-        "    redis.call('APPEND', key('seen', name), record)\n    redis.call('EXPIRE', key('seen', name), 999)\n",
+        "    call('APPEND', key('seen', name), records)\n",
+        "    call('APPEND', key('seen', name), records)\n    call('EXPIRE', key('seen', name), 999)\n",
     ),
-    Mutant("append without a wake entry", "append", "    wake(name, deadline_ms)\n", ""),
+    Mutant("append without a wake entry", "append", "    add(wakes, deadline_ms, name)\n", ""),
     Mutant(
-        "longest wait ignored", "append", "math.min(now_ms + window_ms, opened_ms + max_wait_ms)", "now_ms + window_ms"
+        "longest wait ignored",
+        "append",
+        "min(now_ms + window_ms, (conv.opened_ms or now_ms) + max_wait_ms)",
+        "now_ms + window_ms",
     ),
     Mutant(
         "duplicate waits longer",
         "append",
-        "  heal(message.name, conv)\n  local status",
-        "  redis.call('HSET', key('conv', message.name), 'deadline_ms', now_ms + window_ms)\n  local status",
+        "  heal(conv)\n  return known",
+        "  if conv.opened_ms then\n    conv.deadline_ms = now_ms + window_ms\n    write_window(name, conv)\n  end\n"
+        "  return known",
     ),
-    Mutant("duplicate repairs nothing", "append", "  heal(message.name, conv)\n  local status", "  local status"),
+    Mutant("duplicate repairs nothing", "append", "  heal(conv)\n  return known", "  return known"),
     Mutant("fired deadline moves", "append", "  local fired = conv.fired\n", "  local fired = nil\n"),
     Mutant("message cap one late", "append", "depth >= max_messages", "depth > max_messages"),
     Mutant("byte cap ignored", "append", "bytes >= max_bytes", "false"),
-    Mutant("takeover ignored", "append", "if paused(conv) and conv.pause_mode == 'takeover' then", "if false then"),
-    Mutant("awake conversation stays idle", "append", "  redis.call('ZREM', key('idle'), name)\n", ""),
+    Mutant("takeover ignored", "append", "if is_taken_over(conv) then", "if false then"),
+    Mutant("awake conversation stays idle", "append", "    call('ZREM', key('idle'), name)\n", ""),
     Mutant(
         "typing beyond the longest wait",
         "extend",
-        "math.min(now_ms + typing_ms, number(conv, 'opened_ms') + max_wait_ms)",
+        "math.min(now_ms + typing_ms, conv.opened_ms + max_wait_ms)",
         "now_ms + typing_ms",
     ),
-    Mutant("typing shortens", "extend", "if deadline_ms <= number(conv, 'deadline_ms') then", "if false then"),
+    Mutant("typing shortens", "extend", "if deadline_ms <= conv.deadline_ms then", "if false then"),
     Mutant(
         "dispatch removes",
         "dispatch",
@@ -113,7 +117,7 @@ MUTANTS = [
     Mutant("answer survives the flush", "include/batch", "'cancelled', 'answer' }", "'cancelled' }"),
     Mutant("ack and fail not fenced", "include/fence", "  if conv.token == token then\n", "  if true then\n"),
     Mutant("lost ack forgotten", "include/fence", "if conv.done_token == token then", "if false then"),
-    Mutant("pauses ignored", "include/prelude", "return number(conv, 'paused_until_ms') > now_ms", "return false"),
+    Mutant("pauses ignored", "include/prelude", "number(conv, 'paused_until_ms') > now_ms\n", "false\n"),
     Mutant("renew not fenced", "renew", "if conv.token ~= token then", "if false then"),
     Mutant("renew of a cancelled batch", "renew", "elseif conv.cancelled then", "elseif false then"),
     Mutant("answer not fenced", "answered", "if conv.token ~= token then", "if false then"),
@@ -127,12 +131,12 @@ MUTANTS = [
     Mutant("discard under a live lease", "include/batch", "  elseif leased(conv) then\n", "  elseif false then\n"),
     Mutant("redrive twice", "redrive", "elseif letter[2] then", "elseif false then"),
     Mutant("resume too late", "resume", "  rearm(name, conv)\n", ""),
-    Mutant("repair overlooks batches", "repair", "if flush_id or opened_ms or redrive", "if opened_ms"),
+    Mutant("repair overlooks batches", "repair", "if flush_id or window or redrive", "if window"),
     Mutant("sweep takes the living", "sweep", "now_ms - tonumber(ARGV[2])", "now_ms"),
 ]
 
 PEOPLE_MUTANTS = [
-    Mutant("other name unknown", "append", "if message.twin ~= NO_TWIN then", "if false then"),
+    Mutant("other name unknown", "append", "  if twin ~= NO_TWIN then\n", "  if false then\n"),
     Mutant("name leads nowhere", "include/unite", "  redis.call('HSET', key('alias'), name, to)\n", ""),
     Mutant("names not noted", "include/unite", "  redis.call('HSET', key('conv', to), 'aliases', conv.aliases)\n", ""),
     Mutant(
@@ -196,15 +200,13 @@ PEOPLE_MUTANTS = [
     Mutant(
         "edit weighs nothing",
         "edit",
-        "  redis.call('HINCRBY', key('conv', name), 'bytes', #changed - #entry)\n",
+        "  conv.bytes = conv.bytes + #changed - #entry\n",
         "",
     ),
-    Mutant("early edit lost", "append", "local payload = mark and", "local payload = false and"),
+    Mutant("early edit lost", "append", "  if mark then\n    payload =", "  if false then\n    payload ="),
     Mutant("early revoke ignored", "append", "if mark == 'r' then", "if false then"),
-    Mutant(
-        "mark used for ever", "append", "    redis.call('HDEL', key('mark', message.name), message.fingerprint)\n", ""
-    ),
-    Mutant("emptied burst flushed", "revoke", "if redis.call('LLEN', key('buffer', name)) == 0 then", "if false then"),
+    Mutant("mark used for ever", "append", "    call('HDEL', key('mark', name), unpack(conv.used))\n", ""),
+    Mutant("emptied burst flushed", "revoke", "if conv.depth == 0 then", "if false then"),
     Mutant("media of the deleted", "revoke", "  drop_media(name, { entry })\n", ""),
     Mutant("media of the delivered", "include/batch", "  if conv.has_media then\n", "  if false then\n"),
     Mutant(
@@ -218,9 +220,9 @@ PEOPLE_MUTANTS = [
     Mutant("media left at the old name", "claim", "if conv.has_media and letter[8] ~= name then", "if false then"),
     Mutant("album cut", "claim", "if album == NO_ALBUM or (behind", "if true or (behind"),
     Mutant("address of the moment", "claim", "conv.sealed_peer, conv.sealed_name }", "conv.peer, conv.sealed_name }"),
-    Mutant("phone given up", "append", "(is_phone(message.peer) or not is_phone(conv.peer))", "true"),
+    Mutant("phone given up", "append", "(is_phone(peer) or not is_phone(conv.peer))", "true"),
     Mutant("phone given up by a pause", "pause", "if not conv.ref then", "if true then"),
-    Mutant("old news is news", "append", "message.order_ms < now_ms - max_age_ms then", "false then"),
+    Mutant("old news is news", "append", "ms_of(order) < now_ms - max_age_ms then", "false then"),
     Mutant("typing under another name", "extend", "resolve(ARGV[2])", "ARGV[2]"),
     Mutant("flush_now by another name", "flush_now", "resolve(ARGV[2])", "ARGV[2]"),
     Mutant("discard by another name", "discard", "resolve(ARGV[2])", "ARGV[2]"),

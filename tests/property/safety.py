@@ -159,6 +159,7 @@ def _check_window(crowd: Staff, hash_: str) -> None:
     assert received == sorted(received), "the buffer lies in the order of receipt"
     assert opened_ms <= received[0], "opened by its first message"
     assert int(conv["bytes"]) == sum(len(entry) - ENTRY_HEADER for entry in entries), "bytes of the burst"
+    assert int(conv["depth"]) == len(entries), "depth of the burst"
     if "fired" not in conv:
         longest_ms = opened_ms + settings.max_wait_ms
         assert min(received[-1] + settings.window_ms, longest_ms) <= deadline_ms <= longest_ms, "deadline of the burst"

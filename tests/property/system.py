@@ -17,6 +17,7 @@ from buffer.keys import Keys, Ref, ref_of
 from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure
 from buffer.scripts import ENTRY_HEADER, Script
 from config.settings import Settings
+from tests.conv import read_conv
 
 PLACES = ("buffer", "batch", "remains")
 """Where a message can lie."""
@@ -76,7 +77,7 @@ class Picture:
 
     def conv(self, name: str) -> dict[str, str]:
         """The hash that decides about a conversation."""
-        return {field.decode(): value.decode() for field, value in self.table("conv", name).items()}
+        return read_conv(self.table("conv", name))
 
     def resolve(self, name: str) -> str:
         """The conversation that a name leads to."""

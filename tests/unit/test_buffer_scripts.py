@@ -38,7 +38,7 @@ def test_append_arguments(make_settings):
     assert args[:8] == [3, 8_000, 60_000, 20, 262_144, 604_800_000, "1", 0]
     lengths = struct.pack(">5I", *(len(text.encode()) for text in (*ANA, "Zé", "")))
     texts = "".join((*ANA, "Zé")).encode()
-    head = REF.hash.encode() + b" " * 16 + b"f" * 8 + b"nnnn" + b"k" + b" " * 13 + bytes(4)
+    head = REF.hash.encode() + b" " * 16 + b"nnnn" + bytes(6) + bytes([scripts.KEYWORD]) + bytes(4) + b"f" * 8
     assert args[8:] == [head + lengths + texts + b"{}"]
 
 
@@ -47,14 +47,16 @@ def test_twin_media_and_album_are_sent(make_settings):
     message = Append(ANA, b"f" * 8, b"nnnn", b"{}", twin=ANA, media=b"QUJD", album=b"abcd")
     [record] = scripts.append_args(3, [(REF, Ref(3, "p" * 16), message)], make_settings())[8:]
     assert record[16:32] == b"p" * 16
-    assert record[58:62] == b"abcd"
+    assert record[42] == scripts.MEDIA
+    assert record[43:47] == b"abcd"
     assert record.endswith(b"QUJD{}")
 
 
 def test_order_of_zero_is_an_order(make_settings):
     """A timestamp of 0 is sent as such, not as `none given`."""
     message = Append(ANA, b"f" * 8, b"nnnn", b"{}", order_ms=0)
-    assert scripts.append_args(3, [(REF, None, message)], make_settings())[8][45:58] == b"0" * 13
+    [record] = scripts.append_args(3, [(REF, None, message)], make_settings())[8:]
+    assert record[36:43] == bytes(6) + bytes([scripts.TIMED])
 
 
 def test_claim_arguments_with_the_buffer_off(make_settings):

@@ -7,11 +7,12 @@ local ENTRY_HEADER = 25
 local NO_ALBUM = '\0\0\0\0'
 local KEYWORD, MEDIA, TIMED = 1, 2, 4
 
-local function pack_entry(message, received_ms, payload)
-  local flags = (message.keyword and KEYWORD or 0) + (message.media ~= '' and MEDIA or 0)
-    + (message.order_ms and TIMED or 0)
-  return struct.pack('>I6I6B', message.order_ms or received_ms, received_ms, flags) .. message.album
-    .. message.fingerprint .. payload
+local function pack_ms(ms)
+  return struct.pack('>I6', ms)
+end
+
+local function ms_of(packed)
+  return (struct.unpack('>I6', packed))
 end
 
 local function order_of(entry)

@@ -2,6 +2,7 @@
 -- KEYS[1] is the partition's root; ARGV[1] the time in ms, or '' for the server's clock (invariant 9).
 
 local root = KEYS[1]
+local call, sub, byte, min, max = redis.call, string.sub, string.byte, math.min, math.max
 
 local function key(kind, name)
   if name then
@@ -27,11 +28,35 @@ local function go_on_when_full()
   redis.call('DEL', root .. 'full')
 end
 
+-- The open burst is one field of the hash, for append reads and writes it with each message:
+-- opened_ms (6 bytes, unsigned) · deadline_ms (6) · bytes (4) · depth (4) · why it has fired, or nothing.
+local WINDOW = '>I6I6I4I4'
+
+local function unpack_window(conv, window)
+  local at
+  conv.opened_ms, conv.deadline_ms, conv.bytes, conv.depth, at = struct.unpack(WINDOW, window)
+  if at <= #window then
+    conv.fired = sub(window, at)
+  end
+end
+
+local function pack_window(conv)
+  return struct.pack(WINDOW, conv.opened_ms, conv.deadline_ms, conv.bytes, conv.depth) .. (conv.fired or '')
+end
+
+local function write_window(name, conv)
+  call('HSET', key('conv', name), 'window', pack_window(conv))
+end
+
 local function read_conv(name)
-  local flat = redis.call('HGETALL', key('conv', name))
+  local flat = call('HGETALL', key('conv', name))
   local conv = {}
   for i = 1, #flat, 2 do
     conv[flat[i]] = flat[i + 1]
+  end
+  if conv.window then
+    unpack_window(conv, conv.window)
+    conv.window = nil
   end
   return conv
 end
@@ -62,7 +87,7 @@ local function wake_sooner(name, at_ms)
 end
 
 local function paused(conv)
-  return number(conv, 'paused_until_ms') > now_ms
+  return conv.paused_until_ms and number(conv, 'paused_until_ms') > now_ms
 end
 
 local function leased(conv)

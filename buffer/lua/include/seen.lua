@@ -3,9 +3,10 @@
 
 local SEEN_RECORD = 16
 local SEEN_EXACT = 512 -- up to here it is written anew each time: a string that grows reserves as much again
+local NOW = struct.pack('>I4', math.ceil(now_ms / 1000))
 
 local function seconds_at(seen, at)
-  return (struct.unpack('>I4', string.sub(seen, at + 8, at + 11)))
+  return (struct.unpack('>I4', seen, at + 8))
 end
 
 -- The nonce under which a fingerprint is remembered, or nil; records older than the memory do not count.
@@ -23,16 +24,21 @@ local function remembered(seen, fingerprint, ttl_ms)
   end
 end
 
-local function memorise(name, seen, message, ttl_ms)
-  local record = message.fingerprint .. struct.pack('>I4', math.ceil(now_ms / 1000)) .. message.nonce
+local function record_of(fingerprint, nonce)
+  return fingerprint .. NOW .. nonce
+end
+
+-- Remember new records too, and no longer those that are too old; what is to be set goes into `memories`.
+local function memorise(name, seen, records, ttl_ms, memories)
   local keep = 1
   while keep <= #seen and seconds_at(seen, keep) * 1000 + ttl_ms < now_ms do
     keep = keep + SEEN_RECORD
   end
   if keep > 1 or #seen < SEEN_EXACT then
-    redis.call('SET', key('seen', name), string.sub(seen, keep) .. record)
+    local at = #memories
+    memories[at + 1], memories[at + 2] = key('seen', name), sub(seen, keep) .. records
   else
-    redis.call('APPEND', key('seen', name), record)
+    call('APPEND', key('seen', name), records)
   end
 end
 

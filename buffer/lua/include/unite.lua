@@ -82,7 +82,7 @@ local function united_window(sides, entries, limits)
   end
   local fired, fired_ms = fired_of(sides, #entries, bytes, limits)
   local deadline_ms = fired and fired_ms or math.min(latest_ms, opened_ms + limits.max_wait_ms)
-  return { opened_ms = opened_ms, deadline_ms = deadline_ms, bytes = bytes, fired = fired }
+  return { opened_ms = opened_ms, deadline_ms = deadline_ms, bytes = bytes, depth = #entries, fired = fired }
 end
 
 local function set_fields(side, fields)
@@ -96,7 +96,10 @@ local function open_window(keep, entries, window)
   for _, entry in ipairs(entries) do
     redis.call('RPUSH', key('buffer', keep.name), entry)
   end
-  set_fields(keep, window)
+  for _, field in ipairs({ 'opened_ms', 'deadline_ms', 'bytes', 'depth', 'fired' }) do
+    keep.conv[field] = window[field]
+  end
+  write_window(keep.name, window)
   redis.call('SET', key('timer', keep.name), '', 'PX', math.max(1, window.deadline_ms - now_ms))
 end
 

@@ -2,7 +2,7 @@
 
 local function forget_window(name)
   redis.call('DEL', key('buffer', name), key('timer', name))
-  redis.call('HDEL', key('conv', name), 'opened_ms', 'deadline_ms', 'bytes', 'fired')
+  redis.call('HDEL', key('conv', name), 'window')
 end
 
 -- Returns how many messages were discarded.

@@ -1,0 +1,34 @@
+"""The hash that decides about a conversation, as tests read it; the layout stands in lua/include/prelude.lua."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+WINDOW = struct.Struct(">HIHIII")
+
+
+def read_conv(stored: Mapping[bytes, bytes]) -> dict[str, str]:
+    """The fields of a conversation, those of its open burst among them."""
+    fields = {name.decode(): value.decode() for name, value in stored.items() if name != b"window"}
+    window = stored.get(b"window")
+    return fields | _read_window(window) if window else fields
+
+
+def _read_window(window: bytes) -> dict[str, str]:
+    opened_high, opened, deadline_high, deadline, size, depth = WINDOW.unpack_from(window)
+    fields = {
+        "opened_ms": str((opened_high << 32) + opened),
+        "deadline_ms": str((deadline_high << 32) + deadline),
+        "bytes": str(size),
+        "depth": str(depth),
+    }
+    fired = window[WINDOW.size :].decode()
+    return fields | {"fired": fired} if fired else fields
+
+
+def pack_window(opened_ms: int, deadline_ms: int, size: int, depth: int) -> bytes:
+    """The field of an open burst that has not fired."""
+    return WINDOW.pack(
+        opened_ms >> 32, opened_ms & 0xFFFF_FFFF, deadline_ms >> 32, deadline_ms & 0xFFFF_FFFF, size, depth
+    )
