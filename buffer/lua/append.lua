@@ -15,27 +15,22 @@
 -- First every message of a lot is looked at, then each conversation is written once. The wake entries are the first
 -- write: a full server refuses them, and then nothing was written (invariant 11).
 
--- include: entry
 -- include: history
 -- include: seen
--- include: window
--- include: batch
 -- include: alias
--- include: unite
 
 local partition, window_ms, max_wait_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local max_messages, max_bytes, dedupe_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local single = ARGV[8] == '1'
 local max_age_ms = tonumber(ARGV[9])
-local limits = { max_wait_ms = max_wait_ms, max_messages = max_messages, max_bytes = max_bytes,
-                 dedupe_ttl_ms = dedupe_ttl_ms }
 
 local LOT_MAX = 100 -- Lua passes some thousand values to a command, not any number
 local NO_TWIN = string.rep(' ', 16)
 
 local CONV, BUFFER, SEEN, TIMER = key('conv', ''), key('buffer', ''), key('seen', ''), key('timer', '')
 
-local RECEIVED = pack_ms(now_ms)
+local KEYWORD, TIMED = 1, 4 -- flags of an entry
+local RECEIVED = struct.pack('>I6', now_ms)
 
 local earliest_ms, nearest_ms = earliest(), math.huge
 local has_aliases = call('EXISTS', key('alias')) == 1
@@ -57,14 +52,14 @@ end
 local function look()
   local conv = convs[name]
   if not conv then
-    local flat = call('HMGET', CONV .. name, 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'ref', 'peer',
-      'name')
-    conv = { is_busy = flat[2] or flat[3], paused_until_ms = flat[4], marks = flat[5], ref = flat[6], peer = flat[7],
-             name = flat[8], bytes = 0, seen = call('GET', SEEN .. name) or '' }
+    local flat = call('HMGET', CONV .. name, 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer', 'name')
+    conv = { is_busy = flat[2] or flat[3], paused_until_ms = flat[4], marks = flat[5], peer = flat[6], name = flat[7],
+             seen = call('GET', SEEN .. name) or '' }
     if flat[1] then
       unpack_window(conv, flat[1])
+      conv.has_timer = true
     else
-      conv.depth = call('LLEN', BUFFER .. name)
+      conv.bytes, conv.depth = 0, call('LLEN', BUFFER .. name)
     end
     convs[name] = conv
   end
@@ -112,13 +107,13 @@ local function change(conv, field, value)
 end
 
 local function introduce(conv)
-  conv.ref, conv.peer = partition .. '-' .. name, peer
-  conv.changes = { 'ref', conv.ref, 'gateway', sub(record, at_gateway, at_channel - 1),
+  conv.peer = peer
+  conv.changes = { 'ref', partition .. '-' .. name, 'gateway', sub(record, at_gateway, at_channel - 1),
                    'channel', sub(record, at_channel, at_peer - 1), 'peer', peer }
 end
 
 local function take_identity(conv)
-  if not conv.ref then
+  if not conv.peer then
     introduce(conv)
   elseif peer ~= conv.peer and (is_phone(peer) or not is_phone(conv.peer)) then
     change(conv, 'peer', peer)
@@ -157,24 +152,28 @@ local function store(conv, mark)
     add(conv.media, fingerprint, sub(record, at_media, at_payload - 1))
   end
   if not conv.opened_ms then
-    conv.opened_ms, conv.was_idle = now_ms, conv.ref
+    conv.opened_ms, conv.was_idle = now_ms, conv.peer
   end
   take_identity(conv)
   conv.depth, conv.bytes, conv.deadline_ms, conv.fired = depth, bytes, deadline_ms, fired
   return 'new', deadline_ms, depth
 end
 
+local function end_with(cause)
+  ended[#ended + 1] = { ref = call('HGET', CONV .. name, 'ref') or nil, outcome = 'discarded', cause = cause, messages = 1 }
+end
+
 local function discard(conv)
   heal(conv)
   add(heals, number(conv, 'paused_until_ms'), name)
-  ended[#ended + 1] = { ref = conv.ref, outcome = 'discarded', cause = 'takeover', messages = 1 }
+  end_with('takeover')
   return 'discarded', 0, 0
 end
 
 local function revoked(conv)
   heal(conv)
   conv.revoked = true
-  ended[#ended + 1] = { ref = conv.ref, outcome = 'discarded', cause = 'revoke', messages = 1 }
+  end_with('revoke')
   return 'revoked', 0, 0
 end
 
@@ -209,7 +208,10 @@ local function write_burst(name, conv)
   else
     call('HSET', CONV .. name, 'window', pack_window(conv))
   end
-  call('PSETEX', TIMER .. name, max(1, conv.deadline_ms - now_ms), '')
+  local left_ms = max(1, conv.deadline_ms - now_ms)
+  if not conv.has_timer or call('PEXPIRE', TIMER .. name, left_ms) == 0 then
+    call('PSETEX', TIMER .. name, left_ms, '')
+  end
   if conv.was_idle then
     call('ZREM', key('idle'), name)
   end
@@ -253,21 +255,28 @@ local function write_lot()
   convs, wakes, heals, ended = {}, {}, {}, {}
 end
 
--- What is written under one name moves with it.
-local function know_twin()
+-- A person's other name is rare: the functions for it are made only then, not in every run. What this lot holds under
+-- a name must be written before it moves.
+local function meet_twin()
+  -- include: entry
+  -- include: window
+  -- include: batch
+  -- include: unite
   write_lot()
+  local limits = { max_wait_ms = max_wait_ms, max_messages = max_messages, max_bytes = max_bytes,
+                   dedupe_ttl_ms = dedupe_ttl_ms }
   name, has_aliases = unite(name, resolve(twin), limits), true
 end
 
 local function take()
-  if max_age_ms > 0 and flags >= TIMED and ms_of(order) < now_ms - max_age_ms then
+  if max_age_ms > 0 and flags >= TIMED and struct.unpack('>I6', order) < now_ms - max_age_ms then
     return 'stale', 0, 0
   end
   if has_aliases or twin ~= NO_TWIN then
     name = resolve(name)
   end
   if twin ~= NO_TWIN then
-    know_twin()
+    meet_twin()
   end
   local conv = look()
   local known = remembered(conv.seen, fingerprint, dedupe_ttl_ms)

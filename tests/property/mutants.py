@@ -222,7 +222,7 @@ PEOPLE_MUTANTS = [
     Mutant("address of the moment", "claim", "conv.sealed_peer, conv.sealed_name }", "conv.peer, conv.sealed_name }"),
     Mutant("phone given up", "append", "(is_phone(peer) or not is_phone(conv.peer))", "true"),
     Mutant("phone given up by a pause", "pause", "if not conv.ref then", "if true then"),
-    Mutant("old news is news", "append", "ms_of(order) < now_ms - max_age_ms then", "false then"),
+    Mutant("old news is news", "append", "struct.unpack('>I6', order) < now_ms - max_age_ms then", "false then"),
     Mutant("typing under another name", "extend", "resolve(ARGV[2])", "ARGV[2]"),
     Mutant("flush_now by another name", "flush_now", "resolve(ARGV[2])", "ARGV[2]"),
     Mutant("discard by another name", "discard", "resolve(ARGV[2])", "ARGV[2]"),

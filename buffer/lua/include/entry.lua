@@ -7,14 +7,6 @@ local ENTRY_HEADER = 25
 local NO_ALBUM = '\0\0\0\0'
 local KEYWORD, MEDIA, TIMED = 1, 2, 4
 
-local function pack_ms(ms)
-  return struct.pack('>I6', ms)
-end
-
-local function ms_of(packed)
-  return (struct.unpack('>I6', packed))
-end
-
 local function order_of(entry)
   return (struct.unpack('>I6', entry))
 end
