@@ -12,6 +12,8 @@
 -- include: batch
 -- include: fence
 
+local acked = {}
+
 local function ack(name, token)
   local conv = read_conv(name)
   local refused = fenced(conv, token)
@@ -24,8 +26,7 @@ local function ack(name, token)
   if cancelled then
     drop_batch(name, conv, cancelled)
   else
-    remember(summary(name, conv, 'acked'))
-    count('acked', 1)
+    acked[#acked + 1] = record(summary(name, conv, 'acked'))
     forget_batch(name, conv)
   end
   return done(name, token, cancelled and 'cancelled' or 'ok')
@@ -35,4 +36,6 @@ local replies = {}
 for i = 2, #ARGV, 2 do
   table.insert(replies, ack(ARGV[i], ARGV[i + 1]))
 end
+remember_all(acked)
+count('acked', #acked)
 return replies

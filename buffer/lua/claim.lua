@@ -23,8 +23,10 @@ local lease_ms, max_messages, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), 
 local window_ms, max_wait_ms, max_crashes = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local separator, single = ARGV[8], ARGV[9] == '1'
 
--- The conversation in hand.
-local name, caller, conv, leader
+local has_aliases = call('EXISTS', key('alias')) == 1
+
+-- The conversation in hand, and fields of it that are still to be written.
+local name, caller, conv, leader, changes
 
 local function come_back(status, at_ms)
   go_on_when_full()
@@ -33,42 +35,53 @@ local function come_back(status, at_ms)
 end
 
 local function set(fields)
-  local flat = {}
   for field, value in pairs(fields) do
-    conv[field] = tostring(value)
-    table.insert(flat, field)
-    table.insert(flat, value)
+    conv[field] = value
+    changes[#changes + 1] = field
+    changes[#changes + 1] = value
   end
-  redis.call('HSET', key('conv', name), unpack(flat))
 end
 
-local function answer()
+local function answer(batch)
   local reply = { 'batch', conv.token, conv.flush_id, number(conv, 'claims'), number(conv, 'failures'), conv.reason,
                   number(conv, 'closed_ms'), conv.separator, conv.answer or '', conv.gateway, conv.channel,
                   conv.sealed_peer, conv.sealed_name }
-  for _, entry in ipairs(redis.call('LRANGE', key('batch', name), 0, -1)) do
-    table.insert(reply, entry)
-    table.insert(reply, has_media(entry) and redis.call('HGET', key('media', name), fingerprint_of(entry)) or '')
+  for _, entry in ipairs(batch or call('LRANGE', key('batch', name), 0, -1)) do
+    reply[#reply + 1] = entry
+    reply[#reply + 1] = has_media(entry) and call('HGET', key('media', name), fingerprint_of(entry)) or ''
   end
   return reply
 end
 
--- The lock mirrors the lease; one that outlived it by the injected clock is removed first.
-local function lease()
-  local until_ms = now_ms + lease_ms
+-- The lock mirrors the lease; one that outlived it by the injected clock is removed.
+local function lock(token)
+  if not call('SET', key('lock', name), token, 'NX', 'PX', lease_ms) then
+    call('DEL', key('lock', name))
+    lock(token)
+  end
+end
+
+-- The wake entry comes first (invariant 11), as it is to be under a lease.
+local function watch()
+  go_on_when_full()
+  wake(name, now_ms + lease_ms)
+end
+
+-- `batch` has the messages if they were sealed just now.
+local function lease(batch)
   local fence = number(conv, 'fence') + 1
   local token = fence .. ':' .. caller
-  wake(name, until_ms)
-  set({ fence = fence, token = token, lease_until_ms = until_ms, claims = number(conv, 'claims') + 1 })
-  redis.call('DEL', key('lock', name))
-  redis.call('SET', key('lock', name), token, 'NX', 'PX', lease_ms)
-  return answer()
+  set({ fence = fence, token = token, lease_until_ms = now_ms + lease_ms, claims = number(conv, 'claims') + 1 })
+  call('HSET', key('conv', name), unpack(changes))
+  lock(token)
+  return answer(batch)
 end
 
 -- A holder that vanished is a crash; too many and the batch is dead: it would kill every worker in turn.
 local function take_over()
   if conv.token then
-    set({ crashes = number(conv, 'crashes') + 1 })
+    conv.crashes = number(conv, 'crashes') + 1
+    call('HSET', key('conv', name), 'crashes', conv.crashes)
     redis.call('HDEL', key('conv', name), 'token')
     redis.call('DEL', key('lock', name))
     conv.token = nil
@@ -188,7 +201,7 @@ local function seal()
   local batch, prints = in_order(entries, size), { reason, separator, sealed_peer, sealed_name }
   for _, entry in ipairs(batch) do
     table.insert(prints, fingerprint_of(entry) .. edit_of(entry))
-    if has_media(entry) then
+    if not conv.has_media and has_media(entry) then
       set({ has_media = '1' })
     end
   end
@@ -207,11 +220,13 @@ local function seal()
   else
     forget_window(name)
   end
+  return batch
 end
 
 -- A batch that stayed with a name that leads elsewhere now is held with the person.
 local function look()
-  conv, leader = read_conv(name), resolve(name)
+  conv, changes = read_conv(name), {}
+  leader = has_aliases and resolve(name) or name
   if leader ~= name then
     conv.paused_until_ms = redis.call('HGET', key('conv', leader), 'paused_until_ms') or nil
   end
@@ -227,8 +242,7 @@ local function claim()
     elseif number(conv, 'retry_at_ms') > now_ms then
       return come_back('busy', number(conv, 'retry_at_ms'))
     end
-    go_on_when_full()
-    wake(name, now_ms)
+    watch()
     take_over()
   end
   if paused(conv) and (conv.flush_id or leader == name) then
@@ -242,7 +256,7 @@ local function claim()
   if conv.flush_id then
     return lease()
   end
-  wake(name, now_ms)
+  watch()
   if conv.redrive and revive() then
     return lease()
   elseif not conv.opened_ms then
@@ -254,8 +268,7 @@ local function claim()
   elseif number(conv, 'deadline_ms') > now_ms then
     return come_back('early', number(conv, 'deadline_ms'))
   end
-  seal()
-  return lease()
+  return lease(seal())
 end
 
 local replies = {}

@@ -12,9 +12,11 @@ local due = redis.call('ZRANGEBYSCORE', key('wake'), '-inf', now_ms, 'LIMIT', 0,
 local last = 0
 if #due > 0 then
   go_on_when_full()
-  for _, name in ipairs(due) do
-    wake(name, now_ms + visibility_ms)
+  local later = {}
+  for i, name in ipairs(due) do
+    later[2 * i - 1], later[2 * i] = now_ms + visibility_ms, name
   end
+  call('ZADD', key('wake'), unpack(later))
   last = redis.call('HINCRBY', key('counters'), 'dispatches', #due)
 end
 local first = redis.call('ZRANGE', key('wake'), 0, 0, 'WITHSCORES')

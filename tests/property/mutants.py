@@ -62,8 +62,8 @@ MUTANTS = [
     Mutant(
         "dispatch removes",
         "dispatch",
-        "    wake(name, now_ms + visibility_ms)\n",
-        "    redis.call('ZREM', key('wake'), name)\n",
+        "  call('ZADD', key('wake'), unpack(later))\n",
+        "  call('ZREM', key('wake'), unpack(due))\n",
     ),
     Mutant("early flush", "claim", "elseif number(conv, 'deadline_ms') > now_ms then", "elseif false then"),
     Mutant("two live leases", "claim", "  if leased(conv) then\n", "  if false then\n"),
@@ -89,7 +89,10 @@ MUTANTS = [
         "if conv.flush_id and not conv.opened_ms then\n    return lease()",
     ),
     Mutant(
-        "lease without a wake entry", "claim", "  wake(name, until_ms)\n", "  redis.call('ZREM', key('wake'), name)\n"
+        "lease without a wake entry",
+        "claim",
+        "  wake(name, now_ms + lease_ms)\n",
+        "  redis.call('ZREM', key('wake'), name)\n",
     ),
     Mutant("crashes not counted", "claim", "number(conv, 'crashes') + 1", "number(conv, 'crashes')"),
     Mutant(

@@ -2,8 +2,18 @@
 
 local HISTORY_MAX = 1000
 
-local function remember(entry)
+local function record(entry)
   entry.ended_ms = now_ms
-  redis.call('LPUSH', key('history'), cjson.encode(entry))
-  redis.call('LTRIM', key('history'), 0, HISTORY_MAX - 1)
+  return cjson.encode(entry)
+end
+
+local function remember_all(records)
+  if #records > 0 then
+    call('LPUSH', key('history'), unpack(records))
+    call('LTRIM', key('history'), 0, HISTORY_MAX - 1)
+  end
+end
+
+local function remember(entry)
+  remember_all({ record(entry) })
 end

@@ -24,8 +24,12 @@ local now_ms = clock()
 
 -- A full server refuses the first memory-using write of a script, but not those behind another write.
 -- What drains the buffer must go on then, so it starts with this.
+local goes_on = false
 local function go_on_when_full()
-  redis.call('DEL', root .. 'full')
+  if not goes_on then
+    call('DEL', root .. 'full')
+    goes_on = true
+  end
 end
 
 -- The open burst is one field of the hash, for append reads and writes it with each message:
