@@ -1,16 +1,26 @@
-"""The RQ queue: how due conversations become jobs, and how full it is. RQ is synchronous: it runs in a thread."""
+"""The RQ queue: how due conversations become jobs, and how full it is. RQ is synchronous: it runs in a thread.
+
+RQ's own `enqueue_many` takes 120 us for each job, and no flush begins before it is done with all of them. Our jobs
+differ in four fields: RQ makes the others once, and jobs are written in lots.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import math
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any
 
 import redis
 from rq import Queue
+from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
+from rq.utils import now, utcformat
 
 from buffer.models import Due
 from config.settings import Settings
@@ -25,6 +35,9 @@ FAILURE_TTL_S = 86_400
 
 TIMEOUT_MARGIN_S = 120
 
+LOT = 100
+"""Jobs in one transaction: the worker takes the first while the next are being written."""
+
 
 class FlushQueue:
     """The one queue of the flush jobs."""
@@ -32,6 +45,7 @@ class FlushQueue:
     def __init__(self, settings: Settings, connection: redis.Redis) -> None:
         self.rq = Queue(settings.rq_queue, connection=connection, serializer=JSONSerializer)
         self._timeout_s = math.ceil(settings.agent_timeout) + TIMEOUT_MARGIN_S
+        self._fields = self._same_in_all()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rq-enqueue")
 
     async def queued(self) -> set[str]:
@@ -39,12 +53,19 @@ class FlushQueue:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._queued)
 
     async def enqueue(self, due: Sequence[Due], size: int = 1) -> None:
-        """Add a job for every `size` conversations of one partition, in one pipeline; raises redis-py's errors."""
+        """Add a job for every `size` conversations of one partition; raises redis-py's errors."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._enqueue, due, size)
 
     def close(self) -> None:
         """Let the thread end."""
         self._thread.shutdown(wait=False)
+
+    def _same_in_all(self) -> dict[str, Any]:
+        """The fields of a job as RQ makes them; each job's own replace some of them."""
+        made = self.rq.create_job(
+            JOB, timeout=self._timeout_s, result_ttl=RESULT_TTL_S, failure_ttl=FAILURE_TTL_S, status=JobStatus.QUEUED
+        )
+        return made.to_dict()
 
     def _queued(self) -> set[str]:
         refs: set[str] = set()
@@ -54,17 +75,17 @@ class FlushQueue:
         return refs
 
     def _enqueue(self, due: Sequence[Due], size: int) -> None:
-        self.rq.enqueue_many(
-            [
-                Queue.prepare_data(
-                    JOB,
-                    args=[name],
-                    timeout=self._timeout_s,
-                    result_ttl=RESULT_TTL_S,
-                    failure_ttl=FAILURE_TTL_S,
-                    description=f"flush {name}",
-                    job_id=job_id,
-                )
-                for job_id, name in slices_of(due, size)
-            ]
-        )
+        jobs = slices_of(due, size)
+        while lot := list(islice(jobs, LOT)):
+            self._enqueue_lot(lot)
+
+    def _enqueue_lot(self, jobs: Sequence[tuple[str, str]]) -> None:
+        at = utcformat(now())
+        with self.rq.connection.pipeline() as pipeline:
+            pipeline.sadd(self.rq.redis_queues_keys, self.rq.key)
+            for job_id, name in jobs:
+                data = zlib.compress(json.dumps((JOB, None, [name], {})).encode())
+                own = {"created_at": at, "enqueued_at": at, "data": data, "description": f"flush {name}"}
+                pipeline.hset(Job.key_for(job_id), mapping=self._fields | own)  # type: ignore[arg-type]
+            pipeline.rpush(self.rq.key, *(job_id for job_id, _ in jobs))
+            pipeline.execute()

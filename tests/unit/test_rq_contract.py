@@ -25,6 +25,7 @@ from rq.job import JOB_ID_PATTERN, Job, JobStatus
 from rq.registry import FailedJobRegistry, StartedJobRegistry, clean_registries
 from rq.serializers import JSONSerializer, resolve_serializer
 from rq.suspension import WORKERS_SUSPENDED
+from rq.utils import utcformat
 from rq.worker import BaseWorker, WorkerStatus
 from rq.worker_registration import clean_worker_registry, register
 
@@ -68,11 +69,9 @@ SIGNATURES: list[tuple[Callable[..., Any], set[str]]] = [
     (Job.prepare_for_execution, {"worker_name", "pipeline"}),
     (Job.fetch_many, {"job_ids", "connection", "serializer"}),
     (Job.key_for, {"job_id"}),
-    (Queue.enqueue_many, {"job_datas"}),
-    (
-        Queue.prepare_data,
-        {"func", "args", "timeout", "result_ttl", "failure_ttl", "description", "job_id"},
-    ),
+    (Queue.create_job, {"func", "timeout", "result_ttl", "failure_ttl", "status"}),
+    (Job.to_dict, set()),
+    (utcformat, {"dt"}),
     (Queue.get_job_ids, set()),
     (Queue.fetch_job, {"job_id"}),
     (Queue.acquire_maintenance_lock, set()),
