@@ -22,6 +22,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from buffer.models import Batch
 from config.settings import Settings, required
+from worker.session import open_session
 
 DEAD_STATUSES = frozenset({400, 413, 415, 422})
 """These are about this very message: trying again cannot help (design §4)."""
@@ -32,8 +33,6 @@ TIMEOUT = {"connect": CONNECT_TIMEOUT_S}
 
 ANSWER_MAX = 1_048_576
 """Largest answer (bytes) that is read: it is a chat reply."""
-
-KEEPALIVE_S = 30.0
 
 
 @dataclass(slots=True, frozen=True)
@@ -83,18 +82,11 @@ class Agent:
         await self._transport.aclose()
 
     def _open(self) -> aiohttp.ClientSession:
-        """What is the same in every call is prepared once: it costs more than the rest of the call."""
-        connector = aiohttp.TCPConnector(
-            limit=self._connections_max, keepalive_timeout=KEEPALIVE_S, ssl=self._transport.ssl_context
-        )
-        return aiohttp.ClientSession(connector=connector, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar())
+        return open_session(self._headers, self._transport.ssl_context, self._connections_max)
 
     async def _call(self, batch: Batch, body: bytes) -> Accepted | Problem:
         response = await self._transport.handle_async_request(self._request(batch, body))
-        try:
-            content = await _read(response)
-        finally:
-            await response.aclose()
+        content = await _read(response)
         if content is None:
             return _too_long(response.status_code)
         if response.is_success:
@@ -132,6 +124,7 @@ def _certificates() -> ssl.SSLContext:
 
 def _fixed_headers(url: httpx.URL) -> dict[str, str]:
     headers = {
+        "Host": url.netloc.decode(),
         "content-type": "application/json",
         "user-agent": "debouncer",
         "accept": "*/*",
@@ -144,13 +137,18 @@ def _fixed_headers(url: httpx.URL) -> dict[str, str]:
 
 
 async def _read(response: httpx.Response) -> bytes | None:
-    """The whole answer, or None when it is too long."""
+    """The whole answer, or None when it is too long; a connection whose answer was not read to its end is closed."""
     content = b""
     chunks = response.aiter_bytes() if "content-encoding" in response.headers else response.stream
-    async for chunk in cast(AsyncIterable[bytes], chunks):
-        content += chunk
-        if len(content) > ANSWER_MAX:
-            return None
+    try:
+        async for chunk in cast(AsyncIterable[bytes], chunks):
+            content += chunk
+            if len(content) > ANSWER_MAX:
+                await response.aclose()
+                return None
+    except BaseException:
+        await response.aclose()
+        raise
     return content
 
 
