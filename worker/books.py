@@ -28,8 +28,11 @@ from rq.worker_registration import register
 from config.logs import get_logger
 
 LOT_EVERY_S = 0.25
-SHOW_AFTER_S = 0.5
-"""A flush that is over by then is only counted; what people watch on a dashboard lasts longer."""
+SHOW_AFTER_S = 1.0
+"""A flush that is over by then is only counted; what people watch on a dashboard lasts longer.
+
+Showing a job takes as long as flushing it: by then the last of a thousand that came due together has reached its agent.
+"""
 
 HEARTBEAT_S = 20.0
 """Below RQ's 90 s (job_monitoring_interval + 60), after which a live job counts as abandoned."""
