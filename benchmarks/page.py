@@ -46,6 +46,8 @@ job that does nothing shows what RQ itself costs. BullMQ runs 200 jobs at once, 
 Best of two rounds for ours and BullMQ.
 
 **Calls in flight.** 1,000 conversations come due within a few seconds, the agent answers after 5 s. The agent counts.
+In the same millisecond: the worker has no connection yet, and nothing is warm. The bare client makes the same 1,000
+calls with `asyncio.gather` and does nothing else, in a process that has the same core. Best of three rounds in turn.
 
 **Lateness** is the moment at which the agent has read the request minus `closed_ms`, the deadline on the Redis
 server's clock, which is this machine's clock too. Messages arrive at random, {rate} a second, with windows of 0.5

@@ -8,6 +8,7 @@ from typing import Any
 
 import redis
 
+from benchmarks.figures import Meaningless
 from buffer.connect import connect
 from buffer.envelope import pack
 from buffer.keys import Keys, Ref
@@ -82,6 +83,15 @@ async def append(settings: Settings, conversations: int, messages: int = 1) -> N
         people = range(first, min(conversations, first + LOT))
         await store.append([short_message(person(who), number) for number in range(messages) for who in people])
     await store.close()
+
+
+async def append_at_once(settings: Settings, conversations: int) -> None:
+    """One message in each conversation, by one script call: all are due in the same millisecond."""
+    store = Store(connect(settings.redis_url or "", timeout_s=60), settings)
+    appended = await store.append([short_message(person(who), 0) for who in range(conversations)])
+    await store.close()
+    if len({one.deadline_ms for one in appended}) != 1:
+        raise Meaningless("the conversations are not due in the same millisecond")
 
 
 def fill(settings: Settings, conversations: int, messages: int = 3) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from benchmarks.agent import Report, running_agent
 from benchmarks.asyncio_buffer import InProcess, in_process
 from benchmarks.figures import Figure, Missing, attempt
-from benchmarks.machine import MEASURED_CORE, process, python, valkey
-from benchmarks.pending import environment, settings_for
+from benchmarks.machine import MEASURED_CORE, output, process, python, valkey
+from benchmarks.pending import append_at_once, environment, settings_for
 from benchmarks.table import Row
 from benchmarks.trickle import trickle
 from benchmarks.usage import peak_mb, resident_mb, settle
@@ -17,6 +18,9 @@ from benchmarks.usage import peak_mb, resident_mb, settle
 CALLS, RATE, WARM, AGENT_S = 1000, 400, 50, 5.0
 WHAT = "1,000 calls, the agent takes 5 s, one process"
 BASELINE = "in-process asyncio buffer"
+AT_ONCE = f"{WHAT}, all due in the same millisecond, new connections"
+BARE = "bare aiohttp client that makes the same calls"
+WINDOW_S, ROUNDS, WITHIN_S = 2.0, 3, 60.0
 
 
 class Held(NamedTuple):
@@ -38,6 +42,45 @@ def measure() -> Iterator[Row]:
     one = attempt(_stock_mb)
     many = one if isinstance(one, Missing) else one * CALLS
     yield Row(memory, _memory(ours), "1,000 stock rq workers, by the memory of one", many, less=True)
+    yield from _at_once()
+
+
+def _at_once() -> Iterator[Row]:
+    """The hardest case beside what no worker in one Python process can be earlier than: rounds in turn, the best."""
+    rounds = [(attempt(_crowd), attempt(_bare)) for _ in range(ROUNDS)]
+    ours, theirs = [mine for mine, _ in rounds], [bare for _, bare in rounds]
+    for figure, of in (("p50", _median), ("of the latest", _latest)):
+        yield Row(f"{AT_ONCE}: lateness {figure} (ms)", _least(ours, of), BARE, _least(theirs, of), less=True)
+
+
+def _crowd() -> Report:
+    """All messages are appended by one script call, so that all windows end at the same moment."""
+    with valkey() as url, running_agent(AGENT_S) as agent:
+        settings = settings_for(url, message_buffer_timeout=WINDOW_S)
+        variables = environment(settings, agent.url, WORKER_CONCURRENCY=str(CALLS))
+        with process(python("cli", "worker"), MEASURED_CORE, **variables):
+            settle(url)
+            asyncio.run(append_at_once(settings, CALLS))
+            return agent.report(CALLS)
+
+
+def _bare() -> Report:
+    with running_agent(AGENT_S) as agent:
+        output(python("benchmarks.programs.bare_client", agent.url, CALLS), MEASURED_CORE, WITHIN_S)
+        return agent.report(CALLS)
+
+
+def _least(found: Sequence[Report | Missing], of: Callable[[Report], float]) -> Figure:
+    figures = [one if isinstance(one, Missing) else of(one) for one in found]
+    return min((figure for figure in figures if not isinstance(figure, Missing)), default=figures[0])
+
+
+def _median(report: Report) -> float:
+    return report.lateness.p50
+
+
+def _latest(report: Report) -> float:
+    return report.lateness.most
 
 
 def _ours() -> Held:
