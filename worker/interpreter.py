@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 
-COLLECT_AFTER = (20_000, 50, 100)
+COLLECT_AFTER = (15_000, 50, 100)
 """A flush leaves no cycles, and some two hundred in flight are fewer objects: they come and go without a collection.
 
 Full collections are rare: what is in flight survives them anyway, and cost grows with it.
