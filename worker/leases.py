@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from buffer.errors import StoreError, StoreUnavailable
@@ -31,12 +30,27 @@ class LeaseOver(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Lease:
+    """A context: held while its body runs."""
+
+    held: set[_Lease]
     ref: Ref
     token: str
     until: float
     renew_at: float
     holder: asyncio.Task[object]
+    cancelling: int
     end: Outcome | StoreError | None = None
+
+    def __enter__(self) -> None:
+        self.held.add(self)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Tell the end of the lease, which cancelled the body, from any other cancellation."""
+        self.held.discard(self)
+        if kind is None or not issubclass(kind, asyncio.CancelledError) or self.end is None:
+            return
+        if self.holder.uncancel() <= self.cancelling:
+            raise LeaseOver(self.end) if isinstance(self.end, Outcome) else self.end from None
 
 
 class Leases:
@@ -50,8 +64,7 @@ class Leases:
         self._renewals: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
 
-    @contextmanager
-    def keep(self, ref: Ref, token: str, claimed_at: float) -> Iterator[None]:
+    def keep(self, ref: Ref, token: str, claimed_at: float) -> AbstractContextManager[None]:
         """Keep a lease while the body runs; raises LeaseOver in it, or StoreError when it cannot be renewed.
 
         A process that was frozen between the claim and now may hold nothing any more: it does not even begin.
@@ -62,22 +75,9 @@ class Leases:
         until, now = claimed_at + self._lease_s, holder.get_loop().time()
         if now >= until:
             raise LeaseOver(Outcome.LOST)
-        lease = _Lease(ref, token, until, now + self._interval_s, holder)
-        cancelling = holder.cancelling()
-        self._hold(lease)
-        try:
-            yield
-        except asyncio.CancelledError:
-            if lease.end is None or holder.uncancel() > cancelling:
-                raise
-            raise LeaseOver(lease.end) if isinstance(lease.end, Outcome) else lease.end from None
-        finally:
-            self._held.discard(lease)
-
-    def _hold(self, lease: _Lease) -> None:
-        self._held.add(lease)
         if self._keeper is None:
             self._keeper = asyncio.create_task(self._keep_all())
+        return _Lease(self._held, ref, token, until, now + self._interval_s, holder, holder.cancelling())
 
     async def _keep_all(self) -> None:
         try:
