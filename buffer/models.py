@@ -177,8 +177,7 @@ class Dispatched(NamedTuple):
     now_ms: int
 
 
-@dataclass(slots=True, frozen=True)
-class StoredMessage:
+class StoredMessage(NamedTuple):
     """One message of a batch: when it was received (Redis clock), its JSON payload, its edit, inline media and time."""
 
     received_ms: int
@@ -188,8 +187,7 @@ class StoredMessage:
     order_ms: int | None = None
 
 
-@dataclass(slots=True, frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """The messages of one flush under a lease; everything but `token`, `attempt` and `answer` is fixed."""
 
     ref: str

@@ -88,7 +88,7 @@ def said(batches: list[Batch]) -> list[str]:
 def contents(batch: Batch) -> dict[str, object]:
     """What the agent gets is made of this: it must be the same at every attempt."""
     changing = ("token", "attempt", "failures", "answer", "ref")
-    return {name: getattr(batch, name) for name in batch.__slots__ if name not in changing}
+    return {name: getattr(batch, name) for name in batch._fields if name not in changing}
 
 
 def floor(keys: list[str]) -> set[str]:

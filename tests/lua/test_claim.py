@@ -306,7 +306,7 @@ async def test_received_times_are_the_servers(desk: Desk):
 def body(batch: Batch) -> dict[str, object]:
     """Everything that must not change between two attempts: what the agent gets is made of it."""
     changing = ("token", "attempt", "failures", "answer")
-    return {name: getattr(batch, name) for name in batch.__slots__ if name not in changing}
+    return {name: getattr(batch, name) for name in batch._fields if name not in changing}
 
 
 async def dump(desk: Desk) -> dict[str, bytes]:
