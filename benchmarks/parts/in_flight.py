@@ -46,7 +46,7 @@ def measure() -> Iterator[Row]:
 
 
 def _at_once() -> Iterator[Row]:
-    """The hardest case beside what no worker in one Python process can be earlier than: rounds in turn, the best."""
+    """The hardest case beside what the HTTP client alone needs for it: rounds in turn, the best."""
     rounds = [(attempt(_crowd), attempt(_bare)) for _ in range(ROUNDS)]
     ours, theirs = [mine for mine, _ in rounds], [bare for _, bare in rounds]
     for figure, of in (("p50", _median), ("of the latest", _latest)):

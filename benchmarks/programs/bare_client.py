@@ -1,6 +1,6 @@
 """A client that makes so many calls to the agent at once, each over a new connection, and does nothing else.
 
-What one Python process needs to make a crowd's connections and send its requests: no worker on it can be earlier.
+What aiohttp alone needs to make a crowd's connections and send its requests: all connect first, so all are as late.
 """
 
 from __future__ import annotations
