@@ -11,7 +11,7 @@ import redis.exceptions as rx
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 
 from buffer.errors import store_error
-from buffer.link import Link, Reply
+from buffer.link import Hears, Link
 from buffer.scripts import Script
 
 UNKNOWN = "NOSCRIPT"
@@ -29,25 +29,32 @@ class Line:
         self._pool = pool
         self._timeout_s: float = pool.connection_kwargs["socket_timeout"]
         self._link: Link | None = None
-        self._queued: list[tuple[bytes, Reply]] = []
+        self._queued: list[tuple[bytes, Hears]] = []
         self._opening: asyncio.Task[None] | None = None
 
     async def call(self, script: Script, root: str, args: list[Any]) -> Any:
         """Run one script; raises StoreUnavailable, StoreFull or StoreError."""
         try:
             try:
-                return await self._send("EVALSHA", script.sha, 1, root, *args)
+                return await self._ask("EVALSHA", script.sha, 1, root, *args)
             except rx.ResponseError as error:
                 if not str(error).startswith(UNKNOWN):
                     raise
-            return await self._send("EVAL", script.source, 1, root, *args)
+            return await self._ask("EVAL", script.source, 1, root, *args)
         except (rx.RedisError, OSError) as error:
             if DEMOTED.search(str(error)) and self._link is not None:
                 self._link.drop(error)
             raise store_error(error) from error
 
-    def _send(self, *command: Any) -> Reply:
-        reply: Reply = asyncio.get_running_loop().create_future()
+    def send(self, script: Script, root: str, args: list[Any], reply: Hears) -> bool:
+        """Write a call now, if the connection is open; the server's errors are told as they are, NOSCRIPT too."""
+        if self._link is None:
+            return False
+        self._link.send(hiredis.pack_command(("EVALSHA", script.sha, 1, root, *args)), reply)
+        return True
+
+    def _ask(self, *command: Any) -> asyncio.Future[Any]:
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         packed = hiredis.pack_command(command)
         if self._link is not None:
             self._link.send(packed, reply)

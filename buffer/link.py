@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import hiredis
 import redis.exceptions as rx
@@ -20,7 +20,18 @@ from buffer.errors import store_error
 MORE = object()
 """What the parser says when a reply is not complete."""
 
-Reply = asyncio.Future[Any]
+
+class Hears(Protocol):
+    """Who hears the reply to a command, once: a future, or whoever does without one."""
+
+    def done(self) -> bool:
+        """Whether nobody wants to hear it any more."""
+
+    def set_result(self, result: Any, /) -> None:
+        """What the server answered."""
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """The server's error (rx.ResponseError), or why there is no answer (StoreUnavailable)."""
 
 
 class Link(asyncio.Protocol):
@@ -37,11 +48,11 @@ class Link(asyncio.Protocol):
         self._streams = self._transport.get_protocol()
         self._loop = asyncio.get_running_loop()
         self._parser = hiredis.Reader(protocolError=rx.InvalidResponse, replyError=rx.ResponseError, notEnoughData=MORE)
-        self._waiting: deque[tuple[Reply, float]] = deque()
+        self._waiting: deque[tuple[Hears, float]] = deque()
         self._looking = False
         self._transport.set_protocol(self)
 
-    def send(self, command: bytes, reply: Reply) -> None:
+    def send(self, command: bytes, reply: Hears) -> None:
         """Write a packed command; what the server answers becomes the result or the exception of `reply`."""
         self._waiting.append((reply, self._loop.time() + self._timeout_s))
         self._transport.write(command)

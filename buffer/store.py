@@ -17,6 +17,7 @@ from buffer.durability import wait_of
 from buffer.errors import StoreUnavailable, Unconfirmed, store_error
 from buffer.keys import Keys, Ref, ref_of
 from buffer.line import Line
+from buffer.link import Hears
 from buffer.lots import Lots
 from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, Outcome, PauseMode
 from buffer.phones import canonical
@@ -34,6 +35,9 @@ RESEND_WAIT_S = 0.05
 
 T = TypeVar("T")
 Clock = Callable[[], int]
+
+Named = tuple[Ref, Ref | None, Append]
+"""A message, and what its conversation and the person's other name are called here."""
 
 
 class Store:
@@ -63,10 +67,7 @@ class Store:
         """Store messages, one script call per partition; results in the order of the messages."""
         if not messages:
             return []
-        named = [
-            (self.ref(message.conversation), self.ref(message.twin) if message.twin else None, message)
-            for message in messages
-        ]
+        named = self._named(messages)
         if len({ref.partition for ref, _, _ in named}) == 1:
             return await self._append(named[0][0].partition, named)
         lots: dict[int, list[int]] = defaultdict(list)
@@ -78,7 +79,25 @@ class Store:
         found = dict(zip(chain.from_iterable(lots.values()), chain.from_iterable(replies), strict=True))
         return [found[index] for index in range(len(messages))]
 
-    async def _append(self, partition: int, messages: Sequence[tuple[Ref, Ref | None, Append]]) -> list[Appended]:
+    def send_append(self, messages: Sequence[Append], results: Hears) -> bool:
+        """Send messages of one partition in this very moment; False when that takes more, and `append` has to do it.
+
+        `results` hears what `append` returns. After an error, `append` the same again: it knows what can be mended.
+        """
+        named = self._named(messages)
+        partition = named[0][0].partition
+        if not isinstance(self._scripts, Line) or any([ref.partition != partition for ref, _, _ in named]):
+            return False
+        args = scripts.append_args(partition, named, self.settings)
+        return self._scripts.send(*self._call("append", partition, args), _Appending(results))
+
+    def _named(self, messages: Sequence[Append]) -> list[Named]:
+        return [
+            (self.ref(message.conversation), self.ref(message.twin) if message.twin else None, message)
+            for message in messages
+        ]
+
+    async def _append(self, partition: int, messages: Sequence[Named]) -> list[Appended]:
         args = scripts.append_args(partition, messages, self.settings)
         return scripts.read_append(await self._run("append", partition, args))
 
@@ -223,8 +242,32 @@ class Store:
         return await self._run(verb, partition, args)
 
     async def _run(self, verb: str, partition: int, args: list[Any]) -> Any:
+        return await self._scripts.call(*self._call(verb, partition, args))
+
+    def _call(self, verb: str, partition: int, args: list[Any]) -> tuple[scripts.Script, str, list[Any]]:
         now: int | str = self._clock() if self._clock else ""
-        return await self._scripts.call(scripts.script(verb), self.keys.root(partition), [now, *args])
+        return scripts.script(verb), self.keys.root(partition), [now, *args]
+
+
+class _Appending:
+    """Reads the reply to an append for whoever waits for its results."""
+
+    __slots__ = ("_results",)
+
+    def __init__(self, results: Hears) -> None:
+        self._results = results
+
+    def done(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._results.done()
+
+    def set_result(self, reply: Sequence[Any]) -> None:
+        """The messages are stored."""
+        self._results.set_result(scripts.read_append(reply))
+
+    def set_exception(self, error: Exception) -> None:
+        """They may not be."""
+        self._results.set_exception(store_error(error))
 
 
 def _way(client: AsyncClient, settings: Settings) -> Line | Pipe:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from buffer.errors import StoreError, StoreFull, StoreUnavailable
+from buffer.errors import StoreFull, StoreUnavailable
 from buffer.models import Append, Appended
 from buffer.store import Store, resent
 
@@ -19,6 +18,9 @@ WAITING_MAX = 10_000
 
 CALL_MAX = 32
 """Messages in one append call, so that one script does not hold the server for long."""
+
+SHARE = 16
+"""Requests that need not wait for the end of their loop turn: Redis works on them while the next are being read."""
 
 LOOK_S = 0.1
 """How often requests that have waited too long are looked for: one timer for all costs less than one each."""
@@ -33,8 +35,8 @@ class Results(Protocol):
     def set_result(self, results: list[Appended], /) -> None:
         """The messages are in Redis."""
 
-    def set_exception(self, error: StoreError, /) -> None:
-        """They are not."""
+    def set_exception(self, error: Exception, /) -> None:
+        """They are not, or nobody knows."""
 
 
 class _Request(NamedTuple):
@@ -44,12 +46,36 @@ class _Request(NamedTuple):
     results: Results
 
 
-@dataclass(slots=True)
 class _Group:
-    """The requests that share a call, and until when (loop time) they may wait for it."""
+    """The requests that share a call, and until when (loop time) they may wait for it; it hears the call's reply."""
 
-    requests: list[_Request]
-    until_s: float
+    __slots__ = ("_collector", "requests", "until_s")
+
+    def __init__(self, collector: Collector, requests: list[_Request], until_s: float) -> None:
+        self._collector = collector
+        self.requests = requests
+        self.until_s = until_s
+
+    def messages(self) -> list[Append]:
+        """Of all requests, in order."""
+        return [message for request in self.requests for message in request.messages]
+
+    def done(self) -> bool:
+        """It wants to hear the reply, also when its requests were refused meanwhile: then it is over."""
+        return False
+
+    def set_result(self, results: list[Appended]) -> None:
+        """The messages are in Redis."""
+        self._collector.end(self)
+        _answer(self.requests, results)
+
+    def set_exception(self, error: Exception) -> None:
+        """They are not; a full server stays full, whatever else it was shows when the same is sent again."""
+        if isinstance(error, StoreFull):
+            self._collector.end(self)
+            _refuse(self.requests, error)
+        else:
+            self._collector.send_with_care(self)
 
 
 class Collector:
@@ -77,20 +103,39 @@ class Collector:
             asyncio.get_running_loop().call_soon(self._send_all)
         self._arrived.append(_Request(messages, results))
         self._depth += len(messages)
+        if len(self._arrived) >= SHARE:
+            self._send_all()
 
     def _send_all(self) -> None:
-        """What has arrived in this turn of the loop."""
+        """What has arrived in this turn of the loop and was not sent yet."""
         loop = asyncio.get_running_loop()
-        if not self._looking:
+        if self._arrived and not self._looking:
             self._looking = True
             loop.call_later(LOOK_S, self._refuse_late)
         arrived, self._arrived = self._arrived, []
         for requests in _in_calls(arrived):
-            group = _Group(requests, loop.time() + ANSWER_WITHIN_S)
+            group = _Group(self, requests, loop.time() + ANSWER_WITHIN_S)
             self._under_way.append(group)
-            sender = loop.create_task(self._send_group(group))
-            self._senders.add(sender)
-            sender.add_done_callback(self._senders.discard)
+            self._send_at_once(group)
+
+    def _send_at_once(self, group: _Group) -> None:
+        try:
+            is_sent = self._store.send_append(group.messages(), group)
+        except Exception:  # a message that cannot be sent; which one, shows there
+            is_sent = False
+        if not is_sent:
+            self.send_with_care(group)
+
+    def send_with_care(self, group: _Group) -> None:
+        """In a task, which has time for whatever may be wrong."""
+        sender = asyncio.get_running_loop().create_task(self._send_group(group))
+        self._senders.add(sender)
+        sender.add_done_callback(self._senders.discard)
+
+    def end(self, group: _Group) -> None:
+        """Nobody of this group waits any more."""
+        self._under_way.remove(group)
+        self._depth -= sum([len(request.messages) for request in group.requests])
 
     def _refuse_late(self) -> None:
         """One timer for all, as long as any are under way."""
@@ -104,29 +149,28 @@ class Collector:
 
     async def _send_group(self, group: _Group) -> None:
         try:
-            await self._send(group.requests)
+            await self._send(group)
         finally:
-            self._under_way.remove(group)
-            self._depth -= sum([len(request.messages) for request in group.requests])
+            self.end(group)
 
-    async def _send(self, requests: list[_Request]) -> None:
-        messages = [message for request in requests for message in request.messages]
+    async def _send(self, group: _Group) -> None:
+        left_s = group.until_s - asyncio.get_running_loop().time()
         try:
-            results = await resent(lambda: self._store.append(messages), ANSWER_WITHIN_S)
+            results = await resent(lambda: self._store.append(group.messages()), left_s)
         except (StoreUnavailable, StoreFull) as error:
-            _refuse(requests, error)
-        except StoreError as error:
-            await self._send_singly(requests, error)
+            _refuse(group.requests, error)
+        except Exception as error:
+            await self._send_singly(group, error)
         else:
-            _answer(requests, results)
+            _answer(group.requests, results)
 
-    async def _send_singly(self, requests: list[_Request], error: StoreError) -> None:
+    async def _send_singly(self, group: _Group, error: Exception) -> None:
         """One request spoilt the call; resending is safe, what was stored answers as the first time."""
-        if len(requests) == 1:
-            _refuse(requests, error)
+        if len(group.requests) == 1:
+            _refuse(group.requests, error)
             return
-        for request in requests:
-            await self._send([request])
+        for request in group.requests:
+            await self._send(_Group(self, [request], group.until_s))
 
 
 def _in_calls(requests: list[_Request]) -> Iterator[list[_Request]]:
@@ -139,7 +183,8 @@ def _in_calls(requests: list[_Request]) -> Iterator[list[_Request]]:
             call, size = [], 0
         call.append(request)
         size += len(request.messages)
-    yield call
+    if call:
+        yield call
 
 
 def _answer(requests: list[_Request], results: list[Appended]) -> None:
@@ -151,7 +196,7 @@ def _answer(requests: list[_Request], results: list[Appended]) -> None:
         start = end
 
 
-def _refuse(requests: list[_Request], error: StoreError) -> None:
+def _refuse(requests: list[_Request], error: Exception) -> None:
     for request in requests:
         if not request.results.done():
             request.results.set_exception(error)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+import redis.exceptions as rx
 
 from buffer import scripts
 from buffer.connect import connect
@@ -179,3 +180,15 @@ async def test_pushes_are_no_replies(valkey: Server, open_line):
     await asyncio.sleep(0)
     line._link.data_received(push)
     assert await call == b"1"
+
+
+async def test_sending_at_once(valkey: Server, open_line):
+    """A call is sent at once only on a connection that is open; its reply, or the server's error, is told as it is."""
+    line, replies = open_line(valkey), [asyncio.get_running_loop().create_future() for _ in range(2)]
+    assert not line.send(ECHO, "k", ["0"], replies[0])
+    await line.call(ECHO, "k", ["0"])
+    assert line.send(ECHO, "k", ["1"], replies[0])
+    assert line.send(script("return 'not known'"), "k", [], replies[1])
+    assert await replies[0] == b"1"
+    with pytest.raises(rx.ResponseError, match="NOSCRIPT"):
+        await replies[1]

@@ -140,3 +140,16 @@ def test_error_is_a_sentence():
     """An error without words of its own still says what happened and what to do."""
     assert "nothing was accepted, try again" in str(store_error(TimeoutError()))
     assert "refused" in str(store_error(rx.ConnectionError("refused")))
+
+
+@pytest.mark.parametrize("partitions", [1, 2])
+async def test_send_append(valkey: Server, open_store, partitions: int):
+    """The same results as `append`, also for the repetition of it; several partitions are left to `append`."""
+    store = open_store(valkey, redis_partitions=partitions)
+    messages = [message(f"m{n}", ANA._replace(channel=f"loja {n}")) for n in range(20)]
+    results = asyncio.get_running_loop().create_future()
+    assert not store.send_append(messages, results)
+    first = await store.append(messages)
+    assert store.send_append(messages, results) == (partitions == 1)
+    if partitions == 1:
+        assert await results == first

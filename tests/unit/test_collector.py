@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from buffer.errors import StoreError, StoreUnavailable
+from buffer.errors import StoreError, StoreFull, StoreUnavailable
+from buffer.link import Hears
 from buffer.models import Append, Appended, Conversation
 from webhook import collector as module
 from webhook.collector import Collector
@@ -23,7 +24,14 @@ def collector_of(store: Any) -> Collector:
     return Collector(store)
 
 
-class Answering:
+class Careful:
+    """A store that sends nothing at once."""
+
+    def send_append(self, messages: Sequence[Append], results: Hears) -> bool:
+        return False
+
+
+class Answering(Careful):
     """A store that answers in the same loop turn, or after some, and refuses one conversation."""
 
     def __init__(self, turns: int = 0, refused: str | None = None) -> None:
@@ -40,7 +48,27 @@ class Answering:
         return [Appended("new", 1, 1) for _ in messages]
 
 
-class Silent:
+class AtOnce(Answering):
+    """A store that sends at once; its first calls end with `errors`, in turn, None being none."""
+
+    def __init__(self, errors: Sequence[Exception | None] = (), refused: str | None = None) -> None:
+        super().__init__(refused=refused)
+        self.errors = list(errors)
+        self.sent: list[int] = []
+
+    def send_append(self, messages: Sequence[Append], results: Hears) -> bool:
+        self.sent.append(len(messages))
+        error = self.errors.pop(0) if self.errors else None
+        if isinstance(error, UnicodeError):
+            raise error
+        if error is not None:
+            asyncio.get_running_loop().call_soon(results.set_exception, error)
+        else:
+            asyncio.get_running_loop().call_soon(results.set_result, [Appended("new", 1, 1) for _ in messages])
+        return True
+
+
+class Silent(Careful):
     """A store that never answers."""
 
     async def append(self, messages: Sequence[Append]) -> list[Appended]:
@@ -48,10 +76,10 @@ class Silent:
         raise AssertionError("unreachable")
 
 
-@pytest.mark.parametrize("turns", [0, 1, 3])
-async def test_every_request_is_answered(turns: int):
-    """No request falls between a sender that found nothing more and the start of the next."""
-    collector = collector_of(Answering(turns))
+@pytest.mark.parametrize("store", [Answering(0), Answering(1), Answering(3), AtOnce()])
+async def test_every_request_is_answered(store: Answering):
+    """No request falls between a call that is over and the next."""
+    collector = collector_of(store)
 
     async def client(number: int) -> int:
         for step in range(50):
@@ -64,10 +92,51 @@ async def test_every_request_is_answered(turns: int):
 
 async def test_requests_of_one_turn_share_a_call():
     """What arrives together goes to Redis together."""
-    store = Answering(turns=5)
+    store = AtOnce()
     collector = collector_of(store)
     await asyncio.gather(*(collector.append([message(str(number))]) for number in range(100)))
-    assert store.sizes[0] == min(100, module.CALL_MAX)
+    assert store.sent == [module.SHARE] * (100 // module.SHARE) + [100 % module.SHARE]
+    assert store.sizes == []
+
+
+async def test_large_requests_are_parted():
+    """A call has no more messages than it may, unless one request has more."""
+    store = AtOnce()
+    collector = collector_of(store)
+    large = [message(str(number)) for number in range(module.CALL_MAX - 1)]
+    await asyncio.gather(*(collector.append(large) for _ in range(3)), collector.append(large * 2))
+    assert store.sent == [len(large)] * 3 + [2 * len(large)]
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable(), StoreError("WRONGTYPE"), UnicodeError("a lone surrogate")])
+async def test_what_fails_at_once_is_sent_with_care(error: Exception):
+    """A lost connection, one broken conversation, or a message that cannot be written costs the others nothing."""
+    store = AtOnce([error], refused="bad")
+    collector = collector_of(store)
+    answers = await asyncio.gather(
+        *(collector.append([message(name)]) for name in ("a", "bad", "b")), return_exceptions=True
+    )
+    assert isinstance(answers[1], StoreError)
+    assert [answers[0][0].status, answers[2][0].status] == ["new", "new"]
+    assert store.sizes == [3, 1, 1, 1]
+
+
+async def test_a_full_server_is_not_asked_again():
+    """Whoever waits hears at once that there is no room."""
+    store = AtOnce([StoreFull()])
+    collector = collector_of(store)
+    answers = await asyncio.gather(*(collector.append([message(name)]) for name in "ab"), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StoreFull, StoreFull]
+    assert store.sizes == []
+
+
+async def test_room_comes_back(monkeypatch: pytest.MonkeyPatch):
+    """What has ended, well or not, no longer counts as waiting."""
+    monkeypatch.setattr(module, "WAITING_MAX", 2)
+    collector = collector_of(AtOnce([StoreFull(), None, StoreUnavailable()]))
+    for name in "abcde":
+        await asyncio.gather(collector.append([message(name)]), return_exceptions=True)
+    assert (await collector.append([message("f")]))[0].status == "new"
 
 
 async def test_results_go_to_their_requests():
