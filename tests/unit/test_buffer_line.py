@@ -68,7 +68,8 @@ async def test_one_connection_for_all(start_server, open_line):
 async def test_large_and_binary_arguments(valkey: Server, open_line):
     """Bytes come back as they went, also in replies that arrive in many pieces."""
     line, large = open_line(valkey), bytes(range(256)) * 20_000
-    assert await asyncio.gather(line.call(ECHO, "k", [large]), line.call(ECHO, "k", [b"\r\n"])) == [large, b"\r\n"]
+    calls = [line.call(ECHO, "k", [content]) for content in (large, b"\r\n")]
+    assert await asyncio.gather(*calls) == [large, b"\r\n"]
 
 
 async def test_scripts_that_were_flushed(valkey: Server, open_line):

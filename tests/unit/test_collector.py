@@ -113,7 +113,7 @@ async def test_what_fails_at_once_is_sent_with_care(error: Exception):
     """A lost connection, one broken conversation, or a message that cannot be written costs the others nothing."""
     store = AtOnce([error], refused="bad")
     collector = collector_of(store)
-    answers = await asyncio.gather(
+    answers: list[Any] = await asyncio.gather(
         *(collector.append([message(name)]) for name in ("a", "bad", "b")), return_exceptions=True
     )
     assert isinstance(answers[1], StoreError)
