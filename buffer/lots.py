@@ -17,7 +17,10 @@ SENDERS = 2
 """Calls of one script under way at once: one is being answered while the next gathers."""
 
 Run = Callable[[str, int, list[Any]], Awaitable[Sequence[Any]]]
-"""Runs a script on a partition with what its conversations need, one after the other; one reply for each."""
+"""Runs a script on a partition with what its conversations need, one after the other.
+
+One reply for each, or for the first of them, when more would be too large: the others are asked for again.
+"""
 
 
 class _Item(NamedTuple):
@@ -63,14 +66,16 @@ class Lots:
     async def _send(self, verb: str, partition: int, items: list[_Item]) -> None:
         try:
             replies = await self._run(verb, partition, [arg for item in items for arg in item.args])
+            if not replies:
+                raise StoreError(f"Redis answered {verb} with nothing")
         except (StoreUnavailable, StoreFull) as error:
             _refuse(items, error)
         except StoreError as error:
             await self._send_singly(verb, partition, items, error)
         else:
-            for item, reply in zip(items, replies, strict=True):
-                if not item.reply.done():
-                    item.reply.set_result(reply)
+            _answer(items, replies)
+            if left := items[len(replies) :]:
+                await self._send(verb, partition, left)
 
     async def _send_singly(self, verb: str, partition: int, items: list[_Item], error: StoreError) -> None:
         """One conversation spoilt the call; what was done for the others answers as the first time."""
@@ -79,6 +84,12 @@ class Lots:
             return
         for item in items:
             await self._send(verb, partition, [item])
+
+
+def _answer(items: list[_Item], replies: Sequence[Any]) -> None:
+    for item, reply in zip(items, replies, strict=False):
+        if not item.reply.done():
+            item.reply.set_result(reply)
 
 
 def _refuse(items: list[_Item], error: StoreError) -> None:

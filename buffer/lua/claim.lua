@@ -4,7 +4,7 @@
 -- ARGV     1 now_ms or ''   2 lease_ms   3 max_messages   4 max_bytes   5 window_ms   6 max_wait_ms   7 max_crashes
 --          8 separator   9 '1' when every message is its own flush
 --          then two for each conversation: its hash · the caller's random id
--- returns  one for each conversation, in order:
+-- returns  one for each conversation, in order, until the reply is large (REPLY_MAX); the others were not touched:
 --          { status, until_ms }: 'busy' (leased, or waiting to retry), 'early' (deadline moved), 'paused', 'empty'
 --          { 'batch', token, flush_id, attempt, failures, reason, closed_ms, separator, answer or '', gateway,
 --            channel, peer, name, then each message and its inline media or '' … }
@@ -22,6 +22,9 @@
 local lease_ms, max_messages, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local window_ms, max_wait_ms, max_crashes = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local separator, single = ARGV[8], ARGV[9] == '1'
+
+local REPLY_MAX = 4 * 1024 * 1024 -- bytes of messages and inline media; somebody has to hold all of them at once
+local carried = 0
 
 local has_aliases = call('EXISTS', key('alias')) == 1
 
@@ -47,8 +50,10 @@ local function answer(batch)
                   number(conv, 'closed_ms'), conv.separator, conv.answer or '', conv.gateway, conv.channel,
                   conv.sealed_peer, conv.sealed_name }
   for _, entry in ipairs(batch or call('LRANGE', key('batch', name), 0, -1)) do
+    local media = has_media(entry) and call('HGET', key('media', name), fingerprint_of(entry)) or ''
     reply[#reply + 1] = entry
-    reply[#reply + 1] = has_media(entry) and call('HGET', key('media', name), fingerprint_of(entry)) or ''
+    reply[#reply + 1] = media
+    carried = carried + #entry + #media
   end
   return reply
 end
@@ -276,5 +281,8 @@ for i = 10, #ARGV, 2 do
   name, caller = ARGV[i], ARGV[i + 1]
   look()
   table.insert(replies, claim())
+  if carried > REPLY_MAX then
+    break
+  end
 end
 return replies

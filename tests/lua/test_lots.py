@@ -10,6 +10,7 @@ import pytest
 from buffer.errors import StoreError
 from buffer.models import Conversation, Outcome
 from tests.lua.desk import ANA, LEASE_MS, WINDOW_MS, Desk, ids
+from tests.messages import message
 
 PEOPLE = [Conversation("generic", "loja", f"person-{number:03d}") for number in range(120)]
 CALLERS = {who: f"w{number}" for number, who in enumerate(PEOPLE)}
@@ -81,3 +82,18 @@ async def test_the_same_conversation_twice_in_one_lot(desk: Desk):
     first, second = await asyncio.gather(desk.claim(ANA, "w1"), desk.claim(ANA, "w2"))
     assert ids(first.batch) == ["m1"]
     assert (second.status, second.until_ms) == ("busy", desk.clock() + LEASE_MS)
+
+
+async def test_a_reply_has_its_limit(desk: Desk):
+    """Batches with large inline media come a few at a time, each once, and none is left out."""
+    media, few = b"x" * 1_000_000, PEOPLE[:15]
+    for who in few:
+        await desk.store.append([message(f"m-{who.peer}", who)._replace(media=media)])
+    desk.clock.advance(WINDOW_MS)
+    await desk.store.load_scripts()
+    before = await script_calls(desk)
+    claims = await asyncio.gather(*(desk.claim(who, CALLERS[who]) for who in few))
+    assert [ids(claim.batch) for claim in claims] == [[f"m-{who.peer}"] for who in few]
+    assert {claim.batch.messages[0].media for claim in claims if claim.batch} == {media}
+    assert {claim.batch.attempt for claim in claims if claim.batch} == {1}
+    assert await script_calls(desk) - before == 3

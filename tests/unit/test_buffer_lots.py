@@ -91,3 +91,19 @@ async def test_a_caller_that_gave_up():
     calls[3].cancel()
     found = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(one).__name__ for one in found] == ["tuple", "CancelledError", "tuple", "CancelledError", "tuple"]
+
+
+async def test_what_was_not_answered_is_asked_again():
+    """A script may answer the first of a lot only; one that answers none is broken."""
+    asked: list[list[Any]] = []
+
+    async def run(verb: str, partition: int, args: list[Any]) -> Sequence[Any]:
+        asked.append(args)
+        return [] if args[0] == "none" else args[:2]
+
+    lots = Lots(run)
+    names = [str(number) for number in range(5)]
+    assert await asyncio.gather(*(lots.call("claim", 0, name) for name in names)) == names
+    assert asked == [names, names[2:], names[4:]]
+    with pytest.raises(StoreError, match="claim"):
+        await lots.call("claim", 0, "none")
