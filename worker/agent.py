@@ -73,6 +73,7 @@ class Agent:
         except TimeoutError:
             return Problem(f"the agent did not answer within AGENT_TIMEOUT={self._timeout_s:g} s")
         except httpx.HTTPError as error:
+            _let_go(error)
             return Problem(_network_error(error), sent=not _never_sent(error))
         except aiohttp.ClientResponseError as error:
             return Problem(f"the agent's answer is not HTTP: {error.message}")
@@ -213,12 +214,18 @@ def _retry_after(value: str | None) -> float | None:
     """Retry-After as seconds from now: a number or an HTTP date (RFC 9110)."""
     if not value:
         return None
-    if value.strip().isdigit():
+    if value.strip().isdecimal():
         return float(value)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
+
+
+def _let_go(error: httpx.HTTPError) -> None:
+    """aiohttp's errors hold their traceback in a cycle, and with it the body: while an agent is away, gigabytes."""
+    if error.__cause__ is not None:
+        error.__cause__.__traceback__ = None
 
 
 def _never_sent(error: httpx.HTTPError) -> bool:

@@ -117,7 +117,18 @@ class Books:
         except (rx.RedisError, OSError) as error:
             log.debug("RQ's registries were not written", error=str(error))
             return False
+        except Exception as error:  # not ours to mend, and no reason to stop flushing
+            log.error("RQ's registries lack some jobs", error=repr(error), exc_info=error)
         return True
+
+    def read(self, job_ids: Sequence[str]) -> list[Job | None]:
+        """The jobs as RQ has them; None for one that is gone, or that RQ cannot read (somebody else has made it)."""
+        try:
+            return Job.fetch_many(job_ids, self._connection, serializer=self._queue.serializer)
+        except (rx.RedisError, OSError):
+            raise
+        except Exception:
+            return [None] if len(job_ids) == 1 else [self.read([job_id])[0] for job_id in job_ids]
 
     def _write(self, lasting: Sequence[str], ended: Mapping[str, BaseException | None]) -> None:
         for lot in _lots(lasting):
@@ -138,7 +149,7 @@ class Books:
 
     def _write_started(self, job_ids: Sequence[str]) -> None:
         worker = self._worker
-        jobs = Job.fetch_many(job_ids, self._connection, serializer=self._queue.serializer)
+        jobs = self.read(job_ids)
         with self._connection.pipeline(transaction=False) as pipeline:
             for job in jobs:
                 if job is None:
@@ -178,7 +189,7 @@ class Books:
 
     def _write_failed(self, job_id: str, error: BaseException) -> None:
         job, execution = self._live.pop(job_id, (None, None))
-        job = job or Job.fetch_many([job_id], self._connection, serializer=self._queue.serializer)[0]
+        job = job or self.read([job_id])[0]
         if job is not None:
             job.ended_at = now()
             text = "".join(traceback.format_exception(error))

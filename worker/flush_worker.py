@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import redis
 import redis.exceptions as rx
@@ -146,12 +146,17 @@ class FlushWorker(BaseWorker):
         if first is None:
             return
         reach("worker_after_dequeue")
-        self._take(first.decode())  # before anything else may fail: it is ours alone now
-        if room := min(self.room, TAKE_MAX):
-            for name in await self._take_more([source, held], [room - 1]):
-                self._take(name.decode())
+        in_flight = self.in_flight
+        self._take(first)  # before anything else may fail: it is ours alone now
+        size = max(1, self.in_flight - in_flight)  # in a backlog all are slices of that size
+        if more := min(self.room // size, TAKE_MAX):
+            for name in await self._take_more([source, held], [more - 1]):
+                self._take(name)
 
-    def _take(self, job_id: str) -> None:
+    def _take(self, name: bytes) -> None:
+        job_id = name.decode("utf-8", "replace")
+        if job_id in self._jobs:
+            return
         self.books.started(job_id)
         try:
             refs = refs_of_job(job_id)
@@ -196,20 +201,24 @@ class FlushWorker(BaseWorker):
         """RQ's clean-up, with our own of the intermediate queue: RQ's leaves a volatile key for every job it meets."""
         queue = self.queues[0]
         if queue.acquire_maintenance_lock():
-            clean_registries(queue)
-            clean_worker_registry(queue)
-            self._clean_intermediate(queue)
-            queue.release_maintenance_lock()  # type: ignore[no-untyped-call]
+            try:
+                clean_registries(queue)
+                clean_worker_registry(queue)
+                self._clean_intermediate(queue)
+            finally:
+                queue.release_maintenance_lock()  # type: ignore[no-untyped-call]
         self.last_cleaned_at = now()  # type: ignore[assignment]
 
     def _clean_intermediate(self, queue: Queue) -> None:
         """What was there a whole interval ago belongs to a worker that died before it had shown the job as started."""
-        held = set(queue.intermediate_queue.get_job_ids())
-        left, self._stuck = held & self._stuck - self._jobs.keys(), held
+        key = queue.intermediate_queue_key
+        names = cast(list[bytes], self.connection.lrange(key, 0, -1))
+        held = {name.decode("utf-8", "replace"): name for name in names}
+        left, self._stuck = held.keys() & self._stuck - self._jobs.keys(), set(held)
         for job_id in left:
-            if job := queue.fetch_job(job_id):
+            if job := self.books.read([job_id])[0]:
                 self.handle_job_failure(job, queue, exc_string="The worker that took this job died.")
-            queue.intermediate_queue.remove(job_id)
+            self.connection.lrem(key, 1, held[job_id])  # type: ignore[arg-type]
 
     def handle_payload(self, message: Any) -> None:
         """RQ's commands, in its pub/sub thread: stop-job and stop-execution cancel one flush of many."""

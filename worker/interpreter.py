@@ -6,9 +6,10 @@ import gc
 import sys
 
 COLLECT_AFTER = (15_000, 50, 100)
-"""A flush leaves no cycles, and some two hundred in flight are fewer objects: they come and go without a collection.
+"""Some two hundred flushes in flight are fewer objects, so they come and go without a collection.
 
-Full collections are rare: what is in flight survives them anyway, and cost grows with it.
+They leave no cycles, the failed ones included (`agent._let_go`). Full collections are rare: what is in flight survives
+them anyway, and their cost grows with it.
 """
 
 SWITCH_S = 0.0005

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import redis
 from rq import Queue
@@ -69,9 +69,10 @@ class FlushQueue:
 
     def _queued(self) -> set[str]:
         refs: set[str] = set()
-        for job in self.rq.get_job_ids():
+        names = cast(list[bytes], self.rq.connection.lrange(self.rq.key, 0, -1))
+        for name in names:
             with contextlib.suppress(ValueError):
-                refs.update(map(str, refs_of_job(job)))
+                refs.update(map(str, refs_of_job(name.decode())))
         return refs
 
     def _enqueue(self, due: Sequence[Due], size: int) -> None:

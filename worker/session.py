@@ -28,6 +28,7 @@ def open_session(headers: Mapping[str, str], context: ssl.SSLContext, connection
     return aiohttp.ClientSession(
         connector=_Connector(limit=connections_max, keepalive_timeout=KEEPALIVE_S, ssl=context),
         request_class=functools.partial(_Request, CIMultiDict(headers)),  # type: ignore[arg-type]
+        response_class=_Response,
         cookie_jar=aiohttp.DummyCookieJar(),
     )
 
@@ -42,6 +43,18 @@ class _Connector(aiohttp.TCPConnector):
             return await super()._wrap_create_connection(*args, addr_infos=addr_infos, **kwargs)
         *_, (host, port, *_) = addr_infos[0]
         return await self._wrap_existing_connection(*args, host, port, **kwargs)
+
+
+class _Response(aiohttp.ClientResponse):
+    """Without the words behind the status: httpx's transport breaks at those that are not UTF-8."""
+
+    @property
+    def reason(self) -> None:
+        return None
+
+    @reason.setter
+    def reason(self, _: str | None) -> None:
+        pass
 
 
 class _Request(aiohttp.ClientRequest):

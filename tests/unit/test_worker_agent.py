@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import gzip
 from collections.abc import AsyncIterator
 
@@ -122,6 +123,45 @@ async def test_nobody_listens(make_settings):
     assert isinstance(problem, Problem)
     assert not problem.sent
     assert "cannot be reached" in problem.error
+
+
+def answer(status: bytes, extra: bytes = b"") -> bytes:
+    """A complete answer without a body."""
+    return b"HTTP/1.1 " + status + b"\r\n" + extra + b"content-length: 0\r\n\r\n"
+
+
+async def test_words_behind_the_status(scripted, make_settings):
+    """What an agent writes there, in whatever encoding, changes nothing."""
+    one, port = scripted
+    one.reply = answer("200 Feito, até já".encode("latin-1"))
+    assert await call(make_settings, f"http://127.0.0.1:{port}/") == Accepted()
+    one.reply = answer("503 Serviço indisponível".encode("latin-1"))
+    problem = await call(make_settings, f"http://127.0.0.1:{port}/")
+    assert problem == Problem("the agent answered 503")
+
+
+@pytest.mark.parametrize("value", ["²", "soon", "-1", "Fri, 31 Dec 99999999999999999999 23:59:59 GMT", "1e999"])
+async def test_retry_after_that_says_nothing(scripted, make_settings, value: str):
+    """A value that is no time from now is as good as none."""
+    one, port = scripted
+    one.reply = answer(b"503 Later", b"retry-after: " + value.encode() + b"\r\n")
+    problem = await call(make_settings, f"http://127.0.0.1:{port}/")
+    assert problem == Problem("the agent answered 503")
+
+
+async def test_failed_calls_hold_nothing(make_settings):
+    """While the agent is away, bodies go with their calls: nothing waits for a garbage collection."""
+    agent = Agent(make_settings(agent_url="http://127.0.0.1:1/"))
+    await agent.call(BATCH, BODY)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(50):
+            await agent.call(BATCH, BODY)
+        assert gc.collect() < 50
+    finally:
+        gc.enable()
+        await agent.close()
 
 
 async def test_agent_that_says_nothing(scripted, make_settings):

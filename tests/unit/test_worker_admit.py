@@ -1,0 +1,129 @@
+"""What a flush worker takes from RQ's queue, on a real server: jobs of one or many conversations, and odd ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import redis.asyncio
+
+from buffer.keys import Ref
+from buffer.models import Due
+from tests.servers import Server
+from worker.flush_worker import FlushWorker
+from worker.queue import FlushQueue
+
+ANA, BIA = "0-aaaaaaaaaaaaaaaa", "0-bbbbbbbbbbbbbbbb"
+WITHIN_S = 20.0
+
+
+class Desk:
+    """A worker whose flushes last until they are let go."""
+
+    def __init__(self, queue: FlushQueue, client: Any, concurrency: int) -> None:
+        self.begun: list[str] = []
+        self.let_go = asyncio.Event()
+        self.worker = FlushWorker(queue.rq, client, self.flush, concurrency)
+        self.tasks = [asyncio.create_task(self.worker.admit()), asyncio.create_task(self.worker.books.keep())]
+
+    async def flush(self, ref: Ref) -> str:
+        self.begun.append(str(ref))
+        await self.let_go.wait()
+        return "acked"
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something, and fail with whatever has ended the worker."""
+        async with asyncio.timeout(WITHIN_S):
+            while not condition():
+                for task in self.tasks:
+                    if task.done():
+                        task.result()
+                await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        self.let_go.set()
+        self.worker.stop_admission()
+        await self.worker.finish(WITHIN_S, asyncio.Event())
+        await self.tasks[0]
+        self.tasks[1].cancel()
+        await asyncio.gather(self.tasks[1], return_exceptions=True)
+        self.worker.books.close()
+
+
+@pytest.fixture
+def queue(valkey: Server, make_settings, prefix: str) -> FlushQueue:
+    """An RQ queue of this test's own."""
+    return FlushQueue(make_settings(rq_queue=prefix), valkey.client())
+
+
+@pytest.fixture
+async def open_desk(valkey: Server, queue: FlushQueue) -> AsyncIterator[Callable[..., Desk]]:
+    """Open workers on the queue; closed after the test."""
+    client: Any = redis.asyncio.Redis(port=valkey.port)
+    opened: list[Desk] = []
+
+    def make(concurrency: int = 10) -> Desk:
+        opened.append(Desk(queue, client, concurrency))
+        return opened[-1]
+
+    yield make
+    for desk in opened:
+        await desk.close()
+    await client.aclose()
+
+
+async def test_a_backlog_is_shared(queue: FlushQueue, open_desk):
+    """A worker takes slices for the room it has, and leaves the others to its neighbour."""
+    await queue.enqueue([Due(f"0-{number:016x}", 1) for number in range(400)], 16)
+    desks = [open_desk(200), open_desk(200)]
+    for desk in desks:
+        await desk.until(lambda desk=desk: len(desk.begun) >= 190)
+    assert all(200 - 16 < desk.worker.in_flight < 200 + 16 for desk in desks)
+
+
+async def test_a_job_that_is_there_twice(queue: FlushQueue, open_desk):
+    """It is flushed once, and the worker knows of every flush that it has begun."""
+    queue.rq.connection.rpush(queue.rq.key, f"{ANA}-1", f"{ANA}-1", f"{BIA}-1")
+    desk = open_desk()
+    await desk.until(lambda: BIA in desk.begun)
+    assert desk.begun == [ANA, BIA]
+    assert desk.worker.in_flight == 2
+
+
+UNREADABLE: dict[str, dict[Any, Any]] = {
+    "time in another format": {"created_at": "yesterday", "data": "x"},
+    "number that is none": {"created_at": "2026-11-26T18:00:00.000000Z", "retries_left": "many", "data": "x"},
+    "unknown status": {"created_at": "2026-11-26T18:00:00.000000Z", "status": "dreaming", "data": "x"},
+    "no data": {"created_at": "2026-11-26T18:00:00.000000Z"},
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+async def test_a_job_that_rq_cannot_read(queue: FlushQueue, open_desk, name: str):
+    """It goes, and the jobs beside it are done."""
+    connection = queue.rq.connection
+    connection.hset("rq:job:somebody-else", mapping=UNREADABLE[name])
+    await queue.enqueue([Due(ANA, 1)])
+    connection.rpush(queue.rq.key, "somebody-else")
+    await queue.enqueue([Due(BIA, 1)])
+    desk = open_desk()
+    desk.let_go.set()
+    held = queue.rq.intermediate_queue_key
+    await desk.until(lambda: len(desk.begun) == 2 and not connection.exists(held))
+    assert not connection.exists(queue.rq.key)
+
+
+async def test_an_id_that_is_no_text(queue: FlushQueue, open_desk):
+    """It ends neither the worker nor its clean-up, which takes it away."""
+    connection, held = queue.rq.connection, queue.rq.intermediate_queue_key
+    connection.rpush(queue.rq.key, f"{ANA}-1", b"\xff\xfe-1", f"{BIA}-1")
+    assert await queue.queued() == {ANA, BIA}
+    desk = open_desk()
+    desk.let_go.set()
+    await desk.until(lambda: len(desk.begun) == 2 and connection.lrange(held, 0, -1) == [b"\xff\xfe-1"])
+    for _ in range(2):
+        desk.worker.clean_registries()
+        connection.delete(queue.rq.registry_cleaning_key)
+    assert not connection.exists(held)
