@@ -15,7 +15,7 @@ from buffer.link import Hears, Link
 from buffer.scripts import Script
 
 UNKNOWN = "NOSCRIPT"
-DEMOTED = re.compile(r"(^|-)READONLY\b")
+DEMOTED = re.compile(r"(^|-)(LOADING|MASTERDOWN|READONLY)\b")
 """The server has become a replica: another connection may find its successor (Sentinel, a name that moved)."""
 
 CLOSED = rx.ConnectionError("the client was closed")
@@ -41,7 +41,7 @@ class Line:
                 if not str(error).startswith(UNKNOWN):
                     raise
             return await self._ask("EVAL", script.source, 1, root, *args)
-        except (rx.RedisError, OSError) as error:
+        except (rx.RedisError, OSError, TypeError, UnicodeError) as error:
             if DEMOTED.search(str(error)) and self._link is not None:
                 self._link.drop(error)
             raise store_error(error) from error

@@ -54,8 +54,8 @@ class Link(asyncio.Protocol):
 
     def send(self, command: bytes, reply: Hears) -> None:
         """Write a packed command; what the server answers becomes the result or the exception of `reply`."""
-        self._waiting.append((reply, self._loop.time() + self._timeout_s))
         self._transport.write(command)
+        self._waiting.append((reply, self._loop.time() + self._timeout_s))
         if not self._looking:
             self._looking = True
             self._loop.call_later(self._timeout_s, self._look)

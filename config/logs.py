@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
 import sys
-from typing import Any
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
@@ -37,6 +38,20 @@ def mask_phones(name: str) -> str:
     return PHONE.sub(lambda found: mask(found[0]), name[:NAME_MAX])
 
 
+class _Stderr:
+    """Where events go: when their reader is gone or the disk is full they are lost, and everything else goes on."""
+
+    def write(self, text: str) -> None:
+        """Write a line, or lose it."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Pass it on."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def configure_logs(settings: Settings) -> None:
     """Send our events and those of uvicorn and RQ through one renderer, to stderr."""
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
@@ -56,7 +71,7 @@ def configure_logs(settings: Settings) -> None:
     structlog.configure(
         processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Stderr())),
         cache_logger_on_first_use=True,
     )
     _route_stdlib(shared, render, level)

@@ -9,7 +9,6 @@ import base64
 import hmac
 import time
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -78,7 +77,7 @@ def parse(request: Request) -> list[Event]:
     """The events of one body; nothing for what is of no interest. Raises BadRequest."""
     body = read_object(request.body)
     written = body.get("event")
-    reader = READERS.get(_event_name(written)) if isinstance(written, str) else None
+    reader = READERS.get(written) or READERS.get(_event_name(written)) if isinstance(written, str) else None
     if reader is None:
         return []
     channel = first_text(body, "instance", "instanceName", "instanceId")
@@ -90,7 +89,6 @@ def parse(request: Request) -> list[Event]:
     return [event for record in objects_of(data) for event in reader(record, channel, own_jid)]
 
 
-@lru_cache(64)
 def _event_name(written: str) -> str:
     """The event in its wire form: `MESSAGES_UPSERT` and `messages-upsert` are `messages.upsert`."""
     return written.lower().replace("_", ".").replace("-", ".")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 from buffer.errors import StoreFull, StoreUnavailable
 from buffer.models import Append, Appended
@@ -24,6 +24,8 @@ SHARE = 16
 
 LOOK_S = 0.1
 """How often requests that have waited too long are looked for: one timer for all costs less than one each."""
+
+T = TypeVar("T")
 
 
 class Results(Protocol):
@@ -49,11 +51,12 @@ class _Request(NamedTuple):
 class _Group:
     """The requests that share a call, and until when (loop time) they may wait for it; it hears the call's reply."""
 
-    __slots__ = ("_collector", "requests", "until_s")
+    __slots__ = ("_collector", "requests", "size", "until_s")
 
     def __init__(self, collector: Collector, requests: list[_Request], until_s: float) -> None:
         self._collector = collector
         self.requests = requests
+        self.size = sum([len(request.messages) for request in requests])
         self.until_s = until_s
 
     def messages(self) -> list[Append]:
@@ -87,6 +90,7 @@ class Collector:
         self._under_way: list[_Group] = []
         self._depth = 0
         self._senders: set[asyncio.Task[None]] = set()
+        self._failed: list[_Group] = []
         self._looking = False
 
     async def append(self, messages: Sequence[Append]) -> list[Appended]:
@@ -113,7 +117,7 @@ class Collector:
             self._looking = True
             loop.call_later(LOOK_S, self._refuse_late)
         arrived, self._arrived = self._arrived, []
-        for requests in _in_calls(arrived):
+        for requests in _in_calls(arrived, lambda request: len(request.messages)):
             group = _Group(self, requests, loop.time() + ANSWER_WITHIN_S)
             self._under_way.append(group)
             self._send_at_once(group)
@@ -127,15 +131,22 @@ class Collector:
             self.send_with_care(group)
 
     def send_with_care(self, group: _Group) -> None:
-        """In a task, which has time for whatever may be wrong."""
-        sender = asyncio.get_running_loop().create_task(self._send_group(group))
-        self._senders.add(sender)
-        sender.add_done_callback(self._senders.discard)
+        """In a task, which has time for whatever may be wrong; when a connection is lost, many groups fail together."""
+        if not self._failed:
+            asyncio.get_running_loop().call_soon(self._send_failed)
+        self._failed.append(group)
+
+    def _send_failed(self) -> None:
+        failed, self._failed = self._failed, []
+        for groups in _in_calls(failed, lambda group: group.size):
+            sender = asyncio.get_running_loop().create_task(self._send_groups(groups))
+            self._senders.add(sender)
+            sender.add_done_callback(self._senders.discard)
 
     def end(self, group: _Group) -> None:
         """Nobody of this group waits any more."""
         self._under_way.remove(group)
-        self._depth -= sum([len(request.messages) for request in group.requests])
+        self._depth -= group.size
 
     def _refuse_late(self) -> None:
         """One timer for all, as long as any are under way."""
@@ -147,11 +158,14 @@ class Collector:
         if self._looking:
             loop.call_later(LOOK_S, self._refuse_late)
 
-    async def _send_group(self, group: _Group) -> None:
+    async def _send_groups(self, groups: list[_Group]) -> None:
+        """In one call; each group may still be refused at its own time."""
+        requests = [request for group in groups for request in group.requests]
         try:
-            await self._send(group)
+            await self._send(_Group(self, requests, groups[0].until_s))
         finally:
-            self.end(group)
+            for group in groups:
+                self.end(group)
 
     async def _send(self, group: _Group) -> None:
         left_s = group.until_s - asyncio.get_running_loop().time()
@@ -173,16 +187,16 @@ class Collector:
             await self._send(_Group(self, [request], group.until_s))
 
 
-def _in_calls(requests: list[_Request]) -> Iterator[list[_Request]]:
-    """Requests in order, in lists of no more messages than a call may have, or one request."""
-    call: list[_Request] = []
+def _in_calls(items: list[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
+    """Requests or groups in order, in lists of no more messages than a call may have, or of a single one."""
+    call: list[T] = []
     size = 0
-    for request in requests:
-        if call and size + len(request.messages) > CALL_MAX:
+    for item in items:
+        if call and size + size_of(item) > CALL_MAX:
             yield call
             call, size = [], 0
-        call.append(request)
-        size += len(request.messages)
+        call.append(item)
+        size += size_of(item)
     if call:
         yield call
 

@@ -104,8 +104,8 @@ class _Delivery:
 
     def set_exception(self, error: Exception) -> None:
         """Answer with an error."""
-        self.ingest.complain(error)
         self._protocol.answer(self, refusal(error, self.address.gateway))
+        self.ingest.complain(error)
 
 
 class WebhookProtocol(HttpToolsProtocol):

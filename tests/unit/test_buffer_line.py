@@ -172,6 +172,39 @@ async def test_demoted_server_is_left(start_server, open_line, prefix: str):
     assert [len(mine), len(now), len(mine & now)] == [1, 1, 0]
 
 
+@pytest.mark.parametrize("code", ["LOADING Redis is loading the dataset", "MASTERDOWN Link with MASTER is down"])
+async def test_a_server_that_is_not_ready_is_left(code: str, make_settings):
+    """Its name may lead to another server by now."""
+    connections: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(len(connections))
+        while line := await reader.readline():
+            if line.strip().upper() in (b"EVALSHA", b"HELLO", b"CLIENT"):
+                is_call = line.strip().upper() == b"EVALSHA"
+                first = b"-" + code.encode() if connections[-1] == 0 else b"+ok"
+                writer.write((first if is_call else b"+OK") + b"\r\n")
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    client = connect(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}?protocol=2", timeout_s=REPLY_WAIT_S)
+    line = Line(client.connection_pool)
+    with pytest.raises(StoreUnavailable, match="not ready"):
+        await line.call(ECHO, "k", [])
+    assert await line.call(ECHO, "k", []) == b"ok"
+    assert connections == [0, 1]
+    await line.close()
+    await client.aclose()
+    server.close()
+
+
+async def test_what_cannot_be_packed(valkey: Server, open_line):
+    """It is an error of the store, and the connection goes on."""
+    line = open_line(valkey)
+    with pytest.raises(StoreError, match="surrogates"):
+        await line.call(ECHO, "k", ["\ud800"])
+    assert await line.call(ECHO, "k", ["1"]) == b"1"
+
+
 async def test_pushes_are_no_replies(valkey: Server, open_line):
     """What a server sends unasked (RESP3) is nobody's reply."""
     line, push = open_line(valkey), b">2\r\n+message\r\n+hello\r\n"

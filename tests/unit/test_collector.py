@@ -121,6 +121,14 @@ async def test_what_fails_at_once_is_sent_with_care(error: Exception):
     assert store.sizes == [3, 1, 1, 1]
 
 
+async def test_what_fails_together_is_sent_together():
+    """A lost connection fails many small groups at once: they come again in full calls."""
+    store = AtOnce([StoreUnavailable()] * 4)
+    collector = collector_of(store)
+    await asyncio.gather(*(collector.append([message(str(number))]) for number in range(4 * module.SHARE)))
+    assert store.sizes == [module.CALL_MAX] * (4 * module.SHARE // module.CALL_MAX)
+
+
 async def test_a_full_server_is_not_asked_again():
     """Whoever waits hears at once that there is no room."""
     store = AtOnce([StoreFull()])
