@@ -15,8 +15,8 @@ from buffer.link import Hears, Link
 from buffer.scripts import Script
 
 UNKNOWN = "NOSCRIPT"
-DEMOTED = re.compile(r"(^|-)(LOADING|MASTERDOWN|READONLY)\b")
-"""The server has become a replica: another connection may find its successor (Sentinel, a name that moved)."""
+NOT_THE_ONE = re.compile(r"(^|-)(LOADING|MASTERDOWN|READONLY)\b")
+"""The server is not, or no longer, the one to ask: a new connection may find its successor (Sentinel, a moved name)."""
 
 CLOSED = rx.ConnectionError("the client was closed")
 LOST = rx.ConnectionError("the connection was lost as soon as it was open")
@@ -42,7 +42,7 @@ class Line:
                     raise
             return await self._ask("EVAL", script.source, 1, root, *args)
         except (rx.RedisError, OSError, TypeError, UnicodeError) as error:
-            if DEMOTED.search(str(error)) and self._link is not None:
+            if NOT_THE_ONE.search(str(error)) and self._link is not None:
                 self._link.drop(error)
             raise store_error(error) from error
 
