@@ -39,7 +39,7 @@ def draw_lateness(curves: list[Curve], target_ms: float) -> None:
     for curve in curves:
         _line(axes, curve)
     axes.axhline(target_ms, label=f"target for the p99: {target_ms:g} ms", **TARGET)
-    _save(axes, LATENESS, "center right")
+    _save(axes, LATENESS)
 
 
 def draw_memory(curves: list[Curve], target_bytes: float) -> None:
@@ -49,11 +49,11 @@ def draw_memory(curves: list[Curve], target_bytes: float) -> None:
         _line(axes, curve)
     axes.axhline(target_bytes, label=f"target: {target_bytes:,g} bytes", **TARGET)
     axes.set_ylim(bottom=0)
-    _save(axes, MEMORY, "best")
+    _save(axes, MEMORY)
 
 
 def _axes(title: str, ylabel: str) -> Any:
-    axes = pyplot.figure(figsize=(8, 4.8)).add_subplot()
+    axes = pyplot.figure(figsize=(8, 5.4), layout="constrained").add_subplot()
     axes.set(title=title, xlabel="conversations pending", ylabel=ylabel, xscale="log")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.grid(which="major", color="#dddddd")
@@ -73,9 +73,9 @@ def _line(axes: Any, curve: Curve) -> None:
         axes.annotate(note, where, (8, -24), textcoords="offset points", color=color, fontsize=9)
 
 
-def _save(axes: Any, name: str, legend: str) -> None:
+def _save(axes: Any, name: str) -> None:
+    """With the legend below, where it covers no point."""
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
-    axes.legend(edgecolor="none", framealpha=0.9, fontsize=9, loc=legend)
-    axes.figure.tight_layout()
+    axes.figure.legend(edgecolor="none", fontsize=9, loc="outside lower center", ncols=2)
     axes.figure.savefig(DOCS / name, dpi=130)
     pyplot.close(axes.figure)
