@@ -29,7 +29,7 @@ class Line:
         self._pool = pool
         self._timeout_s: float = pool.connection_kwargs["socket_timeout"]
         self._link: Link | None = None
-        self._queued: list[tuple[bytes, Hears]] = []
+        self._queued: list[tuple[bytes, Hears[Any]]] = []
         self._opening: asyncio.Task[None] | None = None
 
     async def call(self, script: Script, root: str, args: list[Any]) -> Any:
@@ -46,7 +46,7 @@ class Line:
                 self._link.drop(error)
             raise store_error(error) from error
 
-    def send(self, script: Script, root: str, args: list[Any], reply: Hears) -> bool:
+    def send(self, script: Script, root: str, args: list[Any], reply: Hears[Any]) -> bool:
         """Write a call now, if the connection is open; the server's errors are told as they are, NOSCRIPT too."""
         if self._link is None:
             return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import hiredis
 import redis.exceptions as rx
@@ -20,14 +20,16 @@ from buffer.errors import store_error
 MORE = object()
 """What the parser says when a reply is not complete."""
 
+R = TypeVar("R", contravariant=True)
 
-class Hears(Protocol):
+
+class Hears(Protocol[R]):
     """Who hears the reply to a command, once: a future, or whoever does without one."""
 
     def done(self) -> bool:
         """Whether nobody wants to hear it any more."""
 
-    def set_result(self, result: Any, /) -> None:
+    def set_result(self, result: R, /) -> None:
         """What the server answered."""
 
     def set_exception(self, exception: Exception, /) -> None:
@@ -48,11 +50,11 @@ class Link(asyncio.Protocol):
         self._streams = self._transport.get_protocol()
         self._loop = asyncio.get_running_loop()
         self._parser = hiredis.Reader(protocolError=rx.InvalidResponse, replyError=rx.ResponseError, notEnoughData=MORE)
-        self._waiting: deque[tuple[Hears, float]] = deque()
+        self._waiting: deque[tuple[Hears[Any], float]] = deque()
         self._looking = False
         self._transport.set_protocol(self)
 
-    def send(self, command: bytes, reply: Hears) -> None:
+    def send(self, command: bytes, reply: Hears[Any]) -> None:
         """Write a packed command; what the server answers becomes the result or the exception of `reply`."""
         self._transport.write(command)
         self._waiting.append((reply, self._loop.time() + self._timeout_s))

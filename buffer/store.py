@@ -79,7 +79,7 @@ class Store:
         found = dict(zip(chain.from_iterable(lots.values()), chain.from_iterable(replies), strict=True))
         return [found[index] for index in range(len(messages))]
 
-    def send_append(self, messages: Sequence[Append], results: Hears) -> bool:
+    def send_append(self, messages: Sequence[Append], results: Hears[list[Appended]]) -> bool:
         """Send messages of one partition in this very moment; False when that takes more, and `append` has to do it.
 
         `results` hears what `append` returns. After an error, `append` the same again: it knows what can be mended.
@@ -254,7 +254,7 @@ class _Appending:
 
     __slots__ = ("_results",)
 
-    def __init__(self, results: Hears) -> None:
+    def __init__(self, results: Hears[list[Appended]]) -> None:
         self._results = results
 
     def done(self) -> bool:

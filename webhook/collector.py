@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 from buffer.errors import StoreFull, StoreUnavailable
+from buffer.link import Hears
 from buffer.models import Append, Appended
 from buffer.store import Store, resent
 
@@ -27,18 +28,8 @@ LOOK_S = 0.1
 
 T = TypeVar("T")
 
-
-class Results(Protocol):
-    """Who hears what became of the messages of a request, once: a future, or whoever does without one."""
-
-    def done(self) -> bool:
-        """Whether it has heard."""
-
-    def set_result(self, results: list[Appended], /) -> None:
-        """The messages are in Redis."""
-
-    def set_exception(self, error: Exception, /) -> None:
-        """They are not, or nobody knows."""
+Results = Hears[list[Appended]]
+"""Who hears what became of the messages of a request."""
 
 
 class _Request(NamedTuple):
@@ -162,29 +153,30 @@ class Collector:
         """In one call; each group may still be refused at its own time."""
         requests = [request for group in groups for request in group.requests]
         try:
-            await self._send(_Group(self, requests, groups[0].until_s))
+            await self._send(requests, groups[0].until_s)
         finally:
             for group in groups:
                 self.end(group)
 
-    async def _send(self, group: _Group) -> None:
-        left_s = group.until_s - asyncio.get_running_loop().time()
+    async def _send(self, requests: list[_Request], until_s: float) -> None:
+        messages = [message for request in requests for message in request.messages]
+        left_s = until_s - asyncio.get_running_loop().time()
         try:
-            results = await resent(lambda: self._store.append(group.messages()), left_s)
+            results = await resent(lambda: self._store.append(messages), left_s)
         except (StoreUnavailable, StoreFull) as error:
-            _refuse(group.requests, error)
+            _refuse(requests, error)
         except Exception as error:
-            await self._send_singly(group, error)
+            await self._send_singly(requests, until_s, error)
         else:
-            _answer(group.requests, results)
+            _answer(requests, results)
 
-    async def _send_singly(self, group: _Group, error: Exception) -> None:
+    async def _send_singly(self, requests: list[_Request], until_s: float, error: Exception) -> None:
         """One request spoilt the call; resending is safe, what was stored answers as the first time."""
-        if len(group.requests) == 1:
-            _refuse(group.requests, error)
+        if len(requests) == 1:
+            _refuse(requests, error)
             return
-        for request in group.requests:
-            await self._send(_Group(self, [request], group.until_s))
+        for request in requests:
+            await self._send([request], until_s)
 
 
 def _in_calls(items: list[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:

@@ -27,7 +27,7 @@ def collector_of(store: Any) -> Collector:
 class Careful:
     """A store that sends nothing at once."""
 
-    def send_append(self, messages: Sequence[Append], results: Hears) -> bool:
+    def send_append(self, messages: Sequence[Append], results: Hears[list[Appended]]) -> bool:
         return False
 
 
@@ -56,7 +56,7 @@ class AtOnce(Answering):
         self.errors = list(errors)
         self.sent: list[int] = []
 
-    def send_append(self, messages: Sequence[Append], results: Hears) -> bool:
+    def send_append(self, messages: Sequence[Append], results: Hears[list[Appended]]) -> bool:
         self.sent.append(len(messages))
         error = self.errors.pop(0) if self.errors else None
         if isinstance(error, UnicodeError):
