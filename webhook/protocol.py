@@ -103,9 +103,9 @@ class _Delivery:
         self._protocol.answer(self, self.ingest.respond(self.address.gateway, counts))
 
     def set_exception(self, error: Exception) -> None:
-        """Answer with an error."""
-        self._protocol.answer(self, refusal(error, self.address.gateway))
+        """Answer with an error, which the log tells already."""
         self.ingest.complain(error)
+        self._protocol.answer(self, refusal(error, self.address.gateway))
 
 
 class WebhookProtocol(HttpToolsProtocol):
