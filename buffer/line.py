@@ -1,4 +1,4 @@
-"""Runs scripts over one connection that is opened when it is needed, and again when it was lost."""
+"""Runs scripts and commands over one connection that is opened when it is needed, and again when it was lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import hiredis
 import redis.exceptions as rx
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 
-from buffer.errors import store_error
+from buffer.errors import StoreError, store_error
 from buffer.link import Hears, Link
 from buffer.scripts import Script
 
@@ -25,9 +25,9 @@ LOST = rx.ConnectionError("the connection was lost as soon as it was open")
 class Line:
     """Runs scripts by their SHA; a server that does not know one (restart, SCRIPT FLUSH) gets its source."""
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    def __init__(self, pool: ConnectionPool, timeout_s: float | None = None) -> None:
         self._pool = pool
-        self._timeout_s: float = pool.connection_kwargs["socket_timeout"]
+        self._timeout_s: float = timeout_s or pool.connection_kwargs["socket_timeout"]
         self._link: Link | None = None
         self._queued: list[tuple[bytes, Hears[Any]]] = []
         self._opening: asyncio.Task[None] | None = None
@@ -35,12 +35,16 @@ class Line:
     async def call(self, script: Script, root: str, args: list[Any]) -> Any:
         """Run one script; raises StoreUnavailable, StoreFull or StoreError."""
         try:
-            try:
-                return await self._ask("EVALSHA", script.sha, 1, root, *args)
-            except rx.ResponseError as error:
-                if not str(error).startswith(UNKNOWN):
-                    raise
-            return await self._ask("EVAL", script.source, 1, root, *args)
+            return await self.command("EVALSHA", script.sha, 1, root, *args)
+        except StoreError as error:
+            if not str(error.__cause__).startswith(UNKNOWN):
+                raise
+        return await self.command("EVAL", script.source, 1, root, *args)
+
+    async def command(self, *command: Any) -> Any:
+        """Run one command; raises StoreUnavailable, StoreFull or StoreError."""
+        try:
+            return await self._ask(*command)
         except (rx.RedisError, OSError, TypeError, UnicodeError) as error:
             if NOT_THE_ONE.search(str(error)) and self._link is not None:
                 self._link.drop(error)

@@ -1,8 +1,9 @@
 """RQ's view of our jobs (started, finished, failed), written in lots and off the hot path.
 
 RQ's own worker spends 63 commands on a job, one after the other. What its dashboards and clean-up need is written
-here with RQ's own classes, many jobs in one pipeline; a job that is soon over is only counted. A pipeline may be cut
-in half by a crash: what is begun stays in a place that RQ cleans (intermediate queue, started registry, TTL).
+here with RQ's own classes, many jobs in one pipeline; jobs that are soon over are only counted, by a script. A
+pipeline may be cut in half by a crash: what is begun stays in a place that RQ cleans (intermediate queue, started
+registry, TTL).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from rq.worker import BaseWorker, WorkerStatus
 from rq.worker_registration import register
 
 from config.logs import get_logger
+from worker.scripts import script
 
 LOT_EVERY_S = 0.25
 SHOW_AFTER_S = 1.0
@@ -55,6 +57,7 @@ class Books:
         self._worker = worker
         self._queue = queue
         self._connection = connection
+        self._done = connection.register_script(script("done").source)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rq-books")
         self._fresh: dict[str, float] = {}
         self._ended: dict[str, BaseException | None] = {}
@@ -166,17 +169,19 @@ class Books:
             pipeline.execute()
 
     def _write_done(self, job_ids: Sequence[str], successful: int) -> None:
+        """Those that were shown first: should the rest fail, they are like the others when it is written again."""
+        if shown := [job_id for job_id in job_ids if job_id in self._live]:
+            self._write_shown_done(shown)
+        self._done([self._queue.key], [self._worker.key, successful, *job_ids])
+
+    def _write_shown_done(self, job_ids: Sequence[str]) -> None:
         with self._connection.pipeline(transaction=False) as pipeline:
-            spent = timedelta()
-            for job_id in job_ids:
-                pipeline.delete(Job.key_for(job_id))
-                spent += self._forget(job_id, pipeline)
-                pipeline.lrem(self._queue.intermediate_queue_key, 1, job_id)
-            pipeline.hincrby(self._worker.key, "successful_job_count", successful)
+            pipeline.delete(*map(Job.key_for, job_ids))
+            spent = sum([self._forget(job_id, pipeline) for job_id in job_ids], timedelta())
             self._worker.increment_total_working_time(spent, pipeline)
             pipeline.execute()
         for job_id in job_ids:
-            self._live.pop(job_id, None)
+            del self._live[job_id]
 
     def _forget(self, job_id: str, pipeline: Any) -> timedelta:
         """Take a job out of the started registry; returns how long it was shown there."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import islice
 from typing import Protocol
-
-import redis.exceptions as rx
 
 from buffer.errors import StoreError
 from buffer.keys import Ref
@@ -16,12 +15,19 @@ from config.killpoints import reach
 from config.logs import get_logger
 from config.settings import Settings
 from worker.queue import FlushQueue
+from worker.slices import NewJob, slices_of
 
 SLEEP_MAX_S = 1.0
 """Longest sleep: bounds the harm of a lost announcement, and is the whole idle cost (one look a second)."""
 
 FULL_S = 0.05
 """Pause while the queue is full or a server is away."""
+
+EXPIRED_S = 0.02
+"""After an expired timer key, a turn that began meanwhile has seen what it was about."""
+
+LOT = 100
+"""Jobs in one script call: the worker begins the first while the next are being written."""
 
 SLICE_MAX = 16
 """Conversations in one job while more are due than the queue has room for: RQ's price is paid once for all of them."""
@@ -35,50 +41,72 @@ ROUNDING_S = 0.001
 log = get_logger()
 
 
-class Inline(Protocol):
-    """Where flushes run that could not be enqueued: this process's own worker."""
+class Hands(Protocol):
+    """Where flushes run: this process's own worker."""
 
     @property
     def room(self) -> int:
         """How many more it can hold."""
 
+    async def hand_over(self, jobs: Sequence[NewJob]) -> None:
+        """Put jobs into RQ's queue, and begin what there is room for; raises StoreError."""
+
     def run_inline(self, ref: Ref) -> bool:
-        """Begin a flush; False when there is no room for it."""
+        """Begin a flush that could not be enqueued; False when there is no room for it."""
 
 
 class Dispatcher:
     """One per worker process; any number may run, each due conversation is handed out once."""
 
-    def __init__(self, store: Store, queue: FlushQueue, settings: Settings, inline: Inline) -> None:
+    def __init__(self, store: Store, queue: FlushQueue, settings: Settings, hands: Hands) -> None:
         self._store = store
         self._queue = queue
         self._partitions = settings.redis_partitions
         self._queue_max = 2 * settings.worker_concurrency
         self._slice = max(1, min(SLICE_MAX, settings.worker_concurrency // SLICES_MIN))
-        self._inline = inline
+        self._hands = hands
         self._hint = asyncio.Event()
+        self._turns = 0
+        self._expired: asyncio.TimerHandle | None = None
+        self._stopping = False
         self._first = 0
         self._away = False
         self._rq_fails = False
 
     def hint(self) -> None:
-        """Something may be due sooner than known (an announcement, an expired timer key): look now."""
+        """Something is due sooner than known (an announcement): look now."""
         self._hint.set()
 
+    def expired(self) -> None:
+        """A timer key has expired: as a rule its moment was known, and a turn has begun or begins at once."""
+        if self._expired is None:
+            self._expired = asyncio.get_running_loop().call_later(EXPIRED_S, self._look_again, self._turns)
+
+    def _look_again(self, turns: int) -> None:
+        self._expired = None
+        if self._turns == turns:
+            self.hint()
+
+    def stop(self) -> None:
+        """End `run` after its turn: what it has taken from the queue must not be stranded."""
+        self._stopping = True
+        self.hint()
+
     async def run(self) -> None:
-        """Dispatch until cancelled."""
-        while True:
+        """Dispatch until stopped."""
+        while not self._stopping:
             self._hint.clear()
             try:
                 pause_s = await self.turn()
                 self._away = False
-            except (StoreError, rx.RedisError, OSError) as error:
+            except StoreError as error:
                 self._complain(error)
                 pause_s = FULL_S
             await self._sleep(pause_s)
 
     async def turn(self) -> float:
         """Hand out what is due in every partition; returns the seconds until the next look."""
+        self._turns += 1
         queued = await self._queued()
         limits = self._limits(self._room(len(queued)))
         if not limits:
@@ -107,7 +135,7 @@ class Dispatcher:
         """A queue that cannot be read counts as empty: what cannot be enqueued is run here."""
         try:
             return await self._queue.queued()
-        except (rx.RedisError, OSError) as error:
+        except StoreError as error:
             self._rq_fails = True
             self._complain(error)
             return set()
@@ -115,20 +143,22 @@ class Dispatcher:
     def _room(self, queued: int) -> int:
         """While RQ fails, what this worker cannot run itself stays in the index: elsewhere it would wait longer."""
         room = self._queue_max - queued
-        return min(room, self._inline.room) if self._rq_fails else room
+        return min(room, self._hands.room) if self._rq_fails else room
 
     async def _hand_out(self, due: Sequence[Due], size: int) -> None:
         """RQ is where work queues up, not what it depends on: without RQ this worker runs what it can hold."""
         if not due:
             return
         try:
-            await self._queue.enqueue(due, size)
+            jobs = slices_of(due, size)
+            while lot := list(islice(jobs, LOT)):
+                await self._hands.hand_over(lot)
             self._rq_fails = False
-        except (rx.RedisError, OSError) as error:
+        except StoreError as error:
             self._rq_fails = True
             self._complain(error)
             for item in due:
-                if not self._inline.run_inline(Ref.parse(item.ref)):
+                if not self._hands.run_inline(Ref.parse(item.ref)):
                     break
 
     async def _sleep(self, pause_s: float) -> None:

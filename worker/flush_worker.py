@@ -7,40 +7,32 @@ against RQ 3.0: what it leans on is named in tests/unit/test_rq_contract.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import redis
-import redis.exceptions as rx
 from rq import Queue
 from rq.command import parse_payload
 from rq.registry import clean_registries
 from rq.serializers import JSONSerializer
-from rq.suspension import WORKERS_SUSPENDED
 from rq.utils import now
 from rq.worker import BaseWorker
 from rq.worker_registration import clean_worker_registry
 
-from buffer.connect import AsyncClient
+from buffer.errors import StoreError
 from buffer.keys import Ref
 from config.killpoints import reach
 from config.logs import get_logger
 from worker.books import Books, Stopped
-from worker.slices import Flush, refs_of_job
+from worker.queue import FlushQueue, Taken
+from worker.slices import Flush, NewJob, refs_of_job
 
 POP_WAIT_S = 1
 """How long a pop blocks: also the longest a stop waits for it (cancelling it could strand a job)."""
 
 TAKE_MAX = 1000
-TAKE = """
-local taken = redis.call('LRANGE', KEYS[1], 0, ARGV[1])
-if #taken > 0 then
-  redis.call('RPUSH', KEYS[2], unpack(taken))
-  redis.call('LTRIM', KEYS[1], #taken, -1)
-end
-return taken
-"""
-"""What as many LMOVEs would do, at a fiftieth of their price; a full server refuses the first write and loses none."""
+"""Conversations to take at once: Lua can return some thousand values, not any number."""
 
 AWAY_S = 0.5
 WORKER_TTL_S = 60
@@ -55,24 +47,24 @@ log = get_logger()
 class FlushWorker(BaseWorker):
     """Takes flush jobs from one queue, as many at once as `concurrency`, and keeps RQ's books on them."""
 
-    def __init__(self, queue: Queue, pop_client: AsyncClient, flush: Flush, concurrency: int) -> None:
-        connection: redis.Redis = queue.connection
+    def __init__(self, queue: FlushQueue, flush: Flush, concurrency: int) -> None:
+        connection: redis.Redis = queue.rq.connection
         super().__init__(
-            [queue],
+            [queue.rq],
             connection=connection,
             serializer=JSONSerializer,
             worker_ttl=WORKER_TTL_S,
             maintenance_interval=MAINTENANCE_EVERY_S,
         )
-        self.books = Books(self, queue, connection)
-        self._pop_client = pop_client
-        self._take_more = pop_client.register_script(TAKE)
+        self.books = Books(self, queue.rq, connection)
+        self._queue = queue
         self._concurrency = concurrency
         self._flush = flush
         self._loop = asyncio.get_running_loop()
         self._jobs: dict[str, set[asyncio.Task[str]]] = {}
         self._failed: dict[str, BaseException] = {}
         self._held = 0
+        self._expected = 0
         self._slots = asyncio.Semaphore(concurrency)
         self._stopped: set[str] = set()
         self._stuck: set[str] = set()
@@ -89,16 +81,21 @@ class FlushWorker(BaseWorker):
         """How many more flushes may begin."""
         return 0 if self._stopping else max(0, self._concurrency - self.in_flight)
 
+    @property
+    def _free(self) -> int:
+        """The room that no call for jobs under way may fill."""
+        return max(0, self.room - self._expected)
+
     async def admit(self) -> None:
         """Take jobs and flush each until `stop_admission`; survives a restart of Redis."""
         while not self._stopping:
-            if self.in_flight >= self._concurrency:
+            if not self._free:
                 self._room.clear()
                 await self._room.wait()
                 continue
             try:
                 await self._admit_some()
-            except (rx.RedisError, OSError) as error:
+            except StoreError as error:
                 log.debug("no jobs: Redis is away", error=str(error))
                 await asyncio.sleep(AWAY_S)
 
@@ -134,26 +131,48 @@ class FlushWorker(BaseWorker):
         self._begin(f"inline-{ref}", [ref])
         return True
 
+    async def hand_over(self, jobs: Sequence[NewJob]) -> None:
+        """Put jobs into the queue, and begin as many of those that have waited longest; raises StoreError.
+
+        To cancel this may strand jobs until the wake index brings their conversations back.
+        """
+        await self._exchange(jobs, min(self._free, sum(job.size for job in jobs)))
+
     async def _admit_some(self) -> None:
-        queue = self.queues[0]
-        suspended = bool(await self._pop_client.exists(WORKERS_SUSPENDED))
-        self.books.suspended(suspended)
+        """What is there, or else the next job that comes."""
+        suspended, job_ids = await self._exchange((), min(self._free, TAKE_MAX))
         if suspended:
             await asyncio.sleep(POP_WAIT_S)
-            return
-        source, held = queue.key, queue.intermediate_queue_key
-        first = await self._pop_client.blmove(source, held, POP_WAIT_S, "LEFT", "RIGHT")
-        if first is None:
-            return
-        reach("worker_after_dequeue")
-        in_flight = self.in_flight
-        self._take(first)  # before anything else may fail: it is ours alone now
-        size = max(1, self.in_flight - in_flight)  # in a backlog all are slices of that size
-        if more := min(self.room // size, TAKE_MAX):
-            for name in await self._take_more([source, held], [more - 1]):
-                self._take(name)
+        elif not job_ids:
+            with self._expecting(1):
+                popped = await self._queue.pop(POP_WAIT_S)
+            self._take(() if popped is None else (popped,))
 
-    def _take(self, name: bytes) -> None:
+    async def _exchange(self, jobs: Sequence[NewJob], room: int) -> Taken:
+        with self._expecting(room):
+            taken = await self._queue.hand_over(jobs, room)
+        self.books.suspended(taken.suspended)
+        self._take(taken.job_ids)
+        return taken
+
+    @contextlib.contextmanager
+    def _expecting(self, conversations: int) -> Iterator[None]:
+        """Two calls at once must not fill the same room."""
+        self._expected += conversations
+        try:
+            yield
+        finally:
+            self._expected -= conversations
+            self._room.set()
+
+    def _take(self, names: Sequence[bytes]) -> None:
+        """Before anything else may fail: they are ours alone now."""
+        if names:
+            reach("worker_after_dequeue")
+        for name in names:
+            self._take_one(name)
+
+    def _take_one(self, name: bytes) -> None:
         job_id = name.decode("utf-8", "replace")
         if job_id in self._jobs:
             return

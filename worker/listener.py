@@ -25,19 +25,22 @@ log = get_logger()
 
 
 class Listener:
-    """Calls `hint` for each message that concerns us; `reconnected` after the subscription was lost."""
+    """Calls `hint` for an announcement, `expired` for a timer key, and `reconnected` after a subscription was lost."""
 
     def __init__(
         self,
         client: AsyncClient,
         settings: Settings,
         hint: Callable[[], None],
+        expired: Callable[[], None],
         reconnected: Callable[[], None],
     ) -> None:
         self._client = client
         self._keys = Keys(settings.redis_key_prefix)
         self._partitions = settings.redis_partitions
         self._hint = hint
+        self._expired = expired
+        self._events = self._expired_channel()
         self._reconnected = reconnected
 
     async def run(self) -> None:
@@ -61,24 +64,25 @@ class Listener:
             self._hint()
             while True:
                 message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=POLL_S)
-                if message is not None and self._concerns_us(message):
-                    self._hint()
+                if message is not None:
+                    self._hear(message)
         finally:
             await pubsub.aclose()
 
     def _channels(self) -> list[str]:
         announcements = [self._keys.of(partition, "wake") for partition in range(self._partitions)]
-        return [*announcements, self._expired_channel()]
+        return [*announcements, self._events]
 
     def _expired_channel(self) -> str:
         pool = getattr(self._client, "connection_pool", None)
         database = pool.connection_kwargs.get("db", 0) if pool is not None else 0
         return f"__keyevent@{database or 0}__:expired"
 
-    def _concerns_us(self, message: dict[str, Any]) -> bool:
-        if message["channel"].decode() != self._expired_channel():
-            return True
-        return self._keys.timer_ref(message["data"].decode("utf-8", "replace")) is not None
+    def _hear(self, message: dict[str, Any]) -> None:
+        if message["channel"].decode() != self._events:
+            self._hint()
+        elif self._keys.timer_ref(message["data"].decode("utf-8", "replace")) is not None:
+            self._expired()
 
     async def _ask_for_events(self) -> None:
         """Add what we need to notify-keyspace-events; a managed server may forbid it, and that is fine."""

@@ -1,31 +1,32 @@
-"""The RQ queue: how due conversations become jobs, and how full it is. RQ is synchronous: it runs in a thread.
+"""The RQ queue: how jobs are added and taken, and how full it is.
 
-RQ's own `enqueue_many` takes 120 us for each job, and no flush begins before it is done with all of them. Our jobs
-differ in four fields: RQ makes the others once, and jobs are written in lots.
+RQ's own `enqueue_many` takes 120 us for each job, in a thread, and no flush begins before it is done with all of
+them. Our jobs differ in a few fields: RQ makes the others once, and jobs are written and taken in lots by scripts.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import math
+import time
 import zlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
-from typing import Any, cast
+from itertools import chain
+from typing import Any, NamedTuple
 
 import redis
+import redis.asyncio
 from rq import Queue
-from rq.job import Job, JobStatus
+from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import now, utcformat
 
-from buffer.models import Due
+from buffer.line import Line
 from config.settings import Settings
 from worker.job import JOB
-from worker.slices import refs_of_job, slices_of
+from worker.scripts import script
+from worker.slices import HASH_SIZE, NewJob, refs_of_job
 
 RESULT_TTL_S = 0
 """A finished flush is in our own history; a job kept for RQ's would cost memory and commands."""
@@ -35,58 +36,87 @@ FAILURE_TTL_S = 86_400
 
 TIMEOUT_MARGIN_S = 120
 
-LOT = 100
-"""Jobs in one transaction: the worker takes the first while the next are being written."""
+POP_TIMEOUT_S = 10.0
+"""A pop whose reply is given up strands its job until the wake index brings the conversation back."""
+
+
+EMPTY_FOR_S = 0.25
+"""How long a queue that was empty need not be looked at again; whoever adds jobs without a look adds few."""
+
+
+class Taken(NamedTuple):
+    """Jobs that are ours alone now; none when the queue is empty, or RQ is suspended."""
+
+    suspended: bool
+    job_ids: list[bytes]
 
 
 class FlushQueue:
-    """The one queue of the flush jobs."""
+    """The one queue of the flush jobs; every operation raises StoreUnavailable, StoreFull or StoreError.
 
-    def __init__(self, settings: Settings, connection: redis.Redis) -> None:
+    `connection` is for RQ's own classes, which block; `client` reaches the same server.
+    """
+
+    def __init__(self, settings: Settings, connection: redis.Redis, client: redis.asyncio.Redis) -> None:
         self.rq = Queue(settings.rq_queue, connection=connection, serializer=JSONSerializer)
+        self._line = Line(client.connection_pool)
+        self._pops = Line(client.connection_pool, POP_TIMEOUT_S)
         self._timeout_s = math.ceil(settings.agent_timeout) + TIMEOUT_MARGIN_S
         self._fields = self._same_in_all()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rq-enqueue")
+        self._empty_at = -math.inf
 
     async def queued(self) -> set[str]:
         """The references of all conversations with a job in the queue; one of each at the most."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._queued)
+        if time.monotonic() < self._empty_at + EMPTY_FOR_S:
+            return set()
+        refs: set[str] = set()
+        job_ids = await self._line.command("LRANGE", self.rq.key, 0, -1)
+        for job_id in job_ids:
+            with contextlib.suppress(ValueError):
+                refs.update(map(str, refs_of_job(job_id.decode())))
+        self._look(len(job_ids))
+        return refs
 
-    async def enqueue(self, due: Sequence[Due], size: int = 1) -> None:
-        """Add a job for every `size` conversations of one partition; raises redis-py's errors."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._enqueue, due, size)
+    async def hand_over(self, jobs: Sequence[NewJob], room: int) -> Taken:
+        """Add jobs, then take those for `room` conversations that have waited longest; the last one may carry more."""
+        args: list[Any] = [room, HASH_SIZE, 0]
+        if jobs:
+            at = utcformat(now())
+            shared = self._fields | {"created_at": at, "enqueued_at": at}
+            args[2:] = [2 * len(shared), *chain.from_iterable(shared.items())]
+            for job_id, name, _ in jobs:
+                args += (job_id, f"flush {name}", _data(name))
+        suspended, left, *job_ids = await self._line.call(script("hand_over"), self.rq.key, args)
+        self._look(left)
+        return Taken(bool(suspended), job_ids)
 
-    def close(self) -> None:
-        """Let the thread end."""
-        self._thread.shutdown(wait=False)
+    async def pop(self, within_s: float) -> bytes | None:
+        """Wait for one job and take it. To cancel this may strand the job."""
+        held = self.rq.intermediate_queue_key
+        popped: bytes | None = await self._pops.command("BLMOVE", self.rq.key, held, "LEFT", "RIGHT", within_s)
+        return popped
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._line.close()
+        await self._pops.close()
+
+    def _look(self, jobs: int) -> None:
+        self._empty_at = -math.inf if jobs else time.monotonic()
 
     def _same_in_all(self) -> dict[str, Any]:
-        """The fields of a job as RQ makes them; each job's own replace some of them."""
+        """The fields of a job as RQ makes them, without those that each job has for itself."""
         made = self.rq.create_job(
             JOB, timeout=self._timeout_s, result_ttl=RESULT_TTL_S, failure_ttl=FAILURE_TTL_S, status=JobStatus.QUEUED
         )
-        return made.to_dict()
+        fields = {name: _plain(value) for name, value in made.to_dict().items()}
+        del fields["data"], fields["description"]
+        return fields
 
-    def _queued(self) -> set[str]:
-        refs: set[str] = set()
-        names = cast(list[bytes], self.rq.connection.lrange(self.rq.key, 0, -1))
-        for name in names:
-            with contextlib.suppress(ValueError):
-                refs.update(map(str, refs_of_job(name.decode())))
-        return refs
 
-    def _enqueue(self, due: Sequence[Due], size: int) -> None:
-        jobs = slices_of(due, size)
-        while lot := list(islice(jobs, LOT)):
-            self._enqueue_lot(lot)
+def _data(name: str) -> bytes:
+    return zlib.compress(json.dumps((JOB, None, [name], {})).encode())
 
-    def _enqueue_lot(self, jobs: Sequence[tuple[str, str]]) -> None:
-        at = utcformat(now())
-        with self.rq.connection.pipeline() as pipeline:
-            pipeline.sadd(self.rq.redis_queues_keys, self.rq.key)
-            for job_id, name in jobs:
-                data = zlib.compress(json.dumps((JOB, None, [name], {})).encode())
-                own = {"created_at": at, "enqueued_at": at, "data": data, "description": f"flush {name}"}
-                pipeline.hset(Job.key_for(job_id), mapping=self._fields | own)  # type: ignore[arg-type]
-            pipeline.rpush(self.rq.key, *(job_id for job_id, _ in jobs))
-            pipeline.execute()
+
+def _plain(value: Any) -> Any:
+    return value.encode() if isinstance(value, str) else value

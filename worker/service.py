@@ -29,7 +29,7 @@ from worker.queue import FlushQueue
 from worker.upkeep import Upkeep
 
 REDIS_TIMEOUT_S = 2.0
-POP_TIMEOUT_S = 10.0
+LISTEN_TIMEOUT_S = 10.0
 AWAY_S = 0.5
 LAST_BOOKS_S = 2.0
 CANCEL_AGAIN_S = 0.2
@@ -61,8 +61,8 @@ class Service:
         self._settings = settings
         self._agent = Agent(settings)
         self._store = Store(connect(url, timeout_s=REDIS_TIMEOUT_S), settings)
-        self._listen_client = connect(url, timeout_s=POP_TIMEOUT_S)
-        self._pop_client = connect(queue_url, timeout_s=POP_TIMEOUT_S)
+        self._listen_client = connect(url, timeout_s=LISTEN_TIMEOUT_S)
+        self._queue_client = connect(queue_url, timeout_s=REDIS_TIMEOUT_S)
         self._connection = connect_sync(queue_url)
         self._broken: BaseException | None = None
         self._stop = asyncio.Event()
@@ -76,7 +76,7 @@ class Service:
                 await self._work()
         finally:
             await self._agent.close()
-            for client in (self._store.client, self._listen_client, self._pop_client):
+            for client in (self._store.client, self._listen_client, self._queue_client):
                 await client.aclose()
 
     def _install_signals(self) -> None:
@@ -108,27 +108,28 @@ class Service:
 
     async def _work(self) -> None:
         settings = self._settings
-        queue = FlushQueue(settings, self._connection)
+        queue = FlushQueue(settings, self._connection, self._queue_client)
         flusher = Flusher(self._store, self._agent, settings)
-        worker = FlushWorker(queue.rq, self._pop_client, flusher.flush, settings.worker_concurrency)
+        worker = FlushWorker(queue, flusher.flush, settings.worker_concurrency)
         dispatcher = Dispatcher(self._store, queue, settings, worker)
         upkeep = Upkeep(self._store, settings)
-        listener = Listener(self._listen_client, settings, dispatcher.hint, upkeep.repair_soon)
+        listener = Listener(self._listen_client, settings, dispatcher.hint, dispatcher.expired, upkeep.repair_soon)
         await self._register(worker)
         keep_pauses_short()
         log.info("worker started", name=worker.name, queue=queue.rq.name, concurrency=settings.worker_concurrency)
-        feeding = self._tasks(dispatcher.run(), listener.run(), upkeep.run(), self._maintain(worker))
+        feeding = self._tasks(dispatcher.run(), worker.admit())
+        helping = self._tasks(listener.run(), upkeep.run(), self._maintain(worker))
         keeping = self._tasks(worker.books.keep(), worker.books.keep_alive())
-        admission = asyncio.create_task(worker.admit())
-        await self._until_stopped([*feeding, *keeping, admission])
+        await self._until_stopped([*feeding, *helping, *keeping])
         log.info("stopping; no new jobs are taken", in_flight=worker.in_flight)
-        await _cancel(feeding)
+        dispatcher.stop()
         worker.stop_admission()
-        await asyncio.wait([admission])
+        await _cancel(helping)
+        await asyncio.wait(feeding)
         await worker.finish(settings.shutdown_grace, self._hurry)
         await _cancel(keeping)
         await self._last_books(worker)
-        queue.close()
+        await queue.close()
         log.info("worker stopped")
         if self._broken is not None:
             raise WorkerBroken(repr(self._broken))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from buffer.keys import Ref
 from buffer.models import Due
@@ -19,14 +19,22 @@ HASH_SIZE = 16
 Flush = Callable[[Ref], Coroutine[Any, Any, str]]
 
 
-def slices_of(due: Sequence[Due], size: int) -> Iterator[tuple[str, str]]:
-    """The job id and the argument of each job, in order; a job carries conversations of one partition."""
+class NewJob(NamedTuple):
+    """A job's id and argument, which name the conversations that it carries, and how many they are."""
+
+    job_id: str
+    name: str
+    size: int
+
+
+def slices_of(due: Sequence[Due], size: int) -> Iterator[NewJob]:
+    """Jobs of up to `size` conversations of one partition, in order."""
     for _, group in groupby(due, lambda item: item.ref[:-HASH_SIZE]):
         alike = list(group)
         for start in range(0, len(alike), size):
             part = alike[start : start + size]
             name = part[0].ref + "".join(item.ref[-HASH_SIZE:] for item in part[1:])
-            yield f"{name}-{part[0].dispatch}", name
+            yield NewJob(f"{name}-{part[0].dispatch}", name, len(part))
 
 
 def refs_of(name: str) -> list[Ref]:

@@ -16,6 +16,7 @@ from buffer.connect import connect
 from buffer.keys import Ref
 from tests.integration.fleet import REPLY_WITHIN_S, Fleet
 from worker.flush_worker import FlushWorker
+from worker.queue import FlushQueue
 
 RQ = str(Path(sys.executable).with_name("rq"))
 
@@ -50,10 +51,12 @@ def maintain_twice(fleet: Fleet) -> None:
 
     async def run() -> None:
         client = connect(fleet.server.url, timeout_s=REPLY_WITHIN_S)
-        worker = FlushWorker(queue_of(fleet), client, _no_flush, 1)
+        queue = FlushQueue(fleet.settings_object(), fleet.redis, client)
+        worker = FlushWorker(queue, _no_flush, 1)
         for _ in range(2):
             worker.run_maintenance_tasks()
         worker.books.close()
+        await queue.close()
         await client.aclose()
 
     asyncio.run(run())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rq import Queue
@@ -23,7 +23,7 @@ from tests.integration.storm import Storm
 from tests.integration.waiting import until
 from worker.dispatcher import Dispatcher
 from worker.queue import FlushQueue
-from worker.slices import refs_of_job
+from worker.slices import NewJob, refs_of_job, slices_of
 
 LOT = 1000
 FIVE_MINUTES_MS = 300_000
@@ -47,9 +47,16 @@ def test_people_overdue_for_minutes_are_called_once_oldest_first(start_fleet: Ca
 
 
 class NoRoom:
-    """A place to run flushes that has none: everything must go through RQ."""
+    """A place to run flushes that has none: everything stays in RQ's queue."""
 
     room = 0
+
+    def __init__(self, queue: FlushQueue) -> None:
+        self._queue = queue
+
+    async def hand_over(self, jobs: Sequence[NewJob]) -> None:
+        """Begin nothing."""
+        await self._queue.hand_over(jobs, 0)
 
     def run_inline(self, ref: Ref) -> bool:
         """Refuse."""
@@ -65,12 +72,14 @@ def test_ten_dispatchers_make_one_job_for_each_person(start_fleet: Callable[...,
 
     async def turns() -> None:
         stores = [Store(connect(fleet.server.url, timeout_s=30), settings) for _ in range(10)]
-        queues = [FlushQueue(settings, fleet.server.client()) for _ in range(10)]
-        dispatchers = [Dispatcher(*pair, settings, NoRoom()) for pair in zip(stores, queues, strict=True)]
+        queues = [FlushQueue(settings, fleet.server.client(), store.client) for store in stores]
+        dispatchers = [
+            Dispatcher(store, queue, settings, NoRoom(queue)) for store, queue in zip(stores, queues, strict=True)
+        ]
         await asyncio.gather(*(dispatcher.turn() for dispatcher in dispatchers for _ in range(3)))
         for store, queue in zip(stores, queues, strict=True):
+            await queue.close()
             await store.close()
-            queue.close()
 
     asyncio.run(turns())
     assert Queue("flush", connection=fleet.redis).count == 200
@@ -84,10 +93,11 @@ def one_turn(fleet: Fleet) -> None:
     settings = fleet.settings_object()
 
     async def turn() -> None:
-        store, queue = Store(connect(fleet.server.url, timeout_s=30), settings), FlushQueue(settings, fleet.redis)
-        await Dispatcher(store, queue, settings, NoRoom()).turn()
+        store = Store(connect(fleet.server.url, timeout_s=30), settings)
+        queue = FlushQueue(settings, fleet.redis, store.client)
+        await Dispatcher(store, queue, settings, NoRoom(queue)).turn()
+        await queue.close()
         await store.close()
-        queue.close()
 
     asyncio.run(turn())
 
@@ -124,9 +134,9 @@ def test_a_slice_beyond_the_room_waits_its_turn(start_fleet: Callable[..., Fleet
     settings = fleet.settings_object()
 
     async def enqueue(store: Store) -> None:
-        queue = FlushQueue(settings, fleet.redis)
-        await queue.enqueue((await store.dispatch(0, 600)).due, 16)
-        queue.close()
+        queue = FlushQueue(settings, fleet.redis, store.client)
+        await queue.hand_over(list(slices_of((await store.dispatch(0, 600)).due, 16)), 0)
+        await queue.close()
 
     fleet.ask(enqueue)
     worker = fleet.worker()

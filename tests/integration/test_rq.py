@@ -22,6 +22,7 @@ from tests.integration.sender import Sender, crowd
 from tests.integration.waiting import until
 from tests.servers import Server
 from worker.queue import FlushQueue
+from worker.slices import slices_of
 
 STOCK = (
     ["--worker-class", "rq.worker.SimpleWorker"],
@@ -32,14 +33,14 @@ STOCK = (
 
 def dispatch(fleet: Fleet, count: int) -> None:
     """Turn what is due into jobs, as the dispatcher does, with no worker of ours to take them."""
-    queue = FlushQueue(fleet.settings_object(), fleet.server.client())
 
     async def hand_out(store: Store) -> None:
-        await queue.enqueue((await store.dispatch(0, 1000)).due)
+        queue = FlushQueue(fleet.settings_object(), fleet.server.client(), store.client)
+        await queue.hand_over(list(slices_of((await store.dispatch(0, 1000)).due, 1)), 0)
+        await queue.close()
 
     until("all are due", lambda: fleet.snapshot()["overdue"] == count)
     fleet.ask(hand_out)
-    queue.close()
 
 
 @pytest.mark.parametrize("kind", STOCK, ids=["SimpleWorker", "Worker", "Worker that has imported us"])

@@ -31,7 +31,7 @@ from rq.worker_registration import clean_worker_registry, register
 
 from buffer.connect import connect
 from buffer.keys import Ref, ref_of
-from buffer.models import Conversation, Due
+from buffer.models import Conversation
 from config.settings import Settings
 from tests.servers import Server
 from worker import books
@@ -39,8 +39,10 @@ from worker.books import Stopped
 from worker.flush_worker import FlushWorker
 from worker.job import JOB
 from worker.queue import FAILURE_TTL_S, FlushQueue
+from worker.slices import NewJob
 
 REF = ref_of(Conversation("generic", "loja", "ana"), 1)
+JOB_OF_REF = NewJob(f"{REF}-7", str(REF), 1)
 FLUSH_WITHIN_S = 20.0
 
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -176,15 +178,17 @@ def client(valkey: Server) -> Iterator[Any]:
 
 
 @pytest.fixture
-def queue(client: Any, make_settings: Callable[..., Settings]) -> Iterator[FlushQueue]:
+async def queue(valkey: Server, client: Any, make_settings: Callable[..., Settings]) -> AsyncIterator[FlushQueue]:
     """The queue with one job in it."""
-    queue = FlushQueue(make_settings(), client)
-    asyncio.run(queue.enqueue([Due(str(REF), 7)]))
+    reached = connect(valkey.url, timeout_s=FLUSH_WITHIN_S)
+    queue = FlushQueue(make_settings(), client, reached)
+    await queue.hand_over([JOB_OF_REF], 0)
     yield queue
-    queue.close()
+    await queue.close()
+    await reached.aclose()
 
 
-def test_our_job_is_what_rq_would_make(client: Any, queue: FlushQueue) -> None:
+async def test_our_job_is_what_rq_would_make(client: Any, queue: FlushQueue) -> None:
     """`Queue.enqueue` with the same options leaves the same state as our queue."""
     ours = state_of(client)
     (job_id,) = queue.rq.get_job_ids()
@@ -222,10 +226,10 @@ class Stock:
 class Ours:
     """Our worker at the same moments."""
 
-    def __init__(self, queue: FlushQueue, pop_client: Any) -> None:
+    def __init__(self, queue: FlushQueue) -> None:
         self.go_on: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._begun = asyncio.Event()
-        self.worker = FlushWorker(queue.rq, pop_client, self._flush, 10)
+        self.worker = FlushWorker(queue, self._flush, 10)
         self.worker.register_birth()
         self.worker.set_state("idle")
         self._admission = asyncio.create_task(self.worker.admit())
@@ -254,36 +258,28 @@ class Ours:
 
 
 @pytest.fixture
-async def pop_client(valkey: Server) -> AsyncIterator[Any]:
-    """An asyncio client on the same server."""
-    client = connect(valkey.url, timeout_s=FLUSH_WITHIN_S)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
 def shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every job is shown as started, however short it is."""
     monkeypatch.setattr(books, "SHOW_AFTER_S", 0.0)
 
 
-def stock_states(
+async def stock_states(
     client: Any, queue: FlushQueue, monkeypatch: pytest.MonkeyPatch, error: Exception | None = None
 ) -> Stock:
     """What RQ's own worker leaves; then everything is as before, with the job in the queue again."""
     stock = Stock(client, queue, monkeypatch, error)
     client.flushdb()
-    queue._enqueue([Due(str(REF), 7)], 1)
+    await queue.hand_over([JOB_OF_REF], 0)
     return stock
 
 
 @pytest.mark.usefixtures("shown_at_once")
 async def test_a_job_looks_the_same_as_under_rqs_worker(
-    client: Any, pop_client: Any, queue: FlushQueue, monkeypatch: pytest.MonkeyPatch
+    client: Any, queue: FlushQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it runs and when it is over: the same keys, fields and values, key by key."""
-    stock = stock_states(client, queue, monkeypatch)
-    ours = Ours(queue, pop_client)
+    stock = await stock_states(client, queue, monkeypatch)
+    ours = Ours(queue)
     await ours.start()
     job, executions = f"rq:job:{REF}-7", [f"{REF}-7:EXECUTION"]
     during = state_of(client, ours.worker)
@@ -300,12 +296,12 @@ async def test_a_job_looks_the_same_as_under_rqs_worker(
 
 @pytest.mark.usefixtures("shown_at_once")
 async def test_a_failed_job_looks_the_same_as_under_rqs_worker(
-    client: Any, pop_client: Any, queue: FlushQueue, monkeypatch: pytest.MonkeyPatch
+    client: Any, queue: FlushQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bug of ours is in the failed registry with its traceback, as RQ's own worker leaves it."""
     bug = LookupError("a bug of ours")
-    stock = stock_states(client, queue, monkeypatch, bug)
-    ours = Ours(queue, pop_client)
+    stock = await stock_states(client, queue, monkeypatch, bug)
+    ours = Ours(queue)
     await ours.start()
     await ours.end(bug)
     assert state_of(client, ours.worker) == stock.after
@@ -319,11 +315,11 @@ async def test_a_failed_job_looks_the_same_as_under_rqs_worker(
 @pytest.mark.usefixtures("shown_at_once")
 @pytest.mark.parametrize("shown", [True, False])
 async def test_a_stopped_job_is_shown_as_stopped(
-    client: Any, pop_client: Any, queue: FlushQueue, shown: bool, monkeypatch: pytest.MonkeyPatch
+    client: Any, queue: FlushQueue, shown: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """stop-job leaves the job in the failed registry with the status `stopped`, whether it was shown before or not."""
     monkeypatch.setattr(books, "SHOW_AFTER_S", 0.0 if shown else 60.0)
-    ours = Ours(queue, pop_client)
+    ours = Ours(queue)
     await ours.start()
     assert StartedJobRegistry(queue=queue.rq).count == int(shown)
     ours.worker.handle_payload({"data": f'{{"command": "stop-job", "job_id": "{REF}-7"}}'.encode()})
@@ -336,9 +332,9 @@ async def test_a_stopped_job_is_shown_as_stopped(
     assert StartedJobRegistry(queue=queue.rq).count == client.llen(queue.rq.intermediate_queue_key) == 0
 
 
-async def test_handed_back_is_neither_success_nor_failure(client: Any, pop_client: Any, queue: FlushQueue) -> None:
+async def test_handed_back_is_neither_success_nor_failure(client: Any, queue: FlushQueue) -> None:
     """A flush cancelled at shutdown leaves no trace: the wake index has its conversation."""
-    ours = Ours(queue, pop_client)
+    ours = Ours(queue)
     await ours.start()
     ours.go_on.cancel()
     await ours.end()
@@ -349,10 +345,10 @@ async def test_handed_back_is_neither_success_nor_failure(client: Any, pop_clien
 
 @pytest.mark.usefixtures("shown_at_once")
 async def test_what_could_not_be_written_is_written_later(
-    client: Any, pop_client: Any, queue: FlushQueue, monkeypatch: pytest.MonkeyPatch
+    client: Any, queue: FlushQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """RQ's server fails in mid-lot, at the start and at the end of a job: the next lots make it right."""
-    ours = Ours(queue, pop_client)
+    ours = Ours(queue)
     with monkeypatch.context() as broken:
         broken.setattr(redis.client.Pipeline, "execute", executed_and_lost)
         await ours.start()
@@ -369,9 +365,9 @@ async def test_what_could_not_be_written_is_written_later(
 
 
 @pytest.mark.usefixtures("shown_at_once")
-async def test_heartbeats_keep_a_live_job_from_being_abandoned(client: Any, pop_client: Any, queue: FlushQueue) -> None:
+async def test_heartbeats_keep_a_live_job_from_being_abandoned(client: Any, queue: FlushQueue) -> None:
     """One beat later the job may be quiet for another 80 s; a worker that RQ's server forgot is there again."""
-    ours = Ours(queue, pop_client)
+    ours = Ours(queue)
     await ours.start()
     started = StartedJobRegistry(queue=queue.rq)
     (entry,) = client.zrange(started.key, 0, -1)
@@ -396,7 +392,7 @@ def executed_and_lost(pipeline: Any, raise_on_error: bool = True) -> Any:
     return replies
 
 
-def test_the_heartbeat_begins_with_the_workers_hash(client: Any, queue: FlushQueue) -> None:
+async def test_the_heartbeat_begins_with_the_workers_hash(client: Any, queue: FlushQueue) -> None:
     """Its first reply says whether the hash was gone, so that we announce ourselves again."""
     worker = BaseWorker([queue.rq], connection=client, serializer=JSONSerializer)
     with client.pipeline(transaction=False) as pipeline:

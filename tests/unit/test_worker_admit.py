@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-import redis.asyncio
 
+from buffer.connect import connect
 from buffer.keys import Ref
 from buffer.models import Due
 from tests.servers import Server
 from worker.flush_worker import FlushWorker
 from worker.queue import FlushQueue
+from worker.slices import NewJob, slices_of
 
 ANA, BIA = "0-aaaaaaaaaaaaaaaa", "0-bbbbbbbbbbbbbbbb"
 WITHIN_S = 20.0
@@ -22,10 +23,10 @@ WITHIN_S = 20.0
 class Desk:
     """A worker whose flushes last until they are let go."""
 
-    def __init__(self, queue: FlushQueue, client: Any, concurrency: int) -> None:
+    def __init__(self, queue: FlushQueue, concurrency: int) -> None:
         self.begun: list[str] = []
         self.let_go = asyncio.Event()
-        self.worker = FlushWorker(queue.rq, client, self.flush, concurrency)
+        self.worker = FlushWorker(queue, self.flush, concurrency)
         self.tasks = [asyncio.create_task(self.worker.admit()), asyncio.create_task(self.worker.books.keep())]
 
     async def flush(self, ref: Ref) -> str:
@@ -53,30 +54,32 @@ class Desk:
 
 
 @pytest.fixture
-def queue(valkey: Server, make_settings, prefix: str) -> FlushQueue:
+async def queue(valkey: Server, make_settings, prefix: str) -> AsyncIterator[FlushQueue]:
     """An RQ queue of this test's own."""
-    return FlushQueue(make_settings(rq_queue=prefix), valkey.client())
+    client = connect(valkey.url, timeout_s=WITHIN_S)
+    queue = FlushQueue(make_settings(rq_queue=prefix), valkey.client(), client)
+    yield queue
+    await queue.close()
+    await client.aclose()
 
 
 @pytest.fixture
-async def open_desk(valkey: Server, queue: FlushQueue) -> AsyncIterator[Callable[..., Desk]]:
+async def open_desk(queue: FlushQueue) -> AsyncIterator[Callable[..., Desk]]:
     """Open workers on the queue; closed after the test."""
-    client: Any = redis.asyncio.Redis(port=valkey.port)
     opened: list[Desk] = []
 
     def make(concurrency: int = 10) -> Desk:
-        opened.append(Desk(queue, client, concurrency))
+        opened.append(Desk(queue, concurrency))
         return opened[-1]
 
     yield make
     for desk in opened:
         await desk.close()
-    await client.aclose()
 
 
 async def test_a_backlog_is_shared(queue: FlushQueue, open_desk):
     """A worker takes slices for the room it has, and leaves the others to its neighbour."""
-    await queue.enqueue([Due(f"0-{number:016x}", 1) for number in range(400)], 16)
+    await queue.hand_over(list(slices_of([Due(f"0-{number:016x}", 1) for number in range(400)], 16)), 0)
     desks = [open_desk(200), open_desk(200)]
     for desk in desks:
         await desk.until(lambda desk=desk: len(desk.begun) >= 190)
@@ -105,9 +108,9 @@ async def test_a_job_that_rq_cannot_read(queue: FlushQueue, open_desk, name: str
     """It goes, and the jobs beside it are done."""
     connection = queue.rq.connection
     connection.hset("rq:job:somebody-else", mapping=UNREADABLE[name])
-    await queue.enqueue([Due(ANA, 1)])
+    await queue.hand_over([NewJob(f"{ANA}-1", ANA, 1)], 0)
     connection.rpush(queue.rq.key, "somebody-else")
-    await queue.enqueue([Due(BIA, 1)])
+    await queue.hand_over([NewJob(f"{BIA}-1", BIA, 1)], 0)
     desk = open_desk()
     desk.let_go.set()
     held = queue.rq.intermediate_queue_key

@@ -20,21 +20,22 @@ def test_a_job_names_its_conversations(size: int):
     """Id and argument carry the same conversations, all of them once, in their order; RQ accepts the id."""
     jobs = list(slices_of(DUE, size))
     assert len(jobs) == -(-50 // size)
-    assert [ref for job_id, _ in jobs for ref in refs_of_job(job_id)] == REFS
-    assert [ref for _, name in jobs for ref in refs_of(name)] == REFS
-    for job_id, _ in jobs:
-        validate_job_id(job_id)
+    assert [ref for job in jobs for ref in refs_of_job(job.job_id)] == REFS
+    assert [ref for job in jobs for ref in refs_of(job.name)] == REFS
+    assert [job.size for job in jobs] == [len(refs_of(job.name)) for job in jobs]
+    for job in jobs:
+        validate_job_id(job.job_id)
 
 
 def test_a_job_of_one_is_as_ever():
     """`<partition>-<hash>-<number>`, with the conversation's reference as its argument."""
-    assert list(slices_of(DUE[:1], 16)) == [(f"{REFS[0]}-7", str(REFS[0]))]
+    assert list(slices_of(DUE[:1], 16)) == [(f"{REFS[0]}-7", str(REFS[0]), 1)]
 
 
 def test_no_id_is_used_twice():
     """The same conversations dispatched again have another number."""
     again = [Due(item.ref, item.dispatch + 50) for item in DUE]
-    ids = [job_id for due in (DUE, again) for job_id, _ in slices_of(due, 16)]
+    ids = [job.job_id for due in (DUE, again) for job in slices_of(due, 16)]
     assert len(set(ids)) == len(ids)
 
 
