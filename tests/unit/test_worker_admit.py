@@ -86,6 +86,57 @@ async def test_a_backlog_is_shared(queue: FlushQueue, open_desk):
     assert all(200 - 16 < desk.worker.in_flight < 200 + 16 for desk in desks)
 
 
+def jobs(count: int, dispatch: int = 1) -> list[NewJob]:
+    """One job for each of so many conversations."""
+    return list(slices_of([Due(f"0-{number:016x}", dispatch) for number in range(count)], 1))
+
+
+async def test_what_is_handed_over_begins_here(queue: FlushQueue, open_desk):
+    """As far as there is room, less the one conversation that this worker's pop waits for; the others may be taken."""
+    desk = open_desk(10)
+    await desk.until(lambda: desk.worker._expected == 1)
+    await desk.worker.hand_over(jobs(30))
+    assert desk.worker.in_flight >= 9
+    await desk.until(lambda: len(desk.begun) == 10)
+    assert sorted(desk.begun) == [job.name for job in jobs(10)]
+    assert queue.rq.connection.llen(queue.rq.key) == 20
+
+
+async def test_two_calls_do_not_fill_the_same_room(queue: FlushQueue, open_desk):
+    """The room that one has asked for is not there for the other."""
+    desk = open_desk(10)
+    await desk.until(lambda: desk.worker._expected == 1)
+    await asyncio.gather(desk.worker.hand_over(jobs(8, 1)), desk.worker.hand_over(jobs(8, 2)))
+    await desk.until(lambda: desk.worker.in_flight == 10)
+    await asyncio.sleep(0.1)
+    assert desk.worker.in_flight == 10
+    assert queue.rq.connection.llen(queue.rq.key) == 6
+
+
+async def test_a_worker_that_stops_begins_nothing(queue: FlushQueue, open_desk):
+    """What it hands over stays in the queue, for others."""
+    desk = open_desk(10)
+    desk.worker.stop_admission()
+    await desk.worker.hand_over(jobs(3))
+    assert desk.worker.in_flight == 0
+    assert queue.rq.connection.llen(queue.rq.key) == 3
+
+
+async def test_an_empty_queue_is_not_read_again_at_once(queue: FlushQueue, monkeypatch):
+    """Whoever has just seen it empty knows it; as soon as something may be left in it, it is read each time."""
+    await queue.hand_over(jobs(2), 2)
+    monkeypatch.setattr(queue._line, "command", None)
+    assert await queue.queued() == set()
+    monkeypatch.undo()
+    await queue.hand_over(jobs(3, 2), 1)
+    assert await queue.queued() == {job.name for job in jobs(3)[1:]}
+    await queue.hand_over((), 9)
+    queue.rq.connection.rpush(queue.rq.key, f"{ANA}-1")
+    assert await queue.queued() == set()
+    monkeypatch.setattr("worker.queue.EMPTY_FOR_S", 0.0)
+    assert await queue.queued() == {ANA}
+
+
 async def test_a_job_that_is_there_twice(queue: FlushQueue, open_desk):
     """It is flushed once, and the worker knows of every flush that it has begun."""
     queue.rq.connection.rpush(queue.rq.key, f"{ANA}-1", f"{ANA}-1", f"{BIA}-1")
