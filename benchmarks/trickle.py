@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from benchmarks.agent import Agent, Report
 from benchmarks.machine import OTHER_CORE, output, python
 from benchmarks.pending import environment
@@ -9,18 +11,23 @@ from config.settings import Settings
 
 RATE = 300
 WARM = 300
+ROUND, PEOPLE = itertools.count(), 100_000
 
 
-def trickle(settings: Settings, agent: Agent, count: int, rate: float = RATE, warm: int = WARM) -> Report:
-    """Warm the worker up with some flushes, then measure `count` at `rate` a second; every one must arrive once."""
-    _append(settings, agent, rate, warm, 0)
-    agent.report(warm)
+def warm_up(settings: Settings, agent: Agent, count: int = WARM) -> None:
+    """Some flushes that do not count."""
+    trickle(settings, agent, count)
     agent.wait_idle()
+
+
+def trickle(settings: Settings, agent: Agent, count: int, rate: float = RATE) -> Report:
+    """Measure `count` flushes at `rate` a second; every one must arrive once."""
     agent.reset()
-    _append(settings, agent, rate, count, warm)
+    _append(settings, agent, rate, count)
     return agent.report(count)
 
 
-def _append(settings: Settings, agent: Agent, rate: float, count: int, first: int) -> None:
-    command = python("benchmarks.programs.trickle", rate, count, first)
+def _append(settings: Settings, agent: Agent, rate: float, count: int) -> None:
+    """Other people each time."""
+    command = python("benchmarks.programs.trickle", rate, count, next(ROUND) * PEOPLE)
     output(command, OTHER_CORE, count / rate + 60, **environment(settings, agent.url))

@@ -13,7 +13,7 @@ from benchmarks.figures import Figure, Missing, attempt
 from benchmarks.machine import MEASURED_CORE, process, python, valkey
 from benchmarks.pending import counter, environment, settings_for
 from benchmarks.table import Row
-from benchmarks.trickle import RATE, WARM, trickle
+from benchmarks.trickle import RATE, WARM, trickle, warm_up
 from benchmarks.usage import settle
 
 PROBES, MANY = RATE * 6, 3
@@ -43,7 +43,8 @@ def _share(workers: int) -> Shared:
         for _ in range(workers):
             command = python("cli", "worker")
             stack.enter_context(process(command, MEASURED_CORE, **environment(settings, agent.url)))
-        settle(url)
+        settle(url, workers=workers)
+        warm_up(settings, agent)
         report = trickle(settings, agent, PROBES)
         with redis.Redis.from_url(url) as client:
             handed_out = counter(client, settings, "dispatches")
