@@ -59,14 +59,15 @@ sleeping task for each conversation; it makes its messages itself, talks HTTP to
 everything when it ends. Keyspace events are measured at the subscriber, {probes} timer keys among so many other
 keys with a TTL (default `hz`); `enqueue_in` with an otherwise idle stock worker and its scheduler.
 
-A virtual machine's host takes its cores away for milliseconds at times. Where that was more than {stolen:g} % of the time
-(steal time) while lateness or calls in flight were measured, it is done again, {attempts} times in all at the most, and
-the least disturbed one counts: ours and the in-process buffer's alike.
+A virtual machine's host takes its cores away for milliseconds at times. Where that was more than {stolen:g} % of the
+time (steal time) while lateness or calls in flight were measured, it is done again, {attempts} times in all at the
+most, and the least disturbed one counts: ours and the in-process buffer's alike.
 
 **Memory** is the difference of `used_memory` over the number of conversations. The first {appended:,} are appended
 through the store, message by message; a larger crowd is made of copies of these (`COPY` key by key, and an entry in
-the wake index each). The naive layout, measured up to 100,000, is a JSON list per phone with the identity in every message, a sorted set of
-ids, a timer key and an entry in a sorted set of deadlines. BullMQ's job holds the three messages in its data.
+the wake index each). The naive layout, measured up to 100,000, is a JSON list per phone with the identity in every
+message, a sorted set of ids, a timer key and an entry in a sorted set of deadlines. BullMQ's job holds the three
+messages in its data.
 
 **Several dispatchers.** Three workers on one core share {rate} flushes/s: how often a conversation was handed out for
 each flush.

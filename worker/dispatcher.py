@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from itertools import islice
 from typing import Protocol
 
 from buffer.errors import StoreError
@@ -15,7 +14,7 @@ from config.killpoints import reach
 from config.logs import get_logger
 from config.settings import Settings
 from worker.queue import FlushQueue
-from worker.slices import NewJob, slices_of
+from worker.slices import NewJob, refs_of, slices_of
 
 SLEEP_MAX_S = 1.0
 """Longest sleep: bounds the harm of a lost announcement, and is the whole idle cost (one look a second)."""
@@ -147,18 +146,17 @@ class Dispatcher:
 
     async def _hand_out(self, due: Sequence[Due], size: int) -> None:
         """RQ is where work queues up, not what it depends on: without RQ this worker runs what it can hold."""
-        if not due:
-            return
+        jobs = list(slices_of(due, size))
         try:
-            jobs = slices_of(due, size)
-            while lot := list(islice(jobs, LOT)):
-                await self._hands.hand_over(lot)
-            self._rq_fails = False
+            while jobs:
+                await self._hands.hand_over(jobs[:LOT])
+                del jobs[:LOT]
+                self._rq_fails = False
         except StoreError as error:
             self._rq_fails = True
             self._complain(error)
-            for item in due:
-                if not self._hands.run_inline(Ref.parse(item.ref)):
+            for ref in (ref for job in jobs for ref in refs_of(job.name)):
+                if not self._hands.run_inline(ref):
                     break
 
     async def _sleep(self, pause_s: float) -> None:

@@ -39,9 +39,8 @@ TIMEOUT_MARGIN_S = 120
 POP_TIMEOUT_S = 10.0
 """A pop whose reply is given up strands its job until the wake index brings the conversation back."""
 
-
 EMPTY_FOR_S = 0.25
-"""How long a queue that was empty need not be looked at again; whoever adds jobs without a look adds few."""
+"""How long a queue that was empty counts as empty: what other workers add meanwhile, they could add between two looks."""
 
 
 class Taken(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from buffer.errors import StoreUnavailable
 from buffer.keys import Ref
 from buffer.models import Conversation
 from buffer.store import Store
@@ -29,6 +30,8 @@ class Hands:
 
     def __init__(self) -> None:
         self.jobs: list[NewJob] = []
+        self.inline: list[str] = []
+        self.fails_after: int | None = None
         self.asked = asyncio.Event()
         self.ready = asyncio.Event()
         self.ready.set()
@@ -36,10 +39,13 @@ class Hands:
     async def hand_over(self, jobs: Sequence[NewJob]) -> None:
         self.asked.set()
         await self.ready.wait()
+        if len(self.jobs) == self.fails_after:
+            raise StoreUnavailable
         self.jobs += jobs
 
     def run_inline(self, ref: Ref) -> bool:
-        raise AssertionError(f"{ref} should be handed over")
+        self.inline.append(str(ref))
+        return True
 
 
 @pytest.fixture
@@ -115,3 +121,18 @@ async def test_an_expired_timer_costs_no_turn_where_one_has_begun(running: Dispa
     await until(lambda: running._expired is None)
     await asyncio.sleep(0.05)
     assert running._turns == 3
+
+
+async def test_what_rq_did_not_take_is_flushed_here(
+    store: Store, hands: Hands, running: Dispatcher, clock: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """RQ's server goes away in the middle: what it had is left to it, the others begin without it."""
+    monkeypatch.setattr(dispatcher, "LOT", 1)
+    hands.fails_after = 1
+    await store.append([message(f"m{number}", one) for number, one in enumerate((ANA, BIA))])
+    clock.advance(store.settings.window_ms)
+    running.hint()
+    await until(lambda: hands.inline)
+    assert len(hands.jobs) == 1
+    assert {hands.jobs[0].name, *hands.inline} == {str(store.ref(ANA)), str(store.ref(BIA))}
+    assert len(hands.inline) == 1
