@@ -40,7 +40,7 @@ POP_TIMEOUT_S = 10.0
 """A pop whose reply is given up strands its job until the wake index brings the conversation back."""
 
 EMPTY_FOR_S = 0.25
-"""How long a queue that was empty counts as empty: what other workers add meanwhile, they could add between two looks."""
+"""How long a queue that was empty counts as empty: what others add meanwhile, they could add between two looks too."""
 
 
 class Taken(NamedTuple):
