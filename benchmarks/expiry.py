@@ -14,7 +14,7 @@ import redis
 from benchmarks.figures import Spread
 from benchmarks.machine import valkey
 
-PROBES, OVER_MS, WAIT_S = 300, (500, 5000), 20.0
+PROBES, OVER_MS, WAIT_S = 300, (500, 5000), 15.0
 CROWD = """
 for i = ARGV[1], ARGV[2] do
   redis.call('SET', 'other:' .. string.format('%08d', i), '', 'PX', 500000000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from itertools import chain
@@ -181,16 +182,18 @@ class Store:
         """Forget conversations idle for longer than DEDUPE_TTL, a bounded number; returns how many."""
         return int(await self._run("sweep", partition, [self.settings.dedupe_ttl_ms, LOT]))
 
-    async def repair(self, partition: int, rest_s: float = 0.0) -> tuple[int, int]:
+    async def repair(self, partition: int, rests: float = 0.0) -> tuple[int, int]:
         """Compare every conversation with the wake index; returns (entries put back, entries dropped).
 
-        A pause of `rest_s` after each lot lets a million conversations be compared without delaying any flush.
+        After a lot a rest, `rests` times as long as the lot took, leaves the server to the flushes, however busy it is.
         """
         back = dropped = 0
+        began = time.monotonic()
         async for names in self._names(partition):
             added, removed = await self._run("repair", partition, names)
             back, dropped = back + int(added), dropped + int(removed)
-            await asyncio.sleep(rest_s)
+            await asyncio.sleep(rests * (time.monotonic() - began))
+            began = time.monotonic()
         return back, dropped
 
     async def _names(self, partition: int) -> AsyncIterator[list[Any]]:

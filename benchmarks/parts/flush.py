@@ -27,8 +27,8 @@ WHAT = "flushes, instant agent, one worker process (flushes/s)"
 STOCK = {
     "stock rq Worker (forks), the same jobs": ("fork", JOB, 120),
     "stock rq SimpleWorker, the same jobs": ("simple", JOB, 200),
-    "stock rq Worker with a job that does nothing": ("fork", NOTHING, 300),
-    "stock rq SimpleWorker with a job that does nothing": ("simple", NOTHING, 1200),
+    "stock rq Worker with a job that does nothing": ("fork", NOTHING, 150),
+    "stock rq SimpleWorker with a job that does nothing": ("simple", NOTHING, 600),
 }
 """RQ's own workers: which, what they run, and some seconds' worth of it."""
 

@@ -10,7 +10,7 @@ from benchmarks.pending import environment, settings_for
 from benchmarks.table import Row
 from benchmarks.usage import Idle, idle_cost, settle
 
-SECONDS = 10.0
+SECONDS = 8.0
 STOCK = "idle stock rq Worker"
 
 

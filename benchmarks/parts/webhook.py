@@ -12,7 +12,7 @@ from benchmarks.peers import node
 from benchmarks.table import Row
 from benchmarks.usage import server_pid
 
-SECONDS = 3.0
+SECONDS = 2.5
 ROUNDS = 3
 UVICORN = ("--log-level", "warning", "--no-access-log", "--loop", "uvloop", "--http")
 SHORT_WAY = "webhook.protocol:WebhookProtocol"

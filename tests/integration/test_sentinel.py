@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from buffer.connect import connect
+from buffer.connect import connect, connect_sync
 from buffer.models import Conversation
 from buffer.store import Store, resent
 from config.settings import Settings
@@ -17,6 +17,8 @@ from tests.integration.waiting import until
 from tests.messages import message
 from tests.replicas import follow
 from tests.servers import Server, free_port, require_binary
+from worker.queue import FlushQueue
+from worker.slices import NewJob
 
 ANA = Conversation("generic", "loja", "ana")
 DOWN_AFTER_MS = 300
@@ -80,3 +82,31 @@ async def test_a_failover_is_followed(
     assert [(one.status, one.depth) for one in after] == [("duplicate", 1), ("new", 2)]
     with replica.client() as client:
         assert client.info("replication")["role"] == "master"
+
+
+JOBS = [NewJob(f"0-{number:016x}-1", f"0-{number:016x}", 1) for number in range(3)]
+
+
+async def test_the_queue_follows_too(
+    start_server: Callable[..., Server],
+    start_sentinel: Callable[[Server], int],
+    make_settings: Callable[..., Settings],
+) -> None:
+    """Jobs are taken, popped and added on the successor, by connections that were open to the one that died."""
+    primary, replica = start_server(), start_server()
+    follow(replica, primary)
+    url = f"redis+sentinel://127.0.0.1:{start_sentinel(primary)}/main"
+    client = connect(url, timeout_s=1.0)
+    queue = FlushQueue(make_settings(), connect_sync(url), client)
+    await queue.hand_over(JOBS, 0)
+    assert await queue.pop(1) == JOBS[0].job_id.encode()
+    with primary.client() as direct:
+        until("the replica has it", lambda: direct.wait(1, 1000) == 1)
+    primary.kill()
+    popped = await resent(lambda: queue.pop(1), FAILOVER_WITHIN_S)
+    taken = await resent(lambda: queue.hand_over((), 9), FAILOVER_WITHIN_S)
+    assert [popped, *taken.job_ids] == [job.job_id.encode() for job in JOBS[1:]]
+    await queue.hand_over(JOBS[:1], 0)
+    assert await queue.queued() == {JOBS[0].name}
+    await queue.close()
+    await client.aclose()
