@@ -70,7 +70,6 @@ class Dispatcher:
         self._stopping = False
         self._first = 0
         self._away = False
-        self._rq_fails = False
 
     def hint(self) -> None:
         """Something is due sooner than known (an announcement): look now."""
@@ -131,33 +130,30 @@ class Dispatcher:
         return {partition: room // len(order) for partition in order}
 
     async def _queued(self) -> set[str]:
-        """A queue that cannot be read counts as empty: what cannot be enqueued is run here."""
+        """A queue whose server fails counts as empty: nobody can be expected to take what stands there."""
         try:
-            return await self._queue.queued()
+            return set() if self._queue.fails else await self._queue.queued()
         except StoreError as error:
-            self._rq_fails = True
             self._complain(error)
             return set()
 
     def _room(self, queued: int) -> int:
         """While RQ fails, what this worker cannot run itself stays in the index: elsewhere it would wait longer."""
         room = self._queue_max - queued
-        return min(room, self._hands.room) if self._rq_fails else room
+        return min(room, self._hands.room) if self._queue.fails else room
 
     async def _hand_out(self, due: Sequence[Due], size: int) -> None:
         """RQ is where work queues up, not what it depends on: without RQ this worker runs what it can hold."""
         jobs = list(slices_of(due, size))
         try:
-            while jobs:
+            while jobs and not self._queue.fails:
                 await self._hands.hand_over(jobs[:LOT])
                 del jobs[:LOT]
-                self._rq_fails = False
         except StoreError as error:
-            self._rq_fails = True
             self._complain(error)
-            for ref in (ref for job in jobs for ref in refs_of(job.name)):
-                if not self._hands.run_inline(ref):
-                    break
+        for ref in (ref for job in jobs for ref in refs_of(job.name)):
+            if not self._hands.run_inline(ref):
+                break
 
     async def _sleep(self, pause_s: float) -> None:
         if pause_s <= 0:

@@ -73,7 +73,7 @@ class FlushWorker(BaseWorker):
 
     @property
     def in_flight(self) -> int:
-        """How many conversations are in hand; above `concurrency` by less than one slice, which waits its turn."""
+        """How many conversations are in hand; what the last jobs carry beyond `concurrency` waits its turn."""
         return self._held
 
     @property
@@ -143,7 +143,7 @@ class FlushWorker(BaseWorker):
         suspended, job_ids = await self._exchange((), min(self._free, TAKE_MAX))
         if suspended:
             await asyncio.sleep(POP_WAIT_S)
-        elif not job_ids:
+        elif not job_ids and self._free:
             with self._expecting(1):
                 popped = await self._queue.pop(POP_WAIT_S)
             self._take(() if popped is None else (popped,))

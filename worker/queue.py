@@ -6,12 +6,13 @@ them. Our jobs differ in a few fields: RQ makes the others once, and jobs are wr
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import math
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import now, utcformat
 
+from buffer.errors import StoreError
 from buffer.line import Line
 from config.settings import Settings
 from worker.job import JOB
@@ -41,6 +43,9 @@ POP_TIMEOUT_S = 10.0
 
 EMPTY_FOR_S = 0.25
 """How long a queue that was empty counts as empty: what others add meanwhile, they could add between two looks too."""
+
+
+TRY_AGAIN_S = 0.5
 
 
 class Taken(NamedTuple):
@@ -63,9 +68,16 @@ class FlushQueue:
         self._timeout_s = math.ceil(settings.agent_timeout) + TIMEOUT_MARGIN_S
         self._fields = self._same_in_all()
         self._empty_at = -math.inf
+        self._recovery: asyncio.Task[None] | None = None
+        self.fails = False
+        """Whether the server is away or refuses writes; what stands in the queue then may wait there for long."""
 
     async def queued(self) -> set[str]:
         """The references of all conversations with a job in the queue; one of each at the most."""
+        with self._watched():
+            return await self._queued()
+
+    async def _queued(self) -> set[str]:
         if time.monotonic() < self._empty_at + EMPTY_FOR_S:
             return set()
         refs: set[str] = set()
@@ -85,18 +97,41 @@ class FlushQueue:
             args[2:] = [2 * len(shared), *chain.from_iterable(shared.items())]
             for job_id, name, _ in jobs:
                 args += (job_id, f"flush {name}", _data(name))
-        suspended, left, *job_ids = await self._line.call(script("hand_over"), self.rq.key, args)
+        with self._watched():
+            suspended, left, *job_ids = await self._line.call(script("hand_over"), self.rq.key, args)
         self._look(left)
         return Taken(bool(suspended), job_ids)
 
     async def pop(self, within_s: float) -> bytes | None:
         """Wait for one job and take it. To cancel this may strand the job."""
         held = self.rq.intermediate_queue_key
-        popped: bytes | None = await self._pops.command("BLMOVE", self.rq.key, held, "LEFT", "RIGHT", within_s)
+        with self._watched():
+            popped: bytes | None = await self._pops.command("BLMOVE", self.rq.key, held, "LEFT", "RIGHT", within_s)
         return popped
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreError:
+            if not self.fails:
+                self.fails = True
+                self._recovery = asyncio.create_task(self._recover())
+            raise
+
+    async def _recover(self) -> None:
+        """A server that answers may still refuse writes: try one that changes nothing."""
+        while self.fails:
+            await asyncio.sleep(TRY_AGAIN_S)
+            with contextlib.suppress(StoreError):
+                await self._line.command("SADD", self.rq.redis_queues_keys, self.rq.key)
+                self.fails = False
 
     async def close(self) -> None:
         """Close the connections."""
+        if self._recovery is not None:
+            self._recovery.cancel()
+            await asyncio.gather(self._recovery, return_exceptions=True)
         await self._line.close()
         await self._pops.close()
 

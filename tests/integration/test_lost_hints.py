@@ -11,6 +11,7 @@ from tests.integration.checker import Rules, Verdict, judge
 from tests.integration.fleet import Fleet
 from tests.integration.sender import Sender, crowd
 from tests.integration.storm import Storm
+from tests.integration.waiting import until
 from tests.servers import Server
 
 VISIBILITY_S = 3.0
@@ -109,3 +110,25 @@ def test_rq_on_a_server_of_its_own_may_lose_everything(
         sender.play(crowd(60, 3, gap_s=0.5, spread_s=0.3))
         fleet.wait_drained()
     check(fleet, sender, 60)
+
+
+def test_rq_on_a_server_that_refuses_writes(
+    start_fleet: Callable[..., Fleet], start_server: Callable[..., Server]
+) -> None:
+    """It answers reads, as after a failed snapshot: nobody can take its jobs, so people are called without them."""
+    other = start_server()
+    fleet = start_fleet(rq_redis_url=other.url, visibility_time=VISIBILITY_S, worker_concurrency=3)
+    fleet.agent.default = Answer(held=True)
+    fleet.worker()
+    webhook = fleet.webhook()
+    people = [f"person-{number}" for number in range(20)]
+    webhook.post([{"conversation": one, "text": "oi", "message_id": "m1"} for one in people])
+    with other.client() as client:
+        until("twice as many wait as are in hand", lambda: client.llen("rq:queue:flush") == 6)
+        client.config_set("min-replicas-to-write", 1)
+        fleet.agent.release()
+        fleet.wait_drained()
+        assert sorted(call.peer for call in fleet.agent.calls) == sorted(people)
+        assert client.llen("rq:queue:flush") == 6
+        client.config_set("min-replicas-to-write", 0)
+        until("RQ's queue is worked off again", lambda: client.llen("rq:queue:flush") == 0)

@@ -101,6 +101,21 @@ def test_a_full_server_refuses_messages_and_drains(start_fleet: Callable[..., Fl
     assert [call.ids for call in fleet.agent.calls_of(people[0])] == [["m1"], ["m2"]]
 
 
+def test_a_server_that_fills_up_while_jobs_wait(start_fleet: Callable[..., Fleet]) -> None:
+    """RQ's queue stands on the full server, and is full itself: its jobs are taken, for only that makes room."""
+    fleet = start_fleet(message_buffer_timeout=0.3, worker_concurrency=3)
+    fleet.agent.default = Answer(held=True)
+    webhook = fleet.webhook()
+    fleet.worker()
+    people = [f"person-{number}" for number in range(20)]
+    webhook.post([{"conversation": one, "text": "oi", "message_id": "m1"} for one in people])
+    until("twice as many wait as are in hand", lambda: fleet.redis.llen("rq:queue:flush") == 6)
+    fleet.redis.config_set("maxmemory", "1")
+    fleet.agent.release()
+    fleet.wait_drained()
+    assert sorted(call.peer for call in fleet.agent.calls) == sorted(people)
+
+
 def test_a_server_that_fills_up_during_calls(start_fleet: Callable[..., Fleet], peer: str) -> None:
     """Leases are renewed and answers kept on a full server: the call in flight is not made again."""
     fleet = start_fleet(flush_lease=1.5, flush_renew_interval=0.5, message_buffer_timeout=0.3)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from buffer.connect import connect
+from buffer.errors import StoreUnavailable
 from buffer.keys import Ref
 from buffer.models import Due
 from tests.servers import Server
@@ -135,6 +136,26 @@ async def test_an_empty_queue_is_not_read_again_at_once(queue: FlushQueue, monke
     assert await queue.queued() == set()
     monkeypatch.setattr("worker.queue.EMPTY_FOR_S", 0.0)
     assert await queue.queued() == {ANA}
+
+
+async def test_a_server_that_refuses_writes_is_tried_again(start_server, make_settings, monkeypatch):
+    """The queue says that it fails, from the first refusal until its server takes a write again."""
+    server = start_server()
+    client = connect(server.url, timeout_s=WITHIN_S)
+    queue = FlushQueue(make_settings(), server.client(), client)
+    monkeypatch.setattr("worker.queue.TRY_AGAIN_S", 0.01)
+    server.client().config_set("min-replicas-to-write", 1)
+    with pytest.raises(StoreUnavailable):
+        await queue.hand_over(jobs(1), 1)
+    await asyncio.sleep(0.1)
+    assert queue.fails
+    server.client().config_set("min-replicas-to-write", 0)
+    async with asyncio.timeout(WITHIN_S):
+        while queue.fails:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert (await queue.hand_over(jobs(1), 1)).job_ids == [jobs(1)[0].job_id.encode()]
+    await queue.close()
+    await client.aclose()
 
 
 async def test_a_job_that_is_there_twice(queue: FlushQueue, open_desk):

@@ -12,7 +12,7 @@ from tests.servers import Server
 from worker.scripts import script
 from worker.slices import HASH_SIZE
 
-QUEUE, HELD = "take:queue", "take:queue:intermediate"
+QUEUE, HELD = "take:queue:flush", "take:queue:flush:intermediate"
 SINGLE, SLICE = "a" * HASH_SIZE, "b" * 3 * HASH_SIZE
 JOBS = [f"0-{SINGLE}-1".encode(), f"12-{SLICE}-2".encode(), b"somebody-else", f"0-{SINGLE}-12".encode()]
 """Jobs of one conversation, of three, and one that is not ours."""
@@ -27,7 +27,7 @@ def client(server: Server) -> Iterator[Any]:
         client.rpush(QUEUE, *JOBS)
         yield client
         client.config_set("maxmemory", 0)
-        client.delete(QUEUE, HELD, "rq:suspended", "rq:queues", *(f"rq:job:{job_id}" for job_id in NEW))
+        client.delete(QUEUE, HELD, "take:suspended", "take:queues", *(f"take:job:{job_id}" for job_id in NEW))
 
 
 def take(client: Any, room: int) -> Any:
@@ -55,9 +55,9 @@ def test_new_jobs_come_last(client: Any) -> None:
     """Those that were there are taken first; each new one has its own fields and those of all."""
     assert add(client, 5) == [0, 3, *JOBS[:3]]
     assert client.lrange(QUEUE, 0, -1) == [JOBS[3], *(job_id.encode() for job_id in NEW)]
-    assert client.sismember("rq:queues", QUEUE)
+    assert client.sismember("take:queues", QUEUE)
     for job_id in NEW:
-        assert client.hgetall(f"rq:job:{job_id}") == {
+        assert client.hgetall(f"take:job:{job_id}") == {
             b"status": b"queued",
             b"origin": b"take",
             b"description": f"flush {job_id}".encode(),
@@ -87,20 +87,29 @@ def test_an_empty_queue(client: Any) -> None:
 
 def test_while_rq_is_suspended(client: Any) -> None:
     """Everything stays where it is."""
-    client.set("rq:suspended", "1")
+    client.set("take:suspended", "1")
     assert take(client, 8) == [1, len(JOBS)]
     assert add(client, 8) == [1, len(JOBS) + len(NEW)]
     assert client.lrange(QUEUE, 0, -1) == [*JOBS, *(job_id.encode() for job_id in NEW)]
     assert not client.exists(HELD)
 
 
-def test_a_full_server_loses_no_job(client: Any) -> None:
-    """Its refusal comes before the first write."""
+def test_a_full_server_takes_no_new_job_and_lets_the_others_go(client: Any) -> None:
+    """New jobs are refused whole; what waits is taken, for its memory comes free only when it is done."""
     client.config_set("maxmemory", 1)
     with pytest.raises(rx.ResponseError, match="command not allowed when used memory"):
-        take(client, 1)
-    with pytest.raises(rx.ResponseError, match="command not allowed when used memory"):
         add(client, 1)
-    client.config_set("maxmemory", 0)
     assert client.lrange(QUEUE, 0, -1) == JOBS
-    assert not client.exists(HELD)
+    assert take(client, 9) == [0, 0, *JOBS]
+    assert client.lrange(HELD, 0, -1) == JOBS
+    client.config_set("maxmemory", 0)
+    assert not client.exists(QUEUE, "take:queues", *(f"take:job:{job_id}" for job_id in NEW))
+
+
+def test_a_key_of_another_kind_is_left_alone(client: Any) -> None:
+    """Nothing is written beside a queue that is no list."""
+    client.delete(QUEUE)
+    client.set(QUEUE, "x")
+    with pytest.raises(rx.ResponseError, match="wrong kind of value"):
+        add(client, 1)
+    assert not client.exists("take:queues", *(f"take:job:{job_id}" for job_id in NEW))
