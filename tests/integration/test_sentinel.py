@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import redis
@@ -63,46 +64,50 @@ def knows_a_replica(port: int) -> bool:
         return False
 
 
-async def test_a_failover_is_followed(
-    start_server: Callable[..., Server],
-    start_sentinel: Callable[[Server], int],
-    make_settings: Callable[..., Settings],
-) -> None:
-    """What was stored before the primary died is known to its successor, which takes what comes after it."""
+class Watched(NamedTuple):
+    """A primary and its replica, and the URL of the Sentinel that watches them."""
+
+    primary: Server
+    replica: Server
+    url: str
+
+    def lose_primary(self) -> None:
+        """Kill it, once the replica has everything."""
+        with self.primary.client() as client:
+            until("the replica has it", lambda: client.wait(1, 1000) == 1)
+        self.primary.kill()
+
+
+@pytest.fixture
+def watched(start_server: Callable[..., Server], start_sentinel: Callable[[Server], int]) -> Watched:
+    """Two servers under a Sentinel."""
     primary, replica = start_server(), start_server()
     follow(replica, primary)
-    url = f"redis+sentinel://127.0.0.1:{start_sentinel(primary)}/main"
-    store = Store(connect(url, timeout_s=1.0), make_settings())
+    return Watched(primary, replica, f"redis+sentinel://127.0.0.1:{start_sentinel(primary)}/main")
+
+
+async def test_a_failover_is_followed(watched: Watched, make_settings: Callable[..., Settings]) -> None:
+    """What was stored before the primary died is known to its successor, which takes what comes after it."""
+    store = Store(connect(watched.url, timeout_s=1.0), make_settings())
     assert [one.status for one in await store.append([message("m1", ANA)])] == ["new"]
-    with primary.client() as client:
-        until("the replica has it", lambda: client.wait(1, 1000) == 1)
-    primary.kill()
+    watched.lose_primary()
     after = await resent(lambda: store.append([message("m1", ANA), message("m2", ANA)]), FAILOVER_WITHIN_S)
     await store.close()
     assert [(one.status, one.depth) for one in after] == [("duplicate", 1), ("new", 2)]
-    with replica.client() as client:
+    with watched.replica.client() as client:
         assert client.info("replication")["role"] == "master"
 
 
 JOBS = [NewJob(f"0-{number:016x}-1", f"0-{number:016x}", 1) for number in range(3)]
 
 
-async def test_the_queue_follows_too(
-    start_server: Callable[..., Server],
-    start_sentinel: Callable[[Server], int],
-    make_settings: Callable[..., Settings],
-) -> None:
+async def test_the_queue_follows_too(watched: Watched, make_settings: Callable[..., Settings]) -> None:
     """Jobs are taken, popped and added on the successor, by connections that were open to the one that died."""
-    primary, replica = start_server(), start_server()
-    follow(replica, primary)
-    url = f"redis+sentinel://127.0.0.1:{start_sentinel(primary)}/main"
-    client = connect(url, timeout_s=1.0)
-    queue = FlushQueue(make_settings(), connect_sync(url), client)
+    client = connect(watched.url, timeout_s=1.0)
+    queue = FlushQueue(make_settings(), connect_sync(watched.url), client)
     await queue.hand_over(JOBS, 0)
     assert await queue.pop(1) == JOBS[0].job_id.encode()
-    with primary.client() as direct:
-        until("the replica has it", lambda: direct.wait(1, 1000) == 1)
-    primary.kill()
+    watched.lose_primary()
     popped = await resent(lambda: queue.pop(1), FAILOVER_WITHIN_S)
     taken = await resent(lambda: queue.hand_over((), 9), FAILOVER_WITHIN_S)
     assert [popped, *taken.job_ids] == [job.job_id.encode() for job in JOBS[1:]]
