@@ -29,7 +29,7 @@ from worker.queue import FlushQueue, Taken
 from worker.slices import Flush, NewJob, refs_of_job
 
 POP_WAIT_S = 1
-"""How long a pop blocks: also the longest a stop waits for it (cancelling it could strand a job)."""
+"""How long a pop blocks: a stop waits for it (cancelling it could strand a job), longer only for a frozen server."""
 
 TAKE_MAX = 1000
 """Conversations to take at once: Lua can return some thousand values, not any number."""
