@@ -44,7 +44,6 @@ POP_TIMEOUT_S = 10.0
 EMPTY_FOR_S = 0.25
 """How long a queue that was empty counts as empty: what others add meanwhile, they could add between two looks too."""
 
-
 TRY_AGAIN_S = 0.5
 
 

@@ -174,6 +174,7 @@ class Service:
                 await worker.books.write()
                 await asyncio.to_thread(worker.teardown)
         worker.books.close()
+        self._connection.connection_pool.disconnect()  # whoever waits for a frozen server in a thread waits no more
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

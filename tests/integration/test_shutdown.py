@@ -12,6 +12,7 @@ from tests.integration.processes import Webhook, Worker
 from tests.integration.sender import Sender, crowd
 from tests.integration.storm import Storm
 from tests.integration.waiting import until
+from tests.servers import Server
 
 PEOPLE = [f"person-{number}" for number in range(20)]
 
@@ -34,6 +35,21 @@ def test_sigterm_finishes_what_is_in_flight(start_fleet: Callable[..., Fleet]) -
     assert fleet.pending() == 0
     assert len(fleet.agent.calls) == 20
     assert fleet.snapshot()["counters"]["acked"] == 20
+
+
+def test_a_frozen_rq_server_does_not_keep_the_worker(
+    start_fleet: Callable[..., Fleet], start_server: Callable[..., Server]
+) -> None:
+    """RQ's own client waits for almost a minute; the worker finishes its calls and ends without it."""
+    other = start_server()
+    fleet = start_fleet(message_buffer_timeout=0.3, rq_redis_url=other.url)
+    worker = in_flight(fleet, Answer(delay_s=3.0))
+    other.freeze()
+    worker.terminate()
+    assert worker.wait(40.0) == 0
+    other.thaw()
+    assert fleet.pending() == 0
+    assert len(fleet.agent.calls) == 20
 
 
 def test_a_second_sigterm_hands_back(start_fleet: Callable[..., Fleet]) -> None:
