@@ -134,6 +134,8 @@ class Books:
             return [None] if len(job_ids) == 1 else [self.read([job_id])[0] for job_id in job_ids]
 
     def _write(self, lasting: Sequence[str], ended: Mapping[str, BaseException | None]) -> None:
+        if lasting:
+            self._write_state(WorkerStatus.BUSY)  # before any of its jobs is shown, as RQ's own worker does
         for lot in _lots(lasting):
             self._write_started(lot)
         for lot in _lots([job_id for job_id, error in ended.items() if not _is_failure(error)]):
@@ -141,7 +143,9 @@ class Books:
         for job_id, error in ended.items():
             if error is not None and _is_failure(error):
                 self._write_failed(job_id, error)
-        state = self._state()
+        self._write_state(self._state())
+
+    def _write_state(self, state: WorkerStatus) -> None:
         if state != self._worker.get_state():
             self._worker.set_state(state)
 

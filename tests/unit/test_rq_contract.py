@@ -11,7 +11,7 @@ import inspect
 import re
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -292,6 +292,23 @@ async def test_a_job_looks_the_same_as_under_rqs_worker(
     assert after == stock.after
     assert after.keys["rq:worker:WORKER"][0]["successful_job_count"] == "1"
     assert set(after.keys) == {"rq:queues", "rq:workers", "rq:workers:flush", "rq:worker:WORKER"}
+
+
+@pytest.mark.usefixtures("shown_at_once")
+async def test_the_worker_is_busy_before_its_job_is_shown(
+    client: Any, queue: FlushQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody sees an idle worker with jobs."""
+    ours, states, show = Ours(queue), list[bytes](), books.Books._write_started
+
+    def noting(self: books.Books, job_ids: Sequence[str]) -> None:
+        states.append(client.hget(ours.worker.key, "state"))
+        show(self, job_ids)
+
+    monkeypatch.setattr(books.Books, "_write_started", noting)
+    await ours.start()
+    await ours.end()
+    assert states == [b"busy"]
 
 
 @pytest.mark.usefixtures("shown_at_once")
