@@ -17,11 +17,11 @@ ROUND, PEOPLE = itertools.count(), 100_000
 def warm_up(settings: Settings, agent: Agent, count: int = WARM) -> None:
     """Some flushes that do not count."""
     trickle(settings, agent, count)
-    agent.wait_idle()
 
 
 def trickle(settings: Settings, agent: Agent, count: int, rate: float = RATE) -> Report:
-    """Measure `count` flushes at `rate` a second; every one must arrive once."""
+    """Measure `count` flushes at `rate` a second, when none is under way; every one must arrive once."""
+    agent.wait_idle()
     agent.reset()
     _append(settings, agent, rate, count)
     return agent.report(count)
