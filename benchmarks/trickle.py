@@ -12,6 +12,7 @@ from config.settings import Settings
 RATE = 300
 WARM = 300
 ROUND, PEOPLE = itertools.count(), 100_000
+"""Each round has people of its own, whose messages are new."""
 
 
 def warm_up(settings: Settings, agent: Agent, count: int = WARM) -> None:

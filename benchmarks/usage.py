@@ -6,7 +6,7 @@ import contextlib
 import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -66,10 +66,15 @@ class Stolen:
         return 100 * passed[7] / max(1, sum(passed))
 
 
+def is_disturbed(stolen_percent: Sequence[float]) -> bool:
+    """Whether to measure once more, after as many measurements as there are shares of the host."""
+    return len(stolen_percent) < ATTEMPTS and min(stolen_percent, default=100.0) > STOLEN_MAX_PERCENT
+
+
 def least_disturbed(measure: Callable[[], T]) -> T:
     """Measure again, ATTEMPTS times at the most, while the host takes more than STOLEN_MAX_PERCENT meanwhile."""
     tries: list[tuple[float, T]] = []
-    while len(tries) < ATTEMPTS and not any(percent <= STOLEN_MAX_PERCENT for percent, _ in tries):
+    while is_disturbed([percent for percent, _ in tries]):
         stolen = Stolen()
         found = measure()
         tries.append((stolen.percent(), found))

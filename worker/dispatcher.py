@@ -67,6 +67,7 @@ class Dispatcher:
         self._hint = asyncio.Event()
         self._turns = 0
         self._expired: asyncio.TimerHandle | None = None
+        self._expired_in = 0
         self._stopping = False
         self._first = 0
         self._away = False
@@ -77,13 +78,20 @@ class Dispatcher:
 
     def expired(self) -> None:
         """A timer key has expired: as a rule its moment was known, and a turn has begun or begins at once."""
+        self._expired_in = self._turns
         if self._expired is None:
-            self._expired = asyncio.get_running_loop().call_later(EXPIRED_S, self._look_again, self._turns)
+            self._wait_for_turn()
+
+    def _wait_for_turn(self) -> None:
+        self._expired = asyncio.get_running_loop().call_later(EXPIRED_S, self._look_again, self._turns)
 
     def _look_again(self, turns: int) -> None:
+        """Unless a turn has begun; the timers that expired since that turn have their own time to wait for the next."""
         self._expired = None
         if self._turns == turns:
             self.hint()
+        elif self._turns == self._expired_in:
+            self._wait_for_turn()
 
     def stop(self) -> None:
         """End `run` after its turn: what it has taken from the queue must not be stranded."""

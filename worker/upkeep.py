@@ -17,8 +17,8 @@ REPAIR_AGAIN_S = 60
 """Workers that start or reconnect together repair once."""
 
 RESTS = 4
-"""After a lot of the repair it rests so many times as long: it takes no more than a fifth of the server, and some five
-minutes for a million conversations."""
+"""After a lot of the repair it rests so many times as long: it takes no more than a fifth of the server, and minutes
+for a million conversations."""
 
 REST_S = 0.005
 """Between two lots of forgotten conversations."""

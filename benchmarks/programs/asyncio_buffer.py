@@ -17,7 +17,7 @@ import time
 import aiohttp
 import uvloop
 
-from benchmarks.usage import ATTEMPTS, STOLEN_MAX_PERCENT, Stolen, peak_mb, resident_mb
+from benchmarks.usage import Stolen, is_disturbed, peak_mb, resident_mb
 
 NEVER_S = 500_000.0
 WINDOWS_S = (0.5, 1.5)
@@ -80,7 +80,7 @@ async def main(url: str, pending: int, rate: float, count: int) -> None:
         await asyncio.sleep(0.1)
         full_mb = resident_mb(os.getpid())
         stolen: list[float] = []
-        while len(stolen) < ATTEMPTS and min(stolen, default=100.0) > STOLEN_MAX_PERCENT:
+        while is_disturbed(stolen):
             host = Stolen()
             await trickle(buffer, rate, range(len(stolen) * count, (len(stolen) + 1) * count))
             await asyncio.gather(*list(buffer.tasks.values())[pending:])

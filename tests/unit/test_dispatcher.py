@@ -109,6 +109,18 @@ async def test_an_expired_timer_finds_what_was_not_known(store: Store, hands: Ha
     assert [job.name for job in hands.jobs] == [str(store.ref(ANA))]
 
 
+async def test_a_timer_that_expires_behind_the_turn_of_another(running: Dispatcher, monkeypatch):
+    """The turn that answers for the first event began before the second: that one makes it look again."""
+    monkeypatch.setattr(dispatcher, "SLEEP_MAX_S", 10 * WITHIN_S)
+    running.hint()
+    await until(lambda: running._turns == 2)
+    running.expired()
+    running.hint()
+    await until(lambda: running._turns == 3)
+    running.expired()
+    await until(lambda: running._turns == 4)
+
+
 async def test_an_expired_timer_costs_no_turn_where_one_has_begun(running: Dispatcher, monkeypatch):
     """A thousand events of what was dispatched on time are one timer, and no look."""
     monkeypatch.setattr(dispatcher, "SLEEP_MAX_S", WITHIN_S)
