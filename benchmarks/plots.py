@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import matplotlib
 
+from benchmarks import expiry
 from benchmarks.figures import Figure, Missing
 
 matplotlib.use("Agg")
@@ -20,7 +21,7 @@ OURS, OURS_TOO = ("#0b6e4f", "o-", 2.4), ("#0b6e4f", "o--", 1.4)
 IN_PROCESS, EVENTS = ("#c1440e", "s-", 1.6), ("#6c4ab6", "^-", 1.6)
 NAIVE, BULLMQ = ("#2a6f97", "v-", 1.6), ("#333333", "D", 1.6)
 TARGET = {"color": "#888888", "linestyle": ":", "linewidth": 1.5}
-CEILING_MS = 30_000
+CEILING_MS = expiry.WAIT_S * 1000
 
 
 class Curve(NamedTuple):
