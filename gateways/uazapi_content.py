@@ -6,7 +6,7 @@ from typing import Any
 
 from gateways.base import object_of, text_of
 from gateways.content import Content
-from gateways.evolution_content import MEDIA_KINDS, READERS, first_text, read_content
+from gateways.whatsapp_content import MEDIA_KINDS, READERS, first_text, read_content
 
 OTHER_WORDS = {"ptt": "audioMessage", "vcard": "contactMessage"}
 WORDS = {name.removesuffix("Message").lower(): name for name in (*MEDIA_KINDS, *READERS)} | OTHER_WORDS

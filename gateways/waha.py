@@ -19,9 +19,9 @@ from gateways.base import (
     time_of,
 )
 from gateways.content import Content
-from gateways.evolution_content import first_text
 from gateways.jid import Chat, chat_of, person
 from gateways.waha_content import reaction, read_payload
+from gateways.whatsapp_content import first_text
 
 NAME = "waha"
 ALGORITHM = "sha512"

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateways.base import object_of, text_of
 from gateways.content import Content
-from gateways.evolution_content import read_content, unwrap
+from gateways.whatsapp_content import read_content, unwrap
 
 MIME_KINDS = ("image", "audio", "video")
 TYPE_KINDS = {

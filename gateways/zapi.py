@@ -9,8 +9,8 @@ from buffer.models import Edit, Event, Message, Presence
 from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request, read_object, text_of, time_of, token_matches
 from gateways.content import Content
-from gateways.evolution_content import first_text, read_content
 from gateways.jid import Chat, chat_of, person
+from gateways.whatsapp_content import first_text, read_content
 from gateways.zapi_content import in_whatsapp_words
 
 NAME = "zapi"

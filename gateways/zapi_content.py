@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from gateways.base import object_of, objects_of, text_of
-from gateways.evolution_content import first_text
+from gateways.whatsapp_content import first_text
 
 NOT_SAID = frozenset({"externalAdReply", "statusImage", "statusVideo", "statusText", "referencedMessage"})
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from buffer.connect import connect
 from buffer.store import Store
+from buffer.transport.clients import connect
 from config.settings import OWN_PREFIXES, Settings, load_settings
 from tests.servers import KINDS, Server
 

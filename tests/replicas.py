@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.integration.waiting import until
+from tests.integration.polling import until
 from tests.servers import Server
 
 

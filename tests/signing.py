@@ -8,8 +8,8 @@ import hmac
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tests.endpoint import PUBLIC_BASE_URL
-from tests.recorded import SECRETS as RECORDED
+from tests.recorded_bodies import SECRETS as RECORDED
+from tests.webhook_client import PUBLIC_BASE_URL
 
 SECRET = "a-secret-of-the-tests"
 OPEN: dict[str, Any] = dict.fromkeys((*RECORDED.values(), "generic_token", "meta_verify_token"), SECRET)

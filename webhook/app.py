@@ -11,18 +11,18 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.types import Receive, Scope, Send
 
-from buffer.connect import connect
 from buffer.errors import PartitionMismatch, StoreError, UnsafeServer
-from buffer.server import prepare
 from buffer.store import Store
+from buffer.transport.clients import connect
+from buffer.transport.server_checks import prepare
 from config.killpoints import arm
 from config.logs import get_logger
 from config.settings import Settings, required
 from webhook.asgi import Webhooks
+from webhook.fast_path import INGEST
 from webhook.ingest import Ingest
 from webhook.openapi import add_webhooks
 from webhook.probes import probe_routes
-from webhook.protocol import INGEST
 
 REDIS_TIMEOUT_S = 1.0
 RECHECK_S = 0.5

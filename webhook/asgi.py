@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope, Send
 
 from gateways.base import Fields, Gateway, Request
-from webhook.answers import Response, refusal, send_response
 from webhook.ingest import Ingest
+from webhook.responses import Response, refusal, send_response
 
 DIGITS_MAX = 20
 

@@ -9,18 +9,18 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from buffer.envelope import pack, pack_edit
 from buffer.errors import StoreError, StoreUnavailable
 from buffer.keys import fingerprint_of
 from buffer.models import Append, Appended, Edit, Event, Message, Presence, Revoke
 from buffer.store import Store
+from buffer.stored_message import pack, pack_edit
 from config.killpoints import reach
 from config.logs import get_logger, mask
 from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
 from gateways.registry import GATEWAYS
-from webhook.answers import Counts, Refused, Response, counted, response_of
-from webhook.collector import ANSWER_WITHIN_S, Collector, Results
+from webhook.append_coalescer import ANSWER_WITHIN_S, Collector, Results
+from webhook.responses import Counts, Refused, Response, counted, response_of
 
 TYPING = ("composing", "recording")
 CHANGED = ("changed", "removed", "early")

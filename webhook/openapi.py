@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from gateways.base import Gateway
 from gateways.registry import GATEWAYS
-from webhook.bodies import BODIES
+from webhook.body_schemas import BODIES
 
 Part = dict[str, Any]
 

@@ -13,8 +13,8 @@ from buffer.store import Store
 from config.killpoints import reach
 from config.logs import get_logger
 from config.settings import Settings
-from worker.queue import FlushQueue
-from worker.slices import NewJob, refs_of, slices_of
+from worker.rq.job_ids import NewJob, refs_of, slices_of
+from worker.rq.queue import FlushQueue
 
 SLEEP_MAX_S = 1.0
 """Longest sleep: bounds the harm of a lost announcement, and is the whole idle cost (one look a second)."""

@@ -16,8 +16,8 @@ from config.killpoints import reach
 from config.logs import get_logger, mask
 from config.settings import Settings
 from worker.agent import Accepted, Agent, Problem
-from worker.body import render
 from worker.leases import LeaseOver, Leases
+from worker.request_body import render
 
 CLAIM_WITHIN_S = 2.0
 """A claim that cannot reach Redis is given up soon: the wake index brings the conversation back."""

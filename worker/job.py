@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from functools import cache
 
-from buffer.connect import connect
 from buffer.keys import Ref
 from buffer.store import Store
+from buffer.transport.clients import connect
 from config.settings import Settings, load_settings, required
 from worker.agent import Agent
 from worker.flush import Flusher
-from worker.slices import flush_all, refs_of
+from worker.rq.job_ids import flush_all, refs_of
 
 JOB = "worker.job.flush"
 """The function's path, as RQ stores it."""

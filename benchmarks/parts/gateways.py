@@ -20,8 +20,8 @@ from benchmarks.figures import Figure, Meaningless, Missing, attempt
 from benchmarks.machine import valkey
 from benchmarks.pending import settings_for
 from benchmarks.table import Row
-from buffer.connect import connect
 from buffer.store import Store
+from buffer.transport.clients import connect
 from webhook.asgi import Webhooks
 from webhook.ingest import Ingest
 

@@ -12,8 +12,8 @@ import sys
 import uvloop
 
 from benchmarks.pending import person, short_message
-from buffer.connect import connect
 from buffer.store import Store
+from buffer.transport.clients import connect
 from config.settings import Settings, load_settings
 
 WINDOWS_S = [0.5 + 0.0625 * step for step in range(17)]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cli.demo.show import run
+from cli.demo.run import run
 
 __all__ = ["run"]

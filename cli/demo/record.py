@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from cli.demo.story import Step
+from cli.demo.script import Step
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from cli.demo.claims import Claim
+from cli.demo.promises import Claim
 from cli.demo.record import Call, Delivery, Record
-from cli.demo.story import ANSWER_S, INTERRUPTION, WINDOW_S, Step
+from cli.demo.script import ANSWER_S, INTERRUPTION, WINDOW_S, Step
 from cli.terminal import Paint, columns
 
 NAME_WIDTH = 5

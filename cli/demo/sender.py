@@ -10,10 +10,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from cli.demo.connections import Connections
-from cli.demo.journal import Event, Journal
+from cli.demo.log_reader import Event, Journal
+from cli.demo.process_connections import Connections
 from cli.demo.record import Delivery
-from cli.demo.story import Step
+from cli.demo.script import Step
 
 CHANNEL = "loja"
 OUR_NUMBER = "5511900000000@s.whatsapp.net"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from buffer.models import Append
 from buffer.store import Store
-from tests.integration.fleet import Fleet, person
+from tests.integration.deployment import Fleet, person
 from tests.messages import message
 
 LOT = 1000

@@ -8,7 +8,7 @@ from typing import Any
 from redis.cluster import ClusterNode, RedisCluster
 from redis.crc import key_slot
 
-from tests.integration.waiting import until
+from tests.integration.polling import until
 from tests.servers import Server
 
 SLOTS = 16_384

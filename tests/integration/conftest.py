@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.agent import RecordingAgent
 from tests.integration.checker import Verdict
-from tests.integration.fleet import Fleet
+from tests.integration.deployment import Fleet
 from tests.integration.processes import Webhook, Worker
 from tests.servers import Server
 

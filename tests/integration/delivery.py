@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from tests.integration.agent import Answer, Call
-from tests.integration.fleet import Fleet
+from tests.integration.deployment import Fleet
 from tests.integration.processes import Webhook
 
 

@@ -16,13 +16,13 @@ from typing import Any
 
 import httpx
 
-from tests.integration.waiting import until
+from tests.integration.polling import until
 from tests.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-of-the-tests"
 WORKER = [sys.executable, "-m", "cli", "worker"]
-SHORT_WAY = ("--http", "webhook.protocol:WebhookProtocol", "--no-access-log")
+SHORT_WAY = ("--http", "webhook.fast_path:WebhookProtocol", "--no-access-log")
 PLAIN_WAY = ("--http", "httptools")
 TAIL = 3_000
 POST_WITHIN_S = 30.0

@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.agent import Answer
 from tests.integration.delivery import check_same, dead, deliver
-from tests.integration.fleet import Fleet
+from tests.integration.deployment import Fleet
 from tests.integration.processes import Webhook, Worker
 
 pytestmark = pytest.mark.usefixtures("shared_worker")

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from gateways.registry import GATEWAYS
-from tests.integration.fleet import Fleet
+from tests.fuzzed_bodies import PLANTED, mutated_form, mutated_json
+from tests.integration.deployment import Fleet
 from tests.integration.processes import Webhook
-from tests.mutated import PLANTED, mutated_form, mutated_json
-from tests.recorded import CASES, FORMS, described, expected_of
+from tests.recorded_bodies import CASES, FORMS, described, expected_of
 from tests.servers import Server
 from tests.signing import OPEN, SECRET, sign
 

@@ -10,20 +10,20 @@ from pathlib import Path
 
 from rq import Queue
 
-from buffer.connect import connect
 from buffer.keys import Ref
 from buffer.store import Store
+from buffer.transport.clients import connect
 from tests.conftest import Clock
 from tests.integration.agent import Answer
 from tests.integration.backlog import one_each, store_all
 from tests.integration.checker import Rules, Verdict, judge
-from tests.integration.fleet import Fleet
+from tests.integration.deployment import Fleet
+from tests.integration.fault_injector import Storm
+from tests.integration.polling import until
 from tests.integration.sender import Said, Sender
-from tests.integration.storm import Storm
-from tests.integration.waiting import until
 from worker.dispatcher import Dispatcher
-from worker.queue import FlushQueue
-from worker.slices import NewJob, refs_of_job, slices_of
+from worker.rq.job_ids import NewJob, refs_of_job, slices_of
+from worker.rq.queue import FlushQueue
 
 LOT = 1000
 FIVE_MINUTES_MS = 300_000

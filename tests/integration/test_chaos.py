@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 from tests.integration.agent import Answer
 from tests.integration.checker import Rules, Verdict, judge
-from tests.integration.fleet import Fleet
+from tests.integration.deployment import Fleet
+from tests.integration.fault_injector import Storm
 from tests.integration.processes import Webhook, Worker
 from tests.integration.sender import Sender, crowd
-from tests.integration.storm import Storm
 
 KILLED = Rules(repeats=True)
 

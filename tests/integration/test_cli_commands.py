@@ -12,8 +12,8 @@ import pytest
 
 from buffer.keys import Keys
 from tests.integration.alive import running
+from tests.integration.polling import until
 from tests.integration.processes import TOKEN, Process, bearer
-from tests.integration.waiting import until
 from tests.servers import free_port
 
 ENDS_WITHIN_S = 20.0

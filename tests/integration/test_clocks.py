@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.integration.checker import Rules, Verdict, judge
-from tests.integration.fleet import Fleet
+from tests.integration.deployment import Fleet
 from tests.integration.processes import ROOT, Process
 from tests.integration.sender import Sender, crowd
 

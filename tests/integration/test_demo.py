@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from tests.integration.alive import running
+from tests.integration.polling import until
 from tests.integration.processes import Process
-from tests.integration.waiting import until
 
 ENDS_WITHIN_S = 60.0
 FOREIGN = {

@@ -14,11 +14,11 @@ from buffer.store import Store
 from tests.conftest import Clock
 from tests.integration.agent import Answer
 from tests.integration.backlog import one_each, store_all
-from tests.integration.fleet import Fleet, person
-from tests.integration.storm import Storm
-from tests.integration.waiting import until
+from tests.integration.deployment import Fleet, person
+from tests.integration.fault_injector import Storm
+from tests.integration.polling import until
 from tests.servers import Server
-from worker.slices import refs_of_job
+from worker.rq.job_ids import refs_of_job
 
 LOT = 1000
 FIVE_MINUTES_MS = 300_000

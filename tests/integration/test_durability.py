@@ -9,10 +9,10 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration.checker import Rules, judge
-from tests.integration.fleet import Fleet
+from tests.integration.deployment import Fleet
+from tests.integration.polling import until
 from tests.integration.processes import Webhook
 from tests.integration.sender import Sender, crowd
-from tests.integration.waiting import until
 from tests.replicas import follow, promote
 from tests.servers import Server
 

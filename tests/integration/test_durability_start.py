@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.integration.agent import RecordingAgent
+from tests.integration.polling import until
 from tests.integration.processes import TOKEN, Process
-from tests.integration.waiting import until
 from tests.replicas import follow
 from tests.servers import Server, free_port
 

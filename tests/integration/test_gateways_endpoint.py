@@ -13,10 +13,10 @@ from buffer.keys import Ref
 from buffer.store import Store
 from config.settings import Settings
 from tests.conftest import Clock
-from tests.endpoint import serving
-from tests.recorded import CASES, SECRETS, body_of, described, expected_of, opened_by
+from tests.recorded_bodies import CASES, SECRETS, body_of, described, expected_of, opened_by
 from tests.servers import Server
-from worker.body import render
+from tests.webhook_client import serving
+from worker.request_body import render
 
 Batches = dict[tuple[str, ...], list[dict[str, Any]]]
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.agent import Answer
 from tests.integration.checker import Rules, judge
-from tests.integration.fleet import Fleet
+from tests.integration.deployment import Fleet
 from tests.integration.processes import Webhook
 from tests.integration.sender import Said, Sender
 

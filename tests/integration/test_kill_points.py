@@ -11,8 +11,8 @@ from rq.suspension import resume, suspend
 
 from config.killpoints import POINTS
 from tests.integration.agent import Answer
-from tests.integration.fleet import CRASHES, Fleet
-from tests.integration.waiting import until
+from tests.integration.deployment import CRASHES, Fleet
+from tests.integration.polling import until
 
 REPLY = Answer(200, b'{"reply": "pronto"}', "application/json", delay_s=1.0)
 """Slower than a renewal, so that a worker can die while the agent works; a reply, so that there is one to keep."""

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration.agent import Answer
-from tests.integration.fleet import CRASHES, Fleet, person
+from tests.integration.deployment import CRASHES, Fleet, person
+from tests.integration.polling import until
 from tests.integration.processes import Worker
-from tests.integration.waiting import until
 from tests.messages import message
 
 REPLY = b'{"reply": "pronto"}'

@@ -8,10 +8,10 @@ import pytest
 
 from tests.integration.agent import Answer
 from tests.integration.checker import Rules, Verdict, judge
-from tests.integration.fleet import Fleet
+from tests.integration.deployment import Fleet
+from tests.integration.fault_injector import Storm
+from tests.integration.polling import until
 from tests.integration.sender import Sender, crowd
-from tests.integration.storm import Storm
-from tests.integration.waiting import until
 from tests.servers import Server
 
 VISIBILITY_S = 3.0

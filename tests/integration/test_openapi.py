@@ -17,11 +17,11 @@ from schemathesis.specs.openapi import checks
 
 from config.settings import Settings, load_settings
 from gateways.registry import GATEWAYS
-from tests.endpoint import serving
-from tests.integration.fleet import Fleet
+from tests.integration.deployment import Fleet
 from tests.integration.processes import Webhook
 from tests.servers import free_port
 from tests.signing import OPEN, SECRET, sign
+from tests.webhook_client import serving
 from webhook.app import create_app
 
 pytestmark = pytest.mark.server

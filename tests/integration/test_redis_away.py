@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration.agent import Answer
-from tests.integration.fleet import Fleet
+from tests.integration.deployment import Fleet
+from tests.integration.polling import until
 from tests.integration.processes import Webhook
-from tests.integration.waiting import until
 from tests.servers import Server
 
 NO_HANG_S = 8.0

@@ -10,9 +10,9 @@ import pytest
 
 from tests.integration.agent import Answer
 from tests.integration.checker import Rules, Verdict, judge
-from tests.integration.fleet import Fleet
+from tests.integration.deployment import Fleet
+from tests.integration.fault_injector import Storm
 from tests.integration.sender import Sender, crowd
-from tests.integration.storm import Storm
 from tests.servers import Server
 
 AWAY_S = (0.5, 2.5)

@@ -10,9 +10,9 @@ import pytest
 
 from tests.integration.agent import Answer
 from tests.integration.delivery import check_same, dead, deliver, gaps_ms
-from tests.integration.fleet import Fleet
+from tests.integration.deployment import Fleet
+from tests.integration.polling import until
 from tests.integration.processes import Webhook
-from tests.integration.waiting import until
 
 BROKEN = Answer(500)
 

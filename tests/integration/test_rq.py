@@ -16,13 +16,13 @@ from rq.serializers import JSONSerializer
 from buffer.store import Store
 from tests.integration.agent import Answer
 from tests.integration.checker import Rules, judge
-from tests.integration.fleet import Fleet
-from tests.integration.rqview import RQ, queue_of, rq
+from tests.integration.deployment import Fleet
+from tests.integration.polling import until
+from tests.integration.rq_operator import RQ, queue_of, rq
 from tests.integration.sender import Sender, crowd
-from tests.integration.waiting import until
 from tests.servers import Server
-from worker.queue import FlushQueue
-from worker.slices import slices_of
+from worker.rq.job_ids import slices_of
+from worker.rq.queue import FlushQueue
 
 STOCK = (
     ["--worker-class", "rq.worker.SimpleWorker"],

@@ -17,10 +17,10 @@ from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
 from tests.integration.agent import Answer
-from tests.integration.fleet import Fleet
+from tests.integration.deployment import Fleet
+from tests.integration.polling import until
 from tests.integration.processes import Worker as WorkerProcess
-from tests.integration.rqview import job_ids, queue_of, rq
-from tests.integration.waiting import until
+from tests.integration.rq_operator import job_ids, queue_of, rq
 
 PEOPLE = ("ana", "bia", "cris")
 

@@ -14,10 +14,10 @@ from rq.serializers import JSONSerializer
 from rq.suspension import resume, suspend
 
 from tests.integration.agent import Answer
-from tests.integration.fleet import CRASHES, Fleet, person
-from tests.integration.rqview import job_ids, maintain_twice, pass_heartbeats, queue_of
+from tests.integration.deployment import CRASHES, Fleet, person
+from tests.integration.polling import until
+from tests.integration.rq_operator import job_ids, maintain_twice, pass_heartbeats, queue_of
 from tests.integration.test_kill_points import ATTEMPTS
-from tests.integration.waiting import until
 from tests.messages import message
 
 PEOPLE = [f"person-{number}" for number in range(20)]

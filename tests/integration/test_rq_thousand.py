@@ -12,9 +12,9 @@ from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
 
 from tests.integration.agent import Answer
-from tests.integration.fleet import Fleet
-from tests.integration.rqview import job_ids, maintain_twice, queue_of, rq
-from tests.integration.waiting import until
+from tests.integration.deployment import Fleet
+from tests.integration.polling import until
+from tests.integration.rq_operator import job_ids, maintain_twice, queue_of, rq
 
 COUNT = 1000
 HEARTBEAT_TTL_S = 90

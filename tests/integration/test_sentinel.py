@@ -10,16 +10,16 @@ from typing import NamedTuple
 import pytest
 import redis
 
-from buffer.connect import connect, connect_sync
 from buffer.models import Conversation
 from buffer.store import Store, resent
+from buffer.transport.clients import connect, connect_sync
 from config.settings import Settings
-from tests.integration.waiting import until
+from tests.integration.polling import until
 from tests.messages import message
 from tests.replicas import follow
 from tests.servers import Server, free_port, require_binary
-from worker.queue import FlushQueue
-from worker.slices import NewJob
+from worker.rq.job_ids import NewJob
+from worker.rq.queue import FlushQueue
 
 ANA = Conversation("generic", "loja", "ana")
 DOWN_AFTER_MS = 300

@@ -9,9 +9,9 @@ import pytest
 from tests.integration.agent import Answer
 from tests.integration.checker import Rules, Verdict, judge
 from tests.integration.cluster import Cluster
-from tests.integration.fleet import CRASHES, Fleet
+from tests.integration.deployment import CRASHES, Fleet
+from tests.integration.fault_injector import Storm
 from tests.integration.sender import Sender, crowd
-from tests.integration.storm import Storm
 from tests.servers import KINDS, Server
 
 PARTITIONS = 6

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from tests.integration.agent import Answer
 from tests.integration.checker import Rules, Verdict, judge
-from tests.integration.fleet import CRASHES, Fleet
+from tests.integration.deployment import CRASHES, Fleet
+from tests.integration.fault_injector import Storm
+from tests.integration.polling import until
 from tests.integration.processes import Webhook, Worker
 from tests.integration.sender import Sender, crowd
-from tests.integration.storm import Storm
-from tests.integration.waiting import until
 from tests.servers import Server
 
 PEOPLE = [f"person-{number}" for number in range(20)]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.agent import Call, RecordingAgent
 from tests.integration.checker import Rules, Verdict, judge
-from tests.integration.fleet import Fleet, person
+from tests.integration.deployment import Fleet, person
 from tests.integration.processes import ROOT, TOKEN, Webhook
 from tests.integration.sender import Said, Sender
 from tests.servers import Server

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from buffer.store import Store
-from tests.lua.desk import Desk
+from tests.lua.driver import Desk
 from tests.servers import Server
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lua.desk import ANA, LEASE_MS, WINDOW_MS, Desk, ids
+from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, Desk, ids
 
 
 async def test_ack_leaves_an_idle_conversation(desk: Desk):

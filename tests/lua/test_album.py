@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from buffer.envelope import pack
 from buffer.models import Append, Message
-from tests.lua.desk import ANA, WINDOW_MS, Desk, ids
-from tests.lua.person import deliver
+from buffer.stored_message import pack
+from tests.lua.aliases import deliver
+from tests.lua.driver import ANA, WINDOW_MS, Desk, ids
 from tests.messages import message
 
 

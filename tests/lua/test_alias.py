@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from buffer.models import Append, Conversation
-from tests.lua.desk import MAX_WAIT_MS, WINDOW_MS, Desk, ids
-from tests.lua.person import LID, NAMES, PHONE, check_one, contents, deliver, floor, home, link, linked, said
+from tests.lua.aliases import LID, NAMES, PHONE, check_one, contents, deliver, floor, home, link, linked, said
+from tests.lua.driver import MAX_WAIT_MS, WINDOW_MS, Desk, ids
 from tests.messages import message
 
 BSUID = Conversation("evolution", "loja", "BR.900000000000001")

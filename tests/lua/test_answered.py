@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lua.desk import ANA, LEASE_MS, Desk
+from tests.lua.driver import ANA, LEASE_MS, Desk
 
 
 async def test_answer_survives_the_worker(desk: Desk):

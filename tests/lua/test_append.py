@@ -8,7 +8,7 @@ import json
 import pytest
 
 from buffer.models import Conversation, PauseMode
-from tests.lua.desk import ANA, BIA, MAX_WAIT_MS, VISIBILITY_MS, WINDOW_MS, Desk, ids
+from tests.lua.driver import ANA, BIA, MAX_WAIT_MS, VISIBILITY_MS, WINDOW_MS, Desk, ids
 from tests.messages import message
 
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from buffer.models import Batch
-from tests.lua.desk import ANA, LEASE_MS, WINDOW_MS, Desk, ids
+from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, Desk, ids
 
 
 async def test_nothing_to_claim(desk: Desk):

@@ -11,12 +11,12 @@ import pytest
 
 from buffer import scripts
 from buffer.keys import KINDS
-from buffer.line import Line
 from buffer.models import Change, PauseMode
-from buffer.pipe import Pipe
 from buffer.scripts import Script
 from buffer.store import Store
-from tests.lua.desk import ANA, BIA
+from buffer.transport.autopipeline import Pipe
+from buffer.transport.multiplexer import Line
+from tests.lua.driver import ANA, BIA
 from tests.messages import message
 from tests.servers import Server
 

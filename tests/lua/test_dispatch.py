@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from buffer.models import Conversation
-from tests.lua.desk import ANA, BIA, LEASE_MS, VISIBILITY_MS, WINDOW_MS, Desk
+from tests.lua.driver import ANA, BIA, LEASE_MS, VISIBILITY_MS, WINDOW_MS, Desk
 from tests.messages import message
 
 

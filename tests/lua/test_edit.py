@@ -9,9 +9,9 @@ import pytest
 from buffer.errors import StoreFull
 from buffer.keys import fingerprint_of
 from buffer.models import Batch, Change, Conversation, PauseMode
-from tests.conv import pack_window
-from tests.lua.desk import ANA, LEASE_MS, WINDOW_MS, Desk, ids
-from tests.lua.person import LID, NAMES, PHONE, check_awake, check_one, deliver, link
+from tests.conversation_hash import pack_window
+from tests.lua.aliases import LID, NAMES, PHONE, check_awake, check_one, deliver, link
+from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, Desk, ids
 from tests.messages import message
 
 DAY_MS = 86_400_000

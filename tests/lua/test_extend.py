@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lua.desk import ANA, MAX_WAIT_MS, WINDOW_MS, Desk
+from tests.lua.driver import ANA, MAX_WAIT_MS, WINDOW_MS, Desk
 
 
 async def test_typing_moves_the_deadline(desk: Desk):

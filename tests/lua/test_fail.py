@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.lua.desk import ANA, LEASE_MS, WINDOW_MS, Desk, ids
+from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, Desk, ids
 
 
 async def test_retry_waits_and_comes_back_as_it_was(desk: Desk):

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from buffer.models import Outcome
-from tests.lua.desk import ANA, LEASE_MS, Desk
+from tests.lua.driver import ANA, LEASE_MS, Desk
 
 Verb = Callable[[Desk, str], Awaitable[Outcome]]
 

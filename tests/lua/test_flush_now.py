@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lua.desk import ANA, WINDOW_MS, Desk, ids
+from tests.lua.driver import ANA, WINDOW_MS, Desk, ids
 
 
 async def test_open_burst_is_due_now(desk: Desk):

@@ -9,7 +9,7 @@ import pytest
 
 from buffer.errors import StoreError
 from buffer.models import Conversation, Outcome
-from tests.lua.desk import ANA, LEASE_MS, WINDOW_MS, Desk, ids
+from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, Desk, ids
 from tests.messages import message
 
 PEOPLE = [Conversation("generic", "loja", f"person-{number:03d}") for number in range(120)]

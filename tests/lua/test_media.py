@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from buffer.envelope import pack
 from buffer.keys import fingerprint_of
 from buffer.models import Append, Batch, Conversation, Message, PauseMode
-from tests.lua.desk import ANA, LEASE_MS, WINDOW_MS, Desk, ids
-from tests.lua.person import LID, NAMES, PHONE, check_one, deliver, home, linked, said
+from buffer.stored_message import pack
+from tests.lua.aliases import LID, NAMES, PHONE, check_one, deliver, home, linked, said
+from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, Desk, ids
 from tests.messages import message
-from worker.body import render
+from worker.request_body import render
 
 LIMIT = 1_000
 CONTENT = b"QUJD" * 100

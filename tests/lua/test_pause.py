@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from buffer.models import PauseMode
-from tests.lua.desk import ANA, LEASE_MS, WINDOW_MS, Desk, ids
+from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, Desk, ids
 
 PAUSE_MS = 30_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lua.desk import ANA, BIA, LEASE_MS, WINDOW_MS, Desk, ids
+from tests.lua.driver import ANA, BIA, LEASE_MS, WINDOW_MS, Desk, ids
 
 
 async def test_same_flush_again(desk: Desk):

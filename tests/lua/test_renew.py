@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lua.desk import ANA, LEASE_MS, Desk
+from tests.lua.driver import ANA, LEASE_MS, Desk
 
 
 async def test_renew_extends_lease_lock_and_wake_entry(desk: Desk):

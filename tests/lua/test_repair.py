@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from buffer.models import Conversation
-from tests.lua.desk import ANA, BIA, WINDOW_MS, Desk, ids
+from tests.lua.driver import ANA, BIA, WINDOW_MS, Desk, ids
 from tests.messages import message
 
 

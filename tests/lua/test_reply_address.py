@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from buffer.models import Append, Conversation
-from tests.lua.desk import LEASE_MS, WINDOW_MS, Desk, ids
-from tests.lua.person import LID, NAMES, PHONE, contents, deliver, link, linked
+from tests.lua.aliases import LID, NAMES, PHONE, contents, deliver, link, linked
+from tests.lua.driver import LEASE_MS, WINDOW_MS, Desk, ids
 from tests.messages import message
 
 REPLY_ORDERS = {

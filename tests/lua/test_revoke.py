@@ -7,8 +7,8 @@ import pytest
 from buffer.errors import StoreFull
 from buffer.keys import fingerprint_of
 from buffer.models import Change, Conversation, PauseMode
-from tests.lua.desk import ANA, LEASE_MS, WINDOW_MS, Desk, ids
-from tests.lua.person import NAMES, check_awake, check_one, deliver, link, said
+from tests.lua.aliases import NAMES, check_awake, check_one, deliver, link, said
+from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, Desk, ids
 from tests.messages import message
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from buffer.errors import StoreError, StoreFull, StoreUnavailable
 from buffer.store import Store, resent
-from tests.lua.desk import ANA, BIA, LEASE_MS, WINDOW_MS, Desk, ids
+from tests.lua.driver import ANA, BIA, LEASE_MS, WINDOW_MS, Desk, ids
 from tests.messages import message
 from tests.servers import KINDS, Server
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lua.desk import ANA, BIA, WINDOW_MS, Desk
+from tests.lua.driver import ANA, BIA, WINDOW_MS, Desk
 
 
 async def test_empty_partition(desk: Desk):

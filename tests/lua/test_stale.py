@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lua.desk import ANA, WINDOW_MS, Desk
-from tests.lua.person import LID, PHONE, linked
+from tests.lua.aliases import LID, PHONE, linked
+from tests.lua.driver import ANA, WINDOW_MS, Desk
 from tests.messages import message
 
 AGE_MS = 60_000

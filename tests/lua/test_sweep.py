@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from buffer.models import Conversation
-from tests.lua.desk import ANA, BIA, WINDOW_MS, Desk
+from tests.lua.driver import ANA, BIA, WINDOW_MS, Desk
 from tests.messages import message
 
 DAY_MS = 86_400_000

@@ -8,9 +8,9 @@ import pytest
 
 from buffer.errors import StoreFull
 from buffer.models import Conversation, PauseMode
-from tests.lua.desk import LEASE_MS, WINDOW_MS, Desk, ids
-from tests.lua.person import LID, NAMES, PHONE, check_one, contents, deliver, floor, home, link, said
-from tests.lua.states import STATES, idle
+from tests.lua.aliases import LID, NAMES, PHONE, check_one, contents, deliver, floor, home, link, said
+from tests.lua.conversation_states import STATES, idle
+from tests.lua.driver import LEASE_MS, WINDOW_MS, Desk, ids
 
 DAY_MS = 86_400_000
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from buffer.models import Append, Change, PauseMode
-from tests.lua.desk import ANA, Desk
+from tests.lua.driver import ANA, Desk
 from tests.messages import message
 
 REQUEST = message("m1", ANA, nonce=b"aaaa")

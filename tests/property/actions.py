@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, NamedTuple, Protocol
 
-from tests.property.setting import DEDUPE_S, LEASE_S, MAX_AGE_S, MAX_WAIT_S, NAMES, PEOPLE, VISIBILITY_S, WINDOW_S
+from tests.property.walk_settings import DEDUPE_S, LEASE_S, MAX_AGE_S, MAX_WAIT_S, NAMES, PEOPLE, VISIBILITY_S, WINDOW_S
 
 ANYBODY = tuple(PEOPLE)
 ANY = (0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7)

@@ -10,11 +10,11 @@ import redis
 from buffer import scripts
 from buffer.scripts import Script
 from tests.property.actions import CROWD_ACTIONS, WORLD_ACTIONS, walk
-from tests.property.crowd import Crowd
+from tests.property.model_comparison import World
 from tests.property.mutants import MUTANTS, PEOPLE_MUTANTS, Mutant, loader
-from tests.property.setting import MAX_AGE_S, settings_for
-from tests.property.system import System
-from tests.property.world import World
+from tests.property.people_actions import Crowd
+from tests.property.redis_system import System
+from tests.property.walk_settings import MAX_AGE_S, settings_for
 
 SEEDS = 60
 STEPS = 200

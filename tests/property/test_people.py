@@ -9,10 +9,10 @@ import pytest
 import redis
 
 from tests.property.actions import CROWD_ACTIONS
-from tests.property.crowd import Crowd
-from tests.property.machine import explore
-from tests.property.setting import MAX_AGE_S, settings_for
-from tests.property.system import System
+from tests.property.people_actions import Crowd
+from tests.property.redis_system import System
+from tests.property.state_machine import explore
+from tests.property.walk_settings import MAX_AGE_S, settings_for
 
 
 @pytest.mark.parametrize("max_age_s", [0, MAX_AGE_S], ids=["any-age", "not-older"])

@@ -1,6 +1,6 @@
 """Every recorded body of every gateway, as it is and deformed at random.
 
-A folder in tests/fixtures named like a gateway is picked up; SECRETS in tests/recorded.py says what opens it.
+A folder in tests/fixtures named like a gateway is picked up; SECRETS in tests/recorded_bodies.py says what opens it.
 """
 
 import copy
@@ -18,7 +18,7 @@ from buffer.models import KINDS, Edit, Message, Presence, Revoke
 from config.settings import Settings
 from gateways.base import MAX_TIME_MS, BadRequest, Request
 from gateways.registry import GATEWAYS
-from tests.recorded import CASES, FORMS, SECRETS, body_of, described, expected_of, opened_by
+from tests.recorded_bodies import CASES, FORMS, SECRETS, body_of, described, expected_of, opened_by
 
 LEAK = "a-secret-that-came-inside-the-body"
 

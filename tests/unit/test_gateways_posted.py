@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from gateways.twilio import TWIML
-from tests.endpoint import PUBLIC_BASE_URL, serving
+from tests.webhook_client import PUBLIC_BASE_URL, serving
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 SECRETS = {

@@ -1,4 +1,4 @@
-"""What buffer/link.py leans on in redis-py and hiredis: when a release changes it, this says what to look at."""
+"""The parts of redis-py and hiredis that buffer/transport/connection.py depends on; a changed release fails here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import warnings
 
 import hiredis
 
-from buffer.connect import connect
+from buffer.transport.clients import connect
 from tests.servers import Server
 
 

@@ -29,17 +29,17 @@ from rq.utils import utcformat
 from rq.worker import BaseWorker, WorkerStatus
 from rq.worker_registration import clean_worker_registry, register
 
-from buffer.connect import connect
 from buffer.keys import Ref, ref_of
 from buffer.models import Conversation
+from buffer.transport.clients import connect
 from config.settings import Settings
 from tests.servers import Server
-from worker import books
-from worker.books import Stopped
-from worker.flush_worker import FlushWorker
 from worker.job import JOB
-from worker.queue import FAILURE_TTL_S, FlushQueue
-from worker.slices import NewJob
+from worker.rq import registries
+from worker.rq.job_ids import NewJob
+from worker.rq.queue import FAILURE_TTL_S, FlushQueue
+from worker.rq.registries import Stopped
+from worker.rq.worker import FlushWorker
 
 REF = ref_of(Conversation("generic", "loja", "ana"), 1)
 JOB_OF_REF = NewJob(f"{REF}-7", str(REF), 1)
@@ -260,7 +260,7 @@ class Ours:
 @pytest.fixture
 def shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every job is shown as started, however short it is."""
-    monkeypatch.setattr(books, "SHOW_AFTER_S", 0.0)
+    monkeypatch.setattr(registries, "SHOW_AFTER_S", 0.0)
 
 
 async def stock_states(
@@ -299,13 +299,13 @@ async def test_the_worker_is_busy_before_its_job_is_shown(
     client: Any, queue: FlushQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody sees an idle worker with jobs."""
-    ours, states, show = Ours(queue), list[bytes](), books.Books._write_started
+    ours, states, show = Ours(queue), list[bytes](), registries.Books._write_started
 
-    def noting(self: books.Books, job_ids: Sequence[str]) -> None:
+    def noting(self: registries.Books, job_ids: Sequence[str]) -> None:
         states.append(client.hget(ours.worker.key, "state"))
         show(self, job_ids)
 
-    monkeypatch.setattr(books.Books, "_write_started", noting)
+    monkeypatch.setattr(registries.Books, "_write_started", noting)
     await ours.start()
     await ours.end()
     assert states == [b"busy"]
@@ -335,7 +335,7 @@ async def test_a_stopped_job_is_shown_as_stopped(
     client: Any, queue: FlushQueue, shown: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """stop-job leaves the job in the failed registry with the status `stopped`, whether it was shown before or not."""
-    monkeypatch.setattr(books, "SHOW_AFTER_S", 0.0 if shown else 60.0)
+    monkeypatch.setattr(registries, "SHOW_AFTER_S", 0.0 if shown else 60.0)
     ours = Ours(queue)
     await ours.start()
     assert StartedJobRegistry(queue=queue.rq).count == int(shown)

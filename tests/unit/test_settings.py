@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from config.settings import DURABILITY_TIMEOUT_MAX_S, Settings, SettingsError, load_settings
 from webhook.app import REDIS_TIMEOUT_S
-from webhook.collector import ANSWER_WITHIN_S
+from webhook.append_coalescer import ANSWER_WITHIN_S
 
 ROOT = Path(__file__).parents[2]
 SECRETS = [name for name, field in Settings.model_fields.items() if SecretStr.__name__ in str(field.annotation)]

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import Server, ServerState
 
 from webhook.app import create_app
-from webhook.protocol import INGEST, WebhookProtocol, _Delivery
+from webhook.fast_path import INGEST, WebhookProtocol, _Delivery
 
 SOURCE = inspect.getsource(HttpToolsProtocol)
 CALLBACKS = {"on_message_begin", "on_url", "on_header", "on_headers_complete", "on_body", "on_message_complete"}
@@ -90,6 +90,6 @@ async def test_the_lifespan_leaves_the_ingest(make_settings):
 
 
 def _config(**options: object) -> Config:
-    config = Config("webhook.protocol:WebhookProtocol", **{"access_log": False, "log_config": None, **options})  # type: ignore[arg-type]
+    config = Config("webhook.fast_path:WebhookProtocol", **{"access_log": False, "log_config": None, **options})  # type: ignore[arg-type]
     config.load()
     return config

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from buffer.connect import connect
 from buffer.errors import StoreError
 from buffer.keys import Ref
 from buffer.models import Conversation, Outcome
 from buffer.store import Store
+from buffer.transport.clients import connect
 from tests.conftest import Clock
 from tests.messages import message
 from tests.servers import Server

@@ -1,0 +1,79 @@
+"""`debouncer sample-agent`: prints each burst that it gets, so that a newcomer sees merged messages arrive."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import socket
+import sys
+from datetime import datetime
+from typing import Any
+
+from buffer.models import Reason
+from cli.addresses import own_address, url_of
+from cli.echo import Body, EchoAgent
+from cli.shutdown import Stop, leave_when_asked
+from cli.sockets import listen
+from cli.terminal import Paint
+from config.logs import mask
+
+REASONS: dict[str, str] = {
+    Reason.QUIET: "quiet long enough",
+    Reason.MAX_MESSAGES: "as many messages as one call may hold",
+    Reason.MAX_BYTES: "as many bytes as one call may hold",
+    Reason.MAX_WAIT: "the longest wait was over",
+    Reason.KEYWORD: "a flush keyword was said",
+    Reason.MANUAL: "an operator closed it",
+    Reason.DISABLED: "the buffer is switched off",
+}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer until SIGTERM or SIGINT; raises SettingsError when it cannot listen."""
+    leave_when_asked()
+    with listen(args.host, args.port) as listener:
+        asyncio.run(_run(listener, args.delay))
+    return 0
+
+
+async def _run(listener: socket.socket, delay_s: float) -> None:
+    stop, paint = Stop(), Paint(sys.stdout)
+    host, port = listener.getsockname()[:2]
+    agent = EchoAgent(
+        delay_s, lambda body, headers: _show(body, headers, paint), lambda body, reply: _say(reply, paint)
+    )
+    async with agent.on(listener):
+        print(
+            f"The sample agent listens; set AGENT_URL={url_of(own_address(host), port)}/ (Ctrl-C stops it)", flush=True
+        )
+        await stop.asked.wait()
+
+
+def _show(body: Body, headers: dict[str, str], paint: Paint) -> None:
+    print("", paint(_title(body), "bold"), sep="\n")
+    for message in body["messages"]:
+        print(f"  {_line(message)}")
+    key, attempt = headers.get("idempotency-key", "none"), headers.get("debouncer-attempt", "?")
+    print(paint(f"  {_why(body)}; key {key}, attempt {attempt}", "dim"), flush=True)
+
+
+def _say(reply: str, paint: Paint) -> None:
+    print(paint(f"  > {reply}", "cyan"), flush=True)
+
+
+def _title(body: Body) -> str:
+    conversation, count = body["conversation"], len(body["messages"])
+    who = conversation.get("name") or "someone"
+    number = mask(str(conversation.get("id", "")))
+    moment = datetime.now().astimezone().strftime("%H:%M:%S")
+    return f"{moment}  {who} ({number}), {count} {'message' if count == 1 else 'messages'} in one call"
+
+
+def _why(body: Body) -> str:
+    reason = str(body.get("reason"))
+    return f"closed because: {REASONS.get(reason, reason)}"
+
+
+def _line(message: dict[str, Any]) -> str:
+    kind, text = message.get("kind", "text"), message.get("text") or ""
+    return text if kind == "text" else f"[{kind}] {text}".rstrip()

@@ -1,0 +1,66 @@
+"""RQ as its operators look at it: its command line, its queue, and its clean-up with the time moved on."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rq import Queue
+from rq.registry import StartedJobRegistry
+from rq.serializers import JSONSerializer
+
+from buffer.keys import Ref
+from buffer.transport.clients import connect
+from tests.integration.deployment import REPLY_WITHIN_S, Fleet
+from worker.rq.queue import FlushQueue
+from worker.rq.worker import FlushWorker
+
+RQ = str(Path(sys.executable).with_name("rq"))
+
+
+def rq(fleet: Fleet, command: str, *arguments: str) -> str:
+    """Run RQ's own command; returns what it prints."""
+    done = subprocess.run(
+        [RQ, command, "--url", fleet.server.url, *arguments], capture_output=True, text=True, timeout=60, check=True
+    )
+    return done.stdout
+
+
+def queue_of(fleet: Fleet) -> Queue:
+    """The queue as an operator's program opens it."""
+    return Queue("flush", connection=fleet.redis, serializer=JSONSerializer)
+
+
+def job_ids(fleet: Fleet) -> set[str]:
+    """Every job of which RQ knows anything."""
+    return {key.decode().removeprefix("rq:job:") for key in fleet.redis.scan_iter("rq:job:*")}
+
+
+def pass_heartbeats(fleet: Fleet) -> None:
+    """As if so much time had passed that whoever sends no heartbeat any more counts as gone."""
+    started = StartedJobRegistry(queue=queue_of(fleet))
+    for entry in fleet.redis.zrange(started.key, 0, -1):
+        fleet.redis.zadd(started.key, {entry: time.time() - 1}, xx=True)
+
+
+def maintain_twice(fleet: Fleet) -> None:
+    """What the maintenance of another worker of ours does within two minutes."""
+
+    async def run() -> None:
+        client = connect(fleet.server.url, timeout_s=REPLY_WITHIN_S)
+        queue = FlushQueue(fleet.settings_object(), fleet.redis, client)
+        worker = FlushWorker(queue, _no_flush, 1)
+        for _ in range(2):
+            worker.run_maintenance_tasks()
+        worker.books.close()
+        await queue.close()
+        await client.aclose()
+
+    asyncio.run(run())
+
+
+async def _no_flush(ref: Ref) -> str:
+    raise AssertionError(f"nobody asked this worker to flush {ref}")

@@ -1,0 +1,172 @@
+"""The short way of a webhook through uvicorn and uvicorn's own: the same requests get the same answers."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import Any, BinaryIO
+
+import pytest
+
+from buffer.keys import ref_of
+from buffer.models import Conversation
+from tests.integration.deployment import Fleet
+from tests.integration.polling import until
+from tests.integration.processes import PLAIN_WAY, SHORT_WAY, TOKEN
+from tests.servers import Server
+
+pytestmark = pytest.mark.server
+
+ANSWER_WITHIN_S = 20.0
+BODY_MAX = 300_000
+WAYS = {"short": SHORT_WAY, "plain": PLAIN_WAY}
+BEARER = f"authorization: Bearer {TOKEN}"
+OI = {"conversation": "ana", "text": "oi", "message_id": "m1"}
+PRESENCE = {
+    "event": "presence.update",
+    "instance": "loja",
+    "data": {"id": "1@s.whatsapp.net", "presences": {"1@s.whatsapp.net": {"lastKnownPresence": "composing"}}},
+}
+
+
+def request(body: object = OI, *fields: str, path: str = "/webhooks/generic", method: str = "POST") -> bytes:
+    """An HTTP request with a body; without other fields it is authentic."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"{method} {path} HTTP/1.1", "host: x", f"content-length: {len(content)}", *(fields or (BEARER,))]
+    return "\r\n".join((*lines, "", "")).encode() + content
+
+
+def answers(port: int, sent: Sequence[bytes], count: int) -> list[tuple[bytes, bytes]]:
+    """Send pieces on one connection; status line and body of `count` answers."""
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=ANSWER_WITHIN_S)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in sent:
+            connection.sendall(piece)
+        reader = connection.makefile("rb")
+        return [_answer(reader) for _ in range(count)]
+
+
+def _answer(reader: BinaryIO) -> tuple[bytes, bytes]:
+    status = reader.readline()
+    if status.startswith(b"HTTP/1.1 100"):
+        reader.readline()
+        return _answer(reader)
+    fields = iter(lambda: reader.readline().rstrip(), b"")
+    headers = dict(line.lower().split(b": ", 1) for line in fields)
+    return status, reader.read(int(headers.get(b"content-length", 0)))
+
+
+CASES: dict[str, tuple[bytes, ...]] = {
+    "message": (request(),),
+    "duplicate": (request(), request()),
+    "two in one packet": (request() + request([OI, {**OI, "message_id": "m2"}]),),
+    "three in one packet": (request() * 3,),
+    "webhook, then probe": (request(), request(b"", "x: y", path="/healthz", method="GET")),
+    "webhook and probe in one packet": (request() + request(b"", "x: y", path="/healthz", method="GET"),),
+    "head and body apart": (request()[:-20], request()[-20:]),
+    "byte by byte": tuple(bytes([one]) for one in request()),
+    "no token": (request(OI, "x: y"),),
+    "wrong token": (request(OI, "authorization: Bearer no"),),
+    "token in the address": (request(OI, "x: y", path=f"/webhooks/generic?a=b%20c&token={TOKEN}"),),
+    "a long address": (request(OI, "x: y", path=f"/webhooks/generic?a={'x' * 2_000}&token={TOKEN}"),),
+    "a tail": (request(path="/webhooks/generic/vendas"),),
+    "an encoded tail": (request(path="/webhooks/generic/vendas%20um"),),
+    "encoded gateway": (request(path="/webhooks/gen%65ric"),),
+    "unknown gateway": (request(path="/webhooks/no"),),
+    "closed gateway": (request(path="/webhooks/twilio"),),
+    "other path": (request(path="/no"),),
+    "wrong method": (request(method="PUT"),),
+    "broken JSON": (request(b"{"),),
+    "empty body": (request(b""),),
+    "not for us": (request({"event": "x"}, f"apikey: {TOKEN}", path="/webhooks/evolution"),),
+    "presence": (request(PRESENCE, f"apikey: {TOKEN}", path="/webhooks/evolution"),),
+    "hundred messages": (request([{**OI, "message_id": str(number)} for number in range(100)]),),
+    "larger than the short way takes": (request({**OI, "text": "x" * 100_000}),),
+    "larger than allowed": (request({**OI, "text": "x" * BODY_MAX}),),
+    "in chunks": (
+        request(b"", BEARER, "transfer-encoding: chunked").replace(b"content-length: 0\r\n", b"")
+        + b"3a\r\n"
+        + json.dumps(OI).encode().ljust(0x3A)
+        + b"\r\n0\r\n\r\n",
+    ),
+    "expects a word first": (request(OI, BEARER, "expect: 100-continue"),),
+    "last of its connection": (request(OI, BEARER, "connection: close"),),
+    "old HTTP": (request().replace(b"HTTP/1.1", b"HTTP/1.0"),),
+}
+"""What is sent on one connection; as many answers come as there are heads."""
+
+
+@pytest.fixture(scope="module")
+def ports(shared_fleet: Fleet) -> dict[str, int]:
+    """The ports of two webhooks, one a way, each with a buffer of its own."""
+    settings: dict[str, Any] = {
+        "message_buffer_timeout": 300,
+        "message_buffer_max_wait": 900,
+        "webhook_max_body": BODY_MAX,
+        "evolution_token": TOKEN,
+    }
+    return {
+        name: shared_fleet.webhook(way=way, redis_key_prefix=f"ways-{name}", **settings).port
+        for name, way in WAYS.items()
+    }
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_both_ways_answer_alike(ports: dict[str, int], case: str) -> None:
+    """Status and body are the same, in the order of the requests."""
+    sent = CASES[case]
+    count = len(re.findall(rb" HTTP/1\.[01]\r\n", b"".join(sent)))
+    short, plain = (answers(ports[name], sent, count) for name in WAYS)
+    assert short == plain
+    assert all(body for _, body in short)
+
+
+def test_both_ways_store_alike(ports: dict[str, int], shared_fleet: Fleet, peer: str) -> None:
+    """A message that came twice lies in either buffer once."""
+    ref = ref_of(Conversation("generic", "default", peer), 1)
+    for name, port in ports.items():
+        answers(port, [request({**OI, "conversation": peer})] * 2, 2)
+        assert shared_fleet.redis.llen(f"ways-{name}:{{p0}}:buffer:{ref.hash}") == 1
+
+
+def test_an_idle_connection_is_closed(start_fleet: Callable[..., Fleet]) -> None:
+    """After the last answer uvicorn's time for idle connections runs, from then on."""
+    port = start_fleet().webhook(way=(*SHORT_WAY, "--timeout-keep-alive", "1")).port
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=ANSWER_WITHIN_S)) as connection:
+        for _ in range(3):
+            connection.sendall(request())
+            assert connection.recv(10_000).startswith(b"HTTP/1.1 200")
+        assert connection.recv(1) == b""
+
+
+def test_what_waits_for_redis_is_answered_before_the_end(
+    start_fleet: Callable[..., Fleet], start_server: Callable[..., Server]
+) -> None:
+    """SIGTERM while Redis is frozen: the request that waits gets its 503, then the process ends."""
+    server = start_server()
+    webhook = start_fleet(server).webhook()
+    server.freeze()
+    with closing(socket.create_connection(("127.0.0.1", webhook.port), timeout=ANSWER_WITHIN_S)) as connection:
+        connection.sendall(request())
+        webhook.terminate()
+        until("it stops", lambda: "Shutting down" in webhook.log)
+        assert connection.recv(10_000).startswith(b"HTTP/1.1 503")
+        assert connection.recv(1) == b""
+    server.thaw()
+    webhook.wait()
+
+
+def test_who_hangs_up_disturbs_nobody(start_fleet: Callable[..., Fleet], start_server: Callable[..., Server]) -> None:
+    """Clients that leave while Redis is frozen: what they sent is stored once Redis is back, and others are served."""
+    server = start_server()
+    webhook = start_fleet(server).webhook()
+    server.freeze()
+    for _ in range(20):
+        with closing(socket.create_connection(("127.0.0.1", webhook.port))) as connection:
+            connection.sendall(request())
+    server.thaw()
+    until("it is stored", lambda: webhook.say("ana", "oi", message_id="m1").json()["duplicates"] == 1)
+    assert "Traceback" not in webhook.log

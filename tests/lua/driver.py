@@ -1,0 +1,154 @@
+"""A desk for script tests: say something, let time pass, look at what lies in Redis."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from buffer.keys import KINDS, Ref
+from buffer.models import Appended, Batch, Claim, Conversation, Outcome
+from buffer.store import Store
+from tests.conversation_hash import read_conv
+from tests.messages import message
+
+ANA = Conversation("generic", "loja", "ana")
+BIA = Conversation("generic", "loja", "bia")
+
+WINDOW_MS = 8_000
+MAX_WAIT_MS = 60_000
+LEASE_MS = 15_000
+VISIBILITY_MS = 5_000
+
+VOLATILE = {"timer", "lock"}
+
+
+def ids(batch: Batch | None) -> list[str]:
+    """The message ids of a batch, in its order."""
+    assert batch is not None
+    return [json.loads(stored.payload)["message_id"] for stored in batch.messages]
+
+
+class Desk:
+    """A store, its clock, and the keys behind it."""
+
+    def __init__(self, store: Store, clock: Any) -> None:
+        self.store = store
+        self.clock = clock
+        self.redis = store.client
+
+    def key(self, kind: str, to: Conversation = ANA) -> str:
+        """A key of one conversation."""
+        ref = self.store.ref(to)
+        return self.store.keys.of(ref.partition, kind, ref.hash)
+
+    def partition_key(self, kind: str, partition: int = 0) -> str:
+        """A key that a partition has once."""
+        return self.store.keys.of(partition, kind)
+
+    async def say(self, *names: str, to: Conversation = ANA, **fields: Any) -> list[Appended]:
+        """Append messages with these ids, in one call."""
+        return await self.store.append([message(name, to, **fields) for name in names])
+
+    async def due(self, limit: int = 1000) -> list[str]:
+        """Dispatch; the references handed out."""
+        return [due.ref for due in (await self.store.dispatch(0, limit)).due]
+
+    async def claim(self, to: Conversation = ANA, caller: str = "w1") -> Claim:
+        """Claim a conversation."""
+        return await self.store.claim(self.ref(to), caller)
+
+    async def take(self, to: Conversation = ANA, caller: str = "w1") -> Batch:
+        """Claim a conversation that must have a batch."""
+        claim = await self.claim(to, caller)
+        assert claim.batch is not None, f"no batch, but {claim}"
+        return claim.batch
+
+    async def in_flight(self, *names: str, to: Conversation = ANA) -> Batch:
+        """Say something, let its window pass, and claim it."""
+        await self.say(*names, to=to)
+        self.clock.advance(WINDOW_MS)
+        return await self.take(to)
+
+    async def bury(self, *names: str, to: Conversation = ANA) -> Batch:
+        """Turn a burst into a dead letter."""
+        batch = await self.in_flight(*names, to=to)
+        assert await self.fail(batch.token, "dead", to=to) == "dead"
+        return batch
+
+    async def fail(
+        self, token: str, mode: str, *, delay_ms: int = 0, error: str = "refused", to: Conversation = ANA
+    ) -> Outcome:
+        """End an attempt without an ack: retry, dead or release."""
+        if mode == "release":
+            return await self.store.release(self.ref(to), token, delay_ms)
+        return await self.store.fail(self.ref(to), token, error, delay_ms=delay_ms, dead=mode == "dead")
+
+    def ref(self, to: Conversation = ANA) -> Ref:
+        """The reference of a conversation."""
+        return self.store.ref(to)
+
+    async def wake_ms(self, to: Conversation = ANA) -> int | None:
+        """When somebody must look at a conversation again."""
+        ref = self.ref(to)
+        score = await self.redis.zscore(self.partition_key("wake", ref.partition), ref.hash)
+        return None if score is None else int(score)
+
+    async def lose_wake(self, to: Conversation = ANA) -> None:
+        """Take the wake entry away, as no script ever does."""
+        assert await self.redis.zrem(self.partition_key("wake"), self.ref(to).hash) == 1
+
+    async def is_idle(self, to: Conversation = ANA) -> bool:
+        """Is the conversation in the idle index?"""
+        return await self.redis.zscore(self.partition_key("idle"), self.ref(to).hash) is not None
+
+    async def conv(self, to: Conversation = ANA) -> dict[str, str]:
+        """The hash that decides about a conversation."""
+        return read_conv(await self.redis.hgetall(self.key("conv", to)))
+
+    async def depth(self, to: Conversation = ANA) -> int:
+        """How many messages the open burst holds."""
+        return int(await self.redis.llen(self.key("buffer", to)))
+
+    async def history(self) -> list[dict[str, Any]]:
+        """What ended, newest first."""
+        return [json.loads(entry) for entry in await self.redis.lrange(self.partition_key("history"), 0, -1)]
+
+    async def counters(self) -> Counter[str]:
+        """The totals since the first start."""
+        report = await self.store.snapshot(0)
+        return Counter(report["counters"])
+
+    async def all_keys(self) -> list[str]:
+        """Every key of this test."""
+        pattern = f"{self.store.keys.prefix}:*"
+        return [key.decode() async for key in self.redis.scan_iter(match=pattern, count=1000)]
+
+    async def check_layout(self) -> None:
+        """What must be true after every script, whatever the test did."""
+        keys = await self.all_keys()
+        types = await self._of_each("type", keys)
+        ttls = await self._of_each("ttl", keys)
+        held = []
+        for key, found, ttl in zip(keys, types, ttls, strict=True):
+            root, _, rest = key.partition("}:")
+            kind, _, name = rest.partition(":")
+            assert root.startswith(f"{self.store.keys.prefix}:{{p"), f"{key} is outside the partitions"
+            assert found == b"none" or KINDS[kind].lower().startswith(found.decode()), f"{key} is a {found}"
+            assert kind in VOLATILE or ttl == -1, f"{key} has a TTL"
+            if kind in ("buffer", "batch", "redrive"):
+                held.append((root + "}:wake", name))
+        for index, name in held:
+            assert await self.redis.zscore(index, name) is not None, f"{name} is stranded"
+
+    async def _of_each(self, command: str, keys: list[str]) -> list[Any]:
+        pipeline = self.redis.pipeline(transaction=False)
+        for key in keys:
+            getattr(pipeline, command)(key)
+        return list(await pipeline.execute())
+
+    async def clean(self) -> None:
+        """Remove the keys of this test."""
+        keys = await self.all_keys()
+        for start in range(0, len(keys), 1000):
+            await self.redis.unlink(*keys[start : start + 1000])

@@ -1,0 +1,68 @@
+"""The invariants of design section 3, on everything that lies in Redis."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from tests.property.redis_system import Picture
+from tests.property.walk_settings import PEOPLE
+
+if TYPE_CHECKING:
+    from tests.property.model_comparison import World
+
+
+def check(world: World) -> None:
+    """Look at every key; what lies there must be what the model says."""
+    world.picture = picture = world.system.look()
+    assert picture.strays == [], "keys outside the partition's slot"
+    assert picture.volatile <= {"timer", "lock"}, "only timers and locks may have a TTL"
+    for who in PEOPLE:
+        name = world.system.ref(PEOPLE[who]).hash
+        _check_place(world, who, name)
+        _check_wake(world, who, name)
+    _check_letters(world, picture)
+    _check_ends(world, picture)
+
+
+def _check_place(world: World, who: str, name: str) -> None:
+    """Every message is in one place, in its order; the lock mirrors the lease."""
+    talk, picture = world.model.talks[who], world.picture
+    assert picture.ids("buffer", name) == [said.id for said in talk.buffer], f"buffer of {who}"
+    sealed = talk.batch.messages if talk.batch else []
+    assert picture.ids("batch", name) == [said.id for said in sealed], f"batch of {who}"
+    lock = [talk.batch.token.encode()] if talk.batch and talk.batch.token else []
+    assert picture.values["lock"].get(name, []) == lock, f"lock of {who}"
+    letters = [flush_id.encode() for flush_id in talk.redrive]
+    assert picture.values["redrive"].get(name, []) == letters, f"letters to redrive of {who}"
+
+
+def _check_wake(world: World, who: str, name: str) -> None:
+    """Whoever holds something has a wake entry, which may be early but never late."""
+    talk, wake_ms = world.model.talks[who], world.picture.index("wake").get(name)
+    need_ms = world.model.need_ms(who)
+    if need_ms < math.inf:
+        assert wake_ms is not None, f"{who} is stranded"
+        assert wake_ms <= max(need_ms, world.latest_ms[who]), f"{who} is looked at too late"
+    elif not talk.paused_until_ms:
+        assert wake_ms is None, f"{who} holds nothing, yet is in the wake index"
+    assert world.picture.index("idle").get(name) == talk.idle_since_ms, f"idle time of {who}"
+
+
+def _check_letters(world: World, picture: Picture) -> None:
+    letters = world.model.letters
+    assert set(picture.index("dead")) == set(letters)
+    assert set(picture.values["letter"]) == set(picture.values["remains"]) == set(letters)
+    for flush_id, (_, letter) in letters.items():
+        assert picture.ids("remains", flush_id) == [said.id for said in letter.messages], "a dead letter is whole"
+
+
+def _check_ends(world: World, picture: Picture) -> None:
+    """Every end is recorded and counted once."""
+    totals, model = picture.totals(), world.model
+    assert {name: totals.get(name, 0) for name in model.counters} == dict(model.counters)
+    ended: Counter[str] = Counter()
+    for entry in picture.history():
+        ended[entry["outcome"]] += entry["messages"]
+    assert {name: ended[name] for name in model.ended} == dict(model.ended)

@@ -1,0 +1,314 @@
+"""The system beside its model: every action is done to both, and both must answer and look the same."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from buffer.keys import Ref, fingerprint_of
+from buffer.models import Append, Batch, PauseMode
+from tests.property.invariants import check
+from tests.property.redis_system import System
+from tests.property.reference_model import Model, Said
+from tests.property.walk_settings import PAYLOAD_SIZES, PEOPLE, START_MS
+
+REMEMBERED_MAX = 8
+
+
+class Flight(NamedTuple):
+    """A worker that was given a batch; it may be long dead, or finished, and still talk."""
+
+    who: str
+    caller: str
+    token: str
+
+
+class Request(NamedTuple):
+    """One webhook request: its nonce and its messages."""
+
+    nonce: bytes
+    messages: Sequence[tuple[str, Append]]
+
+
+class World:
+    """Conversations, workers, a job queue, and time."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.model = Model(system.settings)
+        self.requests: list[Request] = []
+        self.jobs: list[str] = []
+        self.flights: list[Flight] = []
+        self.bodies: dict[str, object] = {}
+        self.latest_ms: defaultdict[str, int] = defaultdict(int)
+        self.saved: Any = None
+        self.serial = 0
+        self.names = {system.ref(who).hash: name for name, who in PEOPLE.items()}
+        system.clear()
+        system.now_ms = self.model.now_ms = START_MS
+        self.picture = system.look()
+
+    # What people and gateways do
+
+    def say(self, who: str, count: int, shift_ms: int = 0, keyword: bool = False) -> None:
+        self._request([(who, self._message(who, shift_ms, keyword)) for _ in range(count)])
+
+    def say_all(self, shift_ms: int) -> None:
+        self._request([(who, self._message(who, shift_ms, False)) for who in [*PEOPLE, *PEOPLE]])
+
+    def resend(self, index: int) -> None:
+        """The reply was lost: the same request again."""
+        if self.requests:
+            self._append(self.requests[-1 - index % len(self.requests)])
+
+    def repeat(self, index: int) -> None:
+        """The gateway delivers again: the same messages in another request."""
+        if self.requests:
+            self._append(self.requests[-1 - index % len(self.requests)]._replace(nonce=self._nonce()))
+
+    def type(self, who: str) -> None:
+        assert self.system.extend(PEOPLE[who]) == self.model.extend(who)
+        self._touch(who)
+
+    # What dispatchers and workers do
+
+    def dispatch(self, limit: int) -> None:
+        now_ms = self.model.now_ms
+        soonest = sorted((at_ms, name) for name, at_ms in self.picture.index("wake").items() if at_ms <= now_ms)
+        dispatched = self.system.dispatch(limit)
+        handed_out = [Ref.parse(due.ref).hash for due in dispatched.due]
+        assert handed_out == [name for _, name in soonest[:limit]]
+        for name in handed_out:
+            self.jobs.append(self.names[name])
+            self._touch(self.names[name], self.system.settings.visibility_ms)
+
+    def lose_job(self, index: int) -> None:
+        if self.jobs:
+            self.jobs.pop(index % len(self.jobs))
+
+    def duplicate_job(self, index: int) -> None:
+        if self.jobs:
+            self.jobs.append(self.jobs[index % len(self.jobs)])
+
+    def work(self, index: int) -> None:
+        if self.jobs:
+            self.claim(self.jobs.pop(index % len(self.jobs)))
+
+    def claim(self, who: str) -> None:
+        """Also without a job: hints may be early, late, doubled or false."""
+        self.serial += 1
+        self._claim(who, f"w{self.serial}")
+
+    def claim_again(self, index: int) -> None:
+        """The reply to a claim was lost; or a zombie repeats an old one."""
+        if flight := self._flight(index):
+            self._claim(flight.who, flight.caller)
+
+    def renew(self, index: int) -> None:
+        if flight := self._flight(index):
+            lease_ms = self.system.settings.lease_ms
+            until_ms = self.model.now_ms + lease_ms
+            found = self.system.fenced("renew", PEOPLE[flight.who], flight.token)
+            assert found == self.model.hold(flight.who, flight.token, lease_until_ms=until_ms)
+            self._touch(flight.who)
+
+    def answer(self, index: int) -> None:
+        if flight := self._flight(index):
+            text = b'{"reply":"%d"}' % self.serial
+            found = self.system.fenced("answered", PEOPLE[flight.who], flight.token, text)
+            assert found == self.model.hold(flight.who, flight.token, answer=text)
+
+    def ack(self, index: int) -> None:
+        if flight := self._flight(index):
+            found = self.system.fenced("ack", PEOPLE[flight.who], flight.token)
+            assert found == self.model.end(flight.who, flight.token, "ack")
+            self._touch(flight.who)
+
+    def fail(self, index: int, mode: str, delay_ms: int) -> None:
+        if flight := self._flight(index):
+            found = self.system.fail(PEOPLE[flight.who], flight.token, mode, delay_ms)
+            assert found == self.model.end(flight.who, flight.token, mode, delay_ms)
+            self._touch(flight.who)
+
+    def die(self, index: int) -> None:
+        if flight := self._flight(index):
+            self.flights.remove(flight)
+
+    # What operators do
+
+    def flush_now(self, who: str) -> None:
+        found = int(self.system.run("flush_now", self.system.ref(PEOPLE[who]).hash))
+        assert found == self.model.flush_now(who)
+        self._touch(who)
+
+    def discard(self, who: str) -> None:
+        messages, cancelled = self.system.run("discard", self.system.ref(PEOPLE[who]).hash, "operator")
+        assert (int(messages), bool(cancelled)) == self.model.discard(who)
+        self._touch(who)
+
+    def redrive(self, index: int) -> None:
+        letters = [*sorted(self.model.letters), *sorted(self.bodies)]
+        if letters:
+            flush_id = letters[index % len(letters)]
+            assert self.system.run("redrive", flush_id).decode() == self.model.redrive(flush_id)
+            self._touch(self.names[Ref.parse(flush_id).hash[:16]])
+
+    def pause(self, who: str, pause_ms: int, takeover: bool) -> None:
+        ref, mode = self.system.ref(PEOPLE[who]), PauseMode.TAKEOVER if takeover else PauseMode.HOLD
+        found = self.system.run("pause", ref.hash, 0, *PEOPLE[who], pause_ms, mode.value)
+        assert int(found) == self.model.pause(who, pause_ms, takeover)
+        self._touch(who)
+
+    def resume(self, who: str) -> None:
+        found = self.system.run("resume", self.system.ref(PEOPLE[who]).hash)
+        assert bool(found) == self.model.resume(who)
+        self._touch(who)
+
+    # What time and machines do
+
+    def pass_time(self, ms: int) -> None:
+        self.system.now_ms += ms
+        self.model.now_ms += ms
+
+    def pass_time_until_due(self, who: str) -> None:
+        """To the very millisecond at which somebody must look."""
+        ahead_ms = self.model.need_ms(who) - self.model.now_ms
+        if 0 < ahead_ms < float("inf"):
+            self.pass_time(int(ahead_ms))
+
+    def leap(self, ms: int) -> None:
+        """The server's clock is set, forward or a little back: a lease may live again, its wake entry stays."""
+        for name, wake_ms in self.picture.index("wake").items():
+            self.latest_ms[self.names[name]] = max(self.latest_ms[self.names[name]], wake_ms)
+        self.pass_time(ms)
+
+    def forget_scripts(self) -> None:
+        self.system.client.script_flush()
+
+    def sweep(self) -> None:
+        assert int(self.system.run("sweep", self.system.settings.dedupe_ttl_ms, 100)) == self.model.sweep()
+
+    def repair(self, lose: bool) -> None:
+        if lose:
+            self.system.client.delete(self.system.keys.of(0, "wake"))
+        present = set() if lose else set(self.picture.index("wake"))
+        missing = [who for name, who in self.names.items() if self.model.is_held(who) and name not in present]
+        assert int(self.system.run("repair", *self.names)[0]) == len(missing)
+        self.model.repair()
+        for who in PEOPLE:
+            self._touch(who)
+
+    def lose_wake_until_duplicate(self, who: str) -> None:
+        """A lost wake entry, and a gateway that delivers a remembered message again."""
+        talk = self.model.talks[who]
+        held = {said.id for said in [*talk.buffer, *(talk.batch.messages if talk.batch else [])]}
+        for request in self.requests:
+            if any(to == who and said in held for to, said in _ids(request)):
+                self.system.client.zrem(self.system.keys.of(0, "wake"), self.system.ref(PEOPLE[who]).hash)
+                return self._append(request._replace(nonce=self._nonce()))
+
+    def save(self) -> None:
+        self.saved = (self.system.save(), copy.deepcopy(self.model))
+
+    def fail_over(self) -> None:
+        """A replica takes over that did not get what happened since `save`; clocks and workers go on."""
+        if self.saved:
+            saved, model = self.saved
+            self.system.roll_back(saved)
+            now_ms, self.model = self.model.now_ms, copy.deepcopy(model)
+            self.model.now_ms = now_ms
+
+    # The end
+
+    def check(self) -> None:
+        """Look at every key."""
+        check(self)
+
+    def drain(self) -> None:
+        """Heal everything and run one worker: whatever was accepted is delivered."""
+        self.jobs.clear()
+        self.flights.clear()
+        for _ in range(200):
+            next_ms = self.system.dispatch(0).next_ms
+            if next_ms is None:
+                break
+            self.pass_time(max(0, next_ms - self.model.now_ms))
+            self.picture = self.system.look()
+            self.dispatch(10)
+            while self.jobs:
+                self.work(0)
+                while self.flights:
+                    self.ack(0)
+                    self.die(0)
+            check(self)
+        assert not any(talk.buffer or talk.batch or talk.redrive for talk in self.model.talks.values())
+        assert self.picture.index("wake") == {}
+
+    # How it is done
+
+    def _message(self, who: str, shift_ms: int, keyword: bool) -> Append:
+        self.serial += 1
+        message_id = f"m{self.serial}"
+        payload = json.dumps({"message_id": message_id}).ljust(PAYLOAD_SIZES[self.serial % 3]).encode()
+        name = f"name {self.serial}" if self.serial % 4 == 0 else None
+        order_ms = self.model.now_ms + shift_ms if shift_ms else None
+        return Append(PEOPLE[who], fingerprint_of(message_id), b"", payload, order_ms, name, keyword)
+
+    def _nonce(self) -> bytes:
+        self.serial += 1
+        return b"%04d" % (self.serial % 10_000)
+
+    def _request(self, messages: Sequence[tuple[str, Append]]) -> None:
+        self.requests = [*self.requests[1 - REMEMBERED_MAX :], Request(self._nonce(), messages)]
+        self._append(self.requests[-1])
+
+    def _append(self, request: Request) -> None:
+        found = self.system.append([message._replace(nonce=request.nonce) for _, message in request.messages])
+        now_ms = self.model.now_ms
+        expected = []
+        for (who, message), (_, said_id) in zip(request.messages, _ids(request), strict=True):
+            order_ms = message.order_ms or now_ms
+            said = Said(said_id, order_ms, now_ms, len(message.payload), message.keyword)
+            expected.append(self.model.append(who, said, request.nonce, message.name))
+            self._touch(who)
+        assert [tuple(appended) for appended in found] == expected
+
+    def _claim(self, who: str, caller: str) -> None:
+        claim = self.system.claim(PEOPLE[who], caller)
+        status, expected = self.model.claim(who, caller)
+        self._touch(who)
+        assert claim.status == status
+        if claim.batch is None:
+            assert claim.until_ms == expected
+            return
+        expected.flush_id = expected.flush_id or claim.batch.flush_id
+        self._compare(claim.batch, expected)
+        flight = Flight(who, caller, claim.batch.token)
+        if flight not in self.flights:
+            self.flights = [*self.flights[1 - REMEMBERED_MAX :], flight]
+
+    def _compare(self, batch: Batch, expected: Any) -> None:
+        ids = [json.loads(stored.payload)["message_id"] for stored in batch.messages]
+        received = [stored.received_ms for stored in batch.messages]
+        assert ids == [said.id for said in expected.messages]
+        assert received == [said.received_ms for said in expected.messages]
+        for name in ("token", "flush_id", "reason", "closed_ms", "name", "failures", "answer"):
+            assert getattr(batch, name) == getattr(expected, name), name
+        assert batch.attempt == expected.claims
+        body = (ids, received, batch.closed_ms, batch.name, batch.separator, batch.conversation)
+        assert self.bodies.setdefault(batch.flush_id, body) == body, "other bytes under the same id"
+
+    def _flight(self, index: int) -> Flight | None:
+        """The newest has index 0."""
+        return self.flights[-1 - index % len(self.flights)] if self.flights else None
+
+    def _touch(self, who: str, ahead_ms: int = 0) -> None:
+        """Whatever is done now may have somebody look at the conversation again by this moment."""
+        self.latest_ms[who] = max(self.latest_ms[who], self.model.now_ms + ahead_ms)
+
+
+def _ids(request: Request) -> list[tuple[str, str]]:
+    return [(who, json.loads(message.payload)["message_id"]) for who, message in request.messages]

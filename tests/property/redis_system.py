@@ -1,0 +1,181 @@
+"""The scripts on a real server, one call after the other, with the time passed in; and a look at every key."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, NamedTuple
+
+import redis
+from redis.exceptions import NoScriptError
+
+from buffer import scripts
+from buffer.keys import Keys, Ref, ref_of
+from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure
+from buffer.scripts import ENTRY_HEADER, Script
+from config.settings import Settings
+from tests.conversation_hash import read_conv
+
+PLACES = ("buffer", "batch", "remains")
+"""Where a message can lie."""
+
+LOOK = """
+local found = {}
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+  local kind, value = redis.call('TYPE', key).ok, {}
+  if kind == 'list' then
+    value = redis.call('LRANGE', key, 0, -1)
+  elseif kind == 'zset' then
+    value = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
+  elseif kind == 'hash' then
+    value = redis.call('HGETALL', key)
+  elseif kind == 'string' then
+    value = { redis.call('GET', key) }
+  end
+  table.insert(found, { key, redis.call('PTTL', key), value })
+end
+return found
+"""
+
+
+class Picture:
+    """Everything that lies in Redis at one moment, by kind and name."""
+
+    def __init__(self, root: str, found: list[Any]) -> None:
+        self.values: defaultdict[str, dict[str, list[bytes]]] = defaultdict(dict)
+        self.volatile: set[str] = set()
+        self.strays: list[str] = []
+        for raw, ttl_ms, value in found:
+            key = raw.decode()
+            kind, _, name = key.removeprefix(root).partition(":")
+            self.values[kind][name] = value
+            if ttl_ms != -1:
+                self.volatile.add(kind)
+            if not key.startswith(root):
+                self.strays.append(key)
+
+    def ids(self, kind: str, name: str) -> list[str]:
+        """The message ids in a list, in its order."""
+        payloads = [entry[ENTRY_HEADER:].partition(b"\n")[0] for entry in self.entries(kind, name)]
+        return [json.loads(payload)["message_id"] for payload in payloads]
+
+    def held(self) -> Counter[str]:
+        """How often each message lies somewhere."""
+        return Counter(chain.from_iterable(self.ids(kind, name) for kind in PLACES for name in self.values[kind]))
+
+    def entries(self, kind: str, name: str) -> list[bytes]:
+        """The stored messages in a list, in its order."""
+        return self.values[kind].get(name, [])
+
+    def table(self, kind: str, name: str = "") -> dict[bytes, bytes]:
+        """A hash."""
+        flat = self.values[kind].get(name, [])
+        return dict(zip(flat[::2], flat[1::2], strict=True))
+
+    def conv(self, name: str) -> dict[str, str]:
+        """The hash that decides about a conversation."""
+        return read_conv(self.table("conv", name))
+
+    def resolve(self, name: str) -> str:
+        """The conversation that a name leads to."""
+        return self.table("alias").get(name.encode(), name.encode()).decode()
+
+    def index(self, kind: str) -> dict[str, int]:
+        """A sorted set: name -> moment."""
+        flat = self.values[kind].get("", [])
+        return {flat[i].decode(): int(float(flat[i + 1])) for i in range(0, len(flat), 2)}
+
+    def totals(self) -> dict[str, int]:
+        """The counters."""
+        flat = self.values["counters"].get("", [])
+        return {flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2)}
+
+    def history(self) -> list[dict[str, Any]]:
+        """What ended, newest first."""
+        return [json.loads(entry) for entry in self.values["history"].get("", [])]
+
+
+class Saved(NamedTuple):
+    """All keys, as a replica has them that did not get the last writes."""
+
+    keys: list[tuple[Any, int, bytes]]
+
+
+@dataclass
+class System:
+    """One partition of one installation on one server."""
+
+    client: redis.Redis
+    settings: Settings
+    load: Callable[[str], Script] = scripts.script
+    now_ms: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        self.keys = Keys(self.settings.redis_key_prefix)
+        self.root = self.keys.root(0)
+        self._look = self.client.register_script(LOOK)
+
+    def ref(self, who: Conversation) -> Ref:
+        return ref_of(who, 1)
+
+    def run(self, verb: str, *args: Any) -> Any:
+        script = self.load(verb)
+        try:
+            return self.client.evalsha(script.sha, 1, self.root, self.now_ms, *args)
+        except NoScriptError:
+            return self.client.eval(script.source, 1, self.root, self.now_ms, *args)
+
+    def append(self, messages: list[Append]) -> list[Appended]:
+        named = [
+            (self.ref(message.conversation), self.ref(message.twin) if message.twin else None, message)
+            for message in messages
+        ]
+        return scripts.read_append(self.run("append", *scripts.append_args(0, named, self.settings)))
+
+    def edit(self, who: Conversation, change: Change) -> str:
+        args = scripts.edit_args(self.ref(who), who, change, self.settings)
+        return str(self.run("edit", *args).decode())
+
+    def revoke(self, who: Conversation, fingerprint: bytes) -> str:
+        args = scripts.revoke_args(self.ref(who), who, fingerprint, self.settings)
+        return str(self.run("revoke", *args).decode())
+
+    def extend(self, who: Conversation) -> int:
+        return int(self.run("extend", *scripts.extend_args(self.ref(who), self.settings)))
+
+    def dispatch(self, limit: int) -> Dispatched:
+        return scripts.read_dispatch(0, self.run("dispatch", *scripts.dispatch_args(limit, self.settings)))
+
+    def claim(self, who: Conversation, caller: str) -> Claim:
+        ref = self.ref(who)
+        [reply] = self.run("claim", *scripts.claim_args([ref.hash, caller], self.settings))
+        return scripts.read_claim(ref, reply)
+
+    def fenced(self, verb: str, who: Conversation, *args: Any) -> str:
+        lease = [self.ref(who).hash, *args]
+        [reply] = self.run(verb, *(scripts.renew_args(lease, self.settings) if verb == "renew" else lease))
+        return str(reply.decode())
+
+    def fail(self, who: Conversation, token: str, mode: str, delay_ms: int) -> str:
+        failure = Failure(mode, delay_ms, "refused")
+        return str(self.run("fail", *scripts.fail_args(self.ref(who), token, failure, self.settings)).decode())
+
+    def look(self) -> Picture:
+        return Picture(self.root, self._look(args=[self.keys.prefix + ":*"]))
+
+    def save(self) -> Saved:
+        keys = self.client.keys(self.keys.prefix + ":*")
+        found = [(key, max(0, self.client.pttl(key)), self.client.dump(key)) for key in keys]
+        return Saved([(key, ttl_ms, value) for key, ttl_ms, value in found if value is not None])
+
+    def roll_back(self, saved: Saved) -> None:
+        self.clear()
+        for key, ttl_ms, value in saved.keys:
+            self.client.restore(key, ttl_ms, value)
+
+    def clear(self) -> None:
+        if keys := self.client.keys(self.keys.prefix + ":*"):
+            self.client.delete(*keys)

@@ -1,0 +1,140 @@
+"""body: what the agent gets, byte for byte."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from buffer.models import Batch, Conversation, Reason, StoredMessage
+from worker.request_body import render
+
+BATCH = Batch(
+    ref="3-Zm9vYmFyYmF6MTIz",
+    token="7:w1",
+    flush_id="3-Zm9vYmFyYmF6MTIz-1700000009000-0123456789ab",
+    attempt=2,
+    failures=1,
+    reason=Reason.QUIET,
+    conversation=Conversation("evolution", "loja", "5511900000001"),
+    name="Ana 👋",
+    opened_ms=1_700_000_000_000,
+    last_ms=1_700_000_001_000,
+    closed_ms=1_700_000_009_000,
+    separator="\n",
+    answer=None,
+    messages=(
+        StoredMessage(
+            received_ms=1_700_000_000_000,
+            payload='{"message_id":"A1","timestamp_ms":1699999999000,"kind":"text","text":"ação",'
+            '"sender_name":"Ana 👋","quoted_id":"Z9"}'.encode(),
+        ),
+        StoredMessage(
+            received_ms=1_700_000_001_000,
+            payload=b'{"message_id":"A2","kind":"image","text":"olha","media":{"mime":"image/png","caption":"olha"}}',
+            edit=b'{"text":"olhe \\"isto\\""}',
+            media=b"QUJD",
+        ),
+    ),
+)
+
+# These are the bytes that agents have signed, stored and compared: they may not change between two attempts of a
+# batch, and so not between two versions of this program either.
+BYTES = (
+    '{"flush_id":"3-Zm9vYmFyYmF6MTIz-1700000009000-0123456789ab","reason":"quiet",'
+    '"conversation":{"gateway":"evolution","channel":"loja","id":"5511900000001","name":"Ana 👋"},'
+    '"text":"ação\\nolhe \\"isto\\"",'
+    '"messages":[{"message_id":"A1","timestamp_ms":1699999999000,"received_ms":1700000000000,"kind":"text",'
+    '"text":"ação","media":null,"sender_name":"Ana 👋","quoted_id":"Z9"},'
+    '{"message_id":"A2","timestamp_ms":null,"received_ms":1700000001000,"kind":"image","text":"olhe \\"isto\\"",'
+    '"media":{"mime":"image/png","caption":"olhe \\"isto\\"","base64":"QUJD"},"sender_name":null}],'
+    '"opened_ms":1700000000000,"last_ms":1700000001000,"closed_ms":1700000009000}'
+).encode()
+
+
+def rendered(*messages: StoredMessage, **changes: Any) -> dict[str, Any]:
+    """The body of a batch of these messages."""
+    return dict(json.loads(render(BATCH._replace(messages=messages, **changes))))
+
+
+def stored(edit: dict[str, Any] | None = None, inline: bytes | None = None, **fields: Any) -> StoredMessage:
+    """A message as it comes from the buffer."""
+    payload = json.dumps({"message_id": "m1", "kind": "text", **fields}).encode()
+    return StoredMessage(1_700_000_000_000, payload, json.dumps(edit).encode() if edit else None, inline)
+
+
+def test_bytes():
+    """A batch is these bytes and no others."""
+    assert render(BATCH) == BYTES
+
+
+def test_what_belongs_to_an_attempt_is_not_in_it():
+    """Another worker, attempt or stored answer renders the same bytes."""
+    again = BATCH._replace(token="8:w2", attempt=9, failures=5, answer=b"{}")
+    assert render(again) == BYTES
+
+
+def test_rendering_changes_nothing():
+    """The batch is the same after it was rendered, and renders the same again."""
+    before = BATCH._replace()
+    assert (render(BATCH), BATCH) == (BYTES, before)
+
+
+def test_unknown_is_null():
+    """A message has its seven fields always, null when unknown; fields of its kind only when the gateway gave them."""
+    [message] = rendered(stored())["messages"]
+    assert list(message) == ["message_id", "timestamp_ms", "received_ms", "kind", "text", "media", "sender_name"]
+    assert [name for name, value in message.items() if value is None] == [
+        "timestamp_ms", "text", "media", "sender_name"
+    ]  # fmt: skip
+    assert rendered(stored(), name=None)["conversation"]["name"] is None
+
+
+def test_order_is_the_batches():
+    """Messages stand in the order of the batch, which the sealing has fixed; rendering sorts nothing."""
+    messages = [stored(message_id=f"m{n}", timestamp_ms=9 - n, text=str(n)) for n in (2, 0, 1)]
+    body = rendered(*messages)
+    assert [message["message_id"] for message in body["messages"]] == ["m2", "m0", "m1"]
+    assert body["text"] == "2\n0\n1"
+
+
+@pytest.mark.parametrize("separator", ["\n", " ", "", " · "])
+def test_separator(separator: str):
+    """The texts are joined with the separator of the batch; messages without a text leave no gap."""
+    messages = (stored(text="um"), stored(kind="audio"), stored(text=""), stored(text="dois"))
+    assert rendered(*messages, separator=separator)["text"] == f"um{separator}dois"
+
+
+def test_no_text_at_all():
+    """A burst of pictures without captions has an empty text, not null."""
+    assert rendered(stored(kind="image"))["text"] == ""
+
+
+def test_edit():
+    """An edit replaces the text of its message, in the messages and in the joined text, and nothing else of it."""
+    body = rendered(stored({"text": "novo"}, text="velho", quoted_id="q"), stored(text="outro"))
+    assert [message["text"] for message in body["messages"]] == ["novo", "outro"]
+    assert (body["text"], body["messages"][0]["quoted_id"]) == ("novo\noutro", "q")
+    assert body["messages"][0]["media"] is None
+
+
+def test_edit_of_a_caption():
+    """The edit of a captioned picture is one of its caption."""
+    media = {"url": "http://gateway/1", "caption": "velha"}
+    [message] = rendered(stored({"text": "nova"}, kind="image", text="velha", media=media))["messages"]
+    assert (message["text"], message["media"]) == ("nova", {"url": "http://gateway/1", "caption": "nova"})
+
+
+@pytest.mark.parametrize("media", [{"url": "http://gateway/1"}, {"url": "http://gateway/1", "caption": None}])
+def test_edit_of_media_without_a_caption(media: dict[str, Any]):
+    """Where there was no caption the edit makes none: the text has it."""
+    [message] = rendered(stored({"text": "nova"}, kind="audio", text="transcrita", media=media))["messages"]
+    assert (message["text"], message["media"]) == ("nova", media)
+
+
+@pytest.mark.parametrize("known", [{}, {"mime": "audio/ogg", "url": None}])
+def test_inline_media_is_put_back(known: dict[str, Any]):
+    """The base64 that lay beside the buffer is in the message's media again, whatever else is known of it."""
+    with_it, without = rendered(stored(inline=b"QUJD", media=known), stored(media=known))["messages"]
+    assert (with_it["media"], without["media"]) == (known | {"base64": "QUJD"}, known)

@@ -1,0 +1,106 @@
+"""The listener: expired timer keys and announcements of nearer deadlines, as hints for the dispatcher.
+
+Pub/sub is fire and forget and expiry events come late, so nothing depends on it: the wake index alone is enough.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import redis.exceptions as rx
+
+from buffer.keys import Keys
+from buffer.transport.clients import AsyncClient
+from config.logs import get_logger
+from config.settings import Settings
+
+RECONNECT_S = 0.5
+POLL_S = 5.0
+NEEDED_FLAGS = "Ex"
+"""Keyevent notifications for expired keys."""
+
+log = get_logger()
+
+
+class Listener:
+    """Calls `hint` for an announcement, `expired` for a timer key, and `reconnected` after a subscription was lost."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        settings: Settings,
+        hint: Callable[[], None],
+        expired: Callable[[], None],
+        reconnected: Callable[[], None],
+    ) -> None:
+        self._client = client
+        self._keys = Keys(settings.redis_key_prefix)
+        self._partitions = settings.redis_partitions
+        self._hint = hint
+        self._expired = expired
+        self._events = self._expired_channel()
+        self._reconnected = reconnected
+
+    async def run(self) -> None:
+        """Listen until cancelled; reconnects by itself."""
+        first = True
+        while True:
+            try:
+                await self._ask_for_events()
+                await self._listen(first)
+            except (rx.RedisError, OSError, TimeoutError) as error:
+                log.debug("subscription lost; reconnecting", error=str(error))
+            first = False
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _listen(self, first: bool) -> None:
+        pubsub = self._client.pubsub()
+        try:
+            await pubsub.subscribe(*self._channels())
+            if not first:
+                self._reconnected()
+            self._hint()
+            while True:
+                message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=POLL_S)
+                if message is not None:
+                    self._hear(message)
+        finally:
+            await pubsub.aclose()
+
+    def _channels(self) -> list[str]:
+        announcements = [self._keys.of(partition, "wake") for partition in range(self._partitions)]
+        return [*announcements, self._events]
+
+    def _expired_channel(self) -> str:
+        pool = getattr(self._client, "connection_pool", None)
+        database = pool.connection_kwargs.get("db", 0) if pool is not None else 0
+        return f"__keyevent@{database or 0}__:expired"
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if message["channel"].decode() != self._events:
+            self._hint()
+        elif self._keys.timer_ref(message["data"].decode("utf-8", "replace")) is not None:
+            self._expired()
+
+    async def _ask_for_events(self) -> None:
+        """Add what we need to notify-keyspace-events; a managed server may forbid it, and that is fine."""
+        try:
+            found = await self._client.config_get("notify-keyspace-events")
+            flags = str(found.get("notify-keyspace-events", ""))
+            wanted = merged_flags(flags)
+            if wanted != flags:
+                await self._client.config_set("notify-keyspace-events", wanted)
+        except (rx.ResponseError, rx.NoPermissionError) as error:
+            log.info(
+                "this server does not allow CONFIG SET notify-keyspace-events; "
+                "bursts are flushed on time all the same, by the wake index",
+                error=str(error),
+            )
+
+
+def merged_flags(flags: str) -> str:
+    """The server's flags with keyevent and expired events added; `A` stands for all classes."""
+    missing = [flag for flag in NEEDED_FLAGS if flag not in flags and not (flag == "x" and "A" in flags)]
+    return flags + "".join(missing)

@@ -1,0 +1,44 @@
+-- enqueue_dequeue: put new jobs into the queue as RQ does, then move the first of all behind those that workers hold.
+--
+-- KEYS[1]  the queue, <prefix>:queue:<name>; RQ works on one server, so the other keys follow from its name
+-- ARGV     1 room: conversations to take; the last job may carry more   2 characters of a conversation's hash
+--          3 how many of the next are fields and values that all new jobs share   fields and values …
+--          then for each new job: id, description, data
+-- returns  1 when RQ is suspended, else 0 · jobs left in the queue · ids of the jobs taken …
+-- touches  queues job:*, the queue and its intermediate queue
+--
+-- Nothing is taken while RQ is suspended. A full server refuses the first write: new jobs are refused whole, while LTRIM
+-- frees memory, so that what waits is taken all the same.
+
+local room, size, shared = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local job = { unpack(ARGV, 4, 3 + shared) }
+local prefix = string.match(KEYS[1], '^(.-):queue:')
+local new, taken = {}, {}
+
+for i = 4 + shared, #ARGV, 3 do
+  new[#new + 1] = ARGV[i]
+end
+if #new > 0 then
+  redis.call('RPUSH', KEYS[1], unpack(new))
+  redis.call('SADD', prefix .. ':queues', KEYS[1])
+end
+for i = 4 + shared, #ARGV, 3 do
+  job[shared + 1], job[shared + 2], job[shared + 3], job[shared + 4] = 'description', ARGV[i + 1], 'data', ARGV[i + 2]
+  redis.call('HSET', prefix .. ':job:' .. ARGV[i], unpack(job))
+end
+
+local suspended = redis.call('EXISTS', prefix .. ':suspended')
+if suspended == 0 and room > 0 then
+  for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, room - 1)) do
+    if room <= 0 then
+      break
+    end
+    taken[#taken + 1] = id
+    room = room - math.max(1, math.floor(#(string.match(id, '^%d+%-(.*)%-') or '') / size))
+  end
+end
+if #taken > 0 then
+  redis.call('LTRIM', KEYS[1], #taken, -1)
+  redis.call('RPUSH', KEYS[1] .. ':intermediate', unpack(taken))
+end
+return { suspended, redis.call('LLEN', KEYS[1]), unpack(taken) }

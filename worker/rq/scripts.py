@@ -1,0 +1,15 @@
+"""The scripts that keep RQ's queue: what RQ's own classes do with many commands, in one call."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+from buffer.scripts import Script, sha_of
+
+
+@cache
+def script(verb: str) -> Script:
+    """Load `enqueue_dequeue` or `forget_jobs`."""
+    source = (resources.files("worker.rq") / "lua" / f"{verb}.lua").read_text(encoding="utf-8")
+    return Script(verb, source, sha_of(source))
