@@ -6,8 +6,8 @@ import re
 
 import redis.exceptions as rx
 
-AWAY = (rx.ClusterError, rx.RedisClusterException, rx.ReadOnlyError, rx.TryAgainError)
-AWAY_CODE = re.compile(r"(^|-)(BUSY|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|READONLY)\b")
+TEMPORARY_ERRORS = (rx.ClusterError, rx.RedisClusterException, rx.ReadOnlyError, rx.TryAgainError)
+TEMPORARY_CODES = re.compile(r"(^|-)(BUSY|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|READONLY)\b")
 """A server that will serve again: failing over, busy, unable to persist. Redis 6.2 quotes the code in mid-sentence."""
 
 
@@ -22,7 +22,7 @@ class StoreUnavailable(StoreError):
     """Redis cannot be reached or did not answer in time; nothing was accepted, try again."""
 
 
-class Unconfirmed(StoreUnavailable):
+class NotDurable(StoreUnavailable):
     """Redis has the messages, but DURABILITY was not confirmed in time: they are not accepted, send them again."""
 
 
@@ -47,6 +47,6 @@ def store_error(error: BaseException) -> StoreError:
     if isinstance(error, rx.ConnectionError | rx.TimeoutError | OSError | TimeoutError):
         reason = str(error).partition(" : <")[0]  # behind it, Sentinel's errors show the client's own objects
         return StoreUnavailable(f"Redis cannot be reached: {reason}" if reason else None)
-    if isinstance(error, AWAY) or AWAY_CODE.search(str(error)):
+    if isinstance(error, TEMPORARY_ERRORS) or TEMPORARY_CODES.search(str(error)):
         return StoreUnavailable(f"Redis is not ready: {error}")
     return StoreError(f"Redis refused a command: {error}")

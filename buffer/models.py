@@ -53,7 +53,7 @@ class Message:
     sender_name: str | None = None
     from_me: bool = False
     is_group: bool = False
-    conversation_alt: str | None = None
+    conversation_alias: str | None = None
     dedupe_id: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -122,7 +122,7 @@ class Append(NamedTuple):
 
     `payload` is the JSON object of the outbound message without `received_ms`, a `kind` of text, and a `timestamp_ms`
     that is `order_ms`: the gateway's timestamp, or None to order by the time of receipt. `nonce` names the request: a
-    resent append with the same nonce answers as the first time. `twin` is another name of the same person, `media`
+    resent append with the same nonce answers as the first time. `alias` is another name of the same person, `media`
     inline media in base64, `album` four bytes that its parts share.
     """
 
@@ -133,7 +133,7 @@ class Append(NamedTuple):
     order_ms: int | None = None
     name: str | None = None
     keyword: bool = False
-    twin: Conversation | None = None
+    alias: Conversation | None = None
     media: bytes = b""
     album: bytes = NO_ALBUM
 

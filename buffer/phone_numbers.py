@@ -16,7 +16,7 @@ MOBILE_DIGIT = ("521", "549")
 """Mexico's 1 and Argentina's 9 behind the country's code."""
 
 
-def canonical(gateway: str, peer: str) -> str:
+def canonical_phone(gateway: str, peer: str) -> str:
     """The form of a WhatsApp number that is equal for all its spellings; any other id as it is."""
     if gateway not in WHATSAPP:
         return peer

@@ -63,7 +63,7 @@ KEYWORD, MEDIA, TIMED = 1, 2, 4
 RECORD_HEAD = struct.Struct(">16s16s4sHIB4s8sIIIII")
 """What stands before the texts in append's record of a message; the layout stands in lua/append.lua."""
 
-NO_TWIN = b" " * 16
+NO_ALIAS = b" " * 16
 
 Args = list[Any]
 
@@ -113,7 +113,7 @@ def append_args(partition: int, messages: Iterable[tuple[Ref, Ref | None, Append
     return args
 
 
-def _record(ref: Ref, twin: Ref | None, message: Append) -> bytes:
+def _record(ref: Ref, alias: Ref | None, message: Append) -> bytes:
     conversation, fingerprint, nonce, payload, order_ms, name, keyword, _, media, album = message
     gateway, channel, peer = map(str.encode, conversation)
     sender = name.encode() if name else b""
@@ -121,7 +121,7 @@ def _record(ref: Ref, twin: Ref | None, message: Append) -> bytes:
     order_ms = order_ms or 0
     head = RECORD_HEAD.pack(
         ref.hash.encode(),
-        NO_TWIN if twin is None else twin.hash.encode(),
+        NO_ALIAS if alias is None else alias.hash.encode(),
         nonce,
         order_ms >> 32,
         order_ms & 0xFFFF_FFFF,

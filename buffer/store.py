@@ -13,22 +13,22 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from buffer import scripts
-from buffer.errors import StoreUnavailable, Unconfirmed, store_error
+from buffer.errors import NotDurable, StoreUnavailable, store_error
 from buffer.keys import Keys, Ref, ref_of
 from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, Outcome, PauseMode
-from buffer.phone_numbers import canonical
-from buffer.transport.autopipeline import Pipe
+from buffer.phone_numbers import canonical_phone
+from buffer.transport.autopipeline import AutoPipeline
 from buffer.transport.clients import AsyncClient
-from buffer.transport.coalescer import Lots
-from buffer.transport.connection import Hears
-from buffer.transport.durability import wait_of
-from buffer.transport.multiplexer import Line
+from buffer.transport.coalescer import CallCoalescer
+from buffer.transport.connection import ReplyReceiver
+from buffer.transport.durability import durability_wait
+from buffer.transport.multiplexer import Multiplexer
 from config.settings import Settings
 
 DISPATCH_MAX = 1000
 """Conversations of one dispatch call: Lua can return some thousand values at once, not any number."""
 
-LOT = 50
+CONVERSATIONS_PER_CALL = 50
 """Conversations of one repair or sweep call: whatever else Redis has to do waits for it, so it takes below 1 ms."""
 
 PAUSE_MS = 3_600_000
@@ -37,7 +37,7 @@ RESEND_WAIT_S = 0.05
 T = TypeVar("T")
 Clock = Callable[[], int]
 
-Named = tuple[Ref, Ref | None, Append]
+ResolvedAppend = tuple[Ref, Ref | None, Append]
 """A message, and what its conversation and the person's other name are called here."""
 
 
@@ -51,8 +51,8 @@ class Store:
         self.client = client
         self.settings = settings
         self.keys = Keys(settings.redis_key_prefix)
-        self._scripts = _way(client, settings)
-        self._lots = Lots(self._run_lot)
+        self._scripts = _make_transport(client, settings)
+        self._lots = CallCoalescer(self._run_lot)
         self._clock = clock
         self._canonical = settings.canonical_phones
         self._partitions = settings.redis_partitions
@@ -61,14 +61,14 @@ class Store:
         """The reference of a conversation in this installation, before aliases are resolved."""
         gateway, channel, peer = conversation
         if self._canonical:
-            peer = canonical(gateway, peer)
+            peer = canonical_phone(gateway, peer)
         return ref_of((gateway, channel, peer), self._partitions)
 
     async def append(self, messages: Sequence[Append]) -> list[Appended]:
         """Store messages, one script call per partition; results in the order of the messages."""
         if not messages:
             return []
-        named = self._named(messages)
+        named = self._resolve(messages)
         if len({ref.partition for ref, _, _ in named}) == 1:
             return await self._append(named[0][0].partition, named)
         lots: dict[int, list[int]] = defaultdict(list)
@@ -80,25 +80,25 @@ class Store:
         found = dict(zip(chain.from_iterable(lots.values()), chain.from_iterable(replies), strict=True))
         return [found[index] for index in range(len(messages))]
 
-    def send_append(self, messages: Sequence[Append], results: Hears[list[Appended]]) -> bool:
+    def send_append(self, messages: Sequence[Append], results: ReplyReceiver[list[Appended]]) -> bool:
         """Send messages of one partition in this very moment; False when that takes more, and `append` has to do it.
 
         `results` hears what `append` returns. After an error, `append` the same again: it knows what can be mended.
         """
-        named = self._named(messages)
+        named = self._resolve(messages)
         partition = named[0][0].partition
-        if not isinstance(self._scripts, Line) or any([ref.partition != partition for ref, _, _ in named]):
+        if not isinstance(self._scripts, Multiplexer) or any([ref.partition != partition for ref, _, _ in named]):
             return False
         args = scripts.append_args(partition, named, self.settings)
-        return self._scripts.send(*self._call("append", partition, args), _Appending(results))
+        return self._scripts.send(*self._call("append", partition, args), _AppendReplyDecoder(results))
 
-    def _named(self, messages: Sequence[Append]) -> list[Named]:
+    def _resolve(self, messages: Sequence[Append]) -> list[ResolvedAppend]:
         return [
-            (self.ref(message.conversation), self.ref(message.twin) if message.twin else None, message)
+            (self.ref(message.conversation), self.ref(message.alias) if message.alias else None, message)
             for message in messages
         ]
 
-    async def _append(self, partition: int, messages: Sequence[Named]) -> list[Appended]:
+    async def _append(self, partition: int, messages: Sequence[ResolvedAppend]) -> list[Appended]:
         args = scripts.append_args(partition, messages, self.settings)
         return scripts.read_append(await self._run("append", partition, args))
 
@@ -180,7 +180,7 @@ class Store:
 
     async def sweep(self, partition: int) -> int:
         """Forget conversations idle for longer than DEDUPE_TTL, a bounded number; returns how many."""
-        return int(await self._run("sweep", partition, [self.settings.dedupe_ttl_ms, LOT]))
+        return int(await self._run("sweep", partition, [self.settings.dedupe_ttl_ms, CONVERSATIONS_PER_CALL]))
 
     async def repair(self, partition: int, rests: float = 0.0) -> tuple[int, int]:
         """Compare every conversation with the wake index; returns (entries put back, entries dropped).
@@ -200,14 +200,14 @@ class Store:
         """The hashes of all conversations that have a conv hash or a wake entry, in handy lots."""
         prefix = self.keys.of(partition, "conv", "")
         lot: list[Any] = []
-        async for key in self.client.scan_iter(match=prefix + "*", count=LOT * 5):
+        async for key in self.client.scan_iter(match=prefix + "*", count=CONVERSATIONS_PER_CALL * 5):
             lot.append(key.decode().removeprefix(prefix))
-            if len(lot) >= LOT:
+            if len(lot) >= CONVERSATIONS_PER_CALL:
                 yield lot
                 lot = []
-        async for name, _ in self.client.zscan_iter(self.keys.of(partition, "wake"), count=LOT):
+        async for name, _ in self.client.zscan_iter(self.keys.of(partition, "wake"), count=CONVERSATIONS_PER_CALL):
             lot.append(name.decode())
-            if len(lot) >= LOT:
+            if len(lot) >= CONVERSATIONS_PER_CALL:
                 yield lot
                 lot = []
         if lot:
@@ -229,7 +229,7 @@ class Store:
 
     async def close(self) -> None:
         """Close the connections."""
-        if isinstance(self._scripts, Line):
+        if isinstance(self._scripts, Multiplexer):
             await self._scripts.close()
         await self.client.aclose()
 
@@ -252,12 +252,12 @@ class Store:
         return scripts.script(verb), self.keys.root(partition), [now, *args]
 
 
-class _Appending:
+class _AppendReplyDecoder:
     """Reads the reply to an append for whoever waits for its results."""
 
     __slots__ = ("_results",)
 
-    def __init__(self, results: Hears[list[Appended]]) -> None:
+    def __init__(self, results: ReplyReceiver[list[Appended]]) -> None:
         self._results = results
 
     def done(self) -> bool:
@@ -273,19 +273,19 @@ class _Appending:
         self._results.set_exception(store_error(error))
 
 
-def _way(client: AsyncClient, settings: Settings) -> Line | Pipe:
+def _make_transport(client: AsyncClient, settings: Settings) -> Multiplexer | AutoPipeline:
     """A line, unless there are several servers, or calls that hold up their connection until they are confirmed."""
-    wait = wait_of(settings)
+    wait = durability_wait(settings)
     if wait is None and isinstance(client, redis.asyncio.Redis):
-        return Line(client.connection_pool)
-    return Pipe(client, wait)
+        return Multiplexer(client.connection_pool)
+    return AutoPipeline(client, wait)
 
 
 def _outcome(reply: bytes) -> Outcome:
     return Outcome(reply.decode())
 
 
-async def resent(operation: Callable[[], Awaitable[T]], within_s: float) -> T:
+async def retry_unavailable(operation: Callable[[], Awaitable[T]], within_s: float) -> T:
     """Repeat an operation that met an unavailable server, for `within_s` seconds; every operation here may be.
 
     A lost reply is invisible to the caller: append knows its nonce again, claim its caller, the others their token.
@@ -296,7 +296,7 @@ async def resent(operation: Callable[[], Awaitable[T]], within_s: float) -> T:
     while True:
         try:
             return await operation()
-        except Unconfirmed:
+        except NotDurable:
             raise
         except StoreUnavailable:
             if loop.time() + RESEND_WAIT_S >= until:

@@ -19,7 +19,7 @@ ALWAYS_NEW = "generic"
 def pack(message: Message, nonce: bytes, keywords: Collection[str], inline_max: int) -> Append:
     """The stored form of a message; `inline_max` is the largest inline media in base64 bytes."""
     message_id = message.message_id or _own_id(message)
-    conversation, twin = message.conversation, message.conversation_alt
+    conversation, alias = message.conversation, message.conversation_alias
     order_ms = _order(message.timestamp_ms)
     media, inline = _parted(message.media, inline_max) if message.media else (None, b"")
     return Append(
@@ -30,13 +30,13 @@ def pack(message: Message, nonce: bytes, keywords: Collection[str], inline_max: 
         order_ms,
         None if message.is_group else message.sender_name,
         bool(keywords) and (message.text or "").strip().casefold() in keywords,
-        Conversation(conversation.gateway, conversation.channel, twin) if twin else None,
+        Conversation(conversation.gateway, conversation.channel, alias) if alias else None,
         inline,
         _album(message.extra) if message.extra else NO_ALBUM,
     )
 
 
-def pack_edit(edit: Edit) -> Change:
+def encode_edit(edit: Edit) -> Change:
     """The stored form of an edit."""
     return Change(fingerprint_of(edit.target_id), _order(edit.timestamp_ms), orjson.dumps({"text": edit.text}))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from buffer.transport.clients import hidden
+from buffer.transport.clients import redact_url
 
 WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
@@ -17,7 +17,7 @@ def url_of(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def public_url(url: str) -> str:
+def display_url(url: str) -> str:
     """A URL for people and logs: its password and its query, which may hold one, are hidden."""
-    place, query, _ = hidden(url).partition("?")
+    place, query, _ = redact_url(url).partition("?")
     return place + ("?***" if query else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from cli.addresses import WILDCARDS, own_address, public_url, url_of
+from cli.addresses import WILDCARDS, display_url, own_address, url_of
 from cli.terminal import columns
 from config.settings import Settings
 from gateways.registry import GATEWAYS
@@ -15,9 +15,9 @@ SECRETS = {
 }
 
 
-def welcome(settings: Settings, store: str) -> list[str]:
+def banner(settings: Settings, store: str) -> list[str]:
     """The lines for a terminal; `store` says where messages are kept."""
-    agent, quiet_s = public_url(settings.agent_url or ""), settings.message_buffer_timeout
+    agent, quiet_s = display_url(settings.agent_url or ""), settings.message_buffer_timeout
     rows = [*_open_gateways(settings), ("", "")]
     if closed := closed_gateways(settings):
         rows.append(("Closed gateways", f"{', '.join(closed)} (one opens when its secret is set)"))

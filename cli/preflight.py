@@ -6,11 +6,11 @@ import redis.exceptions as rx
 
 from buffer.errors import PartitionMismatch, StoreError, UnsafeServer
 from buffer.transport.clients import AsyncClient, connect
-from buffer.transport.server_checks import prepare
-from config.settings import Settings, SettingsError, required
+from buffer.transport.server_checks import check_server
+from config.settings import Settings, SettingsError, require
 
 REPLY_WITHIN_S = 2.0
-AWAY = (rx.RedisError, rx.RedisClusterException, OSError)
+REDIS_ERRORS = (rx.RedisError, rx.RedisClusterException, OSError)
 """What redis-py raises for a server that cannot be used; a cluster's is no RedisError."""
 
 
@@ -27,7 +27,7 @@ def reason(error: Exception) -> str:
     return str(error).partition(" : <")[0] or type(error).__name__
 
 
-def why_no_replica(settings: Settings) -> str | None:
+def replica_conflict(settings: Settings) -> str | None:
     """What to do where the embedded server, which has no replica, would have to wait for one."""
     if settings.redis_url is not None or settings.durability != "replica":
         return None
@@ -36,16 +36,16 @@ def why_no_replica(settings: Settings) -> str | None:
     )
 
 
-async def refuse_unfit(settings: Settings, *, accepting: bool = True) -> None:
+async def preflight(settings: Settings, *, accepting: bool = True) -> None:
     """Raises SettingsError, UnsafeServer or PartitionMismatch; a server that is away is none of these."""
     if settings.rq_redis_url is not None:
         await open_client(settings.rq_redis_url, "RQ_REDIS_URL").aclose()
-    client = open_client(required(settings.redis_url, "REDIS_URL"), "REDIS_URL")
+    client = open_client(require(settings.redis_url, "REDIS_URL"), "REDIS_URL")
     try:
-        await prepare(client, settings, accepting=accepting)
+        await check_server(client, settings, accepting=accepting)
     except (UnsafeServer, PartitionMismatch):
         raise
-    except (StoreError, *AWAY):
+    except (StoreError, *REDIS_ERRORS):
         # The service says so itself, and waits for it.
         return
     finally:

@@ -10,7 +10,7 @@ ANSWER_WITHIN_S = 4.0
 LOOK_EVERY_S = 0.1
 
 
-def why_not_ready(host: str, port: int) -> str | None:
+def readiness_problem(host: str, port: int) -> str | None:
     """Why the webhook at this address cannot store messages; None when it can."""
     connection = http.client.HTTPConnection(host, port, timeout=ANSWER_WITHIN_S)
     try:
@@ -31,12 +31,12 @@ def _detail(status: int, body: bytes) -> str:
         return f"the webhook answered {status} to /readyz"
 
 
-async def until_ready(host: str, port: int, within_s: float) -> str | None:
+async def wait_until_ready(host: str, port: int, within_s: float) -> str | None:
     """Wait for a webhook that is starting; returns what is still in the way after `within_s`, or None."""
     loop = asyncio.get_running_loop()
     until = loop.time() + within_s
     while True:
-        problem = await asyncio.to_thread(why_not_ready, host, port)
+        problem = await asyncio.to_thread(readiness_problem, host, port)
         if problem is None or loop.time() >= until:
             return problem
         await asyncio.sleep(LOOK_EVERY_S)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from cli.addresses import public_url
+from cli.addresses import display_url
 from config.settings import Settings
 
 
@@ -32,4 +32,4 @@ def shown(name: str, value: Any) -> str:
         return f"{value:g}"
     if isinstance(value, tuple):
         return ",".join(value) or "(none)"
-    return public_url(value) if name.endswith("_url") else str(value).replace("\n", r"\n").replace("\t", r"\t")
+    return display_url(value) if name.endswith("_url") else str(value).replace("\n", r"\n").replace("\t", r"\t")

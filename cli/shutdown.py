@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 
-def leave_when_asked() -> None:
+def exit_on_signal() -> None:
     """Exit with success at SIGTERM or SIGINT, until something else is installed."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
@@ -19,7 +19,7 @@ def _leave(number: int, _: Any) -> None:
     sys.exit(0)
 
 
-class Stop:
+class ShutdownSignal:
     """The wish to stop: `asked` after the first signal, `hurry` after the second; needs a running loop."""
 
     def __init__(self) -> None:

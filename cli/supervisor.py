@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cli.lifeline import end_with
+from cli.lifeline import terminate_with_parent
 from config.logs import get_logger
 
 FIRST_PAUSE_S = 0.2
@@ -20,14 +20,14 @@ STEADY_S = 30.0
 LAST_S = 5.0
 """From the second SIGTERM to SIGKILL."""
 
-OURSELVES = (sys.executable, "-P", "-m", "cli")
+DEBOUNCER_COMMAND = (sys.executable, "-P", "-m", "cli")
 """The `debouncer` command; -P: a folder of the user's named like one of our packages must not come first."""
 
 log = get_logger()
 
 
 @dataclass(frozen=True)
-class Plan:
+class ProcessSpec:
     """How a child is started: `fds` are inherited, `output` is the file of its stdout and stderr, if not ours."""
 
     name: str
@@ -39,10 +39,10 @@ class Plan:
     folder: str | None = None
 
 
-class Child:
+class SupervisedProcess:
     """One supervised process, in a process group of its own: Ctrl-C reaches it only through us, in order."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: ProcessSpec) -> None:
         self.plan = plan
         self.deaths = 0
         self._process: asyncio.subprocess.Process | None = None
@@ -80,14 +80,14 @@ class Child:
             cwd=plan.folder,
             pass_fds=plan.fds,
             start_new_session=True,
-            preexec_fn=lambda: end_with(parent),
+            preexec_fn=lambda: terminate_with_parent(parent),
         )
         log.info("process started", process=plan.name, child=self._process.pid)
 
     async def _keep(self) -> None:
         pause_s = 0.0
         while True:
-            pause_s = next_pause(pause_s, await self._live())
+            pause_s = restart_delay(pause_s, await self._live())
             await asyncio.sleep(pause_s)
             try:
                 await self._spawn()
@@ -105,7 +105,7 @@ class Child:
         return loop.time() - begun
 
 
-def next_pause(pause_s: float, lived_s: float) -> float:
+def restart_delay(pause_s: float, lived_s: float) -> float:
     """How long to wait before the next start, after the pause before and the life that has just ended."""
     if pause_s == 0.0 or lived_s > STEADY_S:
         return FIRST_PAUSE_S

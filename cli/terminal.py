@@ -9,7 +9,7 @@ from typing import TextIO
 CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
 
-class Paint:
+class Colours:
     """Colours text for one stream, or leaves it alone."""
 
     def __init__(self, stream: TextIO) -> None:

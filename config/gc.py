@@ -16,7 +16,7 @@ SWITCH_S = 0.0005
 """How long RQ's thread may keep the loop from running; the default of 5 ms counts for each of the loop's steps."""
 
 
-def keep_pauses_short() -> None:
+def tune_worker_gc() -> None:
     """Call once when everything is built: what is there by then stays, and is never looked at again."""
     gc.collect()
     gc.freeze()

@@ -29,7 +29,7 @@ def arm(point: str | None) -> None:
     _armed = point
 
 
-def reach(point: str) -> None:
+def kill_point(point: str) -> None:
     """Die here, as by `kill -9`, when this point was chosen."""
     if _armed == point:
         os.kill(os.getpid(), signal.SIGKILL)

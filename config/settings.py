@@ -22,12 +22,12 @@ class SettingsError(Exception):
     """The settings cannot work; the message names each variable concerned and what to do."""
 
 
-def _blank_is_none(value: Any) -> Any:
+def _blank_to_none(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
 
 
 Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
-Optional = BeforeValidator(_blank_is_none)
+Optional = BeforeValidator(_blank_to_none)
 
 
 class Settings(BaseSettings):
@@ -185,12 +185,12 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if problems := [*self._problems(), *self._unchecked(), *self._undurable()]:
+    def _check_combinations(self) -> Self:
+        if problems := [*self._problems(), *self._twilio_problems(), *self._durability_problems()]:
             raise ValueError("\n".join(problems))
         return self
 
-    def _unchecked(self) -> list[str]:
+    def _twilio_problems(self) -> list[str]:
         if self.twilio_auth_token is None or self.public_base_url is not None:
             return []
         return [
@@ -198,7 +198,7 @@ class Settings(BaseSettings):
             "it no request could be checked. Set it to what stands before /webhooks/twilio in Twilio's console"
         ]
 
-    def _undurable(self) -> list[str]:
+    def _durability_problems(self) -> list[str]:
         problems = []
         if self.durability_timeout > DURABILITY_TIMEOUT_MAX_S:
             problems.append(
@@ -293,7 +293,7 @@ class Settings(BaseSettings):
         return self.rq_redis_url or self.redis_url
 
 
-def required(value: str | None, name: str) -> str:
+def require(value: str | None, name: str) -> str:
     """The value of a setting that this process cannot do without; raises SettingsError."""
     if value is None:
         raise SettingsError(f"{name} is not set, and this process needs it. Set it, or run `debouncer up`")

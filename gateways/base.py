@@ -23,14 +23,14 @@ class BadRequest(Exception):
     """The body is not what this gateway sends; the message says what is wrong with it."""
 
 
-class Named(Protocol):
+class HeaderMapping(Protocol):
     """Header fields by their names in lower case."""
 
     def get(self, name: str, default: str, /) -> str:
         """One of them, or `default`."""
 
 
-class Fields:
+class Headers:
     """Header fields as a server brings them, decoded when they are asked for: of many, few are."""
 
     __slots__ = ("_fields",)
@@ -51,7 +51,7 @@ class Request:
     `path` and `query_string` are as they came, undecoded, for gateways that sign the address.
     """
 
-    headers: Named
+    headers: HeaderMapping
     query: Mapping[str, str]
     tail: str
     body: bytes
@@ -59,7 +59,7 @@ class Request:
     query_string: str = ""
 
 
-class Answer(NamedTuple):
+class HTTPReply(NamedTuple):
     """An HTTP answer of a gateway's own."""
 
     status: int
@@ -82,11 +82,11 @@ class Gateway:
     verify: Callable[[Request, Settings], bool]
     parse: Callable[[Request], Sequence[Event]]
     retry_status: int = 503
-    accepted: Answer | None = None
-    handshake: Callable[[Request, Settings], Answer] | None = None
+    accepted: HTTPReply | None = None
+    handshake: Callable[[Request, Settings], HTTPReply] | None = None
 
 
-def same(given: str, secret: SecretStr | None) -> bool:
+def secrets_equal(given: str, secret: SecretStr | None) -> bool:
     """Compare a given token with a secret in constant time; False when no secret is set.
 
     Beyond ASCII, some clients write a header in Latin-1, as we read it, and others in UTF-8.
@@ -113,12 +113,12 @@ def token_matches(request: Request, secret: SecretStr | None, *headers: str) -> 
 
     Evolution's by-events mode appends `/event-name` to the whole URL, so also to that value: it is cut off.
     """
-    if same(bearer_of(request), secret):
+    if secrets_equal(bearer_of(request), secret):
         return True
     given = [request.headers.get(name, "") for name in headers]
     if in_query := request.query.get("token", ""):
         given += (in_query, in_query.rpartition("/")[0])
-    return any([same(candidate, secret) for candidate in given if candidate])
+    return any([secrets_equal(candidate, secret) for candidate in given if candidate])
 
 
 def bearer_of(request: Request) -> str:

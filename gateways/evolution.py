@@ -28,7 +28,7 @@ from gateways.base import (
     time_of,
     token_matches,
 )
-from gateways.evolution_go import translate
+from gateways.evolution_go import to_baileys_message
 from gateways.jid import Chat, bare, chat_of, person
 from gateways.whatsapp_content import edited_text, first_text, quoted_id, read_content, unwrap
 
@@ -124,7 +124,7 @@ def _message(data: dict[str, Any], key: dict[str, Any], message: dict[str, Any],
         text_of(data.get("pushName")),
         chat.from_me,
         chat.is_group,
-        chat.twin,
+        chat.alias,
         extra=content.extra,
     )
 
@@ -174,7 +174,7 @@ def _presence(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
 
 
 def _go(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
-    return _upsert(translate(data), channel, own_jid)
+    return _upsert(to_baileys_message(data), channel, own_jid)
 
 
 READERS: dict[str, Callable[[dict[str, Any], str, Any], list[Event]]] = {

@@ -8,7 +8,7 @@ from typing import Any
 from gateways.base import object_of
 
 
-def translate(data: dict[str, Any]) -> dict[str, Any]:
+def to_baileys_message(data: dict[str, Any]) -> dict[str, Any]:
     """The `data` of a v2 `messages.upsert` from the `data` of an Evolution Go `Message`."""
     info = object_of(data.get("Info"))
     return {

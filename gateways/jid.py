@@ -17,14 +17,14 @@ class Person(NamedTuple):
     """The name to answer to (a phone's digits, else the first jid whole), and the lid beside a phone."""
 
     name: str | None
-    twin: str | None
+    alias: str | None
 
 
 class Chat(NamedTuple):
-    """Where an event happened, and whether it is ours; `twin` is the lid of a person whose phone is known."""
+    """Where an event happened, and whether it is ours; `alias` is the lid of a person whose phone is known."""
 
     conversation: Conversation
-    twin: str | None
+    alias: str | None
     is_group: bool
     from_me: bool
 
@@ -41,8 +41,8 @@ def chat_of(
         return Chat(Conversation(gateway, channel, jid.partition("@")[0]), None, False, from_me)
     if is_group or jid.endswith(GROUP_HOSTS):
         return Chat(Conversation(gateway, channel, jid), None, True, from_me)
-    peer, twin = _known_as([jid, *map(bare, others)])
-    return Chat(Conversation(gateway, channel, peer or jid), twin, False, from_me)
+    peer, alias = _known_as([jid, *map(bare, others)])
+    return Chat(Conversation(gateway, channel, peer or jid), alias, False, from_me)
 
 
 def bare(jid: Any) -> str | None:

@@ -13,7 +13,18 @@ import orjson
 
 from buffer.models import Conversation, Edit, Event, Message, Revoke
 from config.settings import Settings
-from gateways.base import Answer, Gateway, Request, is_signed, object_of, objects_of, read_json, same, text_of, time_of
+from gateways.base import (
+    Gateway,
+    HTTPReply,
+    Request,
+    is_signed,
+    object_of,
+    objects_of,
+    read_json,
+    secrets_equal,
+    text_of,
+    time_of,
+)
 from gateways.meta_content import quoted_id, read_content
 
 NAME = "meta"
@@ -72,15 +83,15 @@ def verify(request: Request, settings: Settings) -> bool:
     return is_signed(given, settings.meta_app_secret, "sha256", request.body)
 
 
-def handshake(request: Request, settings: Settings) -> Answer:
+def handshake(request: Request, settings: Settings) -> HTTPReply:
     """Give the challenge back to somebody who knows the verify token, as Meta asks before it sends."""
-    known = settings.webhook_allow_unsigned or same(
+    known = settings.webhook_allow_unsigned or secrets_equal(
         request.query.get("hub.verify_token", ""), settings.meta_verify_token
     )
     if known and request.query.get("hub.mode") == "subscribe":
-        return Answer(200, "text/plain; charset=utf-8", request.query.get("hub.challenge", "").encode())
+        return HTTPReply(200, "text/plain; charset=utf-8", request.query.get("hub.challenge", "").encode())
     detail = "`hub.mode` must be subscribe and `hub.verify_token` must be the META_VERIFY_TOKEN of this service"
-    return Answer(403, "application/json", orjson.dumps({"error": "forbidden", "detail": detail}))
+    return HTTPReply(403, "application/json", orjson.dumps({"error": "forbidden", "detail": detail}))
 
 
 def parse(request: Request) -> list[Event]:
@@ -154,7 +165,7 @@ def _message(item: dict[str, Any], chat: Chat) -> Message | None:
         sender_name=None if chat.from_me else person.name,
         from_me=chat.from_me,
         is_group=chat.is_group,
-        conversation_alt=person.user_id if person.phone and not chat.is_group else None,
+        conversation_alias=person.user_id if person.phone and not chat.is_group else None,
         extra=content.extra | {name: value for name, value in around.items() if value},
     )
 

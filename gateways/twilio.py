@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 from buffer.models import Conversation, Message
 from config.settings import Settings
-from gateways.base import Answer, BadRequest, Gateway, Request, number_of
+from gateways.base import BadRequest, Gateway, HTTPReply, Request, number_of
 from gateways.content import Content, chosen, located, media_of, numbered, unknown
 
 NAME = "twilio"
@@ -26,16 +26,16 @@ INBOUND = ("received", "receiving")
 MEDIA_KINDS = ("image", "audio", "video", "document")
 PHONE = re.compile(r"(?:(?:whatsapp|rcs):)?\+?([0-9]+)")
 MEDIA_ID = re.compile(r"/Media/([^/?#]+)")
-TWIML = Answer(200, "text/xml", b'<?xml version="1.0" encoding="UTF-8"?><Response/>')
+TWIML = HTTPReply(200, "text/xml", b'<?xml version="1.0" encoding="UTF-8"?><Response/>')
 
 Form = dict[str, str]
 
 
 class Chat(NamedTuple):
-    """Who writes to which number; `twin` is the business-scoped id of a person whose phone is known."""
+    """Who writes to which number; `alias` is the business-scoped id of a person whose phone is known."""
 
     conversation: Conversation
-    twin: str | None
+    alias: str | None
 
 
 def is_open(settings: Settings) -> bool:
@@ -128,7 +128,7 @@ def _message(form: Form, chat: Chat, message_id: str | None, content: Content) -
         text=content.text,
         media=content.media,
         sender_name=form.get("ProfileName") or None,
-        conversation_alt=chat.twin,
+        conversation_alias=chat.alias,
         extra=content.extra | ({"quoted_id": quoted_id} if quoted_id else {}),
     )
 

@@ -13,7 +13,7 @@ from gateways.base import (
     Request,
     object_of,
     read_object,
-    same,
+    secrets_equal,
     text_of,
     time_of,
     token_matches,
@@ -40,7 +40,7 @@ def verify(request: Request, settings: Settings) -> bool:
         body = read_object(request.body)
     except BadRequest:
         return False
-    return same(text_of(body.get("token")) or "", settings.uazapi_token)
+    return secrets_equal(text_of(body.get("token")) or "", settings.uazapi_token)
 
 
 def parse(request: Request) -> list[Event]:
@@ -89,7 +89,7 @@ def _message(said: dict[str, Any], chat: Chat, message_id: str | None, content: 
         sender_name=text_of(said.get("senderName")),
         from_me=chat.from_me,
         is_group=chat.is_group,
-        conversation_alt=chat.twin,
+        conversation_alias=chat.alias,
         extra=content.extra | {name: value for name, value in around.items() if value},
     )
 

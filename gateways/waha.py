@@ -86,7 +86,7 @@ def _message(payload: dict[str, Any], session: str, content: Content | None) -> 
         sender_name=_sender_name(payload),
         from_me=chat.from_me,
         is_group=chat.is_group,
-        conversation_alt=chat.twin,
+        conversation_alias=chat.alias,
         dedupe_id=_raw_id(payload.get("id")),
         extra=content.extra | {name: value for name, value in around.items() if value},
     )

@@ -11,7 +11,7 @@ from gateways.base import BadRequest, Gateway, Request, read_object, text_of, ti
 from gateways.content import Content
 from gateways.jid import Chat, chat_of, person
 from gateways.whatsapp_content import first_text, read_content
-from gateways.zapi_content import in_whatsapp_words
+from gateways.zapi_content import to_baileys_message
 
 NAME = "zapi"
 STATES = frozenset({"composing", "recording", "paused", "available", "unavailable"})
@@ -46,7 +46,7 @@ def _received(body: dict[str, Any], chat: Chat) -> Event | None:
     if body.get("waitingMessage") is True:
         return None
     message_id = text_of(body.get("messageId"))
-    content = read_content(in_whatsapp_words(body), message_id)
+    content = read_content(to_baileys_message(body), message_id)
     if content is None:
         return None
     if body.get("isEdit") is True:
@@ -70,7 +70,7 @@ def _message(body: dict[str, Any], chat: Chat, message_id: str | None, content: 
         sender_name=_sender_name(body, chat),
         from_me=chat.from_me,
         is_group=chat.is_group,
-        conversation_alt=chat.twin,
+        conversation_alias=chat.alias,
         extra=content.extra | {name: value for name, value in around.items() if value},
     )
 

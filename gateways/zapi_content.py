@@ -12,7 +12,7 @@ from gateways.whatsapp_content import first_text
 NOT_SAID = frozenset({"externalAdReply", "statusImage", "statusVideo", "statusText", "referencedMessage"})
 
 
-def in_whatsapp_words(body: dict[str, Any]) -> dict[str, Any]:
+def to_baileys_message(body: dict[str, Any]) -> dict[str, Any]:
     """The `message` object that WhatsApp itself would use; a content of another kind under its own key."""
     for name, words in WORDS.items():
         if isinstance(said := body.get(name), dict):

@@ -14,11 +14,11 @@ from starlette.types import Receive, Scope, Send
 from buffer.errors import PartitionMismatch, StoreError, UnsafeServer
 from buffer.store import Store
 from buffer.transport.clients import connect
-from buffer.transport.server_checks import prepare
+from buffer.transport.server_checks import check_server
 from config.killpoints import arm
 from config.logs import get_logger
-from config.settings import Settings, required
-from webhook.asgi import Webhooks
+from config.settings import Settings, require
+from webhook.asgi import WebhookEndpoint
 from webhook.fast_path import INGEST
 from webhook.ingest import Ingest
 from webhook.openapi import add_webhooks
@@ -37,9 +37,9 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.ingest = Ingest(settings)
-        self._webhooks = Webhooks(self.ingest)
+        self._webhooks = WebhookEndpoint(self.ingest)
         self.api = self._build_api()
-        self._redis_url = required(settings.redis_url, "REDIS_URL")
+        self._redis_url = require(settings.redis_url, "REDIS_URL")
         self._store: Store | None = None
         self._ready = False
         self._opening: asyncio.Task[None] | None = None
@@ -49,7 +49,7 @@ class App:
         if scope["type"] == "http" and scope["path"].startswith("/webhooks/"):
             await self._webhooks(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await self._live(scope, receive, send)
+            await self._lifespan(scope, receive, send)
         else:
             await self.api(scope, receive, send)
 
@@ -66,7 +66,7 @@ class App:
         api.openapi = describe  # type: ignore[method-assign]
         return api
 
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         scope.get("state", {})[INGEST] = self.ingest
         try:
@@ -80,7 +80,7 @@ class App:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _start(self) -> None:
-        calm_collector()
+        tune_webhook_gc()
         if self.settings.webhook_allow_unsigned:
             log.warning("WEBHOOK_ALLOW_UNSIGNED=true: anyone who reaches this port can post messages")
         client = connect(self._redis_url, timeout_s=REDIS_TIMEOUT_S)
@@ -96,7 +96,7 @@ class App:
             self._opening = asyncio.create_task(self._open_later(store))
 
     async def _open(self, store: Store) -> None:
-        for warning in await prepare(store.client, self.settings):
+        for warning in await check_server(store.client, self.settings):
             log.warning(warning)
         await store.load_scripts()
         self.ingest.open(store)
@@ -118,7 +118,7 @@ class App:
             await self._store.close()
 
 
-def calm_collector() -> None:
+def tune_webhook_gc() -> None:
     """Look for garbage cycles seldom: requests make none, and a pass over a warm process costs every request."""
     gc.collect()
     gc.freeze()

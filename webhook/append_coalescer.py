@@ -8,8 +8,8 @@ from typing import NamedTuple, TypeVar
 
 from buffer.errors import StoreFull, StoreUnavailable
 from buffer.models import Append, Appended
-from buffer.store import Store, resent
-from buffer.transport.connection import Hears
+from buffer.store import Store, retry_unavailable
+from buffer.transport.connection import ReplyReceiver
 
 ANSWER_WITHIN_S = 1.7
 """A gateway hears 503 within 2 s (design: accepted means stored); the rest is for reading and answering."""
@@ -17,18 +17,18 @@ ANSWER_WITHIN_S = 1.7
 WAITING_MAX = 10_000
 """Messages waiting for Redis in one process; past it the gateway is told to come back."""
 
-CALL_MAX = 32
+MESSAGES_PER_CALL = 32
 """Messages in one append call, so that one script does not hold the server for long."""
 
-SHARE = 16
+SEND_EARLY_AFTER = 16
 """Requests that need not wait for the end of their loop turn: Redis works on them while the next are being read."""
 
-LOOK_S = 0.1
+TIMEOUT_CHECK_EVERY_S = 0.1
 """How often requests that have waited too long are looked for: one timer for all costs less than one each."""
 
 T = TypeVar("T")
 
-Results = Hears[list[Appended]]
+ResultsReceiver = ReplyReceiver[list[Appended]]
 """Who hears what became of the messages of a request."""
 
 
@@ -36,15 +36,15 @@ class _Request(NamedTuple):
     """The messages of one request, and who hears of them."""
 
     messages: Sequence[Append]
-    results: Results
+    results: ResultsReceiver
 
 
-class _Group:
+class _AppendCall:
     """The requests that share a call, and until when (loop time) they may wait for it; it hears the call's reply."""
 
     __slots__ = ("_collector", "requests", "size", "until_s")
 
-    def __init__(self, collector: Collector, requests: list[_Request], until_s: float) -> None:
+    def __init__(self, collector: AppendCoalescer, requests: list[_Request], until_s: float) -> None:
         self._collector = collector
         self.requests = requests
         self.size = sum([len(request.messages) for request in requests])
@@ -69,19 +69,19 @@ class _Group:
             self._collector.end(self)
             _refuse(self.requests, error)
         else:
-            self._collector.send_with_care(self)
+            self._collector.retry_in_task(self)
 
 
-class Collector:
+class AppendCoalescer:
     """In front of the store: bounded, and one failing message does not fail its neighbours."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._arrived: list[_Request] = []
-        self._under_way: list[_Group] = []
+        self._under_way: list[_AppendCall] = []
         self._depth = 0
         self._senders: set[asyncio.Task[None]] = set()
-        self._failed: list[_Group] = []
+        self._failed: list[_AppendCall] = []
         self._looking = False
 
     async def append(self, messages: Sequence[Append]) -> list[Appended]:
@@ -90,7 +90,7 @@ class Collector:
         self.submit(messages, results)
         return await results
 
-    def submit(self, messages: Sequence[Append], results: Results) -> None:
+    def submit(self, messages: Sequence[Append], results: ResultsReceiver) -> None:
         """The same without waiting; raises StoreUnavailable at once when too many wait already."""
         if self._depth >= WAITING_MAX:
             raise StoreUnavailable("too many messages are waiting for Redis; try again")
@@ -98,7 +98,7 @@ class Collector:
             asyncio.get_running_loop().call_soon(self._send_all)
         self._arrived.append(_Request(messages, results))
         self._depth += len(messages)
-        if len(self._arrived) >= SHARE:
+        if len(self._arrived) >= SEND_EARLY_AFTER:
             self._send_all()
 
     def _send_all(self) -> None:
@@ -106,22 +106,22 @@ class Collector:
         loop = asyncio.get_running_loop()
         if self._arrived and not self._looking:
             self._looking = True
-            loop.call_later(LOOK_S, self._refuse_late)
+            loop.call_later(TIMEOUT_CHECK_EVERY_S, self._refuse_late)
         arrived, self._arrived = self._arrived, []
         for requests in _in_calls(arrived, lambda request: len(request.messages)):
-            group = _Group(self, requests, loop.time() + ANSWER_WITHIN_S)
+            group = _AppendCall(self, requests, loop.time() + ANSWER_WITHIN_S)
             self._under_way.append(group)
             self._send_at_once(group)
 
-    def _send_at_once(self, group: _Group) -> None:
+    def _send_at_once(self, group: _AppendCall) -> None:
         try:
             is_sent = self._store.send_append(group.messages(), group)
         except Exception:  # a message that cannot be sent; which one, shows there
             is_sent = False
         if not is_sent:
-            self.send_with_care(group)
+            self.retry_in_task(group)
 
-    def send_with_care(self, group: _Group) -> None:
+    def retry_in_task(self, group: _AppendCall) -> None:
         """In a task, which has time for whatever may be wrong; when a connection is lost, many groups fail together."""
         if not self._failed:
             asyncio.get_running_loop().call_soon(self._send_failed)
@@ -134,7 +134,7 @@ class Collector:
             self._senders.add(sender)
             sender.add_done_callback(self._senders.discard)
 
-    def end(self, group: _Group) -> None:
+    def end(self, group: _AppendCall) -> None:
         """Nobody of this group waits any more."""
         self._under_way.remove(group)
         self._depth -= group.size
@@ -147,9 +147,9 @@ class Collector:
                 _refuse(group.requests, StoreUnavailable("Redis did not answer in time"))
         self._looking = bool(self._under_way)
         if self._looking:
-            loop.call_later(LOOK_S, self._refuse_late)
+            loop.call_later(TIMEOUT_CHECK_EVERY_S, self._refuse_late)
 
-    async def _send_groups(self, groups: list[_Group]) -> None:
+    async def _send_groups(self, groups: list[_AppendCall]) -> None:
         """In one call; each group may still be refused at its own time."""
         requests = [request for group in groups for request in group.requests]
         try:
@@ -162,7 +162,7 @@ class Collector:
         messages = [message for request in requests for message in request.messages]
         left_s = until_s - asyncio.get_running_loop().time()
         try:
-            results = await resent(lambda: self._store.append(messages), left_s)
+            results = await retry_unavailable(lambda: self._store.append(messages), left_s)
         except (StoreUnavailable, StoreFull) as error:
             _refuse(requests, error)
         except Exception as error:
@@ -184,7 +184,7 @@ def _in_calls(items: list[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
     call: list[T] = []
     size = 0
     for item in items:
-        if call and size + size_of(item) > CALL_MAX:
+        if call and size + size_of(item) > MESSAGES_PER_CALL:
             yield call
             call, size = [], 0
         call.append(item)

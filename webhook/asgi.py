@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
 
-from gateways.base import Fields, Gateway, Request
+from gateways.base import Gateway, Headers, Request
 from webhook.ingest import Ingest
-from webhook.responses import Response, refusal, send_response
+from webhook.responses import Response, error_response, send_response
 
 DIGITS_MAX = 20
 
@@ -19,7 +19,7 @@ class Disconnected(Exception):
     """The client went away before its body was complete."""
 
 
-class Webhooks:
+class WebhookEndpoint:
     """Reads requests from ASGI events and answers them."""
 
     def __init__(self, ingest: Ingest) -> None:
@@ -35,7 +35,7 @@ class Webhooks:
             return
         except Exception as error:
             self._ingest.complain(error)
-            response = refusal(error, gateway)
+            response = error_response(error, gateway)
         await send_response(send, response)
 
     async def _answer(self, gateway: Gateway, request: Request, method: str) -> Response:
@@ -45,7 +45,7 @@ class Webhooks:
         return self._ingest.respond(gateway, await self._ingest.take(events))
 
     async def _read(self, scope: Scope, receive: Receive, tail: str) -> Request:
-        headers = Fields(dict(scope["headers"]))
+        headers = Headers(dict(scope["headers"]))
         self._ingest.check_size(_declared_size(headers))
         body = await self._read_body(receive)
         query = scope["query_string"].decode("latin-1")
@@ -65,6 +65,6 @@ class Webhooks:
         return b"".join(chunks)
 
 
-def _declared_size(headers: Fields) -> int:
+def _declared_size(headers: Headers) -> int:
     declared = headers.get("content-length", "")
     return int(declared[:DIGITS_MAX]) if declared.isascii() and declared.isdigit() else 0

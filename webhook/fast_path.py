@@ -18,9 +18,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from buffer.models import Append, Appended, Event
-from gateways.base import Fields, Gateway, Request
+from gateways.base import Gateway, Headers, Request
 from webhook.ingest import Ingest
-from webhook.responses import Counts, Headers, Refused, Response, lines_of, refusal
+from webhook.responses import Counts, HeaderPairs, HTTPError, Response, encode_headers, error_response
 
 INGEST = "ingest"
 """Where the application's lifespan leaves its ingest, in the state that uvicorn hands to each connection."""
@@ -33,18 +33,18 @@ CHUNKED = -1
 """The size of a body that comes in chunks is not told before."""
 
 URL_MAX = 1024
-ADDRESSES_MAX = 1024
+TARGETS_MAX = 1024
 """Addresses that are kept as they were read: a gateway's are the same few again and again."""
 
 
-class _NoEvent:
+class _NeverWaits:
     """Where uvicorn tells a cycle that its connection is lost: a delivery waits for nothing."""
 
     def set(self) -> None:
         """Do nothing."""
 
 
-class Address(NamedTuple):
+class WebhookTarget(NamedTuple):
     """The address of a webhook: its gateway, what follows that in the path, and what it is made of."""
 
     gateway: Gateway
@@ -54,7 +54,7 @@ class Address(NamedTuple):
     query_string: str
 
 
-class _Delivery:
+class _FastRequest:
     """One webhook on the short way: a cycle to uvicorn, a future to the collector."""
 
     __slots__ = (
@@ -68,13 +68,13 @@ class _Delivery:
         "response_complete",
     )
 
-    message_event = _NoEvent()
+    message_event = _NeverWaits()
 
     def __init__(
         self,
-        protocol: WebhookProtocol,
+        protocol: FastPathProtocol,
         ingest: Ingest,
-        address: Address,
+        address: WebhookTarget,
         headers: Mapping[bytes, bytes],
         keep_alive: bool,
     ) -> None:
@@ -105,11 +105,11 @@ class _Delivery:
     def set_exception(self, error: Exception) -> None:
         """Answer with an error, which the log tells already."""
         self.ingest.complain(error)
-        self._protocol.answer(self, refusal(error, self.address.gateway))
+        self._protocol.answer(self, error_response(error, self.address.gateway))
 
 
-class WebhookProtocol(HttpToolsProtocol):
-    """One connection; `http=WebhookProtocol` in uvicorn's configuration."""
+class FastPathProtocol(HttpToolsProtocol):
+    """One connection; `http=FastPathProtocol` in uvicorn's configuration."""
 
     def __init__(
         self,
@@ -121,9 +121,9 @@ class WebhookProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         plain = not (self.access_log or self.root_path or self.limit_concurrency is not None)
         self._ingest: Ingest | None = app_state.get(INGEST) if plain else None
-        self._common: Headers = ()
+        self._common: HeaderPairs = ()
         self._common_lines = b""
-        self._receiving: _Delivery | None = None
+        self._receiving: _FastRequest | None = None
         self._body = b""
         self._idle_since: float | None = None
 
@@ -164,14 +164,14 @@ class WebhookProtocol(HttpToolsProtocol):
         except Exception as error:
             delivery.set_exception(error)
 
-    def _delivery(self) -> _Delivery | None:
+    def _delivery(self) -> _FastRequest | None:
         """A POST of moderate length to an open gateway, with nothing before it on this connection that waits."""
         ingest = self._ingest
         if (
             ingest is None
             or (self.cycle is not None and not self.cycle.response_complete)
             or len(self.url) > URL_MAX
-            or (address := _address_of(ingest, self.url)) is None
+            or (address := _target_of(ingest, self.url)) is None
             or self.parser.get_method() != b"POST"
             or self.parser.get_http_version() != "1.1"
             or self.expect_100_continue
@@ -182,11 +182,11 @@ class WebhookProtocol(HttpToolsProtocol):
         size = int(headers.get(b"content-length", CHUNKED))
         if not 0 <= size <= BODY_MAX or size > ingest.body_max:
             return None
-        return _Delivery(self, ingest, address, headers, self.parser.should_keep_alive())
+        return _FastRequest(self, ingest, address, headers, self.parser.should_keep_alive())
 
-    def _take(self, delivery: _Delivery) -> None:
+    def _take(self, delivery: _FastRequest) -> None:
         gateway, tail, path, query, query_string = delivery.address
-        request = Request(Fields(delivery.headers), query, tail, self._body, path, query_string)
+        request = Request(Headers(delivery.headers), query, tail, self._body, path, query_string)
         events = delivery.ingest.read(gateway, request)
         appends = delivery.ingest.pack(events) if events else None
         if appends is None:
@@ -201,7 +201,7 @@ class WebhookProtocol(HttpToolsProtocol):
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    def answer(self, delivery: _Delivery, response: Response) -> None:
+    def answer(self, delivery: _FastRequest, response: Response) -> None:
         """Write an answer whole, once, and let uvicorn go on with the connection."""
         if delivery.response_complete:
             return
@@ -212,7 +212,7 @@ class WebhookProtocol(HttpToolsProtocol):
         ending = b"\r\n" if delivery.keep_alive else b"connection: close\r\n\r\n"
         common = self.server_state.default_headers
         if common is not self._common:  # uvicorn makes a new list each second, for the date
-            self._common, self._common_lines = common, lines_of(common)
+            self._common, self._common_lines = common, encode_headers(common)
         self.transport.write(b"".join((STATUS_LINE[status], self._common_lines, lines, ending, body)))
         if not delivery.keep_alive:
             self.transport.close()
@@ -250,7 +250,7 @@ class WebhookProtocol(HttpToolsProtocol):
             super().timeout_keep_alive_handler()
 
 
-async def _act(delivery: _Delivery, events: Sequence[Event]) -> None:
+async def _act(delivery: _FastRequest, events: Sequence[Event]) -> None:
     """What is not only messages takes several steps."""
     try:
         delivery.taken(await delivery.ingest.take(events))
@@ -258,14 +258,14 @@ async def _act(delivery: _Delivery, events: Sequence[Event]) -> None:
         delivery.set_exception(error)
 
 
-@lru_cache(ADDRESSES_MAX)
-def _address_of(ingest: Ingest, url: bytes) -> Address | None:
+@lru_cache(TARGETS_MAX)
+def _target_of(ingest: Ingest, url: bytes) -> WebhookTarget | None:
     """The address of an open gateway, written plainly; None for any other."""
     if not url.startswith(PREFIX) or b"%" in url or b"#" in url:
         return None
     path, _, query = url.decode("latin-1").partition("?")
     try:
         gateway, tail = ingest.route(path, "POST")
-    except Refused:
+    except HTTPError:
         return None
-    return Address(gateway, tail, path, dict(parse_qsl(query)), query)
+    return WebhookTarget(gateway, tail, path, dict(parse_qsl(query)), query)

@@ -13,22 +13,22 @@ from buffer.errors import StoreError, StoreUnavailable
 from buffer.keys import fingerprint_of
 from buffer.models import Append, Appended, Edit, Event, Message, Presence, Revoke
 from buffer.store import Store
-from buffer.stored_message import pack, pack_edit
-from config.killpoints import reach
+from buffer.stored_message import encode_edit, pack
+from config.killpoints import kill_point
 from config.logs import get_logger, mask
 from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
 from gateways.registry import GATEWAYS
-from webhook.append_coalescer import ANSWER_WITHIN_S, Collector, Results
-from webhook.responses import Counts, Refused, Response, counted, response_of
+from webhook.append_coalescer import ANSWER_WITHIN_S, AppendCoalescer, ResultsReceiver
+from webhook.responses import Counts, HTTPError, Response, counts_response, response_of
 
 TYPING = ("composing", "recording")
 CHANGED = ("changed", "removed", "early")
 LATE = "Redis did not answer in time"
-LOT_MAX = 1000
+MESSAGES_PER_STEP = 1000
 COMPLAIN_EVERY_S = 5.0
 NONCE_BITS = 32
-TOLD = {
+RESULT_TEXT = {
     "duplicate": "duplicada, ignorada",
     "discarded": "descartada: atendimento humano",
     "revoked": "apagada pelo autor",
@@ -37,11 +37,11 @@ TOLD = {
 log = get_logger()
 
 
-class _Way(NamedTuple):
+class _Sink(NamedTuple):
     """The way into the buffer, once it is open."""
 
     store: Store
-    collector: Collector
+    collector: AppendCoalescer
 
 
 class Ingest:
@@ -54,7 +54,7 @@ class Ingest:
         self._inline_max = settings.media_inline_max
         self._open = {name for name, gateway in GATEWAYS.items() if not self._checks or gateway.is_open(settings)}
         self._tells = settings.log_level in ("DEBUG", "INFO")
-        self._way: _Way | None = None
+        self._sink: _Sink | None = None
         self._refused = 0
         self._complained_at = -COMPLAIN_EVERY_S
         self.body_max = settings.webhook_max_body
@@ -63,25 +63,25 @@ class Ingest:
 
     def open(self, store: Store) -> None:
         """Begin to accept messages into this store."""
-        self._way = _Way(store, Collector(store))
+        self._sink = _Sink(store, AppendCoalescer(store))
 
     def route(self, path: str, method: str) -> tuple[Gateway, str]:
         """The gateway of a path and what follows it there; raises Refused."""
         name, _, tail = path.removeprefix("/webhooks/").partition("/")
         gateway = GATEWAYS.get(name)
         if gateway is None:
-            raise Refused(404, "unknown_gateway", f"{name!r:.60} is not a gateway; known: {', '.join(GATEWAYS)}")
+            raise HTTPError(404, "unknown_gateway", f"{name!r:.60} is not a gateway; known: {', '.join(GATEWAYS)}")
         if name not in self._open:
-            raise Refused(404, "gateway_closed", f"no secret of the gateway {name} is configured, so it is closed")
+            raise HTTPError(404, "gateway_closed", f"no secret of the gateway {name} is configured, so it is closed")
         if method != "POST" and (method != "GET" or gateway.handshake is None):
             allowed = b"GET, POST" if gateway.handshake else b"POST"
-            raise Refused(405, "method_not_allowed", "a webhook is a POST", [(b"allow", allowed)])
+            raise HTTPError(405, "method_not_allowed", "a webhook is a POST", [(b"allow", allowed)])
         return gateway, tail
 
     def check_size(self, size: int) -> None:
         """Raises Refused for a body of more bytes than are allowed."""
         if size > self.body_max:
-            raise Refused(413, "too_large", f"the body is larger than WEBHOOK_MAX_BODY={self.body_max} bytes")
+            raise HTTPError(413, "too_large", f"the body is larger than WEBHOOK_MAX_BODY={self.body_max} bytes")
 
     def shake_hands(self, gateway: Gateway, request: Request) -> Response | None:
         """The answer to a GET of a gateway that asks before it sends."""
@@ -91,13 +91,13 @@ class Ingest:
         """The events of an authentic request; raises Refused, BadRequest or StoreUnavailable."""
         if self._checks and not gateway.verify(request, self._settings):
             detail = f"the token or signature of this {gateway.name} webhook is wrong or missing"
-            raise Refused(401, "unauthorized", detail)
+            raise HTTPError(401, "unauthorized", detail)
         self._opened()
         return gateway.parse(request)
 
     def pack(self, events: Sequence[Event]) -> list[Append] | None:
         """The stored form of events that are messages for us and few; None for others, which need `take`."""
-        if len(events) > LOT_MAX:
+        if len(events) > MESSAGES_PER_STEP:
             return None
         appends = []
         for event in events:
@@ -106,14 +106,14 @@ class Ingest:
             appends.append(self._packed(event))
         return appends
 
-    def submit(self, appends: list[Append], results: Results) -> None:
+    def submit(self, appends: list[Append], results: ResultsReceiver) -> None:
         """Append what `pack` made; raises StoreUnavailable when too many wait, else `results` hears of it in time."""
-        reach("webhook_before_append")
+        kill_point("webhook_before_append")
         self._opened().collector.submit(appends, results)
 
     def settle(self, appends: Sequence[Append], results: Sequence[Appended]) -> Counts:
         """Tell what became of messages, and count it."""
-        reach("webhook_after_append")
+        kill_point("webhook_after_append")
         accepted = duplicates = 0
         for status, _, _ in results:
             accepted += status == "new"
@@ -125,7 +125,7 @@ class Ingest:
 
     def respond(self, gateway: Gateway, counts: Counts) -> Response:
         """The answer to what was taken."""
-        return counted(counts) if gateway.accepted is None else response_of(gateway.accepted)
+        return counts_response(counts) if gateway.accepted is None else response_of(gateway.accepted)
 
     async def take(self, events: Sequence[Event]) -> Counts:
         """In the order of the body: an edit or revoke behind its message must find it in the buffer."""
@@ -136,14 +136,14 @@ class Ingest:
             accepted += await self._act_on_buffer(way.store, events)
         return Counts(accepted, duplicates, max(1, len(events)) - accepted - duplicates)
 
-    def _opened(self) -> _Way:
-        if self._way is None:
+    def _opened(self) -> _Sink:
+        if self._sink is None:
             raise StoreUnavailable(self.why_not)
-        return self._way
+        return self._sink
 
     def complain(self, error: Exception) -> None:
         """Log what was not the client's fault; in an outage, which refuses thousands a second, one line in a while."""
-        if isinstance(error, Refused | BadRequest):
+        if isinstance(error, HTTPError | BadRequest):
             return
         if not isinstance(error, StoreError):
             log.error("a webhook broke off; its gateway will send again", error=repr(error), exc_info=error)
@@ -166,7 +166,7 @@ class Ingest:
         if isinstance(event, Presence):
             return event.state in TYPING and await store.extend(event.conversation) > 0
         if isinstance(event, Edit):
-            return await store.edit(event.conversation, pack_edit(event)) in CHANGED
+            return await store.edit(event.conversation, encode_edit(event)) in CHANGED
         if isinstance(event, Revoke):
             return await store.revoke(event.conversation, fingerprint_of(event.target_id)) in CHANGED
         return False
@@ -179,9 +179,9 @@ class Ingest:
             or (message.kind == "reaction" and not settings.reactions_enabled)
         )
 
-    async def _append_all(self, collector: Collector, messages: list[Message]) -> Counts:
+    async def _append_all(self, collector: AppendCoalescer, messages: list[Message]) -> Counts:
         """In lots, so that one enormous body holds up neither Redis nor the other requests of this process."""
-        lots = [messages[start : start + LOT_MAX] for start in range(0, len(messages), LOT_MAX)]
+        lots = [messages[start : start + MESSAGES_PER_STEP] for start in range(0, len(messages), MESSAGES_PER_STEP)]
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 counts = [await self._append(collector, lot) for lot in lots]
@@ -189,9 +189,9 @@ class Ingest:
             raise StoreUnavailable(LATE) from None
         return Counts(*map(sum, zip(*counts, strict=True))) if counts else Counts(0, 0, 0)
 
-    async def _append(self, collector: Collector, messages: list[Message]) -> Counts:
+    async def _append(self, collector: AppendCoalescer, messages: list[Message]) -> Counts:
         appends = [self._packed(message) for message in messages]
-        reach("webhook_before_append")
+        kill_point("webhook_before_append")
         return self.settle(appends, await collector.append(appends))
 
     def _packed(self, message: Message) -> Append:
@@ -206,7 +206,7 @@ def _nonces() -> Iterator[bytes]:
 
 def _tell(append: Append, result: Appended) -> None:
     gateway, channel, peer = append.conversation
-    outcome = "✅ Mensagem adicionada ao buffer" if result.status == "new" else TOLD[result.status]
+    outcome = "✅ Mensagem adicionada ao buffer" if result.status == "new" else RESULT_TEXT[result.status]
     log.info(
         f"📥 Nova mensagem de {mask(peer)} · {outcome}",
         gateway=gateway,

@@ -162,7 +162,7 @@ def _handshake(gateway: Gateway, suffix: str) -> Part:
         "parameters": [
             _query("hub.mode", "Always `subscribe`", {"const": "subscribe"}),
             _query("hub.verify_token", "META_VERIFY_TOKEN", {"type": "string"}),
-            _query("hub.challenge", "Comes back as the answer", {"type": "string"}, required=False),
+            _query("hub.challenge", "Comes back as the answer", {"type": "string"}, require=False),
         ],
         "responses": {
             "200": {"description": "The challenge", "content": {"text/plain": {"schema": {"type": "string"}}}},
@@ -173,8 +173,8 @@ def _handshake(gateway: Gateway, suffix: str) -> Part:
     }
 
 
-def _query(name: str, description: str, schema: Part, *, required: bool = True) -> Part:
-    return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
+def _query(name: str, description: str, schema: Part, *, require: bool = True) -> Part:
+    return {"name": name, "in": "query", "required": require, "description": description, "schema": schema}
 
 
 def _header(name: str, description: str, schema: Part) -> Part:

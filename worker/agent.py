@@ -21,7 +21,7 @@ import orjson
 from httpx_aiohttp import AiohttpTransport
 
 from buffer.models import Batch
-from config.settings import Settings, required
+from config.settings import Settings, require
 from worker.session import open_session
 
 DEAD_STATUSES = frozenset({400, 413, 415, 422})
@@ -36,15 +36,15 @@ ANSWER_MAX = 1_048_576
 
 
 @dataclass(slots=True, frozen=True)
-class Accepted:
-    """The agent took the batch (2xx); `replies` are texts for the person, `odd` says what was not understood."""
+class AgentReply:
+    """The agent took the batch (2xx): `replies` are texts for the person, `not_understood` says what was not read."""
 
     replies: tuple[str, ...] = ()
-    odd: str | None = None
+    not_understood: str | None = None
 
 
 @dataclass(slots=True, frozen=True)
-class Problem:
+class AgentFailure:
     """The agent did not take the batch; `dead`: never try again; `sent`: the agent may have seen the request."""
 
     error: str
@@ -57,26 +57,26 @@ class Agent:
     """The agent at AGENT_URL; one pool of kept-alive connections per worker."""
 
     def __init__(self, settings: Settings) -> None:
-        url = httpx.URL(required(settings.agent_url, "AGENT_URL"))
+        url = httpx.URL(require(settings.agent_url, "AGENT_URL"))
         self._url = url.copy_with(userinfo=b"", fragment=None)
         self._headers = _fixed_headers(url)
         self._timeout_s = settings.agent_timeout
         self._secret = _signing_key(settings.agent_secret.get_secret_value()) if settings.agent_secret else None
         self._connections_max = settings.worker_concurrency
-        self._transport = AiohttpTransport(verify=_trusted(url), client=self._open)
+        self._transport = AiohttpTransport(verify=_ssl_context(url), client=self._open)
 
-    async def call(self, batch: Batch, body: bytes) -> Accepted | Problem:
+    async def call(self, batch: Batch, body: bytes) -> AgentReply | AgentFailure:
         """Deliver one batch; never raises for what the agent or the network does."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._call(batch, body)
         except TimeoutError:
-            return Problem(f"the agent did not answer within AGENT_TIMEOUT={self._timeout_s:g} s")
+            return AgentFailure(f"the agent did not answer within AGENT_TIMEOUT={self._timeout_s:g} s")
         except httpx.HTTPError as error:
-            _let_go(error)
-            return Problem(_network_error(error), sent=not _never_sent(error))
+            _drop_traceback(error)
+            return AgentFailure(_network_error(error), sent=not _was_not_sent(error))
         except aiohttp.ClientResponseError as error:
-            return Problem(f"the agent's answer is not HTTP: {error.message}")
+            return AgentFailure(f"the agent's answer is not HTTP: {error.message}")
 
     async def close(self) -> None:
         """Close the connections."""
@@ -85,15 +85,15 @@ class Agent:
     def _open(self) -> aiohttp.ClientSession:
         return open_session(self._headers, self._transport.ssl_context, self._connections_max)
 
-    async def _call(self, batch: Batch, body: bytes) -> Accepted | Problem:
+    async def _call(self, batch: Batch, body: bytes) -> AgentReply | AgentFailure:
         response = await self._transport.handle_async_request(self._request(batch, body))
         content = await _read(response)
         if content is None:
             return _too_long(response.status_code)
         if response.is_success:
             return read_answer(response.headers.get("content-type", ""), content)
-        return Problem(
-            f"the agent answered {response.status_code}" + _hint(response.status_code),
+        return AgentFailure(
+            f"the agent answered {response.status_code}" + _advice(response.status_code),
             dead=response.status_code in DEAD_STATUSES,
             retry_after_s=_retry_after(response.headers.get("retry-after")),
         )
@@ -113,7 +113,7 @@ class Agent:
         return request
 
 
-def _trusted(url: httpx.URL) -> ssl.SSLContext:
+def _ssl_context(url: httpx.URL) -> ssl.SSLContext:
     """Loading certificates takes longer than many calls: not for an address that needs none."""
     return _certificates() if url.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
@@ -169,21 +169,21 @@ def _signing_key(secret: str) -> bytes:
     return secret.encode()
 
 
-def read_answer(content_type: str, content: bytes) -> Accepted:
+def read_answer(content_type: str, content: bytes) -> AgentReply:
     """The replies in a 2xx body: `{"reply"}`, `{"replies"}`, text/plain, or none."""
     kind = content_type.partition(";")[0].strip().lower()
     if not content.strip():
-        return Accepted()
+        return AgentReply()
     if kind == "text/plain":
-        return Accepted((content.decode("utf-8", "replace"),))
+        return AgentReply((content.decode("utf-8", "replace"),))
     try:
         parsed = orjson.loads(content)
     except orjson.JSONDecodeError:
-        return Accepted(odd=f"a body of type {kind or 'unknown'} that is not JSON")
+        return AgentReply(not_understood=f"a body of type {kind or 'unknown'} that is not JSON")
     replies = _replies(parsed) if isinstance(parsed, dict) else None
     if replies is None:
-        return Accepted(odd="JSON without `reply` (a string) or `replies` (a list of strings)")
-    return Accepted(tuple(reply for reply in replies if reply))
+        return AgentReply(not_understood="JSON without `reply` (a string) or `replies` (a list of strings)")
+    return AgentReply(tuple(reply for reply in replies if reply))
 
 
 def _replies(parsed: dict[str, Any]) -> list[str] | None:
@@ -193,12 +193,16 @@ def _replies(parsed: dict[str, Any]) -> list[str] | None:
     return [] if "reply" in parsed and parsed["reply"] is None else None
 
 
-def _too_long(status: int) -> Accepted | Problem:
+def _too_long(status: int) -> AgentReply | AgentFailure:
     detail = f"an answer longer than {ANSWER_MAX} bytes"
-    return Accepted(odd=detail) if 200 <= status < 300 else Problem(f"the agent answered {status} with {detail}")
+    return (
+        AgentReply(not_understood=detail)
+        if 200 <= status < 300
+        else AgentFailure(f"the agent answered {status} with {detail}")
+    )
 
 
-def _hint(status: int) -> str:
+def _advice(status: int) -> str:
     hints = {
         301: ": AGENT_URL redirects, which is not followed; set the final address",
         302: ": AGENT_URL redirects, which is not followed; set the final address",
@@ -222,18 +226,18 @@ def _retry_after(value: str | None) -> float | None:
         return None
 
 
-def _let_go(error: httpx.HTTPError) -> None:
+def _drop_traceback(error: httpx.HTTPError) -> None:
     """aiohttp's errors hold their traceback in a cycle, and with it the body: while an agent is away, gigabytes."""
     if error.__cause__ is not None:
         error.__cause__.__traceback__ = None
 
 
-def _never_sent(error: httpx.HTTPError) -> bool:
+def _was_not_sent(error: httpx.HTTPError) -> bool:
     """The transport maps "closed after reading the request" to ConnectTimeout too: only the cause tells them apart."""
     return isinstance(error.__cause__, aiohttp.ClientConnectorError)
 
 
 def _network_error(error: httpx.HTTPError) -> str:
-    if _never_sent(error):
+    if _was_not_sent(error):
         return f"the agent cannot be reached: {error}"
     return f"the connection to the agent broke: {error or type(error).__name__}"

@@ -10,11 +10,11 @@ from buffer.errors import StoreError
 from buffer.keys import Ref
 from buffer.models import Dispatched, Due
 from buffer.store import Store
-from config.killpoints import reach
+from config.killpoints import kill_point
 from config.logs import get_logger
 from config.settings import Settings
-from worker.rq.job_ids import NewJob, refs_of, slices_of
-from worker.rq.queue import FlushQueue
+from worker.rq.job_ids import NewJob, group_into_jobs, refs_of_argument
+from worker.rq.queue import JobQueue
 
 SLEEP_MAX_S = 1.0
 """Longest sleep: bounds the harm of a lost announcement, and is the whole idle cost (one look a second)."""
@@ -22,16 +22,16 @@ SLEEP_MAX_S = 1.0
 FULL_S = 0.05
 """Pause while the queue is full or a server is away."""
 
-EXPIRED_S = 0.02
+EXPIRY_DELAY_S = 0.02
 """After an expired timer key, a turn that began meanwhile has seen what it was about."""
 
-LOT = 100
+JOBS_PER_CALL = 100
 """Jobs in one script call: the worker begins the first while the next are being written."""
 
-SLICE_MAX = 16
+GROUP_MAX = 16
 """Conversations in one job while more are due than the queue has room for: RQ's price is paid once for all of them."""
 
-SLICES_MIN = 8
+GROUPS_MIN = 8
 """A worker's room is shared out in as many jobs at least, so that several workers get some."""
 
 ROUNDING_S = 0.001
@@ -40,14 +40,14 @@ ROUNDING_S = 0.001
 log = get_logger()
 
 
-class Hands(Protocol):
+class JobRunner(Protocol):
     """Where flushes run: this process's own worker."""
 
     @property
     def room(self) -> int:
         """How many more it can hold."""
 
-    async def hand_over(self, jobs: Sequence[NewJob]) -> None:
+    async def enqueue_and_dequeue(self, jobs: Sequence[NewJob]) -> None:
         """Put jobs into RQ's queue, and begin what there is room for; raises StoreError."""
 
     def run_inline(self, ref: Ref) -> bool:
@@ -57,84 +57,84 @@ class Hands(Protocol):
 class Dispatcher:
     """One per worker process; any number may run, each due conversation is handed out once."""
 
-    def __init__(self, store: Store, queue: FlushQueue, settings: Settings, hands: Hands) -> None:
+    def __init__(self, store: Store, queue: JobQueue, settings: Settings, runner: JobRunner) -> None:
         self._store = store
         self._queue = queue
         self._partitions = settings.redis_partitions
         self._queue_max = 2 * settings.worker_concurrency
-        self._slice = max(1, min(SLICE_MAX, settings.worker_concurrency // SLICES_MIN))
-        self._hands = hands
-        self._hint = asyncio.Event()
-        self._turns = 0
-        self._expired: asyncio.TimerHandle | None = None
-        self._expired_in = 0
+        self._group_size = max(1, min(GROUP_MAX, settings.worker_concurrency // GROUPS_MIN))
+        self._runner = runner
+        self._wake = asyncio.Event()
+        self._passes = 0
+        self._expiry_timer: asyncio.TimerHandle | None = None
+        self._pass_at_last_expiry = 0
         self._stopping = False
-        self._first = 0
+        self._first_partition = 0
         self._away = False
 
-    def hint(self) -> None:
+    def wake(self) -> None:
         """Something is due sooner than known (an announcement): look now."""
-        self._hint.set()
+        self._wake.set()
 
-    def expired(self) -> None:
+    def timer_expired(self) -> None:
         """A timer key has expired: as a rule its moment was known, and a turn has begun or begins at once."""
-        self._expired_in = self._turns
-        if self._expired is None:
-            self._wait_for_turn()
+        self._pass_at_last_expiry = self._passes
+        if self._expiry_timer is None:
+            self._arm_expiry_timer()
 
-    def _wait_for_turn(self) -> None:
-        self._expired = asyncio.get_running_loop().call_later(EXPIRED_S, self._look_again, self._turns)
+    def _arm_expiry_timer(self) -> None:
+        self._expiry_timer = asyncio.get_running_loop().call_later(EXPIRY_DELAY_S, self._after_expiry, self._passes)
 
-    def _look_again(self, turns: int) -> None:
+    def _after_expiry(self, turns: int) -> None:
         """Unless a turn has begun; the timers that expired since that turn have their own time to wait for the next."""
-        self._expired = None
-        if self._turns == turns:
-            self.hint()
-        elif self._turns == self._expired_in:
-            self._wait_for_turn()
+        self._expiry_timer = None
+        if self._passes == turns:
+            self.wake()
+        elif self._passes == self._pass_at_last_expiry:
+            self._arm_expiry_timer()
 
     def stop(self) -> None:
         """End `run` after its turn: what it has taken from the queue must not be stranded."""
         self._stopping = True
-        self.hint()
+        self.wake()
 
     async def run(self) -> None:
         """Dispatch until stopped."""
         while not self._stopping:
-            self._hint.clear()
+            self._wake.clear()
             try:
-                pause_s = await self.turn()
+                pause_s = await self.dispatch_due()
                 self._away = False
             except StoreError as error:
-                self._complain(error)
+                self._log_failure(error)
                 pause_s = FULL_S
             await self._sleep(pause_s)
 
-    async def turn(self) -> float:
+    async def dispatch_due(self) -> float:
         """Hand out what is due in every partition; returns the seconds until the next look."""
-        self._turns += 1
+        self._passes += 1
         queued = await self._queued()
         limits = self._limits(self._room(len(queued)))
         if not limits:
             return FULL_S
-        looks = (self._store.dispatch(partition, limit) for partition, limit in limits.items())
-        found = await asyncio.gather(*looks, return_exceptions=True)
-        looked = [one for one in found if isinstance(one, Dispatched)]
-        if due := [item for one in looked for item in one.due]:
-            reach("worker_after_dispatch")
-            size = self._slice if any(_is_behind(one) for one in looked) else 1
+        calls = (self._store.dispatch(partition, limit) for partition, limit in limits.items())
+        found = await asyncio.gather(*calls, return_exceptions=True)
+        dispatched = [one for one in found if isinstance(one, Dispatched)]
+        if due := [item for one in dispatched for item in one.due]:
+            kill_point("worker_after_dispatch")
+            size = self._group_size if any(_is_behind(one) for one in dispatched) else 1
             await self._hand_out([item for item in due if item.ref not in queued], size)
-            reach("worker_after_enqueue")
+            kill_point("worker_after_enqueue")
         for one in found:
             if isinstance(one, BaseException):
                 raise one
         whole = len(limits) == self._partitions
-        return min(SLEEP_MAX_S if whole else FULL_S, *(_until_next(one) for one in looked))
+        return min(SLEEP_MAX_S if whole else FULL_S, *(_seconds_until_next(one) for one in dispatched))
 
     def _limits(self, room: int) -> dict[int, int]:
         """How many each partition may hand out: all share the room, in one round trip; every turn begins elsewhere."""
-        self._first = (self._first + 1) % self._partitions
-        order = [(self._first + step) % self._partitions for step in range(self._partitions)][: max(0, room)]
+        self._first_partition = (self._first_partition + 1) % self._partitions
+        order = [(self._first_partition + step) % self._partitions for step in range(self._partitions)][: max(0, room)]
         return {partition: room // len(order) for partition in order}
 
     async def _queued(self) -> set[str]:
@@ -142,25 +142,25 @@ class Dispatcher:
         try:
             return set() if self._queue.fails else await self._queue.queued()
         except StoreError as error:
-            self._complain(error)
+            self._log_failure(error)
             return set()
 
     def _room(self, queued: int) -> int:
         """While RQ fails, what this worker cannot run itself stays in the index: elsewhere it would wait longer."""
         room = self._queue_max - queued
-        return min(room, self._hands.room) if self._queue.fails else room
+        return min(room, self._runner.room) if self._queue.fails else room
 
     async def _hand_out(self, due: Sequence[Due], size: int) -> None:
         """RQ is where work queues up, not what it depends on: without RQ this worker runs what it can hold."""
-        jobs = list(slices_of(due, size))
+        jobs = list(group_into_jobs(due, size))
         try:
             while jobs and not self._queue.fails:
-                await self._hands.hand_over(jobs[:LOT])
-                del jobs[:LOT]
+                await self._runner.enqueue_and_dequeue(jobs[:JOBS_PER_CALL])
+                del jobs[:JOBS_PER_CALL]
         except StoreError as error:
-            self._complain(error)
-        for ref in (ref for job in jobs for ref in refs_of(job.name)):
-            if not self._hands.run_inline(ref):
+            self._log_failure(error)
+        for ref in (ref for job in jobs for ref in refs_of_argument(job.name)):
+            if not self._runner.run_inline(ref):
                 break
 
     async def _sleep(self, pause_s: float) -> None:
@@ -168,11 +168,11 @@ class Dispatcher:
             return
         try:
             async with asyncio.timeout(pause_s + ROUNDING_S):
-                await self._hint.wait()
+                await self._wake.wait()
         except TimeoutError:
             pass
 
-    def _complain(self, error: Exception) -> None:
+    def _log_failure(self, error: Exception) -> None:
         if not self._away:
             log.warning("dispatch is held up; it goes on by itself", error=str(error) or type(error).__name__)
         self._away = True
@@ -183,5 +183,5 @@ def _is_behind(found: Dispatched) -> bool:
     return found.next_ms is not None and found.next_ms <= found.now_ms
 
 
-def _until_next(found: Dispatched) -> float:
+def _seconds_until_next(found: Dispatched) -> float:
     return SLEEP_MAX_S if found.next_ms is None else max(0.0, (found.next_ms - found.now_ms) / 1000)

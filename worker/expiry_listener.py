@@ -24,7 +24,7 @@ NEEDED_FLAGS = "Ex"
 log = get_logger()
 
 
-class Listener:
+class ExpiryListener:
     """Calls `hint` for an announcement, `expired` for a timer key, and `reconnected` after a subscription was lost."""
 
     def __init__(

@@ -11,18 +11,18 @@ import orjson
 from buffer.errors import StoreError
 from buffer.keys import Ref
 from buffer.models import Batch, Outcome
-from buffer.store import Store, resent
-from config.killpoints import reach
+from buffer.store import Store, retry_unavailable
+from config.killpoints import kill_point
 from config.logs import get_logger, mask
 from config.settings import Settings
-from worker.agent import Accepted, Agent, Problem
-from worker.leases import LeaseOver, Leases
-from worker.request_body import render
+from worker.agent import Agent, AgentFailure, AgentReply
+from worker.leases import LeaseEnded, Leases
+from worker.request_body import render_burst
 
-CLAIM_WITHIN_S = 2.0
+CLAIM_RETRY_S = 2.0
 """A claim that cannot reach Redis is given up soon: the wake index brings the conversation back."""
 
-SETTLE_WITHIN_S = 60.0
+OUTCOME_RETRY_S = 60.0
 """An outcome is worth repeating for long: giving it up means calling the agent again."""
 
 JITTER = 0.2
@@ -46,10 +46,10 @@ class Flusher:
         """
         caller = secrets.token_hex(8)
         claimed_at = asyncio.get_running_loop().time()
-        claim = await resent(lambda: self._store.claim(ref, caller), CLAIM_WITHIN_S)
+        claim = await retry_unavailable(lambda: self._store.claim(ref, caller), CLAIM_RETRY_S)
         if claim.batch is None:
             return claim.status
-        reach("worker_after_claim")
+        kill_point("worker_after_claim")
         try:
             return await self._deliver(ref, claim.batch, claimed_at)
         except asyncio.CancelledError:
@@ -68,46 +68,46 @@ class Flusher:
             return await self._ack(ref, batch)
         verdict = await self._call(ref, batch, claimed_at)
         if isinstance(verdict, Outcome):
-            return await self._give_up(ref, batch, verdict)
-        if isinstance(verdict, Problem):
+            return await self._abandon(ref, batch, verdict)
+        if isinstance(verdict, AgentFailure):
             return await self._fail(ref, batch, verdict)
-        reach("worker_after_call")
+        kill_point("worker_after_call")
         flush_log.info(f"💬 Agente gerou resposta para {mask(peer)}", replies=len(verdict.replies))
-        if verdict.odd:
-            flush_log.warning("the agent's answer was not understood; taken as no reply", answer=verdict.odd)
-        return await self._settle(ref, batch, verdict)
+        if verdict.not_understood:
+            flush_log.warning("the agent's answer was not understood; taken as no reply", answer=verdict.not_understood)
+        return await self._store_answer_and_ack(ref, batch, verdict)
 
-    async def _call(self, ref: Ref, batch: Batch, claimed_at: float) -> Accepted | Problem | Outcome:
+    async def _call(self, ref: Ref, batch: Batch, claimed_at: float) -> AgentReply | AgentFailure | Outcome:
         """Call the agent while the lease is kept; a lost or cancelled lease ends the call."""
         try:
-            with self._leases.keep(ref, batch.token, claimed_at):
-                return await self._agent.call(batch, render(batch))
-        except LeaseOver as over:
+            with self._leases.hold(ref, batch.token, claimed_at):
+                return await self._agent.call(batch, render_burst(batch))
+        except LeaseEnded as over:
             return over.outcome
 
-    async def _settle(self, ref: Ref, batch: Batch, accepted: Accepted) -> str:
+    async def _store_answer_and_ack(self, ref: Ref, batch: Batch, accepted: AgentReply) -> str:
         """Keep the answer before anything else may happen to it (invariant 5), then ack."""
         if accepted.replies:
             answer = orjson.dumps({"replies": accepted.replies})
-            outcome = await resent(lambda: self._store.answered(ref, batch.token, answer), SETTLE_WITHIN_S)
+            outcome = await retry_unavailable(lambda: self._store.answered(ref, batch.token, answer), OUTCOME_RETRY_S)
             if outcome is not Outcome.OK:
-                return await self._give_up(ref, batch, outcome)
-        reach("worker_after_answered")
+                return await self._abandon(ref, batch, outcome)
+        kill_point("worker_after_answered")
         return await self._ack(ref, batch)
 
     async def _ack(self, ref: Ref, batch: Batch) -> str:
-        outcome = await resent(lambda: self._store.ack(ref, batch.token), SETTLE_WITHIN_S)
-        reach("worker_after_ack")
+        outcome = await retry_unavailable(lambda: self._store.ack(ref, batch.token), OUTCOME_RETRY_S)
+        kill_point("worker_after_ack")
         if outcome is not Outcome.OK:
             log.warning("flush given up", flush_id=batch.flush_id, outcome=outcome.value)
             return outcome.value
         return "acked"
 
-    async def _fail(self, ref: Ref, batch: Batch, problem: Problem) -> str:
+    async def _fail(self, ref: Ref, batch: Batch, problem: AgentFailure) -> str:
         delay_ms = self._delay_ms(batch.failures, problem.retry_after_s)
-        outcome = await resent(
+        outcome = await retry_unavailable(
             lambda: self._store.fail(ref, batch.token, problem.error, delay_ms=delay_ms, dead=problem.dead),
-            SETTLE_WITHIN_S,
+            OUTCOME_RETRY_S,
         )
         log.warning(
             "flush failed", flush_id=batch.flush_id, error=problem.error, attempt=batch.attempt,
@@ -123,7 +123,7 @@ class Flusher:
             return int(min(max(retry_after_s, settings.retry_base), settings.retry_max) * 1000)
         return int(delay_s * random.uniform(1 - JITTER, 1 + JITTER) * 1000)  # noqa: S311
 
-    async def _give_up(self, ref: Ref, batch: Batch, outcome: Outcome) -> str:
+    async def _abandon(self, ref: Ref, batch: Batch, outcome: Outcome) -> str:
         """A lost batch belongs to another worker; a cancelled one is released, which records the discard."""
         log.warning("flush given up", flush_id=batch.flush_id, outcome=outcome.value)
         if outcome is Outcome.CANCELLED:
@@ -132,6 +132,6 @@ class Flusher:
 
     async def _hand_back(self, ref: Ref, batch: Batch) -> None:
         try:
-            await asyncio.shield(resent(lambda: self._store.release(ref, batch.token), CLAIM_WITHIN_S))
+            await asyncio.shield(retry_unavailable(lambda: self._store.release(ref, batch.token), CLAIM_RETRY_S))
         except StoreError as error:
             log.warning("batch not handed back; it is due again when its lease is over", error=str(error))

@@ -9,10 +9,10 @@ from functools import cache
 from buffer.keys import Ref
 from buffer.store import Store
 from buffer.transport.clients import connect
-from config.settings import Settings, load_settings, required
+from config.settings import Settings, load_settings, require
 from worker.agent import Agent
 from worker.flush import Flusher
-from worker.rq.job_ids import flush_all, refs_of
+from worker.rq.job_ids import flush_all, refs_of_argument
 
 JOB = "worker.job.flush"
 """The function's path, as RQ stores it."""
@@ -22,7 +22,7 @@ REDIS_TIMEOUT_S = 5.0
 
 def flush(name: str) -> str:
     """Deliver the batch of a conversation, or of each in a slice, named opaquely; returns what came of it."""
-    return asyncio.run(_flush(refs_of(name), _settings()))
+    return asyncio.run(_flush(refs_of_argument(name), _settings()))
 
 
 @cache
@@ -31,7 +31,7 @@ def _settings() -> Settings:
 
 
 async def _flush(refs: Sequence[Ref], settings: Settings) -> str:
-    client = connect(required(settings.redis_url, "REDIS_URL"), timeout_s=REDIS_TIMEOUT_S)
+    client = connect(require(settings.redis_url, "REDIS_URL"), timeout_s=REDIS_TIMEOUT_S)
     store = Store(client, settings)
     agent = Agent(settings)
     try:

@@ -11,16 +11,16 @@ from buffer.errors import StoreError, StoreUnavailable
 from buffer.keys import Ref
 from buffer.models import Outcome
 from buffer.store import Store
-from config.killpoints import reach
+from config.killpoints import kill_point
 from config.settings import Settings
 
 RENEW_RETRY_S = 0.5
 
-TICKS = 10
+CHECKS_PER_INTERVAL = 10
 """Looks in one renewal interval: leases that are due within a tenth of it share a script call."""
 
 
-class LeaseOver(Exception):
+class LeaseEnded(Exception):
     """The lease is lost or cancelled."""
 
     def __init__(self, outcome: Outcome) -> None:
@@ -50,7 +50,7 @@ class _Lease:
         if kind is None or not issubclass(kind, asyncio.CancelledError) or self.end is None:
             return
         if self.holder.uncancel() <= self.cancelling:
-            raise LeaseOver(self.end) if isinstance(self.end, Outcome) else self.end from None
+            raise LeaseEnded(self.end) if isinstance(self.end, Outcome) else self.end from None
 
 
 class Leases:
@@ -64,7 +64,7 @@ class Leases:
         self._renewals: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
 
-    def keep(self, ref: Ref, token: str, claimed_at: float) -> AbstractContextManager[None]:
+    def hold(self, ref: Ref, token: str, claimed_at: float) -> AbstractContextManager[None]:
         """Keep a lease while the body runs; raises LeaseOver in it, or StoreError when it cannot be renewed.
 
         A process that was frozen between the claim and now may hold nothing any more: it does not even begin.
@@ -74,15 +74,15 @@ class Leases:
             raise RuntimeError("a lease is kept by a task")
         until, now = claimed_at + self._lease_s, holder.get_loop().time()
         if now >= until:
-            raise LeaseOver(Outcome.LOST)
+            raise LeaseEnded(Outcome.LOST)
         if self._keeper is None:
-            self._keeper = asyncio.create_task(self._keep_all())
+            self._keeper = asyncio.create_task(self._renew_due())
         return _Lease(self._held, ref, token, until, now + self._interval_s, holder, holder.cancelling())
 
-    async def _keep_all(self) -> None:
+    async def _renew_due(self) -> None:
         try:
             while self._held:
-                await asyncio.sleep(self._interval_s / TICKS)
+                await asyncio.sleep(self._interval_s / CHECKS_PER_INTERVAL)
                 now = asyncio.get_running_loop().time()
                 for lease in [lease for lease in self._held if lease.renew_at <= now]:
                     self._begin(lease)
@@ -91,7 +91,7 @@ class Leases:
 
     def _begin(self, lease: _Lease) -> None:
         """Each waits for itself: the calls go out together, and one that hangs holds up no other."""
-        reach("worker_during_call")
+        kill_point("worker_during_call")
         lease.renew_at = math.inf
         renewal = asyncio.create_task(self._renew(lease))
         self._renewals.add(renewal)

@@ -15,29 +15,29 @@ import uvloop
 from buffer.errors import StoreError, StoreFull, StoreUnavailable
 from buffer.store import Store
 from buffer.transport.clients import connect, connect_sync
-from buffer.transport.server_checks import prepare
-from config.gc import keep_pauses_short
+from buffer.transport.server_checks import check_server
+from config.gc import tune_worker_gc
 from config.killpoints import arm
 from config.logs import get_logger
-from config.settings import Settings, required
+from config.settings import Settings, require
 from worker.agent import Agent
 from worker.dispatcher import Dispatcher
-from worker.expiry_listener import Listener
+from worker.expiry_listener import ExpiryListener
 from worker.flush import Flusher
-from worker.rq.queue import FlushQueue
-from worker.rq.worker import MAINTENANCE_EVERY_S, FlushWorker
+from worker.rq.queue import JobQueue
+from worker.rq.worker import MAINTENANCE_EVERY_S, AsyncWorker
 from worker.upkeep import Upkeep
 
 REDIS_TIMEOUT_S = 2.0
 LISTEN_TIMEOUT_S = 10.0
 AWAY_S = 0.5
-LAST_BOOKS_S = 2.0
+FINAL_WRITE_S = 2.0
 CANCEL_AGAIN_S = 0.2
 
 log = get_logger()
 
 
-class WorkerBroken(Exception):
+class TaskCrashed(Exception):
     """A part of the worker ended by itself; start the process again."""
 
 
@@ -49,14 +49,14 @@ def run_worker(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    await Service(settings).run()
+    await WorkerProcess(settings).run()
 
 
-class Service:
+class WorkerProcess:
     """Builds the parts of one worker process and runs them."""
 
     def __init__(self, settings: Settings) -> None:
-        url = required(settings.redis_url, "REDIS_URL")
+        url = require(settings.redis_url, "REDIS_URL")
         queue_url = settings.rq_redis_url or url
         self._settings = settings
         self._agent = Agent(settings)
@@ -94,7 +94,7 @@ class Service:
         told = False
         while not self._stop.is_set():
             try:
-                await prepare(self._store.client, self._settings, accepting=False)
+                await check_server(self._store.client, self._settings, accepting=False)
                 await self._store.load_scripts()
                 await asyncio.to_thread(self._connection.ping)
             except (StoreUnavailable, StoreFull, rx.RedisError, OSError) as error:
@@ -108,18 +108,20 @@ class Service:
 
     async def _work(self) -> None:
         settings = self._settings
-        queue = FlushQueue(settings, self._connection, self._queue_client)
+        queue = JobQueue(settings, self._connection, self._queue_client)
         flusher = Flusher(self._store, self._agent, settings)
-        worker = FlushWorker(queue, flusher.flush, settings.worker_concurrency)
+        worker = AsyncWorker(queue, flusher.flush, settings.worker_concurrency)
         dispatcher = Dispatcher(self._store, queue, settings, worker)
         upkeep = Upkeep(self._store, settings)
-        listener = Listener(self._listen_client, settings, dispatcher.hint, dispatcher.expired, upkeep.repair_soon)
+        listener = ExpiryListener(
+            self._listen_client, settings, dispatcher.wake, dispatcher.timer_expired, upkeep.request_repair
+        )
         await self._register(worker)
-        keep_pauses_short()
+        tune_worker_gc()
         log.info("worker started", name=worker.name, queue=queue.rq.name, concurrency=settings.worker_concurrency)
         feeding = self._tasks(dispatcher.run(), worker.admit())
         helping = self._tasks(listener.run(), upkeep.run(), self._maintain(worker))
-        keeping = self._tasks(worker.books.keep(), worker.books.keep_alive())
+        keeping = self._tasks(worker.registries.write_forever(), worker.registries.keep_alive())
         await self._until_stopped([*feeding, *helping, *keeping])
         log.info("stopping; no new jobs are taken", in_flight=worker.in_flight)
         dispatcher.stop()
@@ -128,11 +130,11 @@ class Service:
         await asyncio.wait(feeding)
         await worker.finish(settings.shutdown_grace, self._hurry)
         await _cancel(keeping)
-        await self._last_books(worker)
+        await self._write_last(worker)
         await queue.close()
         log.info("worker stopped")
         if self._broken is not None:
-            raise WorkerBroken(repr(self._broken))
+            raise TaskCrashed(repr(self._broken))
 
     def _tasks(self, *coroutines: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
         return [asyncio.create_task(coroutine) for coroutine in coroutines]
@@ -148,7 +150,7 @@ class Service:
                 log.error("a part of the worker broke; stopping in order", error=repr(error), exc_info=error)
                 self._broken = error
 
-    async def _register(self, worker: FlushWorker) -> None:
+    async def _register(self, worker: AsyncWorker) -> None:
         """Show ourselves to RQ; on a full server the heartbeat does it once there is room again."""
 
         def announce() -> None:
@@ -161,19 +163,19 @@ class Service:
         except (rx.RedisError, OSError) as error:
             log.warning("RQ does not list this worker yet; it works all the same", error=str(error))
 
-    async def _maintain(self, worker: FlushWorker) -> None:
+    async def _maintain(self, worker: AsyncWorker) -> None:
         """RQ's clean-up of registries, at start and then every minute."""
         while True:
             with contextlib.suppress(rx.RedisError, OSError, StoreError):
                 await asyncio.to_thread(worker.run_maintenance_tasks)
             await asyncio.sleep(MAINTENANCE_EVERY_S)
 
-    async def _last_books(self, worker: FlushWorker) -> None:
+    async def _write_last(self, worker: AsyncWorker) -> None:
         with contextlib.suppress(TimeoutError, rx.RedisError, OSError):
-            async with asyncio.timeout(LAST_BOOKS_S):
-                await worker.books.write()
+            async with asyncio.timeout(FINAL_WRITE_S):
+                await worker.registries.write()
                 await asyncio.to_thread(worker.teardown)
-        worker.books.close()
+        worker.registries.close()
         self._connection.connection_pool.disconnect()  # whoever waits for a frozen server in a thread waits no more
 
 

@@ -15,7 +15,7 @@ ALWAYS = ("message_id", "timestamp_ms", "received_ms", "kind", "text", "media", 
 """Fields every message has, null when unknown; others only when the gateway gave them."""
 
 
-def render(batch: Batch) -> bytes:
+def render_burst(batch: Batch) -> bytes:
     """The JSON body of design §5 as UTF-8 bytes."""
     messages = [_message(stored) for stored in batch.messages]
     gateway, channel, peer = batch.conversation

@@ -7,7 +7,7 @@ import asyncio
 import redis.exceptions as rx
 
 from buffer.errors import StoreError
-from buffer.store import LOT, Store
+from buffer.store import CONVERSATIONS_PER_CALL, Store
 from config.logs import get_logger
 from config.settings import Settings
 
@@ -35,7 +35,7 @@ class Upkeep:
         self._guard = store.keys.prefix + ":repaired"
         self._wanted = asyncio.Event()
 
-    def repair_soon(self) -> None:
+    def request_repair(self) -> None:
         """The server may have lost its last writes (restart, failover)."""
         self._wanted.set()
 
@@ -70,7 +70,7 @@ class Upkeep:
 
     async def _sweep(self) -> None:
         for partition in range(self._partitions):
-            gone = LOT
-            while gone >= LOT:
+            gone = CONVERSATIONS_PER_CALL
+            while gone >= CONVERSATIONS_PER_CALL:
                 gone = await self._store.sweep(partition)
                 await asyncio.sleep(REST_S)

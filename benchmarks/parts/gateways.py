@@ -22,7 +22,7 @@ from benchmarks.pending import settings_for
 from benchmarks.table import Row
 from buffer.store import Store
 from buffer.transport.clients import connect
-from webhook.asgi import Webhooks
+from webhook.asgi import WebhookEndpoint
 from webhook.ingest import Ingest
 
 FIXTURES = Path(__file__).parents[2] / "tests" / "fixtures"
@@ -90,7 +90,7 @@ async def _cpu_us(url: str, scope: dict[str, Any], body: bytes, secrets: dict[st
     store = Store(connect(url, timeout_s=10), settings)
     ingest = Ingest(settings)
     ingest.open(store)
-    webhooks = Webhooks(ingest)
+    webhooks = WebhookEndpoint(ingest)
     statuses: set[int] = set()
 
     async def receive() -> dict[str, Any]:

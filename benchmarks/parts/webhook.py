@@ -15,7 +15,7 @@ from benchmarks.usage import server_pid
 SECONDS = 2.5
 ROUNDS = 3
 UVICORN = ("--log-level", "warning", "--no-access-log", "--loop", "uvloop", "--http")
-SHORT_WAY = "webhook.fast_path:WebhookProtocol"
+SHORT_WAY = "webhook.fast_path:FastPathProtocol"
 """As `debouncer serve` runs it."""
 
 WHAT = "webhook, Evolution text, 64 connections (requests/s)"

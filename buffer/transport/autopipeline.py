@@ -10,12 +10,12 @@ import redis.exceptions as rx
 from buffer.errors import StoreUnavailable, store_error
 from buffer.scripts import Script
 from buffer.transport.clients import AsyncClient
-from buffer.transport.durability import WAITING, Wait
+from buffer.transport.durability import DURABLE_SCRIPTS, Wait
 
-IN_FLIGHT_MAX = 4
+PIPELINES_IN_FLIGHT_MAX = 4
 """Pipelines under way at once: enough to keep the server busy, few enough that calls gather meanwhile."""
 
-TURN_MAX = 500
+PIPELINE_MAX_CALLS = 500
 """Calls in one pipeline at the most, so that one reply does not hold up the loop."""
 
 
@@ -26,10 +26,10 @@ class _Call(NamedTuple):
     reply: asyncio.Future[Any]
 
 
-class Pipe:
+class AutoPipeline:
     """Runs scripts by their SHA; a server that does not know one (restart, SCRIPT FLUSH) gets its source.
 
-    With a `wait`, the calls of `WAITING` in one pipeline share it, and fail together when it does not confirm.
+    With a `wait`, the calls of `DURABLE_SCRIPTS` in one pipeline share it, and fail together when it does not confirm.
     """
 
     def __init__(self, client: AsyncClient, wait: Wait | None = None) -> None:
@@ -43,7 +43,7 @@ class Pipe:
         """Run one script; raises StoreUnavailable, StoreFull or StoreError."""
         reply = asyncio.get_running_loop().create_future()
         self._waiting.append(_Call(script, root, args, reply))
-        if self._sending < IN_FLIGHT_MAX:
+        if self._sending < PIPELINES_IN_FLIGHT_MAX:
             self._sending += 1
             sender = asyncio.create_task(self._send_all())
             self._senders.add(sender)
@@ -54,12 +54,12 @@ class Pipe:
         """The count goes down in the same step that finds nothing waiting: no call falls between the two."""
         try:
             while self._waiting:
-                await self._send_turn()
+                await self._send_pipeline()
         finally:
             self._sending -= 1
 
-    async def _send_turn(self) -> None:
-        calls, self._waiting = self._waiting[:TURN_MAX], self._waiting[TURN_MAX:]
+    async def _send_pipeline(self) -> None:
+        calls, self._waiting = self._waiting[:PIPELINE_MAX_CALLS], self._waiting[PIPELINE_MAX_CALLS:]
         try:
             await self._send(calls)
         except Exception as error:
@@ -89,7 +89,7 @@ class Pipe:
     async def _replies(self, calls: list[_Call], *, by_source: bool) -> list[Any]:
         """One reply or error per call; a lone call that waits for nothing needs no pipeline."""
         wait = self._wait
-        if wait is not None and not any(call.script.verb in WAITING for call in calls):
+        if wait is not None and not any(call.script.verb in DURABLE_SCRIPTS for call in calls):
             wait = None
         if len(calls) == 1 and wait is None:
             try:
@@ -116,7 +116,7 @@ def _command(call: _Call, *, by_source: bool) -> tuple[Any, ...]:
 def _unconfirmed(calls: list[_Call], replies: list[Any], problem: StoreUnavailable) -> list[Any]:
     """A script that failed keeps its own error: the server may only need its source."""
     return [
-        problem if call.script.verb in WAITING and not isinstance(reply, Exception) else reply
+        problem if call.script.verb in DURABLE_SCRIPTS and not isinstance(reply, Exception) else reply
         for call, reply in zip(calls, replies, strict=True)
     ]
 

@@ -73,7 +73,7 @@ def connect_sync(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, **options)
 
 
-def hidden(url: str) -> str:
+def redact_url(url: str) -> str:
     """The URL without its password, for logs and people."""
     parts = urlsplit(url)
     if "@" not in parts.netloc:

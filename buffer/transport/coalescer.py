@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 from buffer.errors import StoreError, StoreFull, StoreUnavailable
 
-LOT_MAX = 20
+CONVERSATIONS_PER_CALL = 20
 """Conversations in one script call, so that it holds the server for a millisecond or two (50: 20 % fewer flushes/s)."""
 
-SENDERS = 2
+CALLS_IN_FLIGHT = 2
 """Calls of one script under way at once: one is being answered while the next gathers."""
 
 Run = Callable[[str, int, list[Any]], Awaitable[Sequence[Any]]]
@@ -29,17 +29,17 @@ class _Item(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Lot:
+class _Waiting:
     waiting: list[_Item] = field(default_factory=list)
     sending: int = 0
 
 
-class Lots:
+class CallCoalescer:
     """In front of the scripts that take many conversations; one that fails does not fail its neighbours."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._lots: defaultdict[tuple[str, int], _Lot] = defaultdict(_Lot)
+        self._lots: defaultdict[tuple[str, int], _Waiting] = defaultdict(_Waiting)
         self._senders: set[asyncio.Task[None]] = set()
 
     async def call(self, verb: str, partition: int, *args: Any) -> Any:
@@ -47,18 +47,18 @@ class Lots:
         lot = self._lots[verb, partition]
         item = _Item(args, asyncio.get_running_loop().create_future())
         lot.waiting.append(item)
-        if lot.sending < SENDERS:
+        if lot.sending < CALLS_IN_FLIGHT:
             lot.sending += 1
             sender = asyncio.create_task(self._send_all(verb, partition, lot))
             self._senders.add(sender)
             sender.add_done_callback(self._senders.discard)
         return await item.reply
 
-    async def _send_all(self, verb: str, partition: int, lot: _Lot) -> None:
+    async def _send_all(self, verb: str, partition: int, lot: _Waiting) -> None:
         """The count goes down in the same step that finds nothing waiting: no call falls between the two."""
         try:
             while lot.waiting:
-                items, lot.waiting = lot.waiting[:LOT_MAX], lot.waiting[LOT_MAX:]
+                items, lot.waiting = lot.waiting[:CONVERSATIONS_PER_CALL], lot.waiting[CONVERSATIONS_PER_CALL:]
                 await self._send(verb, partition, items)
         finally:
             lot.sending -= 1

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from buffer.errors import StoreUnavailable, Unconfirmed
+from buffer.errors import NotDurable, StoreUnavailable
 from config.settings import Settings
 
-WAITING = frozenset({"append", "edit", "revoke"})
+DURABLE_SCRIPTS = frozenset({"append", "edit", "revoke"})
 """The scripts that wait: what a gateway hears of as accepted (typing is only a hint).
 
 Each of them writes something, whatever it answers: a wait covers what its own connection wrote last, so a repetition
@@ -36,10 +36,10 @@ class Wait:
         if confirmed:
             return None
         who = "no replica" if self.mode == "replica" else "no fsync of the append-only file"
-        return Unconfirmed(f"DURABILITY={self.mode}: {who} confirmed the messages within DURABILITY_TIMEOUT")
+        return NotDurable(f"DURABILITY={self.mode}: {who} confirmed the messages within DURABILITY_TIMEOUT")
 
 
-def wait_of(settings: Settings) -> Wait | None:
+def durability_wait(settings: Settings) -> Wait | None:
     """What follows the scripts under these settings; None when nothing does."""
     if settings.durability == "memory":
         return None

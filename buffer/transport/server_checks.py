@@ -10,14 +10,14 @@ import redis.exceptions as rx
 from buffer.errors import PartitionMismatch, StoreUnavailable, UnsafeServer, store_error
 from buffer.keys import Keys
 from buffer.transport.clients import AsyncClient
-from buffer.transport.durability import Wait, wait_of
+from buffer.transport.durability import Wait, durability_wait
 from config.settings import Settings
 
 OLDEST = (6, 2)
 """BLMOVE, LMOVE and ZADD's options need Redis 6.2 (Valkey reports 7.2)."""
 
 
-async def prepare(client: AsyncClient, settings: Settings, *, accepting: bool = True) -> list[str]:
+async def check_server(client: AsyncClient, settings: Settings, *, accepting: bool = True) -> list[str]:
     """Check the server and agree on the partitions; raises UnsafeServer, PartitionMismatch or StoreError.
 
     Returns warnings. Who is not `accepting` messages promises nothing about them, and must drain what is there.
@@ -35,7 +35,7 @@ async def prepare(client: AsyncClient, settings: Settings, *, accepting: bool = 
 
 async def check_durability(client: AsyncClient, info: dict[str, Any], settings: Settings) -> list[str]:
     """What may surprise about DURABILITY here; raises UnsafeServer where it can never be kept. Writes nothing."""
-    wait = wait_of(settings)
+    wait = durability_wait(settings)
     if wait is None:
         return []
     if info.get("role") == "slave":

@@ -6,19 +6,19 @@ import argparse
 import asyncio
 import sys
 
-from cli.checks import Finding, findings
-from cli.options import settings_of
+from cli.checks import CheckResult, run_checks
+from cli.options import load_settings_with_flags
 from cli.settings_table import settings_rows
-from cli.terminal import Paint, columns
+from cli.terminal import Colours, columns
 
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
 def run(args: argparse.Namespace) -> int:
     """0, or 1 when something would not work; raises SettingsError for impossible settings."""
-    settings = settings_of(args)
-    paint = Paint(sys.stdout)
-    found = asyncio.run(findings(settings))
+    settings = load_settings_with_flags(args)
+    paint = Colours(sys.stdout)
+    found = asyncio.run(run_checks(settings))
     print(paint("Settings", "bold"), *columns(settings_rows(settings)), sep="\n")
     print("", paint("Checks", "bold"), *_painted(found, paint), sep="\n")
     problems = sum(finding.level == "problem" for finding in found)
@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _painted(found: list[Finding], paint: Paint) -> list[str]:
+def _painted(found: list[CheckResult], paint: Colours) -> list[str]:
     lines = columns(found)
     return [
         line.replace(finding.level, paint(finding.level, COLOURS[finding.level]), 1)

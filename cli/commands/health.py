@@ -7,11 +7,11 @@ import asyncio
 import socket
 import sys
 
-from cli.addresses import own_address, public_url
-from cli.options import settings_of
-from cli.preflight import AWAY, open_client, reason
-from cli.probes import why_not_ready
-from config.settings import Settings, required
+from cli.addresses import display_url, own_address
+from cli.options import load_settings_with_flags
+from cli.preflight import REDIS_ERRORS, open_client, reason
+from cli.probes import readiness_problem
+from config.settings import Settings, require
 
 WITHIN_S = 4.0
 
@@ -19,7 +19,7 @@ WITHIN_S = 4.0
 def run(args: argparse.Namespace) -> int:
     """0 when healthy, else 1 with the reason on stderr; never anything else."""
     try:
-        problem = _problem(args.part, settings_of(args))
+        problem = _problem(args.part, load_settings_with_flags(args))
     except Exception as error:
         problem = str(error) or type(error).__name__
     if problem is None:
@@ -30,21 +30,21 @@ def run(args: argparse.Namespace) -> int:
 
 def _problem(part: str, settings: Settings) -> str | None:
     if part == "webhook":
-        return why_not_ready(own_address(settings.host), settings.port)
+        return readiness_problem(own_address(settings.host), settings.port)
     return asyncio.run(_worker_problem(settings))
 
 
 async def _worker_problem(settings: Settings) -> str | None:
     # RQ takes longer to load than the webhook takes to answer.
-    from worker.rq.heartbeats import fresh_hosts
+    from worker.rq.heartbeats import live_worker_hosts
 
-    url = required(settings.queue_redis_url, "REDIS_URL")
+    url = require(settings.queue_redis_url, "REDIS_URL")
     client = open_client(url, "RQ_REDIS_URL" if settings.rq_redis_url else "REDIS_URL")
     try:
         async with asyncio.timeout(WITHIN_S):
-            hosts = await fresh_hosts(client, settings.rq_queue)
-    except AWAY as error:
-        return f"Redis at {public_url(url)} does not answer: {reason(error)}"
+            hosts = await live_worker_hosts(client, settings.rq_queue)
+    except REDIS_ERRORS as error:
+        return f"Redis at {display_url(url)} does not answer: {reason(error)}"
     finally:
         await client.aclose()
     host = socket.gethostname()

@@ -12,9 +12,9 @@ from typing import Any
 from buffer.models import Reason
 from cli.addresses import own_address, url_of
 from cli.echo import Body, EchoAgent
-from cli.shutdown import Stop, leave_when_asked
+from cli.shutdown import ShutdownSignal, exit_on_signal
 from cli.sockets import listen
-from cli.terminal import Paint
+from cli.terminal import Colours
 from config.logs import mask
 
 REASONS: dict[str, str] = {
@@ -30,14 +30,14 @@ REASONS: dict[str, str] = {
 
 def run(args: argparse.Namespace) -> int:
     """Answer until SIGTERM or SIGINT; raises SettingsError when it cannot listen."""
-    leave_when_asked()
+    exit_on_signal()
     with listen(args.host, args.port) as listener:
         asyncio.run(_run(listener, args.delay))
     return 0
 
 
 async def _run(listener: socket.socket, delay_s: float) -> None:
-    stop, paint = Stop(), Paint(sys.stdout)
+    stop, paint = ShutdownSignal(), Colours(sys.stdout)
     host, port = listener.getsockname()[:2]
     agent = EchoAgent(
         delay_s, lambda body, headers: _show(body, headers, paint), lambda body, reply: _say(reply, paint)
@@ -49,7 +49,7 @@ async def _run(listener: socket.socket, delay_s: float) -> None:
         await stop.asked.wait()
 
 
-def _show(body: Body, headers: dict[str, str], paint: Paint) -> None:
+def _show(body: Body, headers: dict[str, str], paint: Colours) -> None:
     print("", paint(_title(body), "bold"), sep="\n")
     for message in body["messages"]:
         print(f"  {_line(message)}")
@@ -57,7 +57,7 @@ def _show(body: Body, headers: dict[str, str], paint: Paint) -> None:
     print(paint(f"  {_why(body)}; key {key}, attempt {attempt}", "dim"), flush=True)
 
 
-def _say(reply: str, paint: Paint) -> None:
+def _say(reply: str, paint: Colours) -> None:
     print(paint(f"  > {reply}", "cyan"), flush=True)
 
 

@@ -12,14 +12,14 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from cli.lifeline import end_with
-from cli.options import settings_of
-from cli.preflight import refuse_unfit
-from cli.shutdown import leave_when_asked
+from cli.lifeline import terminate_with_parent
+from cli.options import load_settings_with_flags
+from cli.preflight import preflight
+from cli.shutdown import exit_on_signal
 from cli.sockets import BACKLOG, listen
 from config.logs import configure_logs
-from config.settings import Settings, SettingsError, required
-from webhook.fast_path import WebhookProtocol
+from config.settings import Settings, SettingsError, require
+from webhook.fast_path import FastPathProtocol
 
 GRACE_S = 10
 """Longest wait at the end for requests under way; each is answered within 2 s of its last byte."""
@@ -38,19 +38,19 @@ class _Config(uvicorn.Config):
     def load(self) -> None:
         """Load the application, in the process that serves it."""
         if self.workers > 1:
-            end_with(self.parent)
+            terminate_with_parent(self.parent)
         super().load()
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT; raises SettingsError, UnsafeServer or PartitionMismatch before that."""
     # uvicorn raises its signal again when it is done: that is success.
-    leave_when_asked()
-    settings = settings_of(args)
-    required(settings.redis_url, "REDIS_URL")
+    exit_on_signal()
+    settings = load_settings_with_flags(args)
+    require(settings.redis_url, "REDIS_URL")
     configure_logs(settings)
     listener = _inherited(args.fd) if args.fd is not None else listen(settings.host, settings.port)
-    asyncio.run(refuse_unfit(settings))
+    asyncio.run(preflight(settings))
     return _serve(_config(settings), listener)
 
 
@@ -68,7 +68,7 @@ def _config(settings: Settings) -> _Config:
         port=settings.port,
         workers=settings.uvicorn_workers,
         loop="uvloop",
-        http=WebhookProtocol,
+        http=FastPathProtocol,
         backlog=BACKLOG,
         lifespan="on",
         access_log=False,

@@ -10,16 +10,16 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from cli.addresses import own_address, public_url
-from cli.banner import open_gateways, webhook_url, welcome
+from cli.addresses import display_url, own_address
+from cli.banner import banner, open_gateways, webhook_url
 from cli.embedded import EmbeddedServer, ServerFailed
-from cli.options import require_agent, settings_of
-from cli.preflight import refuse_unfit, why_no_replica
-from cli.probes import until_ready
-from cli.shutdown import Stop, leave_when_asked
+from cli.options import load_settings_with_flags, require_agent
+from cli.preflight import preflight, replica_conflict
+from cli.probes import wait_until_ready
+from cli.shutdown import ShutdownSignal, exit_on_signal
 from cli.sockets import listen
-from cli.supervisor import OURSELVES, Child, Plan
-from cli.terminal import Paint
+from cli.supervisor import DEBOUNCER_COMMAND, ProcessSpec, SupervisedProcess
+from cli.terminal import Colours
 from config.logs import configure_logs, get_logger
 from config.settings import Settings, SettingsError
 
@@ -34,15 +34,15 @@ log = get_logger()
 
 def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT; raises SettingsError, UnsafeServer or PartitionMismatch before that."""
-    leave_when_asked()
-    settings = settings_of(args)
+    exit_on_signal()
+    settings = load_settings_with_flags(args)
     require_agent(settings, "up")
     configure_logs(settings)
-    if problem := why_no_replica(settings):
+    if problem := replica_conflict(settings):
         raise SettingsError(problem)
     with listen(settings.host, settings.port) as listener:
         if settings.redis_url is not None:
-            asyncio.run(refuse_unfit(settings))
+            asyncio.run(preflight(settings))
         try:
             asyncio.run(_run(settings, listener))
         except ServerFailed as error:
@@ -53,15 +53,15 @@ def run(args: argparse.Namespace) -> int:
 
 async def _run(settings: Settings, listener: socket.socket) -> None:
     """Start in the order server, worker, webhook; stop in the reverse order."""
-    stop = Stop()
+    stop = ShutdownSignal()
     async with AsyncExitStack() as house:
         if await stop.unless(_start(settings, listener, house, stop)):
             await stop.asked.wait()
         log.info("stopping")
 
 
-async def _start(settings: Settings, listener: socket.socket, house: AsyncExitStack, stop: Stop) -> None:
-    env, store = dict(os.environ), public_url(settings.redis_url or "")
+async def _start(settings: Settings, listener: socket.socket, house: AsyncExitStack, stop: ShutdownSignal) -> None:
+    env, store = dict(os.environ), display_url(settings.redis_url or "")
     if settings.redis_url is None:
         appendfsync = "always" if settings.durability == "disk" else "everysec"
         server = EmbeddedServer(Path(settings.data_dir), appendfsync)
@@ -74,29 +74,31 @@ async def _start(settings: Settings, listener: socket.socket, house: AsyncExitSt
         await child.start()
     # Before the webhook stops: a connection that nobody will accept is better refused than left waiting.
     house.callback(listener.close)
-    problem = await until_ready(own_address(settings.host), settings.port, READY_WITHIN_S)
+    problem = await wait_until_ready(own_address(settings.host), settings.port, READY_WITHIN_S)
     _announce(settings, store, problem)
 
 
-def _worker(settings: Settings, env: dict[str, str]) -> Child:
-    return Child(Plan("worker", [*OURSELVES, "worker"], settings.shutdown_grace + MARGIN_S, env))
+def _worker(settings: Settings, env: dict[str, str]) -> SupervisedProcess:
+    return SupervisedProcess(
+        ProcessSpec("worker", [*DEBOUNCER_COMMAND, "worker"], settings.shutdown_grace + MARGIN_S, env)
+    )
 
 
-def _webhook(listener: socket.socket, env: dict[str, str]) -> Child:
+def _webhook(listener: socket.socket, env: dict[str, str]) -> SupervisedProcess:
     """It inherits the socket: while it is started again, connections wait instead of being refused."""
-    command = [*OURSELVES, "serve", "--fd", str(listener.fileno())]
-    return Child(Plan("webhook", command, WEBHOOK_GRACE_S + MARGIN_S, env, fds=(listener.fileno(),)))
+    command = [*DEBOUNCER_COMMAND, "serve", "--fd", str(listener.fileno())]
+    return SupervisedProcess(ProcessSpec("webhook", command, WEBHOOK_GRACE_S + MARGIN_S, env, fds=(listener.fileno(),)))
 
 
 def _announce(settings: Settings, store: str, problem: str | None) -> None:
     if problem is not None:
         log.warning("up, but messages cannot be stored yet", why=problem)
     if sys.stdout.isatty():
-        print("\n".join(["", *_painted(welcome(settings, store)), ""]), flush=True)
+        print("\n".join(["", *_painted(banner(settings, store)), ""]), flush=True)
         return
     urls = [webhook_url(settings, name) for name in open_gateways(settings)]
-    log.info("debouncer is up", webhooks=urls, agent=public_url(settings.agent_url or ""), store=store)
+    log.info("debouncer is up", webhooks=urls, agent=display_url(settings.agent_url or ""), store=store)
 
 
 def _painted(lines: list[str]) -> list[str]:
-    return [Paint(sys.stdout)(lines[0], "bold"), *lines[1:]]
+    return [Colours(sys.stdout)(lines[0], "bold"), *lines[1:]]

@@ -17,7 +17,7 @@ from cli.demo.script import WINDOW_S
 from cli.echo import EchoAgent
 from cli.embedded import EmbeddedServer
 from cli.sockets import listen
-from cli.supervisor import OURSELVES, Child, Plan
+from cli.supervisor import DEBOUNCER_COMMAND, ProcessSpec, SupervisedProcess
 from config.settings import OWN_PREFIXES, Settings
 
 LOOPBACK = "127.0.0.1"
@@ -54,7 +54,7 @@ async def set_stage(house: AsyncExitStack, agent: EchoAgent, hurry: asyncio.Even
     token = secrets.token_hex(8)
     env = _environment(server.url, _port(agent_socket), token)
     for plan in _plans(folder, env, listener, journal):
-        child = Child(plan)
+        child = SupervisedProcess(plan)
         house.push_async_callback(child.stop, hurry)
         await child.start()
     webhooks, worker = await _ready(journal)
@@ -89,14 +89,14 @@ def _environment(redis_url: str, agent_port: int, token: str) -> dict[str, str]:
     }
 
 
-def _plans(folder: Path, env: dict[str, str], listener: socket.socket, journal: Journal) -> list[Plan]:
+def _plans(folder: Path, env: dict[str, str], listener: socket.socket, journal: Journal) -> list[ProcessSpec]:
     """In an empty folder: a .env of the caller's must not change the demo."""
     empty = folder / "empty"
     empty.mkdir()
-    serve = [*OURSELVES, "serve", "--fd", str(listener.fileno())]
+    serve = [*DEBOUNCER_COMMAND, "serve", "--fd", str(listener.fileno())]
     return [
-        Plan("worker", [*OURSELVES, "worker"], GRACE_S, env, output=journal.fd, folder=str(empty)),
-        Plan("webhook", serve, GRACE_S, env, (listener.fileno(),), journal.fd, str(empty)),
+        ProcessSpec("worker", [*DEBOUNCER_COMMAND, "worker"], GRACE_S, env, output=journal.fd, folder=str(empty)),
+        ProcessSpec("webhook", serve, GRACE_S, env, (listener.fileno(),), journal.fd, str(empty)),
     ]
 
 

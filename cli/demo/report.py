@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from cli.demo.promises import Claim
 from cli.demo.record import Call, Delivery, Record
 from cli.demo.script import ANSWER_S, INTERRUPTION, WINDOW_S, Step
-from cli.terminal import Paint, columns
+from cli.terminal import Colours, columns
 
 NAME_WIDTH = 5
 PLACE_WIDTH = 16
@@ -18,7 +18,7 @@ HEADINGS = ("call", "for", "at", "late by", "held")
 class Report:
     """Prints; times count from `start`."""
 
-    def __init__(self, paint: Paint, show: Callable[[str], None]) -> None:
+    def __init__(self, paint: Colours, show: Callable[[str], None]) -> None:
         self._paint = paint
         self._show = show
         self._start_ms = time.time() * 1000

@@ -19,8 +19,8 @@ from cli.demo.script import ANA, ANSWER_S, BURSTS, INTERRUPTION, STEPS, Step
 from cli.demo.sender import NotAccepted, Sender
 from cli.echo import Body, EchoAgent
 from cli.embedded import ServerFailed
-from cli.shutdown import Stop, leave_when_asked
-from cli.terminal import Paint
+from cli.shutdown import ShutdownSignal, exit_on_signal
+from cli.terminal import Colours
 
 CALLS_WITHIN_S = 15.0
 LAST_LOOK_S = 0.5
@@ -31,10 +31,10 @@ INTERRUPTED = 130
 
 def run(args: argparse.Namespace) -> int:
     """0 when every promise was kept, 1 when not, 130 when interrupted."""
-    leave_when_asked()
+    exit_on_signal()
     # What happens is told in plain words here; our own events are for the log of `up`.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    show = Show(Report(Paint(sys.stdout), lambda line: print(line, flush=True)))
+    show = Show(Report(Colours(sys.stdout), lambda line: print(line, flush=True)))
     try:
         return asyncio.run(show.run())
     except (NotReady, ServerFailed, NotAccepted) as error:
@@ -53,7 +53,7 @@ class Show:
 
     async def run(self) -> int:
         """Perform, take everything down, then judge; returns the exit code."""
-        stop = Stop()
+        stop = ShutdownSignal()
         async with AsyncExitStack() as house:
             finished = await stop.unless(self._perform(house, stop))
         if not finished:
@@ -64,7 +64,7 @@ class Show:
         self._report.verdict(judged)
         return 0 if all(claim.holds for claim in judged) else 1
 
-    async def _perform(self, house: AsyncExitStack, stop: Stop) -> None:
+    async def _perform(self, house: AsyncExitStack, stop: ShutdownSignal) -> None:
         begun = time.monotonic()
         self._report.opening()
         stage = await set_stage(house, EchoAgent(ANSWER_S, self._heard, self._said), stop.hurry)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from buffer.models import Append
 from buffer.store import Store
-from tests.integration.deployment import Fleet, person
+from tests.integration.deployment import Deployment, person
 from tests.messages import message
 
 LOT = 1000
@@ -14,15 +14,15 @@ FIVE_MINUTES_MS = 300_000
 
 
 def store_all(
-    fleet: Fleet, messages: Sequence[Append], clock: Callable[[], int] | None = None, **settings: object
+    deployment: Deployment, messages: Sequence[Append], clock: Callable[[], int] | None = None, **settings: object
 ) -> None:
-    """Append messages straight through the store, with other settings or another time than the fleet's."""
+    """Append messages straight through the store, with other settings or another time than the deployment's."""
 
     async def append(store: Store) -> None:
         for start in range(0, len(messages), LOT):
             await store.append(messages[start : start + LOT])
 
-    fleet.ask(append, clock, **settings)
+    deployment.ask(append, clock, **settings)
 
 
 def one_each(people: Sequence[str]) -> list[Append]:

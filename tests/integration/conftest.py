@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.agent import RecordingAgent
 from tests.integration.checker import Verdict
-from tests.integration.deployment import Fleet
+from tests.integration.deployment import Deployment
 from tests.integration.processes import Webhook, Worker
 from tests.servers import Server
 
@@ -20,7 +20,7 @@ IMPATIENT: dict[str, object] = {
     "shutdown_grace": 5.0,
     "agent_max_attempts": 4,
 }
-"""In the shared fleet a burst ends soon, and the agent has two seconds and four attempts."""
+"""In the shared deployment a burst ends soon, and the agent has two seconds and four attempts."""
 
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 
@@ -35,26 +35,26 @@ def agent() -> Iterator[RecordingAgent]:
 
 
 @pytest.fixture
-def start_fleet(
+def start_deployment(
     tmp_path: Path, agent: RecordingAgent, start_server: Callable[..., Server]
-) -> Iterator[Callable[..., Fleet]]:
-    """Start a fleet on a server of its own: start_fleet(message_buffer_timeout=2)."""
-    started: list[Fleet] = []
+) -> Iterator[Callable[..., Deployment]]:
+    """Start a deployment on a server of its own: start_deployment(message_buffer_timeout=2)."""
+    started: list[Deployment] = []
 
-    def start(server: Server | None = None, **settings: object) -> Fleet:
-        folder = tmp_path / f"fleet-{len(started)}"
+    def start(server: Server | None = None, **settings: object) -> Deployment:
+        folder = tmp_path / f"deployment-{len(started)}"
         folder.mkdir()
-        started.append(Fleet(folder, server or start_server(), agent, **settings))
+        started.append(Deployment(folder, server or start_server(), agent, **settings))
         return started[-1]
 
     yield start
-    for fleet in started:
-        fleet.close()
+    for deployment in started:
+        deployment.close()
 
 
 @pytest.fixture(scope="session")
 def shared_agent() -> Iterator[RecordingAgent]:
-    """The agent of the shared fleet."""
+    """The agent of the shared deployment."""
     agent = RecordingAgent()
     agent.open()
     yield agent
@@ -62,25 +62,25 @@ def shared_agent() -> Iterator[RecordingAgent]:
 
 
 @pytest.fixture(scope="session")
-def shared_fleet(tmp_path_factory: pytest.TempPathFactory, shared_agent: RecordingAgent) -> Iterator[Fleet]:
-    """A fleet for tests that need nothing special: short retries, and people of its own for each test."""
+def shared_deployment(tmp_path_factory: pytest.TempPathFactory, shared_agent: RecordingAgent) -> Iterator[Deployment]:
+    """A deployment for tests that need nothing special: short retries, and people of its own for each test."""
     server = Server("valkey", tmp_path_factory.mktemp("server"), {})
-    fleet = Fleet(tmp_path_factory.mktemp("fleet"), server, shared_agent, **IMPATIENT)
-    yield fleet
-    fleet.close()
+    deployment = Deployment(tmp_path_factory.mktemp("deployment"), server, shared_agent, **IMPATIENT)
+    yield deployment
+    deployment.close()
     server.stop()
 
 
 @pytest.fixture(scope="session")
-def shared_webhook(shared_fleet: Fleet) -> Webhook:
-    """The webhook of the shared fleet: two uvicorn workers."""
-    return shared_fleet.webhook(2)
+def shared_webhook(shared_deployment: Deployment) -> Webhook:
+    """The webhook of the shared deployment: two uvicorn workers."""
+    return shared_deployment.webhook(2)
 
 
 @pytest.fixture(scope="session")
-def shared_worker(shared_fleet: Fleet) -> Worker:
-    """The worker of the shared fleet."""
-    return shared_fleet.worker()
+def shared_worker(shared_deployment: Deployment) -> Worker:
+    """The worker of the shared deployment."""
+    return shared_deployment.worker()
 
 
 @pytest.fixture

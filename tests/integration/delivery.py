@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from tests.integration.agent import Answer, Call
-from tests.integration.deployment import Fleet
+from tests.integration.deployment import Deployment
 from tests.integration.processes import Webhook
 
 
@@ -21,15 +21,15 @@ def check_same(calls: list[Call]) -> None:
     assert [call.attempt for call in calls] == list(range(1, len(calls) + 1))
 
 
-def deliver(fleet: Fleet, webhook: Webhook, peer: str, *answers: Answer) -> list[Call]:
+def deliver(deployment: Deployment, webhook: Webhook, peer: str, *answers: Answer) -> list[Call]:
     """Say one message to an agent that answers so; returns its calls when all is over."""
-    fleet.agent.answer(peer, *answers)
+    deployment.agent.answer(peer, *answers)
     assert webhook.say(peer, "oi").status_code == 200
-    fleet.wait_calls(peer)
-    fleet.wait_drained()
-    return fleet.agent.calls_of(peer)
+    deployment.wait_calls(peer)
+    deployment.wait_drained()
+    return deployment.agent.calls_of(peer)
 
 
-def dead(fleet: Fleet, flush_id: str) -> dict[bytes, bytes]:
+def dead(deployment: Deployment, flush_id: str) -> dict[bytes, bytes]:
     """The dead letter of a flush, empty when there is none."""
-    return fleet.redis.hgetall(f"deb:{{p0}}:letter:{flush_id}")
+    return deployment.redis.hgetall(f"deb:{{p0}}:letter:{flush_id}")

@@ -1,4 +1,4 @@
-"""A fleet: one Redis server, one agent, and any number of webhook and worker processes around them."""
+"""A deployment: one Redis server, one agent, and any number of webhook and worker processes around them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def person(peer: str) -> Conversation:
     return Conversation("generic", "default", peer)
 
 
-class Fleet:
+class Deployment:
     """Starts processes on one server and ends them all."""
 
     def __init__(self, folder: Path, server: Server, agent: RecordingAgent, **settings: object) -> None:
@@ -58,7 +58,7 @@ class Fleet:
     def webhook(
         self, workers: int = 1, *, ready: bool = True, way: Sequence[str] = SHORT_WAY, **settings: object
     ) -> Webhook:
-        """Start uvicorn with this many workers and options; settings are added to those of the fleet."""
+        """Start uvicorn with this many workers and options; settings are added to those of the deployment."""
         webhook = Webhook(workers, {**self.settings, **settings}, self._new_folder("webhook"), way)
         self._started.append(webhook)
         if ready:
@@ -66,7 +66,7 @@ class Fleet:
         return webhook
 
     def worker(self, *, ready: bool = True, **settings: object) -> Worker:
-        """Start a flush worker; settings are added to those of the fleet."""
+        """Start a flush worker; settings are added to those of the deployment."""
         worker = Worker(WORKER, {**self.settings, **settings}, self._new_folder("worker"))
         self._started.append(worker)
         if ready:
@@ -81,17 +81,17 @@ class Fleet:
         return workers
 
     def run(self, arguments: list[str], **settings: object) -> Process:
-        """Start any other program with the settings of the fleet."""
+        """Start any other program with the settings of the deployment."""
         process = Process(arguments, {**self.settings, **settings}, self._new_folder("process"))
         self._started.append(process)
         return process
 
     def settings_object(self, **overrides: object) -> Settings:
-        """The settings of the fleet as the processes read them."""
+        """The settings of the deployment as the processes read them."""
         return load_settings(env_file=None, **{**self.settings, **overrides})
 
     def ask(self, operation: Callable[[Store], Awaitable[T]], clock: Clock | None = None, **overrides: object) -> T:
-        """Run store operations from the test process, beside the fleet."""
+        """Run store operations from the test process, beside the deployment."""
 
         async def run() -> T:
             settings = self.settings_object(**overrides)

@@ -7,18 +7,18 @@ from collections.abc import Callable
 from types import TracebackType
 
 
-class Storm:
-    """Calls `strike` every `every_s` seconds in a thread until the block is left; its error fails the test."""
+class FaultInjector:
+    """Calls `inject` every `every_s` seconds in a thread until the block is left; its error fails the test."""
 
-    def __init__(self, strike: Callable[[], object], every_s: float) -> None:
-        self.strikes = 0
-        self._strike = strike
+    def __init__(self, inject: Callable[[], object], every_s: float) -> None:
+        self.injections = 0
+        self._inject = inject
         self._every_s = every_s
         self._over = threading.Event()
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._rage, daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Storm:
+    def __enter__(self) -> FaultInjector:
         self._thread.start()
         return self
 
@@ -30,10 +30,10 @@ class Storm:
         if self._error is not None and error is None:
             raise self._error
 
-    def _rage(self) -> None:
+    def _run(self) -> None:
         try:
             while not self._over.wait(self._every_s):
-                self._strike()
-                self.strikes += 1
+                self._inject()
+                self.injections += 1
         except BaseException as error:
             self._error = error

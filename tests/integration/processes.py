@@ -22,7 +22,7 @@ from tests.servers import free_port
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-of-the-tests"
 WORKER = [sys.executable, "-m", "cli", "worker"]
-SHORT_WAY = ("--http", "webhook.fast_path:WebhookProtocol", "--no-access-log")
+SHORT_WAY = ("--http", "webhook.fast_path:FastPathProtocol", "--no-access-log")
 PLAIN_WAY = ("--http", "httptools")
 TAIL = 3_000
 POST_WITHIN_S = 30.0

@@ -14,48 +14,52 @@ from rq.serializers import JSONSerializer
 
 from buffer.keys import Ref
 from buffer.transport.clients import connect
-from tests.integration.deployment import REPLY_WITHIN_S, Fleet
-from worker.rq.queue import FlushQueue
-from worker.rq.worker import FlushWorker
+from tests.integration.deployment import REPLY_WITHIN_S, Deployment
+from worker.rq.queue import JobQueue
+from worker.rq.worker import AsyncWorker
 
 RQ = str(Path(sys.executable).with_name("rq"))
 
 
-def rq(fleet: Fleet, command: str, *arguments: str) -> str:
+def rq(deployment: Deployment, command: str, *arguments: str) -> str:
     """Run RQ's own command; returns what it prints."""
     done = subprocess.run(
-        [RQ, command, "--url", fleet.server.url, *arguments], capture_output=True, text=True, timeout=60, check=True
+        [RQ, command, "--url", deployment.server.url, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     return done.stdout
 
 
-def queue_of(fleet: Fleet) -> Queue:
+def queue_of(deployment: Deployment) -> Queue:
     """The queue as an operator's program opens it."""
-    return Queue("flush", connection=fleet.redis, serializer=JSONSerializer)
+    return Queue("flush", connection=deployment.redis, serializer=JSONSerializer)
 
 
-def job_ids(fleet: Fleet) -> set[str]:
+def job_ids(deployment: Deployment) -> set[str]:
     """Every job of which RQ knows anything."""
-    return {key.decode().removeprefix("rq:job:") for key in fleet.redis.scan_iter("rq:job:*")}
+    return {key.decode().removeprefix("rq:job:") for key in deployment.redis.scan_iter("rq:job:*")}
 
 
-def pass_heartbeats(fleet: Fleet) -> None:
+def pass_heartbeats(deployment: Deployment) -> None:
     """As if so much time had passed that whoever sends no heartbeat any more counts as gone."""
-    started = StartedJobRegistry(queue=queue_of(fleet))
-    for entry in fleet.redis.zrange(started.key, 0, -1):
-        fleet.redis.zadd(started.key, {entry: time.time() - 1}, xx=True)
+    started = StartedJobRegistry(queue=queue_of(deployment))
+    for entry in deployment.redis.zrange(started.key, 0, -1):
+        deployment.redis.zadd(started.key, {entry: time.time() - 1}, xx=True)
 
 
-def maintain_twice(fleet: Fleet) -> None:
+def maintain_twice(deployment: Deployment) -> None:
     """What the maintenance of another worker of ours does within two minutes."""
 
     async def run() -> None:
-        client = connect(fleet.server.url, timeout_s=REPLY_WITHIN_S)
-        queue = FlushQueue(fleet.settings_object(), fleet.redis, client)
-        worker = FlushWorker(queue, _no_flush, 1)
+        client = connect(deployment.server.url, timeout_s=REPLY_WITHIN_S)
+        queue = JobQueue(deployment.settings_object(), deployment.redis, client)
+        worker = AsyncWorker(queue, _no_flush, 1)
         for _ in range(2):
             worker.run_maintenance_tasks()
-        worker.books.close()
+        worker.registries.close()
         await queue.close()
         await client.aclose()
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from gateways.registry import GATEWAYS
 from tests.fuzzed_bodies import PLANTED, mutated_form, mutated_json
-from tests.integration.deployment import Fleet
+from tests.integration.deployment import Deployment
 from tests.integration.processes import Webhook
 from tests.recorded_bodies import CASES, FORMS, described, expected_of
 from tests.servers import Server
@@ -97,20 +97,20 @@ def attacked(webhook: Webhook) -> Iterator[Target]:
 
 
 @pytest.fixture(scope="module", params=LOGS)
-def loud(request: pytest.FixtureRequest, shared_fleet: Fleet) -> Webhook:
+def loud(request: pytest.FixtureRequest, shared_deployment: Deployment) -> Webhook:
     """A service that says all it has to say at a log level."""
-    return shared_fleet.webhook(1, ready=True, log_level=request.param, log_format=LOGS[request.param], **OPEN)
+    return shared_deployment.webhook(1, ready=True, log_level=request.param, log_format=LOGS[request.param], **OPEN)
 
 
 @pytest.fixture(scope="module")
-def service(shared_fleet: Fleet) -> Iterator[Target]:
+def service(shared_deployment: Deployment) -> Iterator[Target]:
     """A service with a small limit for bodies."""
-    with attacked(shared_fleet.webhook(1, ready=True, webhook_max_body=MAX_BODY, **OPEN)) as target:
+    with attacked(shared_deployment.webhook(1, ready=True, webhook_max_body=MAX_BODY, **OPEN)) as target:
         yield target
 
 
 @pytest.mark.parametrize("gateway", GATEWAYS)
-def test_no_body_does_harm(loud: Webhook, shared_fleet: Fleet, gateway: str) -> None:
+def test_no_body_does_harm(loud: Webhook, shared_deployment: Deployment, gateway: str) -> None:
     """Mutated bodies are taken or refused, and their texts, people and secrets are not told to the log."""
     statuses: set[int] = set()
     with attacked(loud) as target:
@@ -125,8 +125,8 @@ def test_no_body_does_harm(loud: Webhook, shared_fleet: Fleet, gateway: str) -> 
         attack()
     assert 200 in statuses
     assert [each for each in confidences(gateway) if each in loud.log] == []
-    assert PLANTED.encode() not in stored(shared_fleet.server)
-    assert SECRET.encode() not in stored(shared_fleet.server)
+    assert PLANTED.encode() not in stored(shared_deployment.server)
+    assert SECRET.encode() not in stored(shared_deployment.server)
 
 
 BOMBS = {
@@ -252,9 +252,9 @@ def test_odd_paths(service: Target, path: bytes, status: int) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
-def test_a_secret_beyond_ascii(shared_fleet: Fleet, encoding: str) -> None:
+def test_a_secret_beyond_ascii(shared_deployment: Deployment, encoding: str) -> None:
     """A token with an accent is known however the client writes it into a header."""
-    with attacked(shared_fleet.webhook(1, generic_token="sésamo-ção")) as target:
+    with attacked(shared_deployment.webhook(1, generic_token="sésamo-ção")) as target:
         token = b"Authorization: Bearer "
         assert spoken(target, BODY, token + "sésamo-ção".encode(encoding)).startswith(b"HTTP/1.1 200")
         assert spoken(target, BODY, token + "sésamo-çao".encode(encoding)).startswith(b"HTTP/1.1 401")
@@ -280,14 +280,14 @@ def test_a_body_that_is_announced_too_large_is_not_awaited(service: Target) -> N
             assert line.recv(65_536).startswith(b"HTTP/1.1 413")
 
 
-def test_a_client_that_leaves_in_the_middle(service: Target, shared_fleet: Fleet) -> None:
+def test_a_client_that_leaves_in_the_middle(service: Target, shared_deployment: Deployment) -> None:
     """Half a body and then nothing: it is forgotten without an error, and nothing of it is stored."""
     half = b'{"conversation": "left-in-the-middle", "text": "oi'
     for start in (HEAD + b"Content-Length: 900\r\n\r\n" + half, CHUNKED + b"%x\r\n" % len(half) + half):
         with socket.create_connection(("127.0.0.1", service.webhook.port), ANSWER_WITHIN_S) as line:
             line.sendall(start)
     assert service.post("generic", BODY).status_code == 200
-    assert b"left-in-the-middle" not in stored(shared_fleet.server)
+    assert b"left-in-the-middle" not in stored(shared_deployment.server)
 
 
 def test_a_slow_client_holds_nobody_up(service: Target) -> None:

@@ -17,32 +17,32 @@ from tests.conftest import Clock
 from tests.integration.agent import Answer
 from tests.integration.backlog import one_each, store_all
 from tests.integration.checker import Rules, Verdict, judge
-from tests.integration.deployment import Fleet
-from tests.integration.fault_injector import Storm
+from tests.integration.deployment import Deployment
+from tests.integration.fault_injector import FaultInjector
 from tests.integration.polling import until
 from tests.integration.sender import Said, Sender
 from worker.dispatcher import Dispatcher
-from worker.rq.job_ids import NewJob, refs_of_job, slices_of
-from worker.rq.queue import FlushQueue
+from worker.rq.job_ids import NewJob, group_into_jobs, refs_of_id
+from worker.rq.queue import JobQueue
 
 LOT = 1000
 FIVE_MINUTES_MS = 300_000
 
 
-def test_people_overdue_for_minutes_are_called_once_oldest_first(start_fleet: Callable[..., Fleet]) -> None:
+def test_people_overdue_for_minutes_are_called_once_oldest_first(start_deployment: Callable[..., Deployment]) -> None:
     """All workers were down: whoever has waited longest comes first, and RQ's queue stays short."""
-    fleet = start_fleet(worker_concurrency=1)
+    deployment = start_deployment(worker_concurrency=1)
     people = [f"person-{number:03d}" for number in range(80)]
     began_ms = int(time.time() * 1000) - FIVE_MINUTES_MS
     for number, one in enumerate(people):
-        store_all(fleet, one_each([one]), clock=Clock(began_ms + 10 * number))
-    queue = Queue("flush", connection=fleet.redis)
+        store_all(deployment, one_each([one]), clock=Clock(began_ms + 10 * number))
+    queue = Queue("flush", connection=deployment.redis)
     lengths: list[int] = []
-    with Storm(lambda: lengths.append(queue.count), every_s=0.01):
-        fleet.worker()
-        fleet.wait_drained()
-    assert [call.peer for call in fleet.agent.calls] == people
-    assert all(call.attempt == 1 for call in fleet.agent.calls)
+    with FaultInjector(lambda: lengths.append(queue.count), every_s=0.01):
+        deployment.worker()
+        deployment.wait_drained()
+    assert [call.peer for call in deployment.agent.calls] == people
+    assert all(call.attempt == 1 for call in deployment.agent.calls)
     assert max(lengths) <= 2
 
 
@@ -51,136 +51,136 @@ class NoRoom:
 
     room = 0
 
-    def __init__(self, queue: FlushQueue) -> None:
+    def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
 
-    async def hand_over(self, jobs: Sequence[NewJob]) -> None:
+    async def enqueue_and_dequeue(self, jobs: Sequence[NewJob]) -> None:
         """Begin nothing."""
-        await self._queue.hand_over(jobs, 0)
+        await self._queue.enqueue_and_dequeue(jobs, 0)
 
     def run_inline(self, ref: Ref) -> bool:
         """Refuse."""
         return False
 
 
-def test_ten_dispatchers_make_one_job_for_each_person(start_fleet: Callable[..., Fleet]) -> None:
+def test_ten_dispatchers_make_one_job_for_each_person(start_deployment: Callable[..., Deployment]) -> None:
     """Ten processes' dispatchers see the same people become due: one job each, one call each."""
-    fleet = start_fleet()
+    deployment = start_deployment()
     people = [f"person-{number:03d}" for number in range(200)]
-    store_all(fleet, one_each(people), clock=Clock(int(time.time() * 1000) - 2000))
-    settings = fleet.settings_object()
+    store_all(deployment, one_each(people), clock=Clock(int(time.time() * 1000) - 2000))
+    settings = deployment.settings_object()
 
     async def turns() -> None:
-        stores = [Store(connect(fleet.server.url, timeout_s=30), settings) for _ in range(10)]
-        queues = [FlushQueue(settings, fleet.server.client(), store.client) for store in stores]
+        stores = [Store(connect(deployment.server.url, timeout_s=30), settings) for _ in range(10)]
+        queues = [JobQueue(settings, deployment.server.client(), store.client) for store in stores]
         dispatchers = [
             Dispatcher(store, queue, settings, NoRoom(queue)) for store, queue in zip(stores, queues, strict=True)
         ]
-        await asyncio.gather(*(dispatcher.turn() for dispatcher in dispatchers for _ in range(3)))
+        await asyncio.gather(*(dispatcher.dispatch_due() for dispatcher in dispatchers for _ in range(3)))
         for store, queue in zip(stores, queues, strict=True):
             await queue.close()
             await store.close()
 
     asyncio.run(turns())
-    assert Queue("flush", connection=fleet.redis).count == 200
-    fleet.worker()
-    fleet.wait_drained()
-    assert sorted(call.peer for call in fleet.agent.calls) == people
+    assert Queue("flush", connection=deployment.redis).count == 200
+    deployment.worker()
+    deployment.wait_drained()
+    assert sorted(call.peer for call in deployment.agent.calls) == people
 
 
-def one_turn(fleet: Fleet) -> None:
+def one_turn(deployment: Deployment) -> None:
     """What a dispatcher does in one look, without a worker to take it."""
-    settings = fleet.settings_object()
+    settings = deployment.settings_object()
 
     async def turn() -> None:
-        store = Store(connect(fleet.server.url, timeout_s=30), settings)
-        queue = FlushQueue(settings, fleet.redis, store.client)
-        await Dispatcher(store, queue, settings, NoRoom(queue)).turn()
+        store = Store(connect(deployment.server.url, timeout_s=30), settings)
+        queue = JobQueue(settings, deployment.redis, store.client)
+        await Dispatcher(store, queue, settings, NoRoom(queue)).dispatch_due()
         await queue.close()
         await store.close()
 
     asyncio.run(turn())
 
 
-def test_a_backlog_travels_in_slices(start_fleet: Callable[..., Fleet]) -> None:
+def test_a_backlog_travels_in_slices(start_deployment: Callable[..., Deployment]) -> None:
     """More are due than the queue has room for: jobs carry several, room counts people, nobody is queued twice."""
-    fleet = start_fleet(worker_concurrency=64)
-    fleet.agent.default = Answer(delay_s=0.05)
+    deployment = start_deployment(worker_concurrency=64)
+    deployment.agent.default = Answer(delay_s=0.05)
     people = [f"person-{number:03d}" for number in range(600)]
-    store_all(fleet, one_each(people), clock=Clock(int(time.time() * 1000) - 2000))
-    queue = Queue("flush", connection=fleet.redis)
+    store_all(deployment, one_each(people), clock=Clock(int(time.time() * 1000) - 2000))
+    queue = Queue("flush", connection=deployment.redis)
     for _ in range(2):
-        one_turn(fleet)
-        slices = [refs_of_job(job_id) for job_id in queue.get_job_ids()]
+        one_turn(deployment)
+        slices = [refs_of_id(job_id) for job_id in queue.get_job_ids()]
         assert [len(refs) for refs in slices] == [8] * 16
         assert len({ref for refs in slices for ref in refs}) == 128
     options = ["--serializer", "json", "--max-jobs", "4", "--worker-class", "rq.worker.SimpleWorker"]
     rq = str(Path(sys.executable).with_name("rq"))
-    stock = fleet.run([rq, "worker", "flush", "--url", fleet.server.url, *options])
+    stock = deployment.run([rq, "worker", "flush", "--url", deployment.server.url, *options])
     assert stock.wait() == 0, stock.log
-    assert len(fleet.agent.flushes()) == len(fleet.agent.calls) == 32
-    fleet.worker()
-    fleet.wait_drained()
-    assert sorted(call.peer for call in fleet.agent.calls) == people
-    assert fleet.agent.most_at_once <= 64
+    assert len(deployment.agent.flushes()) == len(deployment.agent.calls) == 32
+    deployment.worker()
+    deployment.wait_drained()
+    assert sorted(call.peer for call in deployment.agent.calls) == people
+    assert deployment.agent.most_at_once <= 64
 
 
-def test_a_slice_beyond_the_room_waits_its_turn(start_fleet: Callable[..., Fleet]) -> None:
+def test_a_slice_beyond_the_room_waits_its_turn(start_deployment: Callable[..., Deployment]) -> None:
     """A job made for a larger worker: no more calls at once than this one may hold; a stop leaves the rest alone."""
-    fleet = start_fleet(worker_concurrency=3)
-    fleet.agent.default = Answer(held=True)
+    deployment = start_deployment(worker_concurrency=3)
+    deployment.agent.default = Answer(held=True)
     people = [f"person-{number:03d}" for number in range(600)]
-    store_all(fleet, one_each(people), clock=Clock(int(time.time() * 1000) - 2000))
-    settings = fleet.settings_object()
+    store_all(deployment, one_each(people), clock=Clock(int(time.time() * 1000) - 2000))
+    settings = deployment.settings_object()
 
     async def enqueue(store: Store) -> None:
-        queue = FlushQueue(settings, fleet.redis, store.client)
-        await queue.hand_over(list(slices_of((await store.dispatch(0, 600)).due, 16)), 0)
+        queue = JobQueue(settings, deployment.redis, store.client)
+        await queue.enqueue_and_dequeue(list(group_into_jobs((await store.dispatch(0, 600)).due, 16)), 0)
         await queue.close()
 
-    fleet.ask(enqueue)
-    worker = fleet.worker()
-    until("three calls are under way", lambda: len(fleet.agent.calls) == 3)
+    deployment.ask(enqueue)
+    worker = deployment.worker()
+    until("three calls are under way", lambda: len(deployment.agent.calls) == 3)
     worker.terminate()
     until("it begins to stop", lambda: "stopping" in worker.log)
-    fleet.agent.release()
+    deployment.agent.release()
     assert worker.wait() == 0
-    assert (len(fleet.agent.calls), fleet.agent.most_at_once) == (3, 3)
+    assert (len(deployment.agent.calls), deployment.agent.most_at_once) == (3, 3)
     assert not [line for line in worker.log_lines() if "handed back" in line["event"]]
-    fleet.worker()
-    fleet.wait_drained()
-    assert sorted(call.peer for call in fleet.agent.calls) == people
-    assert fleet.agent.most_at_once <= 3
+    deployment.worker()
+    deployment.wait_drained()
+    assert sorted(call.peer for call in deployment.agent.calls) == people
+    assert deployment.agent.most_at_once <= 3
 
 
-def test_thousands_due_in_the_same_millisecond(start_fleet: Callable[..., Fleet]) -> None:
+def test_thousands_due_in_the_same_millisecond(start_deployment: Callable[..., Deployment]) -> None:
     """Three thousand people become due at once: all are called once, none is dropped."""
-    fleet = start_fleet()
-    fleet.workers(2)
+    deployment = start_deployment()
+    deployment.workers(2)
     people = [f"person-{number:04d}" for number in range(3000)]
-    store_all(fleet, one_each(people), clock=Clock(int(time.time() * 1000)))
+    store_all(deployment, one_each(people), clock=Clock(int(time.time() * 1000)))
     began = time.monotonic()
-    fleet.wait_drained()
+    deployment.wait_drained()
     print(f"3000 people due at once were called within {time.monotonic() - began:.1f} s")
-    assert sorted(call.peer for call in fleet.agent.calls) == people
+    assert sorted(call.peer for call in deployment.agent.calls) == people
 
 
 def test_twenty_thousand_waiting_do_not_delay_the_others(
-    start_fleet: Callable[..., Fleet], report: Callable[[Verdict], None]
+    start_deployment: Callable[..., Deployment], report: Callable[[Verdict], None]
 ) -> None:
     """20,000 people wait for a far deadline; 300 others, 30 a second, are called in time."""
-    fleet = start_fleet()
-    fleet.workers(2)
-    webhook = fleet.webhook(2)
+    deployment = start_deployment()
+    deployment.workers(2)
+    webhook = deployment.webhook(2)
     waiting = one_each([f"waiting-{number:05d}" for number in range(20_000)])
-    store_all(fleet, waiting, message_buffer_timeout=600.0, message_buffer_max_wait=900.0)
-    assert fleet.pending() == 20_000
+    store_all(deployment, waiting, message_buffer_timeout=600.0, message_buffer_max_wait=900.0)
+    assert deployment.pending() == 20_000
     sender = Sender(webhook)
     sender.play(Said(number / 30, f"person-{number:03d}", f"m-{number}") for number in range(300))
-    fleet.wait_drained(left=20_000)
-    verdict = judge(sender.sent, fleet.agent.calls, Rules())
+    deployment.wait_drained(left=20_000)
+    verdict = judge(sender.sent, deployment.agent.calls, Rules())
     report(verdict)
     assert verdict.problems == []
-    assert len(fleet.agent.calls) == 300
-    assert fleet.pending() == 20_000
-    assert verdict.percentile(1) < 5000 + fleet.agent.stalled_ms
+    assert len(deployment.agent.calls) == 300
+    assert deployment.pending() == 20_000
+    assert verdict.percentile(1) < 5000 + deployment.agent.stalled_ms

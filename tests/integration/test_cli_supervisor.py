@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.supervisor import Child, Plan
+from cli import supervisor
+from cli.supervisor import ProcessSpec, SupervisedProcess
 from tests.integration.alive import running
 
 STUBBORN = "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
@@ -26,9 +27,9 @@ async def start(tmp_path):
     """Start Python code as a child: await start("import time; time.sleep(9)", grace_s=1)."""
     started = []
 
-    async def run(code: str, grace_s: float = WITHIN_S) -> Child:
+    async def run(code: str, grace_s: float = WITHIN_S) -> SupervisedProcess:
         output = os.open(tmp_path / "output", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        started.append(Child(Plan("test", [sys.executable, "-c", code], grace_s, output=output)))
+        started.append(SupervisedProcess(ProcessSpec("test", [sys.executable, "-c", code], grace_s, output=output)))
         await started[-1].start()
         os.close(output)
         return started[-1]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.integration.checker import Rules, Verdict, judge
-from tests.integration.deployment import Fleet
+from tests.integration.deployment import Deployment
 from tests.integration.processes import ROOT, Process
 from tests.integration.sender import Sender, crowd
 
@@ -53,23 +53,23 @@ def shift_of(process: Process) -> float:
 
 @pytest.mark.parametrize("hours", [1, -1])
 def test_wrong_clocks_change_nothing(
-    start_fleet: Callable[..., Fleet],
+    start_deployment: Callable[..., Deployment],
     report: Callable[[Verdict], None],
     wrong_clock: Callable[[int], dict[str, Any]],
     hours: int,
 ) -> None:
     """A webhook an hour ahead beside a right one, the worker an hour behind, and the reverse: bursts end as ever."""
-    fleet = start_fleet()
-    wrong = fleet.webhook(**wrong_clock(hours * HOUR_S))
-    right = fleet.webhook()
-    worker = fleet.worker(**wrong_clock(-hours * HOUR_S))
+    deployment = start_deployment()
+    wrong = deployment.webhook(**wrong_clock(hours * HOUR_S))
+    right = deployment.webhook()
+    worker = deployment.worker(**wrong_clock(-hours * HOUR_S))
     sender = Sender(wrong, right)
     sender.play(crowd(20, 4, gap_s=0.3))
-    fleet.wait_drained()
-    verdict = judge(sender.sent, fleet.agent.calls, Rules())
+    deployment.wait_drained()
+    verdict = judge(sender.sent, deployment.agent.calls, Rules())
     report(verdict)
     assert shift_of(wrong) == pytest.approx(hours * HOUR_S, abs=HOUR_S / 2)
     assert shift_of(worker) == pytest.approx(-hours * HOUR_S, abs=HOUR_S / 2)
     assert verdict.problems == []
     assert verdict.one_for_each(20)
-    assert verdict.percentile(1) < 5000 + fleet.agent.stalled_ms
+    assert verdict.percentile(1) < 5000 + deployment.agent.stalled_ms

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration.checker import Rules, judge
-from tests.integration.deployment import Fleet
+from tests.integration.deployment import Deployment
 from tests.integration.polling import until
 from tests.integration.processes import Webhook
 from tests.integration.sender import Sender, crowd
@@ -43,15 +43,15 @@ def accepted(webhook: Webhook, peer: str, message_id: str) -> dict[str, int] | N
 
 
 def test_nothing_is_accepted_that_the_replica_lacks(
-    start_fleet: Callable[..., Fleet],
+    start_deployment: Callable[..., Deployment],
     pair: tuple[Server, Server],
     peer: str,
     record_property: Callable[[str, object], None],
 ) -> None:
     """503 within the time of a gateway, also for the redelivery at another process; then accepted, and stored once."""
     primary, replica = pair
-    fleet = start_fleet(primary, durability="replica")
-    webhook, other = fleet.webhook(), fleet.webhook()
+    deployment = start_deployment(primary, durability="replica")
+    webhook, other = deployment.webhook(), deployment.webhook()
     assert accepted(webhook, peer, "m1")
     replica.freeze()
     for asked in (webhook, other, webhook):
@@ -65,22 +65,22 @@ def test_nothing_is_accepted_that_the_replica_lacks(
     replica.thaw()
     until("the redelivery is accepted", lambda: accepted(other, peer, "m2"))
     assert accepted(webhook, peer, "m2") == {"accepted": 0, "duplicates": 1, "ignored": 0}
-    fleet.worker()
-    fleet.wait_calls(peer)
-    fleet.wait_drained()
-    assert [name for call in fleet.agent.calls_of(peer) for name in call.ids] == ["m1", "m2"]
+    deployment.worker()
+    deployment.wait_calls(peer)
+    deployment.wait_drained()
+    assert [name for call in deployment.agent.calls_of(peer) for name in call.ids] == ["m1", "m2"]
 
 
 def test_a_promoted_replica_has_all_that_was_accepted(
-    start_fleet: Callable[..., Fleet], start_server: Callable[..., Server], pair: tuple[Server, Server]
+    start_deployment: Callable[..., Deployment], start_server: Callable[..., Server], pair: tuple[Server, Server]
 ) -> None:
     """The replica is promoted in mid-traffic and the old primary killed a moment later: what got 2xx is delivered.
 
     In that moment the old primary still answers: what it took alone is lost with it, so it must not have been accepted.
     """
     (primary, replica), next_replica = pair, start_server()
-    fleet = start_fleet(primary, durability="replica")
-    webhook = fleet.webhook(2)
+    deployment = start_deployment(primary, durability="replica")
+    webhook = deployment.webhook(2)
     sender = Sender(webhook)
 
     def fail_over() -> None:
@@ -90,50 +90,50 @@ def test_a_promoted_replica_has_all_that_was_accepted(
         until("some more is said", lambda: len(sender.sent) > told or sender.statuses[503] > 0)
         primary.kill()
         follow(next_replica, replica)
-        sender.serve(fleet.webhook(2, redis_url=replica.url))
+        sender.serve(deployment.webhook(2, redis_url=replica.url))
 
     failover = threading.Thread(target=fail_over)
     failover.start()
     sender.play(crowd(50, 4, gap_s=0.6, spread_s=2.0))
     failover.join()
-    fleet.redis = replica.client()
-    fleet.worker(redis_url=replica.url)
-    fleet.wait_drained()
-    verdict = judge(sender.sent, fleet.agent.calls, Rules())
+    deployment.redis = replica.client()
+    deployment.worker(redis_url=replica.url)
+    deployment.wait_drained()
+    verdict = judge(sender.sent, deployment.agent.calls, Rules())
     print(f"answers to posts: {dict(sender.statuses)}")
     assert verdict.problems == []
     assert sender.statuses[503] > 0
 
 
 def test_nothing_is_accepted_that_the_disk_lacks(
-    start_fleet: Callable[..., Fleet], start_server: Callable[..., Server], peer: str
+    start_deployment: Callable[..., Deployment], start_server: Callable[..., Server], peer: str
 ) -> None:
     """A server whose file was switched off answers as before, but no message is accepted until it is written again."""
     server = start_server(**ALWAYS)
-    fleet = start_fleet(server, durability="disk")
-    webhook = fleet.webhook()
+    deployment = start_deployment(server, durability="disk")
+    webhook = deployment.webhook()
     assert accepted(webhook, peer, "m1")
-    fleet.redis.config_set("appendonly", "no")
+    deployment.redis.config_set("appendonly", "no")
     assert accepted(webhook, peer, "m2") is None
     assert "DURABILITY=disk: Redis did not wait" in webhook.log
-    fleet.redis.config_set("appendonly", "yes")
+    deployment.redis.config_set("appendonly", "yes")
     until("it is accepted", lambda: accepted(webhook, peer, "m2"))
     server.kill()
     server.restart()
-    fleet.worker()
-    fleet.wait_calls(peer)
-    assert [name for call in fleet.agent.calls_of(peer) for name in call.ids] == ["m1", "m2"]
+    deployment.worker()
+    deployment.wait_calls(peer)
+    assert [name for call in deployment.agent.calls_of(peer) for name in call.ids] == ["m1", "m2"]
 
 
 def test_a_frozen_primary_is_no_hang(
-    start_fleet: Callable[..., Fleet],
+    start_deployment: Callable[..., Deployment],
     pair: tuple[Server, Server],
     peer: str,
     record_property: Callable[[str, object], None],
 ) -> None:
     """With a wait under way the gateway still hears in time that it must come back."""
     primary, _ = pair
-    webhook = start_fleet(primary, durability="replica", durability_timeout=0.8).webhook()
+    webhook = start_deployment(primary, durability="replica", durability_timeout=0.8).webhook()
     assert accepted(webhook, peer, "m1")
     primary.freeze()
     start = time.monotonic()
@@ -147,11 +147,11 @@ def test_a_frozen_primary_is_no_hang(
 
 
 def test_a_replica_that_comes_later(
-    start_fleet: Callable[..., Fleet], start_server: Callable[..., Server], peer: str
+    start_deployment: Callable[..., Deployment], start_server: Callable[..., Server], peer: str
 ) -> None:
     """Without a replica the webhook starts with a warning and accepts nothing; with one it does, without a restart."""
     primary, replica = start_server(), start_server()
-    webhook = start_fleet(primary, durability="replica").webhook()
+    webhook = start_deployment(primary, durability="replica").webhook()
     assert "no replica is connected" in webhook.log
     assert accepted(webhook, peer, "m1") is None
     follow(replica, primary)

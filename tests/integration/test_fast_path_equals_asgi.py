@@ -13,7 +13,7 @@ import pytest
 
 from buffer.keys import ref_of
 from buffer.models import Conversation
-from tests.integration.deployment import Fleet
+from tests.integration.deployment import Deployment
 from tests.integration.polling import until
 from tests.integration.processes import PLAIN_WAY, SHORT_WAY, TOKEN
 from tests.servers import Server
@@ -100,7 +100,7 @@ CASES: dict[str, tuple[bytes, ...]] = {
 
 
 @pytest.fixture(scope="module")
-def ports(shared_fleet: Fleet) -> dict[str, int]:
+def ports(shared_deployment: Deployment) -> dict[str, int]:
     """The ports of two webhooks, one a way, each with a buffer of its own."""
     settings: dict[str, Any] = {
         "message_buffer_timeout": 300,
@@ -109,7 +109,7 @@ def ports(shared_fleet: Fleet) -> dict[str, int]:
         "evolution_token": TOKEN,
     }
     return {
-        name: shared_fleet.webhook(way=way, redis_key_prefix=f"ways-{name}", **settings).port
+        name: shared_deployment.webhook(way=way, redis_key_prefix=f"ways-{name}", **settings).port
         for name, way in WAYS.items()
     }
 
@@ -124,17 +124,17 @@ def test_both_ways_answer_alike(ports: dict[str, int], case: str) -> None:
     assert all(body for _, body in short)
 
 
-def test_both_ways_store_alike(ports: dict[str, int], shared_fleet: Fleet, peer: str) -> None:
+def test_both_ways_store_alike(ports: dict[str, int], shared_deployment: Deployment, peer: str) -> None:
     """A message that came twice lies in either buffer once."""
     ref = ref_of(Conversation("generic", "default", peer), 1)
     for name, port in ports.items():
         answers(port, [request({**OI, "conversation": peer})] * 2, 2)
-        assert shared_fleet.redis.llen(f"ways-{name}:{{p0}}:buffer:{ref.hash}") == 1
+        assert shared_deployment.redis.llen(f"ways-{name}:{{p0}}:buffer:{ref.hash}") == 1
 
 
-def test_an_idle_connection_is_closed(start_fleet: Callable[..., Fleet]) -> None:
+def test_an_idle_connection_is_closed(start_deployment: Callable[..., Deployment]) -> None:
     """After the last answer uvicorn's time for idle connections runs, from then on."""
-    port = start_fleet().webhook(way=(*SHORT_WAY, "--timeout-keep-alive", "1")).port
+    port = start_deployment().webhook(way=(*SHORT_WAY, "--timeout-keep-alive", "1")).port
     with closing(socket.create_connection(("127.0.0.1", port), timeout=ANSWER_WITHIN_S)) as connection:
         for _ in range(3):
             connection.sendall(request())
@@ -143,11 +143,11 @@ def test_an_idle_connection_is_closed(start_fleet: Callable[..., Fleet]) -> None
 
 
 def test_what_waits_for_redis_is_answered_before_the_end(
-    start_fleet: Callable[..., Fleet], start_server: Callable[..., Server]
+    start_deployment: Callable[..., Deployment], start_server: Callable[..., Server]
 ) -> None:
     """SIGTERM while Redis is frozen: the request that waits gets its 503, then the process ends."""
     server = start_server()
-    webhook = start_fleet(server).webhook()
+    webhook = start_deployment(server).webhook()
     server.freeze()
     with closing(socket.create_connection(("127.0.0.1", webhook.port), timeout=ANSWER_WITHIN_S)) as connection:
         connection.sendall(request())
@@ -159,10 +159,12 @@ def test_what_waits_for_redis_is_answered_before_the_end(
     webhook.wait()
 
 
-def test_who_hangs_up_disturbs_nobody(start_fleet: Callable[..., Fleet], start_server: Callable[..., Server]) -> None:
+def test_who_hangs_up_disturbs_nobody(
+    start_deployment: Callable[..., Deployment], start_server: Callable[..., Server]
+) -> None:
     """Clients that leave while Redis is frozen: what they sent is stored once Redis is back, and others are served."""
     server = start_server()
-    webhook = start_fleet(server).webhook()
+    webhook = start_deployment(server).webhook()
     server.freeze()
     for _ in range(20):
         with closing(socket.create_connection(("127.0.0.1", webhook.port))) as connection:

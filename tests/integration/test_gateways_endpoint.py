@@ -16,7 +16,7 @@ from tests.conftest import Clock
 from tests.recorded_bodies import CASES, SECRETS, body_of, described, expected_of, opened_by
 from tests.servers import Server
 from tests.webhook_client import serving
-from worker.request_body import render
+from worker.request_body import render_burst
 
 Batches = dict[tuple[str, ...], list[dict[str, Any]]]
 
@@ -80,7 +80,9 @@ class Post:
         for due in (await store.dispatch(0, 100)).due:
             batch = (await store.claim(Ref.parse(due.ref), "test")).batch
             assert batch is not None
-            batches[tuple(batch.conversation)] = [said(message) for message in json.loads(render(batch))["messages"]]
+            batches[tuple(batch.conversation)] = [
+                said(message) for message in json.loads(render_burst(batch))["messages"]
+            ]
         return batches
 
 

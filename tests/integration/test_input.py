@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.agent import Answer
 from tests.integration.checker import Rules, judge
-from tests.integration.deployment import Fleet
+from tests.integration.deployment import Deployment
 from tests.integration.processes import Webhook
 from tests.integration.sender import Said, Sender
 
@@ -30,40 +30,40 @@ TEXTS = {
 
 
 @worker
-def test_the_same_id_again_is_no_news(shared_fleet: Fleet, shared_webhook: Webhook, peer: str) -> None:
+def test_the_same_id_again_is_no_news(shared_deployment: Deployment, shared_webhook: Webhook, peer: str) -> None:
     """A duplicate is answered 2xx, stored once, and does not move the deadline; nor does it after the delivery."""
     assert shared_webhook.say(peer, "oi", message_id="m1").json() == NEW
-    before = shared_fleet.conversation(peer)["deadline_ms"]
+    before = shared_deployment.conversation(peer)["deadline_ms"]
     assert shared_webhook.say(peer, "oi", message_id="m1").json() == KNOWN
-    assert shared_fleet.conversation(peer).get("deadline_ms", before) == before
-    shared_fleet.wait_calls(peer)
-    shared_fleet.wait_drained()
+    assert shared_deployment.conversation(peer).get("deadline_ms", before) == before
+    shared_deployment.wait_calls(peer)
+    shared_deployment.wait_drained()
     assert shared_webhook.say(peer, "oi", message_id="m1").json() == KNOWN
-    assert shared_fleet.pending() == 0
-    assert [call.ids for call in shared_fleet.agent.calls_of(peer)] == [["m1"]]
+    assert shared_deployment.pending() == 0
+    assert [call.ids for call in shared_deployment.agent.calls_of(peer)] == [["m1"]]
 
 
 @worker
-def test_the_same_text_again_is_a_message(shared_fleet: Fleet, shared_webhook: Webhook, peer: str) -> None:
+def test_the_same_text_again_is_a_message(shared_deployment: Deployment, shared_webhook: Webhook, peer: str) -> None:
     """Only ids are compared: "ok", "ok" are two messages, with ids or without."""
     for fields in ({"message_id": "m1"}, {"message_id": "m2"}, {}, {}):
         assert shared_webhook.say(peer, "ok", **fields).json() == NEW
-    shared_fleet.wait_drained()
-    assert [text for call in shared_fleet.agent.calls_of(peer) for text in call.texts] == ["ok"] * 4
+    shared_deployment.wait_drained()
+    assert [text for call in shared_deployment.agent.calls_of(peer) for text in call.texts] == ["ok"] * 4
 
 
 @worker
 @pytest.mark.parametrize("name", TEXTS)
 @pytest.mark.parametrize("escaped", [True, False], ids=["escaped", "raw"])
 def test_a_text_arrives_unchanged(
-    shared_fleet: Fleet, shared_webhook: Webhook, peer: str, name: str, escaped: bool
+    shared_deployment: Deployment, shared_webhook: Webhook, peer: str, name: str, escaped: bool
 ) -> None:
     """Quotes, control characters, any script, a megabyte: the agent reads what the person wrote."""
     text = TEXTS[name]
     body = json.dumps({"conversation": peer, "text": text, "message_id": "m1"}, ensure_ascii=escaped)
     assert shared_webhook.post(body.encode()).json() == NEW
-    shared_fleet.wait_calls(peer)
-    (call,) = shared_fleet.agent.calls_of(peer)
+    shared_deployment.wait_calls(peer)
+    (call,) = shared_deployment.agent.calls_of(peer)
     assert call.texts == [text]
     assert call.content["text"] == text
 
@@ -83,28 +83,30 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_body_is_refused_with_a_reason(
-    shared_fleet: Fleet, shared_webhook: Webhook, peer: str, name: str
+    shared_deployment: Deployment, shared_webhook: Webhook, peer: str, name: str
 ) -> None:
     """400 and a sentence, never a 500; nothing of the request is stored."""
     response = shared_webhook.post(BROKEN[name].replace(b"PEER", peer.encode()))
     assert response.status_code == 400
     assert response.json()["error"] == "bad_request"
     assert len(response.json()["detail"]) > 10
-    assert shared_fleet.conversation(peer) == {}
+    assert shared_deployment.conversation(peer) == {}
 
 
 @pytest.mark.parametrize("token", ["", "Bearer wrong", "Bearer"])
-def test_a_wrong_token_is_refused(shared_fleet: Fleet, shared_webhook: Webhook, peer: str, token: str) -> None:
+def test_a_wrong_token_is_refused(
+    shared_deployment: Deployment, shared_webhook: Webhook, peer: str, token: str
+) -> None:
     """401 before anything of the body is stored."""
     body = json.dumps({"conversation": peer, "text": "oi"})
     response = shared_webhook.client.post(shared_webhook.url, content=body, headers={"Authorization": token})
     assert response.status_code == 401
-    assert shared_fleet.conversation(peer) == {}
+    assert shared_deployment.conversation(peer) == {}
 
 
-def test_a_body_over_the_limit_is_refused(start_fleet: Callable[..., Fleet], peer: str) -> None:
+def test_a_body_over_the_limit_is_refused(start_deployment: Callable[..., Deployment], peer: str) -> None:
     """Above WEBHOOK_MAX_BODY: 413, with and without a Content-Length."""
-    webhook = start_fleet().webhook(webhook_max_body=2000)
+    webhook = start_deployment().webhook(webhook_max_body=2000)
     body = json.dumps({"conversation": peer, "text": "x" * 2000}).encode()
     assert webhook.post(body).status_code == 413
     parts = (part for part in (body[:1000], body[1000:]))
@@ -112,29 +114,31 @@ def test_a_body_over_the_limit_is_refused(start_fleet: Callable[..., Fleet], pee
     assert webhook.say(peer, "x" * 1500).status_code == 200
 
 
-def test_a_first_message_on_many_processes_opens_one_window(start_fleet: Callable[..., Fleet], peer: str) -> None:
+def test_a_first_message_on_many_processes_opens_one_window(
+    start_deployment: Callable[..., Deployment], peer: str
+) -> None:
     """Sixteen posts at the same instant to four processes: one burst, one call, all sixteen in it."""
-    fleet = start_fleet(message_buffer_timeout=3.0)
-    webhook = fleet.webhook(4)
-    fleet.worker()
+    deployment = start_deployment(message_buffer_timeout=3.0)
+    webhook = deployment.webhook(4)
+    deployment.worker()
     with ThreadPoolExecutor(16) as pool:
         posts = [pool.submit(webhook.say, peer, "oi", message_id=str(number)) for number in range(16)]
     assert [post.result().json() for post in posts] == [NEW] * 16
-    fleet.wait_drained()
-    (call,) = fleet.agent.calls
+    deployment.wait_drained()
+    (call,) = deployment.agent.calls
     assert sorted(call.ids, key=int) == [str(number) for number in range(16)]
 
 
-def test_a_torrent_of_one_person_is_taken(start_fleet: Callable[..., Fleet], peer: str) -> None:
+def test_a_torrent_of_one_person_is_taken(start_deployment: Callable[..., Deployment], peer: str) -> None:
     """Two hundred messages a second of one person: no error, batches up to the cap, one call at a time, in order."""
-    fleet = start_fleet()
-    fleet.agent.default = Answer(delay_s=0.05)
-    webhook = fleet.webhook(2)
-    fleet.worker()
+    deployment = start_deployment()
+    deployment.agent.default = Answer(delay_s=0.05)
+    webhook = deployment.webhook(2)
+    deployment.worker()
     sender = Sender(webhook)
     sender.play(Said(number / 200, peer, f"{number:04d}") for number in range(1000))
-    fleet.wait_drained()
-    verdict = judge(sender.sent, fleet.agent.calls, Rules())
+    deployment.wait_drained()
+    verdict = judge(sender.sent, deployment.agent.calls, Rules())
     assert verdict.problems == []
     assert dict(sender.statuses) == {200: 1000}
-    assert max(len(call.ids) for call in fleet.agent.calls) == 20
+    assert max(len(call.ids) for call in deployment.agent.calls) == 20

@@ -11,7 +11,7 @@ from rq.suspension import resume, suspend
 
 from config.killpoints import POINTS
 from tests.integration.agent import Answer
-from tests.integration.deployment import CRASHES, Fleet
+from tests.integration.deployment import CRASHES, Deployment
 from tests.integration.polling import until
 
 REPLY = Answer(200, b'{"reply": "pronto"}', "application/json", delay_s=1.0)
@@ -36,28 +36,28 @@ def test_every_point_is_tried() -> None:
 
 
 @pytest.mark.parametrize("point", ATTEMPTS)
-def test_a_worker_that_dies_loses_nothing(start_fleet: Callable[..., Fleet], peer: str, point: str) -> None:
+def test_a_worker_that_dies_loses_nothing(start_deployment: Callable[..., Deployment], peer: str, point: str) -> None:
     """Another worker delivers the same batch with the same key; the person's next burst is its own."""
-    fleet = start_fleet(message_buffer_timeout=0.3, **CRASHES)
-    fleet.agent.answer(peer, REPLY)
-    webhook = fleet.webhook()
-    doomed = fleet.worker(debouncer_kill_at=point)
+    deployment = start_deployment(message_buffer_timeout=0.3, **CRASHES)
+    deployment.agent.answer(peer, REPLY)
+    webhook = deployment.webhook()
+    doomed = deployment.worker(debouncer_kill_at=point)
     if point == "worker_after_enqueue":
-        suspend(fleet.redis)  # or it may take the job before it dies
+        suspend(deployment.redis)  # or it may take the job before it dies
     webhook.post([{"conversation": peer, "text": "oi", "message_id": one} for one in ("m0", "m1", "m2")])
     assert doomed.wait() == -signal.SIGKILL
-    resume(fleet.redis)
-    fleet.worker()
-    fleet.wait_drained()
+    resume(deployment.redis)
+    deployment.worker()
+    deployment.wait_drained()
     webhook.say(peer, "depois", message_id="later")
-    fleet.wait_calls(peer, len(ATTEMPTS[point]) + 1)
-    fleet.wait_drained()
-    *calls, last = fleet.agent.calls_of(peer)
+    deployment.wait_calls(peer, len(ATTEMPTS[point]) + 1)
+    deployment.wait_drained()
+    *calls, last = deployment.agent.calls_of(peer)
     assert [call.attempt for call in calls] == ATTEMPTS[point]
     assert len({(call.key, call.body) for call in calls}) == 1
     assert calls[0].ids == ["m0", "m1", "m2"]
     assert (last.ids, last.attempt) == (["later"], 1)
-    assert fleet.snapshot()["counters"]["acked"] == 2
+    assert deployment.snapshot()["counters"]["acked"] == 2
 
 
 @pytest.mark.parametrize(
@@ -65,41 +65,41 @@ def test_a_worker_that_dies_loses_nothing(start_fleet: Callable[..., Fleet], pee
 )
 @pytest.mark.parametrize("first", [True, False], ids=["first message", "second message"])
 def test_a_webhook_that_dies_loses_nothing(
-    start_fleet: Callable[..., Fleet], peer: str, point: str, second: str, first: bool
+    start_deployment: Callable[..., Deployment], peer: str, point: str, second: str, first: bool
 ) -> None:
     """The gateway got no answer and sends again: one copy, and the burst is delivered."""
-    fleet = start_fleet(message_buffer_timeout=0.3)
-    doomed, healthy = fleet.webhook(debouncer_kill_at=point), fleet.webhook()
+    deployment = start_deployment(message_buffer_timeout=0.3)
+    doomed, healthy = deployment.webhook(debouncer_kill_at=point), deployment.webhook()
     if not first:
         healthy.say(peer, "antes", message_id="m0")
     with pytest.raises(httpx.TransportError):
         doomed.say(peer, "oi", message_id="m1")
     assert doomed.wait() == -signal.SIGKILL
     assert healthy.say(peer, "oi", message_id="m1").json()[second] == 1
-    fleet.worker()
-    fleet.wait_calls(peer)
-    fleet.wait_drained()
-    (call,) = fleet.agent.calls
+    deployment.worker()
+    deployment.wait_calls(peer)
+    deployment.wait_drained()
+    (call,) = deployment.agent.calls
     assert call.ids == (["m1"] if first else ["m0", "m1"])
     assert call.attempt == 1
 
 
 @pytest.mark.parametrize("workers", [1, 4])
-def test_a_worker_killed_while_the_agent_works(start_fleet: Callable[..., Fleet], workers: int) -> None:
+def test_a_worker_killed_while_the_agent_works(start_deployment: Callable[..., Deployment], workers: int) -> None:
     """Calls under way when the pod is killed come again with the same key and body; the agent answers each once."""
-    fleet = start_fleet(message_buffer_timeout=0.3, **CRASHES)
-    fleet.agent.default = Answer(held=True)
-    webhook = fleet.webhook()
-    doomed = fleet.worker()
+    deployment = start_deployment(message_buffer_timeout=0.3, **CRASHES)
+    deployment.agent.default = Answer(held=True)
+    webhook = deployment.webhook()
+    doomed = deployment.worker()
     people = [f"person-{number}" for number in range(20)]
     webhook.post([{"conversation": one, "text": "oi"} for one in people])
-    until("all calls are under way", lambda: len(fleet.agent.calls) == 20)
+    until("all calls are under way", lambda: len(deployment.agent.calls) == 20)
     doomed.kill()
-    until("the agent sees them go", lambda: all(call.ended_ms for call in fleet.agent.calls))
-    fleet.agent.release()
-    fleet.workers(workers)
-    fleet.wait_drained()
+    until("the agent sees them go", lambda: all(call.ended_ms for call in deployment.agent.calls))
+    deployment.agent.release()
+    deployment.workers(workers)
+    deployment.wait_drained()
     for one in people:
-        calls = fleet.agent.calls_of(one)
+        calls = deployment.agent.calls_of(one)
         assert [call.attempt for call in calls] == [1, 2]
         assert len({(call.key, call.body) for call in calls}) == 1

@@ -8,8 +8,8 @@ import pytest
 
 from tests.integration.agent import Answer
 from tests.integration.checker import Rules, Verdict, judge
-from tests.integration.deployment import Fleet
-from tests.integration.fault_injector import Storm
+from tests.integration.deployment import Deployment
+from tests.integration.fault_injector import FaultInjector
 from tests.integration.polling import until
 from tests.integration.sender import Sender, crowd
 from tests.servers import Server
@@ -18,20 +18,20 @@ VISIBILITY_S = 3.0
 BUSY_MS = 10_000
 """What a busy machine may add to the visibility time."""
 
-Check = Callable[[Fleet, Sender, int], None]
+Check = Callable[[Deployment, Sender, int], None]
 
 
 @pytest.fixture
 def check(report: Callable[[Verdict], None]) -> Check:
     """Every burst once, in order, and none later than the visibility time."""
 
-    def run(fleet: Fleet, sender: Sender, people: int) -> None:
-        fleet.wait_drained()
-        verdict = judge(sender.sent, fleet.agent.calls, Rules())
+    def run(deployment: Deployment, sender: Sender, people: int) -> None:
+        deployment.wait_drained()
+        verdict = judge(sender.sent, deployment.agent.calls, Rules())
         report(verdict)
         assert verdict.problems == []
         assert verdict.one_for_each(people)
-        assert verdict.percentile(1) < VISIBILITY_S * 1000 + BUSY_MS + fleet.agent.stalled_ms
+        assert verdict.percentile(1) < VISIBILITY_S * 1000 + BUSY_MS + deployment.agent.stalled_ms
 
     return run
 
@@ -62,73 +62,75 @@ def cut_subscriptions(server: Server) -> None:
 
 
 @pytest.mark.parametrize("lose", [silence, forget_scripts, delete_rq, cut_subscriptions])
-def test_nothing_depends_on_it(start_fleet: Callable[..., Fleet], check: Check, lose: Callable[[Server], None]) -> None:
+def test_nothing_depends_on_it(
+    start_deployment: Callable[..., Deployment], check: Check, lose: Callable[[Server], None]
+) -> None:
     """Lost again and again under load, with jobs waiting in RQ's queue: every burst comes once."""
-    fleet = start_fleet(visibility_time=VISIBILITY_S, worker_concurrency=2)
-    fleet.agent.default = Answer(delay_s=0.1)
-    webhook = fleet.webhook(2)
-    fleet.workers(2)
+    deployment = start_deployment(visibility_time=VISIBILITY_S, worker_concurrency=2)
+    deployment.agent.default = Answer(delay_s=0.1)
+    webhook = deployment.webhook(2)
+    deployment.workers(2)
     sender = Sender(webhook)
-    with Storm(lambda: lose(fleet.server), every_s=0.2) as storm:
+    with FaultInjector(lambda: lose(deployment.server), every_s=0.2) as storm:
         sender.play(crowd(100, 3, gap_s=0.5, spread_s=0.5))
-        fleet.wait_drained()
-    assert storm.strikes > 3
-    check(fleet, sender, 100)
+        deployment.wait_drained()
+    assert storm.injections > 3
+    check(deployment, sender, 100)
 
 
-def test_a_server_that_forbids_config(start_fleet: Callable[..., Fleet], check: Check) -> None:
+def test_a_server_that_forbids_config(start_deployment: Callable[..., Deployment], check: Check) -> None:
     """A managed server allows no CONFIG, so there are no expiry events; the worker says so and flushes all the same."""
-    fleet = start_fleet(visibility_time=VISIBILITY_S)
-    fleet.redis.acl_setuser(
+    deployment = start_deployment(visibility_time=VISIBILITY_S)
+    deployment.redis.acl_setuser(
         "managed", enabled=True, nopass=True, keys=["*"], channels=["*"], categories=["+@all"], commands=["-config"]
     )
-    url = fleet.server.url.replace("redis://", "redis://managed:any@")
-    webhook, worker = fleet.webhook(2, redis_url=url), fleet.worker(redis_url=url)
+    url = deployment.server.url.replace("redis://", "redis://managed:any@")
+    webhook, worker = deployment.webhook(2, redis_url=url), deployment.worker(redis_url=url)
     sender = Sender(webhook)
     sender.play(crowd(20, 3, gap_s=0.3))
-    check(fleet, sender, 20)
+    check(deployment, sender, 20)
     assert "notify-keyspace-events" in worker.log
 
 
 @pytest.mark.parametrize("how", ["flushed", "stopped"])
 def test_rq_on_a_server_of_its_own_may_lose_everything(
-    start_fleet: Callable[..., Fleet], start_server: Callable[..., Server], check: Check, how: str
+    start_deployment: Callable[..., Deployment], start_server: Callable[..., Server], check: Check, how: str
 ) -> None:
     """RQ_REDIS_URL names another server; it is flushed again and again, or goes for good: nothing is lost."""
     other = start_server()
-    fleet = start_fleet(rq_redis_url=other.url, visibility_time=VISIBILITY_S, worker_concurrency=2)
-    fleet.agent.default = Answer(delay_s=0.1)
-    webhook = fleet.webhook()
-    fleet.workers(2)
+    deployment = start_deployment(rq_redis_url=other.url, visibility_time=VISIBILITY_S, worker_concurrency=2)
+    deployment.agent.default = Answer(delay_s=0.1)
+    webhook = deployment.webhook()
+    deployment.workers(2)
 
     def flush() -> None:
         with other.client() as client:
             client.flushall()
 
     sender = Sender(webhook)
-    with Storm(flush if how == "flushed" else other.stop, every_s=0.5):
+    with FaultInjector(flush if how == "flushed" else other.stop, every_s=0.5):
         sender.play(crowd(60, 3, gap_s=0.5, spread_s=0.3))
-        fleet.wait_drained()
-    check(fleet, sender, 60)
+        deployment.wait_drained()
+    check(deployment, sender, 60)
 
 
 def test_rq_on_a_server_that_refuses_writes(
-    start_fleet: Callable[..., Fleet], start_server: Callable[..., Server]
+    start_deployment: Callable[..., Deployment], start_server: Callable[..., Server]
 ) -> None:
     """It answers reads, as after a failed snapshot: nobody can take its jobs, so people are called without them."""
     other = start_server()
-    fleet = start_fleet(rq_redis_url=other.url, visibility_time=VISIBILITY_S, worker_concurrency=3)
-    fleet.agent.default = Answer(held=True)
-    fleet.worker()
-    webhook = fleet.webhook()
+    deployment = start_deployment(rq_redis_url=other.url, visibility_time=VISIBILITY_S, worker_concurrency=3)
+    deployment.agent.default = Answer(held=True)
+    deployment.worker()
+    webhook = deployment.webhook()
     people = [f"person-{number}" for number in range(20)]
     webhook.post([{"conversation": one, "text": "oi", "message_id": "m1"} for one in people])
     with other.client() as client:
         until("twice as many wait as are in hand", lambda: client.llen("rq:queue:flush") == 6)
         client.config_set("min-replicas-to-write", 1)
-        fleet.agent.release()
-        fleet.wait_drained()
-        assert sorted(call.peer for call in fleet.agent.calls) == sorted(people)
+        deployment.agent.release()
+        deployment.wait_drained()
+        assert sorted(call.peer for call in deployment.agent.calls) == sorted(people)
         assert client.llen("rq:queue:flush") == 6
         client.config_set("min-replicas-to-write", 0)
         until("RQ's queue is worked off again", lambda: client.llen("rq:queue:flush") == 0)

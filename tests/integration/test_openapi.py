@@ -17,7 +17,7 @@ from schemathesis.specs.openapi import checks
 
 from config.settings import Settings, load_settings
 from gateways.registry import GATEWAYS
-from tests.integration.deployment import Fleet
+from tests.integration.deployment import Deployment
 from tests.integration.processes import Webhook
 from tests.servers import free_port
 from tests.signing import OPEN, SECRET, sign
@@ -56,9 +56,9 @@ schema = schemathesis.openapi.from_dict(DESCRIBED, config=CONFIG)
 
 
 @pytest.fixture(scope="module")
-def service(shared_fleet: Fleet) -> Iterator[Webhook]:
+def service(shared_deployment: Deployment) -> Iterator[Webhook]:
     """The service with every gateway open."""
-    webhook = shared_fleet.webhook(1, ready=True, **OPEN)
+    webhook = shared_deployment.webhook(1, ready=True, **OPEN)
     yield webhook
     webhook.close()
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration.agent import Answer
-from tests.integration.deployment import Fleet
+from tests.integration.deployment import Deployment
 from tests.integration.polling import until
 from tests.integration.processes import Webhook
 from tests.servers import Server
@@ -32,14 +32,14 @@ def accepted(webhook: Webhook, peer: str, message_id: str) -> bool:
 
 @pytest.mark.parametrize("outage", OUTAGES)
 def test_while_redis_is_away_the_gateway_is_told_to_come_back(
-    start_fleet: Callable[..., Fleet], peer: str, record_property: Callable[[str, object], None], outage: str
+    start_deployment: Callable[..., Deployment], peer: str, record_property: Callable[[str, object], None], outage: str
 ) -> None:
     """503 with Retry-After instead of a hang, also on the probe; once Redis is back the same processes accept."""
     leave, come_back = OUTAGES[outage]
-    fleet = start_fleet()
-    webhook = fleet.webhook()
+    deployment = start_deployment()
+    webhook = deployment.webhook()
     assert accepted(webhook, peer, "m1")
-    leave(fleet.server)
+    leave(deployment.server)
     for number in range(2):
         asked = time.monotonic()
         assert not accepted(webhook, peer, "m2")
@@ -49,93 +49,93 @@ def test_while_redis_is_away_the_gateway_is_told_to_come_back(
         assert took_s < NO_HANG_S
     assert webhook.get("/readyz").status_code == 503
     assert webhook.get("/healthz").status_code == 200
-    come_back(fleet.server)
+    come_back(deployment.server)
     until("the webhook accepts again", lambda: accepted(webhook, peer, "m2"))
     assert webhook.get("/readyz").status_code == 200
     assert len(webhook.pids()) == 1
 
 
-def test_a_webhook_that_starts_before_redis(start_fleet: Callable[..., Fleet], peer: str) -> None:
+def test_a_webhook_that_starts_before_redis(start_deployment: Callable[..., Deployment], peer: str) -> None:
     """It answers 503 until Redis is there, then accepts without a restart."""
-    fleet = start_fleet()
-    fleet.server.stop()
-    webhook = fleet.webhook()
+    deployment = start_deployment()
+    deployment.server.stop()
+    webhook = deployment.webhook()
     assert not accepted(webhook, peer, "m1")
-    fleet.server.restart()
+    deployment.server.restart()
     until("the webhook accepts", lambda: accepted(webhook, peer, "m1"))
 
 
-def test_a_worker_that_starts_before_redis(start_fleet: Callable[..., Fleet], peer: str) -> None:
+def test_a_worker_that_starts_before_redis(start_deployment: Callable[..., Deployment], peer: str) -> None:
     """It waits, says so, and delivers what is there once Redis is."""
-    fleet = start_fleet()
-    fleet.server.stop()
-    worker = fleet.worker(ready=False)
+    deployment = start_deployment()
+    deployment.server.stop()
+    worker = deployment.worker(ready=False)
     until("the worker says that it waits", lambda: "waiting for Redis" in worker.log or not worker.alive)
-    fleet.server.restart()
+    deployment.server.restart()
     worker.wait_ready()
-    assert accepted(fleet.webhook(), peer, "m1")
-    fleet.wait_calls(peer)
+    assert accepted(deployment.webhook(), peer, "m1")
+    deployment.wait_calls(peer)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_full_server_refuses_messages_and_drains(start_fleet: Callable[..., Fleet], moment: str) -> None:
+def test_a_full_server_refuses_messages_and_drains(start_deployment: Callable[..., Deployment], moment: str) -> None:
     """maxmemory with noeviction: new messages get 503 and leave no trace, those accepted before are delivered."""
-    fleet = start_fleet()
-    webhook = fleet.webhook()
+    deployment = start_deployment()
+    webhook = deployment.webhook()
     if moment == "before":
-        fleet.worker()
+        deployment.worker()
     people = [f"person-{number}" for number in range(30)]
     webhook.post([{"conversation": one, "text": "oi", "message_id": "m1"} for one in people])
-    fleet.redis.config_set("maxmemory", "1")
+    deployment.redis.config_set("maxmemory", "1")
     assert not any(accepted(webhook, one, "m2") for one in people[:3])
     assert not accepted(webhook, "somebody new", "m1")
-    assert fleet.conversation("somebody new") == {}
+    assert deployment.conversation("somebody new") == {}
     if moment == "after":
-        fleet.worker()
-    fleet.wait_drained()
-    assert sorted(call.peer for call in fleet.agent.calls) == sorted(people)
-    assert all(call.ids == ["m1"] for call in fleet.agent.calls)
-    fleet.redis.config_set("maxmemory", "0")
+        deployment.worker()
+    deployment.wait_drained()
+    assert sorted(call.peer for call in deployment.agent.calls) == sorted(people)
+    assert all(call.ids == ["m1"] for call in deployment.agent.calls)
+    deployment.redis.config_set("maxmemory", "0")
     assert accepted(webhook, people[0], "m2")
-    fleet.wait_calls(people[0], 2)
-    assert [call.ids for call in fleet.agent.calls_of(people[0])] == [["m1"], ["m2"]]
+    deployment.wait_calls(people[0], 2)
+    assert [call.ids for call in deployment.agent.calls_of(people[0])] == [["m1"], ["m2"]]
 
 
-def test_a_server_that_fills_up_while_jobs_wait(start_fleet: Callable[..., Fleet]) -> None:
+def test_a_server_that_fills_up_while_jobs_wait(start_deployment: Callable[..., Deployment]) -> None:
     """RQ's queue stands on the full server, and is full itself: its jobs are taken, for only that makes room."""
-    fleet = start_fleet(message_buffer_timeout=0.3, worker_concurrency=3)
-    fleet.agent.default = Answer(held=True)
-    webhook = fleet.webhook()
-    fleet.worker()
+    deployment = start_deployment(message_buffer_timeout=0.3, worker_concurrency=3)
+    deployment.agent.default = Answer(held=True)
+    webhook = deployment.webhook()
+    deployment.worker()
     people = [f"person-{number}" for number in range(20)]
     webhook.post([{"conversation": one, "text": "oi", "message_id": "m1"} for one in people])
-    until("twice as many wait as are in hand", lambda: fleet.redis.llen("rq:queue:flush") == 6)
-    fleet.redis.config_set("maxmemory", "1")
-    fleet.agent.release()
-    fleet.wait_drained()
-    assert sorted(call.peer for call in fleet.agent.calls) == sorted(people)
+    until("twice as many wait as are in hand", lambda: deployment.redis.llen("rq:queue:flush") == 6)
+    deployment.redis.config_set("maxmemory", "1")
+    deployment.agent.release()
+    deployment.wait_drained()
+    assert sorted(call.peer for call in deployment.agent.calls) == sorted(people)
 
 
-def test_a_server_that_fills_up_during_calls(start_fleet: Callable[..., Fleet], peer: str) -> None:
+def test_a_server_that_fills_up_during_calls(start_deployment: Callable[..., Deployment], peer: str) -> None:
     """Leases are renewed and answers kept on a full server: the call in flight is not made again."""
-    fleet = start_fleet(flush_lease=1.5, flush_renew_interval=0.5, message_buffer_timeout=0.3)
-    fleet.agent.answer(peer, Answer(200, b'{"reply": "pronto"}', "application/json", delay_s=4.0))
-    webhook = fleet.webhook()
-    fleet.workers(2)
+    deployment = start_deployment(flush_lease=1.5, flush_renew_interval=0.5, message_buffer_timeout=0.3)
+    deployment.agent.answer(peer, Answer(200, b'{"reply": "pronto"}', "application/json", delay_s=4.0))
+    webhook = deployment.webhook()
+    deployment.workers(2)
     assert accepted(webhook, peer, "m1")
-    fleet.wait_calls(peer)
-    fleet.redis.config_set("maxmemory", "1")
-    fleet.wait_drained()
-    assert len(fleet.agent.calls) == 1
+    deployment.wait_calls(peer)
+    deployment.redis.config_set("maxmemory", "1")
+    deployment.wait_drained()
+    assert len(deployment.agent.calls) == 1
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
 def test_an_evicting_server_is_refused_at_start(
-    start_fleet: Callable[..., Fleet], start_server: Callable[..., Server], policy: str
+    start_deployment: Callable[..., Deployment], start_server: Callable[..., Server], policy: str
 ) -> None:
     """Webhook and worker do not start on a server that may throw messages away, and say which setting to change."""
-    fleet = start_fleet(start_server(maxmemory_policy=policy))
-    for process in (fleet.webhook(ready=False), fleet.worker(ready=False)):
+    deployment = start_deployment(start_server(maxmemory_policy=policy))
+    for process in (deployment.webhook(ready=False), deployment.worker(ready=False)):
         assert process.wait() != 0
         assert f"maxmemory-policy {policy}" in process.log
         assert "noeviction" in process.log

@@ -10,8 +10,8 @@ import pytest
 
 from tests.integration.agent import Answer
 from tests.integration.checker import Rules, Verdict, judge
-from tests.integration.deployment import Fleet
-from tests.integration.fault_injector import Storm
+from tests.integration.deployment import Deployment
+from tests.integration.fault_injector import FaultInjector
 from tests.integration.sender import Sender, crowd
 from tests.servers import Server
 
@@ -21,16 +21,16 @@ AWAY_S = (0.5, 2.5)
 
 @pytest.mark.parametrize("durability", ["memory", "disk"])
 def test_a_redis_crash_loses_nothing_that_was_acknowledged(
-    start_fleet: Callable[..., Fleet],
+    start_deployment: Callable[..., Deployment],
     start_server: Callable[..., Server],
     report: Callable[[Verdict], None],
     durability: str,
 ) -> None:
     """kill -9 with appendfsync always, again and again: no loss, and the worker and webhook processes live on."""
     server = start_server(appendonly="yes", appendfsync="always")
-    fleet = start_fleet(server, durability=durability)
-    fleet.agent.default = Answer(delay_s=0.3)
-    webhook, workers = fleet.webhook(2), fleet.workers(2)
+    deployment = start_deployment(server, durability=durability)
+    deployment.agent.default = Answer(delay_s=0.3)
+    webhook, workers = deployment.webhook(2), deployment.workers(2)
     pids = webhook.pids()
     sender = Sender(webhook)
 
@@ -41,13 +41,13 @@ def test_a_redis_crash_loses_nothing_that_was_acknowledged(
         time.sleep(next(away_s))
         server.restart()
 
-    with Storm(crash, every_s=1.2) as storm:
+    with FaultInjector(crash, every_s=1.2) as storm:
         sender.play(crowd(60, 5, gap_s=0.6, spread_s=3.0))
-    fleet.wait_drained()
-    verdict = judge(sender.sent, fleet.agent.calls, Rules(repeats=True))
+    deployment.wait_drained()
+    verdict = judge(sender.sent, deployment.agent.calls, Rules(repeats=True))
     report(verdict)
-    print(f"{storm.strikes} crashes, {len(fleet.agent.calls)} calls, answers to posts: {dict(sender.statuses)}")
-    assert storm.strikes >= 2
+    print(f"{storm.injections} crashes, {len(deployment.agent.calls)} calls, answers to posts: {dict(sender.statuses)}")
+    assert storm.injections >= 2
     assert verdict.problems == []
     assert all(worker.alive for worker in workers)
     assert webhook.pids() == pids

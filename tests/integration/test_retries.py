@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.agent import Answer
 from tests.integration.delivery import check_same, dead, deliver, gaps_ms
-from tests.integration.deployment import Fleet
+from tests.integration.deployment import Deployment
 from tests.integration.polling import until
 from tests.integration.processes import Webhook
 
@@ -20,9 +20,11 @@ shared_worker = pytest.mark.usefixtures("shared_worker")
 
 
 @shared_worker
-def test_errors_are_retried_with_growing_delays(shared_fleet: Fleet, shared_webhook: Webhook, peer: str) -> None:
+def test_errors_are_retried_with_growing_delays(
+    shared_deployment: Deployment, shared_webhook: Webhook, peer: str
+) -> None:
     """500, 500, 500, 200 are four requests with one key and one body, each wait at least doubled (jitter 20 %)."""
-    calls = deliver(shared_fleet, shared_webhook, peer, BROKEN, BROKEN, BROKEN, Answer())
+    calls = deliver(shared_deployment, shared_webhook, peer, BROKEN, BROKEN, BROKEN, Answer())
     assert len(calls) == 4
     check_same(calls)
     for gap_ms, least_ms in zip(gaps_ms(calls), (240, 480, 960), strict=True):
@@ -30,18 +32,22 @@ def test_errors_are_retried_with_growing_delays(shared_fleet: Fleet, shared_webh
 
 
 @shared_worker
-def test_a_call_without_an_answer_is_repeated(shared_fleet: Fleet, shared_webhook: Webhook, peer: str) -> None:
+def test_a_call_without_an_answer_is_repeated(
+    shared_deployment: Deployment, shared_webhook: Webhook, peer: str
+) -> None:
     """After AGENT_TIMEOUT the call is given up and made again, the same."""
-    calls = deliver(shared_fleet, shared_webhook, peer, Answer(delay_s=60), Answer())
+    calls = deliver(shared_deployment, shared_webhook, peer, Answer(delay_s=60), Answer())
     assert len(calls) == 2
     check_same(calls)
     assert gaps_ms(calls)[0] >= 2000
 
 
 @shared_worker
-def test_a_connection_closed_after_reading_is_repeated(shared_fleet: Fleet, shared_webhook: Webhook, peer: str) -> None:
+def test_a_connection_closed_after_reading_is_repeated(
+    shared_deployment: Deployment, shared_webhook: Webhook, peer: str
+) -> None:
     """The agent took the request and hung up: it may have seen it, so the same key comes again."""
-    calls = deliver(shared_fleet, shared_webhook, peer, Answer(cut=True), Answer())
+    calls = deliver(shared_deployment, shared_webhook, peer, Answer(cut=True), Answer())
     assert len(calls) == 2
     check_same(calls)
 
@@ -50,11 +56,11 @@ def test_a_connection_closed_after_reading_is_repeated(shared_fleet: Fleet, shar
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_retry_after_is_honoured(
-    shared_fleet: Fleet, shared_webhook: Webhook, peer: str, status: int, form: str
+    shared_deployment: Deployment, shared_webhook: Webhook, peer: str, status: int, form: str
 ) -> None:
     """The agent says when to come again, in seconds or as a date; not a moment sooner."""
     value = "2" if form == "seconds" else email.utils.formatdate(time.time() + 3, usegmt=True)
-    calls = deliver(shared_fleet, shared_webhook, peer, Answer(status, headers={"Retry-After": value}), Answer())
+    calls = deliver(shared_deployment, shared_webhook, peer, Answer(status, headers={"Retry-After": value}), Answer())
     assert len(calls) == 2
     check_same(calls)
     if form == "seconds":
@@ -65,23 +71,25 @@ def test_retry_after_is_honoured(
 
 @shared_worker
 @pytest.mark.parametrize("value", ["3600", "Fri, 31 Dec 2100 23:59:59 GMT"])
-def test_retry_after_is_capped(shared_fleet: Fleet, shared_webhook: Webhook, peer: str, value: str) -> None:
+def test_retry_after_is_capped(shared_deployment: Deployment, shared_webhook: Webhook, peer: str, value: str) -> None:
     """An hour or a century is cut to RETRY_MAX (3 s here)."""
-    calls = deliver(shared_fleet, shared_webhook, peer, Answer(503, headers={"Retry-After": value}), Answer())
+    calls = deliver(shared_deployment, shared_webhook, peer, Answer(503, headers={"Retry-After": value}), Answer())
     assert len(calls) == 2
     assert gaps_ms(calls)[0] >= 3000
 
 
 @shared_worker
-def test_messages_during_back_off_come_after_it(shared_fleet: Fleet, shared_webhook: Webhook, peer: str) -> None:
+def test_messages_during_back_off_come_after_it(
+    shared_deployment: Deployment, shared_webhook: Webhook, peer: str
+) -> None:
     """A new message neither joins the sealed body, nor hastens its retry, nor resets its attempts."""
     later = Answer(503, headers={"Retry-After": "2"})
-    shared_fleet.agent.answer(peer, BROKEN, later, Answer())
+    shared_deployment.agent.answer(peer, BROKEN, later, Answer())
     shared_webhook.say(peer, "um")
-    shared_fleet.wait_calls(peer, 2)
+    shared_deployment.wait_calls(peer, 2)
     shared_webhook.say(peer, "dois")
-    shared_fleet.wait_drained()
-    calls = shared_fleet.agent.calls_of(peer)
+    shared_deployment.wait_drained()
+    calls = shared_deployment.agent.calls_of(peer)
     assert [call.texts for call in calls] == [["um"], ["um"], ["um"], ["dois"]]
     check_same(calls[:3])
     assert gaps_ms(calls)[1] >= 2000
@@ -90,48 +98,50 @@ def test_messages_during_back_off_come_after_it(shared_fleet: Fleet, shared_webh
 
 @shared_worker
 def test_exhausted_retries_become_a_dead_letter_that_can_be_redriven(
-    shared_fleet: Fleet, shared_webhook: Webhook, peer: str
+    shared_deployment: Deployment, shared_webhook: Webhook, peer: str
 ) -> None:
     """Four failures end a flush; redriven, even twice at once, it comes once more with the same key and body."""
-    calls = deliver(shared_fleet, shared_webhook, peer, BROKEN)
+    calls = deliver(shared_deployment, shared_webhook, peer, BROKEN)
     key = calls[0].key
     assert len(calls) == 4
     check_same(calls)
-    assert b"500" in dead(shared_fleet, key)[b"error"]
-    shared_fleet.agent.answer(peer, Answer())
-    assert shared_fleet.ask(lambda store: store.redrive(key)) == "ok"
-    assert shared_fleet.ask(lambda store: store.redrive(key)) != "ok"
-    shared_fleet.wait_calls(peer, 5)
-    shared_fleet.wait_drained()
-    calls = shared_fleet.agent.calls_of(peer)
+    assert b"500" in dead(shared_deployment, key)[b"error"]
+    shared_deployment.agent.answer(peer, Answer())
+    assert shared_deployment.ask(lambda store: store.redrive(key)) == "ok"
+    assert shared_deployment.ask(lambda store: store.redrive(key)) != "ok"
+    shared_deployment.wait_calls(peer, 5)
+    shared_deployment.wait_drained()
+    calls = shared_deployment.agent.calls_of(peer)
     assert len(calls) == 5
     assert (calls[4].key, calls[4].body) == (key, calls[0].body)
-    assert dead(shared_fleet, key) == {}
+    assert dead(shared_deployment, key) == {}
 
 
-def test_an_agent_that_is_down_gets_the_call_when_it_is_up(start_fleet: Callable[..., Fleet], peer: str) -> None:
+def test_an_agent_that_is_down_gets_the_call_when_it_is_up(
+    start_deployment: Callable[..., Deployment], peer: str
+) -> None:
     """Refused connections count as attempts and lose nothing; the call comes with its one key."""
-    fleet = start_fleet(message_buffer_timeout=0.3)
-    fleet.agent.shut()
-    webhook, worker = fleet.webhook(), fleet.worker()
+    deployment = start_deployment(message_buffer_timeout=0.3)
+    deployment.agent.shut()
+    webhook, worker = deployment.webhook(), deployment.worker()
     webhook.say(peer, "oi")
     until("the agent was found down", lambda: "the agent cannot be reached" in worker.log)
-    assert fleet.agent.calls == []
-    fleet.agent.open()
-    fleet.wait_drained()
-    (call,) = fleet.agent.calls
+    assert deployment.agent.calls == []
+    deployment.agent.open()
+    deployment.wait_drained()
+    (call,) = deployment.agent.calls
     assert call.attempt > 1
     assert call.texts == ["oi"]
 
 
-def test_no_more_calls_at_once_than_allowed(start_fleet: Callable[..., Fleet]) -> None:
+def test_no_more_calls_at_once_than_allowed(start_deployment: Callable[..., Deployment]) -> None:
     """WORKER_CONCURRENCY limits the calls of a worker to a slow agent, and nobody starves."""
-    fleet = start_fleet(message_buffer_timeout=0.3, worker_concurrency=5)
-    fleet.agent.default = Answer(delay_s=0.2)
-    webhook = fleet.webhook()
-    fleet.worker()
+    deployment = start_deployment(message_buffer_timeout=0.3, worker_concurrency=5)
+    deployment.agent.default = Answer(delay_s=0.2)
+    webhook = deployment.webhook()
+    deployment.worker()
     webhook.post([{"conversation": f"person-{number}", "text": "oi"} for number in range(30)])
-    until("everybody was served", lambda: len(fleet.agent.flushes()) == 30)
-    fleet.wait_drained()
-    assert len(fleet.agent.calls) == 30
-    assert fleet.agent.most_at_once == 5
+    until("everybody was served", lambda: len(deployment.agent.flushes()) == 30)
+    deployment.wait_drained()
+    assert len(deployment.agent.calls) == 30
+    assert deployment.agent.most_at_once == 5

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from buffer.models import Conversation
-from buffer.store import Store, resent
+from buffer.store import Store, retry_unavailable
 from buffer.transport.clients import connect, connect_sync
 from config.settings import Settings
 from tests.integration.polling import until
@@ -19,7 +19,7 @@ from tests.messages import message
 from tests.replicas import follow
 from tests.servers import Server, free_port, require_binary
 from worker.rq.job_ids import NewJob
-from worker.rq.queue import FlushQueue
+from worker.rq.queue import JobQueue
 
 ANA = Conversation("generic", "loja", "ana")
 DOWN_AFTER_MS = 300
@@ -91,7 +91,7 @@ async def test_a_failover_is_followed(watched: Watched, make_settings: Callable[
     store = Store(connect(watched.url, timeout_s=1.0), make_settings())
     assert [one.status for one in await store.append([message("m1", ANA)])] == ["new"]
     watched.lose_primary()
-    after = await resent(lambda: store.append([message("m1", ANA), message("m2", ANA)]), FAILOVER_WITHIN_S)
+    after = await retry_unavailable(lambda: store.append([message("m1", ANA), message("m2", ANA)]), FAILOVER_WITHIN_S)
     await store.close()
     assert [(one.status, one.depth) for one in after] == [("duplicate", 1), ("new", 2)]
     with watched.replica.client() as client:
@@ -104,14 +104,14 @@ JOBS = [NewJob(f"0-{number:016x}-1", f"0-{number:016x}", 1) for number in range(
 async def test_the_queue_follows_too(watched: Watched, make_settings: Callable[..., Settings]) -> None:
     """Jobs are taken, popped and added on the successor, by connections that were open to the one that died."""
     client = connect(watched.url, timeout_s=1.0)
-    queue = FlushQueue(make_settings(), connect_sync(watched.url), client)
-    await queue.hand_over(JOBS, 0)
+    queue = JobQueue(make_settings(), connect_sync(watched.url), client)
+    await queue.enqueue_and_dequeue(JOBS, 0)
     assert await queue.pop(1) == JOBS[0].job_id.encode()
     watched.lose_primary()
-    popped = await resent(lambda: queue.pop(1), FAILOVER_WITHIN_S)
-    taken = await resent(lambda: queue.hand_over((), 9), FAILOVER_WITHIN_S)
+    popped = await retry_unavailable(lambda: queue.pop(1), FAILOVER_WITHIN_S)
+    taken = await retry_unavailable(lambda: queue.enqueue_and_dequeue((), 9), FAILOVER_WITHIN_S)
     assert [popped, *taken.job_ids] == [job.job_id.encode() for job in JOBS[1:]]
-    await queue.hand_over(JOBS[:1], 0)
+    await queue.enqueue_and_dequeue(JOBS[:1], 0)
     assert await queue.queued() == {JOBS[0].name}
     await queue.close()
     await client.aclose()

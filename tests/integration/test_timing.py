@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.agent import Call, RecordingAgent
 from tests.integration.checker import Rules, Verdict, judge
-from tests.integration.deployment import Fleet, person
+from tests.integration.deployment import Deployment, person
 from tests.integration.processes import ROOT, TOKEN, Webhook
 from tests.integration.sender import Said, Sender
 from tests.servers import Server
@@ -22,32 +22,32 @@ FIXTURES = ROOT / "tests" / "fixtures" / "evolution"
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory, shared_agent: RecordingAgent) -> Iterator[Fleet]:
-    """A fleet with a window of one second, and somebody whose burst ends in an hour."""
+def deployment(tmp_path_factory: pytest.TempPathFactory, shared_agent: RecordingAgent) -> Iterator[Deployment]:
+    """A deployment with a window of one second, and somebody whose burst ends in an hour."""
     server = Server("valkey", tmp_path_factory.mktemp("server"), {})
     settings = {"message_buffer_timeout": WINDOW_S, "message_buffer_max_wait": 3.0}
-    fleet = Fleet(tmp_path_factory.mktemp("fleet"), server, shared_agent, **settings)
-    fleet.worker()
-    yield fleet
-    fleet.close()
+    deployment = Deployment(tmp_path_factory.mktemp("deployment"), server, shared_agent, **settings)
+    deployment.worker()
+    yield deployment
+    deployment.close()
     server.stop()
 
 
 @pytest.fixture(scope="module")
-def webhook(fleet: Fleet) -> Webhook:
-    """The webhook of the fleet: two uvicorn workers."""
-    return fleet.webhook(2)
+def webhook(deployment: Deployment) -> Webhook:
+    """The webhook of the deployment: two uvicorn workers."""
+    return deployment.webhook(2)
 
 
 @pytest.fixture
-def play(fleet: Fleet, webhook: Webhook, report: Callable[[Verdict], None]) -> Callable[..., list[Call]]:
+def play(deployment: Deployment, webhook: Webhook, report: Callable[[Verdict], None]) -> Callable[..., list[Call]]:
     """Say things at given times and wait for the calls; nothing may be lost, early, or out of order."""
 
     def once(peer: str, at_s: Sequence[float], left: int) -> list[Call]:
         sender = Sender(webhook)
         sender.play(Said(when, peer, f"{peer}-{index}") for index, when in enumerate(at_s))
-        fleet.wait_drained(left)
-        calls = fleet.agent.calls_of(peer)
+        deployment.wait_drained(left)
+        calls = deployment.agent.calls_of(peer)
         verdict = judge(sender.sent, calls, Rules(window_ms=1000, max_wait_ms=3000))
         report(verdict)
         assert verdict.problems == []
@@ -103,13 +103,15 @@ def test_somebody_who_never_pauses_is_heard(play: Callable[..., list[Call]], pee
     assert calls[0].content["closed_ms"] >= calls[0].content["opened_ms"] + 3000
 
 
-def test_fifty_people_do_not_mix(fleet: Fleet, webhook: Webhook, peer: str, report: Callable[[Verdict], None]) -> None:
+def test_fifty_people_do_not_mix(
+    deployment: Deployment, webhook: Webhook, peer: str, report: Callable[[Verdict], None]
+) -> None:
     """Fifty interleaved bursts are fifty calls, each with its own person's messages."""
     sender = Sender(webhook)
     people = [f"{peer}-{number}" for number in range(50)]
     sender.play(Said(0.1 * turn, one, f"{one}-{turn}") for turn in range(3) for one in people)
-    fleet.wait_drained()
-    calls = [call for one in people for call in fleet.agent.calls_of(one)]
+    deployment.wait_drained()
+    calls = [call for one in people for call in deployment.agent.calls_of(one)]
     verdict = judge(sender.sent, calls, Rules(window_ms=1000, max_wait_ms=3000))
     report(verdict)
     assert verdict.problems == []
@@ -117,34 +119,38 @@ def test_fifty_people_do_not_mix(fleet: Fleet, webhook: Webhook, peer: str, repo
 
 
 def test_a_nearer_deadline_is_met_while_a_far_one_is_awaited(
-    fleet: Fleet, play: Callable[..., list[Call]], peer: str
+    deployment: Deployment, play: Callable[..., list[Call]], peer: str
 ) -> None:
     """The dispatcher that waits for somebody's far deadline still serves the next person in time."""
     far = person(f"{peer}-far")
-    fleet.ask(lambda store: store.pause(far, 3_600_000))
+    deployment.ask(lambda store: store.pause(far, 3_600_000))
     assert sizes(play(peer, 0, left=1)) == [1]
-    assert fleet.ask(lambda store: store.resume(far))
-    fleet.wait_drained()
+    assert deployment.ask(lambda store: store.resume(far))
+    deployment.wait_drained()
 
 
-def test_messages_are_ordered_by_the_time_they_were_written(fleet: Fleet, webhook: Webhook, peer: str) -> None:
+def test_messages_are_ordered_by_the_time_they_were_written(
+    deployment: Deployment, webhook: Webhook, peer: str
+) -> None:
     """Timestamps of the gateway decide; equal ones keep the order of arrival."""
     now_ms = int(time.time() * 1000)
     written = {"third": now_ms, "first": now_ms - 2000, "second": now_ms - 1000, "fourth": now_ms}
     body = [{"conversation": peer, "text": name, "timestamp_ms": ms} for name, ms in written.items()]
     assert webhook.post(body).json()["accepted"] == 4
-    fleet.wait_calls(peer)
-    (call,) = fleet.agent.calls_of(peer)
+    deployment.wait_calls(peer)
+    (call,) = deployment.agent.calls_of(peer)
     assert call.texts == ["first", "second", "third", "fourth"]
 
 
-def test_a_full_burst_goes_at_once_and_the_rest_is_a_new_one(fleet: Fleet, webhook: Webhook, peer: str) -> None:
+def test_a_full_burst_goes_at_once_and_the_rest_is_a_new_one(
+    deployment: Deployment, webhook: Webhook, peer: str
+) -> None:
     """25 messages in one request: a call with exactly 20 before any window, then one with the other 5."""
     body = [{"conversation": peer, "text": str(index), "message_id": str(index)} for index in range(25)]
     assert webhook.post(body).json()["accepted"] == 25
-    fleet.wait_calls(peer, 2)
-    fleet.wait_drained()
-    calls = fleet.agent.calls_of(peer)
+    deployment.wait_calls(peer, 2)
+    deployment.wait_drained()
+    calls = deployment.agent.calls_of(peer)
     assert [call.content["reason"] for call in calls] == ["max_messages", "quiet"]
     assert [call.texts for call in calls] == [[str(n) for n in range(20)], [str(n) for n in range(20, 25)]]
 
@@ -169,7 +175,7 @@ def _evolution(webhook: Webhook, body: bytes) -> dict[str, int]:
     return response.json()
 
 
-def test_typing_moves_the_deadline(fleet: Fleet, webhook: Webhook) -> None:
+def test_typing_moves_the_deadline(deployment: Deployment, webhook: Webhook) -> None:
     """A typing event gives the person another window; it is no message."""
     for _ in range(TURNS):
         peer = f"55119{time.time_ns() % 10**8:08d}"
@@ -180,15 +186,15 @@ def test_typing_moves_the_deadline(fleet: Fleet, webhook: Webhook) -> None:
             break
     else:
         pytest.fail(f"{TURNS} times the burst was over before this machine could post the typing event")
-    fleet.wait_calls(peer)
-    (call,) = fleet.agent.calls_of(peer)
+    deployment.wait_calls(peer)
+    (call,) = deployment.agent.calls_of(peer)
     assert call.ids == ["m1"]
     assert call.arrived_ms >= typed_ms + 1000
 
 
 @pytest.mark.parametrize("state", ["composing", "recording", "paused"])
-def test_typing_alone_is_nothing(fleet: Fleet, webhook: Webhook, state: str) -> None:
+def test_typing_alone_is_nothing(deployment: Deployment, webhook: Webhook, state: str) -> None:
     """Without an open burst a presence opens nothing and calls nobody."""
     peer = f"55119{time.time_ns() % 10**8:08d}"
     assert _evolution(webhook, _presence(peer, state)) == {"accepted": 0, "duplicates": 0, "ignored": 1}
-    assert fleet.pending() == 0
+    assert deployment.pending() == 0

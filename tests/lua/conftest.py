@@ -8,17 +8,19 @@ from typing import Any
 import pytest
 
 from buffer.store import Store
-from tests.lua.driver import Desk
+from tests.lua.driver import ScriptDriver
 from tests.servers import Server
 
 
 @pytest.fixture
-async def open_desk(server: Server, open_store: Callable[..., Store], clock: Any) -> AsyncIterator[Callable[..., Desk]]:
-    """A desk with settings of its own: open_desk(message_buffer_max_messages=3)."""
-    opened: list[Desk] = []
+async def open_driver(
+    server: Server, open_store: Callable[..., Store], clock: Any
+) -> AsyncIterator[Callable[..., ScriptDriver]]:
+    """A driver with settings of its own: open_driver(message_buffer_max_messages=3)."""
+    opened: list[ScriptDriver] = []
 
-    def make(**overrides: object) -> Desk:
-        opened.append(Desk(open_store(server, **overrides), clock))
+    def make(**overrides: object) -> ScriptDriver:
+        opened.append(ScriptDriver(open_store(server, **overrides), clock))
         return opened[-1]
 
     yield make
@@ -28,6 +30,6 @@ async def open_desk(server: Server, open_store: Callable[..., Store], clock: Any
 
 
 @pytest.fixture
-def desk(open_desk: Callable[..., Desk]) -> Desk:
-    """A desk with the default settings."""
-    return open_desk()
+def driver(open_driver: Callable[..., ScriptDriver]) -> ScriptDriver:
+    """A driver with the default settings."""
+    return open_driver()

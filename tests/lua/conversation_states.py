@@ -5,65 +5,65 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from buffer.models import Conversation
-from tests.lua.driver import LEASE_MS, Desk
+from tests.lua.driver import LEASE_MS, ScriptDriver
 
 
 # Each returns the ids that are still to be delivered.
-async def idle(desk: Desk, who: Conversation) -> list[str]:
-    batch = await desk.in_flight("old", to=who)
-    await desk.store.ack(desk.ref(who), batch.token)
+async def idle(driver: ScriptDriver, who: Conversation) -> list[str]:
+    batch = await driver.in_flight("old", to=who)
+    await driver.store.ack(driver.ref(who), batch.token)
     return []
 
 
-async def collecting(desk: Desk, who: Conversation) -> list[str]:
-    await desk.say("old", to=who)
+async def collecting(driver: ScriptDriver, who: Conversation) -> list[str]:
+    await driver.append("old", to=who)
     return ["old"]
 
 
-async def in_flight(desk: Desk, who: Conversation) -> list[str]:
-    await desk.in_flight("old", to=who)
-    await desk.say("new", to=who)
+async def in_flight(driver: ScriptDriver, who: Conversation) -> list[str]:
+    await driver.in_flight("old", to=who)
+    await driver.append("new", to=who)
     return ["old", "new"]
 
 
-async def waiting(desk: Desk, who: Conversation) -> list[str]:
-    batch = await desk.in_flight("old", to=who)
-    await desk.fail(batch.token, "retry", delay_ms=3_000, to=who)
-    await desk.say("new", to=who)
+async def waiting(driver: ScriptDriver, who: Conversation) -> list[str]:
+    batch = await driver.in_flight("old", to=who)
+    await driver.fail(batch.token, "retry", delay_ms=3_000, to=who)
+    await driver.append("new", to=who)
     return ["old", "new"]
 
 
-async def abandoned(desk: Desk, who: Conversation) -> list[str]:
-    await desk.in_flight("old", to=who)
-    desk.clock.advance(LEASE_MS)
+async def abandoned(driver: ScriptDriver, who: Conversation) -> list[str]:
+    await driver.in_flight("old", to=who)
+    driver.clock.advance(LEASE_MS)
     return ["old"]
 
 
-async def asked_again(desk: Desk, who: Conversation) -> list[str]:
-    batch = await desk.bury("old", to=who)
-    await desk.store.redrive(batch.flush_id)
-    await desk.say("new", to=who)
+async def asked_again(driver: ScriptDriver, who: Conversation) -> list[str]:
+    batch = await driver.make_dead_letter("old", to=who)
+    await driver.store.redrive(batch.flush_id)
+    await driver.append("new", to=who)
     return ["old", "new"]
 
 
-async def dead(desk: Desk, who: Conversation) -> list[str]:
-    await desk.bury("old", to=who)
+async def dead(driver: ScriptDriver, who: Conversation) -> list[str]:
+    await driver.make_dead_letter("old", to=who)
     return []
 
 
-async def held(desk: Desk, who: Conversation) -> list[str]:
-    await desk.say("old", to=who)
-    await desk.store.pause(who, 40_000)
+async def held(driver: ScriptDriver, who: Conversation) -> list[str]:
+    await driver.append("old", to=who)
+    await driver.store.pause(who, 40_000)
     return ["old"]
 
 
-async def dispatched(desk: Desk, who: Conversation) -> list[str]:
-    await desk.say("old", to=who, keyword=True)
-    await desk.due()
+async def dispatched(driver: ScriptDriver, who: Conversation) -> list[str]:
+    await driver.append("old", to=who, keyword=True)
+    await driver.dispatch()
     return ["old"]
 
 
-STATES: dict[str, Callable[[Desk, Conversation], Awaitable[list[str]]]] = {
+STATES: dict[str, Callable[[ScriptDriver, Conversation], Awaitable[list[str]]]] = {
     state.__name__: state
     for state in (idle, collecting, in_flight, waiting, abandoned, asked_again, dead, held, dispatched)
 }

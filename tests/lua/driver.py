@@ -1,4 +1,4 @@
-"""A desk for script tests: say something, let time pass, look at what lies in Redis."""
+"""A driver for script tests: say something, let time pass, look at what lies in Redis."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ids(batch: Batch | None) -> list[str]:
     return [json.loads(stored.payload)["message_id"] for stored in batch.messages]
 
 
-class Desk:
+class ScriptDriver:
     """A store, its clock, and the keys behind it."""
 
     def __init__(self, store: Store, clock: Any) -> None:
@@ -46,11 +46,11 @@ class Desk:
         """A key that a partition has once."""
         return self.store.keys.of(partition, kind)
 
-    async def say(self, *names: str, to: Conversation = ANA, **fields: Any) -> list[Appended]:
+    async def append(self, *names: str, to: Conversation = ANA, **fields: Any) -> list[Appended]:
         """Append messages with these ids, in one call."""
         return await self.store.append([message(name, to, **fields) for name in names])
 
-    async def due(self, limit: int = 1000) -> list[str]:
+    async def dispatch(self, limit: int = 1000) -> list[str]:
         """Dispatch; the references handed out."""
         return [due.ref for due in (await self.store.dispatch(0, limit)).due]
 
@@ -58,7 +58,7 @@ class Desk:
         """Claim a conversation."""
         return await self.store.claim(self.ref(to), caller)
 
-    async def take(self, to: Conversation = ANA, caller: str = "w1") -> Batch:
+    async def claim_batch(self, to: Conversation = ANA, caller: str = "w1") -> Batch:
         """Claim a conversation that must have a batch."""
         claim = await self.claim(to, caller)
         assert claim.batch is not None, f"no batch, but {claim}"
@@ -66,11 +66,11 @@ class Desk:
 
     async def in_flight(self, *names: str, to: Conversation = ANA) -> Batch:
         """Say something, let its window pass, and claim it."""
-        await self.say(*names, to=to)
+        await self.append(*names, to=to)
         self.clock.advance(WINDOW_MS)
-        return await self.take(to)
+        return await self.claim_batch(to)
 
-    async def bury(self, *names: str, to: Conversation = ANA) -> Batch:
+    async def make_dead_letter(self, *names: str, to: Conversation = ANA) -> Batch:
         """Turn a burst into a dead letter."""
         batch = await self.in_flight(*names, to=to)
         assert await self.fail(batch.token, "dead", to=to) == "dead"
@@ -94,7 +94,7 @@ class Desk:
         score = await self.redis.zscore(self.partition_key("wake", ref.partition), ref.hash)
         return None if score is None else int(score)
 
-    async def lose_wake(self, to: Conversation = ANA) -> None:
+    async def delete_wake_entry(self, to: Conversation = ANA) -> None:
         """Take the wake entry away, as no script ever does."""
         assert await self.redis.zrem(self.partition_key("wake"), self.ref(to).hash) == 1
 

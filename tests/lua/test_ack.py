@@ -2,106 +2,106 @@
 
 from __future__ import annotations
 
-from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, Desk, ids
+from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 
 
-async def test_ack_leaves_an_idle_conversation(desk: Desk):
+async def test_ack_leaves_an_idle_conversation(driver: ScriptDriver):
     """After the ack nothing is held, nobody looks, and the flush stands in the history."""
-    batch = await desk.in_flight("m1", "m2")
-    assert await desk.store.ack(desk.ref(), batch.token) == "ok"
-    assert await desk.wake_ms() is None
-    assert await desk.is_idle()
-    assert await desk.redis.exists(desk.key("batch"), desk.key("lock"), desk.key("buffer")) == 0
-    [entry] = await desk.history()
+    batch = await driver.in_flight("m1", "m2")
+    assert await driver.store.ack(driver.ref(), batch.token) == "ok"
+    assert await driver.wake_ms() is None
+    assert await driver.is_idle()
+    assert await driver.redis.exists(driver.key("batch"), driver.key("lock"), driver.key("buffer")) == 0
+    [entry] = await driver.history()
     assert (entry["outcome"], entry["flush_id"], entry["messages"]) == ("acked", batch.flush_id, 2)
-    assert (entry["ref"], entry["attempts"], entry["reason"]) == (str(desk.ref()), 1, "quiet")
-    assert (await desk.counters())["acked"] == 1
+    assert (entry["ref"], entry["attempts"], entry["reason"]) == (str(driver.ref()), 1, "quiet")
+    assert (await driver.counters())["acked"] == 1
 
 
-async def test_ack_makes_way_for_the_next_burst(desk: Desk):
+async def test_ack_makes_way_for_the_next_burst(driver: ScriptDriver):
     """What came in while the agent worked is due at its own deadline, and is another flush."""
-    batch = await desk.in_flight("m1")
-    [behind] = await desk.say("m2")
-    await desk.store.ack(desk.ref(), batch.token)
-    assert await desk.wake_ms() == behind.deadline_ms
-    assert not await desk.is_idle()
-    desk.clock.advance(WINDOW_MS)
-    assert ids(await desk.take()) == ["m2"]
+    batch = await driver.in_flight("m1")
+    [behind] = await driver.append("m2")
+    await driver.store.ack(driver.ref(), batch.token)
+    assert await driver.wake_ms() == behind.deadline_ms
+    assert not await driver.is_idle()
+    driver.clock.advance(WINDOW_MS)
+    assert ids(await driver.claim_batch()) == ["m2"]
 
 
-async def test_overdue_burst_goes_at_once(desk: Desk):
+async def test_overdue_burst_goes_at_once(driver: ScriptDriver):
     """A burst whose deadline passed while the agent worked is due right after the ack."""
-    batch = await desk.in_flight("m1")
-    await desk.say("m2")
-    desk.clock.advance(WINDOW_MS + 1_000)
-    await desk.store.ack(desk.ref(), batch.token)
-    assert await desk.due() == [str(desk.ref())]
+    batch = await driver.in_flight("m1")
+    await driver.append("m2")
+    driver.clock.advance(WINDOW_MS + 1_000)
+    await driver.store.ack(driver.ref(), batch.token)
+    assert await driver.dispatch() == [str(driver.ref())]
 
 
-async def test_nearer_deadline_after_the_ack_is_announced(desk: Desk):
+async def test_nearer_deadline_after_the_ack_is_announced(driver: ScriptDriver):
     """A sleeping dispatcher is told when the ack puts the nearest moment into the index."""
-    batch = await desk.in_flight("m1")
-    await desk.say("m2")
-    async with desk.redis.pubsub() as listener:
-        await listener.subscribe(desk.partition_key("wake"))
+    batch = await driver.in_flight("m1")
+    await driver.append("m2")
+    async with driver.redis.pubsub() as listener:
+        await listener.subscribe(driver.partition_key("wake"))
         assert (await listener.get_message(timeout=30))["type"] == "subscribe"
-        await desk.store.ack(desk.ref(), batch.token)
+        await driver.store.ack(driver.ref(), batch.token)
         assert (await listener.get_message(timeout=30))["type"] == "message"
 
 
-async def test_lost_reply(desk: Desk):
+async def test_lost_reply(driver: ScriptDriver):
     """An ack repeated after its reply was lost answers ok and counts once."""
-    batch = await desk.in_flight("m1")
+    batch = await driver.in_flight("m1")
     for _ in range(3):
-        assert await desk.store.ack(desk.ref(), batch.token) == "ok"
-    assert len(await desk.history()) == 1
-    assert (await desk.counters())["acked"] == 1
+        assert await driver.store.ack(driver.ref(), batch.token) == "ok"
+    assert len(await driver.history()) == 1
+    assert (await driver.counters())["acked"] == 1
 
 
-async def test_lost_reply_with_the_next_batch_in_flight(desk: Desk):
+async def test_lost_reply_with_the_next_batch_in_flight(driver: ScriptDriver):
     """The repeated ack of a finished batch does not touch the next one."""
-    first = await desk.in_flight("m1")
-    await desk.store.ack(desk.ref(), first.token)
-    second = await desk.in_flight("m2")
-    assert await desk.store.ack(desk.ref(), first.token) == "ok"
-    assert await desk.store.renew(desk.ref(), second.token) == "ok"
-    assert await desk.store.ack(desk.ref(), second.token) == "ok"
+    first = await driver.in_flight("m1")
+    await driver.store.ack(driver.ref(), first.token)
+    second = await driver.in_flight("m2")
+    assert await driver.store.ack(driver.ref(), first.token) == "ok"
+    assert await driver.store.renew(driver.ref(), second.token) == "ok"
+    assert await driver.store.ack(driver.ref(), second.token) == "ok"
 
 
-async def test_late_ack(desk: Desk):
+async def test_late_ack(driver: ScriptDriver):
     """An ack after the lease's end succeeds while nobody else has claimed."""
-    batch = await desk.in_flight("m1")
-    desk.clock.advance(LEASE_MS * 3)
-    assert await desk.store.ack(desk.ref(), batch.token) == "ok"
+    batch = await driver.in_flight("m1")
+    driver.clock.advance(LEASE_MS * 3)
+    assert await driver.store.ack(driver.ref(), batch.token) == "ok"
 
 
-async def test_ack_after_another_worker_claimed(desk: Desk):
+async def test_ack_after_another_worker_claimed(driver: ScriptDriver):
     """An ack with a token that is no longer the current one changes nothing."""
-    first = await desk.in_flight("m1")
-    desk.clock.advance(LEASE_MS)
-    second = await desk.take(caller="w2")
-    assert await desk.store.ack(desk.ref(), first.token) == "lost"
-    assert await desk.store.renew(desk.ref(), second.token) == "ok"
-    assert (await desk.counters())["acked"] == 0
+    first = await driver.in_flight("m1")
+    driver.clock.advance(LEASE_MS)
+    second = await driver.claim_batch(caller="w2")
+    assert await driver.store.ack(driver.ref(), first.token) == "lost"
+    assert await driver.store.renew(driver.ref(), second.token) == "ok"
+    assert (await driver.counters())["acked"] == 0
 
 
-async def test_cancelled_batch_is_recorded_as_discarded(desk: Desk):
+async def test_cancelled_batch_is_recorded_as_discarded(driver: ScriptDriver):
     """The ack of a batch that was discarded meanwhile ends it as discarded, not as delivered."""
-    batch = await desk.in_flight("m1", "m2")
-    await desk.store.discard(ANA)
+    batch = await driver.in_flight("m1", "m2")
+    await driver.store.discard(ANA)
     for _ in range(2):
-        assert await desk.store.ack(desk.ref(), batch.token) == "cancelled"
-    [entry] = await desk.history()
+        assert await driver.store.ack(driver.ref(), batch.token) == "cancelled"
+    [entry] = await driver.history()
     assert (entry["outcome"], entry["messages"]) == ("discarded", 2)
-    assert (await desk.counters())["discarded"] == 2
-    assert await desk.wake_ms() is None
+    assert (await driver.counters())["discarded"] == 2
+    assert await driver.wake_ms() is None
 
 
-async def test_history_is_bounded(desk: Desk):
+async def test_history_is_bounded(driver: ScriptDriver):
     """Only the last thousand endings are kept."""
-    await desk.redis.lpush(desk.partition_key("history"), *(["{}"] * 1_000))
-    batch = await desk.in_flight("m1")
-    await desk.store.ack(desk.ref(), batch.token)
-    history = await desk.history()
+    await driver.redis.lpush(driver.partition_key("history"), *(["{}"] * 1_000))
+    batch = await driver.in_flight("m1")
+    await driver.store.ack(driver.ref(), batch.token)
+    history = await driver.history()
     assert len(history) == 1_000
     assert history[0]["flush_id"] == batch.flush_id

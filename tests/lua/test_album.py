@@ -7,7 +7,7 @@ import pytest
 from buffer.models import Append, Message
 from buffer.stored_message import pack
 from tests.lua.aliases import deliver
-from tests.lua.driver import ANA, WINDOW_MS, Desk, ids
+from tests.lua.driver import ANA, WINDOW_MS, ScriptDriver, ids
 from tests.messages import message
 
 
@@ -22,76 +22,80 @@ def text(message_id: str, size: int = 60) -> Append:
     return message(message_id, ANA, payload=b'{"message_id":"%s"}'.ljust(size) % message_id.encode())
 
 
-async def batches(desk: Desk, *appends: Append) -> list[list[str]]:
+async def batches(driver: ScriptDriver, *appends: Append) -> list[list[str]]:
     """Put a burst behind a batch in flight, so that no cap is looked at before all are there; how it is cut."""
-    first = await desk.in_flight("before")
-    await desk.store.append(appends)
-    await desk.store.ack(desk.ref(), first.token)
-    return [ids(batch) for batch in await deliver(desk, ANA)]
+    first = await driver.in_flight("before")
+    await driver.store.append(appends)
+    await driver.store.ack(driver.ref(), first.token)
+    return [ids(batch) for batch in await deliver(driver, ANA)]
 
 
 @pytest.mark.parametrize("cap", ["messages", "bytes"])
-async def test_cut_inside_an_album(open_desk, cap: str):
+async def test_cut_inside_an_album(open_driver, cap: str):
     """Where a cap would cut an album, the cut goes before its first part."""
-    desk = open_desk(**({"message_buffer_max_messages": 3} if cap == "messages" else {"message_buffer_max_bytes": 200}))
-    assert await batches(desk, text("m1"), part("a1"), part("a2"), part("a3"), text("m2")) == [
+    driver = open_driver(
+        **({"message_buffer_max_messages": 3} if cap == "messages" else {"message_buffer_max_bytes": 200})
+    )
+    assert await batches(driver, text("m1"), part("a1"), part("a2"), part("a3"), text("m2")) == [
         ["m1"], ["a1", "a2", "a3"], ["m2"]
     ]  # fmt: skip
 
 
-async def test_cut_between_albums(open_desk):
+async def test_cut_between_albums(open_driver):
     """A cut between two albums, or behind one, stays where it is."""
-    desk = open_desk(message_buffer_max_messages=2)
+    driver = open_driver(message_buffer_max_messages=2)
     appends = [part("a1"), part("a2"), part("b1", "b"), part("b2", "b"), text("m1"), text("m2")]
-    assert await batches(desk, *appends) == [["a1", "a2"], ["b1", "b2"], ["m1", "m2"]]
+    assert await batches(driver, *appends) == [["a1", "a2"], ["b1", "b2"], ["m1", "m2"]]
 
 
-async def test_larger_than_a_batch(open_desk):
+async def test_larger_than_a_batch(open_driver):
     """An album that no batch can carry is cut where the cap says; nothing is lost."""
-    desk = open_desk(message_buffer_max_messages=2)
+    driver = open_driver(message_buffer_max_messages=2)
     appends = [text("m1"), *(part(f"a{n}") for n in range(5))]
-    assert await batches(desk, *appends) == [["m1"], ["a0", "a1"], ["a2", "a3"], ["a4"]]
+    assert await batches(driver, *appends) == [["m1"], ["a0", "a1"], ["a2", "a3"], ["a4"]]
 
 
-async def test_messages_without_an_album(open_desk):
+async def test_messages_without_an_album(open_driver):
     """Messages without an album are not taken for parts of one."""
-    desk = open_desk(message_buffer_max_messages=3)
-    assert await batches(desk, *(text(f"m{n}") for n in range(5))) == [["m0", "m1", "m2"], ["m3", "m4"]]
+    driver = open_driver(message_buffer_max_messages=3)
+    assert await batches(driver, *(text(f"m{n}") for n in range(5))) == [["m0", "m1", "m2"], ["m3", "m4"]]
 
 
 @pytest.mark.parametrize("cap", ["messages", "bytes"])
-async def test_cap_that_fires_on_a_part(open_desk, cap: str):
+async def test_cap_that_fires_on_a_part(open_driver, cap: str):
     """The cap fires on an album's part while the next is still on its way: the album waits, what was before it goes."""
-    desk = open_desk(**({"message_buffer_max_messages": 3} if cap == "messages" else {"message_buffer_max_bytes": 150}))
-    await desk.store.append([text("m1"), text("m2"), part("a1")])
-    first = await desk.take()
+    driver = open_driver(
+        **({"message_buffer_max_messages": 3} if cap == "messages" else {"message_buffer_max_bytes": 150})
+    )
+    await driver.store.append([text("m1"), text("m2"), part("a1")])
+    first = await driver.claim_batch()
     assert ids(first) == ["m1", "m2"]
-    await desk.store.append([part("a2")])
-    await desk.store.ack(desk.ref(), first.token)
-    [behind] = await deliver(desk, ANA)
+    await driver.store.append([part("a2")])
+    await driver.store.ack(driver.ref(), first.token)
+    [behind] = await deliver(driver, ANA)
     assert ids(behind) == ["a1", "a2"]
 
 
-async def test_album_alone_at_the_cap(open_desk):
+async def test_album_alone_at_the_cap(open_driver):
     """A burst that is nothing but the album goes when the cap fires: waiting would not bring it under the cap."""
-    desk = open_desk(message_buffer_max_messages=2)
-    await desk.store.append([part("a1"), part("a2")])
-    assert ids(await desk.take()) == ["a1", "a2"]
+    driver = open_driver(message_buffer_max_messages=2)
+    await driver.store.append([part("a1"), part("a2")])
+    assert ids(await driver.claim_batch()) == ["a1", "a2"]
 
 
 @pytest.mark.parametrize("reason", ["quiet", "keyword", "manual"])
-async def test_burst_that_ends_with_an_album(desk: Desk, reason: str):
+async def test_burst_that_ends_with_an_album(driver: ScriptDriver, reason: str):
     """A burst that ends for another reason than a cap goes whole."""
-    await desk.store.append([text("m1")._replace(keyword=reason == "keyword"), part("a1")])
+    await driver.store.append([text("m1")._replace(keyword=reason == "keyword"), part("a1")])
     if reason == "manual":
-        await desk.store.flush_now(ANA)
-    desk.clock.advance(WINDOW_MS)
-    batch = await desk.take()
+        await driver.store.flush_now(ANA)
+    driver.clock.advance(WINDOW_MS)
+    batch = await driver.claim_batch()
     assert (len(ids(batch)), batch.reason) == (2, reason)
 
 
-async def test_every_message_alone(open_desk):
+async def test_every_message_alone(open_driver):
     """With the buffer off an album's parts are flushes of their own, like all messages."""
-    desk = open_desk(message_buffer_enabled=False)
-    await desk.store.append([text("m1"), part("a1"), part("a2")])
-    assert [len(ids(batch)) for batch in await deliver(desk, ANA)] == [1, 1, 1]
+    driver = open_driver(message_buffer_enabled=False)
+    await driver.store.append([text("m1"), part("a1"), part("a2")])
+    assert [len(ids(batch)) for batch in await deliver(driver, ANA)] == [1, 1, 1]

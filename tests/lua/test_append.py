@@ -8,273 +8,273 @@ import json
 import pytest
 
 from buffer.models import Conversation, PauseMode
-from tests.lua.driver import ANA, BIA, MAX_WAIT_MS, VISIBILITY_MS, WINDOW_MS, Desk, ids
+from tests.lua.driver import ANA, BIA, MAX_WAIT_MS, VISIBILITY_MS, WINDOW_MS, ScriptDriver, ids
 from tests.messages import message
 
 
-async def test_first_message_opens_a_window(desk: Desk):
+async def test_first_message_opens_a_window(driver: ScriptDriver):
     """One message: its deadline is the window from now, in the reply, the wake index and the timer key."""
-    now_ms = desk.clock()
-    [appended] = await desk.say("m1")
+    now_ms = driver.clock()
+    [appended] = await driver.append("m1")
     assert appended == ("new", now_ms + WINDOW_MS, 1)
-    assert await desk.wake_ms() == now_ms + WINDOW_MS
-    assert 0 < await desk.redis.pttl(desk.key("timer")) <= WINDOW_MS
+    assert await driver.wake_ms() == now_ms + WINDOW_MS
+    assert 0 < await driver.redis.pttl(driver.key("timer")) <= WINDOW_MS
 
 
-async def test_identity_is_stored_once(desk: Desk):
+async def test_identity_is_stored_once(driver: ScriptDriver):
     """The conversation's hash says who it is; the stored message does not repeat it."""
-    await desk.say("m1", name="Ana")
-    conv = await desk.conv()
+    await driver.append("m1", name="Ana")
+    conv = await driver.conv()
     assert (conv["gateway"], conv["channel"], conv["peer"], conv["name"]) == (*ANA, "Ana")
-    assert conv["ref"] == str(desk.ref())
-    [entry] = await desk.redis.lrange(desk.key("buffer"), 0, -1)
+    assert conv["ref"] == str(driver.ref())
+    [entry] = await driver.redis.lrange(driver.key("buffer"), 0, -1)
     assert b"loja" not in entry
 
 
-async def test_latest_name_wins_and_none_keeps_it(desk: Desk):
+async def test_latest_name_wins_and_none_keeps_it(driver: ScriptDriver):
     """A message without a sender name leaves the name that is known; a new name replaces it."""
-    await desk.say("m1", name="Ana")
-    await desk.say("m2")
-    assert (await desk.conv())["name"] == "Ana"
-    await desk.say("m3", name="Ana Maria")
-    assert (await desk.conv())["name"] == "Ana Maria"
+    await driver.append("m1", name="Ana")
+    await driver.append("m2")
+    assert (await driver.conv())["name"] == "Ana"
+    await driver.append("m3", name="Ana Maria")
+    assert (await driver.conv())["name"] == "Ana Maria"
 
 
-async def test_next_message_moves_the_deadline(desk: Desk):
+async def test_next_message_moves_the_deadline(driver: ScriptDriver):
     """A second message within the window starts the quiet time again, in the index and in the timer."""
-    await desk.say("m1")
-    now_ms = desk.clock.advance(5_000)
-    [appended] = await desk.say("m2")
+    await driver.append("m1")
+    now_ms = driver.clock.advance(5_000)
+    [appended] = await driver.append("m2")
     assert appended == ("new", now_ms + WINDOW_MS, 2)
-    assert await desk.wake_ms() == now_ms + WINDOW_MS
-    assert await desk.redis.pttl(desk.key("timer")) > WINDOW_MS - 5_000
+    assert await driver.wake_ms() == now_ms + WINDOW_MS
+    assert await driver.redis.pttl(driver.key("timer")) > WINDOW_MS - 5_000
 
 
-async def test_timer_is_refreshed_by_every_append(desk: Desk):
+async def test_timer_is_refreshed_by_every_append(driver: ScriptDriver):
     """The timer key gets the whole time to the deadline again, even if it was about to end."""
-    await desk.say("m1")
-    await desk.redis.pexpire(desk.key("timer"), 500)
-    await desk.say("m2")
-    assert await desk.redis.pttl(desk.key("timer")) > 500
+    await driver.append("m1")
+    await driver.redis.pexpire(driver.key("timer"), 500)
+    await driver.append("m2")
+    assert await driver.redis.pttl(driver.key("timer")) > 500
 
 
-async def test_longest_wait_bounds_the_deadline(desk: Desk):
+async def test_longest_wait_bounds_the_deadline(driver: ScriptDriver):
     """Somebody who never pauses is answered the longest wait after the first message."""
-    opened_ms = desk.clock()
+    opened_ms = driver.clock()
     for i in range(12):
-        [appended] = await desk.say(f"m{i}")
-        assert appended.deadline_ms == min(desk.clock() + WINDOW_MS, opened_ms + MAX_WAIT_MS)
-        desk.clock.advance(5_000)
+        [appended] = await driver.append(f"m{i}")
+        assert appended.deadline_ms == min(driver.clock() + WINDOW_MS, opened_ms + MAX_WAIT_MS)
+        driver.clock.advance(5_000)
     assert appended.deadline_ms == opened_ms + MAX_WAIT_MS
-    assert (await desk.take()).reason == "max_wait"
+    assert (await driver.claim_batch()).reason == "max_wait"
 
 
-async def test_duplicate_changes_nothing(desk: Desk):
+async def test_duplicate_changes_nothing(driver: ScriptDriver):
     """The same id in another request: no second copy, no longer wait, no later wake entry."""
-    [first] = await desk.say("m1")
-    timer_ms = await desk.redis.pttl(desk.key("timer"))
-    desk.clock.advance(3_000)
-    [again] = await desk.say("m1")
+    [first] = await driver.append("m1")
+    timer_ms = await driver.redis.pttl(driver.key("timer"))
+    driver.clock.advance(3_000)
+    [again] = await driver.append("m1")
     assert again == ("duplicate", first.deadline_ms, 1)
-    assert await desk.wake_ms() == first.deadline_ms
-    assert await desk.redis.pttl(desk.key("timer")) <= timer_ms
-    assert await desk.depth() == 1
-    assert (await desk.counters())["duplicates"] == 1
+    assert await driver.wake_ms() == first.deadline_ms
+    assert await driver.redis.pttl(driver.key("timer")) <= timer_ms
+    assert await driver.depth() == 1
+    assert (await driver.counters())["duplicates"] == 1
 
 
-async def test_resent_request_answers_as_the_first_time(desk: Desk):
+async def test_resent_request_answers_as_the_first_time(driver: ScriptDriver):
     """The same request again (its reply was lost) is told `new`, and nothing is stored or counted twice."""
     request = message("m1", ANA, nonce=b"aaaa")
-    first = await desk.store.append([request])
-    desk.clock.advance(3_000)
-    assert await desk.store.append([request]) == first
-    assert await desk.depth() == 1
-    assert (await desk.counters())["accepted"] == 1
-    assert (await desk.counters())["duplicates"] == 0
+    first = await driver.store.append([request])
+    driver.clock.advance(3_000)
+    assert await driver.store.append([request]) == first
+    assert await driver.depth() == 1
+    assert (await driver.counters())["accepted"] == 1
+    assert (await driver.counters())["duplicates"] == 0
 
 
-async def test_equal_texts_are_two_messages(desk: Desk):
+async def test_equal_texts_are_two_messages(driver: ScriptDriver):
     """ "ok", "ok" with two ids are two messages: texts are never compared."""
-    await desk.say("m1", "m2", text="ok")
-    desk.clock.advance(WINDOW_MS)
-    assert ids(await desk.take()) == ["m1", "m2"]
+    await driver.append("m1", "m2", text="ok")
+    driver.clock.advance(WINDOW_MS)
+    assert ids(await driver.claim_batch()) == ["m1", "m2"]
 
 
-async def test_id_is_remembered_after_delivery(desk: Desk):
+async def test_id_is_remembered_after_delivery(driver: ScriptDriver):
     """A duplicate that comes after its batch was delivered opens no new window."""
-    batch = await desk.in_flight("m1")
-    await desk.store.ack(desk.ref(), batch.token)
-    [late] = await desk.say("m1")
+    batch = await driver.in_flight("m1")
+    await driver.store.ack(driver.ref(), batch.token)
+    [late] = await driver.append("m1")
     assert late.status == "duplicate"
-    assert await desk.wake_ms() is None
+    assert await driver.wake_ms() is None
 
 
-async def test_same_id_in_another_conversation_is_new(desk: Desk):
+async def test_same_id_in_another_conversation_is_new(driver: ScriptDriver):
     """Ids are remembered per conversation."""
-    await desk.say("m1", to=ANA)
-    [other] = await desk.say("m1", to=BIA)
+    await driver.append("m1", to=ANA)
+    [other] = await driver.append("m1", to=BIA)
     assert other.status == "new"
 
 
-async def test_id_is_forgotten_after_dedupe_ttl(open_desk):
+async def test_id_is_forgotten_after_dedupe_ttl(open_driver):
     """An id is remembered to the end of DEDUPE_TTL, then it is news again and its record is dropped."""
-    desk = open_desk(dedupe_ttl=100)
-    await desk.say("m1")
-    desk.clock.advance(100_000)
-    assert [a.status for a in await desk.say("m1")] == ["duplicate"]
-    desk.clock.advance(1)
-    assert [a.status for a in await desk.say("m1")] == ["new"]
-    assert await desk.redis.strlen(desk.key("seen")) == 16
+    driver = open_driver(dedupe_ttl=100)
+    await driver.append("m1")
+    driver.clock.advance(100_000)
+    assert [a.status for a in await driver.append("m1")] == ["duplicate"]
+    driver.clock.advance(1)
+    assert [a.status for a in await driver.append("m1")] == ["new"]
+    assert await driver.redis.strlen(driver.key("seen")) == 16
 
 
-async def test_fingerprint_across_two_records_is_no_duplicate(desk: Desk):
+async def test_fingerprint_across_two_records_is_no_duplicate(driver: ScriptDriver):
     """Bytes that happen to stand across two records of the memory are not taken for a remembered id."""
-    await desk.say("m1", "m2", nonce=b"\x00\x00\x00\x00")
-    memory = await desk.redis.get(desk.key("seen"))
+    await driver.append("m1", "m2", nonce=b"\x00\x00\x00\x00")
+    memory = await driver.redis.get(driver.key("seen"))
     crossing = message("m3", ANA)._replace(fingerprint=memory[10:18])
-    [appended] = await desk.store.append([crossing])
+    [appended] = await driver.store.append([crossing])
     assert appended.status == "new"
 
 
 @pytest.mark.parametrize("state", ["open", "in_flight", "waiting", "redrive"])
-async def test_duplicate_puts_a_lost_wake_entry_back(desk: Desk, state: str):
+async def test_duplicate_puts_a_lost_wake_entry_back(driver: ScriptDriver, state: str):
     """Whatever a conversation holds, a duplicate repairs its lost wake entry."""
     if state == "open":
-        await desk.say("m1")
+        await driver.append("m1")
     elif state == "redrive":
-        await desk.store.redrive((await desk.bury("m1")).flush_id)
+        await driver.store.redrive((await driver.make_dead_letter("m1")).flush_id)
     else:
-        batch = await desk.in_flight("m1")
+        batch = await driver.in_flight("m1")
         if state == "waiting":
-            await desk.fail(batch.token, "retry", delay_ms=5_000)
-    await desk.lose_wake()
-    [appended] = await desk.say("m1")
+            await driver.fail(batch.token, "retry", delay_ms=5_000)
+    await driver.delete_wake_entry()
+    [appended] = await driver.append("m1")
     assert appended.status == "duplicate"
-    assert await desk.wake_ms() is not None
+    assert await driver.wake_ms() is not None
 
 
-async def test_duplicate_of_a_held_conversation(desk: Desk):
+async def test_duplicate_of_a_held_conversation(driver: ScriptDriver):
     """While a pause holds a burst, its lost entry comes back at the pause's end: what fires meanwhile goes then."""
-    await desk.say("m1")
-    until_ms = await desk.store.pause(ANA, 1_000)
-    await desk.lose_wake()
-    await desk.say("m1")
-    assert await desk.store.flush_now(ANA) == 1
-    assert await desk.wake_ms() == until_ms
+    await driver.append("m1")
+    until_ms = await driver.store.pause(ANA, 1_000)
+    await driver.delete_wake_entry()
+    await driver.append("m1")
+    assert await driver.store.flush_now(ANA) == 1
+    assert await driver.wake_ms() == until_ms
 
 
-async def test_message_cap_fires_at_once(open_desk):
+async def test_message_cap_fires_at_once(open_driver):
     """The message that reaches the cap ends the burst now."""
-    desk = open_desk(message_buffer_max_messages=3)
-    [first, second, third] = await desk.say("m1", "m2", "m3")
-    now_ms = desk.clock()
+    driver = open_driver(message_buffer_max_messages=3)
+    [first, second, third] = await driver.append("m1", "m2", "m3")
+    now_ms = driver.clock()
     assert [first.deadline_ms, second.deadline_ms, third.deadline_ms] == [now_ms + WINDOW_MS] * 2 + [now_ms]
-    batch = await desk.take()
+    batch = await driver.claim_batch()
     assert (batch.reason, ids(batch)) == ("max_messages", ["m1", "m2", "m3"])
 
 
-async def test_byte_cap_fires_at_once(open_desk):
+async def test_byte_cap_fires_at_once(open_driver):
     """The message that reaches the byte cap ends the burst now; exactly the cap is enough."""
-    desk = open_desk(message_buffer_max_bytes=100)
-    await desk.say("m1", payload=b'{"message_id":"m1"}'.ljust(60))
-    [second] = await desk.say("m2", payload=b'{"message_id":"m2"}'.ljust(40))
-    assert second.deadline_ms == desk.clock()
-    batch = await desk.take()
+    driver = open_driver(message_buffer_max_bytes=100)
+    await driver.append("m1", payload=b'{"message_id":"m1"}'.ljust(60))
+    [second] = await driver.append("m2", payload=b'{"message_id":"m2"}'.ljust(40))
+    assert second.deadline_ms == driver.clock()
+    batch = await driver.claim_batch()
     assert (batch.reason, ids(batch)) == ("max_bytes", ["m1", "m2"])
 
 
-async def test_one_message_above_the_byte_cap_is_its_own_batch(open_desk):
+async def test_one_message_above_the_byte_cap_is_its_own_batch(open_driver):
     """A single message larger than the cap is accepted and delivered alone."""
-    desk = open_desk(message_buffer_max_bytes=10)
-    await desk.say("m1")
-    assert ids(await desk.take()) == ["m1"]
+    driver = open_driver(message_buffer_max_bytes=10)
+    await driver.append("m1")
+    assert ids(await driver.claim_batch()) == ["m1"]
 
 
-async def test_keyword_fires_at_once(desk: Desk):
+async def test_keyword_fires_at_once(driver: ScriptDriver):
     """A flush keyword ends the burst now, with everything before it."""
-    await desk.say("m1")
-    [appended] = await desk.say("m2", keyword=True)
-    assert appended.deadline_ms == desk.clock()
-    batch = await desk.take()
+    await driver.append("m1")
+    [appended] = await driver.append("m2", keyword=True)
+    assert appended.deadline_ms == driver.clock()
+    batch = await driver.claim_batch()
     assert (batch.reason, ids(batch)) == ("keyword", ["m1", "m2"])
 
 
-async def test_fired_deadline_never_moves(desk: Desk):
+async def test_fired_deadline_never_moves(driver: ScriptDriver):
     """After a keyword later messages join, but neither the deadline nor its reason changes."""
-    [fired] = await desk.say("m1", keyword=True)
-    desk.clock.advance(1_000)
-    [later] = await desk.say("m2")
+    [fired] = await driver.append("m1", keyword=True)
+    driver.clock.advance(1_000)
+    [later] = await driver.append("m2")
     assert later == ("new", fired.deadline_ms, 2)
-    batch = await desk.take()
+    batch = await driver.claim_batch()
     assert (batch.reason, ids(batch)) == ("keyword", ["m1", "m2"])
 
 
-async def test_fired_and_dispatched_is_not_dispatched_again(desk: Desk):
+async def test_fired_and_dispatched_is_not_dispatched_again(driver: ScriptDriver):
     """A message behind a fired deadline leaves the wake entry of the dispatched conversation where it is."""
-    await desk.say("m1", keyword=True)
-    assert await desk.due() == [str(desk.ref())]
-    await desk.say("m2")
-    assert await desk.wake_ms() == desk.clock() + VISIBILITY_MS
-    assert await desk.due() == []
+    await driver.append("m1", keyword=True)
+    assert await driver.dispatch() == [str(driver.ref())]
+    await driver.append("m2")
+    assert await driver.wake_ms() == driver.clock() + VISIBILITY_MS
+    assert await driver.dispatch() == []
 
 
-async def test_message_between_dispatch_and_claim_joins_the_burst(desk: Desk):
+async def test_message_between_dispatch_and_claim_joins_the_burst(driver: ScriptDriver):
     """The quiet time is looked at again at the claim: a message that came meanwhile makes it wait."""
-    await desk.say("m1")
-    desk.clock.advance(WINDOW_MS)
-    await desk.due()
-    now_ms = desk.clock.advance(500)
-    await desk.say("m2")
-    assert await desk.claim() == ("early", None, now_ms + WINDOW_MS)
-    desk.clock.advance(WINDOW_MS)
-    assert ids(await desk.take()) == ["m1", "m2"]
+    await driver.append("m1")
+    driver.clock.advance(WINDOW_MS)
+    await driver.dispatch()
+    now_ms = driver.clock.advance(500)
+    await driver.append("m2")
+    assert await driver.claim() == ("early", None, now_ms + WINDOW_MS)
+    driver.clock.advance(WINDOW_MS)
+    assert ids(await driver.claim_batch()) == ["m1", "m2"]
 
 
-async def test_disabled_buffer_flushes_every_message_alone(open_desk):
+async def test_disabled_buffer_flushes_every_message_alone(open_driver):
     """With the buffer off each message is due at once and is a batch of its own, in order."""
-    desk = open_desk(message_buffer_enabled=False)
-    appended = await desk.say("m1", "m2")
-    assert [a.deadline_ms for a in appended] == [desk.clock()] * 2
+    driver = open_driver(message_buffer_enabled=False)
+    appended = await driver.append("m1", "m2")
+    assert [a.deadline_ms for a in appended] == [driver.clock()] * 2
     for expected in ("m1", "m2"):
-        batch = await desk.take()
+        batch = await driver.claim_batch()
         assert (batch.reason, ids(batch)) == ("disabled", [expected])
-        await desk.store.ack(desk.ref(), batch.token)
+        await driver.store.ack(driver.ref(), batch.token)
 
 
-async def test_message_behind_a_batch_in_flight_waits(desk: Desk):
+async def test_message_behind_a_batch_in_flight_waits(driver: ScriptDriver):
     """While a batch is in flight new messages leave the wake entry with the lease; the ack puts theirs in."""
-    batch = await desk.in_flight("m1")
-    lease_ms = await desk.wake_ms()
-    desk.clock.advance(1_000)
-    [behind] = await desk.say("m2")
-    assert (behind.status, behind.deadline_ms) == ("new", desk.clock() + WINDOW_MS)
-    assert await desk.wake_ms() == lease_ms
-    assert ids(await desk.take(caller="w1")) == ["m1"]
-    await desk.store.ack(desk.ref(), batch.token)
-    assert await desk.wake_ms() == behind.deadline_ms
+    batch = await driver.in_flight("m1")
+    lease_ms = await driver.wake_ms()
+    driver.clock.advance(1_000)
+    [behind] = await driver.append("m2")
+    assert (behind.status, behind.deadline_ms) == ("new", driver.clock() + WINDOW_MS)
+    assert await driver.wake_ms() == lease_ms
+    assert ids(await driver.claim_batch(caller="w1")) == ["m1"]
+    await driver.store.ack(driver.ref(), batch.token)
+    assert await driver.wake_ms() == behind.deadline_ms
 
 
-async def test_many_conversations_in_one_call(desk: Desk):
+async def test_many_conversations_in_one_call(driver: ScriptDriver):
     """One call for 300 messages of 100 conversations answers in the order of the messages."""
     people = [Conversation("generic", "loja", f"p{i}") for i in range(100)]
-    appended = await desk.store.append([message(f"m{n}", who) for n in range(3) for who in people])
+    appended = await driver.store.append([message(f"m{n}", who) for n in range(3) for who in people])
     assert [a.depth for a in appended] == [1] * 100 + [2] * 100 + [3] * 100
-    assert (await desk.store.snapshot(0))["pending"] == 100
-    desk.clock.advance(WINDOW_MS)
+    assert (await driver.store.snapshot(0))["pending"] == 100
+    driver.clock.advance(WINDOW_MS)
     for who in people:
-        assert ids(await desk.take(who)) == ["m0", "m1", "m2"]
+        assert ids(await driver.claim_batch(who)) == ["m0", "m1", "m2"]
 
 
-async def test_partitions_are_apart(open_desk):
+async def test_partitions_are_apart(open_driver):
     """Channels spread over partitions; one append serves them all and answers in the order of the messages."""
-    desk = open_desk(redis_partitions=4)
+    driver = open_driver(redis_partitions=4)
     people = [Conversation("generic", f"channel-{i}", "ana") for i in range(12)]
-    appended = await desk.store.append([message("m1", who, text=who.channel) for who in people])
+    appended = await driver.store.append([message("m1", who, text=who.channel) for who in people])
     assert {a.status for a in appended} == {"new"}
-    assert len({desk.ref(who).partition for who in people}) > 1
-    desk.clock.advance(WINDOW_MS)
+    assert len({driver.ref(who).partition for who in people}) > 1
+    driver.clock.advance(WINDOW_MS)
     for who in people:
-        batch = await desk.take(who)
+        batch = await driver.claim_batch(who)
         assert batch.conversation == who
         assert json.loads(batch.messages[0].payload)["text"] == who.channel
 
@@ -289,68 +289,68 @@ async def test_partitions_are_apart(open_desk):
     ],
     ids=["quotes", "every-byte", "utf8", "megabyte"],
 )
-async def test_payload_comes_out_as_it_went_in(desk: Desk, payload: bytes):
+async def test_payload_comes_out_as_it_went_in(driver: ScriptDriver, payload: bytes):
     """The stored message is byte-exact, whatever it holds (JSON holds no raw line feed)."""
-    await desk.say("m1", payload=payload)
-    desk.clock.advance(WINDOW_MS)
-    assert [stored.payload for stored in (await desk.take()).messages] == [payload]
+    await driver.append("m1", payload=payload)
+    driver.clock.advance(WINDOW_MS)
+    assert [stored.payload for stored in (await driver.claim_batch()).messages] == [payload]
 
 
-async def test_held_conversation_keeps_messages_until_the_end_of_the_pause(desk: Desk):
+async def test_held_conversation_keeps_messages_until_the_end_of_the_pause(driver: ScriptDriver):
     """Paused by an operator: messages wait, and the wake time is the end of the pause."""
-    until_ms = await desk.store.pause(ANA, 30_000)
-    await desk.say("m1")
-    assert await desk.wake_ms() == until_ms
-    desk.clock.advance(WINDOW_MS)
-    assert await desk.claim() == ("paused", None, until_ms)
-    desk.clock.advance(30_000)
-    assert ids(await desk.take()) == ["m1"]
+    until_ms = await driver.store.pause(ANA, 30_000)
+    await driver.append("m1")
+    assert await driver.wake_ms() == until_ms
+    driver.clock.advance(WINDOW_MS)
+    assert await driver.claim() == ("paused", None, until_ms)
+    driver.clock.advance(30_000)
+    assert ids(await driver.claim_batch()) == ["m1"]
 
 
-async def test_takeover_records_messages_as_discarded(desk: Desk):
+async def test_takeover_records_messages_as_discarded(driver: ScriptDriver):
     """A human answers: messages are recorded as discarded, remembered, and open no window."""
-    await desk.store.pause(ANA, 30_000, PauseMode.TAKEOVER)
-    [appended] = await desk.say("m1")
+    await driver.store.pause(ANA, 30_000, PauseMode.TAKEOVER)
+    [appended] = await driver.append("m1")
     assert appended.status == "discarded"
-    assert await desk.depth() == 0
-    assert [(e["outcome"], e["cause"], e["messages"]) for e in await desk.history()] == [("discarded", "takeover", 1)]
-    assert (await desk.say("m1"))[0].status == "duplicate"
-    assert (await desk.counters())["discarded"] == 1
+    assert await driver.depth() == 0
+    assert [(e["outcome"], e["cause"], e["messages"]) for e in await driver.history()] == [("discarded", "takeover", 1)]
+    assert (await driver.append("m1"))[0].status == "duplicate"
+    assert (await driver.counters())["discarded"] == 1
 
 
-async def test_message_after_the_pause_ended_opens_a_window(desk: Desk):
+async def test_message_after_the_pause_ended_opens_a_window(driver: ScriptDriver):
     """A takeover that is over discards nothing more, even if nobody has looked at the conversation since."""
-    until_ms = await desk.store.pause(ANA, 30_000, PauseMode.TAKEOVER)
-    desk.clock.now_ms = until_ms
-    [appended] = await desk.say("m1")
+    until_ms = await driver.store.pause(ANA, 30_000, PauseMode.TAKEOVER)
+    driver.clock.now_ms = until_ms
+    [appended] = await driver.append("m1")
     assert appended == ("new", until_ms + WINDOW_MS, 1)
 
 
-async def test_nearest_deadline_is_announced(desk: Desk):
+async def test_nearest_deadline_is_announced(driver: ScriptDriver):
     """A dispatcher that sleeps is told of a deadline nearer than all others, and of no other."""
-    async with desk.redis.pubsub() as listener:
-        await listener.subscribe(desk.partition_key("wake"))
+    async with driver.redis.pubsub() as listener:
+        await listener.subscribe(driver.partition_key("wake"))
         assert (await listener.get_message(timeout=30))["type"] == "subscribe"
-        await desk.say("m1", to=ANA)
+        await driver.append("m1", to=ANA)
         assert (await listener.get_message(timeout=30))["type"] == "message"
-        desk.clock.advance(1)
-        await desk.say("m1", to=BIA)
-        await desk.redis.publish(desk.partition_key("wake"), "end")
+        driver.clock.advance(1)
+        await driver.append("m1", to=BIA)
+        await driver.redis.publish(driver.partition_key("wake"), "end")
         assert (await listener.get_message(timeout=30))["data"] == b"end"
 
 
-async def test_first_messages_at_the_same_instant_open_one_window(desk: Desk):
+async def test_first_messages_at_the_same_instant_open_one_window(driver: ScriptDriver):
     """Many processes with the first message at once: one burst with all of them."""
-    await asyncio.gather(*(desk.say(f"m{i}") for i in range(19)))
-    desk.clock.advance(WINDOW_MS)
-    assert sorted(ids(await desk.take())) == sorted(f"m{i}" for i in range(19))
-    assert (await desk.claim(caller="w2")).status == "busy"
+    await asyncio.gather(*(driver.append(f"m{i}") for i in range(19)))
+    driver.clock.advance(WINDOW_MS)
+    assert sorted(ids(await driver.claim_batch())) == sorted(f"m{i}" for i in range(19))
+    assert (await driver.claim(caller="w2")).status == "busy"
 
 
-async def test_idle_conversation_is_no_longer_idle(desk: Desk):
+async def test_idle_conversation_is_no_longer_idle(driver: ScriptDriver):
     """A conversation that speaks again leaves the idle index, so that it is not swept."""
-    batch = await desk.in_flight("m1")
-    await desk.store.ack(desk.ref(), batch.token)
-    assert await desk.is_idle()
-    await desk.say("m2")
-    assert not await desk.is_idle()
+    batch = await driver.in_flight("m1")
+    await driver.store.ack(driver.ref(), batch.token)
+    assert await driver.is_idle()
+    await driver.append("m2")
+    assert not await driver.is_idle()

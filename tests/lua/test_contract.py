@@ -14,8 +14,8 @@ from buffer.keys import KINDS
 from buffer.models import Change, PauseMode
 from buffer.scripts import Script
 from buffer.store import Store
-from buffer.transport.autopipeline import Pipe
-from buffer.transport.multiplexer import Line
+from buffer.transport.autopipeline import AutoPipeline
+from buffer.transport.multiplexer import Multiplexer
 from tests.lua.driver import ANA, BIA
 from tests.messages import message
 from tests.servers import Server
@@ -48,7 +48,7 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
 class Recorder:
     """Notes what is sent on the way to a server."""
 
-    def __init__(self, way: Line | Pipe) -> None:
+    def __init__(self, way: Multiplexer | AutoPipeline) -> None:
         self._way = way
         self.sent: dict[str, list[Any]] = {}
 

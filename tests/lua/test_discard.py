@@ -2,84 +2,84 @@
 
 from __future__ import annotations
 
-from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, Desk, ids
+from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 
 
-async def test_open_burst(desk: Desk):
+async def test_open_burst(driver: ScriptDriver):
     """An open burst is gone, with a record; the conversation is idle and its ids stay remembered."""
-    await desk.say("m1", "m2")
-    assert await desk.store.discard(ANA) == (2, False)
-    [entry] = await desk.history()
+    await driver.append("m1", "m2")
+    assert await driver.store.discard(ANA) == (2, False)
+    [entry] = await driver.history()
     assert (entry["outcome"], entry["cause"], entry["messages"]) == ("discarded", "operator", 2)
-    assert await desk.wake_ms() is None
-    assert await desk.is_idle()
-    assert await desk.redis.exists(desk.key("buffer"), desk.key("timer")) == 0
-    assert (await desk.say("m1"))[0].status == "duplicate"
-    assert (await desk.counters())["discarded"] == 2
+    assert await driver.wake_ms() is None
+    assert await driver.is_idle()
+    assert await driver.redis.exists(driver.key("buffer"), driver.key("timer")) == 0
+    assert (await driver.append("m1"))[0].status == "duplicate"
+    assert (await driver.counters())["discarded"] == 2
 
 
-async def test_nothing_to_discard(desk: Desk):
+async def test_nothing_to_discard(driver: ScriptDriver):
     """A conversation that is not known holds nothing, and no trace is left."""
-    assert await desk.store.discard(ANA) == (0, False)
-    assert await desk.all_keys() == []
+    assert await driver.store.discard(ANA) == (0, False)
+    assert await driver.all_keys() == []
 
 
-async def test_batch_in_flight_is_cancelled(desk: Desk):
+async def test_batch_in_flight_is_cancelled(driver: ScriptDriver):
     """The worker is told at its next step; until it hands back, the lock stays and nobody else starts."""
-    batch = await desk.in_flight("m1")
-    await desk.say("m2", "m3")
-    assert await desk.store.discard(ANA, "revoke") == (2, True)
-    assert await desk.redis.exists(desk.key("lock")) == 1
-    assert (await desk.claim(caller="w2")).status == "busy"
-    assert await desk.store.renew(desk.ref(), batch.token) == "cancelled"
-    assert await desk.fail(batch.token, "release") == "cancelled"
-    assert [(e["cause"], e["messages"]) for e in await desk.history()] == [("revoke", 1), ("revoke", 2)]
-    assert await desk.wake_ms() is None
+    batch = await driver.in_flight("m1")
+    await driver.append("m2", "m3")
+    assert await driver.store.discard(ANA, "revoke") == (2, True)
+    assert await driver.redis.exists(driver.key("lock")) == 1
+    assert (await driver.claim(caller="w2")).status == "busy"
+    assert await driver.store.renew(driver.ref(), batch.token) == "cancelled"
+    assert await driver.fail(batch.token, "release") == "cancelled"
+    assert [(e["cause"], e["messages"]) for e in await driver.history()] == [("revoke", 1), ("revoke", 2)]
+    assert await driver.wake_ms() is None
 
 
-async def test_new_burst_behind_a_cancelled_batch(desk: Desk):
+async def test_new_burst_behind_a_cancelled_batch(driver: ScriptDriver):
     """What is said after the discard is delivered."""
-    batch = await desk.in_flight("m1")
-    await desk.store.discard(ANA)
-    await desk.say("m2")
-    await desk.fail(batch.token, "release")
-    desk.clock.advance(WINDOW_MS)
-    assert ids(await desk.take(caller="w2")) == ["m2"]
+    batch = await driver.in_flight("m1")
+    await driver.store.discard(ANA)
+    await driver.append("m2")
+    await driver.fail(batch.token, "release")
+    driver.clock.advance(WINDOW_MS)
+    assert ids(await driver.claim_batch(caller="w2")) == ["m2"]
 
 
-async def test_cancelled_batch_of_a_dead_worker(desk: Desk):
+async def test_cancelled_batch_of_a_dead_worker(driver: ScriptDriver):
     """A worker that died with a cancelled batch: the next claim records it and delivers nothing of it."""
-    await desk.in_flight("m1")
-    await desk.store.discard(ANA)
-    desk.clock.advance(LEASE_MS)
-    assert (await desk.claim(caller="w2")).status == "empty"
-    assert [(e["outcome"], e["cause"]) for e in await desk.history()] == [("discarded", "operator")]
-    assert (await desk.counters())["discarded"] == 1
+    await driver.in_flight("m1")
+    await driver.store.discard(ANA)
+    driver.clock.advance(LEASE_MS)
+    assert (await driver.claim(caller="w2")).status == "empty"
+    assert [(e["outcome"], e["cause"]) for e in await driver.history()] == [("discarded", "operator")]
+    assert (await driver.counters())["discarded"] == 1
 
 
-async def test_batch_that_waits_for_its_next_attempt(desk: Desk):
+async def test_batch_that_waits_for_its_next_attempt(driver: ScriptDriver):
     """A batch that nobody holds is discarded at once, with the burst behind it."""
-    batch = await desk.in_flight("m1")
-    await desk.fail(batch.token, "retry", delay_ms=60_000)
-    await desk.say("m2")
-    assert await desk.store.discard(ANA) == (2, False)
-    assert await desk.wake_ms() is None
-    assert sum(entry["messages"] for entry in await desk.history()) == 2
+    batch = await driver.in_flight("m1")
+    await driver.fail(batch.token, "retry", delay_ms=60_000)
+    await driver.append("m2")
+    assert await driver.store.discard(ANA) == (2, False)
+    assert await driver.wake_ms() is None
+    assert sum(entry["messages"] for entry in await driver.history()) == 2
 
 
-async def test_dead_letters_stay(desk: Desk):
+async def test_dead_letters_stay(driver: ScriptDriver):
     """A dead letter that was asked for again is not part of what is thrown away; it goes next."""
-    batch = await desk.bury("m1")
-    await desk.store.redrive(batch.flush_id)
-    await desk.say("m2")
-    assert await desk.store.discard(ANA) == (1, False)
-    assert ids(await desk.take()) == ["m1"]
+    batch = await driver.make_dead_letter("m1")
+    await driver.store.redrive(batch.flush_id)
+    await driver.append("m2")
+    assert await driver.store.discard(ANA) == (1, False)
+    assert ids(await driver.claim_batch()) == ["m1"]
 
 
-async def test_pause_stays(desk: Desk):
+async def test_pause_stays(driver: ScriptDriver):
     """Discarding in a held conversation keeps the pause and its wake time."""
-    until_ms = await desk.store.pause(ANA, 30_000)
-    await desk.say("m1")
-    assert await desk.store.discard(ANA) == (1, False)
-    assert await desk.wake_ms() == until_ms
-    assert (await desk.claim()).status == "paused"
+    until_ms = await driver.store.pause(ANA, 30_000)
+    await driver.append("m1")
+    assert await driver.store.discard(ANA) == (1, False)
+    assert await driver.wake_ms() == until_ms
+    assert (await driver.claim()).status == "paused"

@@ -3,89 +3,89 @@
 from __future__ import annotations
 
 from buffer.models import Conversation
-from tests.lua.driver import ANA, BIA, LEASE_MS, VISIBILITY_MS, WINDOW_MS, Desk
+from tests.lua.driver import ANA, BIA, LEASE_MS, VISIBILITY_MS, WINDOW_MS, ScriptDriver
 from tests.messages import message
 
 
-async def test_nothing_due(desk: Desk):
+async def test_nothing_due(driver: ScriptDriver):
     """Before the deadline nothing is handed out; the next moment says how long to sleep."""
-    [appended] = await desk.say("m1")
-    desk.clock.advance(WINDOW_MS - 1)
-    dispatched = await desk.store.dispatch(0, 10)
-    assert dispatched == ([], appended.deadline_ms, desk.clock())
+    [appended] = await driver.append("m1")
+    driver.clock.advance(WINDOW_MS - 1)
+    dispatched = await driver.store.dispatch(0, 10)
+    assert dispatched == ([], appended.deadline_ms, driver.clock())
 
 
-async def test_empty_index(desk: Desk):
+async def test_empty_index(driver: ScriptDriver):
     """An empty wake index has no next moment."""
-    assert await desk.store.dispatch(0, 10) == ([], None, desk.clock())
+    assert await driver.store.dispatch(0, 10) == ([], None, driver.clock())
 
 
-async def test_due_at_its_very_millisecond(desk: Desk):
+async def test_due_at_its_very_millisecond(driver: ScriptDriver):
     """A conversation is due at its deadline, and is then out of sight for the visibility time."""
-    await desk.say("m1")
-    now_ms = desk.clock.advance(WINDOW_MS)
-    dispatched = await desk.store.dispatch(0, 10)
-    assert [due.ref for due in dispatched.due] == [str(desk.ref())]
+    await driver.append("m1")
+    now_ms = driver.clock.advance(WINDOW_MS)
+    dispatched = await driver.store.dispatch(0, 10)
+    assert [due.ref for due in dispatched.due] == [str(driver.ref())]
     assert dispatched.next_ms == now_ms + VISIBILITY_MS
-    assert await desk.wake_ms() == now_ms + VISIBILITY_MS
-    assert await desk.due() == []
+    assert await driver.wake_ms() == now_ms + VISIBILITY_MS
+    assert await driver.dispatch() == []
 
 
-async def test_lost_job_is_handed_out_again(desk: Desk):
+async def test_lost_job_is_handed_out_again(driver: ScriptDriver):
     """When nobody claims, the conversation comes back after the visibility time under another number."""
-    await desk.say("m1")
-    desk.clock.advance(WINDOW_MS)
-    [first] = (await desk.store.dispatch(0, 10)).due
-    desk.clock.advance(VISIBILITY_MS)
-    [second] = (await desk.store.dispatch(0, 10)).due
+    await driver.append("m1")
+    driver.clock.advance(WINDOW_MS)
+    [first] = (await driver.store.dispatch(0, 10)).due
+    driver.clock.advance(VISIBILITY_MS)
+    [second] = (await driver.store.dispatch(0, 10)).due
     assert second.ref == first.ref
     assert second.dispatch > first.dispatch
 
 
-async def test_oldest_first_up_to_the_limit(desk: Desk):
+async def test_oldest_first_up_to_the_limit(driver: ScriptDriver):
     """With room for some only, those who have waited longest go first; the rest stays due."""
     people = [Conversation("generic", "loja", f"p{i}") for i in range(5)]
     for who in reversed(people):
-        await desk.say("m1", to=who)
-        desk.clock.advance(10)
-    desk.clock.advance(WINDOW_MS)
-    assert await desk.due(limit=2) == [str(desk.ref(who)) for who in people[:2:-1]]
-    assert await desk.due(limit=10) == [str(desk.ref(who)) for who in people[2::-1]]
+        await driver.append("m1", to=who)
+        driver.clock.advance(10)
+    driver.clock.advance(WINDOW_MS)
+    assert await driver.dispatch(limit=2) == [str(driver.ref(who)) for who in people[:2:-1]]
+    assert await driver.dispatch(limit=10) == [str(driver.ref(who)) for who in people[2::-1]]
 
 
-async def test_no_room_hands_out_nothing(desk: Desk):
+async def test_no_room_hands_out_nothing(driver: ScriptDriver):
     """A limit of zero only looks at the time."""
-    [appended] = await desk.say("m1")
-    desk.clock.advance(WINDOW_MS)
-    assert await desk.store.dispatch(0, 0) == ([], appended.deadline_ms, desk.clock())
+    [appended] = await driver.append("m1")
+    driver.clock.advance(WINDOW_MS)
+    assert await driver.store.dispatch(0, 0) == ([], appended.deadline_ms, driver.clock())
 
 
-async def test_numbers_are_never_repeated(desk: Desk):
+async def test_numbers_are_never_repeated(driver: ScriptDriver):
     """Every hand-out has a number of its own, so that RQ job ids never meet."""
     for who in (ANA, BIA):
-        await desk.say("m1", to=who)
+        await driver.append("m1", to=who)
     numbers = []
     for _ in range(3):
-        desk.clock.advance(WINDOW_MS)
-        numbers += [due.dispatch for due in (await desk.store.dispatch(0, 10)).due]
+        driver.clock.advance(WINDOW_MS)
+        numbers += [due.dispatch for due in (await driver.store.dispatch(0, 10)).due]
     assert len(numbers) == len(set(numbers)) == 6
 
 
-async def test_expired_lease_is_due(desk: Desk):
+async def test_expired_lease_is_due(driver: ScriptDriver):
     """A worker that died leaves nothing but its lease's wake entry; at the lease's end it is handed out."""
-    await desk.in_flight("m1")
-    desk.clock.advance(LEASE_MS - 1)
-    assert await desk.due() == []
-    desk.clock.advance(1)
-    assert await desk.due() == [str(desk.ref())]
+    await driver.in_flight("m1")
+    driver.clock.advance(LEASE_MS - 1)
+    assert await driver.dispatch() == []
+    driver.clock.advance(1)
+    assert await driver.dispatch() == [str(driver.ref())]
 
 
-async def test_five_thousand_due_in_one_millisecond(desk: Desk):
+async def test_five_thousand_due_in_one_millisecond(driver: ScriptDriver):
     """Any number may be due at once: each is handed out exactly once, in lots that Lua can return."""
     people = [Conversation("generic", "loja", f"p{i}") for i in range(5_000)]
-    await desk.store.append([message("m1", who) for who in people])
-    desk.clock.advance(WINDOW_MS)
+    await driver.store.append([message("m1", who) for who in people])
+    driver.clock.advance(WINDOW_MS)
     handed_out: list[str] = []
-    while lot := await desk.due(limit=5_000):
+    while lot := await driver.dispatch(limit=5_000):
         handed_out += lot
-    assert sorted(handed_out) == sorted(str(desk.ref(who)) for who in people)
+    assert sorted(handed_out) == sorted(str(driver.ref(who)) for who in people)

@@ -6,7 +6,7 @@ import pytest
 
 from buffer.models import Append, Conversation
 from tests.lua.aliases import LID, NAMES, PHONE, contents, deliver, link, linked
-from tests.lua.driver import LEASE_MS, WINDOW_MS, Desk, ids
+from tests.lua.driver import LEASE_MS, WINDOW_MS, ScriptDriver, ids
 from tests.messages import message
 
 REPLY_ORDERS = {
@@ -18,55 +18,55 @@ REPLY_ORDERS = {
 
 @pytest.mark.parametrize("order", REPLY_ORDERS)
 @pytest.mark.parametrize("first", NAMES, ids=["created as phone", "created as lid"])
-async def test_reply_address_is_the_phone(desk: Desk, order: str, first: Conversation):
+async def test_reply_address_is_the_phone(driver: ScriptDriver, order: str, first: Conversation):
     """Once the phone was seen, replies go there: it is not given up for a lid."""
-    await desk.store.append([linked("m0", first, NAMES[1 - NAMES.index(first)])])
+    await driver.store.append([linked("m0", first, NAMES[1 - NAMES.index(first)])])
     names, expected = REPLY_ORDERS[order]
     for n, who in enumerate(names):
-        await desk.say(f"n{n}", to=who)
-    [batch] = await deliver(desk)
+        await driver.append(f"n{n}", to=who)
+    [batch] = await deliver(driver)
     assert batch.conversation == expected
 
 
 @pytest.mark.parametrize("telling", [linked("m3", LID, PHONE), linked("m1")], ids=["by the lid", "by a duplicate"])
 @pytest.mark.parametrize("first", NAMES, ids=["phone first", "lid first"])
-async def test_phone_survives_the_union(desk: Desk, first: Conversation, telling: Append):
+async def test_phone_survives_the_union(driver: ScriptDriver, first: Conversation, telling: Append):
     """Whichever conversation goes on, it knows the phone and the name that either knew."""
-    await desk.say("m1", to=first, name="Ana" if first is PHONE else None)
-    await desk.say("m2", to=NAMES[1 - NAMES.index(first)], name=None if first is PHONE else "Ana")
-    await desk.store.append([telling])
-    [batch] = await deliver(desk)
+    await driver.append("m1", to=first, name="Ana" if first is PHONE else None)
+    await driver.append("m2", to=NAMES[1 - NAMES.index(first)], name=None if first is PHONE else "Ana")
+    await driver.store.append([telling])
+    [batch] = await deliver(driver)
     assert (batch.conversation, batch.name) == (PHONE, "Ana")
 
 
-async def test_newest_spelling_of_the_phone(desk: Desk):
+async def test_newest_spelling_of_the_phone(driver: ScriptDriver):
     """Of two spellings of the phone the newest is where the reply goes."""
     old = PHONE._replace(peer="551191111222")
     new = PHONE._replace(peer="5511991111222")
-    await desk.say("m1", to=old)
-    await desk.say("m2", to=new)
-    [batch] = await deliver(desk, old)
+    await driver.append("m1", to=old)
+    await driver.append("m2", to=new)
+    [batch] = await deliver(driver, old)
     assert (ids(batch), batch.conversation) == (["m1", "m2"], new)
 
 
-async def test_pause_by_the_lid_keeps_the_phone(desk: Desk):
+async def test_pause_by_the_lid_keeps_the_phone(driver: ScriptDriver):
     """An operator who names the person by the lid does not change where replies go."""
-    await link(desk, "m1")
-    await desk.store.pause(LID, 20_000)
-    [batch] = await deliver(desk)
+    await link(driver, "m1")
+    await driver.store.pause(LID, 20_000)
+    [batch] = await deliver(driver)
     assert batch.conversation == PHONE
 
 
-async def test_sealed_batch_keeps_its_name_and_address(desk: Desk):
+async def test_sealed_batch_keeps_its_name_and_address(driver: ScriptDriver):
     """What a newer message brings (phone, name) is not for the batch already sealed: a redelivery is the same."""
-    await desk.store.append([message("m1", LID, name="Ana")])
-    desk.clock.advance(WINDOW_MS)
-    first = await desk.take(LID)
-    await desk.store.append([linked("m2", name="Ana Maria")])
-    desk.clock.advance(LEASE_MS)
-    again = await desk.take(LID, caller="w2")
+    await driver.store.append([message("m1", LID, name="Ana")])
+    driver.clock.advance(WINDOW_MS)
+    first = await driver.claim_batch(LID)
+    await driver.store.append([linked("m2", name="Ana Maria")])
+    driver.clock.advance(LEASE_MS)
+    again = await driver.claim_batch(LID, caller="w2")
     assert contents(again) == contents(first)
     assert (again.conversation, again.name) == (LID, "Ana")
-    await desk.store.ack(desk.ref(LID), again.token)
-    [behind] = await deliver(desk)
+    await driver.store.ack(driver.ref(LID), again.token)
+    [behind] = await deliver(driver)
     assert (behind.conversation, behind.name) == (PHONE, "Ana Maria")

@@ -5,74 +5,74 @@ from __future__ import annotations
 import pytest
 
 from tests.lua.aliases import LID, PHONE, linked
-from tests.lua.driver import ANA, WINDOW_MS, Desk
+from tests.lua.driver import ANA, WINDOW_MS, ScriptDriver
 from tests.messages import message
 
 AGE_MS = 60_000
 
 
 @pytest.fixture
-def desk(open_desk) -> Desk:
-    """A desk where messages older than a minute are ignored."""
-    return open_desk(message_max_age=AGE_MS / 1000)
+def driver(open_driver) -> ScriptDriver:
+    """A driver where messages older than a minute are ignored."""
+    return open_driver(message_max_age=AGE_MS / 1000)
 
 
 @pytest.mark.parametrize(("age_ms", "status"), [(AGE_MS + 1, "stale"), (AGE_MS, "new"), (0, "new"), (-9_000, "new")])
-async def test_age(desk: Desk, age_ms: int, status: str):
+async def test_age(driver: ScriptDriver, age_ms: int, status: str):
     """Older than the limit by the gateway's timestamp and the server's clock is stale; exactly as old is not."""
-    [appended] = await desk.say("m1", order_ms=desk.clock() - age_ms)
+    [appended] = await driver.append("m1", order_ms=driver.clock() - age_ms)
     assert appended.status == status
-    assert await desk.depth() == (status == "new")
+    assert await driver.depth() == (status == "new")
 
 
-async def test_server_clock_decides(desk: Desk):
+async def test_server_clock_decides(driver: ScriptDriver):
     """The same message is news or stale by the server's clock alone, never by that of a process."""
-    sent_ms = desk.clock()
-    desk.clock.advance(AGE_MS)
-    assert (await desk.say("m1", order_ms=sent_ms))[0].status == "new"
-    desk.clock.advance(1)
-    assert (await desk.say("m2", order_ms=sent_ms))[0].status == "stale"
+    sent_ms = driver.clock()
+    driver.clock.advance(AGE_MS)
+    assert (await driver.append("m1", order_ms=sent_ms))[0].status == "new"
+    driver.clock.advance(1)
+    assert (await driver.append("m2", order_ms=sent_ms))[0].status == "stale"
 
 
-async def test_leaves_no_trace(desk: Desk):
+async def test_leaves_no_trace(driver: ScriptDriver):
     """A stale message opens nothing, wakes nobody and is not remembered: only the total counts it."""
-    appended = await desk.say("m1", order_ms=1)
+    appended = await driver.append("m1", order_ms=1)
     assert appended == [("stale", 0, 0)]
-    assert [key.partition("}:")[2] for key in await desk.all_keys()] == ["counters"]
-    counters = await desk.counters()
+    assert [key.partition("}:")[2] for key in await driver.all_keys()] == ["counters"]
+    counters = await driver.counters()
     assert (counters["stale"], counters["accepted"], counters["duplicates"]) == (1, 0, 0)
 
 
-async def test_not_remembered(desk: Desk):
+async def test_not_remembered(driver: ScriptDriver):
     """A message that was ignored for its age is accepted when it comes with a timestamp that is right."""
-    await desk.say("m1", order_ms=1)
-    assert (await desk.say("m1", order_ms=desk.clock()))[0].status == "new"
+    await driver.append("m1", order_ms=1)
+    assert (await driver.append("m1", order_ms=driver.clock()))[0].status == "new"
 
 
-async def test_among_others(desk: Desk):
+async def test_among_others(driver: ScriptDriver):
     """In one call only the old messages are left out; the burst does not wait longer for them."""
-    [first] = await desk.say("m1")
-    desk.clock.advance(3_000)
-    appended = await desk.store.append([message("old", ANA, order_ms=1), message("new", LID)])
+    [first] = await driver.append("m1")
+    driver.clock.advance(3_000)
+    appended = await driver.store.append([message("old", ANA, order_ms=1), message("new", LID)])
     assert [a.status for a in appended] == ["stale", "new"]
-    assert await desk.wake_ms() == first.deadline_ms
+    assert await driver.wake_ms() == first.deadline_ms
 
 
-async def test_tells_no_names(desk: Desk):
+async def test_tells_no_names(driver: ScriptDriver):
     """What a stale message says about names is not learned."""
-    assert (await desk.store.append([linked("m1", order_ms=1)]))[0].status == "stale"
-    await desk.say("m1", to=PHONE)
-    assert (await desk.say("m1", to=LID))[0].status == "new"
+    assert (await driver.store.append([linked("m1", order_ms=1)]))[0].status == "stale"
+    await driver.append("m1", to=PHONE)
+    assert (await driver.append("m1", to=LID))[0].status == "new"
 
 
-async def test_without_a_timestamp(desk: Desk):
+async def test_without_a_timestamp(driver: ScriptDriver):
     """A message whose gateway tells no time is as old as its receipt."""
-    assert (await desk.say("m1", order_ms=None))[0].status == "new"
+    assert (await driver.append("m1", order_ms=None))[0].status == "new"
 
 
-async def test_off(open_desk):
+async def test_off(open_driver):
     """With 0, the default, a message of any age is taken."""
-    desk = open_desk()
-    assert [a.status for a in await desk.say("m1", order_ms=1)] == ["new"]
-    desk.clock.advance(WINDOW_MS)
-    assert len((await desk.take()).messages) == 1
+    driver = open_driver()
+    assert [a.status for a in await driver.append("m1", order_ms=1)] == ["new"]
+    driver.clock.advance(WINDOW_MS)
+    assert len((await driver.claim_batch()).messages) == 1

@@ -11,40 +11,40 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from buffer.models import Append, Change, PauseMode
-from tests.lua.driver import ANA, Desk
+from tests.lua.driver import ANA, ScriptDriver
 from tests.messages import message
 
 REQUEST = message("m1", ANA, nonce=b"aaaa")
 M1 = REQUEST.fingerprint
 
-Says = Callable[[Desk], Awaitable[str]]
+Says = Callable[[ScriptDriver], Awaitable[str]]
 
 
 def append(request: Append) -> Says:
-    async def say(desk: Desk) -> str:
-        return (await desk.store.append([request]))[0].status
+    async def append(driver: ScriptDriver) -> str:
+        return (await driver.store.append([request]))[0].status
 
-    return say
+    return append
 
 
 def edit(edited_ms: int) -> Says:
-    async def say(desk: Desk) -> str:
-        return await desk.store.edit(ANA, Change(M1, edited_ms, b"{}"))
+    async def append(driver: ScriptDriver) -> str:
+        return await driver.store.edit(ANA, Change(M1, edited_ms, b"{}"))
 
-    return say
-
-
-async def revoke(desk: Desk) -> str:
-    return await desk.store.revoke(ANA, M1)
+    return append
 
 
-async def seal(desk: Desk) -> str:
-    await desk.store.flush_now(ANA)
-    return (await desk.claim()).status
+async def revoke(driver: ScriptDriver) -> str:
+    return await driver.store.revoke(ANA, M1)
 
 
-async def take_over(desk: Desk) -> str:
-    return str(await desk.store.pause(ANA, mode=PauseMode.TAKEOVER))
+async def seal(driver: ScriptDriver) -> str:
+    await driver.store.flush_now(ANA)
+    return (await driver.claim()).status
+
+
+async def take_over(driver: ScriptDriver) -> str:
+    return str(await driver.store.pause(ANA, mode=PauseMode.TAKEOVER))
 
 
 NEW, STALE = append(REQUEST), append(message("m1", ANA, order_ms=1))
@@ -76,24 +76,24 @@ ANSWERS = [
 
 @pytest.mark.parametrize(("before", "says", "answer"), ANSWERS)
 async def test_no_answer_without_a_write(
-    open_desk: Callable[..., Desk], before: list[Says], says: Says, answer: str
+    open_driver: Callable[..., ScriptDriver], before: list[Says], says: Says, answer: str
 ) -> None:
     """Every answer moves the replication offset: the server counts a change."""
-    desk = open_desk(message_max_age=3600)
+    driver = open_driver(message_max_age=3600)
     for step in before:
-        await step(desk)
-    changes = await changes_of(desk)
-    assert await says(desk) == answer
-    assert await changes_of(desk) > changes
+        await step(driver)
+    changes = await changes_of(driver)
+    assert await says(driver) == answer
+    assert await changes_of(driver) > changes
 
 
-async def test_a_resend_is_counted(desk: Desk) -> None:
+async def test_a_resend_is_counted(driver: ScriptDriver) -> None:
     """A request resent after a lost reply answers as the first time, and counts as neither new nor duplicate."""
-    first = await desk.store.append([REQUEST])
-    assert await desk.store.append([REQUEST]) == first
-    counters = await desk.counters()
+    first = await driver.store.append([REQUEST])
+    assert await driver.store.append([REQUEST]) == first
+    counters = await driver.counters()
     assert (counters["accepted"], counters["duplicates"], counters["resent"]) == (1, 0, 1)
 
 
-async def changes_of(desk: Desk) -> int:
-    return int((await desk.redis.info("persistence"))["rdb_changes_since_last_save"])
+async def changes_of(driver: ScriptDriver) -> int:
+    return int((await driver.redis.info("persistence"))["rdb_changes_since_last_save"])

@@ -61,7 +61,7 @@ WORLD_ACTIONS: Actions = {
 
 WHO = tuple(NAMES)
 ONE = (0, 1, 2)
-TWIN = (None,) * 7 + (0, 1, 2)
+ALIAS = (None,) * 7 + (0, 1, 2)
 LATE = (0, 0, 0, 0, 1, 1, 2, 5)
 PAUSES_MS = (1, 999, *(s * 1_000 for s in (5, WINDOW_S // 2, WINDOW_S, LEASE_S, MAX_WAIT_S, MAX_WAIT_S)))
 EDITS_MS = (None, 0, -5_000, 5_000)
@@ -72,17 +72,17 @@ CROWD_ACTIONS: Actions = {
         {
             "who": WHO,
             "one": ONE,
-            "twin": TWIN,
+            "alias": ALIAS,
             "count": (1, 1, 2, 3),
             "media": (False, True),
             "album": (False, False, True),
             "shift_ms": (0, 0, -9_000, 7, -MAX_AGE_S * 1_000 - 1),
         },
     ),
-    "say_at_last": Action(6, {"index": ANY, "one": ONE, "twin": TWIN}),
+    "say_at_last": Action(6, {"index": ANY, "one": ONE, "alias": ALIAS}),
     "resend": Action(3, {"index": ANY}),
-    "repeat": Action(10, {"index": ANY, "one": ONE, "twin": (None, None, 0, 1, 2)}),
-    "meet": Action(6, {"who": WHO, "twin": ONE}),
+    "repeat": Action(10, {"index": ANY, "one": ONE, "alias": (None, None, 0, 1, 2)}),
+    "meet": Action(6, {"who": WHO, "alias": ONE}),
     "type": Action(5, {"who": WHO, "one": ONE}),
     "edit": Action(12, {"index": ANY, "one": ONE, "shift_ms": EDITS_MS}),
     "edit_before": Action(3, {"who": WHO, "one": ONE, "shift_ms": EDITS_MS}),
@@ -110,7 +110,7 @@ CROWD_ACTIONS: Actions = {
 }
 
 
-class Played(Protocol):
+class Walkable(Protocol):
     """What actions are done to: a World, or a Crowd."""
 
     def check(self) -> None:
@@ -120,13 +120,13 @@ class Played(Protocol):
         """Heal everything and deliver what was accepted."""
 
 
-def act(world: Played, name: str, choices: dict[str, Any]) -> None:
+def act(world: Walkable, name: str, choices: dict[str, Any]) -> None:
     """One action, and the check after it."""
     getattr(world, name)(**choices)
     world.check()
 
 
-def walk(world: Played, actions: Actions, seed: int, steps: int) -> None:
+def walk(world: Walkable, actions: Actions, seed: int, steps: int) -> None:
     """A random walk that is the same for the same seed; what was accepted is delivered at its end."""
     random = Random(seed)
     names, weights = list(actions), [action.weight for action in actions.values()]

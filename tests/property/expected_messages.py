@@ -10,7 +10,7 @@ from typing import NamedTuple
 from config.settings import Settings
 
 
-class Mark(NamedTuple):
+class PendingChange(NamedTuple):
     """An edit, or (without fields) a revoke, which is newer than any edit."""
 
     at_ms: float
@@ -18,7 +18,7 @@ class Mark(NamedTuple):
 
 
 @dataclass(slots=True)
-class Note:
+class SentMessage:
     """A message that somebody wrote; `taken` is when, and in which request, it was first taken under a name."""
 
     id: str
@@ -28,18 +28,18 @@ class Note:
     album: bytes = bytes(4)
     order_ms: int | None = None
     taken: dict[str, tuple[int, bytes]] = field(default_factory=dict)
-    edit: Mark | None = None
+    edit: PendingChange | None = None
 
 
-class Ledger:
+class ExpectedMessages:
     """All messages, the names known to be one person, and how many messages ended how."""
 
     def __init__(self, settings: Settings, names: Iterable[str]) -> None:
         self.settings = settings
         self.now_ms = 0
-        self.notes: dict[str, Note] = {}
+        self.notes: dict[str, SentMessage] = {}
         self.groups = {name: {name} for name in names}
-        self.marks: dict[tuple[str, str], Mark] = {}
+        self.marks: dict[tuple[str, str], PendingChange] = {}
         self.held: Counter[str] = Counter()
         self.counters: Counter[str] = Counter()
 
@@ -61,27 +61,27 @@ class Ledger:
             self.groups[each] = {each}
             self.marks = {key: mark for key, mark in self.marks.items() if key[0] != each}
 
-    def remembered(self, note: Note, name: str, margin_ms: int = 0) -> list[bytes]:
+    def remembered(self, note: SentMessage, name: str, margin_ms: int = 0) -> list[bytes]:
         """The requests that brought a message to the conversation of a name, as far as ids are remembered."""
         since_ms = self.now_ms - self.settings.dedupe_ttl_ms - margin_ms
         return [nonce for known, (at_ms, nonce) in note.taken.items() if at_ms > since_ms and self.linked(known, name)]
 
-    def is_doubtful(self, note: Note, name: str) -> bool:
+    def is_doubtful(self, note: SentMessage, name: str) -> bool:
         """Is it within a second of being forgotten, or forgotten while it still lies there?"""
         if self.remembered(note, name):
             return False
         still_lies = self.held[note.id] > 0 and any(self.linked(known, name) for known in note.taken)
         return still_lies or bool(self.remembered(note, name, 1_001))
 
-    def append(self, note: Note, name: str, nonce: bytes, takeovers: set[bool]) -> set[str]:
+    def append(self, note: SentMessage, name: str, nonce: bytes, takeovers: set[bool]) -> set[str]:
         """What may be answered to a message; `takeovers`: whether a human may be answering the person."""
         brought_by = self.remembered(note, name)
         if brought_by:
             return {"new" if nonce in brought_by else "duplicate"} | ({"duplicate"} if len(brought_by) > 1 else set())
-        overtaken = "revoked" if self._mark(name, note.id) == Mark(float("inf")) else "new"
+        overtaken = "revoked" if self._mark(name, note.id) == PendingChange(float("inf")) else "new"
         return {"discarded" if takeover else overtaken for takeover in takeovers}
 
-    def take(self, note: Note, name: str, nonce: bytes, status: str) -> None:
+    def take(self, note: SentMessage, name: str, nonce: bytes, status: str) -> None:
         """A message that was not remembered was answered with this."""
         note.taken = {known: at for known, at in note.taken.items() if not self.linked(known, name)}
         note.taken[name] = (self.now_ms, nonce)
@@ -90,7 +90,7 @@ class Ledger:
         self.held[note.id] += status == "new"
         note.edit = self._use_up(name, note.id)
 
-    def edit(self, note: Note, name: str, mark: Mark, *, is_open: bool) -> str:
+    def edit(self, note: SentMessage, name: str, mark: PendingChange, *, is_open: bool) -> str:
         """What must be answered to an edit."""
         if is_open:
             return self._change(note, mark)
@@ -103,14 +103,14 @@ class Ledger:
         self.marks[name, note.id] = mark
         return "early"
 
-    def revoke(self, note: Note, name: str, *, is_open: bool) -> str:
+    def revoke(self, note: SentMessage, name: str, *, is_open: bool) -> str:
         """What must be answered to a revoke."""
         if is_open:
             self.end([note.id], "discarded")
             return "removed"
         if self.remembered(note, name):
             return "late"
-        self.marks[name, note.id] = Mark(float("inf"))
+        self.marks[name, note.id] = PendingChange(float("inf"))
         return "early"
 
     def end(self, ids: Iterable[str], total: str) -> None:
@@ -119,17 +119,17 @@ class Ledger:
         self.held = self.held - gone
         self.counters[total] += gone.total() if total == "discarded" else 1
 
-    def _change(self, note: Note, mark: Mark) -> str:
+    def _change(self, note: SentMessage, mark: PendingChange) -> str:
         if note.edit and note.edit.at_ms > mark.at_ms:
             return "older"
         note.edit = mark
         return "changed"
 
-    def _mark(self, name: str, note_id: str) -> Mark | None:
+    def _mark(self, name: str, note_id: str) -> PendingChange | None:
         found = [self.marks[each, note_id] for each in self.groups[name] if (each, note_id) in self.marks]
         return max(found, default=None)
 
-    def _use_up(self, name: str, note_id: str) -> Mark | None:
+    def _use_up(self, name: str, note_id: str) -> PendingChange | None:
         mark = self._mark(name, note_id)
         for each in self.groups[name]:
             self.marks.pop((each, note_id), None)

@@ -11,28 +11,28 @@ from buffer.scripts import ENTRY_HEADER
 from tests.property.redis_system import PLACES
 
 if TYPE_CHECKING:
-    from tests.property.worker_actions import Staff
+    from tests.property.worker_actions import WorkerActions
 
 RECORD = struct.Struct(">8sI4s")
 HELD_AS = {"buffer": "opened_ms", "batch": "flush_id", "redrive": "redrive"}
 NO_ALBUM = bytes(4)
 
 
-def check(crowd: Staff) -> None:
+def check(people: WorkerActions) -> None:
     """Look at every key of everybody."""
-    assert crowd.picture.strays == [], "keys outside the partition's slot"
-    assert crowd.picture.volatile <= {"timer", "lock"}, "only timers and locks may have a TTL"
-    assert crowd.picture.held() == crowd.ledger.held, "a message was lost, or is there twice"
-    _check_totals(crowd)
-    _check_names(crowd)
-    _check_media(crowd)
-    _check_letters(crowd)
-    for hash_ in crowd.names:
-        _check_presence(crowd, hash_)
-        _check_window(crowd, hash_)
-        _check_batch(crowd, hash_)
-        _check_memory(crowd, hash_)
-        _check_marks(crowd, hash_)
+    assert people.picture.strays == [], "keys outside the partition's slot"
+    assert people.picture.volatile <= {"timer", "lock"}, "only timers and locks may have a TTL"
+    assert people.picture.held() == people.expected.held, "a message was lost, or is there twice"
+    _check_totals(people)
+    _check_names(people)
+    _check_media(people)
+    _check_letters(people)
+    for hash_ in people.names:
+        _check_presence(people, hash_)
+        _check_window(people, hash_)
+        _check_batch(people, hash_)
+        _check_memory(people, hash_)
+        _check_marks(people, hash_)
 
 
 def is_leased(conv: Mapping[str, str], now_ms: int) -> bool:
@@ -52,49 +52,49 @@ def album_of(entry: bytes) -> bytes:
     return entry[13:17]
 
 
-def _check_totals(crowd: Staff) -> None:
+def _check_totals(people: WorkerActions) -> None:
     """Every end is recorded and counted once; what was sealed is counted, and so is what came late."""
-    totals, ledger = crowd.picture.totals(), crowd.ledger
+    totals, expected = people.picture.totals(), people.expected
     for name in ("accepted", "duplicates", "stale", "discarded", "acked"):
-        assert totals.get(name, 0) == ledger.counters[name], name
-    history = crowd.picture.history()
-    assert sum(one["messages"] for one in history if one["outcome"] == "discarded") == ledger.counters["discarded"]
+        assert totals.get(name, 0) == expected.counters[name], name
+    history = people.picture.history()
+    assert sum(one["messages"] for one in history if one["outcome"] == "discarded") == expected.counters["discarded"]
 
 
-def _check_names(crowd: Staff) -> None:
+def _check_names(people: WorkerActions) -> None:
     """Every name of a person leads to the one conversation, in one step, and no further name does."""
-    picture, ledger = crowd.picture, crowd.ledger
+    picture, expected = people.picture, people.expected
     aliases = {name.decode(): to.decode() for name, to in picture.table("alias").items()}
     led: dict[str, list[str]] = {}
     for hash_, to in aliases.items():
         assert to not in aliases, "a name leads to a name"
-        assert "ref" in picture.conv(to), f"{crowd.names[hash_]} leads nowhere"
-        assert ledger.linked(crowd.names[hash_], crowd.names[to]), f"{crowd.names[hash_]} was led astray"
+        assert "ref" in picture.conv(to), f"{people.names[hash_]} leads nowhere"
+        assert expected.linked(people.names[hash_], people.names[to]), f"{people.names[hash_]} was led astray"
         led.setdefault(to, []).append(hash_)
-    for group in ledger.groups.values():
-        places = {picture.resolve(crowd.hashes[name]) for name in group}
+    for group in expected.groups.values():
+        places = {picture.resolve(people.hashes[name]) for name in group}
         assert len(places) == 1, f"{group} are one person"
-        _check_phone(crowd, group, places.pop())
-    for hash_ in crowd.names:
+        _check_phone(people, group, places.pop())
+    for hash_ in people.names:
         known = picture.conv(hash_).get("aliases", "")
         assert sorted(known[i : i + 16] for i in range(0, len(known), 16)) == sorted(led.get(hash_, []))
 
 
-def _check_phone(crowd: Staff, group: set[str], hash_: str) -> None:
+def _check_phone(people: WorkerActions, group: set[str], hash_: str) -> None:
     """Replies go to the phone once it is known."""
-    peer = crowd.picture.conv(hash_).get("peer", "")
-    before = [crowd.before.conv(crowd.hashes[name]).get("peer", "") for name in group]
+    peer = people.picture.conv(hash_).get("peer", "")
+    before = [people.before.conv(people.hashes[name]).get("peer", "") for name in group]
     assert not peer or peer.isdigit() or not any(map(str.isdigit, before)), "a phone was given up"
 
 
-def _check_media(crowd: Staff) -> None:
+def _check_media(people: WorkerActions) -> None:
     """Inline media lies beside the messages that have it, and nowhere else."""
-    expected, picture = {}, crowd.picture
+    expected, picture = {}, people.picture
     for kind in PLACES:
         for name in picture.values[kind]:
             place = picture.table("letter", name)[b"conversation"].decode() if kind == "remains" else name
             for entry, note_id in zip(picture.entries(kind, name), picture.ids(kind, name), strict=True):
-                note = crowd.ledger.notes[note_id]
+                note = people.expected.notes[note_id]
                 assert bool(entry[12] & 2) == bool(note.media)
                 if note.media:
                     expected[place, fingerprint_of(note_id)] = note.media
@@ -106,9 +106,9 @@ def _check_media(crowd: Staff) -> None:
     assert found == expected, "inline media"
 
 
-def _check_letters(crowd: Staff) -> None:
+def _check_letters(people: WorkerActions) -> None:
     """A dead letter is whole; one that was asked for waits where its person is."""
-    picture = crowd.picture
+    picture = people.picture
     assert set(picture.index("dead")) == set(picture.values["letter"]) == set(picture.values["remains"])
     waiting = {flush_id.decode(): name for name, ids in picture.values["redrive"].items() for flush_id in ids}
     assert len(waiting) == sum(map(len, picture.values["redrive"].values())), "a letter waits twice"
@@ -118,15 +118,15 @@ def _check_letters(crowd: Staff) -> None:
         assert waiting.get(flush_id) == (person if b"redriven" in letter else None)
 
 
-def _check_presence(crowd: Staff, hash_: str) -> None:
+def _check_presence(people: WorkerActions, hash_: str) -> None:
     """Whoever holds something is in the wake index, early enough; whoever rests is in the idle index; none in both."""
-    picture, conv, name = crowd.picture, crowd.picture.conv(hash_), crowd.names[hash_]
+    picture, conv, name = people.picture, people.picture.conv(hash_), people.names[hash_]
     wake_ms, idle_ms = picture.index("wake").get(hash_), picture.index("idle").get(hash_)
     for kind, field in HELD_AS.items():
         assert (hash_ in picture.values[kind]) == (field in conv), f"{kind} of {name} against its conversation"
     if any(field in conv for field in HELD_AS.values()):
         assert wake_ms is not None, f"{name} is stranded"
-        late_ms = max(_need_ms(crowd, hash_), crowd.ledger.now_ms, crowd.latest_ms[name])
+        late_ms = max(_need_ms(people, hash_), people.expected.now_ms, people.latest_ms[name])
         assert wake_ms <= late_ms, f"{name} is looked at too late"
         assert idle_ms is None, f"{name} holds something, yet may be swept"
     elif "ref" in conv:
@@ -137,10 +137,10 @@ def _check_presence(crowd: Staff, hash_: str) -> None:
         assert not conv, f"something was left of {name}"
 
 
-def _need_ms(crowd: Staff, hash_: str) -> int:
+def _need_ms(people: WorkerActions, hash_: str) -> int:
     """The latest moment at which somebody must look at a conversation that holds something."""
-    conv, leader = crowd.picture.conv(hash_), crowd.picture.conv(crowd.picture.resolve(hash_))
-    if is_leased(conv, crowd.ledger.now_ms):
+    conv, leader = people.picture.conv(hash_), people.picture.conv(people.picture.resolve(hash_))
+    if is_leased(conv, people.expected.now_ms):
         return int(conv["lease_until_ms"])
     due_ms = 0 if "redrive" in conv else int(conv.get("deadline_ms", 0))
     if "flush_id" in conv:
@@ -148,12 +148,12 @@ def _need_ms(crowd: Staff, hash_: str) -> int:
     return max(due_ms, int(leader.get("paused_until_ms", 0)))
 
 
-def _check_window(crowd: Staff, hash_: str) -> None:
+def _check_window(people: WorkerActions, hash_: str) -> None:
     """The open burst: in the order of receipt, opened when its first came, due by the longest wait and not before."""
-    entries, conv = crowd.picture.entries("buffer", hash_), crowd.picture.conv(hash_)
+    entries, conv = people.picture.entries("buffer", hash_), people.picture.conv(hash_)
     if not entries:
         return
-    settings = crowd.system.settings
+    settings = people.system.settings
     received = [received_of(entry) for entry in entries]
     opened_ms, deadline_ms = int(conv["opened_ms"]), int(conv["deadline_ms"])
     assert received == sorted(received), "the buffer lies in the order of receipt"
@@ -163,59 +163,59 @@ def _check_window(crowd: Staff, hash_: str) -> None:
     if "fired" not in conv:
         longest_ms = opened_ms + settings.max_wait_ms
         assert min(received[-1] + settings.window_ms, longest_ms) <= deadline_ms <= longest_ms, "deadline of the burst"
-    _check_copies(crowd, hash_)
-    _check_edits(crowd, "buffer", hash_)
-    _check_fired(crowd, hash_)
+    _check_copies(people, hash_)
+    _check_edits(people, "buffer", hash_)
+    _check_fired(people, hash_)
 
 
-def _check_copies(crowd: Staff, hash_: str) -> None:
+def _check_copies(people: WorkerActions, hash_: str) -> None:
     """What came under two names before they were known as one is told once, unless one of them has forgotten it."""
-    ids = [note_id for note_id in crowd.picture.ids("buffer", hash_) if _is_remembered(crowd, hash_, note_id)]
+    ids = [note_id for note_id in people.picture.ids("buffer", hash_) if _is_remembered(people, hash_, note_id)]
     assert len(ids) == len(set(ids)), "a message would be told twice"
 
 
-def _is_remembered(crowd: Staff, hash_: str, note_id: str) -> bool:
-    note = crowd.ledger.notes[note_id]
-    return len(crowd.ledger.remembered(note, crowd.names[hash_])) == len(note.taken)
+def _is_remembered(people: WorkerActions, hash_: str, note_id: str) -> bool:
+    note = people.expected.notes[note_id]
+    return len(people.expected.remembered(note, people.names[hash_])) == len(note.taken)
 
 
-def _check_fired(crowd: Staff, hash_: str) -> None:
+def _check_fired(people: WorkerActions, hash_: str) -> None:
     """A deadline that has fired is never moved later again; a copy may go to where nothing has fired."""
-    ids = {note_id for note_id in crowd.picture.ids("buffer", hash_) if len(crowd.ledger.notes[note_id].taken) == 1}
-    for name in crowd.names:
-        before = crowd.before.conv(name)
-        if "fired" in before and not crowd.is_sealing and ids & set(crowd.before.ids("buffer", name)):
-            conv = crowd.picture.conv(hash_)
+    ids = {note_id for note_id in people.picture.ids("buffer", hash_) if len(people.expected.notes[note_id].taken) == 1}
+    for name in people.names:
+        before = people.before.conv(name)
+        if "fired" in before and not people.is_sealing and ids & set(people.before.ids("buffer", name)):
+            conv = people.picture.conv(hash_)
             assert "fired" in conv, "what has fired is due"
             assert int(conv["deadline_ms"]) <= int(before["deadline_ms"]), "a fired deadline was moved"
 
 
-def _check_edits(crowd: Staff, kind: str, name: str) -> None:
+def _check_edits(people: WorkerActions, kind: str, name: str) -> None:
     """The newest edit that came in time is the one that counts."""
-    entries = crowd.picture.entries(kind, name)
-    for entry, note_id in zip(entries, crowd.picture.ids(kind, name), strict=True):
-        note = crowd.ledger.notes[note_id]
+    entries = people.picture.entries(kind, name)
+    for entry, note_id in zip(entries, people.picture.ids(kind, name), strict=True):
+        note = people.expected.notes[note_id]
         if len(note.taken) == 1:
             edit = entry[ENTRY_HEADER:].partition(b"\n")[2][13:]
             assert edit == (note.edit.fields if note.edit else b""), f"edit of {note_id}"
 
 
-def _check_batch(crowd: Staff, hash_: str) -> None:
+def _check_batch(people: WorkerActions, hash_: str) -> None:
     """What is sealed stays as it was sealed; sealing is never early, keeps the order, and albums whole."""
-    entries, conv = crowd.picture.entries("batch", hash_), crowd.picture.conv(hash_)
+    entries, conv = people.picture.entries("batch", hash_), people.picture.conv(hash_)
     lock = [conv["token"].encode()] if "token" in conv else []
-    assert crowd.picture.values["lock"].get(hash_, []) == lock, "the lock mirrors the lease"
+    assert people.picture.values["lock"].get(hash_, []) == lock, "the lock mirrors the lease"
     if not entries:
         return
-    _check_edits(crowd, "batch", hash_)
+    _check_edits(people, "batch", hash_)
     order = [order_of(entry) for entry in entries]
     assert order == sorted(order), "a batch is in order"
-    before = crowd.before.conv(hash_)
+    before = people.before.conv(hash_)
     if before.get("flush_id") == conv["flush_id"]:
-        assert crowd.before.entries("batch", hash_) == entries, "a sealed batch was changed"
-    elif conv["flush_id"] not in crowd.before.values["letter"]:
-        assert int(before["deadline_ms"]) <= crowd.ledger.now_ms, "sealed too early"
-        _check_cut(crowd.before.entries("buffer", hash_), len(entries))
+        assert people.before.entries("batch", hash_) == entries, "a sealed batch was changed"
+    elif conv["flush_id"] not in people.before.values["letter"]:
+        assert int(before["deadline_ms"]) <= people.expected.now_ms, "sealed too early"
+        _check_cut(people.before.entries("buffer", hash_), len(entries))
 
 
 def _check_cut(burst: list[bytes], size: int) -> None:
@@ -224,31 +224,31 @@ def _check_cut(burst: list[bytes], size: int) -> None:
         assert {album_of(entry) for entry in burst[:size]} == {album_of(burst[size])}, "an album was cut"
 
 
-def _check_memory(crowd: Staff, hash_: str) -> None:
+def _check_memory(people: WorkerActions, hash_: str) -> None:
     """16 bytes for each id, oldest first, each once; whatever must be remembered is, in the person's conversation."""
-    memory = b"".join(crowd.picture.values["seen"].get(hash_, []))
+    memory = b"".join(people.picture.values["seen"].get(hash_, []))
     assert len(memory) % RECORD.size == 0
     records = [RECORD.unpack_from(memory, at) for at in range(0, len(memory), RECORD.size)]
     assert [seconds for _, seconds, _ in records] == sorted(seconds for _, seconds, _ in records)
     known = {fingerprint for fingerprint, _, _ in records}
     assert len(known) == len(records), "an id is remembered twice"
-    assert known >= set(_remembered(crowd, hash_)), f"{crowd.names[hash_]} forgot too early"
+    assert known >= set(_remembered(people, hash_)), f"{people.names[hash_]} forgot too early"
 
 
-def _remembered(crowd: Staff, hash_: str) -> Iterator[bytes]:
-    since_ms = crowd.ledger.now_ms - crowd.system.settings.dedupe_ttl_ms
-    for note in crowd.ledger.notes.values():
+def _remembered(people: WorkerActions, hash_: str) -> Iterator[bytes]:
+    since_ms = people.expected.now_ms - people.system.settings.dedupe_ttl_ms
+    for note in people.expected.notes.values():
         for name, (at_ms, _) in note.taken.items():
-            if at_ms > since_ms and crowd.picture.resolve(crowd.hashes[name]) == hash_:
+            if at_ms > since_ms and people.picture.resolve(people.hashes[name]) == hash_:
                 yield fingerprint_of(note.id)
 
 
-def _check_marks(crowd: Staff, hash_: str) -> None:
+def _check_marks(people: WorkerActions, hash_: str) -> None:
     """What overtook its message waits for it where the person is, and is used up by it."""
-    found = crowd.picture.table("mark", hash_)
+    found = people.picture.table("mark", hash_)
     expected = {
         fingerprint_of(note_id)
-        for name, note_id in crowd.ledger.marks
-        if crowd.picture.resolve(crowd.hashes[name]) == hash_
+        for name, note_id in people.expected.marks
+        if people.picture.resolve(people.hashes[name]) == hash_
     }
-    assert set(found) == expected, f"marks of {crowd.names[hash_]}"
+    assert set(found) == expected, f"marks of {people.names[hash_]}"

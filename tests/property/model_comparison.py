@@ -12,7 +12,7 @@ from buffer.keys import Ref, fingerprint_of
 from buffer.models import Append, Batch, PauseMode
 from tests.property.invariants import check
 from tests.property.redis_system import System
-from tests.property.reference_model import Model, Said
+from tests.property.reference_model import Model, ModelMessage
 from tests.property.walk_settings import PAYLOAD_SIZES, PEOPLE, START_MS
 
 REMEMBERED_MAX = 8
@@ -33,7 +33,7 @@ class Request(NamedTuple):
     messages: Sequence[tuple[str, Append]]
 
 
-class World:
+class ModelComparison:
     """Conversations, workers, a job queue, and time."""
 
     def __init__(self, system: System) -> None:
@@ -271,7 +271,7 @@ class World:
         expected = []
         for (who, message), (_, said_id) in zip(request.messages, _ids(request), strict=True):
             order_ms = message.order_ms or now_ms
-            said = Said(said_id, order_ms, now_ms, len(message.payload), message.keyword)
+            said = ModelMessage(said_id, order_ms, now_ms, len(message.payload), message.keyword)
             expected.append(self.model.append(who, said, request.nonce, message.name))
             self._touch(who)
         assert [tuple(appended) for appended in found] == expected

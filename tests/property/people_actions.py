@@ -1,6 +1,6 @@
-"""People with several names who edit, delete and send albums: every action is done to the system and to a ledger.
+"""People with several names who edit, delete and send albums: every action is done to the system and to a record.
 
-Unlike the World this has no model of the whole state: what must be true is looked up in the keys (safety.py).
+Unlike ModelComparison this has no model of the whole state: the keys are checked (invariants_with_aliases.py).
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from buffer.keys import fingerprint_of
 from buffer.models import Append, Change, PauseMode
-from tests.property.expected_messages import Mark, Note
+from tests.property.expected_messages import PendingChange, SentMessage
 from tests.property.redis_system import System
 from tests.property.walk_settings import PAYLOAD_SIZES
-from tests.property.worker_actions import Staff
+from tests.property.worker_actions import WorkerActions
 
 REMEMBERED_MAX = 10
 
@@ -24,49 +24,51 @@ class Request(NamedTuple):
 
     nonce: bytes
     name: str
-    twin: str | None
-    notes: Sequence[Note]
+    alias: str | None
+    notes: Sequence[SentMessage]
 
 
-class Crowd(Staff):
-    """People under all their names; the staff that deals with what they say comes with them."""
+class PeopleActions(WorkerActions):
+    """People under all their names; the workers that deals with what they say comes with them."""
 
     def __init__(self, system: System) -> None:
         super().__init__(system)
         self.requests: list[Request] = []
-        self.unsent: list[Note] = []
+        self.unsent: list[SentMessage] = []
 
     # What people and gateways do
 
-    def say(self, who: str, one: int, twin: int | None, *, count: int, media: bool, album: bool, shift_ms: int) -> None:
-        order_ms = self.ledger.now_ms + shift_ms if shift_ms else None
+    def say(
+        self, who: str, one: int, alias: int | None, *, count: int, media: bool, album: bool, shift_ms: int
+    ) -> None:
+        order_ms = self.expected.now_ms + shift_ms if shift_ms else None
         notes = [self._note(who, order_ms) for _ in range(count)]
         for note in notes:
             note.media = b"media of " + note.id.encode() if media else b""
             note.album = fingerprint_of(notes[0].id)[:4] if album else bytes(4)
-        self._request(one, twin, notes)
+        self._request(one, alias, notes)
 
-    def say_at_last(self, index: int, one: int, twin: int | None) -> None:
+    def say_at_last(self, index: int, one: int, alias: int | None) -> None:
         """A message that was overtaken by its edit or revoke."""
         if self.unsent:
-            self._request(one, twin, [self.unsent.pop(index % len(self.unsent))])
+            self._request(one, alias, [self.unsent.pop(index % len(self.unsent))])
 
     def resend(self, index: int) -> None:
         """The reply was lost: the same request again."""
         if self.requests:
             self._append(self.requests[-1 - index % len(self.requests)])
 
-    def repeat(self, index: int, one: int, twin: int | None) -> None:
+    def repeat(self, index: int, one: int, alias: int | None) -> None:
         """The gateway delivers again, perhaps under other names; strangers have a memory each."""
         if self.requests:
             notes = self.requests[-1 - index % len(self.requests)].notes
-            name, other = self._names(notes[0].who, one, twin)
+            name, other = self._names(notes[0].who, one, alias)
             self._append(Request(self._nonce(), name, other, notes))
 
-    def meet(self, who: str, twin: int) -> None:
+    def meet(self, who: str, alias: int) -> None:
         """The gateway delivers the last message of a person again, and tells another name."""
         if mine := [request for request in self.requests if request.notes[0].who == who]:
-            self._append(mine[-1]._replace(nonce=self._nonce(), twin=self._names(who, twin)[0]))
+            self._append(mine[-1]._replace(nonce=self._nonce(), alias=self._names(who, alias)[0]))
 
     def edit(self, index: int, one: int, shift_ms: int | None) -> None:
         """The newest message has index 0."""
@@ -91,20 +93,20 @@ class Crowd(Staff):
         expected = 0
         if conv.get("opened_ms") and not conv.get("fired"):
             latest_ms = int(conv["opened_ms"]) + settings.max_wait_ms
-            deadline_ms = min(self.ledger.now_ms + settings.typing_ms, latest_ms)
+            deadline_ms = min(self.expected.now_ms + settings.typing_ms, latest_ms)
             expected = deadline_ms if deadline_ms > int(conv["deadline_ms"]) else 0
         assert self.system.extend(self.talks[name]) == expected
 
     # How it is done
 
-    def _note(self, who: str, order_ms: int | None) -> Note:
+    def _note(self, who: str, order_ms: int | None) -> SentMessage:
         self.serial += 1
         note_id = f"m{self.serial}"
         payload = json.dumps({"message_id": note_id}).ljust(PAYLOAD_SIZES[self.serial % 3]).encode()
-        self.ledger.notes[note_id] = Note(note_id, who, payload, order_ms=order_ms)
-        return self.ledger.notes[note_id]
+        self.expected.notes[note_id] = SentMessage(note_id, who, payload, order_ms=order_ms)
+        return self.expected.notes[note_id]
 
-    def _noted(self, index: int) -> Note:
+    def _noted(self, index: int) -> SentMessage:
         notes = [note for request in self.requests for note in request.notes]
         return notes[-1 - index % len(notes)]
 
@@ -112,97 +114,102 @@ class Crowd(Staff):
         self.serial += 1
         return b"%04d" % (self.serial % 10_000)
 
-    def _request(self, one: int, twin: int | None, notes: Sequence[Note]) -> None:
-        name, other = self._names(notes[0].who, one, twin)
+    def _request(self, one: int, alias: int | None, notes: Sequence[SentMessage]) -> None:
+        name, other = self._names(notes[0].who, one, alias)
         self.requests = [*self.requests[1 - REMEMBERED_MAX :], Request(self._nonce(), name, other, notes)]
         self._append(self.requests[-1])
 
     def _append(self, request: Request) -> None:
         is_stale = request.notes[0].order_ms and self._is_stale(request.notes[0].order_ms)
         takeovers = self._takeovers(request)
-        known = self.ledger.groups[request.name]
-        if request.twin and not is_stale:
-            self.ledger.link(request.name, request.twin)
+        known = self.expected.groups[request.name]
+        if request.alias and not is_stale:
+            self.expected.link(request.name, request.alias)
         notes = [note for note in request.notes if self._is_clear(note, request.name)]
         if notes or is_stale:
             found = self.system.append([self._message(note, request) for note in notes])
             for note, appended in zip(notes, found, strict=True):
                 self._took(note, request, appended.status, {"stale"} if is_stale else takeovers)
-        elif request.twin:
+        elif request.alias:
             self._append(request._replace(notes=[self._note(request.notes[0].who, None)]))
-        if known is not self.ledger.groups[request.name]:
+        if known is not self.expected.groups[request.name]:
             self._united(request.name, True in takeovers)
 
     def _is_stale(self, order_ms: int) -> bool:
-        return 0 < self.system.settings.max_age_ms < self.ledger.now_ms - order_ms
+        return 0 < self.system.settings.max_age_ms < self.expected.now_ms - order_ms
 
-    def _is_clear(self, note: Note, name: str) -> bool:
+    def _is_clear(self, note: SentMessage, name: str) -> bool:
         """Copies among strangers have no media: it lies by fingerprint, once for a person."""
-        is_known = bool(self.ledger.remembered(note, name))
-        return not self.ledger.is_doubtful(note, name) and (is_known or not note.media or not self.ledger.held[note.id])
+        is_known = bool(self.expected.remembered(note, name))
+        return not self.expected.is_doubtful(note, name) and (
+            is_known or not note.media or not self.expected.held[note.id]
+        )
 
-    def _message(self, note: Note, request: Request) -> Append:
+    def _message(self, note: SentMessage, request: Request) -> Append:
         return Append(
             self.talks[request.name],
             fingerprint_of(note.id),
             request.nonce,
             note.payload,
             note.order_ms,
-            twin=self.talks[request.twin] if request.twin else None,
+            alias=self.talks[request.alias] if request.alias else None,
             media=note.media,
             album=note.album,
         )
 
-    def _took(self, note: Note, request: Request, status: str, expected: set) -> None:
+    def _took(self, note: SentMessage, request: Request, status: str, expected: set) -> None:
         if expected == {"stale"}:
-            self.ledger.counters["stale"] += 1
+            self.expected.counters["stale"] += 1
             assert status == "stale"
             return
-        is_known = bool(self.ledger.remembered(note, request.name))
-        possible = self.ledger.append(note, request.name, request.nonce, expected)
+        is_known = bool(self.expected.remembered(note, request.name))
+        possible = self.expected.append(note, request.name, request.nonce, expected)
         assert status in possible, f"{status} for {note.id}, not {possible}"
         if is_known:
-            self.ledger.counters["duplicates"] += status == "duplicate"
+            self.expected.counters["duplicates"] += status == "duplicate"
         else:
-            self.ledger.take(note, request.name, request.nonce, status)
+            self.expected.take(note, request.name, request.nonce, status)
 
     def _takeovers(self, request: Request) -> set[bool]:
         """Whether a human answers: of several pauses the one that ends last counts."""
-        names = self.ledger.groups[request.name] | self.ledger.groups[request.twin or request.name]
+        names = self.expected.groups[request.name] | self.expected.groups[request.alias or request.name]
         convs = [self.picture.conv(self._place(name)) for name in names]
         untils = [int(conv.get("paused_until_ms", 0)) for conv in convs]
-        if max(untils) <= self.ledger.now_ms:
+        if max(untils) <= self.expected.now_ms:
             return {False}
         latest = [conv for conv, until_ms in zip(convs, untils, strict=True) if until_ms == max(untils)]
         return {conv["pause_mode"] == PauseMode.TAKEOVER for conv in latest}
 
     def _united(self, name: str, takeover: bool) -> None:
         """What uniting may throw away: copies, and what a human's takeover of the other name discards."""
-        gone = self.ledger.held - self.system.look().held()
+        gone = self.expected.held - self.system.look().held()
         for note_id in gone:
-            note = self.ledger.notes[note_id]
-            places = [known for known in note.taken if self.ledger.linked(known, name)]
+            note = self.expected.notes[note_id]
+            places = [known for known in note.taken if self.expected.linked(known, name)]
             assert gone[note_id] < len(places) + takeover, f"{note_id} was lost when names were united"
-        self.ledger.end(gone.elements(), "discarded")
+        self.expected.end(gone.elements(), "discarded")
 
-    def _edit(self, note: Note, one: int, shift_ms: int | None) -> None:
+    def _edit(self, note: SentMessage, one: int, shift_ms: int | None) -> None:
         name = self._names(note.who, one)[0]
-        if len(note.taken) > 1 or self.ledger.is_doubtful(note, name):
+        if len(note.taken) > 1 or self.expected.is_doubtful(note, name):
             return
         self.serial += 1
-        now_ms = self.ledger.now_ms
+        now_ms = self.expected.now_ms
         edited_ms = None if shift_ms is None else now_ms + shift_ms
         fields = json.dumps({"text": f"edit {self.serial}"}).encode()
-        expected = self.ledger.edit(
-            note, name, Mark(now_ms if edited_ms is None else edited_ms, fields), is_open=self._is_open(note, name)
+        expected = self.expected.edit(
+            note,
+            name,
+            PendingChange(now_ms if edited_ms is None else edited_ms, fields),
+            is_open=self._is_open(note, name),
         )
         assert self.system.edit(self.talks[name], Change(fingerprint_of(note.id), edited_ms, fields)) == expected
 
-    def _revoke(self, note: Note, one: int) -> None:
+    def _revoke(self, note: SentMessage, one: int) -> None:
         name = self._names(note.who, one)[0]
-        if len(note.taken) <= 1 and not self.ledger.is_doubtful(note, name):
-            expected = self.ledger.revoke(note, name, is_open=self._is_open(note, name))
+        if len(note.taken) <= 1 and not self.expected.is_doubtful(note, name):
+            expected = self.expected.revoke(note, name, is_open=self._is_open(note, name))
             assert self.system.revoke(self.talks[name], fingerprint_of(note.id)) == expected
 
-    def _is_open(self, note: Note, name: str) -> bool:
+    def _is_open(self, note: SentMessage, name: str) -> bool:
         return note.id in self.picture.ids("buffer", self._place(name))

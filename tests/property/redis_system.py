@@ -41,7 +41,7 @@ return found
 """
 
 
-class Picture:
+class Snapshot:
     """Everything that lies in Redis at one moment, by kind and name."""
 
     def __init__(self, root: str, found: list[Any]) -> None:
@@ -130,7 +130,7 @@ class System:
 
     def append(self, messages: list[Append]) -> list[Appended]:
         named = [
-            (self.ref(message.conversation), self.ref(message.twin) if message.twin else None, message)
+            (self.ref(message.conversation), self.ref(message.alias) if message.alias else None, message)
             for message in messages
         ]
         return scripts.read_append(self.run("append", *scripts.append_args(0, named, self.settings)))
@@ -163,8 +163,8 @@ class System:
         failure = Failure(mode, delay_ms, "refused")
         return str(self.run("fail", *scripts.fail_args(self.ref(who), token, failure, self.settings)).decode())
 
-    def look(self) -> Picture:
-        return Picture(self.root, self._look(args=[self.keys.prefix + ":*"]))
+    def look(self) -> Snapshot:
+        return Snapshot(self.root, self._look(args=[self.keys.prefix + ":*"]))
 
     def save(self) -> Saved:
         keys = self.client.keys(self.keys.prefix + ":*")

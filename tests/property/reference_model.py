@@ -14,7 +14,7 @@ from buffer import scripts
 from config.settings import Settings
 
 
-class Said(NamedTuple):
+class ModelMessage(NamedTuple):
     """A message that was accepted."""
 
     id: str
@@ -28,7 +28,7 @@ class Said(NamedTuple):
 class Sealed:
     """A batch: what it holds never changes; the rest is the state of its delivery."""
 
-    messages: list[Said]
+    messages: list[ModelMessage]
     reason: str
     closed_ms: int
     name: str | None
@@ -53,7 +53,7 @@ class Talk:
 
     known: bool = False
     name: str | None = None
-    buffer: list[Said] = field(default_factory=list)
+    buffer: list[ModelMessage] = field(default_factory=list)
     deadline_ms: int = 0
     fired: str | None = None
     batch: Sealed | None = None
@@ -77,7 +77,7 @@ class Model:
         self.counters: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
 
-    def append(self, who: str, said: Said, nonce: bytes, name: str | None) -> tuple[str, int, int]:
+    def append(self, who: str, said: ModelMessage, nonce: bytes, name: str | None) -> tuple[str, int, int]:
         talk = self.talks[who]
         for known, seconds, first in talk.seen:
             if known == said.id and not self._forgotten(seconds):
@@ -314,7 +314,7 @@ class Model:
         messages, talk.buffer, talk.deadline_ms, talk.fired = talk.buffer, [], 0, None
         return self._discarded(messages)
 
-    def _discarded(self, messages: list[Said]) -> int:
+    def _discarded(self, messages: list[ModelMessage]) -> int:
         self.counters["discarded"] += len(messages)
         self.ended["discarded"] += len(messages)
         return len(messages)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from tests.property.actions import Action, Actions, Played, act
+from tests.property.actions import Action, Actions, Walkable, act
 
 LONG = "PROPERTY_EXAMPLES" in os.environ
 PROFILE = settings(
@@ -28,7 +28,7 @@ PROFILE = settings(
 class Machine(RuleBasedStateMachine):
     """The actions of a world as rules; each is followed by the check of everything."""
 
-    def __init__(self, make_world: Callable[[], Played]) -> None:
+    def __init__(self, make_world: Callable[[], Walkable]) -> None:
         super().__init__()
         self.world = make_world()
         self.sound = True
@@ -52,7 +52,7 @@ def as_rule(name: str, action: Action) -> Callable[..., None]:
     return rule(**strategies)(step)
 
 
-def explore(make_world: Callable[[], Played], actions: Actions, *, share: int = 1) -> None:
+def run_random_histories(make_world: Callable[[], Walkable], actions: Actions, *, share: int = 1) -> None:
     """Random histories of a world; one of `share` parts of the usual number."""
     rules = {name: as_rule(name, action) for name, action in actions.items()}
     machine: Any = partial(type("Machine", (Machine,), rules), make_world)

@@ -10,9 +10,9 @@ import redis
 from buffer import scripts
 from buffer.scripts import Script
 from tests.property.actions import CROWD_ACTIONS, WORLD_ACTIONS, walk
-from tests.property.model_comparison import World
+from tests.property.model_comparison import ModelComparison
 from tests.property.mutants import MUTANTS, PEOPLE_MUTANTS, Mutant, loader
-from tests.property.people_actions import Crowd
+from tests.property.people_actions import PeopleActions
 from tests.property.redis_system import System
 from tests.property.walk_settings import MAX_AGE_S, settings_for
 
@@ -25,12 +25,12 @@ Load = Callable[[str], Script]
 
 def walk_world(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
     """A walk beside the exact model."""
-    walk(World(System(client, settings_for("walk"), load)), WORLD_ACTIONS, seed, STEPS)
+    walk(ModelComparison(System(client, settings_for("walk"), load)), WORLD_ACTIONS, seed, STEPS)
 
 
 def walk_crowd(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
     """A walk of people with several names."""
-    walk(Crowd(System(client, settings_for("walk", max_age_s=MAX_AGE_S), load)), CROWD_ACTIONS, seed, STEPS)
+    walk(PeopleActions(System(client, settings_for("walk", max_age_s=MAX_AGE_S), load)), CROWD_ACTIONS, seed, STEPS)
 
 
 WALKS = {walk_world: MUTANTS, walk_crowd: PEOPLE_MUTANTS}

@@ -9,9 +9,9 @@ import pytest
 import redis
 
 from tests.property.actions import CROWD_ACTIONS
-from tests.property.people_actions import Crowd
+from tests.property.people_actions import PeopleActions
 from tests.property.redis_system import System
-from tests.property.state_machine import explore
+from tests.property.state_machine import run_random_histories
 from tests.property.walk_settings import MAX_AGE_S, settings_for
 
 
@@ -19,4 +19,4 @@ from tests.property.walk_settings import MAX_AGE_S, settings_for
 def test_no_history_breaks_what_must_be_true(client: redis.Redis, max_age_s: int):
     """One person is one conversation, one fate for each message, media where its message is, and everything drains."""
     system = System(client, settings_for("people", max_age_s=max_age_s))
-    explore(lambda: Crowd(system), CROWD_ACTIONS, share=2)
+    run_random_histories(lambda: PeopleActions(system), CROWD_ACTIONS, share=2)

@@ -9,9 +9,9 @@ import pytest
 import redis
 
 from tests.property.actions import WORLD_ACTIONS
-from tests.property.model_comparison import World
+from tests.property.model_comparison import ModelComparison
 from tests.property.redis_system import System
-from tests.property.state_machine import explore
+from tests.property.state_machine import run_random_histories
 from tests.property.walk_settings import settings_for
 
 
@@ -19,4 +19,4 @@ from tests.property.walk_settings import settings_for
 def test_no_history_breaks_the_invariants(client: redis.Redis, enabled: bool):
     """No strand, one fate, one lease, same id same bytes, order, no early flush, and everything drains."""
     system = System(client, settings_for("machine", enabled=enabled))
-    explore(lambda: World(system), WORLD_ACTIONS, share=1 if enabled else 4)
+    run_random_histories(lambda: ModelComparison(system), WORLD_ACTIONS, share=1 if enabled else 4)

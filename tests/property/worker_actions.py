@@ -9,7 +9,7 @@ from typing import NamedTuple
 from buffer.keys import Ref
 from buffer.models import Batch, Conversation, PauseMode
 from tests.property import invariants_with_aliases
-from tests.property.expected_messages import Ledger
+from tests.property.expected_messages import ExpectedMessages
 from tests.property.redis_system import System
 from tests.property.walk_settings import NAMES, START_MS
 
@@ -24,7 +24,7 @@ class Flight(NamedTuple):
     token: str
 
 
-class Staff:
+class WorkerActions:
     """Whoever deals with the bursts of people under all their names, a job queue, and time."""
 
     def __init__(self, system: System) -> None:
@@ -33,7 +33,7 @@ class Staff:
         self.names = {system.ref(talk).hash: name for name, talk in self.talks.items()}
         self.hashes = {name: hash_ for hash_, name in self.names.items()}
         self.people = {name: who for who, names in NAMES.items() for name in names}
-        self.ledger = Ledger(system.settings, self.talks)
+        self.expected = ExpectedMessages(system.settings, self.talks)
         self.jobs: list[str] = []
         self.flights: list[Flight] = []
         self.bodies: dict[str, object] = {}
@@ -41,7 +41,7 @@ class Staff:
         self.serial = 0
         self.is_sealing = False
         system.clear()
-        system.now_ms = self.ledger.now_ms = START_MS
+        system.now_ms = self.expected.now_ms = START_MS
         self.before = self.picture = system.look()
 
     # What dispatchers and workers do
@@ -50,7 +50,7 @@ class Staff:
         for due in self.system.dispatch(limit).due:
             name = self.names[Ref.parse(due.ref).hash]
             self.jobs.append(name)
-            self.latest_ms[name] = self.ledger.now_ms + self.system.settings.visibility_ms
+            self.latest_ms[name] = self.expected.now_ms + self.system.settings.visibility_ms
 
     def work(self, index: int) -> None:
         if self.jobs:
@@ -103,7 +103,7 @@ class Staff:
         gone, in_flight = self._stoppable(name)
         messages, cancelled = self.system.run("discard", self.hashes[name], "operator")
         assert (int(messages), bool(cancelled)) == (len(gone), in_flight)
-        self.ledger.end(gone, "discarded")
+        self.expected.end(gone, "discarded")
 
     def redrive(self, index: int) -> None:
         letters = sorted(self.picture.index("dead"))
@@ -116,8 +116,8 @@ class Staff:
         name, mode = self._names(who, one)[0], PauseMode.TAKEOVER if takeover else PauseMode.HOLD
         gone = self._stoppable(name)[0] if takeover else []
         found = int(self.system.run("pause", self.hashes[name], 0, *self.talks[name], pause_ms, mode.value))
-        assert found == self.ledger.now_ms + pause_ms
-        self.ledger.end(gone, "discarded")
+        assert found == self.expected.now_ms + pause_ms
+        self.expected.end(gone, "discarded")
 
     def resume(self, who: str, one: int) -> None:
         name = self._names(who, one)[0]
@@ -128,23 +128,23 @@ class Staff:
 
     def pass_time(self, ms: int) -> None:
         self.system.now_ms += ms
-        self.ledger.now_ms += ms
+        self.expected.now_ms += ms
 
     def pass_time_until_due(self) -> None:
         """To the very millisecond at which somebody must look."""
-        ahead_ms = min(self.picture.index("wake").values(), default=0) - self.ledger.now_ms
+        ahead_ms = min(self.picture.index("wake").values(), default=0) - self.expected.now_ms
         self.pass_time(max(0, ahead_ms))
 
     def pass_time_until_forgotten(self, ms: int) -> None:
         self.pass_time(self.system.settings.dedupe_ttl_ms + ms)
 
     def sweep(self) -> None:
-        before_ms = self.ledger.now_ms - self.system.settings.dedupe_ttl_ms
+        before_ms = self.expected.now_ms - self.system.settings.dedupe_ttl_ms
         gone = [hash_ for hash_, at_ms in self.picture.index("idle").items() if at_ms <= before_ms]
         assert int(self.system.run("sweep", self.system.settings.dedupe_ttl_ms, 100)) == len(gone)
         for hash_ in gone:
             if self.picture.resolve(hash_) == hash_:
-                self.ledger.forget(self.names[hash_])
+                self.expected.forget(self.names[hash_])
 
     def go_away(self) -> None:
         """Everything is delivered, and nobody says a word until all is forgotten."""
@@ -186,9 +186,9 @@ class Staff:
 
     # How it is done
 
-    def _names(self, who: str, one: int, twin: int | None = None) -> tuple[str, str | None]:
+    def _names(self, who: str, one: int, alias: int | None = None) -> tuple[str, str | None]:
         names = NAMES[who]
-        return names[one % len(names)], None if twin is None else names[twin % len(names)]
+        return names[one % len(names)], None if alias is None else names[alias % len(names)]
 
     def _place(self, name: str) -> str:
         return self.picture.resolve(self.hashes[name])
@@ -210,7 +210,7 @@ class Staff:
         gone, in_flight = self.picture.ids("buffer", place), False
         for hash_ in self.names:
             if self.picture.resolve(hash_) == place and self.picture.conv(hash_).get("flush_id"):
-                is_leased = invariants_with_aliases.is_leased(self.picture.conv(hash_), self.ledger.now_ms)
+                is_leased = invariants_with_aliases.is_leased(self.picture.conv(hash_), self.expected.now_ms)
                 gone += [] if is_leased else self.picture.ids("batch", hash_)
                 in_flight = in_flight or is_leased
         return gone, in_flight
@@ -222,17 +222,17 @@ class Staff:
             return conv["done_outcome"] if conv.get("done_token") == flight.token else "lost"
         ids = self.picture.ids("batch", self.hashes[flight.name])
         if "cancelled" in conv:
-            self.ledger.end(ids, "discarded")
+            self.expected.end(ids, "discarded")
             return "cancelled"
         if acked:
-            self.ledger.end(ids, "acked")
+            self.expected.end(ids, "acked")
         return outcome
 
     def _claim(self, name: str, caller: str) -> None:
-        conv, now_ms = self._conv(name), self.ledger.now_ms
+        conv, now_ms = self._conv(name), self.expected.now_ms
         is_free = not invariants_with_aliases.is_leased(conv, now_ms) and int(conv.get("retry_at_ms", 0)) <= now_ms
         if "cancelled" in conv and is_free:
-            self.ledger.end(self.picture.ids("batch", self.hashes[name]), "discarded")
+            self.expected.end(self.picture.ids("batch", self.hashes[name]), "discarded")
         batch = self.system.claim(self.talks[name], caller).batch
         self.is_sealing = True
         if batch:
@@ -245,13 +245,13 @@ class Staff:
     def _check_lease(self, name: str, batch: Batch) -> None:
         """A lease is given when nobody has one and the person, under whatever name, is not paused."""
         conv, leader = self._conv(name), self.picture.conv(self._place(name))
-        if invariants_with_aliases.is_leased(conv, self.ledger.now_ms):
+        if invariants_with_aliases.is_leased(conv, self.expected.now_ms):
             assert batch.token == conv["token"], "two leases"
         else:
-            assert int(leader.get("paused_until_ms", 0)) <= self.ledger.now_ms, "a batch went out in a pause"
+            assert int(leader.get("paused_until_ms", 0)) <= self.expected.now_ms, "a batch went out in a pause"
 
     def _compare(self, name: str, batch: Batch) -> None:
-        notes = [self.ledger.notes[json.loads(stored.payload)["message_id"]] for stored in batch.messages]
+        notes = [self.expected.notes[json.loads(stored.payload)["message_id"]] for stored in batch.messages]
         assert {note.who for note in notes} == {self.people[name]} == {self.people[batch.conversation.peer]}
         assert [stored.media or b"" for stored in batch.messages] == [note.media for note in notes]
         body = (batch.messages, batch.reason, batch.closed_ms, batch.name, batch.separator, batch.conversation)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buffer.models import Conversation
-from buffer.phone_numbers import WHATSAPP, canonical
+from buffer.phone_numbers import WHATSAPP, canonical_phone
 from buffer.store import Store
 from gateways.registry import GATEWAYS
 from tests.servers import Server
@@ -46,20 +46,20 @@ OTHERS = {
 def test_spellings_are_one_person(gateway: str, spelling: str):
     """Both spellings have the same canonical form, which is one of them."""
     one, other = SPELLINGS[spelling]
-    assert canonical(gateway, one) == canonical(gateway, other) == other
+    assert canonical_phone(gateway, one) == canonical_phone(gateway, other) == other
 
 
 @pytest.mark.parametrize("case", OTHERS)
 def test_anything_else_is_as_it_is(case: str):
     """What is no second spelling of a mobile number stays byte for byte."""
-    assert canonical("evolution", OTHERS[case]) == OTHERS[case]
+    assert canonical_phone("evolution", OTHERS[case]) == OTHERS[case]
 
 
 @pytest.mark.parametrize("gateway", sorted(set(GATEWAYS) - WHATSAPP))
 def test_ids_of_other_gateways_are_no_phones(gateway: str):
     """A number that is an id of another network is never taken for a phone."""
     for one, other in SPELLINGS.values():
-        assert (canonical(gateway, one), canonical(gateway, other)) == (one, other)
+        assert (canonical_phone(gateway, one), canonical_phone(gateway, other)) == (one, other)
 
 
 def test_whatsapp_gateways_exist():
@@ -70,15 +70,15 @@ def test_whatsapp_gateways_exist():
 @given(peer=st.from_regex(r"(55|52|54|521|549)?[0-9]{6,12}", fullmatch=True))
 def test_canonical_form_is_stable(peer: str):
     """The canonical form of a canonical form is itself."""
-    form = canonical("evolution", peer)
-    assert canonical("evolution", form) == form
+    form = canonical_phone("evolution", peer)
+    assert canonical_phone("evolution", form) == form
 
 
 @given(peers=st.tuples(*[st.from_regex(r"55[1-9]{2}9?[6-9][0-9]{7}", fullmatch=True)] * 2))
 def test_two_people_stay_two(peers: tuple[str, str]):
     """Numbers that differ in more than the ninth digit are not confused."""
     one, other = peers
-    same = canonical("meta", one) == canonical("meta", other)
+    same = canonical_phone("meta", one) == canonical_phone("meta", other)
     assert same == (one[:4] + one[-8:] == other[:4] + other[-8:])
 
 

@@ -44,7 +44,7 @@ def test_append_arguments(make_settings):
 
 def test_twin_media_and_album_are_sent(make_settings):
     """The person's other name, the inline media and the album have their places in the record."""
-    message = Append(ANA, b"f" * 8, b"nnnn", b"{}", twin=ANA, media=b"QUJD", album=b"abcd")
+    message = Append(ANA, b"f" * 8, b"nnnn", b"{}", alias=ANA, media=b"QUJD", album=b"abcd")
     [record] = scripts.append_args(3, [(REF, Ref(3, "p" * 16), message)], make_settings())[8:]
     assert record[16:32] == b"p" * 16
     assert record[42] == scripts.MEDIA

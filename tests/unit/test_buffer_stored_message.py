@@ -9,7 +9,7 @@ import pytest
 
 from buffer.keys import fingerprint_of
 from buffer.models import Append, Change, Conversation, Edit, Message
-from buffer.stored_message import pack, pack_edit
+from buffer.stored_message import encode_edit, pack
 
 ANA = Conversation("evolution", "loja", "ana")
 
@@ -119,9 +119,9 @@ def test_no_inline_media_wanted():
 
 def test_other_name_of_the_person():
     """The other name is a conversation of the same gateway and channel; without one there is none."""
-    assert packed(conversation_alt="1@lid").twin == ANA._replace(peer="1@lid")
-    assert packed().twin is None
-    assert packed(conversation_alt="").twin is None
+    assert packed(conversation_alias="1@lid").alias == ANA._replace(peer="1@lid")
+    assert packed().alias is None
+    assert packed(conversation_alias="").alias is None
 
 
 def test_parts_of_an_album_share_four_bytes():
@@ -141,7 +141,7 @@ def test_album_with_a_number():
 def test_told_from_others_by_another_id():
     """Where the gateway's id is not what names a message, the fingerprint is of what does; the agent sees the id."""
     append = packed(message_id="false_1@lid_A1", dedupe_id="A1")
-    assert append.fingerprint == fingerprint_of("A1") == pack_edit(Edit(ANA, "A1", "novo", None)).fingerprint
+    assert append.fingerprint == fingerprint_of("A1") == encode_edit(Edit(ANA, "A1", "novo", None)).fingerprint
     assert json.loads(append.payload)["message_id"] == "false_1@lid_A1"
 
 
@@ -156,7 +156,7 @@ def test_gateway_without_ids_sends_the_same_again():
 @pytest.mark.parametrize(("timestamp_ms", "edited_ms"), [(None, None), (-1, None), (10**13, None), (7, 7)])
 def test_edit(timestamp_ms: int | None, edited_ms: int | None):
     """An edit replaces the text of its message; a time that would not sort is that of its receipt."""
-    change = pack_edit(Edit(ANA, "m1", "linha\num", timestamp_ms))
+    change = encode_edit(Edit(ANA, "m1", "linha\num", timestamp_ms))
     assert change == Change(fingerprint_of("m1"), edited_ms, b'{"text":"linha\\num"}')
 
 
@@ -164,5 +164,5 @@ def test_edit(timestamp_ms: int | None, edited_ms: int | None):
 def test_no_raw_line_feed(text: str):
     """A line feed parts a message from its edit in the buffer, so neither has a raw one."""
     append = packed(text=text, sender_name=text, extra={"quoted_id": text}, media={"caption": text})
-    assert b"\n" not in append.payload + pack_edit(Edit(ANA, "m1", text, None)).patch
+    assert b"\n" not in append.payload + encode_edit(Edit(ANA, "m1", text, None)).patch
     assert json.loads(append.payload)["text"] == text

@@ -9,17 +9,17 @@ import socket
 
 import pytest
 
-from cli.addresses import own_address, public_url, url_of
-from cli.banner import welcome
+from cli.addresses import display_url, own_address, url_of
+from cli.banner import banner
 from cli.commands.sample_agent import REASONS
 from cli.demo.script import ANA, STEPS
 from cli.demo.sender import evolution_body
 from cli.main import build_parser
-from cli.options import settings_of
+from cli.options import load_settings_with_flags
 from cli.settings_table import settings_rows
 from cli.sockets import listen
-from cli.supervisor import LONGEST_PAUSE_S, STEADY_S, exit_text, next_pause
-from cli.terminal import Paint, columns
+from cli.supervisor import LONGEST_PAUSE_S, STEADY_S, exit_text, restart_delay
+from cli.terminal import Colours, columns
 from config.settings import SettingsError, load_settings
 from gateways.base import Request
 from gateways.registry import GATEWAYS
@@ -30,7 +30,7 @@ def settings(**overrides):
 
 
 def said(**overrides) -> str:
-    return "\n".join(welcome(settings(**overrides), "somewhere"))
+    return "\n".join(banner(settings(**overrides), "somewhere"))
 
 
 class Terminal(io.StringIO):
@@ -51,7 +51,7 @@ class Terminal(io.StringIO):
 )
 def test_urls_are_shown_without_secrets(url, shown):
     """Password and query are hidden, the rest stays recognisable."""
-    assert public_url(url) == shown
+    assert display_url(url) == shown
 
 
 @pytest.mark.parametrize(("host", "own"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.0.0.5", "10.0.0.5")])
@@ -74,10 +74,10 @@ def test_colours_only_on_a_terminal(monkeypatch):
     """Colour codes appear on a terminal, and neither in a file nor against the user's wish."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    assert Paint(Terminal())("word", "red") == "\x1b[31mword\x1b[0m"
-    assert Paint(io.StringIO())("word", "red") == "word"
+    assert Colours(Terminal())("word", "red") == "\x1b[31mword\x1b[0m"
+    assert Colours(io.StringIO())("word", "red") == "word"
     monkeypatch.setenv("NO_COLOR", "1")
-    assert Paint(Terminal())("word", "red") == "word"
+    assert Colours(Terminal())("word", "red") == "word"
 
 
 def test_the_table_shows_every_setting_once():
@@ -155,10 +155,10 @@ def test_pauses_grow_until_a_process_is_steady():
     """A process that dies at once is started after ever longer pauses, up to a limit; a steady one soon again."""
     pauses = [0.0]
     while len(pauses) < 10:
-        pauses.append(next_pause(pauses[-1], lived_s=1.0))
+        pauses.append(restart_delay(pauses[-1], lived_s=1.0))
     assert pauses[1:] == sorted(pauses[1:])
     assert pauses[1] < pauses[2] < pauses[-1] == LONGEST_PAUSE_S
-    assert next_pause(LONGEST_PAUSE_S, lived_s=STEADY_S + 1) == pauses[1]
+    assert restart_delay(LONGEST_PAUSE_S, lived_s=STEADY_S + 1) == pauses[1]
 
 
 def test_flags_go_before_the_environment(monkeypatch, tmp_path):
@@ -167,7 +167,7 @@ def test_flags_go_before_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("PORT", "8001")
     monkeypatch.setenv("HOST", "10.0.0.5")
     args = build_parser().parse_args(["serve", "--port", "8002"])
-    found = settings_of(args)
+    found = load_settings_with_flags(args)
     assert (found.port, found.host) == (8002, "10.0.0.5")
     assert os.environ["PORT"] == "8002"
 
@@ -177,7 +177,7 @@ def test_an_unreadable_env_file_is_named(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_bytes(b"AGENT_URL=\xe9\n")
     with pytest.raises(SettingsError, match=r"\.env: this file cannot be read"):
-        settings_of(argparse.Namespace())
+        load_settings_with_flags(argparse.Namespace())
 
 
 @pytest.mark.parametrize("command", ["up", "serve", "worker", "check", "sample-agent", "demo"])

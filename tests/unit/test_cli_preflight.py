@@ -8,7 +8,7 @@ import pytest
 
 from buffer.errors import StoreUnavailable, UnsafeServer
 from buffer.transport.clients import connect
-from buffer.transport.server_checks import prepare
+from buffer.transport.server_checks import check_server
 from config.settings import Settings
 from tests.replicas import follow
 from tests.servers import Server
@@ -24,7 +24,7 @@ async def ask(make_settings: Callable[..., Settings]) -> AsyncIterator[Callable]
     async def prepared(server: Server, durability: str, user: str = "", **options: bool) -> list[str]:
         url = server.url.replace("//", f"//{user}:secret@") if user else server.url
         clients.append(connect(url, timeout_s=20))
-        return await prepare(clients[-1], make_settings(durability=durability), **options)
+        return await check_server(clients[-1], make_settings(durability=durability), **options)
 
     yield prepared
     for client in clients:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateways.base import BadRequest, Fields, int_of, number_of, read_json, read_object, text_of, time_of
+from gateways.base import BadRequest, Headers, int_of, number_of, read_json, read_object, text_of, time_of
 from gateways.registry import GATEWAYS
 
 
@@ -17,7 +17,7 @@ def test_every_gateway_is_known_by_its_own_name_and_has_fixtures():
 
 def test_header_fields_are_read_by_name():
     """A field is decoded as Latin-1, whatever bytes it has; one that did not come is the default."""
-    fields = Fields({b"x-token": "é".encode()})
+    fields = Headers({b"x-token": "é".encode()})
     assert fields.get("x-token", "") == "Ã©"
     assert (fields.get("é", ""), fields.get("x-other", "none")) == ("", "none")
 

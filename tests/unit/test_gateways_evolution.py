@@ -184,7 +184,7 @@ def test_stories_channels_and_nobody_are_no_conversation(jid):
 
 
 @pytest.mark.parametrize(
-    ("key", "peer", "twin"),
+    ("key", "peer", "alias"),
     [
         ({"remoteJid": LID, "senderPn": PHONE}, "5511900000001", LID),
         ({"remoteJid": LID, "remoteJidAlt": PHONE}, "5511900000001", LID),
@@ -195,10 +195,10 @@ def test_stories_channels_and_nobody_are_no_conversation(jid):
         ({"remoteJid": "5511900000001@c.us"}, "5511900000001", None),
     ],
 )
-def test_the_phone_is_the_conversation_whichever_field_has_it(key, peer, twin):
-    """The phone wins over the lid, which is kept as the twin; a lone lid stays whole."""
+def test_the_phone_is_the_conversation_whichever_field_has_it(key, peer, alias):
+    """The phone wins over the lid, which is kept as the alias; a lone lid stays whole."""
     message = said({"conversation": "oi"}, **key)
-    assert (message.conversation.peer, message.conversation_alt) == (peer, twin)
+    assert (message.conversation.peer, message.conversation_alias) == (peer, alias)
 
 
 def test_our_own_names_are_no_alias_of_the_person():
@@ -210,8 +210,8 @@ def test_our_own_names_are_no_alias_of_the_person():
         "senderLid": "9@lid",
     }
     message = said({"conversation": "oi"}, **ours)
-    assert (message.conversation.peer, message.conversation_alt) == (LID, None)
-    assert said({"conversation": "oi"}, **ours | {"remoteJid": PHONE}).conversation_alt is None
+    assert (message.conversation.peer, message.conversation_alias) == (LID, None)
+    assert said({"conversation": "oi"}, **ours | {"remoteJid": PHONE}).conversation_alias is None
 
 
 def test_a_note_to_ourselves_is_a_conversation():
@@ -225,7 +225,7 @@ def test_the_author_in_a_group_is_a_phone_when_one_is_known():
     assert said({"conversation": "oi"}, **group).extra["participant"] == LID
     known = said({"conversation": "oi"}, **group, participantPn=PHONE)
     assert (known.conversation.peer, known.is_group) == (group["remoteJid"], True)
-    assert (known.extra["participant"], known.conversation_alt) == ("5511900000001", None)
+    assert (known.extra["participant"], known.conversation_alias) == ("5511900000001", None)
 
 
 def test_an_answer_through_the_api_is_ours():
@@ -466,15 +466,15 @@ def go(message=None, **info):
 def test_evolution_go_is_understood():
     """The whatsmeow-based sibling gives the same message, with its time and both names of the person."""
     message = go()
-    assert (message.conversation, message.conversation_alt, message.message_id) == (ANA, LID, "G1")
+    assert (message.conversation, message.conversation_alias, message.message_id) == (ANA, LID, "G1")
     assert (message.kind, message.text, message.sender_name) == ("text", "oi", "Ana")
     assert message.timestamp_ms == 1749766101000
 
 
 def test_evolution_go_names_the_other_side_of_our_own_message():
-    """In our own message the sender is us: the twin is the recipient's."""
+    """In our own message the sender is us: the alias is the recipient's."""
     message = go(IsFromMe=True, Sender=OWN, SenderAlt="9@lid", RecipientAlt=LID)
-    assert (message.conversation, message.conversation_alt, message.from_me) == (ANA, LID, True)
+    assert (message.conversation, message.conversation_alias, message.from_me) == (ANA, LID, True)
 
 
 @pytest.mark.parametrize("written", ["2025-06-12T19:08:21", "yesterday", None, "0001-01-01T00:00:00Z", {}])

@@ -64,7 +64,7 @@ def where(conversation):
 def told(message):
     """A message in the words of the expectation; optional fields only when they are there."""
     fields = asdict(message)
-    extra, alt, _ = fields.pop("extra"), fields.pop("conversation_alt"), fields.pop("dedupe_id")
+    extra, alt, _ = fields.pop("extra"), fields.pop("conversation_alias"), fields.pop("dedupe_id")
     fields.pop("conversation")
     if fields["media"] and fields["media"].get("base64"):
         assert isinstance(fields["media"]["base64"], str)
@@ -358,7 +358,7 @@ def assert_well_formed(event):
     if isinstance(event, Message):
         assert event.kind in KINDS
         in_media = (event.media or {}).values()
-        for text in (event.text, event.message_id, event.sender_name, event.conversation_alt, *in_media):
+        for text in (event.text, event.message_id, event.sender_name, event.conversation_alias, *in_media):
             assert text is None or (isinstance(text, str) and text)
 
 

@@ -163,7 +163,7 @@ def test_a_card_without_a_formatted_name_still_has_one():
 def test_somebody_without_a_phone_is_known_by_the_user_id():
     """A person with a username comes without `from` and `wa_id`, and is not lost."""
     message = read("text", {"body": "oi"}, [contact("Ana", user_id=BSUID)], **{"from": None, "from_user_id": BSUID})
-    assert (message.conversation.peer, message.conversation_alt, message.sender_name) == (BSUID, None, "Ana")
+    assert (message.conversation.peer, message.conversation_alias, message.sender_name) == (BSUID, None, "Ana")
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_somebody_without_a_phone_is_known_by_the_user_id():
 def test_the_phone_goes_before_the_user_id(fields):
     """Whichever of the two names the message has, the contact adds the other, and the phone is the key."""
     message = read("text", {"body": "oi"}, [contact("Ana", wa_id=PHONE, user_id=BSUID)], **fields)
-    assert (message.conversation, message.conversation_alt, message.sender_name) == (ANA, BSUID, "Ana")
+    assert (message.conversation, message.conversation_alias, message.sender_name) == (ANA, BSUID, "Ana")
 
 
 def test_names_are_not_matched_by_position():
@@ -190,7 +190,7 @@ def test_names_are_not_matched_by_position():
 def test_a_group_is_the_conversation_and_names_the_author():
     """In a group the answer goes to the group, the author stands beside, and no alias of a person is learnt."""
     message = read("text", {"body": "oi"}, [contact("Ana", wa_id=PHONE, user_id=BSUID)], group_id="Y2Fw")
-    assert (message.conversation.peer, message.is_group, message.conversation_alt) == ("Y2Fw", True, None)
+    assert (message.conversation.peer, message.is_group, message.conversation_alias) == ("Y2Fw", True, None)
     assert (message.extra, message.sender_name) == ({"participant": PHONE}, "Ana")
 
 

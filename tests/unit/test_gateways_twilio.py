@@ -154,7 +154,7 @@ def test_no_body_is_an_error(body):
 
 
 @pytest.mark.parametrize(
-    ("fields", "peer", "twin"),
+    ("fields", "peer", "alias"),
     [
         ({}, "5511900000001", None),
         ({"From": "+5511900000001"}, "5511900000001", None),
@@ -167,10 +167,10 @@ def test_no_body_is_an_error(body):
         ({"From": "messenger:4711"}, "messenger:4711", None),
     ],
 )
-def test_a_person_is_a_phone_or_what_there_is(fields, peer, twin):
+def test_a_person_is_a_phone_or_what_there_is(fields, peer, alias):
     """The phone of From is the name, unchanged; people without one go by their user id."""
     message = read(**fields)
-    assert (message.conversation, message.conversation_alt) == (Conversation("twilio", "14155238886", peer), twin)
+    assert (message.conversation, message.conversation_alias) == (Conversation("twilio", "14155238886", peer), alias)
 
 
 @pytest.mark.parametrize(

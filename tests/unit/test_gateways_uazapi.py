@@ -130,7 +130,7 @@ def test_the_second_envelope_gives_the_same_message():
     data |= {"messageType": "Conversation", "content": "Bom dia", "text": "Bom dia", "type": "text", "fromMe": False}
     data |= {"id": "5511900000000:M1", "messageid": "M1", "messageTimestamp": 1765454975000}
     (message,) = post({"event": "message", "instance": "loja", "data": data, "owner": "5511900000000", "token": TOKEN})
-    assert (message.conversation, message.conversation_alt, message.message_id) == (ANA, LID, "M1")
+    assert (message.conversation, message.conversation_alias, message.message_id) == (ANA, LID, "M1")
     assert (message.kind, message.text, message.sender_name) == ("text", "Bom dia", "Ana")
     assert message.timestamp_ms == 1765454975000
 
@@ -144,7 +144,7 @@ def test_the_id_is_without_our_number(ids, message_id):
 
 
 @pytest.mark.parametrize(
-    ("fields", "chat", "peer", "twin"),
+    ("fields", "chat", "peer", "alias"),
     [
         ({"chatlid": LID}, None, "5511900000001", LID),
         ({"sender_lid": LID}, None, "5511900000001", LID),
@@ -158,10 +158,10 @@ def test_the_id_is_without_our_number(ids, message_id):
         ({"fromMe": True, "sender": "9@lid", "sender_lid": "9@lid"}, {"wa_chatlid": LID}, "5511900000001", LID),
     ],
 )
-def test_the_person_is_the_phone_wherever_it_is_told(fields, chat, peer, twin):
-    """The phone wins over the lid, its twin; in our own messages the sender's names are ours and do not count."""
+def test_the_person_is_the_phone_wherever_it_is_told(fields, chat, peer, alias):
+    """The phone wins over the lid, its alias; in our own messages the sender's names are ours and do not count."""
     message = text(chat, **fields)
-    assert (message.conversation.peer, message.conversation_alt) == (peer, twin)
+    assert (message.conversation.peer, message.conversation_alias) == (peer, alias)
 
 
 @pytest.mark.parametrize("chatid", ["status@broadcast", "1@newsletter", None, "", {}, "r5f6g7h8"])
@@ -177,7 +177,7 @@ def test_what_is_no_conversation_is_ignored(chatid):
 def test_a_group_names_its_author(senders, author):
     """The group is the conversation, its author told by phone when one is known."""
     message = text(chatid=GROUP, isGroup=True, **senders)
-    assert (message.conversation.peer, message.is_group, message.conversation_alt) == (GROUP, True, None)
+    assert (message.conversation.peer, message.is_group, message.conversation_alias) == (GROUP, True, None)
     assert message.extra.get("participant") == author
 
 

@@ -144,7 +144,7 @@ def test_an_answer_through_the_api_is_told_from_one_by_hand(from_me, source, ext
 def test_a_lid_is_known_by_its_phone(data):
     """The engine's data may name the phone of a lid chat: it is the conversation, the lid its twin."""
     message = said(**{"from": LID}, body="oi", _data=data)
-    assert (message.conversation, message.conversation_alt) == (ANA, LID)
+    assert (message.conversation, message.conversation_alias) == (ANA, LID)
 
 
 def test_our_own_phone_is_no_alias_of_the_person():
@@ -153,7 +153,7 @@ def test_our_own_phone_is_no_alias_of_the_person():
     ours = {"id": f"true_{LID}_M1", "from": LID, "fromMe": True, "body": "olá"}
     assert said("message.any", **ours, _data=data).conversation.peer == LID
     known = said("message.any", **ours, _data={"Info": {"RecipientAlt": PHONE}})
-    assert (known.conversation, known.conversation_alt) == (ANA, LID)
+    assert (known.conversation, known.conversation_alias) == (ANA, LID)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_our_own_phone_is_no_alias_of_the_person():
 def test_the_author_in_a_group_is_a_phone_when_one_is_known(names):
     """The group is the conversation, its author told by phone."""
     message = said(**{"from": GROUP, "body": "oi"} | names)
-    assert (message.conversation.peer, message.is_group, message.conversation_alt) == (GROUP, True, None)
+    assert (message.conversation.peer, message.is_group, message.conversation_alias) == (GROUP, True, None)
     assert message.extra == {"participant": "5511900000001"}
 
 

@@ -123,7 +123,7 @@ def test_a_notification_says_nothing(notification):
 
 
 @pytest.mark.parametrize(
-    ("fields", "peer", "twin"),
+    ("fields", "peer", "alias"),
     [
         ({"chatLid": LID}, PHONE, LID),
         ({"senderLid": LID}, PHONE, LID),
@@ -133,10 +133,10 @@ def test_a_notification_says_nothing(notification):
         ({"phone": int(PHONE)}, PHONE, None),
     ],
 )
-def test_the_person_is_the_phone_and_its_lid(fields, peer, twin):
-    """The lid of the chat is the twin of its phone; the sender's only when the sender is the person."""
+def test_the_person_is_the_phone_and_its_lid(fields, peer, alias):
+    """The lid of the chat is the alias of its phone; the sender's only when the sender is the person."""
     message = text(**fields)
-    assert (message.conversation.peer, message.conversation_alt) == (peer, twin)
+    assert (message.conversation.peer, message.conversation_alias) == (peer, alias)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_the_person_is_the_phone_and_its_lid(fields, peer, twin):
 def test_a_group_names_its_author(fields, author):
     """The group is the conversation under its whole id, and has no name of its own for the author."""
     message = text(phone=GROUP, senderName=None, chatName="Grupo", senderLid=LID, **fields)
-    assert (message.conversation.peer, message.is_group, message.conversation_alt) == (GROUP, True, None)
+    assert (message.conversation.peer, message.is_group, message.conversation_alias) == (GROUP, True, None)
     assert (message.extra.get("participant"), message.sender_name) == (author, None)
 
 

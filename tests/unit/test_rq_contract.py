@@ -37,9 +37,9 @@ from tests.servers import Server
 from worker.job import JOB
 from worker.rq import registries
 from worker.rq.job_ids import NewJob
-from worker.rq.queue import FAILURE_TTL_S, FlushQueue
-from worker.rq.registries import Stopped
-from worker.rq.worker import FlushWorker
+from worker.rq.queue import FAILURE_TTL_S, JobQueue
+from worker.rq.registries import JobStopped
+from worker.rq.worker import AsyncWorker
 
 REF = ref_of(Conversation("generic", "loja", "ana"), 1)
 JOB_OF_REF = NewJob(f"{REF}-7", str(REF), 1)
@@ -98,14 +98,14 @@ def test_version() -> None:
 def test_signature(function: Callable[..., Any], needed: set[str]) -> None:
     """The parameters that we use are there, and no other one has become required."""
     parameters = inspect.signature(function).parameters
-    required = {
+    require = {
         name
         for name, parameter in parameters.items()
         if parameter.default is parameter.empty
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     }
     assert needed <= set(parameters)
-    assert required - {"self", "cls"} <= needed
+    assert require - {"self", "cls"} <= needed
 
 
 def test_names() -> None:
@@ -178,17 +178,17 @@ def client(valkey: Server) -> Iterator[Any]:
 
 
 @pytest.fixture
-async def queue(valkey: Server, client: Any, make_settings: Callable[..., Settings]) -> AsyncIterator[FlushQueue]:
+async def queue(valkey: Server, client: Any, make_settings: Callable[..., Settings]) -> AsyncIterator[JobQueue]:
     """The queue with one job in it."""
     reached = connect(valkey.url, timeout_s=FLUSH_WITHIN_S)
-    queue = FlushQueue(make_settings(), client, reached)
-    await queue.hand_over([JOB_OF_REF], 0)
+    queue = JobQueue(make_settings(), client, reached)
+    await queue.enqueue_and_dequeue([JOB_OF_REF], 0)
     yield queue
     await queue.close()
     await reached.aclose()
 
 
-async def test_our_job_is_what_rq_would_make(client: Any, queue: FlushQueue) -> None:
+async def test_our_job_is_what_rq_would_make(client: Any, queue: JobQueue) -> None:
     """`Queue.enqueue` with the same options leaves the same state as our queue."""
     ours = state_of(client)
     (job_id,) = queue.rq.get_job_ids()
@@ -204,7 +204,7 @@ async def test_our_job_is_what_rq_would_make(client: Any, queue: FlushQueue) -> 
 class Stock:
     """RQ's own worker at the moments of one job: while it runs, and after it."""
 
-    def __init__(self, client: Any, queue: FlushQueue, patch: pytest.MonkeyPatch, error: Exception | None) -> None:
+    def __init__(self, client: Any, queue: JobQueue, patch: pytest.MonkeyPatch, error: Exception | None) -> None:
         self.during = State({})
 
         def flush(ref: str) -> str:
@@ -226,10 +226,10 @@ class Stock:
 class Ours:
     """Our worker at the same moments."""
 
-    def __init__(self, queue: FlushQueue) -> None:
+    def __init__(self, queue: JobQueue) -> None:
         self.go_on: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._begun = asyncio.Event()
-        self.worker = FlushWorker(queue, self._flush, 10)
+        self.worker = AsyncWorker(queue, self._flush, 10)
         self.worker.register_birth()
         self.worker.set_state("idle")
         self._admission = asyncio.create_task(self.worker.admit())
@@ -242,7 +242,7 @@ class Ours:
         """Take the job and show it."""
         async with asyncio.timeout(FLUSH_WITHIN_S):
             await self._begun.wait()
-        await self.worker.books.write()
+        await self.worker.registries.write()
 
     async def end(self, error: Exception | None = None) -> None:
         """Let the flush end, and write that down."""
@@ -253,8 +253,8 @@ class Ours:
         self.worker.stop_admission()
         await self._admission
         await self.worker.finish(FLUSH_WITHIN_S, asyncio.Event())
-        await self.worker.books.write()
-        self.worker.books.close()
+        await self.worker.registries.write()
+        self.worker.registries.close()
 
 
 @pytest.fixture
@@ -264,18 +264,18 @@ def shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def stock_states(
-    client: Any, queue: FlushQueue, monkeypatch: pytest.MonkeyPatch, error: Exception | None = None
+    client: Any, queue: JobQueue, monkeypatch: pytest.MonkeyPatch, error: Exception | None = None
 ) -> Stock:
     """What RQ's own worker leaves; then everything is as before, with the job in the queue again."""
     stock = Stock(client, queue, monkeypatch, error)
     client.flushdb()
-    await queue.hand_over([JOB_OF_REF], 0)
+    await queue.enqueue_and_dequeue([JOB_OF_REF], 0)
     return stock
 
 
 @pytest.mark.usefixtures("shown_at_once")
 async def test_a_job_looks_the_same_as_under_rqs_worker(
-    client: Any, queue: FlushQueue, monkeypatch: pytest.MonkeyPatch
+    client: Any, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it runs and when it is over: the same keys, fields and values, key by key."""
     stock = await stock_states(client, queue, monkeypatch)
@@ -296,16 +296,16 @@ async def test_a_job_looks_the_same_as_under_rqs_worker(
 
 @pytest.mark.usefixtures("shown_at_once")
 async def test_the_worker_is_busy_before_its_job_is_shown(
-    client: Any, queue: FlushQueue, monkeypatch: pytest.MonkeyPatch
+    client: Any, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody sees an idle worker with jobs."""
-    ours, states, show = Ours(queue), list[bytes](), registries.Books._write_started
+    ours, states, show = Ours(queue), list[bytes](), registries.RegistryWriter._write_started
 
-    def noting(self: registries.Books, job_ids: Sequence[str]) -> None:
+    def noting(self: registries.RegistryWriter, job_ids: Sequence[str]) -> None:
         states.append(client.hget(ours.worker.key, "state"))
         show(self, job_ids)
 
-    monkeypatch.setattr(registries.Books, "_write_started", noting)
+    monkeypatch.setattr(registries.RegistryWriter, "_write_started", noting)
     await ours.start()
     await ours.end()
     assert states == [b"busy"]
@@ -313,7 +313,7 @@ async def test_the_worker_is_busy_before_its_job_is_shown(
 
 @pytest.mark.usefixtures("shown_at_once")
 async def test_a_failed_job_looks_the_same_as_under_rqs_worker(
-    client: Any, queue: FlushQueue, monkeypatch: pytest.MonkeyPatch
+    client: Any, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bug of ours is in the failed registry with its traceback, as RQ's own worker leaves it."""
     bug = LookupError("a bug of ours")
@@ -332,7 +332,7 @@ async def test_a_failed_job_looks_the_same_as_under_rqs_worker(
 @pytest.mark.usefixtures("shown_at_once")
 @pytest.mark.parametrize("shown", [True, False])
 async def test_a_stopped_job_is_shown_as_stopped(
-    client: Any, queue: FlushQueue, shown: bool, monkeypatch: pytest.MonkeyPatch
+    client: Any, queue: JobQueue, shown: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """stop-job leaves the job in the failed registry with the status `stopped`, whether it was shown before or not."""
     monkeypatch.setattr(registries, "SHOW_AFTER_S", 0.0 if shown else 60.0)
@@ -345,11 +345,11 @@ async def test_a_stopped_job_is_shown_as_stopped(
     (job_id,) = FailedJobRegistry(queue=queue.rq).get_job_ids()
     job = Job.fetch(job_id, connection=client, serializer="json")
     assert job.get_status() is JobStatus.STOPPED
-    assert Stopped.__name__ in str(job.latest_result().exc_string)  # type: ignore[union-attr]
+    assert JobStopped.__name__ in str(job.latest_result().exc_string)  # type: ignore[union-attr]
     assert StartedJobRegistry(queue=queue.rq).count == client.llen(queue.rq.intermediate_queue_key) == 0
 
 
-async def test_handed_back_is_neither_success_nor_failure(client: Any, queue: FlushQueue) -> None:
+async def test_handed_back_is_neither_success_nor_failure(client: Any, queue: JobQueue) -> None:
     """A flush cancelled at shutdown leaves no trace: the wake index has its conversation."""
     ours = Ours(queue)
     await ours.start()
@@ -362,27 +362,27 @@ async def test_handed_back_is_neither_success_nor_failure(client: Any, queue: Fl
 
 @pytest.mark.usefixtures("shown_at_once")
 async def test_what_could_not_be_written_is_written_later(
-    client: Any, queue: FlushQueue, monkeypatch: pytest.MonkeyPatch
+    client: Any, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """RQ's server fails in mid-lot, at the start and at the end of a job: the next lots make it right."""
     ours = Ours(queue)
     with monkeypatch.context() as broken:
         broken.setattr(redis.client.Pipeline, "execute", executed_and_lost)
         await ours.start()
-    await ours.worker.books.write()
+    await ours.worker.registries.write()
     assert StartedJobRegistry(queue=queue.rq).get_job_ids() == [f"{REF}-7"]
     assert client.scard(f"rq:worker:{ours.worker.name}:executions") == 1
     with monkeypatch.context() as broken:
         broken.setattr(redis.client.Pipeline, "execute", executed_and_lost)
         await ours.end()
-    assert ours.worker.books._ended == {f"{REF}-7": None}
-    ours.worker.books._write([], ours.worker.books._ended)
+    assert ours.worker.registries._ended == {f"{REF}-7": None}
+    ours.worker.registries._write([], ours.worker.registries._ended)
     left = set(state_of(client, ours.worker).keys)
     assert left == {"rq:queues", "rq:workers", "rq:workers:flush", "rq:worker:WORKER"}
 
 
 @pytest.mark.usefixtures("shown_at_once")
-async def test_heartbeats_keep_a_live_job_from_being_abandoned(client: Any, queue: FlushQueue) -> None:
+async def test_heartbeats_keep_a_live_job_from_being_abandoned(client: Any, queue: JobQueue) -> None:
     """One beat later the job may be quiet for another 80 s; a worker that RQ's server forgot is there again."""
     ours = Ours(queue)
     await ours.start()
@@ -391,7 +391,7 @@ async def test_heartbeats_keep_a_live_job_from_being_abandoned(client: Any, queu
     before = state_of(client, ours.worker)
     client.zadd(started.key, {entry: time.time() + 1})
     client.delete(ours.worker.key)
-    ours.worker.books._beat()
+    ours.worker.registries._beat()
     started.cleanup(timestamp=time.time() + 80)
     assert state_of(client, ours.worker) == before
     await ours.end()
@@ -409,7 +409,7 @@ def executed_and_lost(pipeline: Any, raise_on_error: bool = True) -> Any:
     return replies
 
 
-async def test_the_heartbeat_begins_with_the_workers_hash(client: Any, queue: FlushQueue) -> None:
+async def test_the_heartbeat_begins_with_the_workers_hash(client: Any, queue: JobQueue) -> None:
     """Its first reply says whether the hash was gone, so that we announce ourselves again."""
     worker = BaseWorker([queue.rq], connection=client, serializer=JSONSerializer)
     with client.pipeline(transaction=False) as pipeline:

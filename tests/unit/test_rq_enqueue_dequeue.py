@@ -31,7 +31,7 @@ def client(server: Server) -> Iterator[Any]:
 
 
 def take(client: Any, room: int) -> Any:
-    return client.eval(script("hand_over").source, 1, QUEUE, room, HASH_SIZE, 0)
+    return client.eval(script("enqueue_dequeue").source, 1, QUEUE, room, HASH_SIZE, 0)
 
 
 def add(client: Any, room: int) -> Any:
@@ -39,7 +39,7 @@ def add(client: Any, room: int) -> Any:
     shared = ("status", "queued", "origin", "take")
     jobs = [(job_id, f"flush {job_id}", f"data of {job_id}") for job_id in NEW]
     words = [word for job in jobs for word in job]
-    return client.eval(script("hand_over").source, 1, QUEUE, room, HASH_SIZE, len(shared), *shared, *words)
+    return client.eval(script("enqueue_dequeue").source, 1, QUEUE, room, HASH_SIZE, len(shared), *shared, *words)
 
 
 @pytest.mark.parametrize(("room", "jobs"), [(1, 1), (2, 2), (4, 2), (5, 3), (6, 4), (9, 4)])

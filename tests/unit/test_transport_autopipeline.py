@@ -10,8 +10,8 @@ import redis.exceptions as rx
 
 from buffer.errors import StoreError, StoreFull, StoreUnavailable, store_error
 from buffer.models import Conversation
-from buffer.store import Store, resent
-from buffer.transport.autopipeline import TURN_MAX
+from buffer.store import Store, retry_unavailable
+from buffer.transport.autopipeline import PIPELINE_MAX_CALLS
 from buffer.transport.clients import connect
 from tests.messages import message
 from tests.servers import Server
@@ -24,7 +24,7 @@ async def test_calls_of_one_turn_share_a_connection(start_server, open_store):
     server = start_server()
     store = open_store(server)
     await store.load_scripts()
-    people = [ANA._replace(peer=f"p{i}") for i in range(2 * TURN_MAX)]
+    people = [ANA._replace(peer=f"p{i}") for i in range(2 * PIPELINE_MAX_CALLS)]
     appended = await asyncio.gather(*(store.append([message("m1", who)]) for who in people))
     assert {results[0].status for results in appended} == {"new"}
     assert (await store.client.info("clients"))["connected_clients"] <= 4
@@ -66,7 +66,7 @@ async def test_frozen_server(start_server, make_settings):
     finally:
         server.thaw()
     assert all(isinstance(result, StoreUnavailable) for result in results)
-    assert (await resent(lambda: store.append([message("m2", ANA)]), 10))[0].status == "new"
+    assert (await retry_unavailable(lambda: store.append([message("m2", ANA)]), 10))[0].status == "new"
     await store.close()
 
 
@@ -82,7 +82,7 @@ async def test_resent_gives_up(make_settings):
     """Repeating ends after its time, with the last error."""
     store = Store(connect("redis://127.0.0.1:1/0", timeout_s=1), make_settings())
     with pytest.raises(StoreUnavailable):
-        await resent(lambda: store.append([message("m1", ANA)]), 0.2)
+        await retry_unavailable(lambda: store.append([message("m1", ANA)]), 0.2)
     await store.close()
 
 
@@ -95,10 +95,10 @@ async def test_resent_repeats_what_may_be_repeated(store: Store):
             raise error
         return "done"
 
-    assert await resent(operation, 60) == "done"
+    assert await retry_unavailable(operation, 60) == "done"
     outcomes = [StoreFull()]
     with pytest.raises(StoreFull):
-        await resent(operation, 60)
+        await retry_unavailable(operation, 60)
 
 
 async def test_two_stores_on_one_server(valkey: Server, open_store):

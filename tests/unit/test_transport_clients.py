@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from buffer.transport.clients import connect, connect_sync, hidden
+from buffer.transport.clients import connect, connect_sync, redact_url
 from config.settings import SettingsError
 from tests.servers import Server
 
@@ -78,4 +78,4 @@ def test_blocking_client(valkey: Server):
 )
 def test_password_is_hidden(url: str, shown: str):
     """A URL is shown to people without its password."""
-    assert hidden(url) == shown
+    assert redact_url(url) == shown

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from buffer.errors import StoreError, StoreFull, StoreUnavailable
-from buffer.transport.coalescer import LOT_MAX, Lots
+from buffer.transport.coalescer import CONVERSATIONS_PER_CALL, CallCoalescer
 
 
 class Server:
@@ -33,7 +33,7 @@ class Server:
 @pytest.mark.parametrize("turns", [0, 1, 3])
 async def test_every_call_is_answered(turns: int):
     """No call falls between a sender that found nothing more and the start of the next."""
-    lots = Lots(Server(turns).run)
+    lots = CallCoalescer(Server(turns).run)
 
     async def client(number: int) -> None:
         for step in range(50):
@@ -47,7 +47,7 @@ async def test_every_call_is_answered(turns: int):
 async def test_a_lot_is_one_verb_of_one_partition():
     """What is called in one turn goes together, as far as one script and one slot go."""
     server = Server()
-    lots = Lots(server.run)
+    lots = CallCoalescer(server.run)
     await asyncio.gather(
         *(lots.call(verb, number % 2, f"{number}") for number in range(20) for verb in ("ack", "claim"))
     )
@@ -57,14 +57,14 @@ async def test_a_lot_is_one_verb_of_one_partition():
 async def test_lots_are_bounded():
     """A thousand calls at once do not hold the server in one script."""
     server = Server()
-    lots = Lots(server.run)
+    lots = CallCoalescer(server.run)
     await asyncio.gather(*(lots.call("ack", 0, f"{number}") for number in range(1000)))
-    assert max(size for _, _, size in server.sent) == LOT_MAX
+    assert max(size for _, _, size in server.sent) == CONVERSATIONS_PER_CALL
 
 
 async def test_one_that_fails_does_not_fail_its_neighbours():
     """A lot that was refused is sent again one by one; only the conversation that spoils it hears of it."""
-    lots = Lots(Server(poison="bad").run)
+    lots = CallCoalescer(Server(poison="bad").run)
     found = await asyncio.gather(*(lots.call("claim", 0, name) for name in ("a", "bad", "b")), return_exceptions=True)
     assert isinstance(found[1], StoreError)
     assert [found[0], found[2]] == [("claim", 0, "a"), ("claim", 0, "b")]
@@ -74,7 +74,7 @@ async def test_one_that_fails_does_not_fail_its_neighbours():
 async def test_a_server_that_is_away_is_not_asked_once_for_each(error: type[StoreError]):
     """All callers of the lot hear it at once; they know how to repeat."""
     server = Server(poison="a", error=error)
-    lots = Lots(server.run)
+    lots = CallCoalescer(server.run)
     found = await asyncio.gather(*(lots.call("ack", 0, name) for name in ("a", "b", "c")), return_exceptions=True)
     assert [type(one) for one in found] == [error] * 3
     assert len(server.sent) == 1
@@ -82,7 +82,7 @@ async def test_a_server_that_is_away_is_not_asked_once_for_each(error: type[Stor
 
 async def test_a_caller_that_gave_up():
     """A cancelled caller disturbs nobody, before its lot leaves or after."""
-    lots = Lots(Server(turns=3).run)
+    lots = CallCoalescer(Server(turns=3).run)
     calls = [asyncio.ensure_future(lots.call("ack", 0, f"{number}")) for number in range(5)]
     await asyncio.sleep(0)
     calls[1].cancel()
@@ -101,7 +101,7 @@ async def test_what_was_not_answered_is_asked_again():
         asked.append(args)
         return [] if args[0] == "none" else args[:2]
 
-    lots = Lots(run)
+    lots = CallCoalescer(run)
     names = [str(number) for number in range(5)]
     assert await asyncio.gather(*(lots.call("claim", 0, name) for name in names)) == names
     assert asked == [names, names[2:], names[4:]]

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import pytest
 
-from buffer.errors import StoreError, StoreUnavailable, Unconfirmed
+from buffer.errors import NotDurable, StoreError, StoreUnavailable
 from buffer.models import Change, Conversation
-from buffer.store import Store, resent
-from buffer.transport.autopipeline import IN_FLIGHT_MAX
+from buffer.store import Store, retry_unavailable
+from buffer.transport.autopipeline import PIPELINES_IN_FLIGHT_MAX
 from tests.integration.polling import until
 from tests.messages import message
 from tests.replicas import follow
@@ -83,8 +83,8 @@ async def test_what_was_not_confirmed_is_not_repeated_here(pair, open_store):
     store = open_store(primary, **REPLICA)
     await store.load_scripts()
     replica.freeze()
-    with pytest.raises(Unconfirmed):
-        await resent(lambda: append(store), HEALS_WITHIN_S)
+    with pytest.raises(NotDurable):
+        await retry_unavailable(lambda: append(store), HEALS_WITHIN_S)
     assert await waits(store) == 1
 
 
@@ -122,7 +122,7 @@ async def test_calls_of_one_turn_share_a_wait(pair, open_store):
     people = [ANA._replace(peer=f"p{number}") for number in range(100)]
     appended = await asyncio.gather(*(store.append([message("m1", who)]) for who in people))
     assert [results[0].status for results in appended] == ["new"] * 100
-    assert 1 <= await waits(store) <= IN_FLIGHT_MAX
+    assert 1 <= await waits(store) <= PIPELINES_IN_FLIGHT_MAX
 
 
 async def test_memory_never_waits(pair, open_store):
@@ -158,7 +158,7 @@ async def test_a_call_that_failed_keeps_its_error(pair, open_store):
     replica.freeze()
     calls = [store.append([message("m1", who)]) for who in (ANA, BIA)]
     unconfirmed, refused = await asyncio.gather(*calls, return_exceptions=True)
-    assert type(unconfirmed) is Unconfirmed
+    assert type(unconfirmed) is NotDurable
     assert type(refused) is StoreError
 
 

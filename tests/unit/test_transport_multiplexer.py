@@ -14,7 +14,7 @@ from buffer.errors import StoreError, StoreUnavailable
 from buffer.models import Conversation
 from buffer.scripts import Script
 from buffer.transport.clients import connect
-from buffer.transport.multiplexer import Line
+from buffer.transport.multiplexer import Multiplexer
 from tests.servers import Server
 
 ANA = Conversation("generic", "loja", "ana")
@@ -31,13 +31,13 @@ WRITES = script("return redis.call('SET', KEYS[1], ARGV[1])")
 
 
 @pytest.fixture
-async def open_line() -> AsyncIterator[Callable[..., Line]]:
+async def open_line() -> AsyncIterator[Callable[..., Multiplexer]]:
     """Open a line to a server; closed after the test."""
-    opened: list[tuple[Line, Any]] = []
+    opened: list[tuple[Multiplexer, Any]] = []
 
-    def make(server: Server, timeout_s: float = REPLY_WAIT_S) -> Line:
+    def make(server: Server, timeout_s: float = REPLY_WAIT_S) -> Multiplexer:
         client = connect(server.url, timeout_s=timeout_s)
-        line = Line(client.connection_pool)
+        line = Multiplexer(client.connection_pool)
         opened.append((line, client))
         return line
 
@@ -187,7 +187,7 @@ async def test_a_server_that_is_not_ready_is_left(code: str, make_settings):
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     client = connect(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}?protocol=2", timeout_s=REPLY_WAIT_S)
-    line = Line(client.connection_pool)
+    line = Multiplexer(client.connection_pool)
     with pytest.raises(StoreUnavailable, match="not ready"):
         await line.call(ECHO, "k", [])
     assert await line.call(ECHO, "k", []) == b"ok"
@@ -209,10 +209,10 @@ async def test_pushes_are_no_replies(valkey: Server, open_line):
     """What a server sends unasked (RESP3) is nobody's reply."""
     line, push = open_line(valkey), b">2\r\n+message\r\n+hello\r\n"
     await line.call(ECHO, "k", ["0"])
-    assert line._link is not None
+    assert line._connection is not None
     call = asyncio.ensure_future(line.call(ECHO, "k", ["1"]))
     await asyncio.sleep(0)
-    line._link.data_received(push)
+    line._connection.data_received(push)
     assert await call == b"1"
 
 

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import Server, ServerState
 
 from webhook.app import create_app
-from webhook.fast_path import INGEST, WebhookProtocol, _Delivery
+from webhook.fast_path import INGEST, FastPathProtocol, _FastRequest
 
 SOURCE = inspect.getsource(HttpToolsProtocol)
 CALLBACKS = {"on_message_begin", "on_url", "on_header", "on_headers_complete", "on_body", "on_message_complete"}
@@ -23,7 +23,7 @@ def test_what_uvicorn_asks_of_a_cycle_a_delivery_has():
     """uvicorn keeps a delivery where it keeps its cycles, and asks it for these."""
     asked = set(re.findall(r"self\.cycle\.(\w+)", SOURCE))
     assert asked == {"response_complete", "disconnected", "message_event", "keep_alive", "body", "more_body"}
-    assert asked - {"body", "more_body"} <= {*_Delivery.__slots__, "message_event"}
+    assert asked - {"body", "more_body"} <= {*_FastRequest.__slots__, "message_event"}
     assert "existing_cycle.response_complete" in SOURCE
 
 
@@ -36,11 +36,11 @@ def test_bodies_are_ours_on_the_short_way():
 
 def test_what_we_replace_is_there():
     """Every method that we override exists, with the arguments that we give it."""
-    for name, ours in vars(WebhookProtocol).items():
+    for name, ours in vars(FastPathProtocol).items():
         if inspect.isfunction(ours) and hasattr(HttpToolsProtocol, name):
             theirs = inspect.signature(getattr(HttpToolsProtocol, name))
             assert list(inspect.signature(ours).parameters) == list(theirs.parameters), name
-    assert set(vars(WebhookProtocol)) >= CALLBACKS - {"on_url", "on_header"}
+    assert set(vars(FastPathProtocol)) >= CALLBACKS - {"on_url", "on_header"}
     overridden = {"data_received", "on_response_complete", "_unset_keepalive_if_required", "timeout_keep_alive_handler"}
     assert all(callable(getattr(HttpToolsProtocol, name)) for name in overridden)
 
@@ -53,7 +53,7 @@ def test_a_request_begins_with_these():
 
 async def test_a_connection_has_what_we_read():
     """Attributes of the protocol, its flow and the server's state."""
-    protocol = WebhookProtocol(_config(), ServerState(), {})
+    protocol = FastPathProtocol(_config(), ServerState(), {})
     for name in ("access_log", "root_path", "limit_concurrency", "pipeline", "tasks", "parser", "timeout_keep_alive"):
         assert hasattr(protocol, name), name
     assert protocol.timeout_keep_alive_task is None
@@ -71,8 +71,8 @@ async def test_a_connection_has_what_we_read():
 async def test_options_that_need_uvicorns_own_way(options: dict[str, object]):
     """A root path and a limit of connections are uvicorn's work: they turn the short way off."""
     state = {INGEST: object()}
-    assert WebhookProtocol(_config(), ServerState(), state)._ingest is state[INGEST]
-    assert WebhookProtocol(_config(**options), ServerState(), state)._ingest is None
+    assert FastPathProtocol(_config(), ServerState(), state)._ingest is state[INGEST]
+    assert FastPathProtocol(_config(**options), ServerState(), state)._ingest is None
 
 
 async def test_the_lifespan_leaves_the_ingest(make_settings):
@@ -90,6 +90,6 @@ async def test_the_lifespan_leaves_the_ingest(make_settings):
 
 
 def _config(**options: object) -> Config:
-    config = Config("webhook.fast_path:WebhookProtocol", **{"access_log": False, "log_config": None, **options})  # type: ignore[arg-type]
+    config = Config("webhook.fast_path:FastPathProtocol", **{"access_log": False, "log_config": None, **options})  # type: ignore[arg-type]
     config.load()
     return config

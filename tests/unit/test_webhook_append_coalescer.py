@@ -10,24 +10,24 @@ import pytest
 
 from buffer.errors import StoreError, StoreFull, StoreUnavailable
 from buffer.models import Append, Appended, Conversation
-from buffer.transport.connection import Hears
+from buffer.transport.connection import ReplyReceiver
 from webhook import append_coalescer as module
-from webhook.append_coalescer import Collector
+from webhook.append_coalescer import AppendCoalescer
 
 
 def message(name: str) -> Append:
     return Append(Conversation("generic", "loja", name), name.encode().ljust(8), b"nnnn", b"{}")
 
 
-def collector_of(store: Any) -> Collector:
+def collector_of(store: Any) -> AppendCoalescer:
     """A collector in front of one of the stores below."""
-    return Collector(store)
+    return AppendCoalescer(store)
 
 
 class Careful:
     """A store that sends nothing at once."""
 
-    def send_append(self, messages: Sequence[Append], results: Hears[list[Appended]]) -> bool:
+    def send_append(self, messages: Sequence[Append], results: ReplyReceiver[list[Appended]]) -> bool:
         return False
 
 
@@ -56,7 +56,7 @@ class AtOnce(Answering):
         self.errors = list(errors)
         self.sent: list[int] = []
 
-    def send_append(self, messages: Sequence[Append], results: Hears[list[Appended]]) -> bool:
+    def send_append(self, messages: Sequence[Append], results: ReplyReceiver[list[Appended]]) -> bool:
         self.sent.append(len(messages))
         error = self.errors.pop(0) if self.errors else None
         if isinstance(error, UnicodeError):
@@ -95,7 +95,7 @@ async def test_requests_of_one_turn_share_a_call():
     store = AtOnce()
     collector = collector_of(store)
     await asyncio.gather(*(collector.append([message(str(number))]) for number in range(100)))
-    assert store.sent == [module.SHARE] * (100 // module.SHARE) + [100 % module.SHARE]
+    assert store.sent == [module.SEND_EARLY_AFTER] * (100 // module.SEND_EARLY_AFTER) + [100 % module.SEND_EARLY_AFTER]
     assert store.sizes == []
 
 
@@ -103,7 +103,7 @@ async def test_large_requests_are_parted():
     """A call has no more messages than it may, unless one request has more."""
     store = AtOnce()
     collector = collector_of(store)
-    large = [message(str(number)) for number in range(module.CALL_MAX - 1)]
+    large = [message(str(number)) for number in range(module.MESSAGES_PER_CALL - 1)]
     await asyncio.gather(*(collector.append(large) for _ in range(3)), collector.append(large * 2))
     assert store.sent == [len(large)] * 3 + [2 * len(large)]
 
@@ -125,8 +125,8 @@ async def test_what_fails_together_is_sent_together():
     """A lost connection fails many small groups at once: they come again in full calls."""
     store = AtOnce([StoreUnavailable()] * 4)
     collector = collector_of(store)
-    await asyncio.gather(*(collector.append([message(str(number))]) for number in range(4 * module.SHARE)))
-    assert store.sizes == [module.CALL_MAX] * (4 * module.SHARE // module.CALL_MAX)
+    await asyncio.gather(*(collector.append([message(str(number))]) for number in range(4 * module.SEND_EARLY_AFTER)))
+    assert store.sizes == [module.MESSAGES_PER_CALL] * (4 * module.SEND_EARLY_AFTER // module.MESSAGES_PER_CALL)
 
 
 async def test_a_full_server_is_not_asked_again():
@@ -170,7 +170,7 @@ async def test_a_failing_message_does_not_fail_its_neighbours():
 async def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch):
     """A request that waited its time is refused, also behind others that are still under way."""
     monkeypatch.setattr(module, "ANSWER_WITHIN_S", 0.05)
-    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    monkeypatch.setattr(module, "TIMEOUT_CHECK_EVERY_S", 0.01)
     collector = collector_of(Silent())
     answers = await asyncio.gather(
         *(collector.append([message(str(number))]) for number in range(10)), return_exceptions=True

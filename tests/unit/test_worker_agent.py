@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from buffer.models import Batch, Conversation, Reason
-from worker.agent import Accepted, Agent, Problem
+from worker.agent import Agent, AgentFailure, AgentReply
 
 BATCH = Batch(
     "0-x", "1:t", "flush-1", 3, 0, Reason.QUIET, Conversation("generic", "loja", "ana"), None, 1, 1, 1, "\n", None, ()
@@ -50,7 +50,7 @@ async def scripted() -> AsyncIterator[tuple[Scripted, int]]:
     server.close()
 
 
-async def call(make_settings, url: str, **overrides: object) -> Accepted | Problem:
+async def call(make_settings, url: str, **overrides: object) -> AgentReply | AgentFailure:
     """One call with settings of its own."""
     agent = Agent(make_settings(agent_url=url, **overrides))
     try:
@@ -68,7 +68,7 @@ async def test_what_is_sent(scripted, make_settings):
     """The body as it is, the key, the attempt, and nothing that would have the agent close the connection."""
     one, port = scripted
     one.reply = http(b'{"reply": "oi"}')
-    assert await call(make_settings, f"http://127.0.0.1:{port}/a?b=c#d") == Accepted(("oi",))
+    assert await call(make_settings, f"http://127.0.0.1:{port}/a?b=c#d") == AgentReply(("oi",))
     request, headers = one.requests[-1], one.headers()
     assert request.startswith(b"POST /a?b=c HTTP/1.1\r\n")
     assert request.endswith(b"\r\n\r\n" + BODY)
@@ -84,7 +84,7 @@ async def test_credentials_of_the_address(scripted, make_settings):
     """User and password in AGENT_URL become the Authorization header, and stand nowhere else."""
     one, port = scripted
     one.reply = http(b"")
-    assert await call(make_settings, f"http://ana:p%40ss@127.0.0.1:{port}/") == Accepted()
+    assert await call(make_settings, f"http://ana:p%40ss@127.0.0.1:{port}/") == AgentReply()
     assert one.headers()["authorization"] == "Basic " + base64.b64encode(b"ana:p@ss").decode()
     assert one.headers()["host"] == f"127.0.0.1:{port}"
 
@@ -93,7 +93,7 @@ async def test_compressed_answer(scripted, make_settings):
     """An agent behind a compressing proxy is understood."""
     one, port = scripted
     one.reply = http(gzip.compress(b'{"reply": "oi"}'), JSON + b"content-encoding: gzip\r\n")
-    assert await call(make_settings, f"http://127.0.0.1:{port}/") == Accepted(("oi",))
+    assert await call(make_settings, f"http://127.0.0.1:{port}/") == AgentReply(("oi",))
 
 
 BROKEN = {
@@ -111,7 +111,7 @@ async def test_broken_answers_are_tried_again(scripted, make_settings, name: str
     one, port = scripted
     one.reply, words = BROKEN[name]
     problem = await call(make_settings, f"http://127.0.0.1:{port}/?token=secret")
-    assert isinstance(problem, Problem)
+    assert isinstance(problem, AgentFailure)
     assert (problem.sent, problem.dead) == (True, False)
     assert words in problem.error
     assert "secret" not in problem.error
@@ -120,7 +120,7 @@ async def test_broken_answers_are_tried_again(scripted, make_settings, name: str
 async def test_nobody_listens(make_settings):
     """A refused connection was never sent."""
     problem = await call(make_settings, "http://127.0.0.1:1/")
-    assert isinstance(problem, Problem)
+    assert isinstance(problem, AgentFailure)
     assert not problem.sent
     assert "cannot be reached" in problem.error
 
@@ -134,10 +134,10 @@ async def test_words_behind_the_status(scripted, make_settings):
     """What an agent writes there, in whatever encoding, changes nothing."""
     one, port = scripted
     one.reply = answer("200 Feito, até já".encode("latin-1"))
-    assert await call(make_settings, f"http://127.0.0.1:{port}/") == Accepted()
+    assert await call(make_settings, f"http://127.0.0.1:{port}/") == AgentReply()
     one.reply = answer("503 Serviço indisponível".encode("latin-1"))
     problem = await call(make_settings, f"http://127.0.0.1:{port}/")
-    assert problem == Problem("the agent answered 503")
+    assert problem == AgentFailure("the agent answered 503")
 
 
 @pytest.mark.parametrize("value", ["²", "soon", "-1", "Fri, 31 Dec 99999999999999999999 23:59:59 GMT", "1e999"])
@@ -146,7 +146,7 @@ async def test_retry_after_that_says_nothing(scripted, make_settings, value: str
     one, port = scripted
     one.reply = answer(b"503 Later", b"retry-after: " + value.encode() + b"\r\n")
     problem = await call(make_settings, f"http://127.0.0.1:{port}/")
-    assert problem == Problem("the agent answered 503")
+    assert problem == AgentFailure("the agent answered 503")
 
 
 async def test_failed_calls_hold_nothing(make_settings):
@@ -169,6 +169,6 @@ async def test_agent_that_says_nothing(scripted, make_settings):
     one, port = scripted
     one.reply = None
     problem = await call(make_settings, f"http://127.0.0.1:{port}/", agent_timeout=0.05)
-    assert isinstance(problem, Problem)
+    assert isinstance(problem, AgentFailure)
     assert problem.sent
     assert "AGENT_TIMEOUT=0.05" in problem.error

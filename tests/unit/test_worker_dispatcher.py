@@ -17,13 +17,13 @@ from tests.servers import Server
 from worker import dispatcher
 from worker.dispatcher import Dispatcher
 from worker.rq.job_ids import NewJob
-from worker.rq.queue import FlushQueue
+from worker.rq.queue import JobQueue
 
 ANA, BIA = (Conversation("evolution", "loja", peer) for peer in ("ana", "bia"))
 WITHIN_S = 20.0
 
 
-class Hands:
+class JobRunner:
     """A worker that notes what it is handed, and may take its time."""
 
     room = 10
@@ -36,7 +36,7 @@ class Hands:
         self.ready = asyncio.Event()
         self.ready.set()
 
-    async def hand_over(self, jobs: Sequence[NewJob]) -> None:
+    async def enqueue_and_dequeue(self, jobs: Sequence[NewJob]) -> None:
         self.asked.set()
         await self.ready.wait()
         if len(self.jobs) == self.fails_after:
@@ -49,8 +49,8 @@ class Hands:
 
 
 @pytest.fixture
-def hands() -> Hands:
-    return Hands()
+def runner() -> JobRunner:
+    return JobRunner()
 
 
 @pytest.fixture
@@ -59,15 +59,15 @@ def store(valkey: Server, open_store: Any) -> Store:
 
 
 @pytest.fixture
-async def running(valkey: Server, store: Store, hands: Hands, prefix: str) -> AsyncIterator[Dispatcher]:
+async def running(valkey: Server, store: Store, runner: JobRunner, prefix: str) -> AsyncIterator[Dispatcher]:
     """A dispatcher that runs until the end of the test."""
     settings = store.settings
-    queue = FlushQueue(settings, valkey.client(), store.client)
-    dispatcher = Dispatcher(store, queue, settings, hands)
+    queue = JobQueue(settings, valkey.client(), store.client)
+    dispatcher = Dispatcher(store, queue, settings, runner)
     task = asyncio.create_task(dispatcher.run())
     yield dispatcher
     dispatcher.stop()
-    hands.ready.set()
+    runner.ready.set()
     async with asyncio.timeout(WITHIN_S):
         await task
     await queue.close()
@@ -79,72 +79,74 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_a_stop_waits_for_the_turn(store: Store, hands: Hands, running: Dispatcher, clock: Any):
+async def test_a_stop_waits_for_the_turn(store: Store, runner: JobRunner, running: Dispatcher, clock: Any):
     """What a call under way takes from the queue has somebody to take it; then there is no other turn."""
-    hands.ready.clear()
+    runner.ready.clear()
     await store.append([message("m1", ANA)])
     clock.advance(store.settings.window_ms)
-    running.hint()
-    await asyncio.wait_for(hands.asked.wait(), WITHIN_S)
+    running.wake()
+    await asyncio.wait_for(runner.asked.wait(), WITHIN_S)
     running.stop()
-    turns = running._turns
+    turns = running._passes
     await store.append([message("m2", BIA)])
     clock.advance(store.settings.window_ms)
     await asyncio.sleep(0.05)
-    assert not hands.jobs
-    hands.ready.set()
-    await until(lambda: hands.jobs)
+    assert not runner.jobs
+    runner.ready.set()
+    await until(lambda: runner.jobs)
     await asyncio.sleep(0.05)
-    assert [job.name for job in hands.jobs] == [str(store.ref(ANA))]
-    assert running._turns == turns
+    assert [job.name for job in runner.jobs] == [str(store.ref(ANA))]
+    assert running._passes == turns
 
 
-async def test_an_expired_timer_finds_what_was_not_known(store: Store, hands: Hands, running: Dispatcher, clock: Any):
+async def test_an_expired_timer_finds_what_was_not_known(
+    store: Store, runner: JobRunner, running: Dispatcher, clock: Any
+):
     """The announcement was lost: the event alone makes the dispatcher look."""
-    await until(lambda: running._turns == 1)
+    await until(lambda: running._passes == 1)
     await store.append([message("m1", ANA)])
     clock.advance(store.settings.window_ms)
-    running.expired()
-    await until(lambda: hands.jobs)
-    assert [job.name for job in hands.jobs] == [str(store.ref(ANA))]
+    running.timer_expired()
+    await until(lambda: runner.jobs)
+    assert [job.name for job in runner.jobs] == [str(store.ref(ANA))]
 
 
 async def test_a_timer_that_expires_behind_the_turn_of_another(running: Dispatcher, monkeypatch):
     """The turn that answers for the first event began before the second: that one makes it look again."""
     monkeypatch.setattr(dispatcher, "SLEEP_MAX_S", 10 * WITHIN_S)
-    running.hint()
-    await until(lambda: running._turns == 2)
-    running.expired()
-    running.hint()
-    await until(lambda: running._turns == 3)
-    running.expired()
-    await until(lambda: running._turns == 4)
+    running.wake()
+    await until(lambda: running._passes == 2)
+    running.timer_expired()
+    running.wake()
+    await until(lambda: running._passes == 3)
+    running.timer_expired()
+    await until(lambda: running._passes == 4)
 
 
 async def test_an_expired_timer_costs_no_turn_where_one_has_begun(running: Dispatcher, monkeypatch):
     """A thousand events of what was dispatched on time are one timer, and no look."""
     monkeypatch.setattr(dispatcher, "SLEEP_MAX_S", WITHIN_S)
-    await until(lambda: running._turns == 1)
-    running.hint()
-    await until(lambda: running._turns == 2)
+    await until(lambda: running._passes == 1)
+    running.wake()
+    await until(lambda: running._passes == 2)
     for _ in range(1000):
-        running.expired()
-    running.hint()
-    await until(lambda: running._expired is None)
+        running.timer_expired()
+    running.wake()
+    await until(lambda: running._expiry_timer is None)
     await asyncio.sleep(0.05)
-    assert running._turns == 3
+    assert running._passes == 3
 
 
 async def test_what_rq_did_not_take_is_flushed_here(
-    store: Store, hands: Hands, running: Dispatcher, clock: Any, monkeypatch: pytest.MonkeyPatch
+    store: Store, runner: JobRunner, running: Dispatcher, clock: Any, monkeypatch: pytest.MonkeyPatch
 ):
     """RQ's server goes away in the middle: what it had is left to it, the others begin without it."""
-    monkeypatch.setattr(dispatcher, "LOT", 1)
-    hands.fails_after = 1
+    monkeypatch.setattr(dispatcher, "JOBS_PER_CALL", 1)
+    runner.fails_after = 1
     await store.append([message(f"m{number}", one) for number, one in enumerate((ANA, BIA))])
     clock.advance(store.settings.window_ms)
-    running.hint()
-    await until(lambda: hands.inline)
-    assert len(hands.jobs) == 1
-    assert {hands.jobs[0].name, *hands.inline} == {str(store.ref(ANA)), str(store.ref(BIA))}
-    assert len(hands.inline) == 1
+    running.wake()
+    await until(lambda: runner.inline)
+    assert len(runner.jobs) == 1
+    assert {runner.jobs[0].name, *runner.inline} == {str(store.ref(ANA)), str(store.ref(BIA))}
+    assert len(runner.inline) == 1

@@ -17,7 +17,7 @@ from buffer.transport.clients import connect
 from tests.conftest import Clock
 from tests.messages import message
 from tests.servers import Server
-from worker.leases import LeaseOver, Leases
+from worker.leases import LeaseEnded, Leases
 
 ANA = Conversation("generic", "loja", "ana")
 PATIENCE_S = 20
@@ -55,7 +55,7 @@ class Holder:
 
     async def _work(self, leases: Leases, store: Store, token: str, who: Conversation, since: float) -> str:
         claimed_at = asyncio.get_running_loop().time() - since
-        with leases.keep(store.ref(who), token, claimed_at):
+        with leases.hold(store.ref(who), token, claimed_at):
             self.begun.set()
             await self.enough.wait()
         await self.rested.wait()
@@ -101,7 +101,7 @@ async def test_a_lease_that_is_gone_ends_the_work(valkey: Server, open_store, cl
         await store.claim(store.ref(ANA), "w2")
     else:
         await store.discard(ANA)
-    with pytest.raises(LeaseOver) as over:
+    with pytest.raises(LeaseEnded) as over:
         await asyncio.wait_for(holder.task, PATIENCE_S)
     assert over.value.outcome is how
     assert holder.task.cancelling() == 0
@@ -110,7 +110,7 @@ async def test_a_lease_that_is_gone_ends_the_work(valkey: Server, open_store, cl
 async def test_a_lease_that_was_over_before(store: Store, clock: Clock):
     """A process that was frozen between the claim and the call does not begin."""
     holder = Holder(Leases(store, store.settings), store, await claimed(store, clock), since=15.0)
-    with pytest.raises(LeaseOver, match="lost"):
+    with pytest.raises(LeaseEnded, match="lost"):
         await asyncio.wait_for(holder.task, PATIENCE_S)
     assert not holder.begun.is_set()
 
@@ -180,7 +180,7 @@ async def test_redis_away_for_longer_than_the_lease(start_server, make_settings,
     await holder.begun.wait()
     server.freeze()
     try:
-        with pytest.raises(LeaseOver, match="lost"):
+        with pytest.raises(LeaseEnded, match="lost"):
             await asyncio.wait_for(holder.task, PATIENCE_S)
     finally:
         server.thaw()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from buffer.models import Batch, Conversation, Reason, StoredMessage
-from worker.request_body import render
+from worker.request_body import render_burst
 
 BATCH = Batch(
     ref="3-Zm9vYmFyYmF6MTIz",
@@ -55,7 +55,7 @@ BYTES = (
 
 def rendered(*messages: StoredMessage, **changes: Any) -> dict[str, Any]:
     """The body of a batch of these messages."""
-    return dict(json.loads(render(BATCH._replace(messages=messages, **changes))))
+    return dict(json.loads(render_burst(BATCH._replace(messages=messages, **changes))))
 
 
 def stored(edit: dict[str, Any] | None = None, inline: bytes | None = None, **fields: Any) -> StoredMessage:
@@ -66,19 +66,19 @@ def stored(edit: dict[str, Any] | None = None, inline: bytes | None = None, **fi
 
 def test_bytes():
     """A batch is these bytes and no others."""
-    assert render(BATCH) == BYTES
+    assert render_burst(BATCH) == BYTES
 
 
 def test_what_belongs_to_an_attempt_is_not_in_it():
     """Another worker, attempt or stored answer renders the same bytes."""
     again = BATCH._replace(token="8:w2", attempt=9, failures=5, answer=b"{}")
-    assert render(again) == BYTES
+    assert render_burst(again) == BYTES
 
 
 def test_rendering_changes_nothing():
     """The batch is the same after it was rendered, and renders the same again."""
     before = BATCH._replace()
-    assert (render(BATCH), BATCH) == (BYTES, before)
+    assert (render_burst(BATCH), BATCH) == (BYTES, before)
 
 
 def test_unknown_is_null():

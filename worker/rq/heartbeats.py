@@ -13,7 +13,7 @@ FRESH = timedelta(seconds=60)
 """A worker reports every 20 s."""
 
 
-async def fresh_hosts(client: AsyncClient, queue: str) -> list[str]:
+async def live_worker_hosts(client: AsyncClient, queue: str) -> list[str]:
     """The host names of the workers of a queue that reported lately; raises redis-py's errors."""
     keys = await client.smembers(WORKERS_BY_QUEUE_KEY % queue)
     rows = [await client.hmget(key, "hostname", "last_heartbeat") for key in sorted(keys)]

@@ -27,7 +27,7 @@ class NewJob(NamedTuple):
     size: int
 
 
-def slices_of(due: Sequence[Due], size: int) -> Iterator[NewJob]:
+def group_into_jobs(due: Sequence[Due], size: int) -> Iterator[NewJob]:
     """Jobs of up to `size` conversations of one partition, in order."""
     for _, group in groupby(due, lambda item: item.ref[:-HASH_SIZE]):
         alike = list(group)
@@ -37,7 +37,7 @@ def slices_of(due: Sequence[Due], size: int) -> Iterator[NewJob]:
             yield NewJob(f"{name}-{part[0].dispatch}", name, len(part))
 
 
-def refs_of(name: str) -> list[Ref]:
+def refs_of_argument(name: str) -> list[Ref]:
     """The conversations of a job's argument; raises ValueError when it is not ours."""
     first = Ref.parse(name)
     hashes = first.hash
@@ -46,12 +46,12 @@ def refs_of(name: str) -> list[Ref]:
     return [Ref(first.partition, hashes[at : at + HASH_SIZE]) for at in range(0, len(hashes), HASH_SIZE)]
 
 
-def refs_of_job(job_id: str) -> list[Ref]:
+def refs_of_id(job_id: str) -> list[Ref]:
     """The conversations of a job id; raises ValueError for a job that is not ours."""
     name, dash, number = job_id.rpartition("-")
     if not dash or not number.isdigit():
         raise ValueError(f"RQ job {job_id!r} is not a flush; expected <partition>-<hashes>-<number>")
-    return refs_of(name)
+    return refs_of_argument(name)
 
 
 async def flush_all(flush: Flush, refs: Sequence[Ref]) -> str:

@@ -24,10 +24,10 @@ from rq.serializers import JSONSerializer
 from rq.utils import now, utcformat
 
 from buffer.errors import StoreError
-from buffer.transport.multiplexer import Line
+from buffer.transport.multiplexer import Multiplexer
 from config.settings import Settings
 from worker.job import JOB
-from worker.rq.job_ids import HASH_SIZE, NewJob, refs_of_job
+from worker.rq.job_ids import HASH_SIZE, NewJob, refs_of_id
 from worker.rq.scripts import script
 
 RESULT_TTL_S = 0
@@ -47,14 +47,14 @@ EMPTY_FOR_S = 0.25
 TRY_AGAIN_S = 0.5
 
 
-class Taken(NamedTuple):
+class Dequeued(NamedTuple):
     """Jobs that are ours alone now; none when the queue is empty, or RQ is suspended."""
 
     suspended: bool
     job_ids: list[bytes]
 
 
-class FlushQueue:
+class JobQueue:
     """The one queue of the flush jobs; every operation raises StoreUnavailable, StoreFull or StoreError.
 
     `connection` is for RQ's own classes, which block; `client` reaches the same server.
@@ -62,10 +62,10 @@ class FlushQueue:
 
     def __init__(self, settings: Settings, connection: redis.Redis, client: redis.asyncio.Redis) -> None:
         self.rq = Queue(settings.rq_queue, connection=connection, serializer=JSONSerializer)
-        self._line = Line(client.connection_pool)
-        self._pops = Line(client.connection_pool, POP_TIMEOUT_S)
+        self._line = Multiplexer(client.connection_pool)
+        self._pops = Multiplexer(client.connection_pool, POP_TIMEOUT_S)
         self._timeout_s = math.ceil(settings.agent_timeout) + TIMEOUT_MARGIN_S
-        self._fields = self._same_in_all()
+        self._fields = self._shared_fields()
         self._empty_at = -math.inf
         self._recovery: asyncio.Task[None] | None = None
         self.fails = False
@@ -73,7 +73,7 @@ class FlushQueue:
 
     async def queued(self) -> set[str]:
         """The references of all conversations with a job in the queue; one of each at the most."""
-        with self._watched():
+        with self._tracking_failures():
             return await self._queued()
 
     async def _queued(self) -> set[str]:
@@ -83,11 +83,11 @@ class FlushQueue:
         job_ids = await self._line.command("LRANGE", self.rq.key, 0, -1)
         for job_id in job_ids:
             with contextlib.suppress(ValueError):
-                refs.update(map(str, refs_of_job(job_id.decode())))
-        self._look(len(job_ids))
+                refs.update(map(str, refs_of_id(job_id.decode())))
+        self._note_length(len(job_ids))
         return refs
 
-    async def hand_over(self, jobs: Sequence[NewJob], room: int) -> Taken:
+    async def enqueue_and_dequeue(self, jobs: Sequence[NewJob], room: int) -> Dequeued:
         """Add jobs, then take those for `room` conversations that have waited longest; the last one may carry more."""
         args: list[Any] = [room, HASH_SIZE, 0]
         if jobs:
@@ -96,20 +96,20 @@ class FlushQueue:
             args[2:] = [2 * len(shared), *chain.from_iterable(shared.items())]
             for job_id, name, _ in jobs:
                 args += (job_id, f"flush {name}", _data(name))
-        with self._watched():
-            suspended, left, *job_ids = await self._line.call(script("hand_over"), self.rq.key, args)
-        self._look(left)
-        return Taken(bool(suspended), job_ids)
+        with self._tracking_failures():
+            suspended, left, *job_ids = await self._line.call(script("enqueue_dequeue"), self.rq.key, args)
+        self._note_length(left)
+        return Dequeued(bool(suspended), job_ids)
 
     async def pop(self, within_s: float) -> bytes | None:
         """Wait for one job and take it. To cancel this may strand the job."""
         held = self.rq.intermediate_queue_key
-        with self._watched():
+        with self._tracking_failures():
             popped: bytes | None = await self._pops.command("BLMOVE", self.rq.key, held, "LEFT", "RIGHT", within_s)
         return popped
 
     @contextlib.contextmanager
-    def _watched(self) -> Iterator[None]:
+    def _tracking_failures(self) -> Iterator[None]:
         try:
             yield
         except StoreError:
@@ -134,10 +134,10 @@ class FlushQueue:
         await self._line.close()
         await self._pops.close()
 
-    def _look(self, jobs: int) -> None:
+    def _note_length(self, jobs: int) -> None:
         self._empty_at = -math.inf if jobs else time.monotonic()
 
-    def _same_in_all(self) -> dict[str, Any]:
+    def _shared_fields(self) -> dict[str, Any]:
         """The fields of a job as RQ makes them, without those that each job has for itself."""
         made = self.rq.create_job(
             JOB, timeout=self._timeout_s, result_ttl=RESULT_TTL_S, failure_ttl=FAILURE_TTL_S, status=JobStatus.QUEUED

@@ -29,7 +29,7 @@ from rq.worker_registration import register
 from config.logs import get_logger
 from worker.rq.scripts import script
 
-LOT_EVERY_S = 0.25
+WRITE_EVERY_S = 0.25
 SHOW_AFTER_S = 1.0
 """A flush that is over by then is only counted; what people watch on a dashboard lasts longer.
 
@@ -39,25 +39,25 @@ Showing a job takes 250 us of the interpreter: by then a thousand that came due 
 HEARTBEAT_S = 20.0
 """Below RQ's 90 s (job_monitoring_interval + 60), after which a live job counts as abandoned."""
 
-LOT = 50
+JOBS_PER_PIPELINE = 50
 REST_S = 0.002
 """After each lot the thread leaves the interpreter to the loop: a thousand jobs at once must not make a flush late."""
 
 log = get_logger()
 
 
-class Stopped(Exception):
+class JobStopped(Exception):
     """RQ's stop-job or stop-execution ended this flush; its batch is handed back and comes again."""
 
 
-class Books:
+class RegistryWriter:
     """Keeps RQ's registries for one worker; nothing of ours depends on them."""
 
     def __init__(self, worker: BaseWorker, queue: Queue, connection: redis.Redis) -> None:
         self._worker = worker
         self._queue = queue
         self._connection = connection
-        self._done = connection.register_script(script("done").source)
+        self._done = connection.register_script(script("forget_jobs").source)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rq-books")
         self._fresh: dict[str, float] = {}
         self._ended: dict[str, BaseException | None] = {}
@@ -65,12 +65,12 @@ class Books:
         self._suspended = False
         self._news = asyncio.Event()
 
-    def started(self, job_id: str) -> None:
+    def job_started(self, job_id: str) -> None:
         """A job was taken from the queue."""
         self._fresh[job_id] = time.monotonic()
         self._news.set()
 
-    def ended(self, job_id: str, error: BaseException | None = None) -> None:
+    def job_ended(self, job_id: str, error: BaseException | None = None) -> None:
         """A job is over; `error` is a failure of ours (not of the agent), Stopped, or CancelledError: handed back."""
         self._ended[job_id] = error
         self._news.set()
@@ -81,11 +81,11 @@ class Books:
             self._suspended = suspended
             self._news.set()
 
-    async def keep(self) -> None:
+    async def write_forever(self) -> None:
         """Write lots until cancelled; what could not be written is written with the next lot."""
         while True:
             await self._news.wait()
-            await asyncio.sleep(LOT_EVERY_S)
+            await asyncio.sleep(WRITE_EVERY_S)
             await self.write()
 
     async def write(self) -> None:
@@ -202,7 +202,7 @@ class Books:
         if job is not None:
             job.ended_at = now()
             text = "".join(traceback.format_exception(error))
-            if isinstance(error, Stopped):
+            if isinstance(error, JobStopped):
                 self._worker._stopped_job_id = job_id
             self._worker.handle_job_failure(job, self._queue, exc_string=text, execution=execution)
         self._connection.lrem(self._queue.intermediate_queue_key, 1, job_id)
@@ -232,6 +232,6 @@ def _is_failure(error: BaseException | None) -> bool:
 def _lots(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """The items in lots, with a rest after each."""
     rest = iter(items)
-    while lot := list(islice(rest, LOT)):
+    while lot := list(islice(rest, JOBS_PER_PIPELINE)):
         yield lot
         time.sleep(REST_S)

@@ -22,11 +22,11 @@ from rq.worker_registration import clean_worker_registry
 
 from buffer.errors import StoreError
 from buffer.keys import Ref
-from config.killpoints import reach
+from config.killpoints import kill_point
 from config.logs import get_logger
-from worker.rq.job_ids import Flush, NewJob, refs_of_job
-from worker.rq.queue import FlushQueue, Taken
-from worker.rq.registries import Books, Stopped
+from worker.rq.job_ids import Flush, NewJob, refs_of_id
+from worker.rq.queue import Dequeued, JobQueue
+from worker.rq.registries import JobStopped, RegistryWriter
 
 POP_WAIT_S = 1
 """How long a pop blocks: a stop waits for it (cancelling it could strand a job), longer only for a frozen server."""
@@ -44,10 +44,10 @@ MAINTENANCE_EVERY_S = 60
 log = get_logger()
 
 
-class FlushWorker(BaseWorker):
+class AsyncWorker(BaseWorker):
     """Takes flush jobs from one queue, as many at once as `concurrency`, and keeps RQ's books on them."""
 
-    def __init__(self, queue: FlushQueue, flush: Flush, concurrency: int) -> None:
+    def __init__(self, queue: JobQueue, flush: Flush, concurrency: int) -> None:
         connection: redis.Redis = queue.rq.connection
         super().__init__(
             [queue.rq],
@@ -56,7 +56,7 @@ class FlushWorker(BaseWorker):
             worker_ttl=WORKER_TTL_S,
             maintenance_interval=MAINTENANCE_EVERY_S,
         )
-        self.books = Books(self, queue.rq, connection)
+        self.registries = RegistryWriter(self, queue.rq, connection)
         self._queue = queue
         self._concurrency = concurrency
         self._flush = flush
@@ -131,7 +131,7 @@ class FlushWorker(BaseWorker):
         self._begin(f"inline-{ref}", [ref])
         return True
 
-    async def hand_over(self, jobs: Sequence[NewJob]) -> None:
+    async def enqueue_and_dequeue(self, jobs: Sequence[NewJob]) -> None:
         """Put jobs into the queue, and begin as many of those that have waited longest; raises StoreError.
 
         To cancel this may strand jobs until the wake index brings their conversations back.
@@ -148,10 +148,10 @@ class FlushWorker(BaseWorker):
                 popped = await self._queue.pop(POP_WAIT_S)
             self._take(() if popped is None else (popped,))
 
-    async def _exchange(self, jobs: Sequence[NewJob], room: int) -> Taken:
+    async def _exchange(self, jobs: Sequence[NewJob], room: int) -> Dequeued:
         with self._expecting(room):
-            taken = await self._queue.hand_over(jobs, room)
-        self.books.suspended(taken.suspended)
+            taken = await self._queue.enqueue_and_dequeue(jobs, room)
+        self.registries.suspended(taken.suspended)
         self._take(taken.job_ids)
         return taken
 
@@ -168,7 +168,7 @@ class FlushWorker(BaseWorker):
     def _take(self, names: Sequence[bytes]) -> None:
         """Before anything else may fail: they are ours alone now."""
         if names:
-            reach("worker_after_dequeue")
+            kill_point("worker_after_dequeue")
         for name in names:
             self._take_one(name)
 
@@ -176,11 +176,11 @@ class FlushWorker(BaseWorker):
         job_id = name.decode("utf-8", "replace")
         if job_id in self._jobs:
             return
-        self.books.started(job_id)
+        self.registries.job_started(job_id)
         try:
-            refs = refs_of_job(job_id)
+            refs = refs_of_id(job_id)
         except ValueError as error:
-            self.books.ended(job_id, error)
+            self.registries.job_ended(job_id, error)
             return
         self._begin(job_id, refs)
 
@@ -213,7 +213,7 @@ class FlushWorker(BaseWorker):
         del self._jobs[job_id]
         error = self._failed.pop(job_id, None)
         if not job_id.startswith("inline-"):
-            self.books.ended(job_id, Stopped("stopped on request") if job_id in self._stopped else error)
+            self.registries.job_ended(job_id, JobStopped("stopped on request") if job_id in self._stopped else error)
         self._stopped.discard(job_id)
 
     def clean_registries(self) -> None:
@@ -235,7 +235,7 @@ class FlushWorker(BaseWorker):
         held = {name.decode("utf-8", "replace"): name for name in names}
         left, self._stuck = held.keys() & self._stuck - self._jobs.keys(), set(held)
         for job_id in left:
-            if job := self.books.read([job_id])[0]:
+            if job := self.registries.read([job_id])[0]:
                 self.handle_job_failure(job, queue, exc_string="The worker that took this job died.")
             self.connection.lrem(key, 1, held[job_id])  # type: ignore[arg-type]
 
