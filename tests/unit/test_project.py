@@ -23,6 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 OURS = {name: service for name, service in COMPOSE["services"].items() if service.get("image") == "debouncer"}
+WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
 HEALTH = {name: service["healthcheck"]["test"] for name, service in OURS.items() if "healthcheck" in service}
 
 
@@ -199,6 +200,26 @@ def test_makefile_stays_small():
     assert {"demo", "check", "fix", "test", "cover", "bench", "run"} <= set(targets)
     assert len(targets) <= 10
     assert re.findall(r"^([a-z]+):.*## .+$", text, re.MULTILINE) == targets
+
+
+def test_workflow_may_do_nothing_but_read():
+    """The hosted workflow has no permissions, runs no action of somebody else, and ends with .ci/run."""
+    assert WORKFLOW["permissions"] == {}
+    for job in WORKFLOW["jobs"].values():
+        assert job.get("permissions", {}) in ({}, {"contents": "read"})
+        checkout, check = job["steps"]
+        assert checkout.keys() == check.keys() == {"run"}
+        assert checkout["run"].startswith("git init ")
+        assert check == {"run": "code/.ci/run"}
+
+
+def test_workflow_runs_oldest_and_newest_python():
+    """The matrix starts at the oldest Python that the project supports, and names the image that runs the job."""
+    (job,) = WORKFLOW["jobs"].values()
+    oldest, newest = job["strategy"]["matrix"]["python"]
+    assert PROJECT["project"]["requires-python"] == f">={oldest}"
+    assert [int(part) for part in newest.split(".")] > [int(part) for part in oldest.split(".")]
+    assert job["container"].startswith("python:${{ matrix.python }}")
 
 
 def test_wheel_is_complete(tmp_path):
