@@ -1,6 +1,6 @@
 """People with several names, edits, deleted messages, media and albums: no random history breaks what must be true.
 
-The long run is set as for test_machine.py.
+The long run is set as for test_state_machine.py.
 """
 
 from __future__ import annotations
