@@ -7,11 +7,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 from zlib import crc32
 
 import aiohttp
 
-from tests.integration.processes import Webhook, bearer
+from tests.integration.processes import bearer
 
 AGAIN_S = 0.2
 ANSWER_WITHIN_S = 10.0
@@ -46,12 +47,8 @@ def crowd(people: int, messages: int, gap_s: float, spread_s: float = 0.0, first
     Their numbers begin at `first`.
     """
     return [
-        Said(
-            number * spread_s / people + index * gap_s,
-            f"person-{first + number:04d}",
-            f"m-{first + number:04d}-{index}",
-        )
-        for number in range(people)
+        Said(number * spread_s / people + index * gap_s, f"person-{one:04d}", f"m-{one:04d}-{index}")
+        for number, one in enumerate(range(first, first + people))
         for index in range(messages)
     ]
 
@@ -62,13 +59,21 @@ def waves(people: int, messages: int, gap_s: float, spread_s: float = 0.0) -> It
         yield crowd(people, messages, gap_s, spread_s, first=wave * people)
 
 
+class Address(Protocol):
+    """Whatever serves the generic gateway."""
+
+    @property
+    def url(self) -> str:
+        """The address of the generic gateway."""
+
+
 class Sender:
     """Posts to any of several webhooks; a person's next message waits for the 2xx of the one before.
 
     Everybody writes to one of `channels` numbers of ours.
     """
 
-    def __init__(self, *webhooks: Webhook, channels: int = 1) -> None:
+    def __init__(self, *webhooks: Address, channels: int = 1) -> None:
         self.sent: list[Sent] = []
         self.statuses: dict[int, int] = defaultdict(int)
         self._urls: list[str] = []
@@ -76,7 +81,7 @@ class Sender:
         self._turn = 0
         self.serve(*webhooks)
 
-    def serve(self, *webhooks: Webhook) -> None:
+    def serve(self, *webhooks: Address) -> None:
         """Post to these from now on, in turn, as a load balancer does."""
         self._urls = [webhook.url for webhook in webhooks]
 
