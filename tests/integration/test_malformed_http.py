@@ -12,17 +12,17 @@ import pytest
 
 from tests.integration.deployment import Deployment
 from tests.integration.malformed_requests import COUNTS, HONEST, MALFORMED, SMUGGLED, VALID
-from tests.integration.processes import PLAIN_WAY, SHORT_WAY, Webhook
+from tests.integration.processes import PLAIN_WAY, SERVE, Webhook
 
 ANSWER_WITHIN_S = 20.0
-WAYS = {"short": SHORT_WAY, "plain": PLAIN_WAY}
+WAYS = {"serve": SERVE, "plain": PLAIN_WAY}
 
 
 @pytest.fixture(scope="module", params=WAYS)
 def webhook(request: pytest.FixtureRequest, shared_deployment: Deployment) -> Iterator[Webhook]:
     """A webhook on this way, which is the same process at the end."""
     prefix = f"malformed-{request.param}"
-    webhook = shared_deployment.webhook(way=WAYS[request.param], redis_key_prefix=prefix, log_level="WARNING")
+    webhook = shared_deployment.webhook(way=WAYS[request.param], redis_key_prefix=prefix)
     yield webhook
     assert len(webhook.pids()) == 1
 
