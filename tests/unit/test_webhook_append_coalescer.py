@@ -140,7 +140,7 @@ async def test_a_full_server_is_not_asked_again():
 
 async def test_room_comes_back(monkeypatch: pytest.MonkeyPatch):
     """What has ended, well or not, no longer counts as waiting."""
-    monkeypatch.setattr(module, "WAITING_MAX", 2)
+    monkeypatch.setattr(module, "MESSAGES_WAITING_MAX", 2)
     collector = collector_of(AtOnce([StoreFull(), None, StoreUnavailable()]))
     for name in "abcde":
         await asyncio.gather(collector.append([message(name)]), return_exceptions=True)
@@ -169,7 +169,7 @@ async def test_a_failing_message_does_not_fail_its_neighbours():
 
 async def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch):
     """A request that waited its time is refused, also behind others that are still under way."""
-    monkeypatch.setattr(module, "ANSWER_WITHIN_S", 0.05)
+    monkeypatch.setattr(module, "STORE_TIMEOUT_S", 0.05)
     monkeypatch.setattr(module, "TIMEOUT_CHECK_EVERY_S", 0.01)
     collector = collector_of(Silent())
     answers = await asyncio.gather(
@@ -180,8 +180,8 @@ async def test_a_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch):
 
 async def test_too_many_waiting_are_refused_at_once(monkeypatch: pytest.MonkeyPatch):
     """The queue in front of Redis is bounded: past it the gateway is told to come back."""
-    monkeypatch.setattr(module, "WAITING_MAX", 3)
-    monkeypatch.setattr(module, "ANSWER_WITHIN_S", 0.05)
+    monkeypatch.setattr(module, "MESSAGES_WAITING_MAX", 3)
+    monkeypatch.setattr(module, "STORE_TIMEOUT_S", 0.05)
     collector = collector_of(Silent())
     waiting = [asyncio.create_task(collector.append([message(str(number))])) for number in range(3)]
     await asyncio.sleep(0)
