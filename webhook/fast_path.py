@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateways.base import Gateway, Headers, Request
-from webhook.ingest import Ingest, Respond
+from webhook.ingest import Ingest
 from webhook.responses import HeaderPairs, HTTPError, Response, encode_headers
 
 INGEST = "ingest"
@@ -58,25 +58,19 @@ class WebhookTarget(NamedTuple):
 
 
 class _FastRequest:
-    """One request on the fast path. uvicorn keeps it as its `cycle` and uses the attributes without underscore."""
+    """One request on the fast path. uvicorn keeps it as its `cycle` and reads and sets the attributes of a cycle."""
 
-    __slots__ = ("_headers", "_ingest", "_target", "disconnected", "keep_alive", "response_complete")
+    __slots__ = ("disconnected", "headers", "ingest", "keep_alive", "response_complete", "target")
 
     message_event = _NeverWaits()
 
     def __init__(self, ingest: Ingest, target: WebhookTarget, headers: Mapping[bytes, bytes], keep_alive: bool) -> None:
-        self._ingest = ingest
-        self._target = target
-        self._headers = headers
+        self.ingest = ingest
+        self.target = target
+        self.headers = headers
         self.keep_alive = keep_alive
         self.disconnected = False
         self.response_complete = False
-
-    def handle(self, body: bytes, respond: Respond) -> Coroutine[Any, Any, None] | None:
-        """Give the complete request to ingest."""
-        gateway, tail, path, query, query_string = self._target
-        request = Request(Headers(self._headers), query, tail, body, path, query_string)
-        return self._ingest.handle(gateway, request, respond)
 
 
 class FastPathProtocol(HttpToolsProtocol):
@@ -157,7 +151,9 @@ class FastPathProtocol(HttpToolsProtocol):
         return _FastRequest(ingest, target, headers, self.parser.should_keep_alive())
 
     def _process(self, fast_request: _FastRequest) -> None:
-        remaining = fast_request.handle(self._body, partial(self._write_response, fast_request))
+        gateway, tail, path, query, query_string = fast_request.target
+        request = Request(Headers(fast_request.headers), query, tail, self._body, path, query_string)
+        remaining = fast_request.ingest.handle(gateway, request, partial(self._write_response, fast_request))
         if remaining is not None:
             self._start(remaining)
 

@@ -49,10 +49,10 @@ class _Sink(NamedTuple):
 class _PendingRequest:
     """A request that waits for its results. It calls `respond` exactly once."""
 
-    __slots__ = ("_gateway", "_log", "_respond", "_responded", "appends")
+    __slots__ = ("_log", "_respond", "_responded", "appends", "gateway")
 
     def __init__(self, gateway: Gateway, respond: Respond, log: RequestLog) -> None:
-        self._gateway = gateway
+        self.gateway = gateway
         self._respond = respond
         self._log = log
         self._responded = False
@@ -65,20 +65,18 @@ class _PendingRequest:
     def set_result(self, results: Sequence[Appended]) -> None:
         """Respond with the results of the appends. An error must not reach the other requests of the same call."""
         try:
-            self.succeed(_count_results(self.appends, results, self._log))
+            counts = _count_results(self.appends, results, self._log)
+            self.respond(success_response(self.gateway, counts))
         except Exception as error:
             self.set_exception(error)
-
-    def succeed(self, counts: Counts) -> None:
-        """Respond that the messages are stored."""
-        self._respond_once(success_response(self._gateway, counts))
 
     def set_exception(self, error: Exception) -> None:
         """Log a failure, then respond with its status."""
         self._log.log_failure(error)
-        self._respond_once(error_response(error, self._gateway))
+        self.respond(error_response(error, self.gateway))
 
-    def _respond_once(self, response: Response) -> None:
+    def respond(self, response: Response) -> None:
+        """Give the response to the caller of `Ingest.handle`, unless it has one."""
         if not self._responded:
             self._responded = True
             self._respond(response)
@@ -134,23 +132,28 @@ class Ingest:
         """
         pending = _PendingRequest(gateway, respond, self._log)
         try:
-            events = self._authenticate_and_parse(gateway, request)
+            self._authenticate(gateway, request)
+            sink = self._open_sink()
+            events = gateway.parse(request)
             appends = self._encode_messages(events)
             if appends is None:
-                return self._handle_in_steps(pending, events)
+                return self._handle_in_steps(pending, sink, events)
             pending.appends = appends
             kill_point("webhook_before_append")
-            self._open_sink().coalescer.submit(appends, pending)
+            sink.coalescer.submit(appends, pending)
         except Exception as error:
             pending.set_exception(error)
         return None
 
-    def _authenticate_and_parse(self, gateway: Gateway, request: Request) -> Sequence[Event]:
+    def _authenticate(self, gateway: Gateway, request: Request) -> None:
         if self._authenticates and not gateway.verify(request, self._settings):
             detail = f"the token or signature of this {gateway.name} webhook is wrong or missing"
             raise HTTPError(401, "unauthorized", detail)
-        self._open_sink()
-        return gateway.parse(request)
+
+    def _open_sink(self) -> _Sink:
+        if self._sink is None:
+            raise StoreUnavailable(self.not_ready_reason)
+        return self._sink
 
     def _encode_messages(self, events: Sequence[Event]) -> list[Append] | None:
         """Return the appends of a request that holds only messages to store, and no more than one append call takes.
@@ -166,26 +169,21 @@ class Ingest:
             appends.append(self._encode(event))
         return appends
 
-    async def _handle_in_steps(self, pending: _PendingRequest, events: Sequence[Event]) -> None:
+    async def _handle_in_steps(self, pending: _PendingRequest, sink: _Sink, events: Sequence[Event]) -> None:
         """Handle a request that holds edits, revokes, typing events, ignored messages, or too many messages."""
         try:
-            pending.succeed(await self._store_events(events))
+            counts = await self._store_events(sink, events)
+            pending.respond(success_response(pending.gateway, counts))
         except Exception as error:
             pending.set_exception(error)
 
-    async def _store_events(self, events: Sequence[Event]) -> Counts:
+    async def _store_events(self, sink: _Sink, events: Sequence[Event]) -> Counts:
         """Append the messages, then apply the other events: an edit or revoke must find its message in the buffer."""
-        store, coalescer = self._open_sink()
         messages = [event for event in events if isinstance(event, Message) and self._is_wanted(event)]
-        accepted, duplicates, _ = await self._append_all(coalescer, messages)
+        accepted, duplicates, _ = await self._append_all(sink.coalescer, messages)
         if len(messages) < len(events):
-            accepted += await self._apply_all(store, events)
+            accepted += await self._apply_all(sink.store, events)
         return Counts(accepted, duplicates, max(1, len(events)) - accepted - duplicates)
-
-    def _open_sink(self) -> _Sink:
-        if self._sink is None:
-            raise StoreUnavailable(self.not_ready_reason)
-        return self._sink
 
     async def _apply_all(self, store: Store, events: Sequence[Event]) -> int:
         """Apply the events that are no messages, in order, and return the number that changed something."""
@@ -242,7 +240,8 @@ def _count_results(appends: Sequence[Append], results: Sequence[Appended], log: 
     for status, _, _ in results:
         accepted += status == "new"
         duplicates += status == "duplicate"
-    log.log_results(appends, results)
+    if log.logs_each_message:
+        log.log_results(appends, results)
     return Counts(accepted, duplicates, len(appends) - accepted - duplicates)
 
 

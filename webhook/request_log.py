@@ -30,15 +30,14 @@ class RequestLog:
     """Logs the results and the failures of webhook requests."""
 
     def __init__(self, log_level: str) -> None:
-        self._log_each_message = log_level in ("DEBUG", "INFO")
+        self.logs_each_message = log_level in ("DEBUG", "INFO")
         self._refused = 0
         self._last_logged_s = -STORE_FAILURE_LOG_EVERY_S
 
     def log_results(self, appends: Sequence[Append], results: Sequence[Appended]) -> None:
-        """Log one line for each message of a request."""
-        if self._log_each_message:
-            for append, result in zip(appends, results, strict=True):
-                _log_result(append, result)
+        """Log one line for each message of a request. The caller asks `logs_each_message` before, which is cheaper."""
+        for append, result in zip(appends, results, strict=True):
+            _log_result(append, result)
 
     def log_failure(self, error: Exception) -> None:
         """Log an error that the client did not cause. Store errors share one line every STORE_FAILURE_LOG_EVERY_S."""
