@@ -32,7 +32,7 @@ def measure() -> Iterator[Row]:
     many, one = attempt(lambda: _share(WORKERS)), attempt(lambda: _share(1))
     what = f"{WORKERS} workers, {FLUSHES_PER_S} flushes/s:"
     for name, field in (
-        ("jobs per flush (1: none handed out twice)", "dispatches_per_flush"),
+        ("jobs per flush (1: none dispatched twice)", "dispatches_per_flush"),
         ("lateness p99 (ms)", "p99_ms"),
     ):
         yield Row(f"{what} {name}", _figure(many, field), "1 worker", _figure(one, field), less=True)
