@@ -35,7 +35,7 @@ class ScriptDriver:
     def __init__(self, store: Store, clock: Any) -> None:
         self.store = store
         self.clock = clock
-        self.redis = store.client
+        self.redis: Any = store.client
 
     def key(self, kind: str, to: Conversation = ANA) -> str:
         """A key of one conversation."""

@@ -13,7 +13,7 @@ from buffer import scripts
 from buffer.errors import StoreError, StoreUnavailable
 from buffer.models import Conversation
 from buffer.scripts import Script
-from buffer.transport.clients import connect
+from buffer.transport.clients import connect, pool_of
 from buffer.transport.multiplexer import Multiplexer
 from tests.servers import Server
 
@@ -37,7 +37,7 @@ async def open_line() -> AsyncIterator[Callable[..., Multiplexer]]:
 
     def make(server: Server, timeout_s: float = REPLY_WAIT_S) -> Multiplexer:
         client = connect(server.url, timeout_s=timeout_s)
-        line = Multiplexer(client.connection_pool)
+        line = Multiplexer(pool_of(client))
         opened.append((line, client))
         return line
 
@@ -187,7 +187,7 @@ async def test_a_server_that_is_not_ready_is_left(code: str, make_settings):
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     client = connect(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}?protocol=2", timeout_s=REPLY_WAIT_S)
-    line = Multiplexer(client.connection_pool)
+    line = Multiplexer(pool_of(client))
     with pytest.raises(StoreUnavailable, match="not ready"):
         await line.call(ECHO, "k", [])
     assert await line.call(ECHO, "k", []) == b"ok"

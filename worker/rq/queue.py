@@ -17,13 +17,13 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import redis
-import redis.asyncio
 from rq import Queue
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import now, utcformat
 
 from buffer.errors import StoreError
+from buffer.transport.clients import AsyncClient, pool_of
 from buffer.transport.multiplexer import Multiplexer
 from config.settings import Settings
 from worker.job import JOB
@@ -60,10 +60,10 @@ class JobQueue:
     `connection` is for RQ's own classes, which block; `client` reaches the same server.
     """
 
-    def __init__(self, settings: Settings, connection: redis.Redis, client: redis.asyncio.Redis) -> None:
+    def __init__(self, settings: Settings, connection: redis.Redis, client: AsyncClient) -> None:
         self.rq = Queue(settings.rq_queue, connection=connection, serializer=JSONSerializer)
-        self._line = Multiplexer(client.connection_pool)
-        self._pops = Multiplexer(client.connection_pool, POP_TIMEOUT_S)
+        self._line = Multiplexer(pool_of(client))
+        self._pops = Multiplexer(pool_of(client), POP_TIMEOUT_S)
         self._timeout_s = math.ceil(settings.agent_timeout) + TIMEOUT_MARGIN_S
         self._fields = self._shared_fields()
         self._empty_at = -math.inf
