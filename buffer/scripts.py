@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import chain
 from typing import Any
 
 from buffer.keys import Ref
@@ -174,8 +175,8 @@ def read_dispatch(partition: int, reply: Sequence[Any]) -> Dispatched:
     return Dispatched(due, int(float(next_ms)) if next_ms else None, int(now_ms))
 
 
-def claim_args(claims: Args, settings: Settings) -> Args:
-    """Arguments of claim.lua; `claims` has two for each conversation: its hash, and the caller's random id.
+def claim_args(claims: Iterable[tuple[str, str]], settings: Settings) -> Args:
+    """Arguments of claim.lua for conversations: the hash of each, and the caller's random id.
 
     The id is the same when a claim is repeated after a lost reply.
     """
@@ -189,13 +190,23 @@ def claim_args(claims: Args, settings: Settings) -> Args:
         MAX_CRASHES,
         settings.message_buffer_separator,
         _flag(not enabled),
-        *claims,
+        *chain.from_iterable(claims),
     ]
 
 
-def renew_args(leases: Args, settings: Settings) -> Args:
-    """Arguments of renew.lua; `leases` has two for each conversation: its hash and token."""
-    return [settings.lease_ms, *leases]
+def renew_args(leases: Iterable[tuple[str, str]], settings: Settings) -> Args:
+    """Arguments of renew.lua for leases: the hash of each conversation and its token."""
+    return [settings.lease_ms, *chain.from_iterable(leases)]
+
+
+def answered_args(answers: Iterable[tuple[str, str, bytes]]) -> Args:
+    """Arguments of answered.lua for answers: the hash of each conversation, its token and the answer."""
+    return [*chain.from_iterable(answers)]
+
+
+def ack_args(leases: Iterable[tuple[str, str]]) -> Args:
+    """Arguments of ack.lua for leases: the hash of each conversation and its token."""
+    return [*chain.from_iterable(leases)]
 
 
 def read_claim(ref: Ref, reply: Sequence[Any]) -> Claim:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -52,7 +53,10 @@ class Store:
         self.settings = settings
         self.keys = Keys(settings.redis_key_prefix)
         self._scripts = _make_transport(client, settings)
-        self._lots = CallCoalescer(self._run_lot)
+        self._claims = self._coalesce("claim", partial(scripts.claim_args, settings=settings))
+        self._renewals = self._coalesce("renew", partial(scripts.renew_args, settings=settings))
+        self._answers = self._coalesce("answered", scripts.answered_args)
+        self._acks = self._coalesce("ack", scripts.ack_args)
         self._clock = clock
         self._canonical = settings.canonical_phones
         self._partitions = settings.redis_partitions
@@ -126,19 +130,19 @@ class Store:
 
     async def claim(self, ref: Ref, caller: str) -> Claim:
         """Take the lease on a conversation's batch; `caller` is the same random id when a claim is repeated."""
-        return scripts.read_claim(ref, await self._lots.call("claim", ref.partition, ref.hash, caller))
+        return scripts.read_claim(ref, await self._claims.call(ref.partition, (ref.hash, caller)))
 
     async def renew(self, ref: Ref, token: str) -> Outcome:
         """Keep a lease for another FLUSH_LEASE; ok, lost or cancelled."""
-        return _outcome(await self._lots.call("renew", ref.partition, ref.hash, token))
+        return _outcome(await self._renewals.call(ref.partition, (ref.hash, token)))
 
     async def answered(self, ref: Ref, token: str, answer: bytes) -> Outcome:
         """Keep the agent's answer under the lease; ok, lost or cancelled."""
-        return _outcome(await self._lots.call("answered", ref.partition, ref.hash, token, answer))
+        return _outcome(await self._answers.call(ref.partition, (ref.hash, token, answer)))
 
     async def ack(self, ref: Ref, token: str) -> Outcome:
         """The agent accepted the batch; ok, lost or cancelled."""
-        return _outcome(await self._lots.call("ack", ref.partition, ref.hash, token))
+        return _outcome(await self._acks.call(ref.partition, (ref.hash, token)))
 
     async def fail(self, ref: Ref, token: str, error: str, *, delay_ms: int, dead: bool = False) -> Outcome:
         """The attempt failed: retry after `delay_ms`, or dead letter; ok, dead, lost or cancelled."""
@@ -237,12 +241,13 @@ class Store:
         args = scripts.fail_args(ref, token, failure, self.settings)
         return _outcome(await self._run("fail", ref.partition, args))
 
-    async def _run_lot(self, verb: str, partition: int, args: list[Any]) -> Any:
-        if verb == "claim":
-            args = scripts.claim_args(args, self.settings)
-        elif verb == "renew":
-            args = scripts.renew_args(args, self.settings)
-        return await self._run(verb, partition, args)
+    def _coalesce(self, verb: str, encode: Callable[[list[Any]], list[Any]]) -> CallCoalescer[Any, Any]:
+        return CallCoalescer(verb, partial(self._run_coalesced, verb, encode))
+
+    async def _run_coalesced(
+        self, verb: str, encode: Callable[[list[Any]], list[Any]], partition: int, items: list[Any]
+    ) -> Any:
+        return await self._run(verb, partition, encode(items))
 
     async def _run(self, verb: str, partition: int, args: list[Any]) -> Any:
         return await self._scripts.call(*self._call(verb, partition, args))

@@ -151,12 +151,12 @@ class System:
 
     def claim(self, who: Conversation, caller: str) -> Claim:
         ref = self.ref(who)
-        [reply] = self.run("claim", *scripts.claim_args([ref.hash, caller], self.settings))
+        [reply] = self.run("claim", *scripts.claim_args([(ref.hash, caller)], self.settings))
         return scripts.read_claim(ref, reply)
 
     def fenced(self, verb: str, who: Conversation, *args: Any) -> str:
-        lease = [self.ref(who).hash, *args]
-        [reply] = self.run(verb, *(scripts.renew_args(lease, self.settings) if verb == "renew" else lease))
+        lease: Any = (self.ref(who).hash, *args)
+        [reply] = self.run(verb, *(scripts.renew_args([lease], self.settings) if verb == "renew" else lease))
         return str(reply.decode())
 
     def fail(self, who: Conversation, token: str, mode: str, delay_ms: int) -> str:

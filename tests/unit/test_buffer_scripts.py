@@ -61,11 +61,11 @@ def test_order_of_zero_is_an_order(make_settings):
 
 def test_claim_arguments_with_the_buffer_off(make_settings):
     """With the buffer off a batch holds one message."""
-    claims = [REF.hash, "w1", "b" * 16, "w2"]
+    claims = [(REF.hash, "w1"), ("b" * 16, "w2")]
     args = scripts.claim_args(claims, make_settings(message_buffer_enabled=False))
-    assert (args[1], args[7:]) == (1, ["1", *claims])
+    assert (args[1], args[7:]) == (1, ["1", REF.hash, "w1", "b" * 16, "w2"])
     args = scripts.claim_args(claims, make_settings())
-    assert (args[1], args[7:]) == (20, ["", *claims])
+    assert (args[1], args[7:]) == (20, ["", REF.hash, "w1", "b" * 16, "w2"])
 
 
 def test_dispatch_reply():
