@@ -21,7 +21,7 @@ WAITS: dict[str, tuple[str, tuple[int, ...]]] = {"replica": ("WAIT", (1,)), "dis
 
 @dataclass(slots=True, frozen=True)
 class Wait:
-    """The command at the end of a pipeline. Redis replies when all writes of the connection are durable, or at the timeout."""
+    """The command at the end of a pipeline. Redis replies when the writes are durable, or at the timeout."""
 
     mode: str
     command: tuple[str | int, ...]
