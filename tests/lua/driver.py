@@ -50,7 +50,7 @@ class ScriptDriver:
         """Append messages with these ids, in one call."""
         return await self.store.append([message(name, to, **fields) for name in names])
 
-    async def dispatch(self, limit: int = 1000) -> list[str]:
+    async def dispatch(self, limit: int = 1000) -> list[Ref]:
         """Dispatch; the references handed out."""
         return [due.ref for due in (await self.store.dispatch(0, limit)).due]
 

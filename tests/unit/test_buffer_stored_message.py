@@ -9,14 +9,14 @@ import pytest
 
 from buffer.keys import fingerprint_of
 from buffer.models import Append, Change, Conversation, Edit, Message
-from buffer.stored_message import encode_edit, pack
+from buffer.stored_message import encode_edit, encode_message
 
 ANA = Conversation("evolution", "loja", "ana")
 
 
 def packed(keywords: tuple[str, ...] = (), inline_max: int = 100, **fields: Any) -> Append:
     values = {"message_id": "m1", "timestamp_ms": None, "kind": "text", **fields}
-    return pack(Message(ANA, **values), b"nnnn", keywords, inline_max)
+    return encode_message(Message(ANA, **values), b"nnnn", keywords, inline_max)
 
 
 def payload(**fields: Any) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import redis.exceptions as rx
 
 from buffer.errors import StoreError, StoreFull, StoreUnavailable, store_error
 from buffer.models import Conversation
-from buffer.store import Store, retry_unavailable
+from buffer.retry import retry_unavailable
+from buffer.store import Store
 from buffer.transport.autopipeline import PIPELINE_MAX_CALLS
 from buffer.transport.clients import connect
 from tests.messages import message

@@ -11,7 +11,8 @@ import pytest
 
 from buffer.errors import NotDurable, StoreError, StoreUnavailable
 from buffer.models import Change, Conversation
-from buffer.store import Store, retry_unavailable
+from buffer.retry import retry_unavailable
+from buffer.store import Store
 from buffer.transport.autopipeline import PIPELINES_IN_FLIGHT_MAX
 from tests.integration.polling import until
 from tests.messages import message
