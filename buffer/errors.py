@@ -8,7 +8,7 @@ import redis.exceptions as rx
 
 TEMPORARY_ERRORS = (rx.ClusterError, rx.RedisClusterException, rx.ReadOnlyError, rx.TryAgainError)
 TEMPORARY_CODES = re.compile(r"(^|-)(BUSY|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|READONLY)\b")
-"""Codes of a server that fails for a while: failing over, busy, unable to persist. Redis 6.2 has them in mid-sentence, after `-`."""
+"""Codes of a server that is unusable for a while (failover, busy, disk full). Redis 6.2 has them in mid-sentence."""
 
 
 class StoreError(Exception):

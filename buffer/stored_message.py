@@ -1,4 +1,7 @@
-"""Encodes a message for the buffer, and decodes it from a batch. Its bytes in Redis, as lua/include/entry.lua has them:
+"""Encodes a message for the buffer, and decodes it from a batch.
+
+A stored message is one entry of the lists `buffer` and `batch`. Numbers are unsigned and big-endian. The same table
+is in lua/include/entry.lua:
 
   offset  size  field
        0     6  order_ms     orders the messages of a batch: the gateway's timestamp (flag TIMED), else received_ms
@@ -11,6 +14,17 @@ and after an edit:
   25 + n     1  a line feed
   26 + n    13  edited_ms    decimal digits
   39 + n     …  patch        a JSON object; its fields replace those of the payload
+
+A record is one message of an append call. The same table is in lua/include/record.lua:
+
+  offset  size  field
+       0    16  hash of the conversation
+      16    16  hash of the alias, blanks = none
+      32     4  nonce of the request
+      36     6  order_ms, if the flag TIMED is set
+      42    13  flags, album and fingerprint, as in a stored message (include/entry.lua)
+      55    20  lengths of the next five fields, 4 bytes each
+      75     …  gateway · channel · peer · sender's name · inline media · JSON payload
 """
 
 from __future__ import annotations
@@ -27,7 +41,7 @@ from buffer.keys import Ref, fingerprint_of
 from buffer.models import NO_ALBUM, PLAIN_KIND, Append, Change, Conversation, Edit, Message, StoredMessage
 
 ENTRY_HEADER = struct.Struct(">HIHIB4s8s")
-"""The fields before the payload. `struct` has no integers of 6 bytes: each time is 2 high bytes and 4 low bytes."""
+"""The fields before the payload. `struct` has no integer of 6 bytes: a time is packed as its high 2 and low 4 bytes."""
 
 ENTRY_HEADER_SIZE = ENTRY_HEADER.size
 
@@ -37,7 +51,7 @@ KEYWORD, MEDIA, TIMED = 1, 2, 4
 EDITED_MS_SIZE = 13
 
 RECORD_HEADER = struct.Struct(">16s16s4sHIB4s8sIIIII")
-"""The fields before the texts in the record of a message that lua/append.lua reads. Its header has the layout."""
+"""The fields of a record before the texts."""
 
 NO_ALIAS = b" " * 16
 
@@ -71,7 +85,7 @@ def encode_edit(edit: Edit) -> Change:
 
 
 def encode_record(ref: Ref, alias: Ref | None, message: Append) -> bytes:
-    """Encode the record that lua/append.lua reads: the fields of the entry, and those of its conversation."""
+    """Encode a message as the record of an append call."""
     conversation, fingerprint, nonce, payload, order_ms, name, keyword, _, media, album = message
     gateway, channel, peer = map(str.encode, conversation)
     sender = name.encode() if name else b""
