@@ -14,7 +14,7 @@ from buffer.transport.coalescer import CONVERSATIONS_PER_CALL, CallCoalescer
 
 
 class Server:
-    """Replies to each conversation with its own argument, after some loop iterations, and fails when it is told to."""
+    """Replies to each conversation with its own argument, after some loop iterations, and fails for `poison`."""
 
     def __init__(self, turns: int = 1, poison: str | None = None, error: type[StoreError] = StoreError) -> None:
         self.turns = turns
