@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from buffer import scripts
+from buffer import scripts, stored_message
 from buffer.keys import KINDS
 from buffer.models import (
     AppendStatus,
@@ -103,6 +103,12 @@ def quoted(text: str) -> set[str]:
     return set(re.findall(r"'(\w+)'", text))
 
 
+def layout(text: str) -> list[str]:
+    """The lines of the byte layout at the head of a Lua file."""
+    head = text.partition("\n\n")[0]
+    return [line.removeprefix("-- ") for line in head.splitlines() if re.match(r"-- +(offset|\d+( \+ n)?) ", line)]
+
+
 def touched(text: str) -> set[str]:
     """The kinds of keys that a Lua text names."""
     return set(re.findall(r"key\('(\w+)'", text))
@@ -168,6 +174,14 @@ def test_keys_come_from_the_partition(path: Path):
     if path.stem != "prelude":
         assert "KEYS[" not in re.sub(r"--.*", "", text)
         assert "'TIME'" not in text
+
+
+@pytest.mark.parametrize("include", ["entry", "record"])
+def test_byte_layout_is_the_same_in_python(include: str):
+    """Lua and Python describe the bytes of a stored message and of a record with the same lines."""
+    lines = layout((LUA / "include" / f"{include}.lua").read_text())
+    assert len(lines) > 5
+    assert set(lines) <= set((stored_message.__doc__ or "").splitlines())
 
 
 @pytest.mark.parametrize("verb", scripts.VERBS)
