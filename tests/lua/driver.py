@@ -1,4 +1,4 @@
-"""A driver for script tests: append messages, let time pass, read the keys in Redis."""
+"""A driver for script tests: say something, let time pass, look at what lies in Redis."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ScriptDriver:
         return await self.store.append([message(name, to, **fields) for name in names])
 
     async def dispatch(self, limit: int = 1000) -> list[Ref]:
-        """Dispatch; the conversations that are due."""
+        """Dispatch; the references handed out."""
         return [due.ref for due in (await self.store.dispatch(0, limit)).due]
 
     async def claim(self, to: Conversation = ANA, caller: str = "w1") -> Claim:
@@ -65,7 +65,7 @@ class ScriptDriver:
         return claim.batch
 
     async def in_flight(self, *names: str, to: Conversation = ANA) -> Batch:
-        """Append messages, let their window pass, and claim them."""
+        """Say something, let its window pass, and claim it."""
         await self.append(*names, to=to)
         self.clock.advance(WINDOW_MS)
         return await self.claim_batch(to)
@@ -89,7 +89,7 @@ class ScriptDriver:
         return self.store.ref(to)
 
     async def wake_ms(self, to: Conversation = ANA) -> int | None:
-        """The time of a conversation in the wake index, in ms."""
+        """When somebody must look at a conversation again."""
         ref = self.ref(to)
         score = await self.redis.zscore(self.partition_key("wake", ref.partition), ref.hash)
         return None if score is None else int(score)
@@ -111,7 +111,7 @@ class ScriptDriver:
         return int(await self.redis.llen(self.key("buffer", to)))
 
     async def history(self) -> list[dict[str, Any]]:
-        """The flushes and discards that ended, newest first."""
+        """What ended, newest first."""
         return [json.loads(entry) for entry in await self.redis.lrange(self.partition_key("history"), 0, -1)]
 
     async def counters(self) -> Counter[str]:
@@ -125,7 +125,7 @@ class ScriptDriver:
         return [key.decode() async for key in self.redis.scan_iter(match=pattern, count=1000)]
 
     async def check_layout(self) -> None:
-        """Check the rules that hold after every script, whatever the test did."""
+        """What must be true after every script, whatever the test did."""
         keys = await self.all_keys()
         types = await self._of_each("type", keys)
         ttls = await self._of_each("ttl", keys)
