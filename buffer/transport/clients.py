@@ -73,15 +73,6 @@ def connect_sync(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, **options)
 
 
-def redact_url(url: str) -> str:
-    """The URL without its password, for logs and people."""
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    user = parts.netloc.rpartition("@")[0].partition(":")[0]
-    return parts._replace(netloc=f"{user}:***@{parts.netloc.rpartition('@')[2]}").geturl()
-
-
 def _address(parts: SplitResult, port: int) -> _Address:
     login, _, places = parts.netloc.rpartition("@")
     user, _, password = login.partition(":")

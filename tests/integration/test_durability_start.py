@@ -97,7 +97,7 @@ def test_check_shows_what_is_kept(
     settings: dict[str, Any] = {"redis_url": server.url, "agent_url": agent.url}
     for durability, words in (("memory", "the server has"), ("disk", "on the server's disk")):
         checked = said_by(start("check", durability=durability, **settings), 0)
-        assert f"DURABILITY={durability}: 2xx is said when" in checked
+        assert f"DURABILITY={durability}: 2xx is sent when" in checked
         assert words in checked
     assert "no replica is connected" in said_by(start("check", durability="replica", **settings), 0)
     with server.client() as client:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cli.demo.promises import claims
+from cli.demo.promises import check_promises
 from cli.demo.record import Call, Delivery, Record
 from cli.demo.script import ANA, ANSWER_S, BURSTS, INTERRUPTION, STEPS, WINDOW_S
 
@@ -36,7 +36,7 @@ def record() -> Record:
 
 def broken(record: Record) -> list[int]:
     """The places of the promises that were not kept."""
-    return [place for place, claim in enumerate(claims(record)) if not claim.holds]
+    return [place for place, promise in enumerate(check_promises(record)) if not promise.kept]
 
 
 def change(record, index, **fields):
