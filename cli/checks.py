@@ -20,7 +20,7 @@ AGENT_TIMEOUT_S = 3.0
 
 
 async def run_checks(settings: Settings) -> list[CheckResult]:
-    """Return all results; raises SettingsError for a Redis URL that cannot be read."""
+    """Return all results. Raises SettingsError for a Redis URL that cannot be read."""
     return [
         *await _server(settings),
         *await _queue(settings),

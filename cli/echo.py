@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 BODY_MAX = 67_108_864
-"""Bytes; a burst may carry inline media."""
+"""Bytes. A burst may carry inline media."""
 
 Body = dict[str, Any]
 OnRequest = Callable[[Body, dict[str, str]], None]

@@ -37,14 +37,14 @@ log = get_logger()
 
 
 class ServerFailed(Exception):
-    """The embedded server did not start; the message holds the end of its log."""
+    """The embedded server did not start. The message holds the end of its log."""
 
 
 class EmbeddedServer:
     """A Valkey server with its data in `folder`. The folder is locked while this process or the server runs."""
 
     def __init__(self, folder: Path, appendfsync: str = "everysec") -> None:
-        """Lock the folder; raises SettingsError if it is in use or cannot be written."""
+        """Lock the folder. Raises SettingsError if it is in use or cannot be written."""
         self._appendfsync = appendfsync
         self._program = server_program()
         self.folder = folder.expanduser().absolute()
@@ -56,7 +56,7 @@ class EmbeddedServer:
         self._process = SupervisedProcess(self._spec())
 
     async def start(self) -> None:
-        """Start the server and wait, without a limit, until it has loaded its data; raises ServerFailed."""
+        """Start the server and wait, without a limit, until it has loaded its data. Raises ServerFailed."""
         await self._process.start()
         client = connect(self.url, timeout_s=1.0)
         try:
@@ -117,7 +117,7 @@ async def _pings(client: AsyncClient) -> bool:
 
 
 def server_program() -> Path:
-    """Return the path of the installed server; raises SettingsError on a platform without one."""
+    """Return the path of the installed server. Raises SettingsError on a platform without one."""
     try:
         return Path(get_binary_path())
     except ValkeyBinaryNotFoundError as error:

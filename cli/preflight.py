@@ -11,11 +11,11 @@ from config.settings import Settings, SettingsError, require
 
 REPLY_TIMEOUT_S = 2.0
 REDIS_ERRORS = (rx.RedisError, rx.RedisClusterException, OSError)
-"""The exceptions that redis-py raises for a server that cannot be used; a cluster's is no RedisError."""
+"""The exceptions that redis-py raises for a server that cannot be used. The one for a cluster is no RedisError."""
 
 
 def open_client(url: str, name: str) -> AsyncClient:
-    """Return a client for the URL of the setting `name`, not connected yet; raises SettingsError for a bad URL."""
+    """Return a client for the URL of the setting `name`, not connected yet. Raises SettingsError for a bad URL."""
     try:
         return connect(url, timeout_s=REPLY_TIMEOUT_S)
     except ValueError as error:
@@ -28,7 +28,7 @@ def error_text(error: Exception) -> str:
 
 
 def replica_conflict(settings: Settings) -> str | None:
-    """Return a refusal if DURABILITY=replica meets the embedded server, which has no replica, else None."""
+    """Return a refusal if DURABILITY=replica is set for the embedded server, which has no replica, else None."""
     if settings.redis_url is not None or settings.durability != "replica":
         return None
     return (
@@ -37,7 +37,7 @@ def replica_conflict(settings: Settings) -> str | None:
 
 
 async def preflight(settings: Settings, *, accepting: bool = True) -> None:
-    """Raise SettingsError, UnsafeServer or PartitionMismatch; a server that is away is no reason to refuse."""
+    """Raise SettingsError, UnsafeServer or PartitionMismatch. A server that is away is no reason to refuse."""
     if settings.rq_redis_url is not None:
         await open_client(settings.rq_redis_url, "RQ_REDIS_URL").aclose()
     client = open_client(require(settings.redis_url, "REDIS_URL"), "REDIS_URL")

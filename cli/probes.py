@@ -32,7 +32,7 @@ def _detail(status: int, body: bytes) -> str:
 
 
 async def wait_until_ready(host: str, port: int, within_s: float) -> str | None:
-    """Wait until the webhook can store messages; return the remaining problem after `within_s`, or None."""
+    """Wait until the webhook can store messages. Return the remaining problem after `within_s`, or None."""
     loop = asyncio.get_running_loop()
     until = loop.time() + within_s
     while True:

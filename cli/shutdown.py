@@ -20,7 +20,7 @@ def _exit(number: int, _: Any) -> None:
 
 
 class ShutdownSignal:
-    """Sets `requested` at the first signal and `forced` at the second; needs a running event loop."""
+    """Sets `requested` at the first signal and `forced` at the second. Needs a running event loop."""
 
     def __init__(self) -> None:
         self.requested = asyncio.Event()
@@ -35,7 +35,7 @@ class ShutdownSignal:
         self.requested.set()
 
     async def run_until_shutdown(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Run the coroutine, or cancel it when a shutdown is requested; return True if it finished."""
+        """Run the coroutine, or cancel it when a shutdown is requested. Return True if it finished."""
         working = asyncio.ensure_future(work)
         requested = asyncio.ensure_future(self.requested.wait())
         try:

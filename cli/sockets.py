@@ -15,7 +15,7 @@ WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 def bind_listener(host: str, port: int) -> socket.socket:
-    """Return a listening socket; port 0 takes any free port. Raises SettingsError with a way out."""
+    """Return a listening socket. Port 0 takes any free port. Raises SettingsError with a way out."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

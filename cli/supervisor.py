@@ -54,7 +54,7 @@ class SupervisedProcess:
         self._restarter: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start the process and keep it running; raises OSError if the first start fails."""
+        """Start the process and keep it running. Raises OSError if the first start fails."""
         await self._spawn()
         self._restarter = asyncio.create_task(self._restart_forever())
 
@@ -118,7 +118,7 @@ def restart_delay(previous_s: float, ran_for_s: float) -> float:
 
 
 def exit_text(code: int) -> str:
-    """Describe an exit code; a negative one is a signal."""
+    """Describe an exit code. A negative one is a signal."""
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
@@ -132,7 +132,7 @@ def terminate_with_parent(parent: int) -> None:
 
 
 async def _exited(process: asyncio.subprocess.Process, within_s: float, forced: asyncio.Event) -> bool:
-    """Wait for the process to exit, at most `within_s` and not after `forced` is set; return True if it did."""
+    """Wait for the process to exit, at most `within_s` and not after `forced` is set. Return True if it did."""
     exited = asyncio.ensure_future(process.wait())
     forcing = asyncio.ensure_future(forced.wait())
     await asyncio.wait((exited, forcing), timeout=within_s, return_when=asyncio.FIRST_COMPLETED)

@@ -19,7 +19,7 @@ OWN_PREFIXES = ("MESSAGE_BUFFER_", "AGENT_", "WEBHOOK_", "DEBOUNCER_", "FLUSH_",
 
 
 class SettingsError(Exception):
-    """The settings cannot work; the message names the variables and says what to do."""
+    """The settings cannot work. The message names the variables and a way out."""
 
 
 def _blank_to_none(value: Any) -> Any:

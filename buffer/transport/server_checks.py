@@ -62,7 +62,7 @@ async def check_server(client: AsyncClient, settings: Settings, *, accepting: bo
 
 
 async def inspect_server(client: AsyncClient, settings: Settings) -> list[CheckResult]:
-    """Return the results of all checks without writing anything; raises redis-py's errors."""
+    """Return the results of all checks without writing anything. Raises redis-py's errors."""
     infos = await _node_infos(client)
     return [
         _worst(check_version, infos),

@@ -19,7 +19,7 @@ COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
 def run(args: argparse.Namespace) -> int:
-    """Return 0, or 1 if there is a problem; raises SettingsError for impossible settings."""
+    """Return 0, or 1 if there is a problem. Raises SettingsError for impossible settings."""
     settings = load_settings_with_flags(args)
     colours = Colours(sys.stdout)
     results = asyncio.run(run_checks(settings))
@@ -66,4 +66,4 @@ def _lines(results: list[CheckResult], colours: Colours) -> list[str]:
 def _verdict(problems: int, warnings: int) -> str:
     if problems:
         return f"{problems} of these must be put right before it works."
-    return f"It works; {warnings} of these may surprise you." if warnings else "All is well."
+    return f"It works; {warnings} of these are warnings." if warnings else "All is well."

@@ -28,7 +28,7 @@ REASONS: dict[str, str] = {
 
 
 def run(args: argparse.Namespace) -> int:
-    """Answer until SIGTERM or SIGINT; raises SettingsError if it cannot listen."""
+    """Answer until SIGTERM or SIGINT. Raises SettingsError if it cannot listen."""
     exit_on_signal()
     with bind_listener(args.host, args.port) as listener:
         asyncio.run(_run(listener, args.delay))

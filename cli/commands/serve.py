@@ -39,7 +39,7 @@ class _Config(uvicorn.Config):
         super().__init__(*args, **options)
 
     def load(self) -> None:
-        """Load the application; uvicorn calls this in the process that serves it."""
+        """Load the application. uvicorn calls this in the process that serves it."""
         if self.workers > 1:
             terminate_with_parent(self.parent)
         super().load()

@@ -26,7 +26,7 @@ GRACE_S = 5.0
 
 
 class NotReady(Exception):
-    """A process did not start in time; the message holds the end of the log."""
+    """A process did not start in time. The message holds the end of the log."""
 
 
 @dataclass(frozen=True)

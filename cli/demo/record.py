@@ -21,7 +21,7 @@ class Delivery:
 
 @dataclass
 class Call:
-    """One call to the agent; `ended_ms` is None until the agent has answered."""
+    """One call to the agent. `ended_ms` is None until the agent has answered."""
 
     person: str
     message_ids: tuple[str, ...]

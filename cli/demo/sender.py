@@ -36,7 +36,7 @@ class Sender:
         self._connections = ProcessConnections(port, pids)
 
     async def send(self, step: Step) -> Delivery:
-        """Send a step and return it with the process that received it; raises NotAccepted."""
+        """Send a step and return it with the process that received it. Raises NotAccepted."""
         start, sent_ms = self._logs.count(), time.time() * 1000
         try:
             counts = await asyncio.to_thread(self._post, step, next(self._next_pid))
