@@ -124,7 +124,7 @@ def test_the_banner_uses_the_public_address():
 
 
 def test_the_banner_warns():
-    """Nothing open, everything open, and loopback only are each said plainly."""
+    """No open gateway, all gateways open, and loopback only each have a hint in the banner."""
     assert "nothing can arrive" in banner_text()
     assert "WEBHOOK_ALLOW_UNSIGNED=true" in banner_text(webhook_allow_unsigned=True)
     assert "--host 0.0.0.0" in banner_text()
@@ -132,7 +132,7 @@ def test_the_banner_warns():
 
 
 def test_every_reason_has_words():
-    """The sample agent can say why any burst was closed."""
+    """The sample agent has a text for every reason that closes a burst."""
     from buffer.models import Reason
 
     assert set(REASONS) == set(Reason)
@@ -161,12 +161,12 @@ def test_a_listening_socket_takes_connections_at_once():
 
 @pytest.mark.parametrize(("code", "text"), [(-9, "killed by SIGKILL"), (2, "exit code 2")])
 def test_exit_codes_in_words(code, text):
-    """A death by signal is told apart from an exit code."""
+    """An exit by a signal is described by its name, any other by its exit code."""
     assert exit_text(code) == text
 
 
 def test_pauses_grow_until_a_process_is_steady():
-    """A process that dies at once is started after ever longer pauses, up to a limit; a steady one soon again."""
+    """The restart delay doubles up to a limit. After a steady run it begins at the minimum again."""
     pauses = [0.0]
     while len(pauses) < 10:
         pauses.append(restart_delay(pauses[-1], ran_for_s=1.0))
@@ -204,7 +204,7 @@ def test_every_command_can_be_loaded(command):
 
 
 def test_the_demo_speaks_evolution():
-    """The bodies of the demo are read by the gateway as the messages of the story."""
+    """The gateway reads the bodies of the demo as the messages of the script."""
     import json
 
     body = json.dumps(evolution_body(STEPS[0])).encode()

@@ -49,7 +49,7 @@ def test_a_good_record_keeps_every_promise(record):
 
 
 def test_an_empty_record_keeps_no_promise():
-    """What never happened proves nothing."""
+    """An empty record keeps no promise."""
     assert broken(Record()) == list(range(8))
 
 
@@ -83,7 +83,7 @@ def test_a_wrong_order_breaks_the_second(record):
 
 
 def test_a_message_that_nobody_wrote_is_noticed(record):
-    """A call may hold nothing but what was written."""
+    """A call may hold only messages of the script."""
     change(record, CARLA, message_ids=("unknown",))
     assert {0, 1} <= set(broken(record))
 

@@ -141,12 +141,12 @@ def test_a_wait_leaves_time_for_an_answer():
 
 @pytest.mark.parametrize("value", ["disc", "replicas", "true", ""])
 def test_unknown_durability_is_refused(monkeypatch, value):
-    """What cannot be kept by name is refused, with the names that can."""
+    """An unknown DURABILITY is refused with the known names."""
     assert refusal(monkeypatch, DURABILITY=value) == "DURABILITY: Input should be 'memory', 'replica' or 'disk'"
 
 
 def test_all_problems_are_named_at_once(monkeypatch):
-    """Two mistakes are two lines of one refusal, so nobody repairs them one restart at a time."""
+    """Two mistakes are two lines of one refusal, so that one restart is enough to repair both."""
     lines = refusal(monkeypatch, RETRY_BASE="301", SHUTDOWN_GRACE="1").splitlines()
     assert [line.partition("=")[0] for line in lines] == ["SHUTDOWN_GRACE", "RETRY_BASE"]
 
@@ -204,7 +204,7 @@ def test_base_url_with_more_than_a_base_is_refused(monkeypatch, url):
 
 @pytest.mark.parametrize("value", ["-1", "nan", "inf", "soon", ""])
 def test_bad_signature_age_is_refused(monkeypatch, value):
-    """The age is a count of seconds; only 0 means that any will do."""
+    """The age is a number of seconds, and only 0 accepts any age."""
     assert refusal(monkeypatch, SIGNATURE_MAX_AGE=value).startswith("SIGNATURE_MAX_AGE: ")
     assert load(monkeypatch, SIGNATURE_MAX_AGE="0.5").signature_max_age == 0.5
 
@@ -265,7 +265,7 @@ def test_misspelt_variable_is_refused(monkeypatch, wrong, right):
 
 @pytest.mark.parametrize("name", ["AGENT_NAME", "FLUSH_TOILET", "PATHS", "WEBHOOK_COLOUR"])
 def test_other_programs_variables_are_left_alone(monkeypatch, name):
-    """A variable that is nobody's misspelling does not stop the start."""
+    """A variable that resembles no setting does not stop the start."""
     assert load(monkeypatch, **{name: "x"}) == load_settings(env_file=None)
 
 
@@ -303,7 +303,7 @@ def test_password_in_an_address_never_shows(monkeypatch, name):
 
 
 def test_settings_cannot_be_changed(monkeypatch):
-    """The object is frozen: what was checked at the start is what runs."""
+    """The object is frozen, so the values that were checked stay in force."""
     with pytest.raises(ValueError, match="frozen"):
         load(monkeypatch).port = 1
 
