@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import redis.exceptions as rx
@@ -27,7 +26,7 @@ CONFIRMED_BY = {
 }
 
 Info = dict[str, Any]
-"""The reply of INFO from one node."""
+"""The reply of INFO. From a cluster it is the reply of one node."""
 
 
 class CheckResult(NamedTuple):
@@ -47,14 +46,14 @@ async def check_server(client: AsyncClient, settings: Settings, *, accepting: bo
     because a worker must deliver the stored messages from any server.
     """
     try:
-        infos = await _node_infos(client)
-        _refuse(_worst(check_version, infos))
-        _refuse(_worst(check_eviction, infos))
+        info: Info = await client.info()
+        _refuse(check_version(info))
+        _refuse(check_eviction(info))
         await _store_partitions(client, settings)
         _refuse(await check_partitions(client, settings))
         if not accepting:
             return []
-        durability = await check_durability_result(client, infos[0], settings)
+        durability = await check_durability(client, info, settings)
     except (rx.RedisError, rx.RedisClusterException, OSError) as error:
         raise store_error(error) from error
     _refuse(durability)
@@ -63,12 +62,12 @@ async def check_server(client: AsyncClient, settings: Settings, *, accepting: bo
 
 async def inspect_server(client: AsyncClient, settings: Settings) -> list[CheckResult]:
     """Return the results of all checks without writing anything. Raises redis-py's errors."""
-    infos = await _node_infos(client)
+    info: Info = await client.info()
     return [
-        _worst(check_version, infos),
-        _worst(check_eviction, infos),
-        _worst(check_persistence, infos),
-        await check_durability_result(client, infos[0], settings),
+        check_version(info),
+        check_eviction(info),
+        check_persistence(info),
+        await check_durability(client, info, settings),
         await check_partitions(client, settings),
     ]
 
@@ -121,7 +120,7 @@ async def check_partitions(client: AsyncClient, settings: Settings) -> CheckResu
     )
 
 
-async def check_durability_result(client: AsyncClient, info: Info, settings: Settings) -> CheckResult:
+async def check_durability(client: AsyncClient, info: Info, settings: Settings) -> CheckResult:
     """Check that the server can confirm messages as DURABILITY demands."""
     wait = durability_wait(settings)
     found = await _durability_problem(client, info, wait) if wait else None
@@ -207,19 +206,6 @@ def _appendfsync_problem(config: dict[str, str]) -> CheckResult | None:
 
 def _durability_result(level: Literal["ok", "warning", "problem"], mode: str, message: str) -> CheckResult:
     return CheckResult(level, "durability", f"DURABILITY={mode}: {message}")
-
-
-async def _node_infos(client: AsyncClient) -> list[Info]:
-    """Return the reply of INFO from the server, or from every node of a cluster."""
-    info = await client.info()
-    nodes = [value for value in info.values() if isinstance(value, dict) and "redis_version" in value]
-    return nodes or [info]
-
-
-def _worst(check: Callable[[Info], CheckResult], infos: list[Info]) -> CheckResult:
-    """Return the first result that is not ok, or the first node's."""
-    results = [check(info) for info in infos]
-    return next((result for result in results if result.level != "ok"), results[0])
 
 
 def _refuse(result: CheckResult) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from buffer.keys import Keys
 from tests.integration.alive import running
+from tests.integration.cluster import Cluster
 from tests.integration.polling import until
 from tests.integration.processes import TOKEN, Process, bearer
 from tests.servers import free_port
@@ -255,6 +256,14 @@ def test_check_names_every_problem(start, start_server, prefix):
     assert check.wait(ENDS_WITHIN_S) == 1
     found = [line.split()[:2] for line in check.log.splitlines() if line.startswith(("  problem", "  warning"))]
     assert found == [["problem", "memory"], ["warning", "persistence"], ["problem", "partitions"], ["problem", "agent"]]
+
+
+def test_check_of_a_cluster(start, start_server, agent):
+    """The check works on a cluster and finds no problem there."""
+    cluster = Cluster(start_server)
+    check = start("check", redis_url=cluster.url, rq_redis_url=start_server().url, agent_url=agent.url)
+    assert check.wait(ENDS_WITHIN_S) == 0, check.log
+    assert "problem" not in check.log
 
 
 def test_check_without_redis_url(start, agent):

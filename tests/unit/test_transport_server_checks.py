@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import pytest
 
 from buffer.errors import PartitionMismatch, StoreFull, StoreUnavailable, UnsafeServer
 from buffer.store import Store
 from buffer.transport.clients import connect
-from buffer.transport.server_checks import CheckResult, check_server, inspect_server
+from buffer.transport.server_checks import CheckResult, check_server, check_version, inspect_server
 from config.settings import Settings
 from tests.replicas import follow
 from tests.servers import KINDS, Server
@@ -108,24 +107,12 @@ async def test_an_inspection_shows_what_a_service_raises(
         await store.client.hset(store.keys.meta, "partitions", 8)
 
 
-async def test_the_worst_node_of_a_cluster_counts(make_settings: Callable[..., Settings]):
-    """One node that is too old or evicts keys is a problem of the whole cluster, wherever it stands in the list."""
-    good = {"redis_version": "7.2.4", "aof_enabled": 1}
-    nodes = {"a": good, "b": {**good, "redis_version": "6.0.9"}, "c": {**good, "maxmemory_policy": "volatile-ttl"}}
-
-    class Cluster:
-        async def info(self):
-            return nodes
-
-        async def hget(self, *_):
-            return None
-
-    cluster: Any = Cluster()
-    found = problems(await inspect_server(cluster, make_settings()))
-    assert [result.subject for result in found] == ["version", "memory"]
-    assert "Redis 6.0.9" in found[0].message
-    with pytest.raises(UnsafeServer, match=r"this server is Redis 6\.0\.9"):
-        await check_server(cluster, make_settings())
+@pytest.mark.parametrize(("version", "fit"), [("6.0.9", False), ("5.0", False), ("6.2.0", True), ("8.0-rc1", True)])
+def test_the_oldest_version(version, fit):
+    """A server older than Redis 6.2 is a problem that names its version."""
+    found = check_version({"redis_version": version})
+    assert (found.level == "ok") == fit
+    assert f"Redis {version}" in found.message
 
 
 async def test_every_server_will_do_for_memory(server, check):
