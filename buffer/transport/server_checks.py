@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import redis.exceptions as rx
@@ -186,7 +187,7 @@ async def _fsync_problem(client: AsyncClient, info: Info) -> CheckResult | None:
     return _appendfsync_problem(config)
 
 
-def _appendfsync_problem(config: dict[str, str]) -> CheckResult | None:
+def _appendfsync_problem(config: Mapping[Any, Any]) -> CheckResult | None:
     if config["appendfsync"] != "always":
         return _durability_result(
             "problem",
