@@ -66,4 +66,4 @@ def _lines(results: list[CheckResult], colours: Colours) -> list[str]:
 def _verdict(problems: int, warnings: int) -> str:
     if problems:
         return f"{problems} of these must be put right before it works."
-    return f"It works; {warnings} of these are warnings." if warnings else "All is well."
+    return f"It works. Warnings: {warnings}." if warnings else "All is well."
