@@ -80,15 +80,6 @@ def pool_of(client: AsyncClient) -> redis.asyncio.ConnectionPool:
     return client.connection_pool
 
 
-def redact_url(url: str) -> str:
-    """Return the URL without its password, for logs and people."""
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    user = parts.netloc.rpartition("@")[0].partition(":")[0]
-    return parts._replace(netloc=f"{user}:***@{parts.netloc.rpartition('@')[2]}").geturl()
-
-
 def _address(parts: SplitResult, port: int) -> _Address:
     login, _, places = parts.netloc.rpartition("@")
     user, _, password = login.partition(":")
