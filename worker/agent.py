@@ -22,7 +22,6 @@ from httpx_aiohttp import AiohttpTransport
 
 from buffer.models import Batch
 from config.settings import Settings, require
-from worker.session import open_session
 
 DEAD_STATUSES = frozenset({400, 413, 415, 422})
 """These are about this very message: trying again cannot help (design §4)."""
@@ -30,6 +29,9 @@ DEAD_STATUSES = frozenset({400, 413, 415, 422})
 CONNECT_TIMEOUT_S = 5.0
 TIMEOUT = {"connect": CONNECT_TIMEOUT_S}
 """The whole call has one more, AGENT_TIMEOUT."""
+
+KEEPALIVE_S = 30.0
+"""How long an idle connection to the agent stays open."""
 
 ANSWER_MAX = 1_048_576
 """Largest answer (bytes) that is read: it is a chat reply."""
@@ -73,7 +75,7 @@ class Agent:
         except TimeoutError:
             return AgentFailure(f"the agent did not answer within AGENT_TIMEOUT={self._timeout_s:g} s")
         except httpx.HTTPError as error:
-            _drop_traceback(error)
+            _drop_tracebacks(error)
             return AgentFailure(_network_error(error), sent=not _was_not_sent(error))
         except aiohttp.ClientResponseError as error:
             return AgentFailure(f"the agent's answer is not HTTP: {error.message}")
@@ -83,7 +85,13 @@ class Agent:
         await self._transport.aclose()
 
     def _open(self) -> aiohttp.ClientSession:
-        return open_session(self._headers, self._transport.ssl_context, self._connections_max)
+        context = self._transport.ssl_context
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections_max, keepalive_timeout=KEEPALIVE_S, ssl=context),
+            headers=self._headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            response_class=_Response,
+        )
 
     async def _call(self, batch: Batch, body: bytes) -> AgentReply | AgentFailure:
         response = await self._transport.handle_async_request(self._request(batch, body))
@@ -111,6 +119,18 @@ class Agent:
         )
         request.read()
         return request
+
+
+class _Response(aiohttp.ClientResponse):
+    """A response without its reason phrase: AiohttpTransport raises UnicodeEncodeError for one that is not UTF-8."""
+
+    @property
+    def reason(self) -> None:
+        return None
+
+    @reason.setter
+    def reason(self, _: str | None) -> None:
+        pass
 
 
 def _ssl_context(url: httpx.URL) -> ssl.SSLContext:
@@ -226,10 +246,15 @@ def _retry_after(value: str | None) -> float | None:
         return None
 
 
-def _drop_traceback(error: httpx.HTTPError) -> None:
-    """aiohttp's errors hold their traceback in a cycle, and with it the body: while an agent is away, gigabytes."""
-    if error.__cause__ is not None:
-        error.__cause__.__traceback__ = None
+def _drop_tracebacks(error: httpx.HTTPError) -> None:
+    """Break the reference cycles error -> traceback -> request body of the error's causes.
+
+    Without this, failed calls keep their bodies in memory until a full collection: gigabytes while an agent is away.
+    """
+    cause = error.__cause__
+    while cause is not None:
+        cause.__traceback__ = None
+        cause = cause.__cause__
 
 
 def _was_not_sent(error: httpx.HTTPError) -> bool:
