@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 from rq import Queue
 
@@ -24,6 +25,7 @@ from tests.integration.sender import Said, Sender
 from worker.dispatcher import Dispatcher
 from worker.rq.job_ids import NewJob, group_into_jobs, refs_of_id
 from worker.rq.queue import JobQueue
+from worker.rq.runner import JobRunner
 
 LOT = 1000
 FIVE_MINUTES_MS = 300_000
@@ -74,7 +76,8 @@ def test_ten_dispatchers_make_one_job_for_each_person(start_deployment: Callable
         stores = [Store(connect(deployment.server.url, timeout_s=30), settings) for _ in range(10)]
         queues = [JobQueue(settings, deployment.server.client(), store.client) for store in stores]
         dispatchers = [
-            Dispatcher(store, queue, settings, NoRoom(queue)) for store, queue in zip(stores, queues, strict=True)
+            Dispatcher(store, queue, settings, cast(JobRunner, NoRoom(queue)))
+            for store, queue in zip(stores, queues, strict=True)
         ]
         await asyncio.gather(*(dispatcher.dispatch_due() for dispatcher in dispatchers for _ in range(3)))
         for store, queue in zip(stores, queues, strict=True):
@@ -95,7 +98,7 @@ def one_turn(deployment: Deployment) -> None:
     async def turn() -> None:
         store = Store(connect(deployment.server.url, timeout_s=30), settings)
         queue = JobQueue(settings, deployment.redis, store.client)
-        await Dispatcher(store, queue, settings, NoRoom(queue)).dispatch_due()
+        await Dispatcher(store, queue, settings, cast(JobRunner, NoRoom(queue))).dispatch_due()
         await queue.close()
         await store.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -18,13 +18,14 @@ from worker import dispatcher
 from worker.dispatcher import Dispatcher
 from worker.rq.job_ids import NewJob
 from worker.rq.queue import JobQueue
+from worker.rq.runner import JobRunner
 
 ANA, BIA = (Conversation("evolution", "loja", peer) for peer in ("ana", "bia"))
 WITHIN_S = 20.0
 
 
-class JobRunner:
-    """A worker that notes what it is handed, and may take its time."""
+class FakeRunner:
+    """Records the jobs and flushes that it is given. `ready` holds `enqueue_and_dequeue` up."""
 
     room = 10
 
@@ -49,8 +50,8 @@ class JobRunner:
 
 
 @pytest.fixture
-def runner() -> JobRunner:
-    return JobRunner()
+def runner() -> FakeRunner:
+    return FakeRunner()
 
 
 @pytest.fixture
@@ -59,11 +60,11 @@ def store(valkey: Server, open_store: Any) -> Store:
 
 
 @pytest.fixture
-async def running(valkey: Server, store: Store, runner: JobRunner, prefix: str) -> AsyncIterator[Dispatcher]:
+async def running(valkey: Server, store: Store, runner: FakeRunner, prefix: str) -> AsyncIterator[Dispatcher]:
     """A dispatcher that runs until the end of the test."""
     settings = store.settings
     queue = JobQueue(settings, valkey.client(), store.client)
-    dispatcher = Dispatcher(store, queue, settings, runner)
+    dispatcher = Dispatcher(store, queue, settings, cast(JobRunner, runner))
     task = asyncio.create_task(dispatcher.run())
     yield dispatcher
     dispatcher.stop()
@@ -79,7 +80,7 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_a_stop_waits_for_the_turn(store: Store, runner: JobRunner, running: Dispatcher, clock: Any):
+async def test_a_stop_waits_for_the_turn(store: Store, runner: FakeRunner, running: Dispatcher, clock: Any):
     """What a call under way takes from the queue has somebody to take it; then there is no other turn."""
     runner.ready.clear()
     await store.append([message("m1", ANA)])
@@ -95,12 +96,12 @@ async def test_a_stop_waits_for_the_turn(store: Store, runner: JobRunner, runnin
     runner.ready.set()
     await until(lambda: runner.jobs)
     await asyncio.sleep(0.05)
-    assert [job.name for job in runner.jobs] == [str(store.ref(ANA))]
+    assert [job.argument for job in runner.jobs] == [str(store.ref(ANA))]
     assert running._passes == turns
 
 
 async def test_an_expired_timer_finds_what_was_not_known(
-    store: Store, runner: JobRunner, running: Dispatcher, clock: Any
+    store: Store, runner: FakeRunner, running: Dispatcher, clock: Any
 ):
     """The announcement was lost: the event alone makes the dispatcher look."""
     await until(lambda: running._passes == 1)
@@ -108,7 +109,7 @@ async def test_an_expired_timer_finds_what_was_not_known(
     clock.advance(store.settings.window_ms)
     running.timer_expired()
     await until(lambda: runner.jobs)
-    assert [job.name for job in runner.jobs] == [str(store.ref(ANA))]
+    assert [job.argument for job in runner.jobs] == [str(store.ref(ANA))]
 
 
 async def test_a_timer_that_expires_behind_the_turn_of_another(running: Dispatcher, monkeypatch):
@@ -138,7 +139,7 @@ async def test_an_expired_timer_costs_no_turn_where_one_has_begun(running: Dispa
 
 
 async def test_what_rq_did_not_take_is_flushed_here(
-    store: Store, runner: JobRunner, running: Dispatcher, clock: Any, monkeypatch: pytest.MonkeyPatch
+    store: Store, runner: FakeRunner, running: Dispatcher, clock: Any, monkeypatch: pytest.MonkeyPatch
 ):
     """RQ's server goes away in the middle: what it had is left to it, the others begin without it."""
     monkeypatch.setattr(dispatcher, "JOBS_PER_CALL", 1)
@@ -148,5 +149,5 @@ async def test_what_rq_did_not_take_is_flushed_here(
     running.wake()
     await until(lambda: runner.inline)
     assert len(runner.jobs) == 1
-    assert {runner.jobs[0].name, *runner.inline} == {str(store.ref(ANA)), str(store.ref(BIA))}
+    assert {runner.jobs[0].argument, *runner.inline} == {str(store.ref(ANA)), str(store.ref(BIA))}
     assert len(runner.inline) == 1

@@ -83,7 +83,7 @@ async def test_a_lease_is_renewed_while_the_work_lasts(valkey: Server, open_stor
         clock.advance(10_000)
         await until("renewed", lambda: renewed(store, clock.now_ms))
     assert await holder.end() == "done"
-    await until("the keeper rests", lambda: leases._keeper is None)
+    await until("the renewer has ended", lambda: leases._renewer is None)
 
 
 async def renewed(store: Store, now_ms: int) -> bool:
@@ -144,7 +144,7 @@ async def test_whoever_has_left_is_not_disturbed(store: Store, make_settings, cl
     holder.enough.set()
     assert await store.ack(store.ref(ANA), token) is Outcome.OK
     held.go.set()
-    await until("nothing is under way", lambda: not leases._renewals and not leases._keeper)
+    await until("nothing is under way", lambda: not leases._renewals and not leases._renewer)
     assert await holder.end() == "done"
 
 
