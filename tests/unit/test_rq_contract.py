@@ -1,4 +1,4 @@
-"""What we lean on in RQ 3.0: a new release that changes any of it fails here, and not on a dashboard.
+"""The parts of RQ 3.0 that worker/rq uses: a release that changes one of them fails here, and not on a dashboard.
 
 Besides names and signatures, the state that RQ's own worker leaves in Redis is compared with what ours leaves, for the
 same job at the same moments.
@@ -297,7 +297,7 @@ async def test_a_job_looks_the_same_as_under_rqs_worker(
 async def test_the_worker_is_busy_before_its_job_is_shown(
     client: Any, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody sees an idle worker with jobs."""
+    """An idle worker never has jobs."""
     ours, states, show = Ours(queue), list[bytes](), registries.RegistryWriter._write_started
 
     def noting(self: registries.RegistryWriter, job_ids: Sequence[str]) -> None:
@@ -363,7 +363,7 @@ async def test_handed_back_is_neither_success_nor_failure(client: Any, queue: Jo
 async def test_what_could_not_be_written_is_written_later(
     client: Any, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RQ's server fails in mid-lot, at the start and at the end of a job: the next lots make it right."""
+    """RQ's server fails in a pipeline, at the start and at the end of a job: the next writes repair it."""
     ours = Ours(queue)
     with monkeypatch.context() as broken:
         broken.setattr(redis.client.Pipeline, "execute", executed_and_lost)

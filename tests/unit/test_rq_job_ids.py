@@ -39,6 +39,6 @@ def test_no_id_is_used_twice():
 
 @pytest.mark.parametrize("job_id", ["", "x", f"{REFS[0]}", f"{REFS[0]}x-7", "0--7", "0-short-7", f"x{REFS[0]}-7"])
 def test_what_is_not_ours(job_id: str):
-    """A job of somebody else in our queue is no flush."""
+    """The id of another program's job is refused."""
     with pytest.raises(ValueError, match="expected"):
         refs_of_id(job_id)

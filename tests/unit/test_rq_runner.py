@@ -1,4 +1,4 @@
-"""What a flush worker takes from RQ's queue, on a real server: jobs of one or many conversations, and odd ones."""
+"""The jobs that a runner takes from RQ's queue, on a real server: of one or many conversations, and odd ones."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class HeldWorker:
         return "acked"
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something, and fail with whatever has ended the worker."""
+        """Wait for the condition. Raise the error of a task that has ended."""
         async with asyncio.timeout(WITHIN_S):
             while not condition():
                 for task in self.tasks:
@@ -70,7 +70,7 @@ async def queue(valkey: Server, make_settings, prefix: str) -> AsyncIterator[Job
 
 @pytest.fixture
 async def start_worker(queue: JobQueue) -> AsyncIterator[Callable[..., HeldWorker]]:
-    """Open workers on the queue; closed after the test."""
+    """Start workers on the queue. They are closed after the test."""
     opened: list[HeldWorker] = []
 
     def make(concurrency: int = 10) -> HeldWorker:
@@ -83,7 +83,7 @@ async def start_worker(queue: JobQueue) -> AsyncIterator[Callable[..., HeldWorke
 
 
 async def test_a_backlog_is_shared(queue: JobQueue, start_worker):
-    """A worker takes slices for the room it has, and leaves the others to its neighbour."""
+    """A worker takes groups for the room that it has, and leaves the others to its neighbour."""
     await queue.enqueue_and_dequeue(list(group_into_jobs([Due(f"0-{number:016x}", 1) for number in range(400)], 16)), 0)
     workers = [start_worker(200), start_worker(200)]
     for held in workers:
@@ -96,8 +96,8 @@ def jobs(count: int, dispatch: int = 1) -> list[NewJob]:
     return list(group_into_jobs([Due(f"0-{number:016x}", dispatch) for number in range(count)], 1))
 
 
-async def test_what_is_handed_over_begins_here(queue: JobQueue, start_worker):
-    """As far as there is room, less the one conversation that this worker's pop waits for; the others may be taken."""
+async def test_enqueued_jobs_start_here(queue: JobQueue, start_worker):
+    """As many as there is room for, less the one that this worker's pop waits for. The others stay in the queue."""
     held = start_worker(10)
     await held.until(lambda: held.runner._reserved == 1)
     await held.runner.enqueue_and_dequeue(jobs(30))
@@ -108,7 +108,7 @@ async def test_what_is_handed_over_begins_here(queue: JobQueue, start_worker):
 
 
 async def test_two_calls_do_not_fill_the_same_room(queue: JobQueue, start_worker):
-    """The room that one has asked for is not there for the other."""
+    """The room that one call has reserved is not available to the other."""
     held = start_worker(10)
     await held.until(lambda: held.runner._reserved == 1)
     await asyncio.gather(held.runner.enqueue_and_dequeue(jobs(8, 1)), held.runner.enqueue_and_dequeue(jobs(8, 2)))
@@ -119,7 +119,7 @@ async def test_two_calls_do_not_fill_the_same_room(queue: JobQueue, start_worker
 
 
 async def test_a_worker_that_stops_begins_nothing(queue: JobQueue, start_worker):
-    """What it hands over stays in the queue, for others."""
+    """The jobs that it enqueues stay in the queue, for other workers."""
     held = start_worker(10)
     held.runner.stop()
     await held.runner.enqueue_and_dequeue(jobs(3))
@@ -128,7 +128,7 @@ async def test_a_worker_that_stops_begins_nothing(queue: JobQueue, start_worker)
 
 
 async def test_an_empty_queue_is_not_read_again_at_once(queue: JobQueue, monkeypatch):
-    """Whoever has just seen it empty knows it; as soon as something may be left in it, it is read each time."""
+    """A queue that was empty counts as empty for a while. While jobs may be left in it, it is read each time."""
     await queue.enqueue_and_dequeue(jobs(2), 2)
     monkeypatch.setattr(queue._commands, "command", None)
     assert await queue.queued() == set()
@@ -143,7 +143,7 @@ async def test_an_empty_queue_is_not_read_again_at_once(queue: JobQueue, monkeyp
 
 
 async def test_a_server_that_refuses_writes_is_tried_again(start_server, make_settings, monkeypatch):
-    """The queue says that it fails, from the first refusal until its server takes a write again."""
+    """`fails` is True from the first refusal until the server accepts a write again."""
     server = start_server()
     client = connect(server.url, timeout_s=WITHIN_S)
     queue = JobQueue(make_settings(), server.client(), client)
@@ -163,7 +163,7 @@ async def test_a_server_that_refuses_writes_is_tried_again(start_server, make_se
 
 
 async def test_a_job_that_is_there_twice(queue: JobQueue, start_worker):
-    """It is flushed once, and the worker knows of every flush that it has begun."""
+    """It is flushed once, and every flush that was started is counted."""
     queue.rq.connection.rpush(queue.rq.key, f"{ANA}-1", f"{ANA}-1", f"{BIA}-1")
     held = start_worker()
     await held.until(lambda: BIA in held.begun)
@@ -181,7 +181,7 @@ UNREADABLE: dict[str, dict[Any, Any]] = {
 
 @pytest.mark.parametrize("name", UNREADABLE)
 async def test_a_job_that_rq_cannot_read(queue: JobQueue, start_worker, name: str):
-    """It goes, and the jobs beside it are done."""
+    """It is removed, and the jobs beside it are run."""
     connection = queue.rq.connection
     connection.hset("rq:job:somebody-else", mapping=UNREADABLE[name])
     await queue.enqueue_and_dequeue([NewJob(f"{ANA}-1", ANA, 1)], 0)
@@ -195,7 +195,7 @@ async def test_a_job_that_rq_cannot_read(queue: JobQueue, start_worker, name: st
 
 
 async def test_an_id_that_is_no_text(queue: JobQueue, start_worker):
-    """It ends neither the worker nor its clean-up, which takes it away."""
+    """It ends neither the worker nor the clean-up, which removes it."""
     connection, intermediate = queue.rq.connection, queue.rq.intermediate_queue_key
     connection.rpush(queue.rq.key, f"{ANA}-1", b"\xff\xfe-1", f"{BIA}-1")
     assert await queue.queued() == {ANA, BIA}

@@ -215,8 +215,8 @@ def answer(status: bytes, extra: bytes = b"") -> bytes:
     return b"HTTP/1.1 " + status + b"\r\n" + extra + b"content-length: 0\r\n\r\n"
 
 
-async def test_words_behind_the_status(scripted, make_settings):
-    """What an agent writes there, in whatever encoding, changes nothing."""
+async def test_the_reason_phrase(scripted, make_settings):
+    """The reason phrase, in any encoding, changes nothing."""
     one, port = scripted
     one.reply = answer("200 Feito, até já".encode("latin-1"))
     assert await call(make_settings, f"http://127.0.0.1:{port}/") == AgentReply()
@@ -235,7 +235,7 @@ async def test_retry_after_that_says_nothing(scripted, make_settings, value: str
 
 
 async def test_failed_calls_hold_nothing(make_settings):
-    """While the agent is away, bodies go with their calls: nothing waits for a garbage collection."""
+    """While the agent is away, bodies are freed with their calls, without a garbage collection."""
     agent = Agent(make_settings(agent_url="http://127.0.0.1:1/"))
     await agent.call(BATCH, BODY)
     gc.collect()

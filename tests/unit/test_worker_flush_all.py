@@ -14,7 +14,7 @@ REFS = [ref_of(Conversation("generic", "loja", f"p{number}"), 16) for number in 
 
 
 async def test_all_at_the_same_time():
-    """Nobody waits for his neighbour's agent."""
+    """No flush waits for the agent call of another."""
     together = asyncio.Event()
     here: set[Ref] = set()
 
@@ -29,7 +29,7 @@ async def test_all_at_the_same_time():
 
 
 async def test_one_that_fails():
-    """The others are delivered, and then RQ hears of the failure."""
+    """The others are delivered, and then the error is raised."""
     done: list[Ref] = []
 
     async def flush(ref: Ref) -> str:
@@ -45,7 +45,7 @@ async def test_one_that_fails():
 
 
 async def test_cancelled():
-    """Each flush is cancelled and may hand its batch back before the job is over."""
+    """Each flush is cancelled, and may release its batch before the job ends."""
     handed_back: list[Ref] = []
 
     async def flush(ref: Ref) -> str:
