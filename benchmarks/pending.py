@@ -12,7 +12,7 @@ from benchmarks.figures import Meaningless
 from buffer.keys import Keys, Ref
 from buffer.models import Append, Conversation, Message
 from buffer.store import Store
-from buffer.stored_message import pack
+from buffer.stored_message import encode_message
 from buffer.transport.clients import connect
 from config.settings import Settings, load_settings
 
@@ -68,7 +68,7 @@ def short_message(peer: str, number: int) -> Append:
         TEXTS[number % len(TEXTS)],
         sender_name="Ana Souza",
     )
-    return pack(message, b"nnnn", (), 0)
+    return encode_message(message, b"nnnn", (), 0)
 
 
 def person(number: int) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from buffer.errors import StoreError
+from buffer.keys import Ref
 from buffer.models import Dispatched, Due
 from buffer.store import Store
 from config.killpoints import kill_point
@@ -128,7 +129,7 @@ class Dispatcher:
         order = [(self._first_partition + step) % self._partitions for step in range(self._partitions)][: max(0, room)]
         return {partition: room // len(order) for partition in order}
 
-    async def _queued(self) -> set[str]:
+    async def _queued(self) -> set[Ref]:
         """Return the conversations that have a job in RQ's queue.
 
         Empty while RQ's server fails, because no worker can take those jobs.

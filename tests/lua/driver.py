@@ -1,4 +1,4 @@
-"""A driver for script tests: say something, let time pass, look at what lies in Redis."""
+"""A driver for script tests: append messages, let time pass, read the keys in Redis."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ScriptDriver:
     def __init__(self, store: Store, clock: Any) -> None:
         self.store = store
         self.clock = clock
-        self.redis = store.client
+        self.redis: Any = store.client
 
     def key(self, kind: str, to: Conversation = ANA) -> str:
         """A key of one conversation."""
@@ -50,8 +50,8 @@ class ScriptDriver:
         """Append messages with these ids, in one call."""
         return await self.store.append([message(name, to, **fields) for name in names])
 
-    async def dispatch(self, limit: int = 1000) -> list[str]:
-        """Dispatch; the references handed out."""
+    async def dispatch(self, limit: int = 1000) -> list[Ref]:
+        """Dispatch; the conversations that are due."""
         return [due.ref for due in (await self.store.dispatch(0, limit)).due]
 
     async def claim(self, to: Conversation = ANA, caller: str = "w1") -> Claim:
@@ -65,7 +65,7 @@ class ScriptDriver:
         return claim.batch
 
     async def in_flight(self, *names: str, to: Conversation = ANA) -> Batch:
-        """Say something, let its window pass, and claim it."""
+        """Append messages, let their window pass, and claim them."""
         await self.append(*names, to=to)
         self.clock.advance(WINDOW_MS)
         return await self.claim_batch(to)
@@ -89,7 +89,7 @@ class ScriptDriver:
         return self.store.ref(to)
 
     async def wake_ms(self, to: Conversation = ANA) -> int | None:
-        """When somebody must look at a conversation again."""
+        """The time of a conversation in the wake index, in ms."""
         ref = self.ref(to)
         score = await self.redis.zscore(self.partition_key("wake", ref.partition), ref.hash)
         return None if score is None else int(score)
@@ -111,7 +111,7 @@ class ScriptDriver:
         return int(await self.redis.llen(self.key("buffer", to)))
 
     async def history(self) -> list[dict[str, Any]]:
-        """What ended, newest first."""
+        """The flushes and discards that ended, newest first."""
         return [json.loads(entry) for entry in await self.redis.lrange(self.partition_key("history"), 0, -1)]
 
     async def counters(self) -> Counter[str]:
@@ -125,7 +125,7 @@ class ScriptDriver:
         return [key.decode() async for key in self.redis.scan_iter(match=pattern, count=1000)]
 
     async def check_layout(self) -> None:
-        """What must be true after every script, whatever the test did."""
+        """Check the rules that hold after every script, whatever the test did."""
         keys = await self.all_keys()
         types = await self._of_each("type", keys)
         ttls = await self._of_each("ttl", keys)

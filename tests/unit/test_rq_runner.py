@@ -84,7 +84,8 @@ async def start_worker(queue: JobQueue) -> AsyncIterator[Callable[..., HeldWorke
 
 async def test_a_backlog_is_shared(queue: JobQueue, start_worker):
     """A worker takes groups for the room that it has, and leaves the others to its neighbour."""
-    await queue.enqueue_and_dequeue(list(group_into_jobs([Due(f"0-{number:016x}", 1) for number in range(400)], 16)), 0)
+    due = [Due(Ref(0, f"{number:016x}"), 1) for number in range(400)]
+    await queue.enqueue_and_dequeue(list(group_into_jobs(due, 16)), 0)
     workers = [start_worker(200), start_worker(200)]
     for held in workers:
         await held.until(lambda held=held: len(held.begun) >= 190)
@@ -93,7 +94,7 @@ async def test_a_backlog_is_shared(queue: JobQueue, start_worker):
 
 def jobs(count: int, dispatch: int = 1) -> list[NewJob]:
     """One job for each of so many conversations."""
-    return list(group_into_jobs([Due(f"0-{number:016x}", dispatch) for number in range(count)], 1))
+    return list(group_into_jobs([Due(Ref(0, f"{number:016x}"), dispatch) for number in range(count)], 1))
 
 
 async def test_enqueued_jobs_start_here(queue: JobQueue, start_worker):
@@ -134,12 +135,12 @@ async def test_an_empty_queue_is_not_read_again_at_once(queue: JobQueue, monkeyp
     assert await queue.queued() == set()
     monkeypatch.undo()
     await queue.enqueue_and_dequeue(jobs(3, 2), 1)
-    assert await queue.queued() == {job.argument for job in jobs(3)[1:]}
+    assert await queue.queued() == {Ref.parse(job.argument) for job in jobs(3)[1:]}
     await queue.enqueue_and_dequeue((), 9)
     queue.rq.connection.rpush(queue.rq.key, f"{ANA}-1")
     assert await queue.queued() == set()
     monkeypatch.setattr("worker.rq.queue.EMPTY_FOR_S", 0.0)
-    assert await queue.queued() == {ANA}
+    assert await queue.queued() == {Ref.parse(ANA)}
 
 
 async def test_a_server_that_refuses_writes_is_tried_again(start_server, make_settings, monkeypatch):
@@ -198,7 +199,7 @@ async def test_an_id_that_is_no_text(queue: JobQueue, start_worker):
     """It ends neither the worker nor the clean-up, which removes it."""
     connection, intermediate = queue.rq.connection, queue.rq.intermediate_queue_key
     connection.rpush(queue.rq.key, f"{ANA}-1", b"\xff\xfe-1", f"{BIA}-1")
-    assert await queue.queued() == {ANA, BIA}
+    assert await queue.queued() == {Ref.parse(ANA), Ref.parse(BIA)}
     held = start_worker()
     held.let_go.set()
     await held.until(lambda: len(held.begun) == 2 and connection.lrange(intermediate, 0, -1) == [b"\xff\xfe-1"])

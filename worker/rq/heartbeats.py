@@ -7,6 +7,7 @@ frozen server, and it removes dead workers from RQ's list, which a health check 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from rq.utils import now, utcparse
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
@@ -20,7 +21,7 @@ HEARTBEAT_AGE_MAX = timedelta(seconds=60)
 async def live_worker_hosts(client: AsyncClient, queue: str) -> list[str]:
     """Return the host names of a queue's workers whose last heartbeat is recent. Raises redis-py's errors."""
     keys = await client.smembers(WORKERS_BY_QUEUE_KEY % queue)
-    rows = [await client.hmget(key, "hostname", "last_heartbeat") for key in sorted(keys)]
+    rows: list[Any] = [await client.hmget(key, "hostname", "last_heartbeat") for key in sorted(keys)]
     return [host.decode() for host, beat in rows if host and beat and is_recent(beat.decode(), now())]
 
 

@@ -30,11 +30,11 @@ class NewJob(NamedTuple):
 
 def group_into_jobs(due: Sequence[Due], size_max: int) -> Iterator[NewJob]:
     """Yield jobs of up to `size_max` consecutive conversations of one partition, in order."""
-    for _, same_partition in groupby(due, lambda item: item.ref[:-HASH_SIZE]):
+    for _, same_partition in groupby(due, lambda item: item.ref.partition):
         items = list(same_partition)
         for start in range(0, len(items), size_max):
             group = items[start : start + size_max]
-            argument = group[0].ref + "".join(item.ref[-HASH_SIZE:] for item in group[1:])
+            argument = str(group[0].ref) + "".join(item.ref.hash for item in group[1:])
             yield NewJob(f"{argument}-{group[0].dispatch}", argument, len(group))
 
 
