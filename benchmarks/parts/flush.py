@@ -17,7 +17,7 @@ from benchmarks.peers import node
 from benchmarks.pending import append, counter, environment, refs, settings_for
 from benchmarks.table import Row
 from config.settings import Settings
-from worker.job import JOB
+from worker.rq.job_ids import JOB_FUNCTION
 
 TIMEOUT_S = 60.0
 WINDOW_S = 0.001
@@ -26,8 +26,8 @@ ROUNDS = 2
 NOTHING = "benchmarks.programs.jobs.nothing"
 WHAT = "flushes, instant agent, one worker process (flushes/s)"
 STOCK = {
-    "stock rq Worker (forks), the same jobs": ("fork", JOB, 120),
-    "stock rq SimpleWorker, the same jobs": ("simple", JOB, 200),
+    "stock rq Worker (forks), the same jobs": ("fork", JOB_FUNCTION, 120),
+    "stock rq SimpleWorker, the same jobs": ("simple", JOB_FUNCTION, 200),
     "stock rq Worker with a job that does nothing": ("fork", NOTHING, 150),
     "stock rq SimpleWorker with a job that does nothing": ("simple", NOTHING, 600),
 }
@@ -81,7 +81,9 @@ def _enqueue(client: redis.Redis, settings: Settings, job: str, count: int) -> Q
     queue = Queue(settings.rq_queue, connection=client, serializer=JSONSerializer)
     names = refs(settings, count)
     jobs = [
-        Queue.prepare_data(job, args=[name] if job == JOB else [], result_ttl=0, timeout=180, job_id=f"{name}-1")
+        Queue.prepare_data(
+            job, args=[name] if job == JOB_FUNCTION else [], result_ttl=0, timeout=180, job_id=f"{name}-1"
+        )
         for name in names
     ]
     queue.enqueue_many(jobs)

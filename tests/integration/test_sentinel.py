@@ -114,6 +114,6 @@ async def test_the_queue_follows_too(watched: Watched, make_settings: Callable[.
     taken = await retry_unavailable(lambda: queue.enqueue_and_dequeue((), 9), FAILOVER_WITHIN_S)
     assert [popped, *taken.job_ids] == [job.job_id.encode() for job in JOBS[1:]]
     await queue.enqueue_and_dequeue(JOBS[:1], 0)
-    assert await queue.queued() == {Ref.parse(JOBS[0].name)}
+    assert await queue.queued() == {Ref.parse(JOBS[0].argument)}
     await queue.close()
     await client.aclose()
