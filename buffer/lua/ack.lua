@@ -26,7 +26,7 @@ local function ack(name, token)
   if cancelled then
     discard_batch(name, conv, cancelled)
   else
-    acked[#acked + 1] = history_record(summary(name, conv, 'acked'))
+    acked[#acked + 1] = summary(name, conv, 'acked')
     forget_batch(name, conv)
   end
   return keep_outcome(name, token, cancelled and 'cancelled' or 'ok')
@@ -36,6 +36,6 @@ local replies = {}
 for i = 2, #ARGV, 2 do
   table.insert(replies, ack(ARGV[i], ARGV[i + 1]))
 end
-history_push_records(acked)
+history_push(unpack(acked))
 count('acked', #acked)
 return replies

@@ -256,9 +256,7 @@ local function write_conversations()
   if #seen_rewrites > 0 then
     call('MSET', unpack(seen_rewrites))
   end
-  for _, entry in ipairs(discards) do
-    history_push(entry)
-  end
+  history_push(unpack(discards))
   convs, wakes, repairs, discards = {}, {}, {}, {}
 end
 
@@ -271,6 +269,7 @@ local function merge_alias()
   -- include: entry
   -- include: window
   -- include: batch
+  -- include: stop
   -- include: merge
   write_conversations()
   local limits = { max_wait_ms = max_wait_ms, max_messages = max_messages, max_bytes = max_bytes,

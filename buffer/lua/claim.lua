@@ -42,9 +42,6 @@ local function set(fields)
   end
 end
 
--- include: redeliver
--- include: seal
-
 -- Read the conversation. An alias may still hold a batch: a pause of its person holds that batch too.
 local function load_conversation()
   conv, changes = read_conv(name), {}
@@ -58,14 +55,6 @@ local function wait_until(status, at_ms)
   allow_writes_when_full()
   wake_set(name, at_ms)
   return { status, at_ms }
-end
-
-local function move_to_idle()
-  call('ZREM', key('wake'), name)
-  if conv.ref then
-    call('ZADD', key('idle'), now_ms, name)
-  end
-  return { 'empty', 0 }
 end
 
 -- `messages` are given if they were sealed in this call.
@@ -105,7 +94,8 @@ local function lease(messages)
   return batch_reply(messages)
 end
 
--- A token that is still there belongs to a worker that died.
+-- A token that is still there belongs to a worker that died. End the batch if it must not be delivered any more: it is
+-- cancelled, or it would kill one worker after another.
 local function count_crash()
   if conv.token then
     conv.crashes = number(conv, 'crashes') + 1
@@ -114,10 +104,6 @@ local function count_crash()
     call('DEL', key('lock', name))
     conv.token = nil
   end
-end
-
--- End a batch that must not be delivered: it is cancelled, or it would kill one worker after another.
-local function end_undeliverable()
   if conv.cancelled then
     discard_batch(name, conv, conv.cancelled)
   elseif number(conv, 'crashes') >= max_crashes then
@@ -125,12 +111,8 @@ local function end_undeliverable()
   end
 end
 
-local function end_pause()
-  if conv.paused_until_ms then
-    call('HDEL', key('conv', name), 'paused_until_ms', 'pause_mode')
-    conv.paused_until_ms = nil
-  end
-end
+-- include: redeliver
+-- include: seal
 
 -- The decision: a batch that exists goes first, then a dead letter that was redriven, then the open burst.
 local function claim()
@@ -145,13 +127,15 @@ local function claim()
     end
     arm_lease_wake()
     count_crash()
-    end_undeliverable()
   end
   if paused(conv) and (conv.flush_id or resolved == name) then
     return wait_until('paused', number(conv, 'paused_until_ms'))
   end
   allow_writes_when_full()
-  end_pause()
+  if conv.paused_until_ms then
+    call('HDEL', key('conv', name), 'paused_until_ms', 'pause_mode')
+    conv.paused_until_ms = nil
+  end
   if conv.flush_id then
     return lease()
   end
@@ -159,7 +143,11 @@ local function claim()
   if conv.redrive and load_redriven() then
     return lease()
   elseif not conv.opened_ms then
-    return move_to_idle()
+    call('ZREM', key('wake'), name)
+    if conv.ref then
+      call('ZADD', key('idle'), now_ms, name)
+    end
+    return { 'empty', 0 }
   elseif number(conv, 'deadline_ms') > now_ms then
     return wait_until('early', number(conv, 'deadline_ms'))
   end

@@ -10,6 +10,7 @@
 -- include: history
 -- include: window
 -- include: batch
+-- include: stop
 
 local name, cause = resolve(ARGV[2]), ARGV[3]
 local conv = read_conv(name)

@@ -11,6 +11,7 @@
 -- include: history
 -- include: window
 -- include: batch
+-- include: stop
 
 local name, until_ms, mode = resolve(ARGV[2]), now_ms + tonumber(ARGV[7]), ARGV[8]
 local conv = read_conv(name)

@@ -9,6 +9,7 @@
 -- include: entry
 -- include: history
 -- include: batch
+-- include: stop
 
 local name = resolve(ARGV[2])
 local conv = read_conv(name)

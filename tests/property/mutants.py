@@ -135,7 +135,7 @@ MUTANTS = [
     Mutant("release counts as a failure", "fail", "(mode == 'release' and 0 or 1)", "1"),
     Mutant("retry without a wake entry", "fail", "wake_set_and_announce(name, now_ms + delay_ms)\n", ""),
     Mutant("second click moves the deadline", "flush_now", "if not conv.fired then", "if true then"),
-    Mutant("discard under a live lease", "include/batch", "  elseif leased(conv) then\n", "  elseif false then\n"),
+    Mutant("discard under a live lease", "include/stop", "  elseif leased(conv) then\n", "  elseif false then\n"),
     Mutant("redrive twice", "redrive", "elseif redriven then", "elseif false then"),
     Mutant("resume too late", "resume", "  rearm(name, conv)\n", ""),
     Mutant("repair overlooks batches", "repair", "if flush_id or window or redrive", "if window"),
@@ -263,7 +263,7 @@ PEOPLE_MUTANTS = [
 
 
 def loader(mutant: Mutant) -> Callable[[str], Script]:
-    """Return a loader of scripts with the bug in them. Raises AssertionError unless its file has the text exactly once."""
+    """Return a loader of scripts with the bug. Raises AssertionError unless its file has the text exactly once."""
     text = (LUA / f"{mutant.file}.lua").read_text(encoding="utf-8")
     assert text.count(mutant.old) == 1, f"mutants.py: {mutant.file}.lua no longer has {mutant.old!r} exactly once"
 

@@ -2,18 +2,14 @@
 
 local HISTORY_MAX = 1000
 
-local function history_record(entry)
-  entry.ended_ms = now_ms
-  return cjson.encode(entry)
-end
-
-local function history_push_records(records)
+local function history_push(...)
+  local records = { ... }
+  for i, entry in ipairs(records) do
+    entry.ended_ms = now_ms
+    records[i] = cjson.encode(entry)
+  end
   if #records > 0 then
     call('LPUSH', key('history'), unpack(records))
     call('LTRIM', key('history'), 0, HISTORY_MAX - 1)
   end
-end
-
-local function history_push(entry)
-  history_push_records({ history_record(entry) })
 end

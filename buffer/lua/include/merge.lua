@@ -1,6 +1,6 @@
 -- Merges two conversations of one person into `keep`: open burst, dead letters to redrive, seen ids, pending edits and
 -- revokes, name, phone, pause. `drop` becomes an alias of it.
--- Needs `entry`, `history`, `seen`, `window`, `batch` and `alias`.
+-- Needs `entry`, `history`, `seen`, `window`, `batch`, `stop` and `alias`.
 
 -- Make `name` an alias of `target`, whose conv is given.
 local function set_alias(name, target, conv)

@@ -46,13 +46,13 @@ local function reopen(entries, from)
     keyword = keyword or keyword_of(entries[i])
   end
   local opened_ms = received_of(entries[from])
-  local deadline_ms = min(received_of(entries[#entries]) + window_ms, opened_ms + max_wait_ms)
+  local deadline_ms = math.min(received_of(entries[#entries]) + window_ms, opened_ms + max_wait_ms)
   local fired = single and 'disabled' or keyword and 'keyword' or #entries - from + 1 >= max_messages and 'max_messages'
     or bytes >= max_bytes and 'max_bytes'
   conv.opened_ms, conv.deadline_ms = opened_ms, fired and now_ms or deadline_ms
   conv.bytes, conv.depth, conv.fired = bytes, #entries - from + 1, fired or nil
   write_window(name, conv)
-  call('SET', key('timer', name), '', 'PX', max(1, conv.deadline_ms - now_ms))
+  call('SET', key('timer', name), '', 'PX', math.max(1, conv.deadline_ms - now_ms))
 end
 
 -- Return the first `size` entries, sorted by order_ms. Entries with the same order_ms keep the order of arrival.
@@ -85,11 +85,11 @@ local function seal()
       set({ has_media = '1' })
     end
   end
-  local closed_ms = max(number(conv, 'deadline_ms'), received_of(entries[size]))
-  local generation = max(number(conv, 'generation') + 1, closed_ms)
-  local digest = sub(redis.sha1hex(table.concat(prints, '\0')), 1, 12)
+  local closed_ms = math.max(number(conv, 'deadline_ms'), received_of(entries[size]))
+  local generation = math.max(number(conv, 'generation') + 1, closed_ms)
+  local digest = string.sub(redis.sha1hex(table.concat(prints, '\0')), 1, 12)
   for i = 1, size, 1000 do
-    call('RPUSH', key('batch', name), unpack(batch, i, min(i + 999, size)))
+    call('RPUSH', key('batch', name), unpack(batch, i, math.min(i + 999, size)))
   end
   set({ flush_id = conv.ref .. '-' .. string.format('%d', generation) .. '-' .. digest, generation = generation,
         reason = reason, closed_ms = closed_ms, separator = separator, sealed_name = sealed_name,
