@@ -1,4 +1,4 @@
--- Precedes every script: the partition's keys, the clock, the open burst, the wake index.
+-- Stands before every script: the keys of the partition, the clock, the open burst, the wake index.
 -- KEYS[1] is the partition's root. ARGV[1] is the time in ms, or '' for the server's clock (invariant 9).
 
 local root = KEYS[1]
