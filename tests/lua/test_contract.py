@@ -1,4 +1,4 @@
-"""The header of each Lua file is its contract: it must say what Python sends and which keys are touched."""
+"""The header of each Lua file is its contract: the arguments that Python sends, the reply, the keys."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ MODES: dict[str, set[str]] = {"fail": set(get_args(FailureMode)), "pause": {*Pau
 
 
 class Recorder:
-    """Records the arguments of each script on their way to a server."""
+    """Notes the arguments of each script on the way to a server."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -80,7 +80,7 @@ class Recorder:
 
 
 def header(verb: str) -> dict[str, str]:
-    """The parts of a script's header, by their first word."""
+    """Return the parts of a script's header by their first word."""
     text = (LUA / f"{verb}.lua").read_text()
     block = re.match(r"(?:--.*\n)+", text)
     assert block is not None, f"{verb}.lua has no header"
@@ -94,28 +94,28 @@ def header(verb: str) -> dict[str, str]:
 
 
 def numbered(argv: str) -> list[int]:
-    """The numbers of the arguments that a header describes."""
+    """Return the numbers of the arguments that a header describes."""
     return [int(number) for number in re.findall(r"(?:^| {2,})(\d+) (?=\S)", argv)]
 
 
 def quoted(text: str) -> set[str]:
-    """The words in quotes."""
+    """Return the words in quotes."""
     return set(re.findall(r"'(\w+)'", text))
 
 
 def layout(text: str) -> list[str]:
-    """The lines of the byte layout at the head of a Lua file."""
+    """Return the lines of the byte layout at the head of a Lua file."""
     head = text.partition("\n\n")[0]
     return [line.removeprefix("-- ") for line in head.splitlines() if re.match(r"-- +(offset|\d+( \+ n)?) ", line)]
 
 
 def touched(text: str) -> set[str]:
-    """The kinds of keys that a Lua text names."""
+    """Return the kinds of keys that a Lua text names."""
     return set(re.findall(r"key\('(\w+)'", text))
 
 
 def test_every_script_is_called_here():
-    """Each verb has a Lua file and each Lua file a verb; the contract covers all of them."""
+    """Each verb has a Lua file and each Lua file a verb, and CALLS has a call of each."""
     assert {path.stem for path in LUA.glob("*.lua")} == set(scripts.VERBS) == set(CALLS)
 
 
@@ -123,7 +123,7 @@ def test_every_script_is_called_here():
 async def test_arguments_are_those_of_the_header(
     verb: str, valkey: Server, open_store, monkeypatch: pytest.MonkeyPatch
 ):
-    """Python sends as many arguments as the header numbers, without gaps, then what each conversation needs."""
+    """Python sends the arguments that the header numbers, without gaps, then those of each conversation."""
     store = open_store(valkey)
     await store.append([message("m1", ANA)])
     recorder = Recorder(store._transport)
@@ -186,7 +186,7 @@ def test_byte_layout_is_the_same_in_python(include: str):
 
 @pytest.mark.parametrize("verb", scripts.VERBS)
 def test_header_is_complete(verb: str):
-    """A header says what the script is for, what comes in, what goes out and what is touched."""
+    """A header has a purpose, KEYS, ARGV, the returned values and the touched keys."""
     parts = header(verb)
     assert parts["purpose"].strip().startswith(f"{verb}: ")
     assert set(parts) == {"purpose", "KEYS[1]", "ARGV", "returns", "touches", "why"}

@@ -1,4 +1,4 @@
-"""dispatch: what is due is handed out, oldest first, and nothing leaves the wake index."""
+"""dispatch: due conversations are dispatched, oldest first, and nothing leaves the wake index."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.messages import message
 
 
 async def test_nothing_due(driver: ScriptDriver):
-    """Before the deadline nothing is handed out; the next moment says how long to sleep."""
+    """Before the deadline nothing is dispatched, and the reply says how long to sleep."""
     [appended] = await driver.append("m1")
     driver.clock.advance(WINDOW_MS - 1)
     dispatched = await driver.store.dispatch(0, 10)
@@ -17,12 +17,12 @@ async def test_nothing_due(driver: ScriptDriver):
 
 
 async def test_empty_index(driver: ScriptDriver):
-    """An empty wake index has no next moment."""
+    """An empty wake index has no next time."""
     assert await driver.store.dispatch(0, 10) == ([], None, driver.clock())
 
 
 async def test_due_at_its_very_millisecond(driver: ScriptDriver):
-    """A conversation is due at its deadline, and is then out of sight for the visibility time."""
+    """A conversation is due at its deadline, and is then hidden for the visibility time."""
     await driver.append("m1")
     now_ms = driver.clock.advance(WINDOW_MS)
     dispatched = await driver.store.dispatch(0, 10)
@@ -33,7 +33,7 @@ async def test_due_at_its_very_millisecond(driver: ScriptDriver):
 
 
 async def test_lost_job_is_handed_out_again(driver: ScriptDriver):
-    """When nobody claims, the conversation comes back after the visibility time under another number."""
+    """Without a claim the conversation is due again after the visibility time, under another number."""
     await driver.append("m1")
     driver.clock.advance(WINDOW_MS)
     [first] = (await driver.store.dispatch(0, 10)).due
@@ -44,7 +44,7 @@ async def test_lost_job_is_handed_out_again(driver: ScriptDriver):
 
 
 async def test_oldest_first_up_to_the_limit(driver: ScriptDriver):
-    """With room for some only, those who have waited longest go first; the rest stays due."""
+    """Up to the limit the oldest are dispatched first, and the rest stays due."""
     people = [Conversation("generic", "loja", f"p{i}") for i in range(5)]
     for who in reversed(people):
         await driver.append("m1", to=who)
@@ -55,14 +55,14 @@ async def test_oldest_first_up_to_the_limit(driver: ScriptDriver):
 
 
 async def test_no_room_hands_out_nothing(driver: ScriptDriver):
-    """A limit of zero only looks at the time."""
+    """A limit of zero only reads the next time."""
     [appended] = await driver.append("m1")
     driver.clock.advance(WINDOW_MS)
     assert await driver.store.dispatch(0, 0) == ([], appended.deadline_ms, driver.clock())
 
 
 async def test_numbers_are_never_repeated(driver: ScriptDriver):
-    """Every hand-out has a number of its own, so that RQ job ids never meet."""
+    """Every dispatch has a number of its own, so that no two RQ job ids are equal."""
     for who in (ANA, BIA):
         await driver.append("m1", to=who)
     numbers = []
@@ -73,7 +73,7 @@ async def test_numbers_are_never_repeated(driver: ScriptDriver):
 
 
 async def test_expired_lease_is_due(driver: ScriptDriver):
-    """A worker that died leaves nothing but its lease's wake entry; at the lease's end it is handed out."""
+    """A worker that died leaves its lease's wake entry, and the conversation is dispatched at the lease's end."""
     await driver.in_flight("m1")
     driver.clock.advance(LEASE_MS - 1)
     assert await driver.dispatch() == []
@@ -82,7 +82,7 @@ async def test_expired_lease_is_due(driver: ScriptDriver):
 
 
 async def test_five_thousand_due_in_one_millisecond(driver: ScriptDriver):
-    """Any number may be due at once: each is handed out exactly once, in lots that Lua can return."""
+    """Five thousand conversations due at once are each dispatched exactly once, in portions that Lua can return."""
     people = [Conversation("generic", "loja", f"p{i}") for i in range(5_000)]
     await driver.store.append([message("m1", who) for who in people])
     driver.clock.advance(WINDOW_MS)
