@@ -1,6 +1,6 @@
 """Every Redis key of the buffer, and the partition of a conversation.
 
-All keys of one partition share the hash tag `{p<n>}`, so one script call stays in one cluster slot (invariant 10).
+All keys of one partition share the hash tag `{p<n>}`, so a script call stays in one slot (docs/invariants.md#10).
 Scripts get the partition's root as KEYS[1] and append a kind of `KINDS`.
 """
 

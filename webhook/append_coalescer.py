@@ -13,7 +13,7 @@ from buffer.store import Store
 from buffer.transport.connection import ReplyReceiver
 
 ANSWER_WITHIN_S = 1.7
-"""A gateway hears 503 within 2 s (design: accepted means stored); the rest is for reading and answering."""
+"""A gateway hears 503 within 2 s (docs/invariants.md#7); the rest is for reading and answering."""
 
 WAITING_MAX = 10_000
 """Messages waiting for Redis in one process; past it the gateway is told to come back."""

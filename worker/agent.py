@@ -24,7 +24,7 @@ from buffer.models import Batch
 from config.settings import Settings, require
 
 DEAD_STATUSES = frozenset({400, 413, 415, 422})
-"""HTTP statuses that reject this very batch. It becomes a dead letter, because a retry cannot help (design §4)."""
+"""HTTP statuses that reject this very batch: it becomes a dead letter (docs/invariants.md#retry)."""
 
 CONNECT_TIMEOUT_S = 5.0
 TIMEOUT = {"connect": CONNECT_TIMEOUT_S}

@@ -90,7 +90,7 @@ class Flusher:
             return ended.outcome
 
     async def _store_answer_and_ack(self, ref: Ref, batch: Batch, answer: AgentReply) -> str:
-        """Store the agent's answer before any other step (invariant 5), then ack."""
+        """Store the agent's answer before any other step (docs/invariants.md#5), then ack."""
         if answer.replies:
             stored = orjson.dumps({"replies": answer.replies})
             outcome = await retry_unavailable(lambda: self._store.answered(ref, batch.token, stored), OUTCOME_RETRY_S)

@@ -17,7 +17,7 @@ ALWAYS = ("message_id", "timestamp_ms", "received_ms", "kind", "text", "media", 
 
 
 def render_burst(batch: Batch) -> bytes:
-    """Return the JSON body (design §5) as UTF-8 bytes."""
+    """Return the JSON body (docs/invariants.md#body) as UTF-8 bytes."""
     messages = [_message(stored) for stored in batch.messages]
     gateway, channel, peer = batch.conversation
     return orjson.dumps(

@@ -1,4 +1,4 @@
--- answered: keep the agent's answers under their leases, before anything is sent to a person (invariant 5).
+-- answered: keep the agent's answers under their leases, before anything is sent to a person (docs/invariants.md#5).
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   then three for each conversation: its hash · token · the answer (JSON)

@@ -8,7 +8,8 @@
 --          came first) | 'stale' (older than max_age_ms) · deadline_ms · depth of the burst
 -- touches  wake idle counters history alias · conv buffer batch seen timer lock media mark redrive
 --
--- A message id that is in the seen set changes nothing, except that a lost wake entry is put back (invariant 8).
+-- A message id that is in the seen set changes nothing, except that a lost wake entry is put back
+-- (docs/invariants.md#8).
 -- The script first decides about every message, then writes each conversation once. The wake entries are the first
 -- write: a full server refuses them, and then nothing was written (invariant 11).
 

@@ -11,7 +11,7 @@
 -- touches  wake idle dead history counters alias · conv buffer batch timer lock redrive media · letter remains
 --
 -- The conv hash decides, whatever caused the claim. The batch of a worker that died is claimed again as it was
--- (invariant 4). A claim repeated with the same random id (lost reply) returns the same batch.
+-- (docs/invariants.md#4). A claim repeated with the same random id (lost reply) returns the same batch.
 
 -- include: alias
 -- include: entry

@@ -5,7 +5,7 @@
 -- returns  now_ms · next_ms of the wake index ('' = empty) · number of the first dispatch · conversation hashes …
 -- touches  wake counters
 --
--- No entry is removed from the index: the worker that gets a conversation may die (invariant 1).
+-- No entry is removed from the index: the worker that gets a conversation may die (docs/invariants.md#1).
 
 local limit, visibility_ms = tonumber(ARGV[2]), tonumber(ARGV[3])
 local due = call('ZRANGEBYSCORE', key('wake'), '-inf', now_ms, 'LIMIT', 0, limit)

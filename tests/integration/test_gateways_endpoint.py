@@ -22,7 +22,7 @@ Batches = dict[tuple[str, ...], list[dict[str, Any]]]
 ANY_TIME_LATER_MS = 4_000_000_000_000
 
 OVERRULED: dict[tuple[str, str], int] = {}
-"""The status of a case where the design decides otherwise than the recording, with the reason beside it."""
+"""The status of a case where we decide otherwise than the recording, with the reason beside it."""
 
 WITHOUT_ID = {("evolution", "missing_message_id")}
 """Cases whose messages have no id: they get one of ours."""

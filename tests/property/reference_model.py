@@ -1,6 +1,6 @@
 """A small model of one partition: what every operation must answer, and what must lie where after it.
 
-Written from the design, not from the scripts. Times in milliseconds; a token is `<fence>:<caller>`.
+Written from docs/invariants.md, not from the scripts. Times in milliseconds; a token is `<fence>:<caller>`.
 """
 
 from __future__ import annotations

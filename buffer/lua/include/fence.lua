@@ -1,4 +1,4 @@
--- The lease token fences every write after the claim (invariant 3).
+-- The lease token fences every write after the claim (docs/invariants.md#3).
 -- The token that ended a batch is kept with its outcome: a call repeated after a lost reply gets the first reply again.
 
 -- Return the reply for a caller that must not write, or nil if it may.

@@ -196,7 +196,7 @@ local function wake_kept(keep)
   wake_announce()
 end
 
--- The wake entry is written first (invariant 11).
+-- The wake entry is written first (docs/invariants.md#11).
 local function merge(keep, drop, limits)
   call('ZADD', key('wake'), 'NX', now_ms, keep.name)
   move_window(keep, drop, limits)

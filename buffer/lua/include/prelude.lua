@@ -1,5 +1,5 @@
 -- Stands before every script: the keys of the partition, the clock, the open burst, the wake index.
--- KEYS[1] is the partition's root. ARGV[1] is the time in ms, or '' for the server's clock (invariant 9).
+-- KEYS[1] is the partition's root. ARGV[1] is the time in ms, or '' for the server's clock (docs/invariants.md#9).
 
 local root = KEYS[1]
 local call, sub, byte, min, max = redis.call, string.sub, string.byte, math.min, math.max
