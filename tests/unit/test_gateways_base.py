@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateways.base import BadRequest, Headers, int_of, number_of, read_json, read_object, text_of, time_of
+from gateways.base import BadRequest, Headers
+from gateways.fields import int_of, number_of, read_json, read_object, text_of, time_of
 from gateways.registry import GATEWAYS
 
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from buffer.models import KINDS, Edit, Message, Presence, Revoke
 from config.settings import Settings
-from gateways.base import MAX_TIME_MS, BadRequest, Request
+from gateways.base import BadRequest, Request
+from gateways.fields import MAX_TIME_MS
 from gateways.registry import GATEWAYS
 from tests.recorded_bodies import CASES, FORMS, SECRETS, body_of, described, expected_of, opened_by
 

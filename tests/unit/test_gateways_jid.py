@@ -3,7 +3,7 @@
 import pytest
 
 from buffer.models import Conversation
-from gateways.jid import bare, chat_of, person
+from gateways.jid import bare_jid, chat_of, person_of
 
 PHONE = "5511900000001@s.whatsapp.net"
 LID = "100000000000001@lid"
@@ -25,7 +25,7 @@ LID = "100000000000001@lid"
 )
 def test_a_jid_without_its_device(jid, name):
     """The device number is no part of a person's address, and nobody is None."""
-    assert bare(jid) == name
+    assert bare_jid(jid) == name
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_jid_without_its_device(jid, name):
 )
 def test_a_person_is_known_by_the_phone(names, who):
     """The first phone wins over every lid, the first lid is its twin; without a phone the first name is whole."""
-    assert person(names) == who
+    assert person_of(names) == who
 
 
 @pytest.mark.parametrize("address", [None, "", "@c.us", "status@broadcast", "1@broadcast", "1@newsletter", {}])

@@ -92,7 +92,7 @@ def test_the_app_secret_opens_the_gateway():
 )
 def test_the_handshake_wants_the_verify_token(query, settings, status):
     """The challenge comes back as plain text for the right token, else 403 that names the setting."""
-    answer = meta.handshake(asking(query=query | {"hub.challenge": "1158201444"}), configured(**settings))
+    answer = meta.reply_to_verification(asking(query=query | {"hub.challenge": "1158201444"}), configured(**settings))
     assert answer.status == status
     if status == 200:
         assert (answer.body, answer.content_type) == (b"1158201444", "text/plain; charset=utf-8")

@@ -235,6 +235,6 @@ def test_media_stay_in_the_order_of_their_index():
 
 def test_the_answer_is_empty_twiml():
     """Anything else would be sent to the person, or logged as an error."""
-    accepted = twilio.GATEWAY.accepted
+    accepted = twilio.GATEWAY.success_reply
     assert (accepted.status, accepted.content_type) == (200, "text/xml")
     assert accepted.body == b'<?xml version="1.0" encoding="UTF-8"?><Response/>'
