@@ -21,7 +21,7 @@ from gateways.fields import number_of, object_of, objects_of, read_object, text_
 NAME = "chatwoot"
 TYPING = {"conversation_typing_on": "composing", "conversation_typing_off": "paused"}
 FROM_ME = {"incoming": False, "0": False, "outgoing": True, "1": True}
-OPEN = "open"
+HUMAN_STATUS = "open"
 """The status of a conversation that humans have taken over from the bot."""
 
 MEDIA_KINDS = {"image": "image", "audio": "audio", "video": "video", "file": "document"}
@@ -79,7 +79,7 @@ def _is_typing_contact(body: dict[str, Any]) -> bool:
 def _is_for_bot(body: dict[str, Any], from_me: bool) -> bool:
     """Return False for private notes, and for messages of the person in an open conversation."""
     status = object_of(body.get("conversation")).get("status")
-    return body.get("private") is not True and (from_me or status != OPEN)
+    return body.get("private") is not True and (from_me or status != HUMAN_STATUS)
 
 
 def _message(
