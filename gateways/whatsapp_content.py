@@ -29,7 +29,7 @@ WRAPPERS = frozenset(
         "deviceSentMessage",
     }
 )
-"""Keys under which another message object stands."""
+"""Keys that hold another message object."""
 
 ADDED_BY_GATEWAYS = ("base64", "mediaUrl", "speechToText")
 """Keys beside the content that gateways add for a file: its bytes, its address, its transcript."""
