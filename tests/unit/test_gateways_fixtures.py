@@ -1,7 +1,7 @@
 """Every recorded body of every gateway, unchanged and mutated at random.
 
-A folder in tests/fixtures with the name of a gateway is picked up. SECRETS in tests/recorded_bodies.py names the setting
-that opens the gateway.
+A folder in tests/fixtures with the name of a gateway is picked up. SECRETS in tests/recorded_bodies.py names the
+setting that opens the gateway.
 """
 
 import copy
