@@ -8,7 +8,8 @@ from typing import NamedTuple, TypeVar
 
 from buffer.errors import StoreFull, StoreUnavailable
 from buffer.models import Append, Appended
-from buffer.store import Store, retry_unavailable
+from buffer.retry import retry_unavailable
+from buffer.store import Store
 from buffer.transport.connection import ReplyReceiver
 
 ANSWER_WITHIN_S = 1.7

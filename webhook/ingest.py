@@ -11,9 +11,20 @@ from typing import NamedTuple
 
 from buffer.errors import StoreError, StoreUnavailable
 from buffer.keys import fingerprint_of
-from buffer.models import Append, Appended, Edit, Event, Message, Presence, Revoke
+from buffer.models import (
+    Append,
+    Appended,
+    AppendStatus,
+    Edit,
+    EditResult,
+    Event,
+    Message,
+    Presence,
+    Revoke,
+    RevokeResult,
+)
 from buffer.store import Store
-from buffer.stored_message import encode_edit, pack
+from buffer.stored_message import encode_edit, encode_message
 from config.killpoints import kill_point
 from config.logs import get_logger, mask
 from config.settings import Settings
@@ -23,12 +34,12 @@ from webhook.append_coalescer import ANSWER_WITHIN_S, AppendCoalescer, ResultsRe
 from webhook.responses import Counts, HTTPError, Response, counts_response, response_of
 
 TYPING = ("composing", "recording")
-CHANGED = ("changed", "removed", "early")
+CHANGED: tuple[EditResult | RevokeResult, ...] = ("changed", "removed", "early")
 LATE = "Redis did not answer in time"
 MESSAGES_PER_STEP = 1000
 COMPLAIN_EVERY_S = 5.0
 NONCE_BITS = 32
-RESULT_TEXT = {
+RESULT_TEXT: dict[AppendStatus, str] = {
     "duplicate": "duplicada, ignorada",
     "discarded": "descartada: atendimento humano",
     "revoked": "apagada pelo autor",
@@ -196,7 +207,7 @@ class Ingest:
         return self.settle(appends, await collector.append(appends))
 
     def _packed(self, message: Message) -> Append:
-        return pack(message, next(self._nonces), self._keywords, self._inline_max)
+        return encode_message(message, next(self._nonces), self._keywords, self._inline_max)
 
 
 def _nonces() -> Iterator[bytes]:

@@ -137,7 +137,7 @@ class Dispatcher:
         order = [(self._first_partition + step) % self._partitions for step in range(self._partitions)][: max(0, room)]
         return {partition: room // len(order) for partition in order}
 
-    async def _queued(self) -> set[str]:
+    async def _queued(self) -> set[Ref]:
         """A queue whose server fails counts as empty: nobody can be expected to take what stands there."""
         try:
             return set() if self._queue.fails else await self._queue.queued()

@@ -67,7 +67,7 @@ class ExpiryListener:
                 if message is not None:
                     self._hear(message)
         finally:
-            await pubsub.aclose()
+            await pubsub.aclose()  # type: ignore[no-untyped-call]
 
     def _channels(self) -> list[str]:
         announcements = [self._keys.of(partition, "wake") for partition in range(self._partitions)]

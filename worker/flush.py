@@ -11,7 +11,8 @@ import orjson
 from buffer.errors import StoreError
 from buffer.keys import Ref
 from buffer.models import Batch, Outcome
-from buffer.store import Store, retry_unavailable
+from buffer.retry import retry_unavailable
+from buffer.store import Store
 from config.killpoints import kill_point
 from config.logs import get_logger, mask
 from config.settings import Settings

@@ -7,7 +7,7 @@ import asyncio
 import redis.exceptions as rx
 
 from buffer.errors import StoreError
-from buffer.store import CONVERSATIONS_PER_CALL, Store
+from buffer.store import CONVERSATIONS_PER_SWEEP, Store
 from config.logs import get_logger
 from config.settings import Settings
 
@@ -70,7 +70,7 @@ class Upkeep:
 
     async def _sweep(self) -> None:
         for partition in range(self._partitions):
-            gone = CONVERSATIONS_PER_CALL
-            while gone >= CONVERSATIONS_PER_CALL:
+            gone = CONVERSATIONS_PER_SWEEP
+            while gone >= CONVERSATIONS_PER_SWEEP:
                 gone = await self._store.sweep(partition)
                 await asyncio.sleep(REST_S)

@@ -120,7 +120,7 @@ async def _agree_on_partitions(client: AsyncClient, settings: Settings) -> None:
     # A full server refuses to write even what is there already, and must still be drained: look first.
     if not await client.hexists(key, "partitions"):
         await client.hsetnx(key, "partitions", wanted)
-    found = int(await client.hget(key, "partitions"))
+    found = int(await client.hget(key, "partitions") or 0)
     if found != wanted:
         raise PartitionMismatch(
             f"REDIS_PARTITIONS={wanted}, but this Redis was first used with {found}: set REDIS_PARTITIONS={found}, "

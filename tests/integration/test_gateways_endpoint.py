@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 
-from buffer.keys import Ref
 from buffer.store import Store
 from config.settings import Settings
 from tests.conftest import Clock
@@ -78,7 +77,7 @@ class Post:
         """Claim every batch in the store, and return their messages by conversation."""
         store, batches = self._store(self._server), {}
         for due in (await store.dispatch(0, 100)).due:
-            batch = (await store.claim(Ref.parse(due.ref), "test")).batch
+            batch = (await store.claim(due.ref, "test")).batch
             assert batch is not None
             batches[tuple(batch.conversation)] = [
                 said(message) for message in json.loads(render_burst(batch))["messages"]

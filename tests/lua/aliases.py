@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from buffer.models import Append, Batch, Conversation
-from buffer.scripts import ENTRY_HEADER
+from buffer.stored_message import ENTRY_HEADER_SIZE
 from tests.lua.driver import ScriptDriver, ids
 from tests.messages import message
 
@@ -60,12 +60,12 @@ async def check_awake(driver: ScriptDriver, name: Conversation) -> None:
     if "opened_ms" in conv:
         entries = await driver.redis.lrange(driver.key("buffer", name), 0, -1)
         assert int(conv["depth"]) == len(entries)
-        assert int(conv["bytes"]) == sum(len(entry) - ENTRY_HEADER for entry in entries)
+        assert int(conv["bytes"]) == sum(len(entry) - ENTRY_HEADER_SIZE for entry in entries)
 
 
 async def deliver(driver: ScriptDriver, *names: Conversation) -> list[Batch]:
     """Let time pass until everything is delivered, as one worker does; the batches in their order."""
-    by_ref = {str(driver.ref(name)): name for name in names or NAMES}
+    by_ref = {driver.ref(name): name for name in names or NAMES}
     done: list[Batch] = []
     for _ in range(DELIVERIES_MAX):
         scores = [at_ms for name in by_ref.values() if (at_ms := await driver.wake_ms(name)) is not None]
@@ -87,7 +87,7 @@ def said(batches: list[Batch]) -> list[str]:
 
 def contents(batch: Batch) -> dict[str, object]:
     """What the agent gets is made of this: it must be the same at every attempt."""
-    changing = ("token", "attempt", "failures", "answer", "ref")
+    changing = ("token", "attempt", "failures", "answer")
     return {name: getattr(batch, name) for name in batch._fields if name not in changing}
 
 

@@ -35,7 +35,7 @@ class ScriptDriver:
     def __init__(self, store: Store, clock: Any) -> None:
         self.store = store
         self.clock = clock
-        self.redis = store.client
+        self.redis: Any = store.client
 
     def key(self, kind: str, to: Conversation = ANA) -> str:
         """A key of one conversation."""
@@ -50,7 +50,7 @@ class ScriptDriver:
         """Append messages with these ids, in one call."""
         return await self.store.append([message(name, to, **fields) for name in names])
 
-    async def dispatch(self, limit: int = 1000) -> list[str]:
+    async def dispatch(self, limit: int = 1000) -> list[Ref]:
         """Dispatch; the references handed out."""
         return [due.ref for due in (await self.store.dispatch(0, limit)).due]
 

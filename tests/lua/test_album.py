@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from buffer.models import Append, Message
-from buffer.stored_message import pack
+from buffer.stored_message import encode_message
 from tests.lua.aliases import deliver
 from tests.lua.driver import ANA, WINDOW_MS, ScriptDriver, ids
 from tests.messages import message
@@ -14,7 +14,7 @@ from tests.messages import message
 def part(message_id: str, album_id: str = "a", size: int = 60) -> Append:
     """One picture of an album."""
     album = {"album_id": album_id}
-    append = pack(Message(ANA, message_id, None, "image", extra=album), message_id.encode().ljust(4), (), 0)
+    append = encode_message(Message(ANA, message_id, None, "image", extra=album), message_id.encode().ljust(4), (), 0)
     return append._replace(payload=append.payload.ljust(size))
 
 

@@ -5,17 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from buffer import scripts
+from buffer import scripts, stored_message
 from buffer.keys import KINDS
-from buffer.models import Change, PauseMode
+from buffer.models import (
+    AppendStatus,
+    Change,
+    ClaimStatus,
+    EditResult,
+    FailureMode,
+    Outcome,
+    PauseMode,
+    RedriveResult,
+    RevokeResult,
+)
 from buffer.scripts import Script
 from buffer.store import Store
-from buffer.transport.autopipeline import AutoPipeline
-from buffer.transport.multiplexer import Multiplexer
+from buffer.transport.factory import Transport
 from tests.lua.driver import ANA, BIA
 from tests.messages import message
 from tests.servers import Server
@@ -44,17 +53,30 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "snapshot": lambda store: store.snapshot(0),
 }
 
+STATUSES: dict[str, set[str]] = {
+    "append": set(get_args(AppendStatus)),
+    "edit": set(get_args(EditResult)),
+    "revoke": set(get_args(RevokeResult)),
+    "claim": set(get_args(ClaimStatus)),
+    "renew": {*Outcome} - {"dead"},
+    "answered": {*Outcome} - {"dead"},
+    "ack": {*Outcome} - {"dead"},
+    "fail": {*Outcome},
+    "redrive": set(get_args(RedriveResult)),
+}
+MODES: dict[str, set[str]] = {"fail": set(get_args(FailureMode)), "pause": {*PauseMode}}
+
 
 class Recorder:
-    """Notes what is sent on the way to a server."""
+    """Records the arguments of each script on their way to a server."""
 
-    def __init__(self, way: Multiplexer | AutoPipeline) -> None:
-        self._way = way
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
         self.sent: dict[str, list[Any]] = {}
 
     async def call(self, script: Script, root: str, args: list[Any]) -> Any:
         self.sent[script.verb] = args
-        return await self._way.call(script, root, args)
+        return await self._transport.call(script, root, args)
 
 
 def header(verb: str) -> dict[str, str]:
@@ -76,6 +98,17 @@ def numbered(argv: str) -> list[int]:
     return [int(number) for number in re.findall(r"(?:^| {2,})(\d+) (?=\S)", argv)]
 
 
+def quoted(text: str) -> set[str]:
+    """The words in quotes."""
+    return set(re.findall(r"'(\w+)'", text))
+
+
+def layout(text: str) -> list[str]:
+    """The lines of the byte layout at the head of a Lua file."""
+    head = text.partition("\n\n")[0]
+    return [line.removeprefix("-- ") for line in head.splitlines() if re.match(r"-- +(offset|\d+( \+ n)?) ", line)]
+
+
 def touched(text: str) -> set[str]:
     """The kinds of keys that a Lua text names."""
     return set(re.findall(r"key\('(\w+)'", text))
@@ -93,13 +126,25 @@ async def test_arguments_are_those_of_the_header(
     """Python sends as many arguments as the header numbers, without gaps, then what each conversation needs."""
     store = open_store(valkey)
     await store.append([message("m1", ANA)])
-    recorder = Recorder(store._scripts)
-    monkeypatch.setattr(store, "_scripts", recorder)
+    recorder = Recorder(store._transport)
+    monkeypatch.setattr(store, "_transport", recorder)
     await CALLS[verb](store)
     numbers = numbered(header(verb)["ARGV"])
     assert numbers == list(range(1, len(numbers) + 1))
     extra = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 3, "ack": 2}.get(verb, 0)
     assert len(recorder.sent[verb]) == len(numbers) + extra
+
+
+@pytest.mark.parametrize("verb", scripts.VERBS)
+def test_statuses_are_those_of_the_header(verb: str):
+    """The words that a script returns are the values of its type in models.py."""
+    assert quoted(header(verb)["returns"]) == STATUSES.get(verb, set())
+
+
+@pytest.mark.parametrize("verb", MODES)
+def test_modes_are_those_of_the_header(verb: str):
+    """The words that a script takes are the values of their type in models.py."""
+    assert quoted(header(verb)["ARGV"]) == MODES[verb]
 
 
 @pytest.mark.parametrize("verb", scripts.VERBS)
@@ -129,6 +174,14 @@ def test_keys_come_from_the_partition(path: Path):
     if path.stem != "prelude":
         assert "KEYS[" not in re.sub(r"--.*", "", text)
         assert "'TIME'" not in text
+
+
+@pytest.mark.parametrize("include", ["entry", "record"])
+def test_byte_layout_is_the_same_in_python(include: str):
+    """Lua and Python describe the bytes of a stored message and of a record with the same lines."""
+    lines = layout((LUA / "include" / f"{include}.lua").read_text())
+    assert len(lines) > 5
+    assert set(lines) <= set((stored_message.__doc__ or "").splitlines())
 
 
 @pytest.mark.parametrize("verb", scripts.VERBS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from buffer.keys import Ref
 from buffer.models import Conversation
 from tests.lua.driver import ANA, BIA, LEASE_MS, VISIBILITY_MS, WINDOW_MS, ScriptDriver
 from tests.messages import message
@@ -25,7 +26,7 @@ async def test_due_at_its_very_millisecond(driver: ScriptDriver):
     await driver.append("m1")
     now_ms = driver.clock.advance(WINDOW_MS)
     dispatched = await driver.store.dispatch(0, 10)
-    assert [due.ref for due in dispatched.due] == [str(driver.ref())]
+    assert [due.ref for due in dispatched.due] == [driver.ref()]
     assert dispatched.next_ms == now_ms + VISIBILITY_MS
     assert await driver.wake_ms() == now_ms + VISIBILITY_MS
     assert await driver.dispatch() == []
@@ -49,8 +50,8 @@ async def test_oldest_first_up_to_the_limit(driver: ScriptDriver):
         await driver.append("m1", to=who)
         driver.clock.advance(10)
     driver.clock.advance(WINDOW_MS)
-    assert await driver.dispatch(limit=2) == [str(driver.ref(who)) for who in people[:2:-1]]
-    assert await driver.dispatch(limit=10) == [str(driver.ref(who)) for who in people[2::-1]]
+    assert await driver.dispatch(limit=2) == [driver.ref(who) for who in people[:2:-1]]
+    assert await driver.dispatch(limit=10) == [driver.ref(who) for who in people[2::-1]]
 
 
 async def test_no_room_hands_out_nothing(driver: ScriptDriver):
@@ -77,7 +78,7 @@ async def test_expired_lease_is_due(driver: ScriptDriver):
     driver.clock.advance(LEASE_MS - 1)
     assert await driver.dispatch() == []
     driver.clock.advance(1)
-    assert await driver.dispatch() == [str(driver.ref())]
+    assert await driver.dispatch() == [driver.ref()]
 
 
 async def test_five_thousand_due_in_one_millisecond(driver: ScriptDriver):
@@ -85,7 +86,7 @@ async def test_five_thousand_due_in_one_millisecond(driver: ScriptDriver):
     people = [Conversation("generic", "loja", f"p{i}") for i in range(5_000)]
     await driver.store.append([message("m1", who) for who in people])
     driver.clock.advance(WINDOW_MS)
-    handed_out: list[str] = []
+    handed_out: list[Ref] = []
     while lot := await driver.dispatch(limit=5_000):
         handed_out += lot
-    assert sorted(handed_out) == sorted(str(driver.ref(who)) for who in people)
+    assert sorted(handed_out) == sorted(driver.ref(who) for who in people)

@@ -9,7 +9,7 @@ import pytest
 
 from buffer.keys import fingerprint_of
 from buffer.models import Append, Batch, Conversation, Message, PauseMode
-from buffer.stored_message import pack
+from buffer.stored_message import encode_message
 from tests.lua.aliases import LID, NAMES, PHONE, check_one, deliver, home, linked, said
 from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 from tests.messages import message
@@ -25,7 +25,7 @@ def image(
     """A picture as a gateway that sends it inline does."""
     media = {"mime": "image/png", "caption": "olha", "base64": content.decode()}
     said_so = Message(to, message_id, None, "image", "olha", media, conversation_alias=alias.peer if alias else None)
-    return pack(said_so, message_id.encode().ljust(4)[:4], (), LIMIT)
+    return encode_message(said_so, message_id.encode().ljust(4)[:4], (), LIMIT)
 
 
 def media_of(batch: Batch) -> dict[str, bytes | None]:

@@ -14,7 +14,7 @@ async def test_same_flush_again(driver: ScriptDriver):
     await driver.append("m3", name="Ana Maria")
     await driver.store.discard(ANA)
     assert await driver.store.redrive(dead.flush_id) == "ok"
-    assert await driver.dispatch() == [str(driver.ref())]
+    assert await driver.dispatch() == [driver.ref()]
     batch = await driver.claim_batch()
     same = ("flush_id", "messages", "reason", "closed_ms", "separator", "conversation", "name")
     assert {name: getattr(batch, name) for name in same} == {name: getattr(dead, name) for name in same}
@@ -68,7 +68,7 @@ async def test_behind_a_batch_in_flight(driver: ScriptDriver):
     await driver.store.redrive(dead.flush_id)
     assert await driver.wake_ms() == lease_ms
     await driver.store.ack(driver.ref(), batch.token)
-    assert await driver.dispatch() == [str(driver.ref())]
+    assert await driver.dispatch() == [driver.ref()]
     assert ids(await driver.claim_batch()) == ["m1"]
 
 

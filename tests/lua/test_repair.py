@@ -24,7 +24,7 @@ async def test_lost_entry_is_put_back(driver: ScriptDriver, state: str):
             await driver.fail(batch.token, "retry", delay_ms=5_000)
     await driver.delete_wake_entry()
     assert await driver.store.repair(0) == (1, 0)
-    assert await driver.dispatch() == [str(driver.ref())]
+    assert await driver.dispatch() == [driver.ref()]
 
 
 async def test_whole_index_lost(driver: ScriptDriver):

@@ -67,7 +67,7 @@ async def test_new_burst_after_an_emptied_one(driver: ScriptDriver):
 async def test_fired_burst(driver: ScriptDriver):
     """A burst that was to be flushed at once and is emptied before its claim is not flushed, though dispatched."""
     await driver.append("m1", keyword=True)
-    assert await driver.dispatch() == [str(driver.ref())]
+    assert await driver.dispatch() == [driver.ref()]
     await revoke(driver, "m1")
     assert (await driver.claim()).status == "empty"
     await check_awake(driver, ANA)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from buffer.errors import StoreError, StoreFull, StoreUnavailable
-from buffer.store import Store, retry_unavailable
+from buffer.retry import retry_unavailable
+from buffer.store import Store
 from tests.lua.driver import ANA, BIA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 from tests.messages import message
 from tests.servers import KINDS, Server

@@ -11,7 +11,7 @@ from buffer.transport.clients import connect
 from buffer.transport.server_checks import check_server
 from config.settings import Settings
 from tests.replicas import follow
-from tests.servers import Server
+from tests.servers import KINDS, Server
 
 ALWAYS = {"appendonly": "yes", "appendfsync": "always"}
 
@@ -51,7 +51,7 @@ async def test_a_server_that_syncs_every_write(start_server, ask):
         assert client.dbsize() == 1
 
 
-@pytest.mark.parametrize("kind", ["redis7", "redis62"])
+@pytest.mark.parametrize("kind", sorted({*KINDS} - {"valkey"}))
 async def test_a_server_too_old_for_the_disk(start_server, ask, kind):
     """Before Redis 7.2 there is no WAITAOF: refused, with what to do."""
     server = start_server(kind, **ALWAYS)

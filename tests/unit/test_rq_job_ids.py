@@ -12,7 +12,7 @@ from buffer.models import Conversation, Due
 from worker.rq.job_ids import flush_all, group_into_jobs, refs_of_argument, refs_of_id
 
 REFS = [ref_of(Conversation("generic", "loja", f"p{number}"), 16) for number in range(50)]
-DUE = [Due(str(ref), 7 + number) for number, ref in enumerate(REFS)]
+DUE = [Due(ref, 7 + number) for number, ref in enumerate(REFS)]
 
 
 @pytest.mark.parametrize("size", [1, 2, 16, 64])

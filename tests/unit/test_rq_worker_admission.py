@@ -83,7 +83,9 @@ async def open_desk(queue: JobQueue) -> AsyncIterator[Callable[..., ScriptDriver
 
 async def test_a_backlog_is_shared(queue: JobQueue, open_desk):
     """A worker takes slices for the room it has, and leaves the others to its neighbour."""
-    await queue.enqueue_and_dequeue(list(group_into_jobs([Due(f"0-{number:016x}", 1) for number in range(400)], 16)), 0)
+    await queue.enqueue_and_dequeue(
+        list(group_into_jobs([Due(Ref(0, f"{number:016x}"), 1) for number in range(400)], 16)), 0
+    )
     desks = [open_desk(200), open_desk(200)]
     for bench in desks:
         await bench.until(lambda bench=bench: len(bench.begun) >= 190)
@@ -92,7 +94,7 @@ async def test_a_backlog_is_shared(queue: JobQueue, open_desk):
 
 def jobs(count: int, dispatch: int = 1) -> list[NewJob]:
     """One job for each of so many conversations."""
-    return list(group_into_jobs([Due(f"0-{number:016x}", dispatch) for number in range(count)], 1))
+    return list(group_into_jobs([Due(Ref(0, f"{number:016x}"), dispatch) for number in range(count)], 1))
 
 
 async def test_what_is_handed_over_begins_here(queue: JobQueue, open_desk):
@@ -133,12 +135,12 @@ async def test_an_empty_queue_is_not_read_again_at_once(queue: JobQueue, monkeyp
     assert await queue.queued() == set()
     monkeypatch.undo()
     await queue.enqueue_and_dequeue(jobs(3, 2), 1)
-    assert await queue.queued() == {job.name for job in jobs(3)[1:]}
+    assert await queue.queued() == {Ref.parse(job.name) for job in jobs(3)[1:]}
     await queue.enqueue_and_dequeue((), 9)
     queue.rq.connection.rpush(queue.rq.key, f"{ANA}-1")
     assert await queue.queued() == set()
     monkeypatch.setattr("worker.rq.queue.EMPTY_FOR_S", 0.0)
-    assert await queue.queued() == {ANA}
+    assert await queue.queued() == {Ref.parse(ANA)}
 
 
 async def test_a_server_that_refuses_writes_is_tried_again(start_server, make_settings, monkeypatch):
@@ -197,7 +199,7 @@ async def test_an_id_that_is_no_text(queue: JobQueue, open_desk):
     """It ends neither the worker nor its clean-up, which takes it away."""
     connection, held = queue.rq.connection, queue.rq.intermediate_queue_key
     connection.rpush(queue.rq.key, f"{ANA}-1", b"\xff\xfe-1", f"{BIA}-1")
-    assert await queue.queued() == {ANA, BIA}
+    assert await queue.queued() == {Ref.parse(ANA), Ref.parse(BIA)}
     bench = open_desk()
     bench.let_go.set()
     await bench.until(lambda: len(bench.begun) == 2 and connection.lrange(held, 0, -1) == [b"\xff\xfe-1"])

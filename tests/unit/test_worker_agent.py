@@ -14,7 +14,7 @@ from buffer.models import Batch, Conversation, Reason
 from worker.agent import Agent, AgentFailure, AgentReply
 
 BATCH = Batch(
-    "0-x", "1:t", "flush-1", 3, 0, Reason.QUIET, Conversation("generic", "loja", "ana"), None, 1, 1, 1, "\n", None, ()
+    "1:t", "flush-1", 3, 0, Reason.QUIET, Conversation("generic", "loja", "ana"), None, 1, 1, 1, "\n", None, ()
 )
 BODY = b'{"text":"oi"}'
 JSON = b"content-type: application/json\r\n"

@@ -71,7 +71,7 @@ class Holder:
 async def lease_of(store: Store, who: Conversation = ANA) -> int:
     """The end of a conversation's lease."""
     ref = store.ref(who)
-    return int(await store.client.hget(store.keys.of(ref.partition, "conv", ref.hash), "lease_until_ms"))
+    return int(await store.client.hget(store.keys.of(ref.partition, "conv", ref.hash), "lease_until_ms") or 0)
 
 
 async def test_a_lease_is_renewed_while_the_work_lasts(valkey: Server, open_store, clock: Clock):

@@ -29,11 +29,11 @@ class NewJob(NamedTuple):
 
 def group_into_jobs(due: Sequence[Due], size: int) -> Iterator[NewJob]:
     """Jobs of up to `size` conversations of one partition, in order."""
-    for _, group in groupby(due, lambda item: item.ref[:-HASH_SIZE]):
+    for _, group in groupby(due, lambda item: item.ref.partition):
         alike = list(group)
         for start in range(0, len(alike), size):
             part = alike[start : start + size]
-            name = part[0].ref + "".join(item.ref[-HASH_SIZE:] for item in part[1:])
+            name = str(part[0].ref) + "".join(item.ref.hash for item in part[1:])
             yield NewJob(f"{name}-{part[0].dispatch}", name, len(part))
 
 

@@ -17,13 +17,14 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import redis
-import redis.asyncio
 from rq import Queue
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import now, utcformat
 
 from buffer.errors import StoreError
+from buffer.keys import Ref
+from buffer.transport.clients import AsyncClient, pool_of
 from buffer.transport.multiplexer import Multiplexer
 from config.settings import Settings
 from worker.job import JOB
@@ -60,10 +61,10 @@ class JobQueue:
     `connection` is for RQ's own classes, which block; `client` reaches the same server.
     """
 
-    def __init__(self, settings: Settings, connection: redis.Redis, client: redis.asyncio.Redis) -> None:
+    def __init__(self, settings: Settings, connection: redis.Redis, client: AsyncClient) -> None:
         self.rq = Queue(settings.rq_queue, connection=connection, serializer=JSONSerializer)
-        self._line = Multiplexer(client.connection_pool)
-        self._pops = Multiplexer(client.connection_pool, POP_TIMEOUT_S)
+        self._line = Multiplexer(pool_of(client))
+        self._pops = Multiplexer(pool_of(client), POP_TIMEOUT_S)
         self._timeout_s = math.ceil(settings.agent_timeout) + TIMEOUT_MARGIN_S
         self._fields = self._shared_fields()
         self._empty_at = -math.inf
@@ -71,19 +72,19 @@ class JobQueue:
         self.fails = False
         """Whether the server is away or refuses writes; what stands in the queue then may wait there for long."""
 
-    async def queued(self) -> set[str]:
+    async def queued(self) -> set[Ref]:
         """The references of all conversations with a job in the queue; one of each at the most."""
         with self._tracking_failures():
             return await self._queued()
 
-    async def _queued(self) -> set[str]:
+    async def _queued(self) -> set[Ref]:
         if time.monotonic() < self._empty_at + EMPTY_FOR_S:
             return set()
-        refs: set[str] = set()
+        refs: set[Ref] = set()
         job_ids = await self._line.command("LRANGE", self.rq.key, 0, -1)
         for job_id in job_ids:
             with contextlib.suppress(ValueError):
-                refs.update(map(str, refs_of_id(job_id.decode())))
+                refs.update(refs_of_id(job_id.decode()))
         self._note_length(len(job_ids))
         return refs
 
