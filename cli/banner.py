@@ -9,11 +9,6 @@ from cli.terminal import columns, redact_url
 from config.settings import Settings
 from gateways.registry import GATEWAYS
 
-SECRETS = {
-    "evolution": "header `Authorization: Bearer <EVOLUTION_TOKEN>`",
-    "generic": "header `Authorization: Bearer <GENERIC_TOKEN>`",
-}
-
 
 def banner(settings: Settings, store: str) -> list[str]:
     """Return the lines of the banner. `store` names the server that keeps the messages."""
@@ -52,7 +47,7 @@ def _open_gateways(settings: Settings) -> list[tuple[str, str]]:
     for name in open_gateways(settings):
         rows.append((f"Paste into {name.capitalize()}", webhook_url(settings, name)))
         if not settings.webhook_allow_unsigned:
-            rows.append(("", f"with the {SECRETS.get(name, 'secret of this gateway')}"))
+            rows.append(("", GATEWAYS[name].auth_hint))
     return rows
 
 

@@ -84,8 +84,8 @@ class Ingest:
             raise HTTPError(404, "unknown_gateway", f"{name!r:.60} is not a gateway; known: {', '.join(GATEWAYS)}")
         if name not in self._open:
             raise HTTPError(404, "gateway_closed", f"no secret of the gateway {name} is configured, so it is closed")
-        if method != "POST" and (method != "GET" or gateway.handshake is None):
-            allowed = b"GET, POST" if gateway.handshake else b"POST"
+        if method != "POST" and (method != "GET" or gateway.verification is None):
+            allowed = b"GET, POST" if gateway.verification else b"POST"
             raise HTTPError(405, "method_not_allowed", "a webhook is a POST", [(b"allow", allowed)])
         return gateway, tail
 
@@ -96,7 +96,8 @@ class Ingest:
 
     def shake_hands(self, gateway: Gateway, request: Request) -> Response | None:
         """The answer to a GET of a gateway that asks before it sends."""
-        return response_of(gateway.handshake(request, self._settings)) if gateway.handshake else None
+        verification = gateway.verification
+        return response_of(verification.reply(request, self._settings)) if verification else None
 
     def read(self, gateway: Gateway, request: Request) -> Sequence[Event]:
         """The events of an authentic request; raises Refused, BadRequest or StoreUnavailable."""
@@ -136,7 +137,7 @@ class Ingest:
 
     def respond(self, gateway: Gateway, counts: Counts) -> Response:
         """The answer to what was taken."""
-        return counts_response(counts) if gateway.accepted is None else response_of(gateway.accepted)
+        return counts_response(counts) if gateway.success_reply is None else response_of(gateway.success_reply)
 
     async def take(self, events: Sequence[Event]) -> Counts:
         """In the order of the body: an edit or revoke behind its message must find it in the buffer."""
