@@ -6,7 +6,7 @@ COMPILE := $(BIN)/pip-compile --quiet --no-header --generate-hashes --allow-unsa
 	--no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --annotation-style=line
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check install
 
-.PHONY: help demo test lint types bench run lock clean
+.PHONY: help demo check fix test cover bench run lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -14,15 +14,20 @@ help: ## this list
 demo: $(READY) ## watch a burst of messages become one call to the agent
 	@$(BIN)/debouncer demo $(ARGS)
 
+check: $(READY) ## check style, formatting and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+fix: $(READY) ## repair style and formatting where that can be done safely
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
 test: $(READY) ## run every test, on every core
 	@$(BIN)/pytest -n auto $(ARGS)
 
-lint: $(READY) ## check style and formatting
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-
-types: $(READY) ## check the types
-	@$(BIN)/mypy
+cover: $(READY) ## run the tests and print which lines they reach (in the tests' own processes)
+	@$(BIN)/pytest -n auto $(ARGS) --cov
 
 bench: $(READY) ## measure, each figure beside its baseline
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -37,7 +42,7 @@ lock: $(READY) ## pin and hash the dependencies again (on Python 3.11; newer rel
 	@$(COMPILE) $(ARGS) -c requirements.lock --build-deps-for wheel -o deploy/requirements.lock pyproject.toml
 
 clean: ## remove what the other targets made, .venv included (data/ stays)
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): requirements.lock pyproject.toml

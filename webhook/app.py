@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from importlib.metadata import version
 from typing import Any
 
@@ -15,6 +14,7 @@ from buffer.errors import PartitionMismatch, StoreError, UnsafeServer
 from buffer.store import Store
 from buffer.transport.clients import connect
 from buffer.transport.server_checks import check_server
+from config.gc import tune_webhook_gc
 from config.killpoints import arm
 from config.logs import get_logger
 from config.settings import Settings, require
@@ -29,9 +29,6 @@ REDIS_TIMEOUT_S = 1.0
 
 RECHECK_S = 0.5
 """Seconds between two attempts to reach Redis at start."""
-
-GARBAGE_THRESHOLD = 50_000
-"""New objects after which the garbage collector looks for cycles, many more than by default."""
 
 log = get_logger()
 
@@ -123,13 +120,6 @@ class App:
             self._reconnecting.cancel()
         if self._store is not None:
             await self._store.close()
-
-
-def tune_webhook_gc() -> None:
-    """Collect garbage seldom: requests make no cycles, and a collection delays all requests."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE_THRESHOLD, 20, 20)
 
 
 def create_app(settings: Settings) -> App:

@@ -8,11 +8,12 @@ from typing import NamedTuple, TypeVar
 
 from buffer.errors import StoreFull, StoreUnavailable
 from buffer.models import Append, Appended
-from buffer.store import Store, retry_unavailable
+from buffer.retry import retry_unavailable
+from buffer.store import Store
 from buffer.transport.connection import ReplyReceiver
 
 STORE_TIMEOUT_S = 1.7
-"""Seconds that a request may wait for Redis. The response must leave within 2 s; reading and writing take the rest."""
+"""Seconds that a request may wait for Redis. The response must leave within 2 s (docs/invariants.md#7)."""
 
 TIMED_OUT = "Redis did not answer in time"
 

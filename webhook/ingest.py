@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from buffer.errors import StoreUnavailable
 from buffer.keys import fingerprint_of
-from buffer.models import Append, Appended, Edit, Event, Message, Presence, Revoke
+from buffer.models import Append, Appended, Edit, EditResult, Event, Message, Presence, Revoke, RevokeResult
 from buffer.store import Store
-from buffer.stored_message import encode_edit, pack
+from buffer.stored_message import encode_edit, encode_message
 from config.killpoints import kill_point
 from config.settings import Settings
 from gateways.base import Gateway, Request
@@ -27,7 +27,7 @@ from webhook.responses import Counts, HTTPError, Response, error_response, respo
 TYPING = ("composing", "recording")
 """States of a presence event that prolong the window."""
 
-CHANGED = ("changed", "removed", "early")
+CHANGED: tuple[EditResult | RevokeResult, ...] = ("changed", "removed", "early")
 """Results of an edit or revoke that changed the buffer, or that wait in Redis for their message."""
 
 MESSAGES_PER_APPEND = 1000
@@ -111,8 +111,8 @@ class Ingest:
             raise HTTPError(404, "unknown_gateway", f"{name!r:.60} is not a gateway; known: {', '.join(GATEWAYS)}")
         if name not in self._open_gateways:
             raise HTTPError(404, "gateway_closed", f"no secret of the gateway {name} is configured, so it is closed")
-        if method != "POST" and (method != "GET" or gateway.handshake is None):
-            allowed = b"GET, POST" if gateway.handshake else b"POST"
+        if method != "POST" and (method != "GET" or gateway.verification is None):
+            allowed = b"GET, POST" if gateway.verification else b"POST"
             raise HTTPError(405, "method_not_allowed", "a webhook is a POST", [(b"allow", allowed)])
         return gateway, tail
 
@@ -123,7 +123,8 @@ class Ingest:
 
     def verification_response(self, gateway: Gateway, request: Request) -> Response | None:
         """Return the response to a verification request (GET), or None if the gateway sends none."""
-        return response_of(gateway.handshake(request, self._settings)) if gateway.handshake else None
+        verification = gateway.verification
+        return response_of(verification.reply(request, self._settings)) if verification else None
 
     def handle(self, gateway: Gateway, request: Request, respond: Respond) -> Coroutine[Any, Any, None] | None:
         """Authenticate, parse and store a request. Call `respond` exactly once, now or later, also after an error.
@@ -230,7 +231,7 @@ class Ingest:
         return _count_results(appends, await coalescer.append(appends), self._log)
 
     def _encode(self, message: Message) -> Append:
-        return pack(message, next(self._nonces), self._keywords, self._inline_max)
+        return encode_message(message, next(self._nonces), self._keywords, self._inline_max)
 
 
 def _count_results(appends: Sequence[Append], results: Sequence[Appended], log: RequestLog) -> Counts:

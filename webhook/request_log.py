@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from buffer.errors import StoreError
-from buffer.models import Append, Appended
+from buffer.models import Append, Appended, AppendStatus
 from config.logs import get_logger, mask
 from gateways.base import BadRequest
 from webhook.responses import HTTPError
@@ -14,7 +14,7 @@ from webhook.responses import HTTPError
 STORE_FAILURE_LOG_EVERY_S = 5.0
 """Least seconds between two log lines about the store: an outage refuses thousands of requests a second."""
 
-RESULT_TEXT = {
+RESULT_TEXT: dict[AppendStatus, str] = {
     "new": "✅ Mensagem adicionada ao buffer",
     "duplicate": "duplicada, ignorada",
     "discarded": "descartada: atendimento humano",

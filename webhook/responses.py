@@ -65,7 +65,7 @@ def encode_headers(headers: HeaderPairs) -> bytes:
 
 def success_response(gateway: Gateway, counts: Counts) -> Response:
     """Return the response that the gateway wants after its messages are stored, by default the counts as JSON."""
-    return counts_response(counts) if gateway.accepted is None else response_of(gateway.accepted)
+    return counts_response(counts) if gateway.success_reply is None else response_of(gateway.success_reply)
 
 
 @lru_cache(64)

