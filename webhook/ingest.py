@@ -25,7 +25,7 @@ from webhook.request_log import RequestLog
 from webhook.responses import Counts, HTTPError, Response, error_response, response_of, success_response
 
 TYPING = ("composing", "recording")
-"""States of a presence event that prolong the window."""
+"""Presence states that extend the deadline of an open burst."""
 
 CHANGED: tuple[EditResult | RevokeResult, ...] = ("changed", "removed", "early")
 """Results of an edit or revoke that changed the buffer, or that wait in Redis for their message."""
