@@ -1,4 +1,4 @@
-"""`make bench`: measure, print one table and write it to docs/benchmarks.md; parts that are named are only printed."""
+"""Run `make bench`: measure, print one table and write docs/benchmarks.md. Named parts are only printed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 
 from benchmarks.figures import Missing, attempt
 from benchmarks.machine import OTHER_CORE, description
-from benchmarks.page import PAGE, Run, page
+from benchmarks.page import Run, write_page
 from benchmarks.parts import dispatchers, durability, flush, gateways, growth, idle, in_flight, webhook
-from benchmarks.peers import wanted
+from benchmarks.peers import pinned_versions
 from benchmarks.table import Row, as_markdown
-from benchmarks.usage import Quiet
+from benchmarks.usage import OtherProcesses
 
 PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "webhook": webhook.measure,
@@ -29,36 +29,35 @@ PARTS: dict[str, Callable[[], Iterator[Row]]] = {
 
 
 def main() -> None:
-    """Run every measurement, or those named."""
+    """Run all measurements, or the named parts."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"one of {', '.join(PARTS)}; none: all of them")
     names = parser.parse_args().parts
     if unknown := set(names) - PARTS.keys():
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     os.sched_setaffinity(0, {OTHER_CORE})
-    began, quiet = time.monotonic(), Quiet()
+    began, others = time.monotonic(), OtherProcesses()
     rows = [row for name in names or PARTS for row in _rows(name)]
     table = as_markdown(rows)
     print(table)
     if not names:
         minutes = (time.monotonic() - began) / 60
         day = datetime.datetime.now(datetime.UTC).date().isoformat()
-        run = Run(day, description(), wanted(), minutes, quiet.others_percent())
-        PAGE.write_text(page(table, run), encoding="utf-8")
+        write_page(table, Run(day, description(), pinned_versions(), minutes, others.cpu_percent()))
 
 
 def _rows(name: str) -> list[Row]:
-    """A part's rows; one that breaks leaves a row that says so, and those before it."""
+    """Return the rows of a part. A part that fails keeps its rows so far and adds one with the reason."""
     print(f"measuring {name} ...", flush=True)
-    began, quiet, rows = time.monotonic(), Quiet(), list[Row]()
+    began, others, rows = time.monotonic(), OtherProcesses(), list[Row]()
 
     def collect() -> None:
         rows.extend(PARTS[name]())
 
-    if isinstance(why := attempt(collect), Missing):
-        rows.append(Row(f"{name}: what follows", why))
-    others = quiet.others_percent()
-    print(f"  {time.monotonic() - began:.0f} s; other processes took {others:.0f} % of the machine", flush=True)
+    if isinstance(reason := attempt(collect), Missing):
+        rows.append(Row(f"{name}: all further rows", reason))
+    took_s, percent = time.monotonic() - began, others.cpu_percent()
+    print(f"  {took_s:.0f} s. Other processes took {percent:.0f} % of the CPU", flush=True)
     return rows
 
 

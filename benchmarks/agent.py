@@ -1,4 +1,4 @@
-"""The agent of a measurement, and what it has seen."""
+"""Start the agent of a measurement and read its report."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ class Agent:
 
     @property
     def calls(self) -> int:
-        """How many calls have come since the last reset."""
-        return int(self._ask("/calls"))
+        """Return the number of calls since the last reset."""
+        return int(self._get("/calls"))
 
     def reset(self) -> None:
-        """Forget what has come."""
-        self._ask("/reset")
+        """Delete the agent's counts."""
+        self._get("/reset")
 
     def wait_idle(self) -> None:
-        """Wait until every call is answered."""
-        wait_until(lambda: self._told()["in_flight"] == 0, "the agent did not answer all of its calls", 60.0, 0.1)
+        """Wait until every call is answered. Raises Meaningless after 60 s."""
+        wait_until(lambda: self._get_report()["in_flight"] == 0, "the agent did not answer all of its calls", 60.0, 0.1)
 
     def report(self, flushes: int, within_s: float = 60.0) -> Report:
-        """Wait for so many calls; raises Meaningless when they do not come, or when some came twice."""
+        """Return the report after this many calls. Raises Meaningless if calls are missing or repeated."""
         wait_until(lambda: self.calls >= flushes, f"the agent did not get its {flushes} calls", within_s, 0.1)
-        report = Report(self._told())
+        report = Report(self._get_report())
         if report.calls != flushes or report.distinct != flushes:
             raise Meaningless(f"{flushes} flushes led to {report.calls} calls of {report.distinct} flush ids")
         return report
 
-    def _told(self) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self._ask("/report"))
-        return told
+    def _get_report(self) -> dict[str, Any]:
+        fields: dict[str, Any] = json.loads(self._get("/report"))
+        return fields
 
-    def _ask(self, path: str) -> bytes:
+    def _get(self, path: str) -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         with contextlib.closing(connection):
             connection.request("GET", path)
@@ -52,24 +52,24 @@ class Agent:
 
 
 class Report:
-    """What an agent has seen."""
+    """The calls that an agent has received."""
 
-    def __init__(self, told: dict[str, Any]) -> None:
-        self.calls: int = told["calls"]
-        self.distinct: int = told["distinct"]
-        self.peak: int = told["peak"]
-        self.took_s: float = told["last_s"] - told["first_s"]
-        self.lateness_ms: list[float] = told["lateness_ms"]
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.calls: int = fields["calls"]
+        self.distinct: int = fields["distinct"]
+        self.peak: int = fields["peak"]
+        self.took_s: float = fields["last_s"] - fields["first_s"]
+        self.lateness_ms: list[float] = fields["lateness_ms"]
 
     @property
     def lateness(self) -> Spread:
-        """Milliseconds from the deadline to the moment at which the agent had the request."""
+        """Return the milliseconds from the deadline to the moment at which the agent had read the request."""
         return Spread.of(self.lateness_ms)
 
 
 @contextlib.contextmanager
 def running_agent(delay_s: float = 0.0) -> Iterator[Agent]:
-    """An agent on the load's core."""
+    """Run an agent on the load's core. It answers each call after `delay_s`."""
     port = free_port()
     with process(python("benchmarks.programs.agent", port, delay_s), OTHER_CORE):
         wait_for_port(port)

@@ -1,4 +1,4 @@
-"""The in-process asyncio buffer as a baseline: the design in which one process holds everything."""
+"""Measure the in-process asyncio buffer as a baseline: one process holds all bursts in its own memory."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from benchmarks.agent import Report, running_agent
 from benchmarks.figures import Spread
 from benchmarks.machine import MEASURED_CORE, output, python
 
-WITHIN_S = 120.0
+TIMEOUT_S = 120.0
 
 
 class InProcess(NamedTuple):
-    """What an in-process buffer did and took."""
+    """The figures of one in-process buffer."""
 
     report: Report
     lateness: Spread
@@ -22,13 +22,13 @@ class InProcess(NamedTuple):
 
 
 def in_process(pending: int, rate: float, count: int, agent_delay_s: float = 0.0) -> InProcess:
-    """Let it hold `pending` conversations and flush `count` others, as often as the host disturbs it."""
+    """Run a buffer that holds `pending` conversations and flushes `count` others. Repeat while the host disturbs it."""
     with running_agent(agent_delay_s) as agent:
         command = python("benchmarks.programs.asyncio_buffer", agent.url, pending, rate, count)
-        told = json.loads(output(command, MEASURED_CORE, WITHIN_S))
-        stolen = told["stolen_percent"]
+        result = json.loads(output(command, MEASURED_CORE, TIMEOUT_S))
+        stolen = result["stolen_percent"]
         report = agent.report(count * len(stolen))
-    calm = count * stolen.index(min(stolen))
-    grown = (told["full_mb"] - told["empty_mb"]) * 1024**2
-    lateness = Spread.of(report.lateness_ms[calm : calm + count])
-    return InProcess(report, lateness, grown / max(1, pending), told["peak_mb"])
+    first = count * stolen.index(min(stolen))  # of the round with the least steal time
+    grown = (result["full_mb"] - result["empty_mb"]) * 1024**2
+    lateness = Spread.of(report.lateness_ms[first : first + count])
+    return InProcess(report, lateness, grown / max(1, pending), result["peak_mb"])

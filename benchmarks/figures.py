@@ -1,4 +1,4 @@
-"""Figures, and what stands in a figure's place when it would mean nothing."""
+"""Figures, and the reasons that replace them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 
 class Meaningless(Exception):
-    """A figure would mean nothing (refused requests, lost calls); the message says why, and stands in its place."""
+    """The figure would mean nothing, for example after refused requests. The table shows the message in its place."""
 
 
 class Missing(str):
-    """Why there is no figure: one sentence for the table."""
+    """The reason for a missing figure, as one sentence for the table."""
 
     __slots__ = ()
 
@@ -25,7 +25,7 @@ Figure = float | Missing
 
 
 def attempt(measure: Callable[[], T]) -> T | Missing:
-    """What the measurement gives, or why it gives nothing: one that fails must not take the others with it."""
+    """Return the result of a measurement, or the reason why it failed. So one failure does not end the run."""
     try:
         return measure()
     except Meaningless as error:
@@ -36,7 +36,7 @@ def attempt(measure: Callable[[], T]) -> T | Missing:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The nearest-rank percentile: the smallest value that `share` of all values do not exceed."""
+    """Return the nearest-rank percentile: the smallest value that `share` of all values do not exceed."""
     if not values:
         raise Meaningless("there are no values")
     ranked = sorted(values)
@@ -44,7 +44,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 class Spread(NamedTuple):
-    """Where most values lie, in the unit of the values; what never came is infinite, `never` is its share."""
+    """The percentiles of some values, in their unit. A value that never came is infinite, and `never` is the share."""
 
     p50: float
     p99: float
@@ -54,6 +54,6 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """The spread of some values; raises Meaningless when there are none."""
+        """Compute the spread. Raises Meaningless if there are no values."""
         never = sum(map(math.isinf, values)) / max(1, len(values))
         return cls(percentile(values, 0.5), percentile(values, 0.99), max(values), min(values), never)

@@ -1,4 +1,4 @@
-"""What the figures are measured on, and processes that belong to one measurement."""
+"""Describe the machine, and start the processes of one measurement."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ from config.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 MEASURED_CORE, OTHER_CORE = 0, max(0, (os.cpu_count() or 1) - 1)
-"""The process that is measured has a core to itself; the server, the load and the agent share the other."""
+"""The measured process has one core to itself. The server, the load and the agent share the other."""
 
 START_WAIT_S = 20.0
 END_WAIT_S = 15.0
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on at this moment."""
+    """Return a TCP port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def python(module: str, *arguments: object) -> list[str]:
-    """The command for one of our modules."""
+    """Return the command that runs a module."""
     return [sys.executable, "-m", module, *map(str, arguments)]
 
 
 @contextlib.contextmanager
 def process(command: list[str], core: int, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command pinned to a core until the end of the block; raises Meaningless when it ended before."""
+    """Run a command pinned to a core until the block ends. Raises Meaningless if the command ended earlier."""
     with tempfile.TemporaryDirectory() as folder:
         child = start(command, core, folder, subprocess.DEVNULL, **environment)
         try:
@@ -57,7 +57,7 @@ def process(command: list[str], core: int, **environment: str) -> Iterator[subpr
 
 
 def start(command: list[str], core: int, folder: str, stdout: int, **environment: str) -> subprocess.Popen[bytes]:
-    """Start a command pinned to a core, in a folder of its own: no `.env` and no setting of the caller's counts."""
+    """Start a command pinned to a core, in `folder`, without the settings of the caller's environment and `.env`."""
     return subprocess.Popen(
         command,
         env={**_environment(), **environment},
@@ -88,7 +88,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def output(command: list[str], core: int, timeout_s: float, **environment: str) -> bytes:
-    """Run a command pinned to a core to its end; what it printed. Raises Meaningless when it fails."""
+    """Run a command pinned to a core and return its output. Raises Meaningless if it fails."""
     with tempfile.TemporaryDirectory() as folder:
         child = start(command, core, folder, subprocess.PIPE, **environment)
         try:
@@ -103,7 +103,7 @@ def output(command: list[str], core: int, timeout_s: float, **environment: str) 
 
 @contextlib.contextmanager
 def valkey(**config: str) -> Iterator[str]:
-    """A fresh Valkey server on the load's core, without persistence unless configured; gives its URL."""
+    """Run a new Valkey server on the load's core and yield its URL. It persists nothing unless `config` says so."""
     port = free_port()
     options = {"port": str(port), "bind": "127.0.0.1", "save": "", **config}
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
@@ -122,19 +122,19 @@ def _answers(client: redis.Redis) -> bool:
 
 
 def wait_for_port(port: int) -> None:
-    """Wait until somebody listens there."""
+    """Wait until a process listens on the port. Raises Meaningless after START_WAIT_S."""
 
     def listens() -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    wait_until(listens, f"nobody listens on port {port}")
+    wait_until(listens, f"no process listens on port {port}")
 
 
 def wait_until(
     condition: Callable[[], bool], problem: str, within_s: float = START_WAIT_S, every_s: float = 0.02
 ) -> None:
-    """Look until the condition holds; raises Meaningless with the problem after `within_s`."""
+    """Check the condition until it holds. Raises Meaningless with the problem after `within_s`."""
     until = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > until:
@@ -143,7 +143,7 @@ def wait_until(
 
 
 def require_memory(gigabytes: float) -> None:
-    """Raises Meaningless when the machine has less memory to spare."""
+    """Raise Meaningless if less memory is available."""
     available = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable"))
     spare = int(available.split()[1]) / 1024**2
     if spare < gigabytes:
@@ -151,7 +151,7 @@ def require_memory(gigabytes: float) -> None:
 
 
 def description() -> str:
-    """The machine and the versions, in one line."""
+    """Return the machine and the versions in one line."""
     packages = ", ".join(
         f"{name} {version(name)}" for name in ("fastapi", "uvicorn", "rq", "redis", "httpx", "aiohttp")
     )

@@ -1,4 +1,4 @@
-"""The naive layout in Redis: a JSON list per phone with the identity in every message, and a sorted set of ids."""
+"""Measure the naive layout: a JSON list per phone with the identity in each message, and a sorted set of ids."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.pending import TEXTS
 from benchmarks.usage import used_memory
 
 IDS = 2000
-LOT = 5000
+CONVERSATIONS_PER_CALL = 5000
 FILL = """
 local first, last, messages, now_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), 1749766101000
 for who = first, last do
@@ -44,16 +44,16 @@ MESSAGE = json.dumps(
 
 
 def bytes_per_pending(conversations: int) -> float:
-    """Memory per conversation with three short messages, as a difference of used_memory."""
+    """Return the bytes per conversation with three short messages, as a difference of used_memory."""
     with valkey() as url, redis.Redis.from_url(url, socket_timeout=60) as client:
         fill, before = client.register_script(FILL), used_memory(url)
-        for first in range(0, conversations, LOT):
-            fill(args=[first, min(conversations, first + LOT) - 1, 3, MESSAGE, *TEXTS])
+        for first in range(0, conversations, CONVERSATIONS_PER_CALL):
+            fill(args=[first, min(conversations, first + CONVERSATIONS_PER_CALL) - 1, 3, MESSAGE, *TEXTS])
         return (used_memory(url) - before) / conversations
 
 
 def bytes_per_id() -> float:
-    """Memory per remembered id of one person, by MEMORY USAGE."""
+    """Return the bytes per remembered id of one person, by MEMORY USAGE."""
     with valkey() as url, redis.Redis.from_url(url) as client:
         client.register_script(FILL)(args=[1, 1, IDS, MESSAGE, *TEXTS])
         return float(client.memory_usage("seen:loja:5511900000001", samples=0)) / IDS

@@ -1,4 +1,4 @@
-"""Fastify, BullMQ and undici, run for real where node and npm are there; the versions stand in peers/package.json."""
+"""Run Fastify, BullMQ and undici, if node and npm are installed. peers/package.json has their versions."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from benchmarks.machine import ROOT
 
 FOLDER = ROOT / "benchmarks" / "peers"
 INSTALL = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-INSTALL_WITHIN_S = 120
+INSTALL_TIMEOUT_S = 120
 
 
-def wanted() -> dict[str, str]:
-    """Each peer package and its version."""
+def pinned_versions() -> dict[str, str]:
+    """Return the version of each peer package."""
     packages: dict[str, str] = json.loads((FOLDER / "package.json").read_text())["dependencies"]
     return packages
 
 
 def node(script: str, *arguments: object) -> list[str]:
-    """The command for a script of peers/; raises Meaningless where it cannot run."""
+    """Return the command for a script of peers/. Raises Meaningless if it cannot run here."""
     _install()
     return ["node", str(FOLDER / script), *map(str, arguments)]
 
@@ -32,18 +32,18 @@ def _install() -> None:
     missing = [program for program in ("node", "npm") if shutil.which(program) is None]
     if missing:
         raise Meaningless(f"{' and '.join(missing)} is not installed, so BullMQ and Fastify could not run")
-    if _installed() == wanted():
+    if _installed() == pinned_versions():
         return
     try:
-        subprocess.run(INSTALL, cwd=FOLDER, check=True, timeout=INSTALL_WITHIN_S, capture_output=True)
+        subprocess.run(INSTALL, cwd=FOLDER, check=True, timeout=INSTALL_TIMEOUT_S, capture_output=True)
     except (subprocess.SubprocessError, OSError) as error:
         raise Meaningless(f"BullMQ and Fastify could not be installed: {error}") from error
 
 
 def _installed() -> dict[str, str]:
-    found = {}
-    for name in wanted():
+    versions = {}
+    for name in pinned_versions():
         file = FOLDER / "node_modules" / name / "package.json"
         if file.exists():
-            found[name] = json.loads(file.read_text())["version"]
-    return found
+            versions[name] = json.loads(file.read_text())["version"]
+    return versions

@@ -1,4 +1,4 @@
-"""Conversations that wait: settings of one measurement, bursts appended through the store, and copies of them."""
+"""Create pending conversations: append bursts through the store, and copy them for larger numbers."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from benchmarks.figures import Meaningless
 from buffer.keys import Keys, Ref
 from buffer.models import Append, Conversation, Message
 from buffer.store import Store
-from buffer.stored_message import pack
+from buffer.stored_message import encode_message
 from buffer.transport.clients import connect
 from config.settings import Settings, load_settings
 
-LOT = 500
+CONVERSATIONS_PER_APPEND = 500
 TEXTS = ("oi", "tudo bem?", "queria saber do pedido")
 APPENDED_MAX = 10_000
-"""So many conversations are appended message by message; a larger crowd is made of copies of these."""
+"""Conversations that are appended message by message. More conversations are copies of these."""
 
-COPIES_AT_ONCE = 5000
-NEVER_S = {"message_buffer_timeout": 500_000.0, "message_buffer_max_wait": 1_000_000.0, "dedupe_ttl": 2_000_000.0}
+COPIES_PER_CALL = 5000
+LONG_WINDOW = {"message_buffer_timeout": 500_000.0, "message_buffer_max_wait": 1_000_000.0, "dedupe_ttl": 2_000_000.0}
 COPY = """
 local root, first, last, kinds = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 for i = first, last do
@@ -35,19 +35,18 @@ for i = first, last do
 end
 """
 
-
-NUMBERS = itertools.count()
-"""Prefixes as long as the default one: each key of a conversation begins with it."""
+PREFIX_NUMBERS = itertools.count()
+"""The number in each key prefix. A prefix is as long as the default one, because every key contains it."""
 
 
 def settings_for(url: str, **overrides: object) -> Settings:
-    """Settings under a prefix and queue of their own."""
-    name = f"b{next(NUMBERS):02d}"
+    """Return settings with a key prefix and a queue of their own."""
+    name = f"b{next(PREFIX_NUMBERS):02d}"
     return load_settings(env_file=None, redis_url=url, redis_key_prefix=name, rq_queue=name, **overrides)
 
 
 def environment(settings: Settings, agent_url: str, **more: str) -> dict[str, str]:
-    """The same settings for a worker process."""
+    """Return the same settings as environment variables of a worker process."""
     return {
         "REDIS_URL": settings.redis_url or "",
         "REDIS_KEY_PREFIX": settings.redis_key_prefix,
@@ -59,7 +58,7 @@ def environment(settings: Settings, agent_url: str, **more: str) -> dict[str, st
 
 
 def short_message(peer: str, number: int) -> Append:
-    """A short message of a person, with an id that follows from its number."""
+    """Return a short message of a person. Its id is made of its number."""
     message = Message(
         Conversation("evolution", "loja", peer),
         f"3EB0{peer[-8:]}{number:010d}",
@@ -68,25 +67,25 @@ def short_message(peer: str, number: int) -> Append:
         TEXTS[number % len(TEXTS)],
         sender_name="Ana Souza",
     )
-    return pack(message, b"nnnn", (), 0)
+    return encode_message(message, b"nnnn", (), 0)
 
 
 def person(number: int) -> str:
-    """The phone number of one of a hundred million people."""
+    """Return the phone number of a person, one of 100 million."""
     return f"55119{number:08d}"
 
 
 async def append(settings: Settings, conversations: int, messages: int = 1) -> None:
-    """Append `messages` to each of `conversations`, in lots."""
+    """Append `messages` messages to each of `conversations` conversations."""
     store = Store(connect(settings.redis_url or "", timeout_s=60), settings)
-    for first in range(0, conversations, LOT):
-        people = range(first, min(conversations, first + LOT))
+    for first in range(0, conversations, CONVERSATIONS_PER_APPEND):
+        people = range(first, min(conversations, first + CONVERSATIONS_PER_APPEND))
         await store.append([short_message(person(who), number) for number in range(messages) for who in people])
     await store.close()
 
 
 async def append_at_once(settings: Settings, conversations: int) -> None:
-    """One message in each conversation, by one script call: all are due in the same millisecond."""
+    """Append one message to each conversation in one script call. Raises Meaningless if the deadlines differ."""
     store = Store(connect(settings.redis_url or "", timeout_s=60), settings)
     appended = await store.append([short_message(person(who), 0) for who in range(conversations)])
     await store.close()
@@ -95,7 +94,7 @@ async def append_at_once(settings: Settings, conversations: int) -> None:
 
 
 def fill(settings: Settings, conversations: int, messages: int = 3) -> None:
-    """So many pending conversations: the first appended, the others copied from them by the server, key by key."""
+    """Create pending conversations: append the first ones, and let the server copy them key by key."""
     appended = min(conversations, APPENDED_MAX)
     asyncio.run(append(settings, appended, messages))
     root = Keys(settings.redis_key_prefix).root(0)
@@ -103,19 +102,19 @@ def fill(settings: Settings, conversations: int, messages: int = 3) -> None:
         names = [key.decode().removeprefix(root + "conv:") for key in client.scan_iter(root + "conv:*", count=1000)]
         kinds = _kinds(client, root, names[0])
         copy = client.register_script(COPY)
-        for first in range(appended, conversations, COPIES_AT_ONCE):
-            last = min(conversations, first + COPIES_AT_ONCE) - 1
+        for first in range(appended, conversations, COPIES_PER_CALL):
+            last = min(conversations, first + COPIES_PER_CALL) - 1
             copy(keys=[root], args=[first, last, len(kinds), *kinds, *names[:1000]])
 
 
 def _kinds(client: redis.Redis, root: str, name: str) -> list[str]:
-    """Of which kinds of keys a pending conversation consists."""
+    """Return the kinds of keys that a pending conversation has."""
     keys = client.scan_iter(f"{root}*:{name}", count=10_000)
     return sorted(key.decode().removeprefix(root).removesuffix(f":{name}") for key in keys)
 
 
 def usage_per_conversation(settings: Settings, sample: int = 300) -> float:
-    """MEMORY USAGE of all keys of some conversations, each; their entries of the shared indexes are not in it."""
+    """Return the MEMORY USAGE of one conversation's keys, as the mean of a sample, without its index entries."""
     root = Keys(settings.redis_key_prefix).root(0)
     with redis.Redis.from_url(settings.redis_url or "") as client:
         wake: Any = client.zrange(root + "wake", 0, sample - 1)
@@ -129,11 +128,11 @@ def usage_per_conversation(settings: Settings, sample: int = 300) -> float:
 
 
 def refs(settings: Settings, conversations: int) -> list[str]:
-    """The references of the first conversations, as RQ's jobs name them."""
+    """Return the references of the first conversations, as RQ's jobs name them."""
     store = Store(connect(settings.redis_url or "", timeout_s=1), settings)
     return [str(store.ref(short_message(person(who), 0).conversation)) for who in range(conversations)]
 
 
 def counter(client: redis.Redis, settings: Settings, name: str) -> int:
-    """One of the totals that the buffer keeps: `acked`, `dispatches` ..."""
+    """Return one of the buffer's totals, for example `acked` or `dispatches`."""
     return int(client.hget(Keys(settings.redis_key_prefix).of(Ref(0, "").partition, "counters"), name) or 0)

@@ -1,4 +1,4 @@
-"""The growth curves as pictures for docs/benchmarks.md."""
+"""Draw the growth curves for docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 DOCS = Path(__file__).parents[1] / "docs"
-LATENESS, MEMORY = "benchmarks-lateness.png", "benchmarks-memory.png"
-OURS, OURS_TOO = ("#0b6e4f", "o-", 2.4), ("#0b6e4f", "o--", 1.4)
+LATENESS_PICTURE, MEMORY_PICTURE = "benchmarks-lateness.png", "benchmarks-memory.png"
+OURS, OURS_DASHED = ("#0b6e4f", "o-", 2.4), ("#0b6e4f", "o--", 1.4)
 IN_PROCESS, EVENTS = ("#c1440e", "s-", 1.6), ("#6c4ab6", "^-", 1.6)
 NAIVE, BULLMQ = ("#2a6f97", "v-", 1.6), ("#333333", "D", 1.6)
 TARGET = {"color": "#888888", "linestyle": ":", "linewidth": 1.5}
-CEILING_MS = expiry.WAIT_S * 1000
+CEILING_MS = expiry.LATENESS_MAX_S * 1000
 
 
 class Curve(NamedTuple):
-    """One line: a figure for each number of pending conversations, and notes on some of them."""
+    """One line of a picture: a figure for each number of pending conversations, and notes on some points."""
 
     label: str
     style: tuple[str, str, float]
@@ -34,23 +34,23 @@ class Curve(NamedTuple):
 
 
 def draw_lateness(curves: list[Curve], target_ms: float) -> None:
-    """Lateness against pending conversations."""
+    """Draw lateness against pending conversations."""
     axes = _axes("How late the agent gets a burst, at 300 flushes/s", "deadline → agent has the request (ms)")
     axes.set(yscale="log", ylim=(0.5, 2 * CEILING_MS))
     for curve in curves:
         _line(axes, curve)
     axes.axhline(target_ms, label=f"target for the p99: {target_ms:g} ms", **TARGET)
-    _save(axes, LATENESS)
+    _save(axes, LATENESS_PICTURE)
 
 
 def draw_memory(curves: list[Curve], target_bytes: float) -> None:
-    """Memory per conversation against pending conversations."""
+    """Draw memory per conversation against pending conversations."""
     axes = _axes("Memory of one pending conversation with three short messages", "bytes per conversation")
     for curve in curves:
         _line(axes, curve)
     axes.axhline(target_bytes, label=f"target: {target_bytes:,g} bytes", **TARGET)
     axes.set_ylim(bottom=0)
-    _save(axes, MEMORY)
+    _save(axes, MEMORY_PICTURE)
 
 
 def _axes(title: str, ylabel: str) -> Any:
@@ -64,7 +64,7 @@ def _axes(title: str, ylabel: str) -> Any:
 
 
 def _line(axes: Any, curve: Curve) -> None:
-    """What is missing has no point; what never came stands at the ceiling."""
+    """Draw one curve. A missing figure has no point, and an infinite one is drawn at CEILING_MS."""
     known = {size: value for size, value in curve.values.items() if not isinstance(value, Missing)}
     color, marker, width = curve.style
     values = [min(value, CEILING_MS) for value in known.values()]
@@ -75,7 +75,7 @@ def _line(axes: Any, curve: Curve) -> None:
 
 
 def _save(axes: Any, name: str) -> None:
-    """With the legend below, where it covers no point."""
+    """Save a picture with the legend below it, so that the legend covers no point."""
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.figure.legend(edgecolor="none", fontsize=9, loc="outside lower center", ncols=2)
     axes.figure.savefig(DOCS / name, dpi=130)

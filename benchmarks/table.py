@@ -1,4 +1,4 @@
-"""The table of results: each row has our figure, the baseline of the same run, and their ratio."""
+"""Format the table of results. Each row has our figure, its baseline from the same run, and the ratio."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from benchmarks.figures import Figure, Missing
 
 
 class Row(NamedTuple):
-    """One comparison; `less` when the smaller figure is the better one, no baseline for figures that stand alone.
+    """One comparison. `baseline` is None for a figure without one.
 
-    `at_least`: the baseline is only known to be larger than this.
+    `less`: the smaller figure is the better one. `at_least`: the true baseline is larger than `baseline`.
     """
 
     what: str
@@ -23,13 +23,13 @@ class Row(NamedTuple):
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """The table as Markdown; every figure that is missing is explained below it."""
+    """Return the table as Markdown. The reason for each missing figure stands below it."""
     lines = ["| what | ours | against | baseline | ratio |", "|---|---:|---|---:|---:|"]
     missing: list[str] = []
     for row in rows:
         ours, baseline = _cell(row.ours, missing), _cell(row.baseline, missing)
-        more = "> " if row.at_least and baseline else ""
-        lines.append(f"| {row.what} | {ours} | {row.against} | {more}{baseline} | {_ratio(row)} |")
+        sign = "> " if row.at_least and baseline else ""
+        lines.append(f"| {row.what} | {ours} | {row.against} | {sign}{baseline} | {_ratio(row)} |")
     if missing:
         lines += ["", *(f"[{number}] {reason}" + "  " for number, reason in enumerate(missing, 1))]
     return "\n".join(lines)
@@ -47,7 +47,7 @@ def _cell(value: Figure | None, missing: list[str]) -> str:
 
 
 def _ratio(row: Row) -> str:
-    """Above 1, ours is the better figure; none where one of the two is missing, zero or negative."""
+    """Return the ratio, above 1 if our figure is the better one. Empty if a figure is missing, zero or negative."""
     ours, baseline = row.ours, row.baseline
     if baseline is None or isinstance(ours, Missing) or isinstance(baseline, Missing) or min(ours, baseline) <= 0:
         return ""

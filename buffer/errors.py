@@ -1,4 +1,4 @@
-"""What can go wrong in the buffer; the docstring is the default message."""
+"""The errors of the buffer. The docstring of an error is its default message."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import redis.exceptions as rx
 
 TEMPORARY_ERRORS = (rx.ClusterError, rx.RedisClusterException, rx.ReadOnlyError, rx.TryAgainError)
 TEMPORARY_CODES = re.compile(r"(^|-)(BUSY|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|READONLY)\b")
-"""A server that will serve again: failing over, busy, unable to persist. Redis 6.2 quotes the code in mid-sentence."""
+"""Codes of a server that is unusable for a while (failover, busy, disk full). Redis 6.2 has them in mid-sentence."""
 
 
 class StoreError(Exception):
@@ -39,13 +39,13 @@ class PartitionMismatch(StoreError):
 
 
 def store_error(error: BaseException) -> StoreError:
-    """Say what a redis-py error means for whoever called the store."""
+    """Return the StoreError for an error of redis-py: unavailable, full, or broken. A StoreError stays as it is."""
     if isinstance(error, StoreError):
         return error
     if isinstance(error, rx.OutOfMemoryError) or "OOM command not allowed" in str(error):
         return StoreFull()
     if isinstance(error, rx.ConnectionError | rx.TimeoutError | OSError | TimeoutError):
-        reason = str(error).partition(" : <")[0]  # behind it, Sentinel's errors show the client's own objects
+        reason = str(error).partition(" : <")[0]  # Sentinel's errors go on with the repr of the client's objects
         return StoreUnavailable(f"Redis cannot be reached: {reason}" if reason else None)
     if isinstance(error, TEMPORARY_ERRORS) or TEMPORARY_CODES.search(str(error)):
         return StoreUnavailable(f"Redis is not ready: {error}")

@@ -1,10 +1,12 @@
-"""The nouns of the buffer: what comes in (messages and the events around them) and what a flush carries."""
+"""The data of the buffer: events from the gateways, messages on their way in, and the batches of flushes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+from buffer.keys import Ref
 
 KINDS = frozenset(
     {
@@ -22,13 +24,31 @@ KINDS = frozenset(
 )
 
 PLAIN_KIND = "text"
-"""The kind of a stored message that names none."""
+"""The kind of a stored message whose payload has no `kind`."""
 
 NO_ALBUM = bytes(4)
 
+AppendStatus = Literal["new", "duplicate", "discarded", "revoked", "stale"]
+"""The result for one appended message (lua/append.lua)."""
+
+EditResult = Literal["changed", "older", "late", "early"]
+"""The result of an edit (lua/edit.lua)."""
+
+RevokeResult = Literal["removed", "late", "early"]
+"""The result of a revoke (lua/revoke.lua)."""
+
+ClaimStatus = Literal["batch", "busy", "early", "paused", "empty"]
+"""The result of a claim (lua/claim.lua)."""
+
+RedriveResult = Literal["ok", "already", "unknown"]
+"""The result of a redrive (lua/redrive.lua)."""
+
+FailureMode = Literal["retry", "dead", "release"]
+"""The end of an attempt without an ack: `retry` counts it, `release` does not, `dead` makes a dead letter."""
+
 
 class Conversation(NamedTuple):
-    """Who talks to which of our numbers: the identity a burst belongs to."""
+    """The identity that a burst belongs to: a person (`peer`) and our number or instance (`channel`)."""
 
     gateway: str
     channel: str
@@ -39,9 +59,9 @@ class Conversation(NamedTuple):
 class Message:
     """One normalised inbound item, as a gateway's parser returns it.
 
-    `message_id` is None when the gateway sent none; `dedupe_id` is by what it is told from others, edited and revoked,
-    when that is not the message_id itself. `extra` holds the optional fields of the outbound message
-    (`quoted_id`, `location`, `contacts`, `interactive`, `sticker`, `participant` …), already in their final shape.
+    `message_id` is None if the gateway sent none. `dedupe_id` is the id used for dedupe, edits and revokes where it
+    differs from `message_id`. `extra` holds the optional fields of the outbound message (`quoted_id`, `location`,
+    `contacts`, `interactive`, `sticker`, `participant` …) in their final shape.
     """
 
     conversation: Conversation
@@ -69,7 +89,7 @@ class Presence:
 
 @dataclass(slots=True)
 class Edit:
-    """The person changed a message they had sent."""
+    """The person changed a message that they had sent."""
 
     conversation: Conversation
     target_id: str
@@ -80,7 +100,7 @@ class Edit:
 
 @dataclass(slots=True)
 class Revoke:
-    """The person deleted a message they had sent."""
+    """The person deleted a message that they had sent."""
 
     conversation: Conversation
     target_id: str
@@ -90,7 +110,7 @@ Event = Message | Presence | Edit | Revoke
 
 
 class Reason(StrEnum):
-    """Why a burst was closed."""
+    """The reason why a burst was closed."""
 
     QUIET = "quiet"
     MAX_MESSAGES = "max_messages"
@@ -102,7 +122,7 @@ class Reason(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What a fenced write (renew, answered, ack, fail, release) came to."""
+    """The result of a write under a lease (renew, answered, ack, fail, release)."""
 
     OK = "ok"
     LOST = "lost"
@@ -111,19 +131,19 @@ class Outcome(StrEnum):
 
 
 class PauseMode(StrEnum):
-    """`hold`: messages wait for the resume. `takeover`: a human answers, messages are recorded as discarded."""
+    """`hold`: messages wait for the resume. `takeover`: a human answers, and messages are recorded as discarded."""
 
     HOLD = "hold"
     TAKEOVER = "takeover"
 
 
 class Append(NamedTuple):
-    """One message on its way into the buffer: its identity, its dedupe fingerprint and its stored form.
+    """One message on its way into the buffer, made by `stored_message.encode_message`.
 
-    `payload` is the JSON object of the outbound message without `received_ms`, a `kind` of text, and a `timestamp_ms`
-    that is `order_ms`: the gateway's timestamp, or None to order by the time of receipt. `nonce` names the request: a
-    resent append with the same nonce answers as the first time. `alias` is another name of the same person, `media`
-    inline media in base64, `album` four bytes that its parts share.
+    `payload` is the JSON object of the outbound message. It lacks `received_ms`, a `kind` of text, and a `timestamp_ms`
+    that equals `order_ms`. `order_ms` is the gateway's timestamp, or None to order the message by its receipt. `nonce`
+    identifies the request: an append repeated with the same nonce gets the same result. `alias` is another id of the
+    same person. `media` is inline media in base64. `album` is four bytes that the messages of an album share.
     """
 
     conversation: Conversation
@@ -139,7 +159,7 @@ class Append(NamedTuple):
 
 
 class Change(NamedTuple):
-    """An edit: which message, when, and the JSON object of fields that replace those of its payload."""
+    """An edit: the message's fingerprint, the time of the edit, and JSON fields that replace those of the payload."""
 
     fingerprint: bytes
     edited_ms: int | None
@@ -147,30 +167,30 @@ class Change(NamedTuple):
 
 
 class Appended(NamedTuple):
-    """What became of one appended message; the statuses stand in lua/append.lua."""
+    """The result for one appended message, with the deadline and the number of messages of its burst."""
 
-    status: str
+    status: AppendStatus
     deadline_ms: int
     depth: int
 
 
 class Failure(NamedTuple):
-    """How an attempt ended without an ack: `retry` counts, `release` (a hand-back) does not, `dead` is final."""
+    """The end of an attempt without an ack: `delay_ms` before the next attempt, `error` for people."""
 
-    mode: str
+    mode: FailureMode
     delay_ms: int
     error: str
 
 
 class Due(NamedTuple):
-    """A conversation handed out by dispatch, with the number that makes its RQ job id unique."""
+    """A conversation that dispatch returned, with the number that makes its RQ job id unique."""
 
-    ref: str
+    ref: Ref
     dispatch: int
 
 
 class Dispatched(NamedTuple):
-    """What is due now, and when the next entry of the wake index is (None: the index is empty)."""
+    """The conversations that are due, and the time of the next entry in the wake index (None: it is empty)."""
 
     due: list[Due]
     next_ms: int | None
@@ -178,7 +198,7 @@ class Dispatched(NamedTuple):
 
 
 class StoredMessage(NamedTuple):
-    """One message of a batch: when it was received (Redis clock), its JSON payload, its edit, inline media and time."""
+    """One message of a batch: its receipt (Redis clock), payload (JSON), edit (JSON), inline media and timestamp."""
 
     received_ms: int
     payload: bytes
@@ -188,9 +208,8 @@ class StoredMessage(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """The messages of one flush under a lease; everything but `token`, `attempt` and `answer` is fixed."""
+    """The messages of one flush under a lease. Between claims only token, attempt, failures and answer change."""
 
-    ref: str
     token: str
     flush_id: str
     attempt: int
@@ -207,8 +226,8 @@ class Batch(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """The answer to a claim: a status (`batch`, `busy`, `early`, `empty`, `paused`) and the batch, if any."""
+    """The result of a claim: its status, the batch with status `batch`, and the time until which a refusal holds."""
 
-    status: str
+    status: ClaimStatus
     batch: Batch | None
     until_ms: int | None

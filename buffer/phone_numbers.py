@@ -1,7 +1,7 @@
-"""One phone number, several spellings: a form that is used only to tell whether two ids are the same person.
+"""The canonical form of a phone number. It only decides whether two ids are the same person.
 
-Brazil's ninth digit, Mexico's and Argentina's mobile digit come and go in WhatsApp ids (docs/gateways.md); what the
-gateway wrote stays the reply address.
+Brazil's ninth digit and the mobile digits of Mexico and Argentina are sometimes missing in WhatsApp ids
+(docs/gateways.md). The reply address stays the id that the gateway sent.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ WHATSAPP = frozenset({"evolution", "meta", "twilio", "waha", "zapi", "uazapi"})
 
 BRAZIL_WITHOUT_NINE = re.compile(r"55\d{2}[6-9]\d{7}")
 MOBILE_DIGIT = ("521", "549")
-"""Mexico's 1 and Argentina's 9 behind the country's code."""
+"""The country codes of Mexico and Argentina with their mobile digits 1 and 9."""
 
 
 def canonical_phone(gateway: str, peer: str) -> str:
-    """The form of a WhatsApp number that is equal for all its spellings; any other id as it is."""
+    """Return the form that all spellings of a WhatsApp number share. Any other id is returned unchanged."""
     if gateway not in WHATSAPP:
         return peer
     if len(peer) == 12 and BRAZIL_WITHOUT_NINE.fullmatch(peer):

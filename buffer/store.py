@@ -1,96 +1,107 @@
-"""The buffer store: every operation on conversations, as one atomic script call each."""
+"""The buffer store: every operation on conversations, each one atomic script call."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from itertools import chain
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
-import redis.asyncio
 from redis.exceptions import RedisError
 
-from buffer import scripts
-from buffer.errors import NotDurable, StoreUnavailable, store_error
+from buffer import script_calls, scripts
+from buffer.append_results import AppendReplyDecoder, in_message_order
+from buffer.errors import store_error
+from buffer.key_scan import conversation_hashes
 from buffer.keys import Keys, Ref, ref_of
-from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, Outcome, PauseMode
+from buffer.models import (
+    Append,
+    Appended,
+    Change,
+    Claim,
+    Conversation,
+    Dispatched,
+    EditResult,
+    Failure,
+    Outcome,
+    PauseMode,
+    RedriveResult,
+    RevokeResult,
+)
 from buffer.phone_numbers import canonical_phone
-from buffer.transport.autopipeline import AutoPipeline
+from buffer.script_calls import Args, ResolvedAppend
 from buffer.transport.clients import AsyncClient
 from buffer.transport.coalescer import CallCoalescer
 from buffer.transport.connection import ReplyReceiver
-from buffer.transport.durability import durability_wait
+from buffer.transport.factory import make_transport
 from buffer.transport.multiplexer import Multiplexer
 from config.settings import Settings
 
 DISPATCH_MAX = 1000
-"""Conversations of one dispatch call: Lua can return some thousand values at once, not any number."""
+"""Conversations of one dispatch call at most: Lua returns a few thousand values at once, not more."""
 
-CONVERSATIONS_PER_CALL = 50
-"""Conversations of one repair or sweep call: whatever else Redis has to do waits for it, so it takes below 1 ms."""
+CONVERSATIONS_PER_SWEEP = 50
+"""Conversations of one sweep or repair call. Redis runs no other command meanwhile, so a call takes less than 1 ms."""
 
-PAUSE_MS = 3_600_000
-RESEND_WAIT_S = 0.05
+DEFAULT_PAUSE_MS = 3_600_000
 
-T = TypeVar("T")
 Clock = Callable[[], int]
-
-ResolvedAppend = tuple[Ref, Ref | None, Append]
-"""A message, and what its conversation and the person's other name are called here."""
+Encode = Callable[[list[Any]], Args]
 
 
 class Store:
-    """The operations of design §4; raises StoreUnavailable, StoreFull or StoreError.
+    """The operations on conversations. Each may raise StoreUnavailable, StoreFull or StoreError.
 
-    `clock` is for tests: milliseconds that replace the server's own time.
+    `clock` is for tests: it returns milliseconds that replace the server's own time.
     """
 
     def __init__(self, client: AsyncClient, settings: Settings, clock: Clock | None = None) -> None:
         self.client = client
         self.settings = settings
         self.keys = Keys(settings.redis_key_prefix)
-        self._scripts = _make_transport(client, settings)
-        self._lots = CallCoalescer(self._run_lot)
+        self._transport = make_transport(client, settings)
+        self._claims = self._coalesce("claim", partial(script_calls.claim_args, settings=settings))
+        self._renewals = self._coalesce("renew", partial(script_calls.renew_args, settings=settings))
+        self._answers = self._coalesce("answered", script_calls.answered_args)
+        self._acks = self._coalesce("ack", script_calls.ack_args)
         self._clock = clock
         self._canonical = settings.canonical_phones
         self._partitions = settings.redis_partitions
 
     def ref(self, conversation: Conversation) -> Ref:
-        """The reference of a conversation in this installation, before aliases are resolved."""
+        """Return the Ref of a conversation in this installation. It does not resolve aliases."""
         gateway, channel, peer = conversation
         if self._canonical:
             peer = canonical_phone(gateway, peer)
         return ref_of((gateway, channel, peer), self._partitions)
 
     async def append(self, messages: Sequence[Append]) -> list[Appended]:
-        """Store messages, one script call per partition; results in the order of the messages."""
+        """Store messages in one call per partition. Returns the results in the order of the messages."""
         if not messages:
             return []
-        named = self._resolve(messages)
-        if len({ref.partition for ref, _, _ in named}) == 1:
-            return await self._append(named[0][0].partition, named)
-        lots: dict[int, list[int]] = defaultdict(list)
-        for index, (ref, _, _) in enumerate(named):
-            lots[ref.partition].append(index)
-        replies = await asyncio.gather(
-            *(self._append(partition, [named[index] for index in indexes]) for partition, indexes in lots.items())
-        )
-        found = dict(zip(chain.from_iterable(lots.values()), chain.from_iterable(replies), strict=True))
-        return [found[index] for index in range(len(messages))]
+        resolved = self._resolve(messages)
+        groups: dict[int, list[int]] = defaultdict(list)
+        for index, (ref, _, _) in enumerate(resolved):
+            groups[ref.partition].append(index)
+        if len(groups) == 1:
+            return await self._append(resolved[0][0].partition, resolved)
+        calls = (self._append(partition, [resolved[i] for i in indexes]) for partition, indexes in groups.items())
+        return in_message_order(groups.values(), await asyncio.gather(*calls))
 
     def send_append(self, messages: Sequence[Append], results: ReplyReceiver[list[Appended]]) -> bool:
-        """Send messages of one partition in this very moment; False when that takes more, and `append` has to do it.
+        """Write the append call to the open connection at once, without a task. `results` receives the results.
 
-        `results` hears what `append` returns. After an error, `append` the same again: it knows what can be mended.
+        Returns False if nothing was sent: the messages belong to several partitions, or no connection is open. Then,
+        and after an error, call `append` with the same messages.
         """
-        named = self._resolve(messages)
-        partition = named[0][0].partition
-        if not isinstance(self._scripts, Multiplexer) or any([ref.partition != partition for ref, _, _ in named]):
+        resolved = self._resolve(messages)
+        partition = resolved[0][0].partition
+        if not isinstance(self._transport, Multiplexer) or any([ref.partition != partition for ref, _, _ in resolved]):
             return False
-        args = scripts.append_args(partition, named, self.settings)
-        return self._scripts.send(*self._call("append", partition, args), _AppendReplyDecoder(results))
+        args = script_calls.append_args(partition, resolved, self.settings)
+        return self._transport.send(*self._script_call("append", partition, args), AppendReplyDecoder(results))
 
     def _resolve(self, messages: Sequence[Append]) -> list[ResolvedAppend]:
         return [
@@ -99,206 +110,140 @@ class Store:
         ]
 
     async def _append(self, partition: int, messages: Sequence[ResolvedAppend]) -> list[Appended]:
-        args = scripts.append_args(partition, messages, self.settings)
-        return scripts.read_append(await self._run("append", partition, args))
+        args = script_calls.append_args(partition, messages, self.settings)
+        return script_calls.read_append(await self._run("append", partition, args))
 
     async def extend(self, conversation: Conversation) -> int:
-        """The person is typing: move the deadline of an open burst; returns it in ms, 0 when nothing changed."""
+        """Move the deadline of an open burst, because the person is typing. Returns it in ms, 0 if nothing changed."""
         ref = self.ref(conversation)
-        return int(await self._run("extend", ref.partition, scripts.extend_args(ref, self.settings)))
+        args = script_calls.extend_args(ref, self.settings)
+        return script_calls.read_extend(await self._run("extend", ref.partition, args))
 
-    async def edit(self, conversation: Conversation, change: Change) -> str:
-        """Replace a message's text while it is buffered; `changed`, `older`, `late` or `early` (lua/edit.lua)."""
+    async def edit(self, conversation: Conversation, change: Change) -> EditResult:
+        """Replace the text of a message of the open burst. Returns one of the results of lua/edit.lua."""
         ref = self.ref(conversation)
-        args = scripts.edit_args(ref, conversation, change, self.settings)
-        return str((await self._run("edit", ref.partition, args)).decode())
+        args = script_calls.edit_args(ref, conversation, change, self.settings)
+        return script_calls.read_edit(await self._run("edit", ref.partition, args))
 
-    async def revoke(self, conversation: Conversation, fingerprint: bytes) -> str:
-        """Take a message out of the open burst; `removed`, `late` or `early` (lua/revoke.lua)."""
+    async def revoke(self, conversation: Conversation, fingerprint: bytes) -> RevokeResult:
+        """Remove a message from the open burst. Returns one of the results of lua/revoke.lua."""
         ref = self.ref(conversation)
-        args = scripts.revoke_args(ref, conversation, fingerprint, self.settings)
-        return str((await self._run("revoke", ref.partition, args)).decode())
+        args = script_calls.revoke_args(ref, conversation, fingerprint, self.settings)
+        return script_calls.read_revoke(await self._run("revoke", ref.partition, args))
 
     async def dispatch(self, partition: int, limit: int) -> Dispatched:
-        """Hand out what is due in a partition, oldest first, out of sight for the visibility time."""
-        args = scripts.dispatch_args(min(limit, DISPATCH_MAX), self.settings)
-        return scripts.read_dispatch(partition, await self._run("dispatch", partition, args))
+        """Return the conversations of a partition that are due, oldest first, and hide them for VISIBILITY_TIME."""
+        args = script_calls.dispatch_args(min(limit, DISPATCH_MAX), self.settings)
+        return script_calls.read_dispatch(partition, await self._run("dispatch", partition, args))
 
     async def claim(self, ref: Ref, caller: str) -> Claim:
-        """Take the lease on a conversation's batch; `caller` is the same random id when a claim is repeated."""
-        return scripts.read_claim(ref, await self._lots.call("claim", ref.partition, ref.hash, caller))
+        """Claim the batch of a conversation. A repeated claim with the same random `caller` returns the same batch."""
+        return script_calls.read_claim(await self._claims.call(ref.partition, (ref.hash, caller)))
 
     async def renew(self, ref: Ref, token: str) -> Outcome:
-        """Keep a lease for another FLUSH_LEASE; ok, lost or cancelled."""
-        return _outcome(await self._lots.call("renew", ref.partition, ref.hash, token))
+        """Extend a lease by FLUSH_LEASE. Returns ok, lost or cancelled."""
+        return script_calls.read_renew(await self._renewals.call(ref.partition, (ref.hash, token)))
 
     async def answered(self, ref: Ref, token: str, answer: bytes) -> Outcome:
-        """Keep the agent's answer under the lease; ok, lost or cancelled."""
-        return _outcome(await self._lots.call("answered", ref.partition, ref.hash, token, answer))
+        """Store the agent's answer under the lease. Returns ok, lost or cancelled."""
+        return script_calls.read_answered(await self._answers.call(ref.partition, (ref.hash, token, answer)))
 
     async def ack(self, ref: Ref, token: str) -> Outcome:
-        """The agent accepted the batch; ok, lost or cancelled."""
-        return _outcome(await self._lots.call("ack", ref.partition, ref.hash, token))
+        """Finish a batch that the agent accepted. Returns ok, lost or cancelled."""
+        return script_calls.read_ack(await self._acks.call(ref.partition, (ref.hash, token)))
 
     async def fail(self, ref: Ref, token: str, error: str, *, delay_ms: int, dead: bool = False) -> Outcome:
-        """The attempt failed: retry after `delay_ms`, or dead letter; ok, dead, lost or cancelled."""
+        """End a failed attempt: retry after `delay_ms`, or make a dead letter. Returns ok, dead, lost or cancelled."""
         return await self._fail(ref, token, Failure("dead" if dead else "retry", delay_ms, error))
 
     async def release(self, ref: Ref, token: str, delay_ms: int = 0) -> Outcome:
-        """Hand a batch back without counting an attempt; ok, lost or cancelled."""
+        """Give a lease back without counting an attempt. Returns ok, lost or cancelled."""
         return await self._fail(ref, token, Failure("release", delay_ms, ""))
 
+    async def _fail(self, ref: Ref, token: str, failure: Failure) -> Outcome:
+        args = script_calls.fail_args(ref, token, failure, self.settings)
+        return script_calls.read_fail(await self._run("fail", ref.partition, args))
+
     async def flush_now(self, conversation: Conversation) -> int:
-        """Close an open burst at once; returns how many messages it holds."""
+        """Close an open burst at once. Returns the number of its messages."""
         ref = self.ref(conversation)
-        return int(await self._run("flush_now", ref.partition, [ref.hash]))
+        return script_calls.read_flush_now(
+            await self._run("flush_now", ref.partition, script_calls.flush_now_args(ref))
+        )
 
     async def discard(self, conversation: Conversation, cause: str = "operator") -> tuple[int, bool]:
-        """Throw away what a conversation holds; returns (messages discarded, batch in flight cancelled)."""
+        """Discard the burst and batch of a conversation. Returns (messages discarded, batch in flight cancelled)."""
         ref = self.ref(conversation)
-        discarded, cancelled = await self._run("discard", ref.partition, [ref.hash, cause])
-        return int(discarded), bool(cancelled)
+        args = script_calls.discard_args(ref, cause)
+        return script_calls.read_discard(await self._run("discard", ref.partition, args))
 
-    async def redrive(self, flush_id: str) -> str:
-        """Deliver a dead letter again; `ok`, `already` or `unknown`; raises ValueError for no flush_id."""
-        ref = Ref.parse(flush_id)
-        reply = await self._run("redrive", ref.partition, [flush_id])
-        return str(reply.decode())
+    async def redrive(self, flush_id: str) -> RedriveResult:
+        """Deliver a dead letter again. Raises ValueError if `flush_id` is none."""
+        partition = Ref.parse(flush_id).partition
+        return script_calls.read_redrive(await self._run("redrive", partition, script_calls.redrive_args(flush_id)))
 
     async def pause(
-        self, conversation: Conversation, pause_ms: int = PAUSE_MS, mode: PauseMode = PauseMode.HOLD
+        self, conversation: Conversation, pause_ms: int = DEFAULT_PAUSE_MS, mode: PauseMode = PauseMode.HOLD
     ) -> int:
-        """Hold a conversation, or leave it to a human, until a given end; returns that moment in ms."""
+        """Pause a conversation for `pause_ms`. Returns the end of the pause in ms."""
         ref = self.ref(conversation)
-        args = scripts.pause_args(ref, conversation, pause_ms, mode.value)
-        return int(await self._run("pause", ref.partition, args))
+        args = script_calls.pause_args(ref, conversation, pause_ms, mode)
+        return script_calls.read_pause(await self._run("pause", ref.partition, args))
 
     async def resume(self, conversation: Conversation) -> bool:
-        """End a pause now; returns whether there was one."""
+        """End a pause. Returns True if the conversation was paused."""
         ref = self.ref(conversation)
-        return bool(await self._run("resume", ref.partition, [ref.hash]))
+        return script_calls.read_resume(await self._run("resume", ref.partition, script_calls.resume_args(ref)))
 
     async def sweep(self, partition: int) -> int:
-        """Forget conversations idle for longer than DEDUPE_TTL, a bounded number; returns how many."""
-        return int(await self._run("sweep", partition, [self.settings.dedupe_ttl_ms, CONVERSATIONS_PER_CALL]))
+        """Forget at most CONVERSATIONS_PER_SWEEP conversations idle for longer than DEDUPE_TTL. Returns how many."""
+        args = script_calls.sweep_args(CONVERSATIONS_PER_SWEEP, self.settings)
+        return script_calls.read_sweep(await self._run("sweep", partition, args))
 
     async def repair(self, partition: int, rests: float = 0.0) -> tuple[int, int]:
-        """Compare every conversation with the wake index; returns (entries put back, entries dropped).
+        """Compare every conversation with the wake index. Returns the numbers of entries put back and dropped.
 
-        After a lot a rest, `rests` times as long as the lot took, leaves the server to the flushes, however busy it is.
+        After each call it sleeps `rests` times as long as the call took, so that Redis has time for the flushes.
         """
-        back = dropped = 0
+        put_back = dropped = 0
         began = time.monotonic()
-        async for names in self._names(partition):
-            added, removed = await self._run("repair", partition, names)
-            back, dropped = back + int(added), dropped + int(removed)
+        async for hashes in conversation_hashes(self.client, self.keys, partition, CONVERSATIONS_PER_SWEEP):
+            reply = await self._run("repair", partition, script_calls.repair_args(hashes))
+            added, removed = script_calls.read_repair(reply)
+            put_back, dropped = put_back + added, dropped + removed
             await asyncio.sleep(rests * (time.monotonic() - began))
             began = time.monotonic()
-        return back, dropped
-
-    async def _names(self, partition: int) -> AsyncIterator[list[Any]]:
-        """The hashes of all conversations that have a conv hash or a wake entry, in handy lots."""
-        prefix = self.keys.of(partition, "conv", "")
-        lot: list[Any] = []
-        async for key in self.client.scan_iter(match=prefix + "*", count=CONVERSATIONS_PER_CALL * 5):
-            lot.append(key.decode().removeprefix(prefix))
-            if len(lot) >= CONVERSATIONS_PER_CALL:
-                yield lot
-                lot = []
-        async for name, _ in self.client.zscan_iter(self.keys.of(partition, "wake"), count=CONVERSATIONS_PER_CALL):
-            lot.append(name.decode())
-            if len(lot) >= CONVERSATIONS_PER_CALL:
-                yield lot
-                lot = []
-        if lot:
-            yield lot
+        return put_back, dropped
 
     async def snapshot(self, partition: int, limit: int = 50) -> dict[str, Any]:
-        """What a partition holds, with its `limit` soonest conversations; the fields stand in lua/snapshot.lua."""
-        return scripts.read_snapshot(await self._run("snapshot", partition, [limit]))
+        """Return totals of a partition and its `limit` soonest conversations. lua/snapshot.lua lists the fields."""
+        return script_calls.read_snapshot(await self._run("snapshot", partition, script_calls.snapshot_args(limit)))
 
     async def load_scripts(self) -> None:
-        """Make sure the server knows every script; cheap when it does."""
+        """Load the scripts that the server does not have."""
         try:
-            known = await self.client.script_exists(*(scripts.script(verb).sha for verb in scripts.VERBS))
-            for verb, there in zip(scripts.VERBS, known, strict=True):
-                if not there:
+            loaded = await self.client.script_exists(*(scripts.script(verb).sha for verb in scripts.VERBS))
+            for verb, is_loaded in zip(scripts.VERBS, loaded, strict=True):
+                if not is_loaded:
                     await self.client.script_load(scripts.script(verb).source)
         except (RedisError, OSError) as error:
             raise store_error(error) from error
 
     async def close(self) -> None:
         """Close the connections."""
-        if isinstance(self._scripts, Multiplexer):
-            await self._scripts.close()
+        if isinstance(self._transport, Multiplexer):
+            await self._transport.close()
         await self.client.aclose()
 
-    async def _fail(self, ref: Ref, token: str, failure: Failure) -> Outcome:
-        args = scripts.fail_args(ref, token, failure, self.settings)
-        return _outcome(await self._run("fail", ref.partition, args))
+    def _coalesce(self, verb: str, encode: Encode) -> CallCoalescer[Any, Any]:
+        return CallCoalescer(verb, partial(self._run_coalesced, verb, encode))
 
-    async def _run_lot(self, verb: str, partition: int, args: list[Any]) -> Any:
-        if verb == "claim":
-            args = scripts.claim_args(args, self.settings)
-        elif verb == "renew":
-            args = scripts.renew_args(args, self.settings)
-        return await self._run(verb, partition, args)
+    async def _run_coalesced(self, verb: str, encode: Encode, partition: int, items: list[Any]) -> Any:
+        return await self._run(verb, partition, encode(items))
 
-    async def _run(self, verb: str, partition: int, args: list[Any]) -> Any:
-        return await self._scripts.call(*self._call(verb, partition, args))
+    async def _run(self, verb: str, partition: int, args: Args) -> Any:
+        return await self._transport.call(*self._script_call(verb, partition, args))
 
-    def _call(self, verb: str, partition: int, args: list[Any]) -> tuple[scripts.Script, str, list[Any]]:
+    def _script_call(self, verb: str, partition: int, args: Args) -> tuple[scripts.Script, str, Args]:
         now: int | str = self._clock() if self._clock else ""
         return scripts.script(verb), self.keys.root(partition), [now, *args]
-
-
-class _AppendReplyDecoder:
-    """Reads the reply to an append for whoever waits for its results."""
-
-    __slots__ = ("_results",)
-
-    def __init__(self, results: ReplyReceiver[list[Appended]]) -> None:
-        self._results = results
-
-    def done(self) -> bool:
-        """Whether nobody waits any more."""
-        return self._results.done()
-
-    def set_result(self, reply: Sequence[Any]) -> None:
-        """The messages are stored."""
-        self._results.set_result(scripts.read_append(reply))
-
-    def set_exception(self, error: Exception) -> None:
-        """They may not be."""
-        self._results.set_exception(store_error(error))
-
-
-def _make_transport(client: AsyncClient, settings: Settings) -> Multiplexer | AutoPipeline:
-    """A line, unless there are several servers, or calls that hold up their connection until they are confirmed."""
-    wait = durability_wait(settings)
-    if wait is None and isinstance(client, redis.asyncio.Redis):
-        return Multiplexer(client.connection_pool)
-    return AutoPipeline(client, wait)
-
-
-def _outcome(reply: bytes) -> Outcome:
-    return Outcome(reply.decode())
-
-
-async def retry_unavailable(operation: Callable[[], Awaitable[T]], within_s: float) -> T:
-    """Repeat an operation that met an unavailable server, for `within_s` seconds; every operation here may be.
-
-    A lost reply is invisible to the caller: append knows its nonce again, claim its caller, the others their token.
-    What was not confirmed has had its time (DURABILITY_TIMEOUT): its sender is the one to repeat it.
-    """
-    loop = asyncio.get_running_loop()
-    until = loop.time() + within_s
-    while True:
-        try:
-            return await operation()
-        except NotDurable:
-            raise
-        except StoreUnavailable:
-            if loop.time() + RESEND_WAIT_S >= until:
-                raise
-            await asyncio.sleep(RESEND_WAIT_S)

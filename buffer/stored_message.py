@@ -1,56 +1,142 @@
-"""A message on its way into the buffer: its identity for the dedupe memory and its stored form."""
+"""Encodes a message for the buffer, and decodes it from a batch.
+
+A stored message is one entry of the lists `buffer` and `batch`. Numbers are unsigned and big-endian. The same table
+is in lua/include/entry.lua:
+
+  offset  size  field
+       0     6  order_ms     orders the messages of a batch: the gateway's timestamp (flag TIMED), else received_ms
+       6     6  received_ms  the time of its append
+      12     1  flags        1 KEYWORD: it closes the burst · 2 MEDIA: key `media` holds its inline media · 4 TIMED
+      13     4  album        messages of one album have the same four bytes; zeros = none
+      17     8  fingerprint  of its message id
+      25     n  payload      JSON without a raw line feed
+and after an edit:
+  25 + n     1  a line feed
+  26 + n    13  edited_ms    decimal digits
+  39 + n     …  patch        a JSON object; its fields replace those of the payload
+
+A record is one message of an append call. The same table is in lua/include/record.lua:
+
+  offset  size  field
+       0    16  hash of the conversation
+      16    16  hash of the alias, blanks = none
+      32     4  nonce of the request
+      36     6  order_ms, if the flag TIMED is set
+      42    13  flags, album and fingerprint, as in a stored message (include/entry.lua)
+      55    20  lengths of the next five fields, 4 bytes each
+      75     …  gateway · channel · peer · sender's name · inline media · JSON payload
+"""
 
 from __future__ import annotations
 
 import hashlib
+import struct
 import uuid
 from collections.abc import Collection
 from typing import Any
 
 import orjson
 
-from buffer.keys import fingerprint_of
-from buffer.models import NO_ALBUM, PLAIN_KIND, Append, Change, Conversation, Edit, Message
+from buffer.keys import Ref, fingerprint_of
+from buffer.models import NO_ALBUM, PLAIN_KIND, Append, Change, Conversation, Edit, Message, StoredMessage
 
-ALWAYS_NEW = "generic"
-"""Our own format promises that a message without an id is a new one each time."""
+ENTRY_HEADER = struct.Struct(">HIHIB4s8s")
+"""The fields before the payload. `struct` has no integer of 6 bytes: a time is packed as its high 2 and low 4 bytes."""
+
+ENTRY_HEADER_SIZE = ENTRY_HEADER.size
+
+KEYWORD, MEDIA, TIMED = 1, 2, 4
+"""The flags."""
+
+EDITED_MS_SIZE = 13
+
+RECORD_HEADER = struct.Struct(">16s16s4sHIB4s8sIIIII")
+"""The fields of a record before the texts."""
+
+NO_ALIAS = b" " * 16
+
+NEVER_REDELIVERS = "generic"
+"""The gateway of our own format: a message without an id is a new one each time."""
 
 
-def pack(message: Message, nonce: bytes, keywords: Collection[str], inline_max: int) -> Append:
-    """The stored form of a message; `inline_max` is the largest inline media in base64 bytes."""
-    message_id = message.message_id or _own_id(message)
+def encode_message(message: Message, nonce: bytes, keywords: Collection[str], inline_max: int) -> Append:
+    """Encode a message for `Store.append`. Inline media of more than `inline_max` bytes (base64) is left out."""
+    message_id = message.message_id or _generated_id(message)
     conversation, alias = message.conversation, message.conversation_alias
-    order_ms = _order(message.timestamp_ms)
-    media, inline = _parted(message.media, inline_max) if message.media else (None, b"")
+    order_ms = _sortable_ms(message.timestamp_ms)
+    media, inline = _split_inline_media(message.media, inline_max) if message.media else (None, b"")
     return Append(
         conversation,
         fingerprint_of(message.dedupe_id or message_id),
         nonce,
-        orjson.dumps(_fields(message, message_id, order_ms, media)),
+        orjson.dumps(_payload_fields(message, message_id, order_ms, media)),
         order_ms,
         None if message.is_group else message.sender_name,
         bool(keywords) and (message.text or "").strip().casefold() in keywords,
         Conversation(conversation.gateway, conversation.channel, alias) if alias else None,
         inline,
-        _album(message.extra) if message.extra else NO_ALBUM,
+        _album_bytes(message.extra) if message.extra else NO_ALBUM,
     )
 
 
 def encode_edit(edit: Edit) -> Change:
-    """The stored form of an edit."""
-    return Change(fingerprint_of(edit.target_id), _order(edit.timestamp_ms), orjson.dumps({"text": edit.text}))
+    """Encode an edit for `Store.edit`."""
+    return Change(fingerprint_of(edit.target_id), _sortable_ms(edit.timestamp_ms), orjson.dumps({"text": edit.text}))
 
 
-def _own_id(message: Message) -> str:
-    """An id for a message without one: of its content where a gateway may send it again, else a new one each time."""
-    if message.timestamp_ms is None or message.conversation.gateway == ALWAYS_NEW:
+def encode_record(ref: Ref, alias: Ref | None, message: Append) -> bytes:
+    """Encode a message as the record of an append call."""
+    conversation, fingerprint, nonce, payload, order_ms, name, keyword, _, media, album = message
+    gateway, channel, peer = map(str.encode, conversation)
+    sender = name.encode() if name else b""
+    flags = (KEYWORD if keyword else 0) | (MEDIA if media else 0) | (0 if order_ms is None else TIMED)
+    order_ms = order_ms or 0
+    header = RECORD_HEADER.pack(
+        ref.hash.encode(),
+        NO_ALIAS if alias is None else alias.hash.encode(),
+        nonce,
+        order_ms >> 32,
+        order_ms & 0xFFFF_FFFF,
+        flags,
+        album,
+        fingerprint,
+        len(gateway),
+        len(channel),
+        len(peer),
+        len(sender),
+        len(media),
+    )
+    return b"".join((header, gateway, channel, peer, sender, media, payload))
+
+
+def decode_message(entry: bytes, media: bytes) -> StoredMessage:
+    """Decode an entry of a batch, with its inline media (base64, empty without any)."""
+    order_high, order_low, received_high, received_low, flags, _, _ = ENTRY_HEADER.unpack_from(entry)
+    order_ms = (order_high << 32) + order_low if flags & TIMED else None
+    payload, _, edit = entry[ENTRY_HEADER_SIZE:].partition(b"\n")
+    received_ms = (received_high << 32) + received_low
+    return StoredMessage(received_ms, payload, edit[EDITED_MS_SIZE:] or None, media or None, order_ms)
+
+
+def _generated_id(message: Message) -> str:
+    """Return an id for a message without one.
+
+    A gateway may send the message again, so the id is a hash of its content. Without a timestamp, equal messages would
+    get the same id: then it is random.
+    """
+    if message.timestamp_ms is None or message.conversation.gateway == NEVER_REDELIVERS:
         return f"own-{uuid.uuid4().hex}"
     content = orjson.dumps([message.timestamp_ms, message.kind, message.text, message.media, message.extra])
     return f"own-{hashlib.blake2b(content, digest_size=12).hexdigest()}"
 
 
-def _fields(message: Message, message_id: str, order_ms: int | None, media: dict[str, Any] | None) -> dict[str, Any]:
-    """What the conversation does not know; kind `text` and a time that decides the order are stored without words."""
+def _payload_fields(
+    message: Message, message_id: str, order_ms: int | None, media: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Return the fields of the payload: those of the outbound message that Redis has nowhere else.
+
+    Left out are kind `text` and a timestamp that is stored as order_ms.
+    """
     fields: dict[str, Any] = {"message_id": message_id}
     if order_ms is None and message.timestamp_ms is not None:
         fields["timestamp_ms"] = message.timestamp_ms
@@ -67,8 +153,11 @@ def _fields(message: Message, message_id: str, order_ms: int | None, media: dict
     return fields
 
 
-def _parted(media: dict[str, Any], inline_max: int) -> tuple[dict[str, Any], bytes]:
-    """Inline media lies beside the buffer and is put back into the body; larger than allowed, it is `omitted`."""
+def _split_inline_media(media: dict[str, Any], inline_max: int) -> tuple[dict[str, Any], bytes]:
+    """Split media into the fields of the payload and the inline bytes (base64), which Redis stores in key `media`.
+
+    Inline media of more than `inline_max` bytes is dropped and marked `omitted`.
+    """
     if "base64" not in media:
         return media, b""
     kept = {name: value for name, value in media.items() if name != "base64"}
@@ -76,11 +165,11 @@ def _parted(media: dict[str, Any], inline_max: int) -> tuple[dict[str, Any], byt
     return (kept, inline) if len(inline) <= inline_max else (kept | {"omitted": True}, b"")
 
 
-def _album(extra: dict[str, Any]) -> bytes:
+def _album_bytes(extra: dict[str, Any]) -> bytes:
     album_id = extra.get("album_id")
     return fingerprint_of(str(album_id))[:4] if album_id else NO_ALBUM
 
 
-def _order(timestamp_ms: int | None) -> int | None:
-    """Timestamps outside 13 digits would not sort; such a message is ordered by its receipt."""
+def _sortable_ms(timestamp_ms: int | None) -> int | None:
+    """Return the timestamp, or None if it has more than 13 digits: then the time of receipt orders the message."""
     return timestamp_ms if timestamp_ms is not None and 0 <= timestamp_ms < 10**13 else None

@@ -1,4 +1,4 @@
-"""`python -m cli`: how the command starts its own child processes."""
+"""`python -m cli`: the `debouncer` command, as it starts its own child processes."""
 
 from __future__ import annotations
 

@@ -1,23 +1,18 @@
-"""What `debouncer up` says when it is up: which URL goes where."""
+"""The start-up banner of `debouncer up`: which URL to paste into which gateway."""
 
 from __future__ import annotations
 
 import socket
 
-from cli.addresses import WILDCARDS, display_url, own_address, url_of
-from cli.terminal import columns
+from cli.sockets import WILDCARDS, own_address, url_of
+from cli.terminal import columns, redact_url
 from config.settings import Settings
 from gateways.registry import GATEWAYS
 
-SECRETS = {
-    "evolution": "header `Authorization: Bearer <EVOLUTION_TOKEN>`",
-    "generic": "header `Authorization: Bearer <GENERIC_TOKEN>`",
-}
-
 
 def banner(settings: Settings, store: str) -> list[str]:
-    """The lines for a terminal; `store` says where messages are kept."""
-    agent, quiet_s = display_url(settings.agent_url or ""), settings.message_buffer_timeout
+    """Return the lines of the banner. `store` names the server that keeps the messages."""
+    agent, quiet_s = redact_url(settings.agent_url or ""), settings.message_buffer_timeout
     rows = [*_open_gateways(settings), ("", "")]
     if closed := closed_gateways(settings):
         rows.append(("Closed gateways", f"{', '.join(closed)} (one opens when its secret is set)"))
@@ -31,17 +26,17 @@ def banner(settings: Settings, store: str) -> list[str]:
 
 
 def open_gateways(settings: Settings) -> list[str]:
-    """The gateways that accept webhooks."""
+    """Return the names of the gateways that accept webhooks."""
     return [name for name, gateway in GATEWAYS.items() if settings.webhook_allow_unsigned or gateway.is_open(settings)]
 
 
 def closed_gateways(settings: Settings) -> list[str]:
-    """The gateways that answer 404, for want of a secret."""
+    """Return the names of the gateways that respond 404 because their secret is not set."""
     return [name for name in GATEWAYS if name not in open_gateways(settings)]
 
 
 def webhook_url(settings: Settings, gateway: str) -> str:
-    """The address to paste into a gateway."""
+    """Return the address to paste into a gateway."""
     host = socket.gethostname() if settings.host in WILDCARDS else settings.host
     base = settings.public_base_url or url_of(host, settings.port)
     return f"{base.rstrip('/')}/webhooks/{gateway}"
@@ -52,7 +47,7 @@ def _open_gateways(settings: Settings) -> list[tuple[str, str]]:
     for name in open_gateways(settings):
         rows.append((f"Paste into {name.capitalize()}", webhook_url(settings, name)))
         if not settings.webhook_allow_unsigned:
-            rows.append(("", f"with the {SECRETS.get(name, 'secret of this gateway')}"))
+            rows.append(("", GATEWAYS[name].auth_hint))
     return rows
 
 

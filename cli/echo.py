@@ -1,4 +1,4 @@
-"""A small agent for trying things out: it reads a burst, thinks for a while and answers with a sentence."""
+"""A small agent for the demo and `debouncer sample-agent`: it waits a while and answers each burst with a sentence."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import orjson
 from aiohttp import web
 
 BODY_MAX = 67_108_864
-"""Bytes; a burst may carry inline media."""
+"""Bytes. A burst may carry inline media."""
 
 Body = dict[str, Any]
 OnRequest = Callable[[Body, dict[str, str]], None]
-OnReply = Callable[[Body, str], None]
+OnAnswer = Callable[[Body, str], None]
 
 
 class EchoAgent:
-    """Answers each call after `delay_s`; `heard` is told of a call (body, headers), `said` of its answer."""
+    """Answers each call after `delay_s`. `on_request` gets the body and headers, `on_answer` the body and answer."""
 
-    def __init__(self, delay_s: float, heard: OnRequest, said: OnReply) -> None:
+    def __init__(self, delay_s: float, on_request: OnRequest, on_answer: OnAnswer) -> None:
         self._delay_s = delay_s
-        self._heard = heard
-        self._said = said
+        self._on_request = on_request
+        self._on_answer = on_answer
 
     @asynccontextmanager
-    async def on(self, listener: socket.socket) -> AsyncIterator[None]:
-        """Answer on a listening socket for the time of a `with` block."""
+    async def serve(self, listener: socket.socket) -> AsyncIterator[None]:
+        """Serve on a listening socket during a `with` block."""
         application = web.Application(client_max_size=BODY_MAX)
         application.router.add_route("*", "/{path:.*}", self._answer)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=self._delay_s + 1)
@@ -44,15 +44,15 @@ class EchoAgent:
         body = _burst(await request.read())
         if body is None:
             return web.Response(status=400, text="this agent expects a POST with the JSON that debouncer sends\n")
-        self._heard(body, {name.lower(): value for name, value in request.headers.items()})
+        self._on_request(body, {name.lower(): value for name, value in request.headers.items()})
         await asyncio.sleep(self._delay_s)
-        reply = reply_to(body)
-        self._said(body, reply)
-        return web.json_response({"reply": reply})
+        answer = answer_to(body)
+        self._on_answer(body, answer)
+        return web.json_response({"reply": answer})
 
 
-def reply_to(body: Body) -> str:
-    """The agent's sentence about a burst."""
+def answer_to(body: Body) -> str:
+    """Return the agent's sentence about a burst."""
     count = len(body["messages"])
     name = body["conversation"].get("name") or "there"
     read = "your message" if count == 1 else f"your {count} messages together"
@@ -60,10 +60,10 @@ def reply_to(body: Body) -> str:
 
 
 def _burst(content: bytes) -> Body | None:
-    """The body of a call from debouncer, or None for anything else."""
+    """Return the body of a call from debouncer, or None for any other request."""
     try:
         body = orjson.loads(content)
-        known = isinstance(body["messages"], list) and isinstance(body["conversation"], dict)
+        is_burst = isinstance(body["messages"], list) and isinstance(body["conversation"], dict)
     except (ValueError, KeyError, TypeError):
         return None
-    return body if known else None
+    return body if is_burst else None

@@ -1,4 +1,4 @@
-"""The `debouncer` command: its arguments, and what its errors look like."""
+"""The `debouncer` command: parses the arguments, runs one command and prints its errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import io
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import TypeAlias
+from typing import Protocol
 
 from buffer.errors import PartitionMismatch, UnsafeServer
 from config.settings import SettingsError
@@ -17,10 +17,10 @@ INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 2 when it may not start, with a sentence on stderr."""
+    """Run one command and return its exit code. 2 means that it may not start, and stderr has the reason."""
     args = build_parser().parse_args(argv)
-    _speak_anywhere()
-    # Each command is loaded only when it is asked for: a health check must not wait for all the others.
+    _replace_unprintable()
+    # Only the module of this command is imported: a health check must not wait for the other imports.
     command = importlib.import_module(args.module)
     try:
         return int(command.run(args))
@@ -31,15 +31,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _speak_anywhere() -> None:
-    """A terminal that does not know a character shows another one in its place."""
+def _replace_unprintable() -> None:
+    """Print `?` for a character that the encoding of stdout or stderr does not have, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The arguments of every command."""
+    """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="debouncer", description="Holds a burst of messages until the person pauses, then calls the agent once."
     )
@@ -47,11 +47,14 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_services(commands)
     _add_checks(commands)
-    _add_shows(commands)
+    _add_examples(commands)
     return parser
 
 
-_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+class _Commands(Protocol):
+    """The object that `add_subparsers` returns; argparse has no public name for it."""
+
+    def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser: ...
 
 
 def _add(commands: _Commands, name: str, summary: str) -> argparse.ArgumentParser:
@@ -85,9 +88,9 @@ def _add_checks(commands: _Commands) -> None:
     parts.add_parser("worker", help="a worker of this host reported within the last minute")
 
 
-def _add_shows(commands: _Commands) -> None:
+def _add_examples(commands: _Commands) -> None:
     agent = _add(commands, "sample-agent", "run a small agent that prints each burst and answers it")
     agent.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     agent.add_argument("--port", type=int, default=9000, help="port to listen on (default: 9000)")
-    agent.add_argument("--delay", type=float, default=0.0, metavar="S", help="seconds it thinks about each answer")
+    agent.add_argument("--delay", type=float, default=0.0, metavar="S", help="seconds before each answer")
     _add(commands, "demo", "watch four messages of one person become one call to the agent")

@@ -1,4 +1,4 @@
-"""The settings of a command: its flags go before the environment."""
+"""The settings of a command: its flags override the environment."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import os
 from config.settings import Settings, SettingsError, load_settings
 
 VARIABLES = {"host": "HOST", "port": "PORT", "workers": "UVICORN_WORKERS", "data_dir": "DATA_DIR"}
-
+"""The variable that each flag overrides."""
 
 NO_AGENT = (
     "AGENT_URL is not set: it is the address that each burst is sent to. For example:\n"
     "  AGENT_URL=http://127.0.0.1:9000/ debouncer {command}\n"
-    "(`debouncer sample-agent` is an agent at that address, which prints what it gets)"
+    "(`debouncer sample-agent` runs an agent at that address, which prints each burst)"
 )
 
 
 def load_settings_with_flags(args: argparse.Namespace) -> Settings:
-    """Load the settings with the flags on top, for child processes as well; raises SettingsError."""
+    """Write the flags to the environment, where child processes find them too, and load the settings.
+
+    Raises SettingsError.
+    """
     for flag, variable in VARIABLES.items():
         value = getattr(args, flag, None)
         if value is not None:
@@ -30,6 +33,6 @@ def load_settings_with_flags(args: argparse.Namespace) -> Settings:
 
 
 def require_agent(settings: Settings, command: str) -> None:
-    """Raises SettingsError, with an example, when it is not known where bursts go."""
+    """Raise SettingsError, with an example, if AGENT_URL is not set."""
     if settings.agent_url is None:
         raise SettingsError(NO_AGENT.format(command=command))

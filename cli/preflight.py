@@ -1,4 +1,4 @@
-"""Before a service starts: does its Redis URL make sense, and is the server behind it fit to hold messages?"""
+"""Checks before a service starts: its Redis URLs can be read, and the server may hold messages."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from buffer.transport.clients import AsyncClient, connect
 from buffer.transport.server_checks import check_server
 from config.settings import Settings, SettingsError, require
 
-REPLY_WITHIN_S = 2.0
+REPLY_TIMEOUT_S = 2.0
 REDIS_ERRORS = (rx.RedisError, rx.RedisClusterException, OSError)
-"""What redis-py raises for a server that cannot be used; a cluster's is no RedisError."""
+"""The exceptions that redis-py raises for a server that cannot be used. The one for a cluster is no RedisError."""
 
 
 def open_client(url: str, name: str) -> AsyncClient:
-    """A client for the URL of the setting `name`, not connected yet; raises SettingsError."""
+    """Return a client for the URL of the setting `name`, not connected yet. Raises SettingsError for a bad URL."""
     try:
-        return connect(url, timeout_s=REPLY_WITHIN_S)
+        return connect(url, timeout_s=REPLY_TIMEOUT_S)
     except ValueError as error:
         raise SettingsError(f"{name}: this address cannot be understood: {error}") from None
 
 
-def reason(error: Exception) -> str:
-    """What is wrong, without the innards of redis-py that Sentinel's errors carry."""
+def error_text(error: Exception) -> str:
+    """Return the message without the client objects that redis-py adds to the errors of Sentinel."""
     return str(error).partition(" : <")[0] or type(error).__name__
 
 
 def replica_conflict(settings: Settings) -> str | None:
-    """What to do where the embedded server, which has no replica, would have to wait for one."""
+    """Return a refusal if DURABILITY=replica is set for the embedded server, which has no replica, else None."""
     if settings.redis_url is not None or settings.durability != "replica":
         return None
     return (
@@ -37,7 +37,7 @@ def replica_conflict(settings: Settings) -> str | None:
 
 
 async def preflight(settings: Settings, *, accepting: bool = True) -> None:
-    """Raises SettingsError, UnsafeServer or PartitionMismatch; a server that is away is none of these."""
+    """Raise SettingsError, UnsafeServer or PartitionMismatch. A server that is away is no reason to refuse."""
     if settings.rq_redis_url is not None:
         await open_client(settings.rq_redis_url, "RQ_REDIS_URL").aclose()
     client = open_client(require(settings.redis_url, "REDIS_URL"), "REDIS_URL")
@@ -46,7 +46,7 @@ async def preflight(settings: Settings, *, accepting: bool = True) -> None:
     except (UnsafeServer, PartitionMismatch):
         raise
     except (StoreError, *REDIS_ERRORS):
-        # The service says so itself, and waits for it.
+        # The service itself logs this and waits for the server.
         return
     finally:
         await client.aclose()

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT (and a closed terminal): how the commands are asked to stop."""
+"""How SIGTERM, SIGINT and SIGHUP (a closed terminal) stop the commands."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ from typing import Any
 
 
 def exit_on_signal() -> None:
-    """Exit with success at SIGTERM or SIGINT, until something else is installed."""
+    """Exit with code 0 on SIGTERM or SIGINT, until another handler is installed."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _leave)
+        signal.signal(number, _exit)
 
 
-def _leave(number: int, _: Any) -> None:
+def _exit(number: int, _: Any) -> None:
     sys.exit(0)
 
 
 class ShutdownSignal:
-    """The wish to stop: `asked` after the first signal, `hurry` after the second; needs a running loop."""
+    """Sets `requested` at the first signal and `forced` at the second. Needs a running event loop."""
 
     def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.hurry = asyncio.Event()
+        self.requested = asyncio.Event()
+        self.forced = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in _numbers():
             loop.add_signal_handler(number, self._on_signal)
 
     def _on_signal(self) -> None:
-        if self.asked.is_set():
-            self.hurry.set()
-        self.asked.set()
+        if self.requested.is_set():
+            self.forced.set()
+        self.requested.set()
 
-    async def unless(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Do the work, or drop it when asked to stop; returns whether it was done."""
+    async def run_until_shutdown(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Run the coroutine, or cancel it when a shutdown is requested. Return True if it finished."""
         working = asyncio.ensure_future(work)
-        asked = asyncio.ensure_future(self.asked.wait())
+        requested = asyncio.ensure_future(self.requested.wait())
         try:
-            await asyncio.wait((working, asked), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((working, requested), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            asked.cancel()
-            done = working.done()
+            requested.cancel()
+            finished = working.done()
             working.cancel()
         await asyncio.wait((working,))
-        if done:
+        if finished:
             working.result()
-        return done
+        return finished
 
 
 def _numbers() -> list[signal.Signals]:
-    """`nohup` ignores SIGHUP, and that is kept."""
+    """Return the signals to handle, without SIGHUP where `nohup` has it ignored."""
     hangup = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else []
     return [signal.SIGTERM, signal.SIGINT, *hangup]

@@ -1,34 +1,39 @@
-"""A child process that is started again when it dies, until it is stopped."""
+"""Child processes that are restarted when they exit, until they are stopped."""
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cli.lifeline import terminate_with_parent
 from config.logs import get_logger
 
-FIRST_PAUSE_S = 0.2
-LONGEST_PAUSE_S = 10.0
+RESTART_DELAY_MIN_S = 0.2
+RESTART_DELAY_MAX_S = 10.0
 STEADY_S = 30.0
-"""A process that lived this long starts its next life without a long pause."""
+"""After a process has run for this long, its restart delay begins at the minimum again."""
 
-LAST_S = 5.0
-"""From the second SIGTERM to SIGKILL."""
+KILL_AFTER_S = 5.0
+"""Time from the second SIGTERM to SIGKILL."""
 
 DEBOUNCER_COMMAND = (sys.executable, "-P", "-m", "cli")
-"""The `debouncer` command; -P: a folder of the user's named like one of our packages must not come first."""
+"""The `debouncer` command. With -P, Python ignores folders of the user that are named like one of our packages."""
+
+PR_SET_PDEATHSIG = 1
+
+# Loaded at import, because terminate_with_parent runs between fork and exec, where loading a library is not safe.
+_PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 log = get_logger()
 
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """How a child is started: `fds` are inherited, `output` is the file of its stdout and stderr, if not ours."""
+    """How to start a process: it inherits `fds`, and writes stdout and stderr to `output` (None: to ours)."""
 
     name: str
     command: Sequence[str]
@@ -40,87 +45,97 @@ class ProcessSpec:
 
 
 class SupervisedProcess:
-    """One supervised process, in a process group of its own: Ctrl-C reaches it only through us, in order."""
+    """A child process in a process group of its own, so that Ctrl-C in the terminal reaches only the supervisor."""
 
-    def __init__(self, plan: ProcessSpec) -> None:
-        self.plan = plan
-        self.deaths = 0
+    def __init__(self, spec: ProcessSpec) -> None:
+        self.spec = spec
+        self.exits = 0
         self._process: asyncio.subprocess.Process | None = None
-        self._keeper: asyncio.Task[None] | None = None
+        self._restarter: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start it and keep it running; raises OSError when it cannot be started at all."""
+        """Start the process and keep it running. Raises OSError if the first start fails."""
         await self._spawn()
-        self._keeper = asyncio.create_task(self._keep())
+        self._restarter = asyncio.create_task(self._restart_forever())
 
-    async def stop(self, hurry: asyncio.Event) -> None:
-        """SIGTERM, again after its grace or on `hurry`, then SIGKILL for whatever is left of its group."""
-        if self._keeper is not None:
-            self._keeper.cancel()
+    async def stop(self, forced: asyncio.Event) -> None:
+        """Send SIGTERM, then a second SIGTERM after the grace time or when `forced`, then SIGKILL to the group."""
+        if self._restarter is not None:
+            self._restarter.cancel()
         process = self._process
         if process is None or process.returncode is not None:
             return
         process.terminate()
-        if await _ended(process, self.plan.grace_s, hurry):
+        if await _exited(process, self.spec.grace_s, forced):
             return
         process.terminate()
-        if not await _ended(process, LAST_S, asyncio.Event()):
-            log.warning("process does not end; killing it", process=self.plan.name)
+        if not await _exited(process, KILL_AFTER_S, asyncio.Event()):
+            log.warning("process does not end; killing it", process=self.spec.name)
             os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
 
     async def _spawn(self) -> None:
-        plan, parent = self.plan, os.getpid()
+        spec, parent = self.spec, os.getpid()
         self._process = await asyncio.create_subprocess_exec(
-            *plan.command,
+            *spec.command,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=plan.output,
-            stderr=plan.output,
-            env=plan.env,
-            cwd=plan.folder,
-            pass_fds=plan.fds,
+            stdout=spec.output,
+            stderr=spec.output,
+            env=spec.env,
+            cwd=spec.folder,
+            pass_fds=spec.fds,
             start_new_session=True,
             preexec_fn=lambda: terminate_with_parent(parent),
         )
-        log.info("process started", process=plan.name, child=self._process.pid)
+        log.info("process started", process=spec.name, child=self._process.pid)
 
-    async def _keep(self) -> None:
-        pause_s = 0.0
+    async def _restart_forever(self) -> None:
+        delay_s = 0.0
         while True:
-            pause_s = restart_delay(pause_s, await self._live())
-            await asyncio.sleep(pause_s)
+            delay_s = restart_delay(delay_s, await self._wait_for_exit())
+            await asyncio.sleep(delay_s)
             try:
                 await self._spawn()
             except OSError as error:
-                log.error("process cannot be started; trying again", process=self.plan.name, error=str(error))
+                log.error("process cannot be started; trying again", process=self.spec.name, error=str(error))
 
-    async def _live(self) -> float:
-        """Wait for the end of the process; returns how long it took."""
+    async def _wait_for_exit(self) -> float:
+        """Wait until the process exits and return the seconds that this took."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
         assert self._process is not None  # noqa: S101
         code = await self._process.wait()
-        self.deaths += 1
-        log.error("process died; starting it again", process=self.plan.name, exit=exit_text(code))
+        self.exits += 1
+        log.error("process died; starting it again", process=self.spec.name, exit=exit_text(code))
         return loop.time() - begun
 
 
-def restart_delay(pause_s: float, lived_s: float) -> float:
-    """How long to wait before the next start, after the pause before and the life that has just ended."""
-    if pause_s == 0.0 or lived_s > STEADY_S:
-        return FIRST_PAUSE_S
-    return min(pause_s * 2, LONGEST_PAUSE_S)
+def restart_delay(previous_s: float, ran_for_s: float) -> float:
+    """Return the seconds to wait before a restart, given the previous delay and how long the process ran."""
+    if previous_s == 0.0 or ran_for_s > STEADY_S:
+        return RESTART_DELAY_MIN_S
+    return min(previous_s * 2, RESTART_DELAY_MAX_S)
 
 
 def exit_text(code: int) -> str:
-    """An exit code for people; negative ones are signals."""
+    """Describe an exit code. A negative one is a signal."""
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-async def _ended(process: asyncio.subprocess.Process, within_s: float, hurry: asyncio.Event) -> bool:
-    ended = asyncio.ensure_future(process.wait())
-    hurried = asyncio.ensure_future(hurry.wait())
-    await asyncio.wait((ended, hurried), timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-    hurried.cancel()
-    ended.cancel()
+def terminate_with_parent(parent: int) -> None:
+    """Make this process get SIGTERM when its parent dies (on Linux only), or at once if `parent` is dead already."""
+    if _PRCTL is None:
+        return
+    _PRCTL(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def _exited(process: asyncio.subprocess.Process, within_s: float, forced: asyncio.Event) -> bool:
+    """Wait for the process to exit, at most `within_s` and not after `forced` is set. Return True if it did."""
+    exited = asyncio.ensure_future(process.wait())
+    forcing = asyncio.ensure_future(forced.wait())
+    await asyncio.wait((exited, forcing), timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    forcing.cancel()
+    exited.cancel()
     return process.returncode is not None

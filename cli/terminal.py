@@ -1,30 +1,42 @@
-"""Words on a terminal: colours only where there is one, and columns."""
+"""Text for people: colours on a terminal, columns, and URLs without secrets."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from typing import TextIO
+from urllib.parse import urlsplit
 
 CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+"""ANSI codes by name."""
 
 
 class Colours:
-    """Colours text for one stream, or leaves it alone."""
+    """Colours text for one stream. Text for a file, or for a user who set NO_COLOR, stays plain."""
 
     def __init__(self, stream: TextIO) -> None:
         plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
         self.on = stream.isatty() and not plain
 
     def __call__(self, text: str, colour: str) -> str:
-        """The text in a colour of CODES."""
+        """Return the text in a colour of CODES."""
         return f"\x1b[{CODES[colour]}m{text}\x1b[0m" if self.on else text
 
 
 def columns(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
-    """Lines in which the cells of a column start below each other."""
+    """Return one line per row, with the cells of each column aligned."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [
         (indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip()
         for row in rows
     ]
+
+
+def redact_url(url: str) -> str:
+    """Return the URL without its password and its query, which may hold a secret."""
+    place, question_mark, _ = url.partition("?")
+    parts = urlsplit(place)
+    login, at, host = parts.netloc.rpartition("@")
+    if at:
+        place = parts._replace(netloc=f"{login.partition(':')[0]}:***@{host}").geturl()
+    return place + ("?***" if question_mark else "")

@@ -1,24 +1,40 @@
-"""The interpreter's own pauses, kept short: one collection of all objects held every flush up for 80 ms."""
+"""Keeps the pauses of the Python interpreter short: garbage collections, and switches between threads.
+
+A collection of all objects stopped the worker's event loop for 80 ms, and every flush with it.
+"""
 
 from __future__ import annotations
 
 import gc
 import sys
 
-COLLECT_AFTER = (15_000, 50, 100)
-"""Some two hundred flushes in flight are fewer objects, so they come and go without a collection.
+WORKER_THRESHOLDS = (15_000, 50, 100)
+"""Two hundred flushes in flight are fewer objects than the first threshold, so they come and go without a collection.
 
-They leave no cycles, the failed ones included (`agent._let_go`). Full collections are rare: what is in flight survives
-them anyway, and their cost grows with it.
+They leave no reference cycles, not even the failed ones (`_drop_tracebacks` in worker/agent.py). Full collections are
+rare: the objects in flight survive them, and their cost grows with the number of these objects.
 """
 
-SWITCH_S = 0.0005
-"""How long RQ's thread may keep the loop from running; the default of 5 ms counts for each of the loop's steps."""
+WEBHOOK_THRESHOLDS = (50_000, 20, 20)
+"""Requests leave no reference cycles, and a collection would delay all requests of the process."""
+
+WORKER_SWITCH_S = 0.0005
+"""How long RQ's thread may keep the event loop from running. The default of 5 ms counts for each step of the loop."""
 
 
 def tune_worker_gc() -> None:
-    """Call once when everything is built: what is there by then stays, and is never looked at again."""
+    """Freeze the current objects, collect rarely, and switch threads often. Call once, after start-up."""
+    freeze_and_raise_thresholds(WORKER_THRESHOLDS)
+    sys.setswitchinterval(WORKER_SWITCH_S)
+
+
+def tune_webhook_gc() -> None:
+    """Freeze the current objects and collect rarely. Call once, after start-up."""
+    freeze_and_raise_thresholds(WEBHOOK_THRESHOLDS)
+
+
+def freeze_and_raise_thresholds(thresholds: tuple[int, int, int]) -> None:
+    """Exclude all current objects from later garbage collections, and set the thresholds of the generations."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
-    sys.setswitchinterval(SWITCH_S)
+    gc.set_threshold(*thresholds)

@@ -1,4 +1,4 @@
-"""Named points at which a process can be made to die at once (DEBOUNCER_KILL_AT), to test crashes."""
+"""Named points at which a process kills itself, to test crashes (DEBOUNCER_KILL_AT)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _armed: str | None = None
 
 
 def arm(point: str | None) -> None:
-    """Choose the point at which this process dies; raises ValueError for an unknown one."""
+    """Choose the point at which this process kills itself. Raises ValueError for an unknown point."""
     global _armed
     if point is not None and point not in POINTS:
         raise ValueError(f"DEBOUNCER_KILL_AT={point} is not one of {', '.join(POINTS)}")
@@ -30,6 +30,6 @@ def arm(point: str | None) -> None:
 
 
 def kill_point(point: str) -> None:
-    """Die here, as by `kill -9`, when this point was chosen."""
+    """Kill this process with SIGKILL if this point was chosen."""
     if _armed == point:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Structured logs: one event per line, JSON or coloured, phone numbers masked, never a message's text at INFO."""
+"""Structured logs: one event per line, JSON or coloured, with masked phone numbers and no message texts at INFO."""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ MASKED = ("peer", "conversation", "sender", "participant")
 
 PHONE = re.compile(r"\d{8,}")
 STARS_MAX = 20
+"""Stars in a masked number."""
+
 NAME_MAX = 100
+"""Characters of a channel's name in a log."""
 
 NOISY = ("httpx", "httpcore", "aiohttp", "asyncio", "uvicorn.access")
+"""Loggers of libraries from which only warnings are logged."""
 
 
 def mask(identity: str) -> str:
-    """Hide the middle of a phone number or chat id: enough stays to recognise a conversation in a log."""
+    """Replace the middle of a phone number or chat id by stars. The rest is enough to recognise a conversation."""
     if len(identity) <= 6:
         return "*" * len(identity)
     shown = f"{identity[:4]}{'*' * min(max(3, len(identity) - 6), STARS_MAX)}{identity[-2:]}"
@@ -34,26 +38,26 @@ def mask(identity: str) -> str:
 
 
 def mask_phones(name: str) -> str:
-    """A name that can be long, or hold a phone number: some gateways name a channel by its number."""
+    """Shorten a channel's name and mask phone numbers in it: some gateways name a channel by its number."""
     return PHONE.sub(lambda found: mask(found[0]), name[:NAME_MAX])
 
 
 class _Stderr:
-    """Where events go: when their reader is gone or the disk is full they are lost, and everything else goes on."""
+    """Writes events to stderr. If that fails (reader gone, disk full), the event is lost and the process goes on."""
 
     def write(self, text: str) -> None:
-        """Write a line, or lose it."""
+        """Write a line."""
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.write(text)
 
     def flush(self) -> None:
-        """Pass it on."""
+        """Flush stderr."""
         with contextlib.suppress(OSError, ValueError):
             sys.stderr.flush()
 
 
 def configure_logs(settings: Settings) -> None:
-    """Send our events and those of uvicorn and RQ through one renderer, to stderr."""
+    """Write the events of this service, uvicorn and RQ to stderr through one renderer."""
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -93,7 +97,7 @@ def _route_stdlib(shared: list[Processor], render: list[Processor], level: int) 
 
 
 def _add_pid(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Many processes write to one log; their lines must be told apart."""
+    """Add the process id, because several processes write to one log."""
     event["pid"] = os.getpid()
     return event
 
@@ -112,5 +116,5 @@ def _dumps(event: Any, **_: Any) -> str:
 
 
 def get_logger() -> Any:
-    """The logger of the service; fields are keyword arguments."""
+    """Return the logger of the service. Fields are keyword arguments."""
     return structlog.get_logger()

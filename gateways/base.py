@@ -1,37 +1,31 @@
-"""What every gateway file provides, and the few things they all need: JSON, tokens, loose field reading."""
+"""The types that every gateway shares: the request it reads, and the `Gateway` record that describes it."""
 
 from __future__ import annotations
 
-import hmac
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-import orjson
-from pydantic import SecretStr
-
 from buffer.models import Event
 from config.settings import Settings
 
-MAX_TIME_MS = 2**53
-NUMBERS = (int, float)
+OpenAPIObject = dict[str, Any]
+"""A part of an OpenAPI document."""
 
 
 class BadRequest(Exception):
-    """The body is not what this gateway sends; the message says what is wrong with it."""
+    """The body does not have the form that the gateway sends. The message names the error."""
 
 
 class HeaderMapping(Protocol):
     """Header fields by their names in lower case."""
 
     def get(self, name: str, default: str, /) -> str:
-        """One of them, or `default`."""
+        """Return one header field, or `default` if it is absent."""
 
 
 class Headers:
-    """Header fields as a server brings them, decoded when they are asked for: of many, few are."""
+    """Header fields as bytes, decoded on access: a gateway reads one or two of many."""
 
     __slots__ = ("_fields",)
 
@@ -39,16 +33,16 @@ class Headers:
         self._fields = fields
 
     def get(self, name: str, default: str, /) -> str:
-        """One of them, or `default`."""
+        """Return one header field, or `default` if it is absent."""
         value = self._fields.get(name.encode())
         return default if value is None else value.decode("latin-1")
 
 
 @dataclass(slots=True)
 class Request:
-    """One webhook request; `tail` is what follows the gateway in the path.
+    """One webhook request. `tail` is the part of the path after the gateway's name.
 
-    `path` and `query_string` are as they came, undecoded, for gateways that sign the address.
+    `path` and `query_string` are not decoded, because Twilio signs the address.
     """
 
     headers: HeaderMapping
@@ -60,162 +54,59 @@ class Request:
 
 
 class HTTPReply(NamedTuple):
-    """An HTTP answer of a gateway's own."""
+    """A complete HTTP reply in the form that a gateway wants."""
 
     status: int
     content_type: str
     body: bytes
 
 
+class BodySchema(NamedTuple):
+    """The media type and the JSON schema of a request body, for OpenAPI."""
+
+    media_type: str
+    schema: OpenAPIObject
+
+
+JSON_OBJECT = BodySchema("application/json", {"type": "object"})
+"""The schema of most gateways: `parse` accepts any JSON object and reads its fields loosely."""
+
+
+class Verification(NamedTuple):
+    """The GET request with which a gateway verifies the address before its first delivery."""
+
+    reply: Callable[[Request, Settings], HTTPReply]
+    query_parameters: Sequence[OpenAPIObject]
+
+
 @dataclass(slots=True, frozen=True)
 class Gateway:
-    """A messaging gateway, as its file describes it; all functions are pure.
-
-    `is_open`: whether a secret of it is configured. `verify`: whether a request carries one (constant time).
-    `parse`: the messages and events of a body, in order; raises BadRequest. `retry_status`: what makes it send the
-    same again. `accepted`: its answer to what was taken, when it wants other than our JSON counts. `handshake`: its
-    answer to a GET, for gateways that ask before they send.
-    """
+    """Everything that the service knows about one messaging gateway. All functions are pure."""
 
     name: str
+
     is_open: Callable[[Settings], bool]
+    """Returns True if a secret of the gateway is configured."""
+
     verify: Callable[[Request, Settings], bool]
+    """Returns True if the request carries a valid token or signature, compared in constant time."""
+
     parse: Callable[[Request], Sequence[Event]]
+    """Returns the messages and events of the body in their order. Raises BadRequest."""
+
+    security_schemes: Mapping[str, OpenAPIObject]
+    """The OpenAPI security schemes that `verify` accepts, by name. Any one of them is enough."""
+
+    auth_hint: str
+    """The line below the gateway's URL in the banner of `debouncer up`: how the secret gets into its requests."""
+
+    body_schema: BodySchema = JSON_OBJECT
+
     retry_status: int = 503
-    accepted: HTTPReply | None = None
-    handshake: Callable[[Request, Settings], HTTPReply] | None = None
+    """The HTTP status that makes the gateway send the same request again."""
 
+    success_reply: HTTPReply | None = None
+    """The reply to a request that was accepted. None for the JSON counts."""
 
-def secrets_equal(given: str, secret: SecretStr | None) -> bool:
-    """Compare a given token with a secret in constant time; False when no secret is set.
-
-    Beyond ASCII, some clients write a header in Latin-1, as we read it, and others in UTF-8.
-    """
-    expected = b"" if secret is None else secret.get_secret_value().encode()
-    if not (expected and given):
-        return False
-    if given.isascii():
-        return hmac.compare_digest(given.encode(), expected)
-    spellings = (given.encode(), given.encode("latin-1", "replace"))
-    return any([hmac.compare_digest(each, expected) for each in spellings])
-
-
-def is_signed(given: str, secret: SecretStr | None, algorithm: str, signed: bytes) -> bool:
-    """Whether `given` is the HMAC of these bytes, in hexadecimal; False when no secret is set."""
-    if secret is None:
-        return False
-    expected = hmac.digest(secret.get_secret_value().encode(), signed, algorithm).hex()
-    return hmac.compare_digest(given.encode(), expected.encode())
-
-
-def token_matches(request: Request, secret: SecretStr | None, *headers: str) -> bool:
-    """Whether a static token came as `Authorization: Bearer`, one of the named headers, or `?token=`.
-
-    Evolution's by-events mode appends `/event-name` to the whole URL, so also to that value: it is cut off.
-    """
-    if secrets_equal(bearer_of(request), secret):
-        return True
-    given = [request.headers.get(name, "") for name in headers]
-    if in_query := request.query.get("token", ""):
-        given += (in_query, in_query.rpartition("/")[0])
-    return any([secrets_equal(candidate, secret) for candidate in given if candidate])
-
-
-def bearer_of(request: Request) -> str:
-    """What `Authorization` carries, with or without the word Bearer; empty when there is none."""
-    value = request.headers.get("authorization", "").strip()
-    scheme, space, token = value.partition(" ")
-    return token.strip() if space and scheme.lower() == "bearer" else value
-
-
-def read_json(body: bytes) -> Any:
-    """Parse a JSON body; raises BadRequest with the reason and place.
-
-    Lone surrogates (a text cut inside an emoji) become U+FFFD: refusing them would lose the message for good.
-    """
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        if b"\\u" not in body:
-            raise BadRequest(f"the body is not valid JSON: {error}") from None
-    try:
-        parsed = json.loads(body, parse_constant=_no_constant)
-        text = json.dumps(parsed, ensure_ascii=False)
-        return orjson.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(f"the body is not valid JSON: {error}") from None
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-def read_object(body: bytes) -> dict[str, Any]:
-    """Parse a body that must be a JSON object; raises BadRequest."""
-    parsed = read_json(body)
-    if not isinstance(parsed, dict):
-        raise BadRequest(f"the body must be a JSON object, not {json_type(parsed)}")
-    return parsed
-
-
-def json_type(value: Any) -> str:
-    """The JSON name of a value's type, for messages."""
-    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
-def text_of(value: Any) -> str | None:
-    """A non-empty string as it is, a number as digits, anything else as None."""
-    if isinstance(value, str):
-        return value or None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    return None
-
-
-def object_of(value: Any) -> dict[str, Any]:
-    """An object as it is, anything else as an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def objects_of(value: Any) -> list[dict[str, Any]]:
-    """The objects of a list, in order; of anything else none."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def int_of(value: Any) -> int | None:
-    """An integer from a number, a string of digits, or a protobuf Long `{low, high}`; else None."""
-    if isinstance(value, dict):
-        low, high = value.get("low"), value.get("high")
-        if isinstance(low, int) and isinstance(high, int):
-            return (high << 32) + (low & 0xFFFFFFFF)
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        return int(float(value)) if not isinstance(value, int) else value
-    except (ValueError, OverflowError):
-        return None
-
-
-def number_of(value: Any) -> float | None:
-    """A finite number from a number or a string of one; else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def time_of(value: Any, unit_ms: int) -> int | None:
-    """A time in milliseconds from a count of units (1000: seconds, 1: ms); None when absent or absurd.
-
-    Redis scripts compute with doubles, so nothing from MAX_TIME_MS on can be told apart.
-    """
-    count = value if type(value) in NUMBERS else int_of(value)
-    if count is None:
-        return None
-    time_ms = count * unit_ms
-    return round(time_ms) if 0 < time_ms < MAX_TIME_MS else None
+    verification: Verification | None = None
+    """None for a gateway that sends no GET request."""

@@ -1,7 +1,7 @@
 """Chatwoot: agent bots, API inboxes and account webhooks.
 
-Newer versions sign their deliveries, older ones and some bots do not: a static token opens for those. An agent bot
-is tried again on 429 and 500 only, and then the conversation goes to humans.
+Newer versions sign their deliveries. Older ones and some bots do not, and need a static token. Chatwoot repeats a
+delivery to an agent bot after 429 and 500 only, and then hands the conversation to humans.
 """
 
 from __future__ import annotations
@@ -13,41 +13,33 @@ from typing import Any
 
 from buffer.models import Conversation, Event, Message, Presence
 from config.settings import Settings
-from gateways.base import (
-    Gateway,
-    Request,
-    is_signed,
-    number_of,
-    object_of,
-    objects_of,
-    read_object,
-    text_of,
-    time_of,
-    token_matches,
-)
-from gateways.content import Content, carded, located, media_of, numbered, unknown
+from gateways.base import Gateway, Request
+from gateways.content import Content, contacts_content, location_content, media_of, unknown_content, with_part_ids
+from gateways.credentials import STATIC_TOKEN, header_scheme, signature_matches, token_matches
+from gateways.fields import number_of, object_of, objects_of, read_object, text_of, time_of
 
 NAME = "chatwoot"
-RETRY_STATUS = 500
 TYPING = {"conversation_typing_on": "composing", "conversation_typing_off": "paused"}
 FROM_ME = {"incoming": False, "0": False, "outgoing": True, "1": True}
-WITH_HUMANS = "open"
+HUMAN_STATUS = "open"
+"""The status of a conversation that humans have taken over from the bot."""
+
 MEDIA_KINDS = {"image": "image", "audio": "audio", "video": "video", "file": "document"}
 
 
 def is_open(settings: Settings) -> bool:
-    """Whether a signing secret or a static token is configured."""
+    """Return True if a signing secret or a static token is configured."""
     return settings.chatwoot_secret is not None or settings.chatwoot_token is not None
 
 
 def verify(request: Request, settings: Settings, *, clock: Callable[[], float] = time.time) -> bool:
-    """Whether the static token or a signature came along, not too old; `clock` tells epoch seconds."""
+    """Return True if the request carries the static token or a recent signature. `clock` returns seconds since 1970."""
     if token_matches(request, settings.chatwoot_token):
         return True
     timestamp = request.headers.get("x-chatwoot-timestamp", "")
     given = request.headers.get("x-chatwoot-signature", "").removeprefix("sha256=")
-    genuine = is_signed(given, settings.chatwoot_secret, "sha256", f"{timestamp}.".encode() + request.body)
-    return genuine and _is_fresh(timestamp, settings.signature_max_age, clock())
+    is_genuine = signature_matches(given, settings.chatwoot_secret, "sha256", f"{timestamp}.".encode() + request.body)
+    return is_genuine and _is_fresh(timestamp, settings.signature_max_age, clock())
 
 
 def _is_fresh(timestamp: str, max_age_s: float, now_s: float) -> bool:
@@ -58,7 +50,7 @@ def _is_fresh(timestamp: str, max_age_s: float, now_s: float) -> bool:
 
 
 def parse(request: Request) -> list[Event]:
-    """The messages or the typing event of one body; nothing for what is of no interest. Raises BadRequest."""
+    """Return the messages or the typing event of one body. Other events give none. Raises BadRequest."""
     body = read_object(request.body)
     conversation, name = _conversation(body), text_of(body.get("event")) or ""
     if conversation is None:
@@ -66,38 +58,34 @@ def parse(request: Request) -> list[Event]:
     if name in TYPING and _is_typing_contact(body):
         return [Presence(conversation, TYPING[name])]
     from_me = FROM_ME.get(text_of(body.get("message_type")) or "")
-    if name != "message_created" or from_me is None or not _is_heard(body, from_me):
+    if name != "message_created" or from_me is None or not _is_for_bot(body, from_me):
         return []
-    parts = numbered(_contents(body), text_of(body.get("id")))
+    parts = with_part_ids(_contents(body), text_of(body.get("id")))
     return [_message(body, conversation, from_me, part_id, content) for part_id, content in parts]
 
 
 def _conversation(body: dict[str, Any]) -> Conversation | None:
-    inside = object_of(body.get("conversation"))
-    channel = text_of(object_of(body.get("inbox")).get("id")) or text_of(inside.get("inbox_id"))
-    peer = text_of(inside.get("id"))
+    conversation = object_of(body.get("conversation"))
+    channel = text_of(object_of(body.get("inbox")).get("id")) or text_of(conversation.get("inbox_id"))
+    peer = text_of(conversation.get("id"))
     return Conversation(NAME, channel, peer) if channel and peer else None
 
 
 def _is_typing_contact(body: dict[str, Any]) -> bool:
-    # agents carry a type, contacts of some versions none
+    # agents have a type, contacts of some versions have none
     return object_of(body.get("user")).get("type") in (None, "contact") and body.get("is_private") is not True
 
 
-def _is_heard(body: dict[str, Any], from_me: bool) -> bool:
-    """Not a private note; and of the person only while the conversation is not with humans."""
+def _is_for_bot(body: dict[str, Any], from_me: bool) -> bool:
+    """Return False for private notes, and for messages of the person in an open conversation."""
     status = object_of(body.get("conversation")).get("status")
-    return body.get("private") is not True and (from_me or status != WITH_HUMANS)
+    return body.get("private") is not True and (from_me or status != HUMAN_STATUS)
 
 
 def _message(
     body: dict[str, Any], conversation: Conversation, from_me: bool, message_id: str | None, content: Content
 ) -> Message:
     sender = object_of(body.get("sender"))
-    around = {
-        "quoted_id": text_of(object_of(body.get("content_attributes")).get("in_reply_to")),
-        "via_api": from_me and sender.get("type") == "agent_bot",
-    }
     return Message(
         conversation=conversation,
         message_id=message_id,
@@ -107,12 +95,15 @@ def _message(
         media=content.media,
         sender_name=text_of(sender.get("name")),
         from_me=from_me,
-        extra=content.extra | {name: value for name, value in around.items() if value},
+        extra=content.extra_with(
+            quoted_id=text_of(object_of(body.get("content_attributes")).get("in_reply_to")),
+            via_api=from_me and sender.get("type") == "agent_bot",
+        ),
     )
 
 
 def _time_ms(written: Any) -> int | None:
-    """From epoch seconds, an ISO time, or the `2020-03-03 13:05:57 UTC` of older versions."""
+    """Return the time in seconds since 1970, an ISO time, or the `2020-03-03 13:05:57 UTC` of older versions."""
     try:
         moment = datetime.fromisoformat(written.replace(" UTC", "+00:00")) if isinstance(written, str) else None
     except ValueError:
@@ -123,7 +114,7 @@ def _time_ms(written: Any) -> int | None:
 def _contents(body: dict[str, Any]) -> list[Content]:
     text, attachments = text_of(body.get("content")), objects_of(body.get("attachments"))
     if not attachments:
-        return [Content("text", text) if text else unknown(text_of(body.get("content_type")))]
+        return [Content("text", text) if text else unknown_content(text_of(body.get("content_type")))]
     return [_attachment(item, None if index else text) for index, item in enumerate(attachments)]
 
 
@@ -132,7 +123,7 @@ def _attachment(item: dict[str, Any], caption: str | None) -> Content:
     if name == "location":
         content = _location(item)
     elif name == "contact":
-        content = carded([_card(item, caption)])
+        content = contacts_content([_card(item, caption)])
     else:
         return _file(name, item, caption)
     content.text = caption or content.text
@@ -148,14 +139,28 @@ def _file(name: str, item: dict[str, Any], caption: str | None) -> Content:
 
 def _location(item: dict[str, Any]) -> Content:
     latitude, longitude = number_of(item.get("coordinates_lat")), number_of(item.get("coordinates_long"))
-    return located(latitude, longitude, text_of(item.get("fallback_title")), None)
+    return location_content(latitude, longitude, text_of(item.get("fallback_title")), None)
 
 
 def _card(item: dict[str, Any], caption: str | None) -> dict[str, Any]:
-    """One phone of a contact; the message's text is the contact's name."""
+    """Return one phone of a contact as a card. If `meta` has no name, the message's text is the name."""
     meta, phone = object_of(item.get("meta")), text_of(item.get("fallback_title"))
     names = [name for part in ("firstName", "lastName") if (name := text_of(meta.get(part)))]
     return {"name": " ".join(names) or caption, "phones": [phone] if phone else []}
 
 
-GATEWAY = Gateway(NAME, is_open, verify, parse, retry_status=RETRY_STATUS)
+GATEWAY = Gateway(
+    NAME,
+    is_open,
+    verify,
+    parse,
+    security_schemes=STATIC_TOKEN
+    | {
+        "chatwootSignature": header_scheme(
+            "X-Chatwoot-Signature",
+            "`sha256=` and the HMAC-SHA256 of `X-Chatwoot-Timestamp`, a dot and the raw body with CHATWOOT_SECRET",
+        )
+    },
+    auth_hint="signed with CHATWOOT_SECRET, or with `?token=<CHATWOOT_TOKEN>` at its end",
+    retry_status=500,
+)

@@ -1,4 +1,4 @@
-"""What a message says, whichever gateway brought it, in the final shape of the outbound message."""
+"""The content of a message in the form that the agent receives, the same for all gateways."""
 
 from __future__ import annotations
 
@@ -9,44 +9,48 @@ from typing import Any
 
 @dataclass(slots=True)
 class Content:
-    """What one message says; `extra` has the optional fields of the outbound message."""
+    """The content of one message. `extra` has the optional fields of the message in the agent's request."""
 
     kind: str
     text: str | None = None
     media: dict[str, Any] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
+    def extra_with(self, **fields: Any) -> dict[str, Any]:
+        """Return `extra` together with those of `fields` that have a value."""
+        return self.extra | {name: value for name, value in fields.items() if value}
 
-def unknown(raw_type: str | None, text: str | None = None) -> Content:
-    """Something we have no kind for, under the gateway's own word for it."""
+
+def unknown_content(raw_type: str | None, text: str | None = None) -> Content:
+    """Return the content of a message of no known kind, with the gateway's own name for its type."""
     return Content("unknown", text, extra={"raw_type": raw_type} if raw_type else {})
 
 
 def media_of(url: str | None, media_id: str | None, mime: str | None, caption: str | None) -> dict[str, Any]:
-    """The `media` of a message: where the file is, or under which id the gateway hands it out."""
+    """Return the `media` of a message: the address of the file, or the id under which the gateway serves it."""
     return {"url": url, "id": media_id, "mime": mime, "caption": caption}
 
 
-def located(latitude: float | None, longitude: float | None, name: str | None, address: str | None) -> Content:
-    """A place on the map; its text is what is written about it."""
+def location_content(latitude: float | None, longitude: float | None, name: str | None, address: str | None) -> Content:
+    """Return the content of a location. Its text is the name and the address."""
     location = {"lat": latitude, "lng": longitude, "name": name, "address": address}
-    text = ", ".join(written for written in (name, address) if written)
+    text = ", ".join(part for part in (name, address) if part)
     return Content("location", text or None, extra={"location": location})
 
 
-def chosen(choice_id: str | None, title: str | None) -> Content:
-    """The answer to a list or a row of buttons."""
+def choice_content(choice_id: str | None, title: str | None) -> Content:
+    """Return the content of a tapped button or a chosen row of a list."""
     return Content("interactive", title or choice_id, extra={"interactive": {"id": choice_id, "title": title}})
 
 
-def carded(contacts: Sequence[dict[str, Any]]) -> Content:
-    """Contact cards, each `{name, phones}`; the text has the names."""
+def contacts_content(contacts: Sequence[dict[str, Any]]) -> Content:
+    """Return the content of contact cards, each `{name, phones}`. Its text is the names."""
     names = [card["name"] for card in contacts if card["name"]]
     return Content("contact", ", ".join(names) or None, extra={"contacts": list(contacts)})
 
 
-def numbered(contents: Sequence[Content], message_id: str | None) -> Iterator[tuple[str | None, Content]]:
-    """The parts of one message, each with an id of its own: the first keeps the message's."""
+def with_part_ids(contents: Sequence[Content], message_id: str | None) -> Iterator[tuple[str | None, Content]]:
+    """Yield each part of one message with an id of its own. The first part keeps the message's id."""
     for index, content in enumerate(contents):
         if len(contents) > 1:
             content.extra["media_index"] = index

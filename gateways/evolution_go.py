@@ -1,15 +1,15 @@
-"""Evolution Go, the sibling built on whatsmeow: its `Message` event, told in the words of Evolution v2."""
+"""Evolution Go, built on whatsmeow: converts its `Message` event to Evolution v2's form, which is Baileys's."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from gateways.base import object_of
+from gateways.fields import object_of
 
 
 def to_baileys_message(data: dict[str, Any]) -> dict[str, Any]:
-    """The `data` of a v2 `messages.upsert` from the `data` of an Evolution Go `Message`."""
+    """Convert the `data` of an Evolution Go `Message` to the `data` of a v2 `messages.upsert`."""
     info = object_of(data.get("Info"))
     return {
         "key": _key(info),
@@ -20,7 +20,7 @@ def to_baileys_message(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _key(info: dict[str, Any]) -> dict[str, Any]:
-    # of our own messages, Sender and SenderAlt are ourselves: the other side is the recipient
+    # in our own messages, Sender and SenderAlt are ours and the recipient is the person
     other = "RecipientAlt" if info.get("IsFromMe") is True else "SenderAlt"
     return {
         "remoteJid": info.get("Chat"),
@@ -33,6 +33,7 @@ def _key(info: dict[str, Any]) -> dict[str, Any]:
 
 
 def _seconds(written: Any) -> Any:
+    """Return an ISO time with a zone as seconds since 1970, other text as None, and other values unchanged."""
     if not isinstance(written, str):
         return written
     try:

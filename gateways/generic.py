@@ -1,4 +1,4 @@
-"""Our own format, for whatever has no gateway of its own: one message, or a list of them."""
+"""The service's own format, for senders without a gateway of their own: one message, or a list of them."""
 
 from __future__ import annotations
 
@@ -6,40 +6,45 @@ from typing import Any, NamedTuple
 
 from buffer.models import KINDS, Conversation, Message
 from config.settings import Settings
-from gateways.base import MAX_TIME_MS, BadRequest, Gateway, Request, json_type, read_json, token_matches
+from gateways.base import BadRequest, Gateway, Request
+from gateways.credentials import STATIC_TOKEN, token_matches
+from gateways.fields import MAX_TIME_MS, json_type, read_json
+from gateways.generic_schema import BODY_SCHEMA, MAX_MESSAGES, MEDIA_FIELDS
 
 NAME = "generic"
-MAX_MESSAGES = 1000
+
 EXACT = 2**53
-MEDIA_FIELDS = ("url", "id", "mime", "caption", "filename", "base64")
+"""Doubles are exact below this number. Larger ones in the body may have lost digits."""
+
 MEDIA_ALWAYS = ("url", "id", "mime", "caption")
+"""The fields of `media` that are kept without a value."""
 
 
 class Item(NamedTuple):
-    """One object of the body, and where it stands (empty for a body that is not a list)."""
+    """One object of the body. `where` is its place for error messages, empty for a body that is not a list."""
 
     fields: dict[str, Any]
     where: str
 
     def refusal(self, name: str, expected: str) -> BadRequest:
-        """The error for a field that is missing or not what was expected."""
+        """Return the error for a field that is missing or not as expected."""
         value = self.fields.get(name)
         found = "is missing" if value is None else f"is {json_type(value)}"
         return BadRequest(f"{self.where}`{name}` {found}: it must be {expected}")
 
 
 def is_open(settings: Settings) -> bool:
-    """Whether a token is configured."""
+    """Return True if a token is configured."""
     return settings.generic_token is not None
 
 
 def verify(request: Request, settings: Settings) -> bool:
-    """Whether the token came along."""
+    """Return True if the request carries the token."""
     return token_matches(request, settings.generic_token)
 
 
 def parse(request: Request) -> list[Message]:
-    """The messages of one body, in order; raises BadRequest naming the field and, in a list, the index."""
+    """Return the messages of one body in its order. Raises BadRequest with the field and, in a list, the index."""
     body = read_json(request.body)
     channel = request.tail.strip("/") or "default"
     if not isinstance(body, list):
@@ -57,7 +62,7 @@ def _item(value: Any, where: str) -> Item:
 
 
 def _message(item: Item, channel: str) -> Message:
-    conversation = _name(item, "conversation")
+    conversation = _id(item, "conversation")
     if conversation is None:
         raise item.refusal("conversation", "a non-empty string or an integer, the id of the person")
     kind, media, text = _kind(item), _media(item), _text(item, "text")
@@ -65,8 +70,8 @@ def _message(item: Item, channel: str) -> Message:
     if kind == "text" and not text and not media:
         raise item.refusal("text", "a non-empty string, unless there is `media` or a `kind` other than text")
     return Message(
-        conversation=Conversation(NAME, _name(item, "channel") or channel, conversation),
-        message_id=_name(item, "message_id"),
+        conversation=Conversation(NAME, _id(item, "channel") or channel, conversation),
+        message_id=_id(item, "message_id"),
         timestamp_ms=_timestamp_ms(item),
         kind=kind,
         text=text,
@@ -75,7 +80,7 @@ def _message(item: Item, channel: str) -> Message:
     )
 
 
-def _name(item: Item, name: str) -> str | None:
+def _id(item: Item, name: str) -> str | None:
     value = item.fields.get(name)
     if value is None:
         return None
@@ -86,7 +91,7 @@ def _name(item: Item, name: str) -> str | None:
 
 
 def _whole(value: Any) -> int | None:
-    """An integer, in JSON also one that was written as `5.0`; None when it is none, or has lost digits."""
+    """Return an integer, also if it is written as `5.0`. Return None for other values and for inexact ones."""
     if isinstance(value, float) and value.is_integer() and abs(value) < EXACT:
         return int(value)
     return value if type(value) is int else None
@@ -134,4 +139,12 @@ def _media(item: Item) -> dict[str, Any] | None:
     return {name: value for name, value in media.items() if value or name in MEDIA_ALWAYS}
 
 
-GATEWAY = Gateway(NAME, is_open, verify, parse)
+GATEWAY = Gateway(
+    NAME,
+    is_open,
+    verify,
+    parse,
+    security_schemes=STATIC_TOKEN,
+    auth_hint="with the header `Authorization: Bearer <GENERIC_TOKEN>`",
+    body_schema=BODY_SCHEMA,
+)

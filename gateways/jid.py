@@ -1,4 +1,4 @@
-"""WhatsApp addresses as gateways write them, `user@host` of a phone, a lid or a group, and the chats they name."""
+"""WhatsApp addresses (jids) as gateways write them: `user@host` of a phone, a lid or a group, and their chats."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 from buffer.models import Conversation
-from gateways.base import text_of
+from gateways.fields import text_of
 
 PHONE_HOSTS = ("@s.whatsapp.net", "@c.us")
-SILENT_HOSTS = ("@broadcast", "@newsletter")
+IGNORED_HOSTS = ("@broadcast", "@newsletter")
 GROUP_HOSTS = ("@g.us", "-group")
 
 
 class Person(NamedTuple):
-    """The name to answer to (a phone's digits, else the first jid whole), and the lid beside a phone."""
+    """The peer to reply to (the digits of the phone, else the first jid), and the lid of a person with a phone."""
 
-    name: str | None
+    peer: str | None
     alias: str | None
 
 
 class Chat(NamedTuple):
-    """Where an event happened, and whether it is ours; `alias` is the lid of a person whose phone is known."""
+    """The chat of an event, and whether the event is ours. `alias` is the lid of a person whose phone is known."""
 
     conversation: Conversation
     alias: str | None
@@ -30,23 +30,26 @@ class Chat(NamedTuple):
 
 
 def chat_of(
-    where: tuple[str, str], address: Any, others: Collection[Any], *, is_group: bool, from_me: bool
+    source: tuple[str, str], address: Any, other_jids: Collection[Any], *, is_group: bool, from_me: bool
 ) -> Chat | None:
-    """The chat with this address in a gateway and channel; None for what is no chat. `others`: names of the person."""
-    jid = bare(address)
-    if jid is None or jid.endswith(SILENT_HOSTS):
+    """Return the chat with an address, for a source (gateway, channel). `other_jids` are of the same person.
+
+    Returns None if there is no address, and for broadcast lists and newsletters.
+    """
+    jid = bare_jid(address)
+    if jid is None or jid.endswith(IGNORED_HOSTS):
         return None
-    gateway, channel = where
-    if jid.endswith(PHONE_HOSTS) and not (others or is_group):
+    gateway, channel = source
+    if jid.endswith(PHONE_HOSTS) and not (other_jids or is_group):
         return Chat(Conversation(gateway, channel, jid.partition("@")[0]), None, False, from_me)
     if is_group or jid.endswith(GROUP_HOSTS):
         return Chat(Conversation(gateway, channel, jid), None, True, from_me)
-    peer, alias = _known_as([jid, *map(bare, others)])
+    peer, alias = _identify([jid, *map(bare_jid, other_jids)])
     return Chat(Conversation(gateway, channel, peer or jid), alias, False, from_me)
 
 
-def bare(jid: Any) -> str | None:
-    """A jid without the device (`digits:12@host`); None when nobody is named."""
+def bare_jid(jid: Any) -> str | None:
+    """Return a jid without its device (`digits:12@host`), or None if there is no user in it."""
     written = jid if isinstance(jid, str) else text_of(jid)
     if not written:
         return None
@@ -57,12 +60,12 @@ def bare(jid: Any) -> str | None:
     return user + at + host if user else None
 
 
-def person(names: Iterable[Any]) -> Person:
-    """Who is known by these names; a phone may come as a jid or as digits alone."""
-    return Person(*_known_as(map(bare, names)))
+def person_of(jids: Iterable[Any]) -> Person:
+    """Return the person with these addresses. A phone is a jid, or digits alone."""
+    return Person(*_identify(map(bare_jid, jids)))
 
 
-def _known_as(jids: Iterable[str | None]) -> tuple[str | None, str | None]:
+def _identify(jids: Iterable[str | None]) -> tuple[str | None, str | None]:
     first = phone = lid = None
     for jid in jids:
         if jid is None:

@@ -1,7 +1,7 @@
-"""Meta's WhatsApp Cloud API: signed batches over several entries, people and numbers of ours.
+"""Meta's WhatsApp Cloud API: signed bodies with many messages, from many people to several of our numbers.
 
-Anything but 200 makes Meta send a whole batch again for 7 days, so an authentic body is never refused for what
-it holds: what cannot be read is left out.
+Meta repeats the whole body for 7 days after any status other than 200. Items that cannot be read are therefore left
+out, and an authentic JSON body is never refused.
 """
 
 from __future__ import annotations
@@ -13,18 +13,9 @@ import orjson
 
 from buffer.models import Conversation, Edit, Event, Message, Revoke
 from config.settings import Settings
-from gateways.base import (
-    Gateway,
-    HTTPReply,
-    Request,
-    is_signed,
-    object_of,
-    objects_of,
-    read_json,
-    secrets_equal,
-    text_of,
-    time_of,
-)
+from gateways.base import BodySchema, Gateway, HTTPReply, OpenAPIObject, Request, Verification
+from gateways.credentials import header_scheme, secrets_equal, signature_matches
+from gateways.fields import object_of, objects_of, read_json, text_of, time_of
 from gateways.meta_content import quoted_id, read_content
 
 NAME = "meta"
@@ -33,7 +24,7 @@ SYSTEM = "system"
 
 
 class Field(NamedTuple):
-    """Where a kind of change keeps its messages, and how it names the other side in them."""
+    """The field names of one kind of change: its list of items, and the person's phone and user id in an item."""
 
     items: str
     phone: str
@@ -42,7 +33,7 @@ class Field(NamedTuple):
 
 
 class Person(NamedTuple):
-    """Somebody by phone, by business-scoped user id (people with a username may show no phone), or both."""
+    """A person with a phone, a business-scoped user id (people with a username may show no phone), or both."""
 
     phone: str | None
     user_id: str | None
@@ -50,7 +41,7 @@ class Person(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What the messages of one change have in common; `people` by each of their names."""
+    """The common part of the messages in one change. `people` has each person under phone and user id."""
 
     field: Field
     channel: str
@@ -58,7 +49,7 @@ class Change(NamedTuple):
 
 
 class Chat(NamedTuple):
-    """Where a message was sent, and who is on the other side."""
+    """The chat of a message, and the person on the other side."""
 
     conversation: Conversation
     person: Person
@@ -73,29 +64,32 @@ FIELDS = {
 
 
 def is_open(settings: Settings) -> bool:
-    """Whether the secret that signs deliveries is configured."""
+    """Return True if the secret that signs deliveries is configured."""
     return settings.meta_app_secret is not None
 
 
 def verify(request: Request, settings: Settings) -> bool:
-    """Whether the body, byte for byte, was signed with the app's secret."""
+    """Return True if the raw body is signed with the app's secret."""
     given = request.headers.get("x-hub-signature-256", "").removeprefix("sha256=")
-    return is_signed(given, settings.meta_app_secret, "sha256", request.body)
+    return signature_matches(given, settings.meta_app_secret, "sha256", request.body)
 
 
-def handshake(request: Request, settings: Settings) -> HTTPReply:
-    """Give the challenge back to somebody who knows the verify token, as Meta asks before it sends."""
-    known = settings.webhook_allow_unsigned or secrets_equal(
+def reply_to_verification(request: Request, settings: Settings) -> HTTPReply:
+    """Return the challenge if the verify token is right, else 403. Meta asks when the address is registered."""
+    is_allowed = settings.webhook_allow_unsigned or secrets_equal(
         request.query.get("hub.verify_token", ""), settings.meta_verify_token
     )
-    if known and request.query.get("hub.mode") == "subscribe":
+    if is_allowed and request.query.get("hub.mode") == "subscribe":
         return HTTPReply(200, "text/plain; charset=utf-8", request.query.get("hub.challenge", "").encode())
     detail = "`hub.mode` must be subscribe and `hub.verify_token` must be the META_VERIFY_TOKEN of this service"
     return HTTPReply(403, "application/json", orjson.dumps({"error": "forbidden", "detail": detail}))
 
 
 def parse(request: Request) -> list[Event]:
-    """The events of one body, in its order: timestamps are whole seconds. Raises BadRequest on what is not JSON."""
+    """Return the events of one body in its order. Raises BadRequest if it is not JSON.
+
+    The order is kept because timestamps are whole seconds.
+    """
     body = object_of(read_json(request.body))
     if body.get("object") != WHATSAPP:
         return []
@@ -103,15 +97,15 @@ def parse(request: Request) -> list[Event]:
     return [event for change in changes for event in _events(change)]
 
 
-def _events(written: dict[str, Any]) -> Iterator[Event]:
-    field = FIELDS.get(text_of(written.get("field")) or "")
-    value = object_of(written.get("value"))
+def _events(change: dict[str, Any]) -> Iterator[Event]:
+    field = FIELDS.get(text_of(change.get("field")) or "")
+    value = object_of(change.get("value"))
     channel = text_of(object_of(value.get("metadata")).get("phone_number_id"))
     if field is None or channel is None:
         return
-    change = Change(field, channel, _people(value))
+    context = Change(field, channel, _people(value))
     for item in objects_of(value.get(field.items)):
-        if event := _event(item, change):
+        if event := _event(item, context):
             yield event
 
 
@@ -154,7 +148,6 @@ def _message(item: dict[str, Any], chat: Chat) -> Message | None:
     content, person = read_content(item), chat.person
     if content is None:
         return None
-    around = {"quoted_id": quoted_id(item), "participant": _author(chat)}
     return Message(
         conversation=chat.conversation,
         message_id=text_of(item.get("id")),
@@ -166,7 +159,7 @@ def _message(item: dict[str, Any], chat: Chat) -> Message | None:
         from_me=chat.from_me,
         is_group=chat.is_group,
         conversation_alias=person.user_id if person.phone and not chat.is_group else None,
-        extra=content.extra | {name: value for name, value in around.items() if value},
+        extra=content.extra_with(quoted_id=quoted_id(item), participant=_author(chat)),
     )
 
 
@@ -184,4 +177,28 @@ def _edit(item: dict[str, Any], chat: Chat) -> Edit | None:
     return Edit(chat.conversation, target_id, content.text, time_of(item.get("timestamp"), 1000), chat.from_me)
 
 
-GATEWAY = Gateway(NAME, is_open, verify, parse, handshake=handshake)
+def _query_parameter(name: str, description: str, schema: OpenAPIObject, *, required: bool = True) -> OpenAPIObject:
+    return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
+
+
+QUERY_PARAMETERS = (
+    _query_parameter("hub.mode", "Always `subscribe`", {"const": "subscribe"}),
+    _query_parameter("hub.verify_token", "META_VERIFY_TOKEN", {"type": "string"}),
+    _query_parameter("hub.challenge", "Comes back as the answer", {"type": "string"}, required=False),
+)
+GATEWAY = Gateway(
+    NAME,
+    is_open,
+    verify,
+    parse,
+    security_schemes={
+        "metaSignature": header_scheme(
+            "X-Hub-Signature-256", "`sha256=` and the HMAC-SHA256 of the raw body with META_APP_SECRET, in hexadecimal"
+        )
+    },
+    auth_hint="with the verify token <META_VERIFY_TOKEN> (Meta signs with its app secret, META_APP_SECRET)",
+    body_schema=BodySchema(
+        "application/json", {"description": "Whatever Meta signed is taken, and what is unknown ignored"}
+    ),
+    verification=Verification(reply_to_verification, QUERY_PARAMETERS),
+)

@@ -1,6 +1,6 @@
-"""What a message of Meta's Cloud API says: `type` names the field that holds it.
+"""The content of a message of Meta's Cloud API. `type` is the name of the field that holds it.
 
-The field may be missing all the same (Meta could not translate it) and is then of kind `unknown`.
+A message without that field, which Meta could not convert, is of kind `unknown`.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gateways.base import number_of, object_of, objects_of, text_of
-from gateways.content import Content, carded, chosen, located, media_of, unknown
+from gateways.content import Content, choice_content, contacts_content, location_content, media_of, unknown_content
+from gateways.fields import number_of, object_of, objects_of, text_of
 
 MEDIA_KINDS = {"image": "image", "sticker": "image", "audio": "audio", "video": "video", "document": "document"}
 
 
 def read_content(item: dict[str, Any]) -> Content | None:
-    """Read one message; None when it takes a reaction away."""
+    """Read one message. Return None if it removes a reaction."""
     name = text_of(item.get("type")) or ""
     body = item.get(name)
     if name == "reaction":
@@ -23,11 +23,11 @@ def read_content(item: dict[str, Any]) -> Content | None:
     if name in MEDIA_KINDS and isinstance(body, dict):
         return _media(name, body)
     read = READERS.get(name)
-    return (read(body) if read else None) or unknown(name)
+    return (read(body) if read else None) or unknown_content(name)
 
 
 def quoted_id(item: dict[str, Any]) -> str | None:
-    """The id of the message this one answers."""
+    """Return the id of the quoted message."""
     return text_of(object_of(item.get("context")).get("id"))
 
 
@@ -52,12 +52,13 @@ def _text(body: Any) -> Content | None:
 def _location(body: Any) -> Content | None:
     place = object_of(body)
     latitude, longitude = number_of(place.get("latitude")), number_of(place.get("longitude"))
-    return located(latitude, longitude, text_of(place.get("name")), text_of(place.get("address"))) if place else None
+    name, address = text_of(place.get("name")), text_of(place.get("address"))
+    return location_content(latitude, longitude, name, address) if place else None
 
 
 def _contacts(body: Any) -> Content | None:
     cards = [_card(card) for card in objects_of(body)]
-    return carded(cards) if cards else None
+    return contacts_content(cards) if cards else None
 
 
 def _card(card: dict[str, Any]) -> dict[str, Any]:
@@ -72,15 +73,15 @@ def _card(card: dict[str, Any]) -> dict[str, Any]:
 def _interactive(body: Any) -> Content | None:
     for name in ("button_reply", "list_reply"):
         if reply := object_of(object_of(body).get(name)):
-            return chosen(text_of(reply.get("id")), text_of(reply.get("title")))
+            return choice_content(text_of(reply.get("id")), text_of(reply.get("title")))
     return _form(object_of(object_of(body).get("nfm_reply")))
 
 
 def _form(reply: dict[str, Any]) -> Content | None:
-    """A filled-in form (Flow); its answers stay the JSON text that they are."""
+    """Read a filled-in form (Flow). Its answers stay JSON text."""
     if not reply:
         return None
-    content = chosen(text_of(reply.get("name")), text_of(reply.get("body")))
+    content = choice_content(text_of(reply.get("name")), text_of(reply.get("body")))
     if answers := text_of(reply.get("response_json")):
         content.extra["interactive"]["response_json"] = answers
     return content
@@ -88,11 +89,11 @@ def _form(reply: dict[str, Any]) -> Content | None:
 
 def _button(body: Any) -> Content | None:
     button = object_of(body)
-    return chosen(text_of(button.get("payload")), text_of(button.get("text"))) if button else None
+    return choice_content(text_of(button.get("payload")), text_of(button.get("text"))) if button else None
 
 
 def _order(body: Any) -> Content:
-    return unknown("order", text_of(object_of(body).get("text")))
+    return unknown_content("order", text_of(object_of(body).get("text")))
 
 
 READERS: dict[str, Callable[[Any], Content | None]] = {

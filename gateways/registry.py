@@ -1,4 +1,4 @@
-"""The gateways there are, by name. A new one is one file, one line here, and one folder of fixtures."""
+"""All gateways by name, in the order in which the banner and the OpenAPI document list them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Telegram message, tap or reaction says; a value of an unexpected type counts as absent."""
+"""The content of a Telegram message, tap or reaction. A value of an unexpected type counts as absent."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from gateways.base import number_of, object_of, objects_of, text_of
-from gateways.content import Content, carded, chosen, located, media_of, unknown
+from gateways.content import Content, choice_content, contacts_content, location_content, media_of, unknown_content
+from gateways.fields import number_of, object_of, objects_of, text_of
 
-ABOUT = frozenset(
+NOT_CONTENT = frozenset(
     {
         "message_id",
         "message_thread_id",
@@ -37,8 +37,8 @@ ABOUT = frozenset(
         "paid_star_count",
     }
 )
-ABOUT_PREFIXES = ("forward_", "reply_to_", "caption", "has_", "is_", "show_")
-SERVICE = (
+NOT_CONTENT_PREFIXES = ("forward_", "reply_to_", "caption", "has_", "is_", "show_")
+SERVICE_PREFIXES = (
     "boost_added",
     "channel_chat_",
     "chat_background_",
@@ -66,10 +66,11 @@ SERVICE = (
     "video_chat_",
     "write_access_",
 )
+"""Fields of the messages that Telegram itself writes into a chat."""
 
 
 def read_content(message: dict[str, Any]) -> Content | None:
-    """Read a message; None for what Telegram itself says in a chat (joined, pinned …)."""
+    """Read a message. Return None for a service message of Telegram (joined, pinned …)."""
     if text := text_of(message.get("text")):
         return Content("text", text)
     for name, read in READERS.items():
@@ -78,29 +79,29 @@ def read_content(message: dict[str, Any]) -> Content | None:
     return _unknown(message)
 
 
-def reaction(change: dict[str, Any]) -> Content | None:
-    """The reaction that was added; None when one was only taken back."""
-    kept, target_id = set(map(_which, objects_of(change.get("old_reaction")))), text_of(change.get("message_id"))
-    added = [one for one in objects_of(change.get("new_reaction")) if _which(one) not in kept]
+def read_reaction(change: dict[str, Any]) -> Content | None:
+    """Read the reaction that was added. Return None if one was only removed."""
+    old, target_id = set(map(_reaction_key, objects_of(change.get("old_reaction")))), text_of(change.get("message_id"))
+    added = [item for item in objects_of(change.get("new_reaction")) if _reaction_key(item) not in old]
     if not added or target_id is None:
         return None
     return Content("reaction", text_of(added[-1].get("emoji")), extra={"target_id": target_id})
 
 
-def _which(one: dict[str, Any]) -> tuple[str | None, ...]:
-    """What a reaction is: an emoji, a custom emoji, or one that was paid for."""
-    return tuple(text_of(one.get(name)) for name in ("type", "emoji", "custom_emoji_id"))
+def _reaction_key(reaction: dict[str, Any]) -> tuple[str | None, ...]:
+    """Return the identity of a reaction: an emoji, a custom emoji, or a paid one."""
+    return tuple(text_of(reaction.get(name)) for name in ("type", "emoji", "custom_emoji_id"))
 
 
-def pressed_button(query: dict[str, Any]) -> Content | None:
-    """The tapped button, under its label as long as the message with it is known."""
+def read_button(query: dict[str, Any]) -> Content | None:
+    """Read a tapped button. Its title is the label, if Telegram still has the message with the button."""
     data = text_of(query.get("data"))
     keyboard = object_of(object_of(query.get("message")).get("reply_markup")).get("inline_keyboard")
     rows = keyboard if isinstance(keyboard, list) else []
     labels = {
         text_of(button.get("callback_data")): text_of(button.get("text")) for row in rows for button in objects_of(row)
     }
-    return chosen(data, labels.get(data)) if data else None
+    return choice_content(data, labels.get(data)) if data else None
 
 
 def _captioned(content: Content, caption: str | None) -> Content:
@@ -110,12 +111,12 @@ def _captioned(content: Content, caption: str | None) -> Content:
 
 
 def _file(kind: str, mime: str | None, file: Any) -> Content | None:
-    # the address of a file holds the bot's own token: only the id goes on
-    told = object_of(file)
-    media = media_of(None, text_of(told.get("file_id")), text_of(told.get("mime_type")) or mime, None)
-    if filename := text_of(told.get("file_name")):
+    # no url: it would contain the token of the bot
+    fields = object_of(file)
+    media = media_of(None, text_of(fields.get("file_id")), text_of(fields.get("mime_type")) or mime, None)
+    if filename := text_of(fields.get("file_name")):
         media["filename"] = filename
-    return Content(kind, media=media) if told else None
+    return Content(kind, media=media) if fields else None
 
 
 def _photo(sizes: Any) -> Content | None:
@@ -128,9 +129,9 @@ def _area(size: dict[str, Any]) -> float:
 
 
 def _sticker(sticker: Any) -> Content | None:
-    told = object_of(sticker)
-    animated, video = told.get("is_animated") is True, told.get("is_video") is True
-    content = _file("image", "application/x-tgsticker" if animated else "video/webm" if video else "image/webp", told)
+    fields = object_of(sticker)
+    animated, video = fields.get("is_animated") is True, fields.get("is_video") is True
+    content = _file("image", "application/x-tgsticker" if animated else "video/webm" if video else "image/webp", fields)
     if content:
         content.extra["sticker"] = True
     return content
@@ -141,24 +142,25 @@ def _location(location: Any) -> Content | None:
 
 
 def _venue(venue: Any) -> Content | None:
-    told = object_of(venue)
-    point = object_of(told.get("location"))
+    fields = object_of(venue)
+    point = object_of(fields.get("location"))
     latitude, longitude = number_of(point.get("latitude")), number_of(point.get("longitude"))
-    return located(latitude, longitude, text_of(told.get("title")), text_of(told.get("address"))) if told else None
+    title, address = text_of(fields.get("title")), text_of(fields.get("address"))
+    return location_content(latitude, longitude, title, address) if fields else None
 
 
 def _contact(contact: Any) -> Content | None:
-    told = object_of(contact)
-    phone = text_of(told.get("phone_number"))
-    return carded([{"name": full_name(told), "phones": [phone] if phone else []}]) if told else None
+    card = object_of(contact)
+    phone = text_of(card.get("phone_number"))
+    return contacts_content([{"name": full_name(card), "phones": [phone] if phone else []}]) if card else None
 
 
-def _web_app(sent: Any) -> Content | None:
-    told = object_of(sent)
-    return chosen(text_of(told.get("data")), text_of(told.get("button_text"))) if told else None
+def _web_app(data: Any) -> Content | None:
+    fields = object_of(data)
+    return choice_content(text_of(fields.get("data")), text_of(fields.get("button_text"))) if fields else None
 
 
-# an animation comes with a `document` of the same file, and a venue with its `location`: the first one counts
+# in this order: an animation has a `document` of the same file too, and a venue a `location`
 READERS: dict[str, Callable[[Any], Content | None]] = {
     "animation": partial(_file, "video", "video/mp4"),
     "photo": _photo,
@@ -176,15 +178,15 @@ READERS: dict[str, Callable[[Any], Content | None]] = {
 
 
 def full_name(user: dict[str, Any]) -> str | None:
-    """The name of a user or of a contact; some write the whole of it into the last name."""
+    """Return the full name of a user or contact. A last name that begins with the first name is already full."""
     first, last = text_of(user.get("first_name")) or "", text_of(user.get("last_name")) or ""
     whole = last if f"{last} ".startswith(f"{first} ") else f"{first} {last}"
     return whole.strip() or None
 
 
 def _unknown(message: dict[str, Any]) -> Content | None:
-    told = (name for name in message if name not in ABOUT and name not in READERS)
-    said = [name for name in told if not name.startswith(ABOUT_PREFIXES)]
-    if not said or any(name.startswith(SERVICE) for name in said):
+    others = (name for name in message if name not in NOT_CONTENT and name not in READERS)
+    parts = [name for name in others if not name.startswith(NOT_CONTENT_PREFIXES)]
+    if not parts or any(name.startswith(SERVICE_PREFIXES) for name in parts):
         return None
-    return unknown(said[0], text_of(message.get("caption")))
+    return unknown_content(parts[0], text_of(message.get("caption")))

@@ -1,4 +1,4 @@
-"""WAHA: signed events whose `payload` is the same for every engine, with the engine's own data beside it."""
+"""WAHA: signed events. `payload` has the same fields for every engine, and the engine's own data in `_data`."""
 
 from __future__ import annotations
 
@@ -7,21 +7,12 @@ from typing import Any
 
 from buffer.models import Edit, Event, Message, Presence, Revoke
 from config.settings import Settings
-from gateways.base import (
-    BadRequest,
-    Gateway,
-    Request,
-    is_signed,
-    object_of,
-    objects_of,
-    read_object,
-    text_of,
-    time_of,
-)
+from gateways.base import BadRequest, Gateway, Request
 from gateways.content import Content
-from gateways.jid import Chat, chat_of, person
-from gateways.waha_content import reaction, read_payload
-from gateways.whatsapp_content import first_text
+from gateways.credentials import header_scheme, signature_matches
+from gateways.fields import first_text, object_of, objects_of, read_object, text_of, time_of
+from gateways.jid import Chat, chat_of, person_of
+from gateways.waha_content import read_payload, read_reaction
 
 NAME = "waha"
 ALGORITHM = "sha512"
@@ -35,20 +26,20 @@ STATES = {
 
 
 def is_open(settings: Settings) -> bool:
-    """Whether the key of the signatures is configured."""
+    """Return True if the key of the signatures is configured."""
     return settings.waha_hmac_key is not None
 
 
 def verify(request: Request, settings: Settings) -> bool:
-    """Whether the raw body is signed with the key."""
+    """Return True if the raw body is signed with the key."""
     if request.headers.get("x-webhook-hmac-algorithm", ALGORITHM).lower() != ALGORITHM:
         return False
     given = request.headers.get("x-webhook-hmac", "").lower()
-    return is_signed(given, settings.waha_hmac_key, ALGORITHM, request.body)
+    return signature_matches(given, settings.waha_hmac_key, ALGORITHM, request.body)
 
 
 def parse(request: Request) -> list[Event]:
-    """The events of one body; nothing for what is of no interest. Raises BadRequest."""
+    """Return the events of one body. Other events of WAHA give none. Raises BadRequest."""
     body = read_object(request.body)
     reader = READERS.get(text_of(body.get("event")) or "")
     if reader is None:
@@ -59,23 +50,18 @@ def parse(request: Request) -> list[Event]:
     return list(reader(object_of(body.get("payload")), session))
 
 
-def _said(payload: dict[str, Any], session: str) -> Iterator[Event]:
+def _read_message(payload: dict[str, Any], session: str) -> Iterator[Event]:
     yield from _message(payload, session, read_payload(payload))
 
 
-def _reacted(payload: dict[str, Any], session: str) -> Iterator[Event]:
-    yield from _message(payload, session, reaction(payload))
+def _read_reaction(payload: dict[str, Any], session: str) -> Iterator[Event]:
+    yield from _message(payload, session, read_reaction(payload))
 
 
 def _message(payload: dict[str, Any], session: str, content: Content | None) -> Iterator[Message]:
     chat = _chat(payload, session)
     if chat is None or content is None:
         return
-    around = {
-        "quoted_id": text_of(object_of(payload.get("replyTo")).get("id")),
-        "participant": _author(payload) if chat.is_group else None,
-        "via_api": chat.from_me and payload.get("source") == "api",
-    }
     yield Message(
         conversation=chat.conversation,
         message_id=text_of(payload.get("id")),
@@ -88,68 +74,73 @@ def _message(payload: dict[str, Any], session: str, content: Content | None) -> 
         is_group=chat.is_group,
         conversation_alias=chat.alias,
         dedupe_id=_raw_id(payload.get("id")),
-        extra=content.extra | {name: value for name, value in around.items() if value},
+        extra=content.extra_with(
+            quoted_id=text_of(object_of(payload.get("replyTo")).get("id")),
+            participant=_author(payload) if chat.is_group else None,
+            via_api=chat.from_me and payload.get("source") == "api",
+        ),
     )
 
 
-def _edited(payload: dict[str, Any], session: str) -> Iterator[Event]:
+def _read_edit(payload: dict[str, Any], session: str) -> Iterator[Event]:
     chat, text = _chat(payload, session), text_of(payload.get("body"))
     target_id = _raw_id(payload.get("editedMessageId"))
     if chat and text and target_id:
         yield Edit(chat.conversation, target_id, text, time_of(payload.get("timestamp"), 1000), chat.from_me)
 
 
-def _revoked(payload: dict[str, Any], session: str) -> Iterator[Event]:
-    # `after` is the act of deleting and `before` the message, when WAHA still has it; old versions name no target
+def _read_revoke(payload: dict[str, Any], session: str) -> Iterator[Event]:
+    """Read a revoke. `after` is the notice of it, `before` the revoked message if WAHA still has it."""
     after, before = object_of(payload.get("after")), object_of(payload.get("before"))
     chat = _chat(after, session) or _chat(before, session)
+    # old versions have no `revokedMessageId`
     target_id = _raw_id(payload.get("revokedMessageId") or before.get("id") or after.get("id"))
     if chat and target_id:
         yield Revoke(chat.conversation, target_id)
 
 
-def _presence(payload: dict[str, Any], session: str) -> Iterator[Event]:
-    for seen in objects_of(payload.get("presences")):
-        who = seen.get("participant")
-        chat = chat_of((NAME, session), payload.get("id"), [who], is_group=False, from_me=False)
-        state = STATES.get(text_of(seen.get("lastKnownPresence")) or "")
+def _read_presence(payload: dict[str, Any], session: str) -> Iterator[Event]:
+    for presence in objects_of(payload.get("presences")):
+        jid = presence.get("participant")
+        chat = chat_of((NAME, session), payload.get("id"), [jid], is_group=False, from_me=False)
+        state = STATES.get(text_of(presence.get("lastKnownPresence")) or "")
         if chat and state:
-            yield Presence(chat.conversation, state, person([who]).name if chat.is_group else None)
+            yield Presence(chat.conversation, state, person_of([jid]).peer if chat.is_group else None)
 
 
 READERS: dict[str, Callable[[dict[str, Any], str], Iterator[Event]]] = {
-    "message": _said,
-    "message.any": _said,
-    "message.reaction": _reacted,
-    "message.edited": _edited,
-    "message.revoked": _revoked,
-    "presence.update": _presence,
+    "message": _read_message,
+    "message.any": _read_message,
+    "message.reaction": _read_reaction,
+    "message.edited": _read_edit,
+    "message.revoked": _read_revoke,
+    "presence.update": _read_presence,
 }
 
 
 def _chat(payload: dict[str, Any], session: str) -> Chat | None:
     from_me = payload.get("fromMe") is True
-    address = _peer(payload) if from_me else payload.get("from")
-    others = _other_names(payload, from_me)
+    address = _recipient(payload) if from_me else payload.get("from")
+    others = _other_jids(payload, from_me)
     return chat_of((NAME, session), address, others, is_group=False, from_me=from_me)
 
 
-def _peer(payload: dict[str, Any]) -> str | None:
-    """The chat of our own message: engines differ in whether `from` is us, but the id always names the chat."""
+def _recipient(payload: dict[str, Any]) -> str | None:
+    """Return the chat of our own message. `from` is us in some engines only, so the chat in the id comes first."""
     parts = (text_of(payload.get("id")) or "").split("_")
     embedded = parts[1] if len(parts) > 2 and "@" in parts[1] else None
     return embedded or first_text(payload, "to", "from")
 
 
 def _raw_id(message_id: Any) -> str | None:
-    """The raw id in `false_<chat>_<id>[_<participant>]`; an id without a chat as it is."""
+    """Return the raw id in `false_<chat>_<id>[_<participant>]`, and an id without a chat unchanged."""
     written = text_of(message_id)
     parts = (written or "").split("_")
     return (parts[2] if len(parts) > 2 else written) or None
 
 
-def _other_names(payload: dict[str, Any], from_me: bool) -> list[Any]:
-    """What the engines NOWEB (`key`) and GOWS (`Info`) tell of the other name of a person."""
+def _other_jids(payload: dict[str, Any], from_me: bool) -> list[Any]:
+    """Return the other jids of the person, from the data of the engines NOWEB (`key`) and GOWS (`Info`)."""
     data = object_of(payload.get("_data"))
     key, info = object_of(data.get("key")), object_of(data.get("Info"))
     if from_me:
@@ -161,7 +152,7 @@ def _author(payload: dict[str, Any]) -> str | None:
     data = object_of(payload.get("_data"))
     key, info = object_of(data.get("key")), object_of(data.get("Info"))
     others = [key.get("participantAlt"), key.get("participantPn"), info.get("SenderAlt")]
-    return person([payload.get("participant"), payload.get("author"), *others]).name
+    return person_of([payload.get("participant"), payload.get("author"), *others]).peer
 
 
 def _sender_name(payload: dict[str, Any]) -> str | None:
@@ -169,4 +160,15 @@ def _sender_name(payload: dict[str, Any]) -> str | None:
     return first_text(object_of(data.get("Info")), "PushName") or first_text(data, "pushName", "notifyName")
 
 
-GATEWAY = Gateway(NAME, is_open, verify, parse)
+GATEWAY = Gateway(
+    NAME,
+    is_open,
+    verify,
+    parse,
+    security_schemes={
+        "wahaSignature": header_scheme(
+            "X-Webhook-Hmac", "The HMAC-SHA512 of the raw body with WAHA_HMAC_KEY, in hexadecimal"
+        )
+    },
+    auth_hint="with <WAHA_HMAC_KEY> as the webhook's `hmac.key`",
+)

@@ -1,12 +1,12 @@
-"""What a WAHA payload says: by its common fields, else by the WhatsApp message in the engine's own data."""
+"""The content of a WAHA payload: its common fields first, then WhatsApp's own message in the engine's data."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from gateways.base import object_of, text_of
-from gateways.content import Content
+from gateways.content import Content, media_of, unknown_content
+from gateways.fields import object_of, text_of
 from gateways.whatsapp_content import read_content, unwrap
 
 MIME_KINDS = ("image", "audio", "video")
@@ -19,7 +19,9 @@ TYPE_KINDS = {
     "ptv": "video",
     "document": "document",
 }
-SILENT_TYPES = frozenset(
+"""The kind by the engine WEBJS's `type`."""
+
+TYPES_WITHOUT_CONTENT = frozenset(
     {
         "chat",
         "call_log",
@@ -37,8 +39,8 @@ FULL_NAME = re.compile(r"^FN[^:\r\n]*:([^\r\n]+)", re.MULTILINE | re.IGNORECASE)
 
 
 def read_payload(payload: dict[str, Any]) -> Content | None:
-    """Read a payload; None when it says nothing."""
-    inner = _inner(payload)
+    """Read a message. Return None if it has no content."""
+    inner = _whatsapp_content(payload)
     if payload.get("hasMedia") is True or object_of(payload.get("media")):
         return _media(payload, inner)
     if place := object_of(payload.get("location")):
@@ -52,46 +54,41 @@ def read_payload(payload: dict[str, Any]) -> Content | None:
     return inner or _unknown(payload)
 
 
-def reaction(payload: dict[str, Any]) -> Content | None:
-    """Read the payload of a reaction; None when it was taken back."""
-    told = object_of(payload.get("reaction"))
-    emoji = text_of(told.get("text"))
-    return Content("reaction", emoji, extra={"target_id": text_of(told.get("messageId"))}) if emoji else None
+def read_reaction(payload: dict[str, Any]) -> Content | None:
+    """Read a reaction. Return None if it was removed."""
+    reaction = object_of(payload.get("reaction"))
+    emoji = text_of(reaction.get("text"))
+    return Content("reaction", emoji, extra={"target_id": text_of(reaction.get("messageId"))}) if emoji else None
 
 
-def _inner(payload: dict[str, Any]) -> Content | None:
-    """What the engines NOWEB and GOWS pass on of WhatsApp's own message."""
+def _whatsapp_content(payload: dict[str, Any]) -> Content | None:
+    """Read WhatsApp's own message, which the engines NOWEB and GOWS pass on."""
     data = object_of(payload.get("_data"))
     message = object_of(data.get("message")) or object_of(data.get("Message"))
     return read_content(unwrap(message), None) if message else None
 
 
-def _type(payload: dict[str, Any]) -> str | None:
-    """The engine WEBJS's word for what kind of message it is."""
+def _webjs_type(payload: dict[str, Any]) -> str | None:
     return text_of(object_of(payload.get("_data")).get("type"))
 
 
 def _unknown(payload: dict[str, Any]) -> Content | None:
-    raw_type = _type(payload)
-    return Content("unknown", extra={"raw_type": raw_type}) if raw_type and raw_type not in SILENT_TYPES else None
+    raw_type = _webjs_type(payload)
+    return unknown_content(raw_type) if raw_type and raw_type not in TYPES_WITHOUT_CONTENT else None
 
 
 def _media(payload: dict[str, Any], inner: Content | None) -> Content:
-    # without a download there is no url, or no media at all: the engine's data still tells what it was
-    told, known = object_of(payload.get("media")), (inner.media if inner else None) or {}
-    caption = text_of(payload.get("body"))
-    mime = text_of(told.get("mimetype")) or known.get("mime")
-    media: dict[str, Any] = {
-        "url": text_of(told.get("url")) or text_of(payload.get("mediaUrl")),
-        "id": None,
-        "mime": mime,
-        "caption": caption,
-    }
-    if filename := text_of(told.get("filename")) or known.get("filename"):
+    """Read a file. If WAHA did not download it, `media` has no url or is absent, and the engine's data fills in."""
+    file, known = object_of(payload.get("media")), (inner.media if inner else None) or {}
+    mime = text_of(file.get("mimetype")) or known.get("mime")
+    url = text_of(file.get("url")) or text_of(payload.get("mediaUrl"))
+    media = media_of(url, None, mime, text_of(payload.get("body")))
+    if filename := text_of(file.get("filename")) or known.get("filename"):
         media["filename"] = filename
-    kind = inner.kind if inner and known else _kind(mime, _type(payload))
-    sticker = _type(payload) == "sticker" or (inner is not None and "sticker" in inner.extra)
-    return Content(kind, caption, media, {"sticker": True} if sticker else {})
+    raw_type = _webjs_type(payload)
+    kind = inner.kind if inner and known else _kind(mime, raw_type)
+    sticker = raw_type == "sticker" or (inner is not None and "sticker" in inner.extra)
+    return Content(kind, media["caption"], media, {"sticker": True} if sticker else {})
 
 
 def _kind(mime: str | None, raw_type: str | None) -> str:
@@ -102,15 +99,15 @@ def _kind(mime: str | None, raw_type: str | None) -> str:
 
 
 def _location(place: dict[str, Any]) -> Content | None:
-    # never the body: the engine WEBJS puts the picture of the map there, in base64
-    told = {
+    # not the body: the engine WEBJS puts a picture of the map there, in base64
+    location = {
         "degreesLatitude": place.get("latitude"),
         "degreesLongitude": place.get("longitude"),
         "name": place.get("name"),
         "address": place.get("address"),
         "caption": place.get("description"),
     }
-    return read_content({"locationMessage": told}, None)
+    return read_content({"locationMessage": location}, None)
 
 
 def _contacts(cards: list[Any]) -> Content | None:

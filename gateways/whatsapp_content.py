@@ -1,17 +1,19 @@
-"""What a WhatsApp message says, read from the `message` object that Evolution passes on.
+"""Shared reading of WhatsApp's own `message` object. Evolution, WAHA, uazapi and Z-API use it.
 
-Every version serialises it a little differently, so fields are read loosely: a value of an unexpected type
-counts as absent. The type is decided by which key is present, never by `messageType` alone.
+Evolution passes the object on, WAHA and uazapi pass on parts of it, and Z-API's bodies are converted to it.
+Libraries and versions serialise it a little differently, so fields are read loosely: a value of an unexpected type
+counts as absent. The key that is present decides the type, never `messageType` alone.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from gateways.base import BadRequest, number_of, object_of, read_json, text_of
-from gateways.content import Content
+from gateways.base import BadRequest
+from gateways.content import Content, choice_content, contacts_content, location_content, media_of
+from gateways.fields import first_text, number_of, object_of, objects_of, read_json, text_of
 
 WRAPPERS = frozenset(
     {
@@ -27,9 +29,16 @@ WRAPPERS = frozenset(
         "deviceSentMessage",
     }
 )
-BESIDE = ("base64", "mediaUrl", "speechToText")
-NOT_SAID = frozenset({*BESIDE, "messageContextInfo", "senderKeyDistributionMessage"})
-SILENT = frozenset({"protocolMessage", "albumMessage"})
+"""Keys that hold another message object."""
+
+ADDED_BY_GATEWAYS = ("base64", "mediaUrl", "speechToText")
+"""Keys beside the content that gateways add for a file: its bytes, its address, its transcript."""
+
+NOT_CONTENT = frozenset({*ADDED_BY_GATEWAYS, "messageContextInfo", "senderKeyDistributionMessage"})
+
+WITHOUT_CONTENT = frozenset({"protocolMessage", "albumMessage"})
+"""Keys of messages that hold nothing for the agent."""
+
 MEDIA_KINDS = {
     "imageMessage": "image",
     "stickerMessage": "image",
@@ -43,9 +52,9 @@ WHATSAPP_ID = re.compile(r"waid=(\d+)", re.IGNORECASE)
 
 
 def unwrap(message: dict[str, Any]) -> dict[str, Any]:
-    """Take a message out of its wrappers (disappearing, view once, with caption …), however deep."""
+    """Return the message inside its wrappers (disappearing, view once, with caption …), at any depth."""
     while not WRAPPERS.isdisjoint(message) and (inner := _wrapped(message)):
-        message = {name: message[name] for name in BESIDE if name in message} | inner
+        message = {name: message[name] for name in ADDED_BY_GATEWAYS if name in message} | inner
     return message
 
 
@@ -57,28 +66,28 @@ def _wrapped(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_content(message: dict[str, Any], message_id: str | None) -> Content | None:
-    """Read an unwrapped message; None when it says nothing (protocol, album header, removed reaction)."""
+    """Read an unwrapped message. Return None if it has no content (protocol, album header, removed reaction)."""
     if text := text_of(message.get("conversation")):
         return Content("text", text)
-    said = {name: body for name, body in message.items() if name not in NOT_SAID and body not in (None, "")}
-    for name, body in said.items():
-        if name in SILENT:
+    parts = {name: body for name, body in message.items() if name not in NOT_CONTENT and body not in (None, "")}
+    for name, body in parts.items():
+        if name in WITHOUT_CONTENT:
             return None
         if name in MEDIA_KINDS and isinstance(body, dict):
             return _media(name, body, message, message_id)
         if name in READERS and isinstance(body, dict):
             return READERS[name](body)
-    return Content("unknown", extra={"raw_type": next(iter(said))}) if said else None
+    return Content("unknown", extra={"raw_type": next(iter(parts))}) if parts else None
 
 
 def edited_text(edited: Any) -> str | None:
-    """The new text (or caption) in the `editedMessage` of an edit."""
+    """Return the new text or caption in the `editedMessage` of an edit."""
     content = read_content(unwrap({"editedMessage": edited}), None)
     return content.text if content else None
 
 
 def quoted_id(data: dict[str, Any], message: dict[str, Any]) -> str | None:
-    """The id of the message this one answers: beside the message, or inside what it says."""
+    """Return the id of the quoted message. It is in the `contextInfo` beside the message or inside its content."""
     for holder in (data, *message.values()):
         context = holder.get("contextInfo") if isinstance(holder, dict) else None
         if isinstance(context, dict) and (quoted := first_text(context, "stanzaId", "stanzaID")):
@@ -86,23 +95,10 @@ def quoted_id(data: dict[str, Any], message: dict[str, Any]) -> str | None:
     return None
 
 
-def first_text(body: Mapping[str, Any], *names: str) -> str | None:
-    """The first of these fields that holds text."""
-    for name in names:
-        if text := text_of(body.get(name)):
-            return text
-    return None
-
-
 def _media(name: str, body: dict[str, Any], message: dict[str, Any], message_id: str | None) -> Content:
-    # body["url"] is an encrypted blob on WhatsApp's servers: of no use to anybody else
+    # not body["url"]: the file there is encrypted
     caption = text_of(body.get("caption"))
-    media: dict[str, Any] = {
-        "url": text_of(message.get("mediaUrl")),
-        "id": message_id,
-        "mime": text_of(body.get("mimetype")),
-        "caption": caption,
-    }
+    media = media_of(text_of(message.get("mediaUrl")), message_id, text_of(body.get("mimetype")), caption)
     if name == "documentMessage" and (filename := first_text(body, "fileName", "title")):
         media["filename"] = filename
     if base64 := text_of(message.get("base64")):
@@ -112,8 +108,8 @@ def _media(name: str, body: dict[str, Any], message: dict[str, Any], message_id:
 
 
 def _transcript(message: dict[str, Any]) -> str | None:
-    spoken = text_of(message.get("speechToText")) or ""
-    return spoken.removeprefix("[audio]").strip() or None
+    text = text_of(message.get("speechToText")) or ""
+    return text.removeprefix("[audio]").strip() or None
 
 
 def _text(body: dict[str, Any]) -> Content | None:
@@ -122,26 +118,18 @@ def _text(body: dict[str, Any]) -> Content | None:
 
 
 def _location(body: dict[str, Any]) -> Content:
-    location = {
-        "lat": number_of(body.get("degreesLatitude")),
-        "lng": number_of(body.get("degreesLongitude")),
-        "name": text_of(body.get("name")),
-        "address": text_of(body.get("address")),
-    }
-    written = [text for text in (location["name"], location["address"]) if text]
-    text = ", ".join(map(str, written)) or text_of(body.get("caption"))
-    return Content("location", text, extra={"location": location})
+    latitude, longitude = number_of(body.get("degreesLatitude")), number_of(body.get("degreesLongitude"))
+    content = location_content(latitude, longitude, text_of(body.get("name")), text_of(body.get("address")))
+    content.text = content.text or text_of(body.get("caption"))
+    return content
 
 
 def _contact(body: dict[str, Any]) -> Content:
-    return _contacts({"contacts": [body]})
+    return contacts_content([_card(body)])
 
 
 def _contacts(body: dict[str, Any]) -> Content:
-    cards = body.get("contacts")
-    contacts = [_card(card) for card in cards if isinstance(card, dict)] if isinstance(cards, list) else []
-    names = [str(contact["name"]) for contact in contacts if contact["name"]]
-    return Content("contact", ", ".join(names) or None, extra={"contacts": contacts})
+    return contacts_content([_card(card) for card in objects_of(body.get("contacts"))])
 
 
 def _card(card: dict[str, Any]) -> dict[str, Any]:
@@ -160,26 +148,21 @@ def _reaction(body: dict[str, Any]) -> Content | None:
     return Content("reaction", emoji, extra={"target_id": target_id}) if emoji else None
 
 
-def _choice(choice_id: str | None, title: str | None) -> Content:
-    interactive = {"id": choice_id, "title": title}
-    return Content("interactive", title or choice_id, extra={"interactive": interactive})
-
-
 def _list_choice(body: dict[str, Any]) -> Content:
     reply = object_of(body.get("singleSelectReply"))
-    return _choice(first_text(reply, "selectedRowId", "selectedRowID"), text_of(body.get("title")))
+    return choice_content(first_text(reply, "selectedRowId", "selectedRowID"), text_of(body.get("title")))
 
 
 def _button(body: dict[str, Any]) -> Content:
     choice_id = first_text(body, "selectedButtonId", "selectedButtonID", "selectedId", "selectedID")
-    return _choice(choice_id, text_of(body.get("selectedDisplayText")))
+    return choice_content(choice_id, text_of(body.get("selectedDisplayText")))
 
 
 def _native_flow(body: dict[str, Any]) -> Content:
     flow = object_of(body.get("nativeFlowResponseMessage"))
     params = _params(first_text(flow, "paramsJson", "paramsJSON"))
     title = text_of(object_of(body.get("body")).get("text")) or text_of(params.get("display_text"))
-    return _choice(text_of(params.get("id")), title)
+    return choice_content(text_of(params.get("id")), title)
 
 
 def _params(written: str | None) -> dict[str, Any]:

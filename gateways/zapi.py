@@ -1,4 +1,4 @@
-"""Z-API: flat bodies with one content key each. Deliveries carry no signature: a static token only."""
+"""Z-API: flat bodies with one key for the content. Deliveries have no signature, only a static token."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from typing import Any
 
 from buffer.models import Edit, Event, Message, Presence
 from config.settings import Settings
-from gateways.base import BadRequest, Gateway, Request, read_object, text_of, time_of, token_matches
+from gateways.base import BadRequest, Gateway, Request
 from gateways.content import Content
-from gateways.jid import Chat, chat_of, person
-from gateways.whatsapp_content import first_text, read_content
-from gateways.zapi_content import to_baileys_message
+from gateways.credentials import STATIC_TOKEN, header_scheme, token_matches
+from gateways.fields import first_text, read_object, text_of, time_of
+from gateways.jid import Chat, chat_of, person_of
+from gateways.whatsapp_content import read_content
+from gateways.zapi_content import to_whatsapp_message
 
 NAME = "zapi"
 STATES = frozenset({"composing", "recording", "paused", "available", "unavailable"})
 
 
 def is_open(settings: Settings) -> bool:
-    """Whether a token is configured."""
+    """Return True if a token is configured."""
     return settings.zapi_token is not None
 
 
 def verify(request: Request, settings: Settings) -> bool:
-    """Whether the token came along."""
+    """Return True if the request carries the token."""
     return token_matches(request, settings.zapi_token, "z-api-token", "client-token")
 
 
 def parse(request: Request) -> list[Event]:
-    """The event of one body; nothing for what is of no interest. Raises BadRequest."""
+    """Return the event of one body. Other events of Z-API give none. Raises BadRequest."""
     body = read_object(request.body)
     reader = READERS.get((text_of(body.get("type")) or "").lower())
     if reader is None:
@@ -41,12 +43,12 @@ def parse(request: Request) -> list[Event]:
     return [event] if event else []
 
 
-def _received(body: dict[str, Any], chat: Chat) -> Event | None:
-    # of a message not yet decrypted nothing may be remembered: its content comes later under the same id
+def _read_message(body: dict[str, Any], chat: Chat) -> Event | None:
+    # a waiting message is not decrypted yet: its content comes later under the same id, which must not be a duplicate
     if body.get("waitingMessage") is True:
         return None
     message_id = text_of(body.get("messageId"))
-    content = read_content(to_baileys_message(body), message_id)
+    content = read_content(to_whatsapp_message(body), message_id)
     if content is None:
         return None
     if body.get("isEdit") is True:
@@ -55,11 +57,6 @@ def _received(body: dict[str, Any], chat: Chat) -> Event | None:
 
 
 def _message(body: dict[str, Any], chat: Chat, message_id: str | None, content: Content) -> Message:
-    around = {
-        "quoted_id": text_of(body.get("referenceMessageId")),
-        "participant": _author(body) if chat.is_group else None,
-        "via_api": chat.from_me and body.get("fromApi") is True,
-    }
     return Message(
         conversation=chat.conversation,
         message_id=message_id,
@@ -71,25 +68,29 @@ def _message(body: dict[str, Any], chat: Chat, message_id: str | None, content: 
         from_me=chat.from_me,
         is_group=chat.is_group,
         conversation_alias=chat.alias,
-        extra=content.extra | {name: value for name, value in around.items() if value},
+        extra=content.extra_with(
+            quoted_id=text_of(body.get("referenceMessageId")),
+            participant=_author(body) if chat.is_group else None,
+            via_api=chat.from_me and body.get("fromApi") is True,
+        ),
     )
 
 
 def _edit(body: dict[str, Any], chat: Chat, target_id: str | None, text: str | None) -> Edit | None:
-    """An edit keeps the id of what it changes; its own is `editMessageId`."""
+    # the `messageId` of an edit is its target's, and its own is `editMessageId`
     if target_id is None or text is None:
         return None
     return Edit(chat.conversation, target_id, text, time_of(body.get("momment"), 1), chat.from_me)
 
 
-def _presence(body: dict[str, Any], chat: Chat) -> Presence | None:
+def _read_presence(body: dict[str, Any], chat: Chat) -> Presence | None:
     state = (text_of(body.get("status")) or "").lower()
     return Presence(chat.conversation, state, _author(body) if chat.is_group else None) if state in STATES else None
 
 
 READERS: dict[str, Callable[[dict[str, Any], Chat], Event | None]] = {
-    "receivedcallback": _received,
-    "presencechatcallback": _presence,
+    "receivedcallback": _read_message,
+    "presencechatcallback": _read_presence,
 }
 
 
@@ -104,13 +105,24 @@ def _chat(body: dict[str, Any], channel: str) -> Chat | None:
 
 
 def _author(body: dict[str, Any]) -> str | None:
-    return person([body.get("participantPhone"), body.get("participantLid")]).name
+    return person_of([body.get("participantPhone"), body.get("participantLid")]).peer
 
 
 def _sender_name(body: dict[str, Any], chat: Chat) -> str | None:
-    """The chat is named after the person, but not a group's nor that of our own message."""
-    named_after = () if chat.is_group or chat.from_me else ("chatName",)
-    return first_text(body, "senderName", *named_after)
+    """Return the person's name. `chatName` is the person's too, but not in groups and in our own messages."""
+    fields = ("senderName",) if chat.is_group or chat.from_me else ("senderName", "chatName")
+    return first_text(body, *fields)
 
 
-GATEWAY = Gateway(NAME, is_open, verify, parse)
+GATEWAY = Gateway(
+    NAME,
+    is_open,
+    verify,
+    parse,
+    security_schemes=STATIC_TOKEN
+    | {
+        "zapiToken": header_scheme("z-api-token", "ZAPI_TOKEN"),
+        "zapiClientToken": header_scheme("client-token", "ZAPI_TOKEN"),
+    },
+    auth_hint="with `?token=<ZAPI_TOKEN>` at its end",
+)

@@ -1,4 +1,4 @@
-"""What a Z-API body says, told again in WhatsApp's own words so that one reader serves all."""
+"""The content of a Z-API body: converts it to WhatsApp's own `message` object, which `whatsapp_content` reads."""
 
 from __future__ import annotations
 
@@ -6,61 +6,60 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from gateways.base import object_of, objects_of, text_of
-from gateways.whatsapp_content import first_text
+from gateways.fields import first_text, object_of, objects_of, text_of
 
-NOT_SAID = frozenset({"externalAdReply", "statusImage", "statusVideo", "statusText", "referencedMessage"})
-
-
-def to_baileys_message(body: dict[str, Any]) -> dict[str, Any]:
-    """The `message` object that WhatsApp itself would use; a content of another kind under its own key."""
-    for name, words in WORDS.items():
-        if isinstance(said := body.get(name), dict):
-            return words(said)
-    other = (name for name, said in body.items() if isinstance(said, dict) and said and name not in NOT_SAID)
-    return {name: body[name] for name in other}
+NOT_CONTENT = frozenset({"externalAdReply", "statusImage", "statusVideo", "statusText", "referencedMessage"})
 
 
-def _text(said: dict[str, Any]) -> dict[str, Any]:
-    return {"conversation": text_of(said.get("message"))}
+def to_whatsapp_message(body: dict[str, Any]) -> dict[str, Any]:
+    """Return WhatsApp's `message` object for a body. Content of an unknown kind keeps its own key."""
+    for name, convert in CONVERTERS.items():
+        if isinstance(content := body.get(name), dict):
+            return convert(content)
+    unknown = (name for name, value in body.items() if isinstance(value, dict) and value and name not in NOT_CONTENT)
+    return {name: body[name] for name in unknown}
 
 
-def _file(name: str, said: dict[str, Any]) -> dict[str, Any]:
-    told = {
-        "caption": said.get("caption"),
-        "mimetype": first_text(said, "mimeType", "mimetype"),
-        "fileName": first_text(said, "fileName", "title"),
+def _text(content: dict[str, Any]) -> dict[str, Any]:
+    return {"conversation": text_of(content.get("message"))}
+
+
+def _file(name: str, content: dict[str, Any]) -> dict[str, Any]:
+    file = {
+        "caption": content.get("caption"),
+        "mimetype": first_text(content, "mimeType", "mimetype"),
+        "fileName": first_text(content, "fileName", "title"),
     }
-    return {"mediaUrl": said.get(f"{name}Url"), f"{name}Message": told}
+    return {"mediaUrl": content.get(f"{name}Url"), f"{name}Message": file}
 
 
-def _location(said: dict[str, Any]) -> dict[str, Any]:
-    coordinates = {"degreesLatitude": said.get("latitude"), "degreesLongitude": said.get("longitude")}
-    return {"locationMessage": coordinates | {"name": said.get("name"), "address": said.get("address")}}
+def _location(content: dict[str, Any]) -> dict[str, Any]:
+    coordinates = {"degreesLatitude": content.get("latitude"), "degreesLongitude": content.get("longitude")}
+    return {"locationMessage": coordinates | {"name": content.get("name"), "address": content.get("address")}}
 
 
-def _contact(said: dict[str, Any]) -> dict[str, Any]:
-    phones = said.get("phones")
+def _contact(content: dict[str, Any]) -> dict[str, Any]:
+    phones = content.get("phones")
     lines = [f"TEL:{phone}" for phone in map(text_of, phones) if phone] if isinstance(phones, list) else []
-    card = "\n".join(lines) or said.get("vCard")
-    return {"contactMessage": {"displayName": said.get("displayName"), "vcard": card}}
+    card = "\n".join(lines) or content.get("vCard")
+    return {"contactMessage": {"displayName": content.get("displayName"), "vcard": card}}
 
 
-def _reaction(said: dict[str, Any]) -> dict[str, Any]:
-    target_id = object_of(said.get("referencedMessage")).get("messageId")
-    return {"reactionMessage": {"text": said.get("value"), "key": {"id": target_id}}}
+def _reaction(content: dict[str, Any]) -> dict[str, Any]:
+    target_id = object_of(content.get("referencedMessage")).get("messageId")
+    return {"reactionMessage": {"text": content.get("value"), "key": {"id": target_id}}}
 
 
-def _button(said: dict[str, Any]) -> dict[str, Any]:
-    return _choice(said.get("buttonId"), text_of(said.get("message")))
+def _button(content: dict[str, Any]) -> dict[str, Any]:
+    return _choice(content.get("buttonId"), text_of(content.get("message")))
 
 
-def _row(said: dict[str, Any]) -> dict[str, Any]:
-    return _choice(said.get("selectedRowId"), first_text(said, "title", "message"))
+def _row(content: dict[str, Any]) -> dict[str, Any]:
+    return _choice(content.get("selectedRowId"), first_text(content, "title", "message"))
 
 
-def _vote(said: dict[str, Any]) -> dict[str, Any]:
-    chosen = [text_of(option.get("name")) for option in objects_of(said.get("options"))]
+def _vote(content: dict[str, Any]) -> dict[str, Any]:
+    chosen = [text_of(option.get("name")) for option in objects_of(content.get("options"))]
     return _choice(None, ", ".join(filter(None, chosen)))
 
 
@@ -69,7 +68,7 @@ def _choice(choice_id: Any, title: str | None) -> dict[str, Any]:
     return {"buttonsResponseMessage": chosen} if text_of(choice_id) or title else {}
 
 
-WORDS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+CONVERTERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "text": _text,
     "hydratedTemplate": _text,
     "location": _location,

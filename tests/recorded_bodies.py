@@ -1,4 +1,4 @@
-"""The recorded bodies of tests/fixtures: what was sent, with which secret, and what is expected of it."""
+"""The recorded bodies of tests/fixtures: each request, its secret, and the events that are expected of it."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ CORRECTED: dict[tuple[str, str], dict[str, Any]] = {
 
 
 def described(gateway: str, case: str) -> dict[str, Any]:
-    """How a case was sent: method, path, headers, secret, expected status."""
+    """Return the request of a case: method, path, headers, secret, and the expected status."""
     return dict(json.loads((FIXTURES / gateway / f"{case}.headers.json").read_bytes()))
 
 
 def body_of(gateway: str, case: str) -> bytes:
-    """The body of a case, byte for byte."""
+    """Return the body of a case, byte for byte."""
     return (FIXTURES / gateway / f"{case}.{'form' if gateway in FORMS else 'json'}").read_bytes()
 
 
 def expected_of(gateway: str, case: str) -> Any:
-    """The expectation of a case, with the channel that the path names where the body cannot."""
+    """Return the expected events of a case. A channel that the body does not have comes from the path."""
     expected = json.loads((FIXTURES / gateway / f"{case}.expected.json").read_bytes())
     tail = urlsplit(described(gateway, case)["path"]).path.removeprefix(f"/webhooks/{gateway}").strip("/")
     for one in expected if isinstance(expected, list) else expected.values():
@@ -60,6 +60,6 @@ def expected_of(gateway: str, case: str) -> Any:
 
 
 def opened_by(gateway: str, auth: dict[str, Any]) -> dict[str, Any]:
-    """The settings under which a case was sent."""
+    """Return the settings of a service that a case was sent to."""
     called = urlsplit(auth.get("url", "https://bot.example.com"))
     return {"public_base_url": f"{called.scheme}://{called.netloc}", SECRETS[gateway]: auth["secret"]}

@@ -18,20 +18,20 @@ OPEN["public_base_url"] = PUBLIC_BASE_URL
 
 
 class Signed(NamedTuple):
-    """Where to post a body, and the headers that prove who posts it."""
+    """The path to post a body to, and the headers with its token or signature."""
 
     path: str
     headers: dict[str, str]
 
 
 def sign(gateway: str, path: str, body: bytes) -> Signed:
-    """Sign a body, or show the token where the gateway has no signatures."""
+    """Sign a body, or add the token if the gateway has no signatures."""
     signer = SIGNERS.get(gateway)
     return signer(path, body) if signer else Signed(path, {"Authorization": f"Bearer {SECRET}"})
 
 
 def digest_of(signed: bytes, algorithm: str = "sha256") -> str:
-    """The signature of these bytes in hexadecimal."""
+    """Return the signature of these bytes in hexadecimal."""
     return hmac.digest(SECRET.encode(), signed, algorithm).hex()
 
 
@@ -48,7 +48,7 @@ def _chatwoot(path: str, body: bytes) -> Signed:
 
 
 def _twilio(path: str, body: bytes) -> Signed:
-    """The address is signed, and the body by its hash in it: so any body can be."""
+    """Sign an address with the hash of the body in it, because then the body need not be a form."""
     path += f"{'&' if '?' in path else '?'}bodySHA256={hashlib.sha256(body).hexdigest()}"
     digest = hmac.digest(SECRET.encode(), f"{PUBLIC_BASE_URL}{path}".encode(), "sha1")
     return Signed(path, {"X-Twilio-Signature": base64.b64encode(digest).decode()})

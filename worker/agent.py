@@ -1,4 +1,4 @@
-"""One HTTP call to the agent, and what its outcome means for the batch."""
+"""Calls the agent over HTTP, and reads from the response whether it accepted the batch."""
 
 from __future__ import annotations
 
@@ -22,22 +22,24 @@ from httpx_aiohttp import AiohttpTransport
 
 from buffer.models import Batch
 from config.settings import Settings, require
-from worker.session import open_session
 
 DEAD_STATUSES = frozenset({400, 413, 415, 422})
-"""These are about this very message: trying again cannot help (design §4)."""
+"""HTTP statuses that reject this very batch: it becomes a dead letter (docs/invariants.md#retry)."""
 
 CONNECT_TIMEOUT_S = 5.0
 TIMEOUT = {"connect": CONNECT_TIMEOUT_S}
-"""The whole call has one more, AGENT_TIMEOUT."""
+"""Timeouts in the form of httpx, in seconds. The whole call has another one, AGENT_TIMEOUT."""
+
+KEEPALIVE_S = 30.0
+"""How long an idle connection to the agent stays open."""
 
 ANSWER_MAX = 1_048_576
-"""Largest answer (bytes) that is read: it is a chat reply."""
+"""Largest answer that is read, in bytes. An answer is a chat message."""
 
 
 @dataclass(slots=True, frozen=True)
 class AgentReply:
-    """The agent took the batch (2xx): `replies` are texts for the person, `not_understood` says what was not read."""
+    """The agent accepted the batch (2xx). `not_understood` describes an answer without readable replies."""
 
     replies: tuple[str, ...] = ()
     not_understood: str | None = None
@@ -45,7 +47,7 @@ class AgentReply:
 
 @dataclass(slots=True, frozen=True)
 class AgentFailure:
-    """The agent did not take the batch; `dead`: never try again; `sent`: the agent may have seen the request."""
+    """The agent did not accept the batch. `dead`: do not retry. `sent`: the agent may have read the request."""
 
     error: str
     dead: bool = False
@@ -54,7 +56,7 @@ class AgentFailure:
 
 
 class Agent:
-    """The agent at AGENT_URL; one pool of kept-alive connections per worker."""
+    """The agent at AGENT_URL, reached through one pool of connections per process."""
 
     def __init__(self, settings: Settings) -> None:
         url = httpx.URL(require(settings.agent_url, "AGENT_URL"))
@@ -66,14 +68,14 @@ class Agent:
         self._transport = AiohttpTransport(verify=_ssl_context(url), client=self._open)
 
     async def call(self, batch: Batch, body: bytes) -> AgentReply | AgentFailure:
-        """Deliver one batch; never raises for what the agent or the network does."""
+        """Deliver one batch. Return an AgentFailure for every error of the agent or the network, and raise none."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._call(batch, body)
         except TimeoutError:
             return AgentFailure(f"the agent did not answer within AGENT_TIMEOUT={self._timeout_s:g} s")
         except httpx.HTTPError as error:
-            _drop_traceback(error)
+            _drop_tracebacks(error)
             return AgentFailure(_network_error(error), sent=not _was_not_sent(error))
         except aiohttp.ClientResponseError as error:
             return AgentFailure(f"the agent's answer is not HTTP: {error.message}")
@@ -83,7 +85,13 @@ class Agent:
         await self._transport.aclose()
 
     def _open(self) -> aiohttp.ClientSession:
-        return open_session(self._headers, self._transport.ssl_context, self._connections_max)
+        context = self._transport.ssl_context
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connections_max, keepalive_timeout=KEEPALIVE_S, ssl=context),
+            headers=self._headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            response_class=_Response,
+        )
 
     async def _call(self, batch: Batch, body: bytes) -> AgentReply | AgentFailure:
         response = await self._transport.handle_async_request(self._request(batch, body))
@@ -99,7 +107,7 @@ class Agent:
         )
 
     def _request(self, batch: Batch, body: bytes) -> httpx.Request:
-        """The request as the transport wants it; AsyncClient would build the same at twice the cost of the call."""
+        """Build the request for the transport. httpx.AsyncClient would build the same and double the cost of a call."""
         headers = {"idempotency-key": batch.flush_id, "debouncer-attempt": str(batch.attempt)}
         if self._secret is not None:
             timestamp = str(int(time.time()))
@@ -113,8 +121,20 @@ class Agent:
         return request
 
 
+class _Response(aiohttp.ClientResponse):
+    """A response without its reason phrase: AiohttpTransport raises UnicodeEncodeError for one that is not UTF-8."""
+
+    @property
+    def reason(self) -> None:
+        return None
+
+    @reason.setter
+    def reason(self, _: str | None) -> None:
+        pass
+
+
 def _ssl_context(url: httpx.URL) -> ssl.SSLContext:
-    """Loading certificates takes longer than many calls: not for an address that needs none."""
+    """Load the certificates only for an https address, because loading takes longer than many calls."""
     return _certificates() if url.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
@@ -138,7 +158,10 @@ def _fixed_headers(url: httpx.URL) -> dict[str, str]:
 
 
 async def _read(response: httpx.Response) -> bytes | None:
-    """The whole answer, or None when it is too long; a connection whose answer was not read to its end is closed."""
+    """Read the whole body. Return None if it is longer than ANSWER_MAX.
+
+    The connection of a response that was not read to its end is closed.
+    """
     content = b""
     chunks = response.aiter_bytes() if "content-encoding" in response.headers else response.stream
     try:
@@ -154,13 +177,13 @@ async def _read(response: httpx.Response) -> bytes | None:
 
 
 def sign(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
-    """The `webhook-signature` of the Standard Webhooks specification, version 1 (symmetric)."""
+    """Return the `webhook-signature` of the Standard Webhooks specification, version 1 (symmetric)."""
     content = f"{message_id}.{timestamp}.".encode() + body
     return "v1," + base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode()
 
 
 def _signing_key(secret: str) -> bytes:
-    """`whsec_<base64>` as the specification writes it; any other secret is taken as it is."""
+    """Decode `whsec_<base64>`, the specification's form. Any other secret is used as it is."""
     if secret.startswith("whsec_"):
         try:
             return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
@@ -170,7 +193,7 @@ def _signing_key(secret: str) -> bytes:
 
 
 def read_answer(content_type: str, content: bytes) -> AgentReply:
-    """The replies in a 2xx body: `{"reply"}`, `{"replies"}`, text/plain, or none."""
+    """Read the replies of a 2xx body: `{"reply"}`, `{"replies"}`, text/plain, or an empty body for none."""
     kind = content_type.partition(";")[0].strip().lower()
     if not content.strip():
         return AgentReply()
@@ -215,7 +238,7 @@ def _advice(status: int) -> str:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Retry-After as seconds from now: a number or an HTTP date (RFC 9110)."""
+    """Convert Retry-After, a number or an HTTP date (RFC 9110), to seconds from now. Return None if unreadable."""
     if not value:
         return None
     if value.strip().isdecimal():
@@ -226,14 +249,22 @@ def _retry_after(value: str | None) -> float | None:
         return None
 
 
-def _drop_traceback(error: httpx.HTTPError) -> None:
-    """aiohttp's errors hold their traceback in a cycle, and with it the body: while an agent is away, gigabytes."""
-    if error.__cause__ is not None:
-        error.__cause__.__traceback__ = None
+def _drop_tracebacks(error: httpx.HTTPError) -> None:
+    """Break the reference cycles error -> traceback -> request body of the error's causes.
+
+    Without this, failed calls keep their bodies in memory until a full collection: gigabytes while an agent is away.
+    """
+    cause = error.__cause__
+    while cause is not None:
+        cause.__traceback__ = None
+        cause = cause.__cause__
 
 
 def _was_not_sent(error: httpx.HTTPError) -> bool:
-    """The transport maps "closed after reading the request" to ConnectTimeout too: only the cause tells them apart."""
+    """Return True if no connection was made.
+
+    The cause decides, because the transport also maps "closed after reading the request" to ConnectTimeout.
+    """
     return isinstance(error.__cause__, aiohttp.ClientConnectorError)
 
 

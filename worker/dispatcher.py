@@ -1,10 +1,9 @@
-"""The dispatcher: sleeps until the next moment of the wake index, and turns what is due into RQ jobs."""
+"""The dispatcher: sleeps until the next deadline in the wake index and makes RQ jobs of the due conversations."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
 
 from buffer.errors import StoreError
 from buffer.keys import Ref
@@ -13,49 +12,38 @@ from buffer.store import Store
 from config.killpoints import kill_point
 from config.logs import get_logger
 from config.settings import Settings
-from worker.rq.job_ids import NewJob, group_into_jobs, refs_of_argument
+from worker.rq.job_ids import group_into_jobs, refs_of_argument
 from worker.rq.queue import JobQueue
+from worker.rq.runner import JobRunner
 
 SLEEP_MAX_S = 1.0
-"""Longest sleep: bounds the harm of a lost announcement, and is the whole idle cost (one look a second)."""
+"""Longest sleep between two passes. It bounds the delay after a lost announcement, and one pass a second is the whole
+cost of an idle worker."""
 
-FULL_S = 0.05
-"""Pause while the queue is full or a server is away."""
+RETRY_S = 0.05
+"""Sleep while the queue is full or a server is away."""
 
 EXPIRY_DELAY_S = 0.02
-"""After an expired timer key, a turn that began meanwhile has seen what it was about."""
+"""Delay between an expired timer key and the pass that it causes. A pass that starts within the delay has already read
+that deadline."""
 
 JOBS_PER_CALL = 100
-"""Jobs in one script call: the worker begins the first while the next are being written."""
+"""Jobs in one call to the queue. The worker starts the first ones while the next are written."""
 
 GROUP_MAX = 16
-"""Conversations in one job while more are due than the queue has room for: RQ's price is paid once for all of them."""
+"""Conversations in one job while more are due than the queue has room for. RQ's cost for a job is paid once a group."""
 
 GROUPS_MIN = 8
-"""A worker's room is shared out in as many jobs at least, so that several workers get some."""
+"""The least number of jobs that a worker's concurrency is divided into, so that several workers get a share."""
 
 ROUNDING_S = 0.001
-"""Timers may fire a millisecond early; waking just before the moment would only look twice."""
+"""Added to each sleep. A timer may fire 1 ms early, and a pass just before the deadline would be a pass for nothing."""
 
 log = get_logger()
 
 
-class JobRunner(Protocol):
-    """Where flushes run: this process's own worker."""
-
-    @property
-    def room(self) -> int:
-        """How many more it can hold."""
-
-    async def enqueue_and_dequeue(self, jobs: Sequence[NewJob]) -> None:
-        """Put jobs into RQ's queue, and begin what there is room for; raises StoreError."""
-
-    def run_inline(self, ref: Ref) -> bool:
-        """Begin a flush that could not be enqueued; False when there is no room for it."""
-
-
 class Dispatcher:
-    """One per worker process; any number may run, each due conversation is handed out once."""
+    """Dispatches due conversations. Each worker process has one; the wake index gives a conversation to one of them."""
 
     def __init__(self, store: Store, queue: JobQueue, settings: Settings, runner: JobRunner) -> None:
         self._store = store
@@ -70,14 +58,14 @@ class Dispatcher:
         self._pass_at_last_expiry = 0
         self._stopping = False
         self._first_partition = 0
-        self._away = False
+        self._failing = False
 
     def wake(self) -> None:
-        """Something is due sooner than known (an announcement): look now."""
+        """Start a pass now. Called for an announcement that a deadline became nearer."""
         self._wake.set()
 
     def timer_expired(self) -> None:
-        """A timer key has expired: as a rule its moment was known, and a turn has begun or begins at once."""
+        """Start a pass soon, unless one starts before. Called for an expired timer key, whose deadline may be known."""
         self._pass_at_last_expiry = self._passes
         if self._expiry_timer is None:
             self._arm_expiry_timer()
@@ -85,60 +73,67 @@ class Dispatcher:
     def _arm_expiry_timer(self) -> None:
         self._expiry_timer = asyncio.get_running_loop().call_later(EXPIRY_DELAY_S, self._after_expiry, self._passes)
 
-    def _after_expiry(self, turns: int) -> None:
-        """Unless a turn has begun; the timers that expired since that turn have their own time to wait for the next."""
+    def _after_expiry(self, passes: int) -> None:
+        """Wake the dispatcher if no pass has started since the delay was armed.
+
+        If a timer expired after the latest pass started, arm the delay again.
+        """
         self._expiry_timer = None
-        if self._passes == turns:
+        if self._passes == passes:
             self.wake()
         elif self._passes == self._pass_at_last_expiry:
             self._arm_expiry_timer()
 
     def stop(self) -> None:
-        """End `run` after its turn: what it has taken from the queue must not be stranded."""
+        """End `run` after the current pass. Cancelling a pass could strand the jobs that it takes from the queue."""
         self._stopping = True
         self.wake()
 
     async def run(self) -> None:
-        """Dispatch until stopped."""
+        """Dispatch until `stop`."""
         while not self._stopping:
             self._wake.clear()
             try:
                 pause_s = await self.dispatch_due()
-                self._away = False
+                self._failing = False
             except StoreError as error:
                 self._log_failure(error)
-                pause_s = FULL_S
+                pause_s = RETRY_S
             await self._sleep(pause_s)
 
     async def dispatch_due(self) -> float:
-        """Hand out what is due in every partition; returns the seconds until the next look."""
+        """Run one pass: dispatch the due conversations of every partition. Return the seconds until the next pass."""
         self._passes += 1
         queued = await self._queued()
         limits = self._limits(self._room(len(queued)))
         if not limits:
-            return FULL_S
+            return RETRY_S
         calls = (self._store.dispatch(partition, limit) for partition, limit in limits.items())
         found = await asyncio.gather(*calls, return_exceptions=True)
         dispatched = [one for one in found if isinstance(one, Dispatched)]
         if due := [item for one in dispatched for item in one.due]:
             kill_point("worker_after_dispatch")
             size = self._group_size if any(_is_behind(one) for one in dispatched) else 1
-            await self._hand_out([item for item in due if item.ref not in queued], size)
+            await self._enqueue([item for item in due if item.ref not in queued], size)
             kill_point("worker_after_enqueue")
         for one in found:
             if isinstance(one, BaseException):
                 raise one
-        whole = len(limits) == self._partitions
-        return min(SLEEP_MAX_S if whole else FULL_S, *(_seconds_until_next(one) for one in dispatched))
+        complete = len(limits) == self._partitions
+        return min(SLEEP_MAX_S if complete else RETRY_S, *(_seconds_until_next(one) for one in dispatched))
 
     def _limits(self, room: int) -> dict[int, int]:
-        """How many each partition may hand out: all share the room, in one round trip; every turn begins elsewhere."""
+        """Share the room among the partitions. Return how many conversations each may dispatch."""
+        # Each pass begins with another partition: with less room than partitions, the last ones would never be served.
         self._first_partition = (self._first_partition + 1) % self._partitions
         order = [(self._first_partition + step) % self._partitions for step in range(self._partitions)][: max(0, room)]
         return {partition: room // len(order) for partition in order}
 
-    async def _queued(self) -> set[str]:
-        """A queue whose server fails counts as empty: nobody can be expected to take what stands there."""
+    async def _queued(self) -> set[Ref]:
+        """Return the conversations that have a job in RQ's queue.
+
+        Empty while RQ's server fails, because no worker can take those jobs.
+        """
         try:
             return set() if self._queue.fails else await self._queue.queued()
         except StoreError as error:
@@ -146,12 +141,19 @@ class Dispatcher:
             return set()
 
     def _room(self, queued: int) -> int:
-        """While RQ fails, what this worker cannot run itself stays in the index: elsewhere it would wait longer."""
+        """Return how many conversations to dispatch.
+
+        While RQ fails, only as many as this worker can run: a dispatched conversation that cannot be enqueued is
+        hidden for VISIBILITY_TIME.
+        """
         room = self._queue_max - queued
         return min(room, self._runner.room) if self._queue.fails else room
 
-    async def _hand_out(self, due: Sequence[Due], size: int) -> None:
-        """RQ is where work queues up, not what it depends on: without RQ this worker runs what it can hold."""
+    async def _enqueue(self, due: Sequence[Due], size: int) -> None:
+        """Enqueue jobs of up to `size` conversations. Flush here those that RQ did not take, as far as there is room.
+
+        RQ holds the waiting work, but flushes do not depend on it.
+        """
         jobs = list(group_into_jobs(due, size))
         try:
             while jobs and not self._queue.fails:
@@ -159,7 +161,7 @@ class Dispatcher:
                 del jobs[:JOBS_PER_CALL]
         except StoreError as error:
             self._log_failure(error)
-        for ref in (ref for job in jobs for ref in refs_of_argument(job.name)):
+        for ref in (ref for job in jobs for ref in refs_of_argument(job.argument)):
             if not self._runner.run_inline(ref):
                 break
 
@@ -173,13 +175,13 @@ class Dispatcher:
             pass
 
     def _log_failure(self, error: Exception) -> None:
-        if not self._away:
+        if not self._failing:
             log.warning("dispatch is held up; it goes on by itself", error=str(error) or type(error).__name__)
-        self._away = True
+        self._failing = True
 
 
 def _is_behind(found: Dispatched) -> bool:
-    """Whether more was due than could be handed out."""
+    """Return True if more conversations were due than the limit of the call."""
     return found.next_ms is not None and found.next_ms <= found.now_ms
 
 

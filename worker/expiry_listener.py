@@ -1,6 +1,6 @@
-"""The listener: expired timer keys and announcements of nearer deadlines, as hints for the dispatcher.
+"""The expiry listener: passes expired timer keys and announcements of nearer deadlines to the dispatcher.
 
-Pub/sub is fire and forget and expiry events come late, so nothing depends on it: the wake index alone is enough.
+Both are only hints. Pub/sub may lose messages and expiry events arrive late, so the wake index alone is enough.
 """
 
 from __future__ import annotations
@@ -25,30 +25,34 @@ log = get_logger()
 
 
 class ExpiryListener:
-    """Calls `hint` for an announcement, `expired` for a timer key, and `reconnected` after a subscription was lost."""
+    """Subscribes to announcements and expiry events, and calls a function for each.
+
+    `on_announcement` is also called for every new subscription, because hints may have been lost before.
+    `on_reconnect` is called when a lost subscription is back.
+    """
 
     def __init__(
         self,
         client: AsyncClient,
         settings: Settings,
-        hint: Callable[[], None],
-        expired: Callable[[], None],
-        reconnected: Callable[[], None],
+        on_announcement: Callable[[], None],
+        on_timer_expired: Callable[[], None],
+        on_reconnect: Callable[[], None],
     ) -> None:
         self._client = client
         self._keys = Keys(settings.redis_key_prefix)
         self._partitions = settings.redis_partitions
-        self._hint = hint
-        self._expired = expired
+        self._on_announcement = on_announcement
+        self._on_timer_expired = on_timer_expired
+        self._on_reconnect = on_reconnect
         self._events = self._expired_channel()
-        self._reconnected = reconnected
 
     async def run(self) -> None:
-        """Listen until cancelled; reconnects by itself."""
+        """Listen until cancelled. Reconnect after every error."""
         first = True
         while True:
             try:
-                await self._ask_for_events()
+                await self._enable_events()
                 await self._listen(first)
             except (rx.RedisError, OSError, TimeoutError) as error:
                 log.debug("subscription lost; reconnecting", error=str(error))
@@ -60,14 +64,14 @@ class ExpiryListener:
         try:
             await pubsub.subscribe(*self._channels())
             if not first:
-                self._reconnected()
-            self._hint()
+                self._on_reconnect()
+            self._on_announcement()
             while True:
                 message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=POLL_S)
                 if message is not None:
-                    self._hear(message)
+                    self._receive(message)
         finally:
-            await pubsub.aclose()
+            await pubsub.aclose()  # type: ignore[no-untyped-call]
 
     def _channels(self) -> list[str]:
         announcements = [self._keys.of(partition, "wake") for partition in range(self._partitions)]
@@ -78,14 +82,14 @@ class ExpiryListener:
         database = pool.connection_kwargs.get("db", 0) if pool is not None else 0
         return f"__keyevent@{database or 0}__:expired"
 
-    def _hear(self, message: dict[str, Any]) -> None:
+    def _receive(self, message: dict[str, Any]) -> None:
         if message["channel"].decode() != self._events:
-            self._hint()
+            self._on_announcement()
         elif self._keys.timer_ref(message["data"].decode("utf-8", "replace")) is not None:
-            self._expired()
+            self._on_timer_expired()
 
-    async def _ask_for_events(self) -> None:
-        """Add what we need to notify-keyspace-events; a managed server may forbid it, and that is fine."""
+    async def _enable_events(self) -> None:
+        """Add NEEDED_FLAGS to notify-keyspace-events. Log it if the server forbids CONFIG SET."""
         try:
             found = await self._client.config_get("notify-keyspace-events")
             flags = str(found.get("notify-keyspace-events", ""))
@@ -101,6 +105,6 @@ class ExpiryListener:
 
 
 def merged_flags(flags: str) -> str:
-    """The server's flags with keyevent and expired events added; `A` stands for all classes."""
+    """Return the server's flags with NEEDED_FLAGS added. `A` includes `x`."""
     missing = [flag for flag in NEEDED_FLAGS if flag not in flags and not (flag == "x" and "A" in flags)]
     return flags + "".join(missing)

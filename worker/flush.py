@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import orjson
 
 from buffer.errors import StoreError
 from buffer.keys import Ref
 from buffer.models import Batch, Outcome
-from buffer.store import Store, retry_unavailable
+from buffer.retry import retry_unavailable
+from buffer.store import Store
 from config.killpoints import kill_point
 from config.logs import get_logger, mask
 from config.settings import Settings
@@ -20,18 +23,19 @@ from worker.leases import LeaseEnded, Leases
 from worker.request_body import render_burst
 
 CLAIM_RETRY_S = 2.0
-"""A claim that cannot reach Redis is given up soon: the wake index brings the conversation back."""
+"""How long `claim` and `release` are retried. Without one of them the wake index brings the conversation back."""
 
 OUTCOME_RETRY_S = 60.0
-"""An outcome is worth repeating for long: giving it up means calling the agent again."""
+"""How long `answered`, `ack` and `fail` are retried. Without one of them the agent is called again."""
 
 JITTER = 0.2
+"""The largest share by which a retry delay is made shorter or longer at random."""
 
 log = get_logger()
 
 
 class Flusher:
-    """Runs flushes; any number at once on one event loop."""
+    """Flushes conversations. Any number of flushes may run at once on one event loop."""
 
     def __init__(self, store: Store, agent: Agent, settings: Settings) -> None:
         self._store = store
@@ -40,9 +44,9 @@ class Flusher:
         self._leases = Leases(store, settings)
 
     async def flush(self, ref: Ref) -> str:
-        """Deliver the conversation's batch if there is one; returns what came of it, for logs and RQ.
+        """Deliver the batch of a conversation if it has one. Return the result as one word, for logs and RQ.
 
-        A flush that is cancelled hands its batch back. Raises StoreError when Redis fails for good.
+        A cancelled flush releases its batch. Raises StoreError if Redis fails for longer than the retries last.
         """
         caller = secrets.token_hex(8)
         claimed_at = asyncio.get_running_loop().time()
@@ -53,7 +57,7 @@ class Flusher:
         try:
             return await self._deliver(ref, claim.batch, claimed_at)
         except asyncio.CancelledError:
-            await self._hand_back(ref, claim.batch)
+            await self._release(ref, claim.batch)
             raise
 
     async def _deliver(self, ref: Ref, batch: Batch, claimed_at: float) -> str:
@@ -66,30 +70,30 @@ class Flusher:
         )
         if batch.answer is not None:
             return await self._ack(ref, batch)
-        verdict = await self._call(ref, batch, claimed_at)
-        if isinstance(verdict, Outcome):
-            return await self._abandon(ref, batch, verdict)
-        if isinstance(verdict, AgentFailure):
-            return await self._fail(ref, batch, verdict)
+        result = await self._call(ref, batch, claimed_at)
+        if isinstance(result, Outcome):
+            return await self._abandon(ref, batch, result)
+        if isinstance(result, AgentFailure):
+            return await self._fail(ref, batch, result)
         kill_point("worker_after_call")
-        flush_log.info(f"💬 Agente gerou resposta para {mask(peer)}", replies=len(verdict.replies))
-        if verdict.not_understood:
-            flush_log.warning("the agent's answer was not understood; taken as no reply", answer=verdict.not_understood)
-        return await self._store_answer_and_ack(ref, batch, verdict)
+        flush_log.info(f"💬 Agente gerou resposta para {mask(peer)}", replies=len(result.replies))
+        if result.not_understood:
+            flush_log.warning("the agent's answer was not understood; taken as no reply", answer=result.not_understood)
+        return await self._store_answer_and_ack(ref, batch, result)
 
     async def _call(self, ref: Ref, batch: Batch, claimed_at: float) -> AgentReply | AgentFailure | Outcome:
-        """Call the agent while the lease is kept; a lost or cancelled lease ends the call."""
+        """Call the agent while the lease is renewed. A lost or cancelled lease ends the call; return its outcome."""
         try:
             with self._leases.hold(ref, batch.token, claimed_at):
                 return await self._agent.call(batch, render_burst(batch))
-        except LeaseEnded as over:
-            return over.outcome
+        except LeaseEnded as ended:
+            return ended.outcome
 
-    async def _store_answer_and_ack(self, ref: Ref, batch: Batch, accepted: AgentReply) -> str:
-        """Keep the answer before anything else may happen to it (invariant 5), then ack."""
-        if accepted.replies:
-            answer = orjson.dumps({"replies": accepted.replies})
-            outcome = await retry_unavailable(lambda: self._store.answered(ref, batch.token, answer), OUTCOME_RETRY_S)
+    async def _store_answer_and_ack(self, ref: Ref, batch: Batch, answer: AgentReply) -> str:
+        """Store the agent's answer before any other step (docs/invariants.md#5), then ack."""
+        if answer.replies:
+            stored = orjson.dumps({"replies": answer.replies})
+            outcome = await retry_unavailable(lambda: self._store.answered(ref, batch.token, stored), OUTCOME_RETRY_S)
             if outcome is not Outcome.OK:
                 return await self._abandon(ref, batch, outcome)
         kill_point("worker_after_answered")
@@ -103,20 +107,23 @@ class Flusher:
             return outcome.value
         return "acked"
 
-    async def _fail(self, ref: Ref, batch: Batch, problem: AgentFailure) -> str:
-        delay_ms = self._delay_ms(batch.failures, problem.retry_after_s)
+    async def _fail(self, ref: Ref, batch: Batch, failure: AgentFailure) -> str:
+        delay_ms = self._delay_ms(batch.failures, failure.retry_after_s)
         outcome = await retry_unavailable(
-            lambda: self._store.fail(ref, batch.token, problem.error, delay_ms=delay_ms, dead=problem.dead),
+            lambda: self._store.fail(ref, batch.token, failure.error, delay_ms=delay_ms, dead=failure.dead),
             OUTCOME_RETRY_S,
         )
         log.warning(
-            "flush failed", flush_id=batch.flush_id, error=problem.error, attempt=batch.attempt,
+            "flush failed", flush_id=batch.flush_id, error=failure.error, attempt=batch.attempt,
             outcome=outcome.value, retry_in_s=delay_ms / 1000 if outcome is Outcome.OK else None,
         )  # fmt: skip
         return "retry" if outcome is Outcome.OK else outcome.value
 
     def _delay_ms(self, failures: int, retry_after_s: float | None) -> int:
-        """Exponential back-off with jitter; Retry-After is honoured, both within RETRY_MAX."""
+        """Return Retry-After, at least RETRY_BASE and at most RETRY_MAX.
+
+        Without Retry-After, return an exponential delay of at most RETRY_MAX, changed by JITTER.
+        """
         settings = self._settings
         delay_s = min(settings.retry_base * 2.0 ** min(failures, 32), settings.retry_max)
         if retry_after_s is not None:
@@ -124,14 +131,32 @@ class Flusher:
         return int(delay_s * random.uniform(1 - JITTER, 1 + JITTER) * 1000)  # noqa: S311
 
     async def _abandon(self, ref: Ref, batch: Batch, outcome: Outcome) -> str:
-        """A lost batch belongs to another worker; a cancelled one is released, which records the discard."""
+        """Stop working on a batch whose lease ended. Release a cancelled one, which records the discard."""
         log.warning("flush given up", flush_id=batch.flush_id, outcome=outcome.value)
         if outcome is Outcome.CANCELLED:
-            await self._hand_back(ref, batch)
+            await self._release(ref, batch)
         return outcome.value
 
-    async def _hand_back(self, ref: Ref, batch: Batch) -> None:
+    async def _release(self, ref: Ref, batch: Batch) -> None:
         try:
             await asyncio.shield(retry_unavailable(lambda: self._store.release(ref, batch.token), CLAIM_RETRY_S))
         except StoreError as error:
-            log.warning("batch not handed back; it is due again when its lease is over", error=str(error))
+            log.warning("release failed; the batch is redelivered when its lease expires", error=str(error))
+
+
+async def flush_all(flush: Callable[[Ref], Coroutine[Any, Any, str]], refs: Sequence[Ref]) -> str:
+    """Flush conversations at the same time. Return their results with spaces between.
+
+    An error of one flush does not end the others. It is raised when all have ended.
+    """
+    if len(refs) == 1:
+        return await flush(refs[0])
+    flushes = [asyncio.create_task(flush(ref)) for ref in refs]
+    try:
+        await asyncio.wait(flushes)
+    except asyncio.CancelledError:
+        for one in flushes:
+            one.cancel()
+        await asyncio.wait(flushes)
+        raise
+    return " ".join([one.result() for one in flushes])

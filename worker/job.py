@@ -1,4 +1,4 @@
-"""The RQ job: what a stock `rq worker --serializer json` runs, one at a time, in place of our own worker."""
+"""The RQ job that a stock `rq worker --serializer json` runs in place of this project's worker, one job at a time."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from buffer.store import Store
 from buffer.transport.clients import connect
 from config.settings import Settings, load_settings, require
 from worker.agent import Agent
-from worker.flush import Flusher
-from worker.rq.job_ids import flush_all, refs_of_argument
-
-JOB = "worker.job.flush"
-"""The function's path, as RQ stores it."""
+from worker.flush import Flusher, flush_all
+from worker.rq.job_ids import refs_of_argument
 
 REDIS_TIMEOUT_S = 5.0
 
 
 def flush(name: str) -> str:
-    """Deliver the batch of a conversation, or of each in a slice, named opaquely; returns what came of it."""
+    """Deliver the batches of the conversations that the argument names. Return one result word for each."""
     return asyncio.run(_flush(refs_of_argument(name), _settings()))
 
 

@@ -1,4 +1,4 @@
-"""The leases of one process: renewed together while agents think; a lease that is gone ends the call it covers."""
+"""The leases of one process: renewed together while agents are called. A lost lease ends the call under it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from config.killpoints import kill_point
 from config.settings import Settings
 
 RENEW_RETRY_S = 0.5
+"""Delay before a renewal that failed is tried again."""
 
 CHECKS_PER_INTERVAL = 10
-"""Looks in one renewal interval: leases that are due within a tenth of it share a script call."""
+"""Checks for due leases in one renewal interval. Leases that are due within a tenth of it share a script call."""
 
 
 class LeaseEnded(Exception):
-    """The lease is lost or cancelled."""
+    """The lease was lost or cancelled; `outcome` says which."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.value)
@@ -30,7 +31,10 @@ class LeaseEnded(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Lease:
-    """A context: held while its body runs."""
+    """A context manager that holds one lease while its body runs. Times are those of the event loop, in seconds.
+
+    `cancelling` is the number of cancellations that `holder` had before it entered.
+    """
 
     held: set[_Lease]
     ref: Ref
@@ -45,16 +49,17 @@ class _Lease:
         self.held.add(self)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Tell the end of the lease, which cancelled the body, from any other cancellation."""
+        """Turn the cancellation that the end of the lease caused into LeaseEnded or StoreError; let others pass."""
         self.held.discard(self)
         if kind is None or not issubclass(kind, asyncio.CancelledError) or self.end is None:
             return
+        # As in `asyncio.timeout`: if others have cancelled the holder too, their cancellation must go on.
         if self.holder.uncancel() <= self.cancelling:
             raise LeaseEnded(self.end) if isinstance(self.end, Outcome) else self.end from None
 
 
 class Leases:
-    """One task keeps any number of leases, and none while there is none to keep."""
+    """Renews any number of leases from one task, which runs only while leases are held."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
@@ -62,21 +67,22 @@ class Leases:
         self._interval_s = settings.flush_renew_interval
         self._held: set[_Lease] = set()
         self._renewals: set[asyncio.Task[None]] = set()
-        self._keeper: asyncio.Task[None] | None = None
+        self._renewer: asyncio.Task[None] | None = None
 
     def hold(self, ref: Ref, token: str, claimed_at: float) -> AbstractContextManager[None]:
-        """Keep a lease while the body runs; raises LeaseOver in it, or StoreError when it cannot be renewed.
+        """Return a context manager that renews the lease while its body runs.
 
-        A process that was frozen between the claim and now may hold nothing any more: it does not even begin.
+        The body is ended with LeaseEnded, or with StoreError if the lease cannot be renewed. If the process was
+        frozen since the claim for longer than the lease, LeaseEnded is raised here and the body does not begin.
         """
         holder = asyncio.current_task()
         if holder is None:
-            raise RuntimeError("a lease is kept by a task")
+            raise RuntimeError("a lease is held by a task")
         until, now = claimed_at + self._lease_s, holder.get_loop().time()
         if now >= until:
             raise LeaseEnded(Outcome.LOST)
-        if self._keeper is None:
-            self._keeper = asyncio.create_task(self._renew_due())
+        if self._renewer is None:
+            self._renewer = asyncio.create_task(self._renew_due())
         return _Lease(self._held, ref, token, until, now + self._interval_s, holder, holder.cancelling())
 
     async def _renew_due(self) -> None:
@@ -85,12 +91,12 @@ class Leases:
                 await asyncio.sleep(self._interval_s / CHECKS_PER_INTERVAL)
                 now = asyncio.get_running_loop().time()
                 for lease in [lease for lease in self._held if lease.renew_at <= now]:
-                    self._begin(lease)
+                    self._start_renewal(lease)
         finally:
-            self._keeper = None
+            self._renewer = None
 
-    def _begin(self, lease: _Lease) -> None:
-        """Each waits for itself: the calls go out together, and one that hangs holds up no other."""
+    def _start_renewal(self, lease: _Lease) -> None:
+        """Renew in a task of its own: the calls still go out together, and one that hangs delays no other."""
         kill_point("worker_during_call")
         lease.renew_at = math.inf
         renewal = asyncio.create_task(self._renew(lease))
@@ -98,7 +104,7 @@ class Leases:
         renewal.add_done_callback(self._renewals.discard)
 
     async def _renew(self, lease: _Lease) -> None:
-        """Renew, or end what is lost or cancelled, or may be over because Redis is away."""
+        """Renew the lease. End it if the store says so, or if Redis was away for as long as the lease lasts."""
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
         try:
@@ -116,7 +122,7 @@ class Leases:
             lease.renew_at = loop.time() + self._interval_s
 
     def _end(self, lease: _Lease, end: Outcome | StoreError) -> None:
-        """Whoever has left the lease meanwhile is not disturbed."""
+        """Cancel the holder, unless it has left the lease meanwhile."""
         if lease in self._held and lease.end is None:
             lease.end = end
             lease.holder.cancel()

@@ -1,4 +1,4 @@
-"""The worker process: dispatcher, listener, flush worker and upkeep on one event loop, and an orderly end."""
+"""The worker process: dispatcher, expiry listener, RQ worker and upkeep on one event loop, and an orderly stop."""
 
 from __future__ import annotations
 
@@ -30,19 +30,21 @@ from worker.upkeep import Upkeep
 
 REDIS_TIMEOUT_S = 2.0
 LISTEN_TIMEOUT_S = 10.0
-AWAY_S = 0.5
+REDIS_RETRY_S = 0.5
 FINAL_WRITE_S = 2.0
+"""Time for the last write of RQ's registries. A stop does not wait longer for a frozen server."""
+
 CANCEL_AGAIN_S = 0.2
 
 log = get_logger()
 
 
 class TaskCrashed(Exception):
-    """A part of the worker ended by itself; start the process again."""
+    """A part of the worker ended by itself. The process must be started again."""
 
 
 def run_worker(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT; raises SettingsError, UnsafeServer or PartitionMismatch at start."""
+    """Work until SIGTERM or SIGINT. Raises SettingsError, UnsafeServer or PartitionMismatch at start."""
     arm(settings.debouncer_kill_at)
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
     uvloop.run(_serve(settings))
@@ -53,7 +55,7 @@ async def _serve(settings: Settings) -> None:
 
 
 class WorkerProcess:
-    """Builds the parts of one worker process and runs them."""
+    """Builds the parts of one worker process, runs them and stops them."""
 
     def __init__(self, settings: Settings) -> None:
         url = require(settings.redis_url, "REDIS_URL")
@@ -64,15 +66,15 @@ class WorkerProcess:
         self._listen_client = connect(url, timeout_s=LISTEN_TIMEOUT_S)
         self._queue_client = connect(queue_url, timeout_s=REDIS_TIMEOUT_S)
         self._connection = connect_sync(queue_url)
-        self._broken: BaseException | None = None
-        self._stop = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._crash: BaseException | None = None
+        self._stop_requested = asyncio.Event()
+        self._stop_forced = asyncio.Event()
 
     async def run(self) -> None:
-        """Start, work, and end within SHUTDOWN_GRACE."""
+        """Work until a signal. Then end within SHUTDOWN_GRACE. Raises TaskCrashed if a part ended by itself."""
         self._install_signals()
         try:
-            if await self._reach_redis():
+            if await self._wait_for_redis():
                 await self._work()
         finally:
             await self._agent.close()
@@ -85,23 +87,23 @@ class WorkerProcess:
             loop.add_signal_handler(number, self._on_signal)
 
     def _on_signal(self) -> None:
-        if self._stop.is_set():
-            self._hurry.set()
-        self._stop.set()
+        if self._stop_requested.is_set():
+            self._stop_forced.set()
+        self._stop_requested.set()
 
-    async def _reach_redis(self) -> bool:
-        """Wait for a server that answers; False when asked to stop meanwhile."""
-        told = False
-        while not self._stop.is_set():
+    async def _wait_for_redis(self) -> bool:
+        """Wait until Redis answers and passes the checks. Return False if a stop was requested meanwhile."""
+        logged = False
+        while not self._stop_requested.is_set():
             try:
                 await check_server(self._store.client, self._settings, accepting=False)
                 await self._store.load_scripts()
                 await asyncio.to_thread(self._connection.ping)
             except (StoreUnavailable, StoreFull, rx.RedisError, OSError) as error:
-                if not told:
+                if not logged:
                     log.warning("waiting for Redis", error=str(error))
-                told = True
-                await asyncio.sleep(AWAY_S)
+                logged = True
+                await asyncio.sleep(REDIS_RETRY_S)
                 continue
             return True
         return False
@@ -111,7 +113,7 @@ class WorkerProcess:
         queue = JobQueue(settings, self._connection, self._queue_client)
         flusher = Flusher(self._store, self._agent, settings)
         worker = AsyncWorker(queue, flusher.flush, settings.worker_concurrency)
-        dispatcher = Dispatcher(self._store, queue, settings, worker)
+        dispatcher = Dispatcher(self._store, queue, settings, worker.runner)
         upkeep = Upkeep(self._store, settings)
         listener = ExpiryListener(
             self._listen_client, settings, dispatcher.wake, dispatcher.timer_expired, upkeep.request_repair
@@ -119,52 +121,44 @@ class WorkerProcess:
         await self._register(worker)
         tune_worker_gc()
         log.info("worker started", name=worker.name, queue=queue.rq.name, concurrency=settings.worker_concurrency)
-        feeding = self._tasks(dispatcher.run(), worker.admit())
-        helping = self._tasks(listener.run(), upkeep.run(), self._maintain(worker))
-        keeping = self._tasks(worker.registries.write_forever(), worker.registries.keep_alive())
-        await self._until_stopped([*feeding, *helping, *keeping])
-        log.info("stopping; no new jobs are taken", in_flight=worker.in_flight)
+        feeding = _start(dispatcher.run(), worker.runner.consume())
+        helping = _start(listener.run(), upkeep.run(), self._maintain(worker))
+        showing = _start(worker.registries.write_forever(), worker.registries.keep_alive())
+        await self._until_stopped([*feeding, *helping, *showing])
+        log.info("stopping; no new jobs are taken", in_flight=worker.runner.in_flight)
         dispatcher.stop()
-        worker.stop_admission()
+        worker.runner.stop()
         await _cancel(helping)
+        # Not cancelled: a pass or a pop that is cut short would strand the jobs that it takes from the queue.
         await asyncio.wait(feeding)
-        await worker.finish(settings.shutdown_grace, self._hurry)
-        await _cancel(keeping)
+        await worker.runner.drain(settings.shutdown_grace, self._stop_forced)
+        await _cancel(showing)
         await self._write_last(worker)
         await queue.close()
         log.info("worker stopped")
-        if self._broken is not None:
-            raise TaskCrashed(repr(self._broken))
+        if self._crash is not None:
+            raise TaskCrashed(repr(self._crash))
 
-    def _tasks(self, *coroutines: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
-        return [asyncio.create_task(coroutine) for coroutine in coroutines]
-
-    async def _until_stopped(self, parts: list[asyncio.Task[None]]) -> None:
-        """Wait for the signal; a part that ends by itself is a bug: stop in order, raise at the end."""
-        stopped = asyncio.create_task(self._stop.wait())
-        done, _ = await asyncio.wait([stopped, *parts], return_when=asyncio.FIRST_COMPLETED)
+    async def _until_stopped(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Wait for a signal, or for a task that ends by itself. Store the error of such a task, which is a bug."""
+        stopped = asyncio.create_task(self._stop_requested.wait())
+        done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         for task in done - {stopped}:
             error = task.exception()
             if error is not None:
                 log.error("a part of the worker broke; stopping in order", error=repr(error), exc_info=error)
-                self._broken = error
+                self._crash = error
 
     async def _register(self, worker: AsyncWorker) -> None:
-        """Show ourselves to RQ; on a full server the heartbeat does it once there is room again."""
-
-        def announce() -> None:
-            worker.subscribe()  # type: ignore[no-untyped-call]
-            worker.register_birth()  # type: ignore[no-untyped-call]
-            worker.set_state("idle")
-
+        """Register the worker in RQ. If RQ's server is full or away, a later heartbeat registers it."""
         try:
-            await asyncio.to_thread(announce)
+            await asyncio.to_thread(worker.announce)
         except (rx.RedisError, OSError) as error:
             log.warning("RQ does not list this worker yet; it works all the same", error=str(error))
 
     async def _maintain(self, worker: AsyncWorker) -> None:
-        """RQ's clean-up of registries, at start and then every minute."""
+        """Run RQ's clean-up of registries at start and then every minute."""
         while True:
             with contextlib.suppress(rx.RedisError, OSError, StoreError):
                 await asyncio.to_thread(worker.run_maintenance_tasks)
@@ -176,11 +170,16 @@ class WorkerProcess:
                 await worker.registries.write()
                 await asyncio.to_thread(worker.teardown)
         worker.registries.close()
-        self._connection.connection_pool.disconnect()  # whoever waits for a frozen server in a thread waits no more
+        # Threads cannot be cancelled. One that waits for a frozen server ends when its connection is closed.
+        self._connection.connection_pool.disconnect()
+
+
+def _start(*coroutines: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
+    return [asyncio.create_task(coroutine) for coroutine in coroutines]
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancel until it took effect: redis-py now and then swallows a cancellation of a command under way."""
+    """Cancel tasks until they end. redis-py sometimes swallows the cancellation of a running command."""
     waiting = set(tasks)
     while waiting:
         for task in waiting:

@@ -1,6 +1,7 @@
-"""The body of a flush: a pure function of the sealed batch, so that every attempt carries the same bytes.
+"""Renders the request body of a flush. It depends on the sealed batch alone, so every attempt sends the same bytes.
 
-Whatever is changed here changes the bytes of batches between two attempts: the test with fixed bytes says so.
+A change in this file may change the bytes of a batch between two attempts. tests/unit/test_worker_request_body.py
+compares them with fixed bytes.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import orjson
 from buffer.models import PLAIN_KIND, Batch, StoredMessage
 
 ALWAYS = ("message_id", "timestamp_ms", "received_ms", "kind", "text", "media", "sender_name")
-"""Fields every message has, null when unknown; others only when the gateway gave them."""
+"""Fields that every message has, null if unknown. Other fields are present only if the gateway sent them."""
 
 
 def render_burst(batch: Batch) -> bytes:
-    """The JSON body of design §5 as UTF-8 bytes."""
+    """Return the JSON body (docs/invariants.md#body) as UTF-8 bytes."""
     messages = [_message(stored) for stored in batch.messages]
     gateway, channel, peer = batch.conversation
     return orjson.dumps(
@@ -46,7 +47,7 @@ def _message(stored: StoredMessage) -> dict[str, Any]:
 
 
 def _apply(edit: dict[str, Any], fields: dict[str, Any]) -> None:
-    """Replace what the person changed: the text, and the caption that it is where there is media."""
+    """Apply an edit to the fields of its message. An edit of media with a caption replaces the caption too."""
     fields |= edit
     media = fields.get("media")
     if media and media.get("caption"):

@@ -1,4 +1,4 @@
-"""The upkeep: repair the wake index after start and failover, forget idle conversations."""
+"""The upkeep: repairs the wake index after a start or a failover, and deletes idle conversations."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ import asyncio
 import redis.exceptions as rx
 
 from buffer.errors import StoreError
-from buffer.store import CONVERSATIONS_PER_CALL, Store
+from buffer.store import CONVERSATIONS_PER_SWEEP, Store
 from config.logs import get_logger
 from config.settings import Settings
 
 EVERY_S = 60.0
+"""Time between two sweeps of idle conversations, and between two checks whether a repair is due."""
+
 REPAIR_EVERY_S = 3600
+"""Time between two repairs that no event caused, for all workers together."""
+
 REPAIR_AGAIN_S = 60
-"""Workers that start or reconnect together repair once."""
+"""After a repair that a start or a reconnect caused, others skip theirs for this time."""
 
 RESTS = 4
-"""After a lot of the repair it rests so many times as long: it takes no more than a fifth of the server, and minutes
-for a million conversations."""
+"""The repair rests 4 times as long as each call took. It uses at most a fifth of the server, and takes minutes for a
+million conversations."""
 
 REST_S = 0.005
-"""Between two lots of forgotten conversations."""
+"""Pause between two calls that delete idle conversations."""
 
 log = get_logger()
 
 
 class Upkeep:
-    """One per worker process; a guard key in Redis keeps them from doing the same work twice."""
+    """Repairs and sweeps. Each worker process has one, and a key in Redis keeps them from repairing twice."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
@@ -36,7 +40,7 @@ class Upkeep:
         self._wanted = asyncio.Event()
 
     def request_repair(self) -> None:
-        """The server may have lost its last writes (restart, failover)."""
+        """Repair soon. Called when the server may have lost its last writes (restart, failover)."""
         self._wanted.set()
 
     async def run(self) -> None:
@@ -70,7 +74,7 @@ class Upkeep:
 
     async def _sweep(self) -> None:
         for partition in range(self._partitions):
-            gone = CONVERSATIONS_PER_CALL
-            while gone >= CONVERSATIONS_PER_CALL:
+            gone = CONVERSATIONS_PER_SWEEP
+            while gone >= CONVERSATIONS_PER_SWEEP:
                 gone = await self._store.sweep(partition)
                 await asyncio.sleep(REST_S)

@@ -1,4 +1,4 @@
-"""Several workers share the same due conversations: each is handed out once, and reaches the agent once."""
+"""Measure several workers that share the due conversations. Each is dispatched once and reaches the agent once."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from benchmarks.figures import Figure, Missing, attempt
 from benchmarks.machine import MEASURED_CORE, process, python, valkey
 from benchmarks.pending import counter, environment, settings_for
 from benchmarks.table import Row
-from benchmarks.trickle import RATE, WARM, trickle, warm_up
-from benchmarks.usage import settle
+from benchmarks.trickle import FLUSHES_PER_S, WARM_UP_FLUSHES, trickle, warm_up
+from benchmarks.usage import wait_until_idle
 
-PROBES, MANY = RATE * 6, 3
+FLUSHES = FLUSHES_PER_S * 6
+WORKERS = 3
 
 
 class Shared(NamedTuple):
-    """What some workers did together."""
+    """The figures of some workers together."""
 
-    handed_out_per_flush: float
+    dispatches_per_flush: float
     p99_ms: float
 
 
 def measure() -> Iterator[Row]:
-    """Three workers beside one; that no call was made twice is a condition of each figure."""
-    many, one = attempt(lambda: _share(MANY)), attempt(lambda: _share(1))
-    what = f"{MANY} workers, {RATE} flushes/s:"
+    """Compare three workers with one. A repeated call means no figure."""
+    many, one = attempt(lambda: _share(WORKERS)), attempt(lambda: _share(1))
+    what = f"{WORKERS} workers, {FLUSHES_PER_S} flushes/s:"
     for name, field in (
-        ("jobs per flush (1: none handed out twice)", "handed_out_per_flush"),
+        ("jobs per flush (1: none dispatched twice)", "dispatches_per_flush"),
         ("lateness p99 (ms)", "p99_ms"),
     ):
         yield Row(f"{what} {name}", _figure(many, field), "1 worker", _figure(one, field), less=True)
@@ -43,13 +44,13 @@ def _share(workers: int) -> Shared:
         for _ in range(workers):
             command = python("cli", "worker")
             stack.enter_context(process(command, MEASURED_CORE, **environment(settings, agent.url)))
-        settle(url, workers=workers)
+        wait_until_idle(url, workers=workers)
         warm_up(settings, agent)
-        report = trickle(settings, agent, PROBES)
+        report = trickle(settings, agent, FLUSHES)
         with redis.Redis.from_url(url) as client:
-            handed_out = counter(client, settings, "dispatches")
-    return Shared(handed_out / (WARM + report.calls), report.lateness.p99)
+            dispatches = counter(client, settings, "dispatches")
+    return Shared(dispatches / (WARM_UP_FLUSHES + report.calls), report.lateness.p99)
 
 
-def _figure(found: Shared | Missing, field: str) -> Figure:
-    return found if isinstance(found, Missing) else float(getattr(found, field))
+def _figure(result: Shared | Missing, field: str) -> Figure:
+    return result if isinstance(result, Missing) else float(getattr(result, field))

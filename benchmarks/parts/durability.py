@@ -1,4 +1,4 @@
-"""The webhook with each kind of durability before the 2xx: what it costs to wait for a replica or for the disk."""
+"""Measure the webhook with each DURABILITY: the cost of a wait for a replica or for the disk before the 2xx."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODES: dict[str, dict[str, str]] = {"memory": {}, "replica": {}, "disk": APPEND_
 
 
 def measure() -> Iterator[Row]:
-    """Each mode beside `memory`, on a server that has what the mode needs."""
+    """Compare each mode with `memory`, on a server that supports it."""
     if "durability" not in Settings.model_fields:
         return
     found = {mode: attempt(lambda mode=mode: _requests_per_s(mode)) for mode in MODES}  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Flushes per second of one worker process with an instant agent, beside RQ's own workers and BullMQ's."""
+"""Measure flushes per second of one worker process with an instant agent, beside RQ's own workers and BullMQ's."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from benchmarks.peers import node
 from benchmarks.pending import append, counter, environment, refs, settings_for
 from benchmarks.table import Row
 from config.settings import Settings
-from worker.job import JOB
+from worker.rq.job_ids import JOB_FUNCTION
 
-PATIENCE_S = 60.0
-DUE_S = 0.001
-OURS, BULLMQ, ROUNDS = 12_000, 12_000, 2
+TIMEOUT_S = 60.0
+WINDOW_S = 0.001
+FLUSHES = 12_000
+ROUNDS = 2
 NOTHING = "benchmarks.programs.jobs.nothing"
 WHAT = "flushes, instant agent, one worker process (flushes/s)"
 STOCK = {
-    "stock rq Worker (forks), the same jobs": ("fork", JOB, 120),
-    "stock rq SimpleWorker, the same jobs": ("simple", JOB, 200),
+    "stock rq Worker (forks), the same jobs": ("fork", JOB_FUNCTION, 120),
+    "stock rq SimpleWorker, the same jobs": ("simple", JOB_FUNCTION, 200),
     "stock rq Worker with a job that does nothing": ("fork", NOTHING, 150),
     "stock rq SimpleWorker with a job that does nothing": ("simple", NOTHING, 600),
 }
-"""RQ's own workers: which, what they run, and some seconds' worth of it."""
+"""RQ's own workers: kind, job, and a number of jobs that takes some seconds."""
 
 
 def measure() -> Iterator[Row]:
-    """Ours and BullMQ's worker in turn, the best of some rounds; then each stock worker."""
+    """Take the best of some rounds of our worker and BullMQ's in turn, then measure each stock worker."""
     rounds = [(attempt(ours), attempt(_bullmq)) for _ in range(ROUNDS)]
     best = _best([mine for mine, _ in rounds])
     for name, how in STOCK.items():
@@ -47,23 +48,23 @@ def _best(figures: Sequence[Figure]) -> Figure:
 
 
 def ours() -> float:
-    """Many conversations are due when our worker starts."""
+    """Return our worker's flushes/s. All conversations are due when it starts."""
     with valkey() as url, running_agent() as agent:
-        settings = settings_for(url, message_buffer_timeout=DUE_S)
-        asyncio.run(append(settings, OURS))
+        settings = settings_for(url, message_buffer_timeout=WINDOW_S)
+        asyncio.run(append(settings, FLUSHES))
         with (
             process(python("cli", "worker"), MEASURED_CORE, **environment(settings, agent.url)),
             redis.Redis.from_url(url) as client,
         ):
-            rate = _rate(lambda: counter(client, settings, "acked"), OURS)
-        agent.report(OURS)
+            rate = _rate(lambda: counter(client, settings, "acked"), FLUSHES)
+        agent.report(FLUSHES)
     return rate
 
 
 def _stock(kind: str, job: str, count: int) -> float:
-    """Jobs in RQ's queue, each as our dispatcher leaves it."""
+    """Return a stock worker's jobs/s. The jobs in its queue are as our dispatcher makes them."""
     with valkey() as url, running_agent() as agent:
-        settings = settings_for(url, message_buffer_timeout=DUE_S)
+        settings = settings_for(url, message_buffer_timeout=WINDOW_S)
         asyncio.run(append(settings, count))
         with redis.Redis.from_url(url) as client:
             queue = _enqueue(client, settings, job, count)
@@ -80,7 +81,9 @@ def _enqueue(client: redis.Redis, settings: Settings, job: str, count: int) -> Q
     queue = Queue(settings.rq_queue, connection=client, serializer=JSONSerializer)
     names = refs(settings, count)
     jobs = [
-        Queue.prepare_data(job, args=[name] if job == JOB else [], result_ttl=0, timeout=180, job_id=f"{name}-1")
+        Queue.prepare_data(
+            job, args=[name] if job == JOB_FUNCTION else [], result_ttl=0, timeout=180, job_id=f"{name}-1"
+        )
         for name in names
     ]
     queue.enqueue_many(jobs)
@@ -88,28 +91,28 @@ def _enqueue(client: redis.Redis, settings: Settings, job: str, count: int) -> Q
 
 
 def _bullmq() -> float:
-    """The mark to chase: BullMQ's worker with as many jobs at once as ours."""
+    """Return the jobs/s of BullMQ's worker, with as many jobs at once as ours."""
     with valkey() as url, running_agent() as agent:
-        output(node("fill.mjs", BULLMQ, 1, "due"), OTHER_CORE, 60, REDIS_URL=url)
+        output(node("fill.mjs", FLUSHES, 1, "due"), OTHER_CORE, 60, REDIS_URL=url)
         with process(node("worker.mjs", agent.url), MEASURED_CORE, REDIS_URL=url), redis.Redis.from_url(url) as client:
-            rate = _rate(lambda: BULLMQ - _left(client), BULLMQ)
-        agent.report(BULLMQ)
+            rate = _rate(lambda: FLUSHES - _left(client), FLUSHES)
+        agent.report(FLUSHES)
     return rate
 
 
 def _left(client: redis.Redis) -> int:
-    """BullMQ's jobs that are not yet done."""
+    """Return the number of BullMQ's jobs that are not yet done."""
     return int(client.llen("bull:flush:wait")) + int(client.llen("bull:flush:active"))
 
 
 def _rate(done: Callable[[], int], count: int) -> float:
-    """From the first to the last, so that starting a process does not count."""
-    until = time.monotonic() + PATIENCE_S
+    """Return the rate from the first to the last, so that the start of a process does not count."""
+    until = time.monotonic() + TIMEOUT_S
     while (first := done()) == 0 and time.monotonic() < until:
         time.sleep(0.005)
     began = time.monotonic()
     while (last := done()) < count:
         if time.monotonic() > until:
-            raise Meaningless(f"only {last} of {count} flushes were done within {PATIENCE_S:g} s")
+            raise Meaningless(f"only {last} of {count} flushes were done within {TIMEOUT_S:g} s")
         time.sleep(0.01)
     return (last - first) / (time.monotonic() - began)

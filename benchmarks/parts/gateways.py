@@ -1,7 +1,7 @@
-"""CPU per request of each gateway's webhook, beside `generic`: verify, parse, append and answer, signatures included.
+"""Measure the CPU of one webhook of each gateway, beside `generic`: verify, parse, append and respond.
 
-Measured in one process without a socket, as CPU time: what the adapters add to the hot path, and nothing else. The same
-recorded text message is sent again and again, so all but the first are duplicates for every gateway alike.
+It runs in one process without a socket, so that the gateways differ by their own code alone. The same recorded text
+message is sent again and again. So all but the first are duplicates, for every gateway alike.
 """
 
 from __future__ import annotations
@@ -40,11 +40,13 @@ GENERIC = (
     b'{"conversation":"5511900000001","text":"gastei 25,78 com Uber",'
     b'"message_id":"3EB0062835B784532CE8B8","sender_name":"Ana"}'
 )
-REQUESTS, AT_ONCE, ROUNDS = 2000, 64, 3
+REQUESTS = 2000
+CONCURRENCY = 64
+ROUNDS = 3
 
 
 def measure() -> Iterator[Row]:
-    """The least of some rounds each, in turn."""
+    """Take the least of some rounds of each gateway, in turn."""
     requests = {name: _recorded(name, *how) for name, how in TEXTS.items()} | {"generic": _generic()}
     rounds: dict[str, list[Figure]] = {name: [] for name in requests}
     with valkey() as url:
@@ -89,7 +91,7 @@ async def _cpu_us(url: str, scope: dict[str, Any], body: bytes, secrets: dict[st
     settings = settings_for(url, log_level="WARNING", **secrets)
     store = Store(connect(url, timeout_s=10), settings)
     ingest = Ingest(settings)
-    ingest.open(store)
+    ingest.accept_into(store)
     webhooks = WebhookEndpoint(ingest)
     statuses: set[int] = set()
 
@@ -101,14 +103,14 @@ async def _cpu_us(url: str, scope: dict[str, Any], body: bytes, secrets: dict[st
             statuses.add(event["status"])
 
     async def client() -> None:
-        for _ in range(REQUESTS // AT_ONCE):
+        for _ in range(REQUESTS // CONCURRENCY):
             await webhooks(scope, receive, send)
 
     await client()
     before = time.process_time()
-    await asyncio.gather(*(client() for _ in range(AT_ONCE)))
+    await asyncio.gather(*(client() for _ in range(CONCURRENCY)))
     spent = time.process_time() - before
     await store.close()
     if statuses != {200}:
         raise Meaningless(f"{scope['path']} answered {statuses}")
-    return spent / (REQUESTS // AT_ONCE * AT_ONCE) * 1e6
+    return spent / (REQUESTS // CONCURRENCY * CONCURRENCY) * 1e6

@@ -1,4 +1,4 @@
-"""How lateness and memory grow with the number of pending conversations, from a thousand to a million."""
+"""Measure how lateness and memory grow with the number of pending conversations, from 1,000 to 1,000,000."""
 
 from __future__ import annotations
 
@@ -17,23 +17,31 @@ from benchmarks.asyncio_buffer import InProcess, in_process
 from benchmarks.figures import Figure, Meaningless, Missing, Spread, attempt
 from benchmarks.machine import MEASURED_CORE, OTHER_CORE, output, process, python, require_memory, valkey
 from benchmarks.peers import node
-from benchmarks.pending import LOT, NEVER_S, append, environment, fill, settings_for, usage_per_conversation
+from benchmarks.pending import (
+    CONVERSATIONS_PER_APPEND,
+    LONG_WINDOW,
+    append,
+    environment,
+    fill,
+    settings_for,
+    usage_per_conversation,
+)
 from benchmarks.table import Row
-from benchmarks.trickle import RATE, trickle, warm_up
-from benchmarks.usage import least_disturbed, settle, used_memory
+from benchmarks.trickle import FLUSHES_PER_S, trickle, warm_up
+from benchmarks.usage import least_disturbed, used_memory, wait_until_idle
 
 REPAIR_HEAD_START_S = 8.0
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
-PROBES = RATE * 6
+FLUSHES = FLUSHES_PER_S * 6
 TARGET_P99_MS, TARGET_BYTES, TARGET_ID_BYTES = 25.0, 1024.0, 32.0
 GB_PER_PENDING = 4e-6
-"""Spare memory that a million pending conversations want: the larger of the two designs needs it."""
+"""Spare memory (GB) for one pending conversation. The in-process buffer needs it."""
 
 BULLMQ_JOBS = 10_000
 
 
 class Point(NamedTuple):
-    """Our figures with so many conversations pending."""
+    """Our figures for one number of pending conversations."""
 
     bytes_by_difference: float
     bytes_by_usage: float
@@ -41,7 +49,7 @@ class Point(NamedTuple):
 
 
 def measure() -> Iterator[Row]:
-    """Ours at each size, then the baselines; those that only wait are measured side by side."""
+    """Measure our figures at each size, then the baselines. The baselines that mostly wait run side by side."""
     ours = {size: attempt(lambda size=size: _ours(size)) for size in SIZES}  # type: ignore[misc]
     in_one = {size: attempt(lambda size=size: _in_process(size)) for size in SIZES}  # type: ignore[misc]
     events, scheduled = _waiting()
@@ -59,8 +67,9 @@ def measure() -> Iterator[Row]:
 def _ours(size: int) -> Point:
     require_memory(1 + size * GB_PER_PENDING)
     with valkey() as url:
-        settings = settings_for(url, **NEVER_S)
-        asyncio.run(append(settings_for(url, **NEVER_S), LOT, 3))  # scripts and buffers are no part of a conversation
+        settings = settings_for(url, **LONG_WINDOW)
+        # Loads the scripts and grows the server's buffers, which are no part of a conversation's memory.
+        asyncio.run(append(settings_for(url, **LONG_WINDOW), CONVERSATIONS_PER_APPEND, 3))
         before = used_memory(url)
         fill(settings, size)
         grown, usage = (used_memory(url) - before) / size, usage_per_conversation(settings)
@@ -68,23 +77,23 @@ def _ours(size: int) -> Point:
 
 
 def _lateness(url: str, settings: Any) -> Spread:
-    """Flushes come due while the crowd waits, once the worker has done what it does at its start."""
+    """Return the lateness of flushes that come due beside the pending conversations, after the worker's start."""
     with running_agent() as agent:
         variables = environment(settings, agent.url)
         with process(python("cli", "worker"), MEASURED_CORE, **variables):
-            with contextlib.suppress(Meaningless):  # of a million it goes on for minutes, beside the flushes
-                settle(url, REPAIR_HEAD_START_S)
+            with contextlib.suppress(Meaningless):  # the repair of a million conversations goes on for minutes
+                wait_until_idle(url, REPAIR_HEAD_START_S)
             warm_up(settings, agent)
-            return least_disturbed(lambda: trickle(settings, agent, PROBES).lateness)
+            return least_disturbed(lambda: trickle(settings, agent, FLUSHES).lateness)
 
 
 def _in_process(size: int) -> InProcess:
     require_memory(1 + size * GB_PER_PENDING)
-    return in_process(size, RATE, PROBES)
+    return in_process(size, FLUSHES_PER_S, FLUSHES)
 
 
 def _waiting() -> tuple[dict[int, Spread | Missing], Spread | Missing]:
-    """These wait for most of their time, so they may do it together."""
+    """Measure expiry events and `enqueue_in` at the same time: they wait for most of it."""
     with ThreadPoolExecutor() as threads:
         events = {size: threads.submit(attempt, lambda size=size: expiry.lateness(size)) for size in SIZES[:-1]}
         scheduled = threads.submit(attempt, enqueue_in.lateness)
@@ -104,7 +113,7 @@ def _late(found: Point | InProcess | Spread | Missing, field: str) -> Figure:
 
 def _lateness_rows(ours: Ours, in_one: InOne, events: Events, scheduled: Spread | Missing) -> Iterator[Row]:
     for size in SIZES:
-        what = f"lateness, {RATE} flushes/s, {size:,} pending:"
+        what = f"lateness, {FLUSHES_PER_S} flushes/s, {size:,} pending:"
         for name, field in (("p50", "p50"), ("p99", "p99"), ("latest", "most")):
             mine, theirs = _late(ours[size], field), _late(in_one[size], field)
             yield Row(f"{what} {name} (ms)", mine, "in-process asyncio buffer", theirs, less=True)
@@ -125,10 +134,10 @@ def _expiry_rows(what: str, ours: Point | Missing, events: Spread | Missing) -> 
         yield Row(f"{what} p50 (ms)", _late(ours, "p50"), against, events, less=True)
         return
     if never := events.never:
-        against += f" ({never:.0%} did not come within {expiry.WAIT_S:g} s)"
+        against += f" ({never:.0%} did not come within {expiry.LATENESS_MAX_S:g} s)"
     for name, field in (("p50", "p50"), ("p99", "p99")):
         theirs = float(getattr(events, field))
-        known = min(theirs, expiry.WAIT_S * 1000)
+        known = min(theirs, expiry.LATENESS_MAX_S * 1000)
         yield Row(f"{what} {name} (ms)", _late(ours, field), against, known, less=True, at_least=math.isinf(theirs))
 
 
@@ -154,13 +163,15 @@ def _memory_rows(ours: Ours, in_one: InOne, plain: dict[int, Figure], bullmq: Fi
         if size == BULLMQ_JOBS:
             yield Row(what, mine, "BullMQ, one debounced job", bullmq, less=True)
         if size == SIZES[-1]:
-            yield Row(what, mine, "in-process asyncio buffer (resident memory)", _held(in_one[size]), less=True)
+            yield Row(
+                what, mine, "in-process asyncio buffer (resident memory)", _bytes_per_pending(in_one[size]), less=True
+            )
     point = ours[SIZES[1]]
     usage = point if isinstance(point, Missing) else point.bytes_by_usage
     yield Row("the same by MEMORY USAGE of its keys (bytes)", usage, "target", TARGET_BYTES, less=True)
 
 
-def _held(found: InProcess | Missing) -> Figure:
+def _bytes_per_pending(found: InProcess | Missing) -> Figure:
     return found if isinstance(found, Missing) else found.bytes_per_pending
 
 
@@ -172,9 +183,9 @@ def _bullmq_bytes() -> float:
 
 
 def _bytes_per_id() -> float:
-    """One person's memory of many ids, by MEMORY USAGE."""
+    """Return the bytes per remembered id of one person, by MEMORY USAGE."""
     with valkey() as url, redis.Redis.from_url(url) as client:
-        settings = settings_for(url, **NEVER_S)
+        settings = settings_for(url, **LONG_WINDOW)
         fill(settings, 1, naive.IDS)
         keys = client.keys(f"{settings.redis_key_prefix}:*:seen:*")
         if len(keys) != 1:
@@ -188,7 +199,7 @@ def _lateness_curves(ours: Ours, in_one: InOne, events: Events) -> list[plots.Cu
 
     return [
         plots.Curve("debouncer, p99", plots.OURS, values(ours, "p99")),
-        plots.Curve("debouncer, p50", plots.OURS_TOO, values(ours, "p50")),
+        plots.Curve("debouncer, p50", plots.OURS_DASHED, values(ours, "p50")),
         plots.Curve("in-process asyncio buffer, p99", plots.IN_PROCESS, values(in_one, "p99")),
         plots.Curve("keyspace expiry events alone, p50", plots.EVENTS, values(events, "p50"), _never(events)),
     ]
@@ -196,7 +207,7 @@ def _lateness_curves(ours: Ours, in_one: InOne, events: Events) -> list[plots.Cu
 
 def _never(events: Events) -> dict[int, str]:
     return {
-        size: f"{found.never:.0%} not\nwithin {expiry.WAIT_S:g} s"
+        size: f"{found.never:.0%} not\nwithin {expiry.LATENESS_MAX_S:g} s"
         for size, found in events.items()
         if isinstance(found, Spread) and found.never
     }
@@ -204,7 +215,7 @@ def _never(events: Events) -> dict[int, str]:
 
 def _memory_curves(ours: Ours, in_one: InOne, plain: dict[int, Figure], bullmq: Figure) -> list[plots.Curve]:
     mine = {size: point if isinstance(point, Missing) else point.bytes_by_difference for size, point in ours.items()}
-    held = {size: _held(found) for size, found in in_one.items()}
+    held = {size: _bytes_per_pending(found) for size, found in in_one.items()}
     return [
         plots.Curve("debouncer", plots.OURS, mine),
         plots.Curve("naive layout in Redis", plots.NAIVE, plain),

@@ -1,4 +1,4 @@
-"""What a worker with nothing to do costs, beside a stock rq worker with nothing to do."""
+"""Measure the cost of an idle worker, beside an idle stock rq worker."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from benchmarks.figures import Figure, Missing, attempt
 from benchmarks.machine import MEASURED_CORE, process, python, valkey
 from benchmarks.pending import environment, settings_for
 from benchmarks.table import Row
-from benchmarks.usage import Idle, idle_cost, settle
+from benchmarks.usage import IdleCost, idle_cost, wait_until_idle
 
-SECONDS = 8.0
+WATCH_S = 8.0
 STOCK = "idle stock rq Worker"
 
 
 def measure() -> Iterator[Row]:
-    """Commands, CPU and memory of each."""
+    """Compare commands, CPU and memory of the two."""
     ours = attempt(lambda: _watch(python("cli", "worker")))
     stock = attempt(lambda: _watch(python("benchmarks.programs.stock_worker", "fork")))
     for what, field in (
@@ -26,13 +26,13 @@ def measure() -> Iterator[Row]:
         yield Row(what, _figure(ours, field), STOCK, _figure(stock, field), less=True)
 
 
-def _watch(command: list[str]) -> Idle:
+def _watch(command: list[str]) -> IdleCost:
     with valkey() as url:
         variables = environment(settings_for(url), "http://127.0.0.1:1/")
         with process(command, MEASURED_CORE, **variables) as worker:
-            settle(url)
-            return idle_cost(worker.pid, url, SECONDS)
+            wait_until_idle(url)
+            return idle_cost(worker.pid, url, WATCH_S)
 
 
-def _figure(found: Idle | Missing, field: str) -> Figure:
+def _figure(found: IdleCost | Missing, field: str) -> Figure:
     return found if isinstance(found, Missing) else float(getattr(found, field))

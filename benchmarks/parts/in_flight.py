@@ -1,4 +1,4 @@
-"""A thousand agent calls at once in one worker process, each of 5 s: how many, how late, how much memory."""
+"""Measure 1,000 agent calls of 5 s at once in one worker process: calls in flight, lateness and memory."""
 
 from __future__ import annotations
 
@@ -13,31 +13,36 @@ from benchmarks.machine import MEASURED_CORE, output, process, python, valkey
 from benchmarks.pending import append_at_once, environment, settings_for
 from benchmarks.table import Row
 from benchmarks.trickle import trickle, warm_up
-from benchmarks.usage import least_disturbed, peak_mb, resident_mb, settle
+from benchmarks.usage import least_disturbed, peak_mb, resident_mb, wait_until_idle
 
-CALLS, RATE, WARM, AGENT_S = 1000, 400, 50, 5.0
+CALLS = 1000
+FLUSHES_PER_S = 400
+WARM_UP_FLUSHES = 50
+AGENT_DELAY_S = 5.0
 WHAT = "1,000 calls, the agent takes 5 s, one process"
 BASELINE = "in-process asyncio buffer"
 AT_ONCE = f"{WHAT}, all due in the same millisecond, new connections"
 BARE = "bare aiohttp client that makes the same calls"
-WINDOW_S, ROUNDS, WITHIN_S = 2.0, 2, 60.0
+WINDOW_S = 2.0
+ROUNDS = 2
+TIMEOUT_S = 60.0
 
 
 class Held(NamedTuple):
-    """What our worker did and took."""
+    """The figures of our worker."""
 
     report: Report
     peak_mb: float
 
     @property
     def lateness(self) -> Spread:
-        """Of all calls."""
+        """Return the lateness of all calls."""
         return self.report.lateness
 
 
 def measure() -> Iterator[Row]:
-    """Ours beside the in-process buffer, and beside as many of RQ's own workers."""
-    ours, theirs = attempt(_ours), attempt(lambda: in_process(0, RATE, CALLS, AGENT_S))
+    """Compare our worker with the in-process buffer and with 1,000 of RQ's own workers."""
+    ours, theirs = attempt(_ours), attempt(lambda: in_process(0, FLUSHES_PER_S, CALLS, AGENT_DELAY_S))
     yield Row(f"{WHAT}: most calls at once", _peak(ours), BASELINE, _peak(theirs))
     yield Row(f"{WHAT}: lateness p99 (ms)", _p99(ours), BASELINE, _p99(theirs), less=True)
     yield Row(f"{WHAT}: lateness of the latest (ms)", _most(ours), BASELINE, _most(theirs), less=True)
@@ -51,27 +56,27 @@ def measure() -> Iterator[Row]:
 
 
 def _at_once() -> Iterator[Row]:
-    """The hardest case beside what the HTTP client alone needs for it: rounds in turn, the best."""
-    rounds = [(attempt(_crowd), attempt(_bare)) for _ in range(ROUNDS)]
+    """Compare calls that are due at once with a bare HTTP client. Takes the best of some rounds in turn."""
+    rounds = [(attempt(_due_at_once), attempt(_bare)) for _ in range(ROUNDS)]
     ours, theirs = [mine for mine, _ in rounds], [bare for _, bare in rounds]
     for figure, of in (("p50", _median), ("of the latest", _latest)):
         yield Row(f"{AT_ONCE}: lateness {figure} (ms)", _least(ours, of), BARE, _least(theirs, of), less=True)
 
 
-def _crowd() -> Report:
-    """All messages are appended by one script call, so that all windows end at the same moment."""
-    with valkey() as url, running_agent(AGENT_S) as agent:
+def _due_at_once() -> Report:
+    """Append all messages in one script call, so that all windows end in the same millisecond."""
+    with valkey() as url, running_agent(AGENT_DELAY_S) as agent:
         settings = settings_for(url, message_buffer_timeout=WINDOW_S)
         variables = environment(settings, agent.url, WORKER_CONCURRENCY=str(CALLS))
         with process(python("cli", "worker"), MEASURED_CORE, **variables):
-            settle(url)
+            wait_until_idle(url)
             asyncio.run(append_at_once(settings, CALLS))
             return agent.report(CALLS)
 
 
 def _bare() -> Report:
-    with running_agent(AGENT_S) as agent:
-        output(python("benchmarks.programs.bare_client", agent.url, CALLS), MEASURED_CORE, WITHIN_S)
+    with running_agent(AGENT_DELAY_S) as agent:
+        output(python("benchmarks.programs.bare_client", agent.url, CALLS), MEASURED_CORE, TIMEOUT_S)
         return agent.report(CALLS)
 
 
@@ -89,14 +94,14 @@ def _latest(report: Report) -> float:
 
 
 def _ours() -> Held:
-    """New conversations come due within some seconds: all of them are under way before the first is answered."""
-    with valkey() as url, running_agent(AGENT_S) as agent:
+    """Let new conversations come due within some seconds, so that all calls are under way before the first answer."""
+    with valkey() as url, running_agent(AGENT_DELAY_S) as agent:
         settings = settings_for(url)
         variables = environment(settings, agent.url, WORKER_CONCURRENCY=str(CALLS))
         with process(python("cli", "worker"), MEASURED_CORE, **variables) as worker:
-            settle(url)
-            warm_up(settings, agent, WARM)
-            report = least_disturbed(lambda: trickle(settings, agent, CALLS, RATE))
+            wait_until_idle(url)
+            warm_up(settings, agent, WARM_UP_FLUSHES)
+            report = least_disturbed(lambda: trickle(settings, agent, CALLS, FLUSHES_PER_S))
             return Held(report, peak_mb(worker.pid))
 
 
@@ -104,7 +109,7 @@ def _stock_mb() -> float:
     with valkey() as url:
         variables = environment(settings_for(url), "http://127.0.0.1:1/")
         with process(python("benchmarks.programs.stock_worker", "simple"), MEASURED_CORE, **variables) as stock:
-            settle(url)
+            wait_until_idle(url)
             return resident_mb(stock.pid)
 
 

@@ -1,4 +1,4 @@
-"""Requests per second of one webhook process on one core, beside other applications in the same run."""
+"""Measure requests per second of one webhook process on one core, beside other applications."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from benchmarks.peers import node
 from benchmarks.table import Row
 from benchmarks.usage import server_pid
 
-SECONDS = 2.5
+LOAD_S = 2.5
 ROUNDS = 3
 UVICORN = ("--log-level", "warning", "--no-access-log", "--loop", "uvloop", "--http")
-SHORT_WAY = "webhook.fast_path:FastPathProtocol"
-"""As `debouncer serve` runs it."""
+FAST_PATH = "webhook.fast_path:FastPathProtocol"
+"""The HTTP protocol that `debouncer serve` uses."""
 
 WHAT = "webhook, Evolution text, 64 connections (requests/s)"
 
 
 class Run(NamedTuple):
-    """One run of the load: requests/s, and the application's CPU per request (microseconds)."""
+    """One run of the load: requests/s, and the CPU of the application per request (us)."""
 
     per_s: float
     app_us: float
@@ -32,12 +32,12 @@ Command = Callable[[int], list[str]]
 
 
 def uvicorn(app: str, protocol: str = "httptools") -> Command:
-    """An ASGI application in one uvicorn process."""
+    """Return the command for an ASGI application in one uvicorn process."""
     return lambda port: python("uvicorn", app, "--port", port, *UVICORN, protocol)
 
 
 APPS: dict[str, Command] = {
-    "ours": uvicorn("webhook.main:app", SHORT_WAY),
+    "ours": uvicorn("webhook.main:app", FAST_PATH),
     "plain": uvicorn("webhook.main:app"),
     "empty": uvicorn("benchmarks.programs.apps:empty"),
     "evalsha": uvicorn("benchmarks.programs.apps:evalsha"),
@@ -46,7 +46,7 @@ APPS: dict[str, Command] = {
 
 
 def measure() -> Iterator[Row]:
-    """The best of some rounds each, the applications in turn, so that a noisy moment hits all of them."""
+    """Compare the best rounds. The applications run in turn, so that noise affects all of them."""
     best = best_of(APPS)
     ours = _figure(best["ours"], "per_s")
     yield Row(WHAT, ours, "empty FastAPI endpoint that parses the body", _figure(best["empty"], "per_s"))
@@ -59,7 +59,7 @@ def measure() -> Iterator[Row]:
 
 
 def best_of(apps: dict[str, Command], rounds: int = ROUNDS) -> dict[str, Run | Missing]:
-    """The fastest run of each application, or why there is none."""
+    """Return the fastest run of each application, or the reason for none."""
     best: dict[str, Run | Missing] = {}
     for _ in range(rounds):
         for name, command in apps.items():
@@ -75,16 +75,16 @@ def _run_alone(command: Command) -> Run:
 
 
 def run(command: Command, url: str, **environment: str) -> Run:
-    """Load one application; raises Meaningless when it refused a request."""
+    """Run the load on one application. Raises Meaningless if it refused a request."""
     port = free_port()
     settings = {"REDIS_URL": url, "EVOLUTION_TOKEN": "t", "LOG_LEVEL": "WARNING", **environment}
     with process(command(port), MEASURED_CORE, **settings) as app:
         wait_for_port(port)
-        load = python("benchmarks.programs.load", port, SECONDS, app.pid, server_pid(url))
-        told = json.loads(output(load, OTHER_CORE, SECONDS + 30))
-    if told["refused"]:
-        raise Meaningless(f"{told['refused']} webhooks were refused")
-    return Run(told["per_s"], told["app_us"])
+        load = python("benchmarks.programs.load", port, LOAD_S, app.pid, server_pid(url))
+        result = json.loads(output(load, OTHER_CORE, LOAD_S + 30))
+    if result["refused"]:
+        raise Meaningless(f"{result['refused']} webhooks were refused")
+    return Run(result["per_s"], result["app_us"])
 
 
 def _figure(found: Run | Missing, name: str) -> Figure:

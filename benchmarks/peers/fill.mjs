@@ -1,9 +1,9 @@
-// fill.mjs <how many> <messages in each> <delayed|due>: jobs as a webhook would have left them.
+// fill.mjs <jobs> <messages in each> <delayed|due>: add jobs to the queue, as a webhook would.
 import { Queue } from "bullmq";
 import { burst, connection } from "./common.mjs";
 
 const [count, messages, kind] = [Number(process.argv[2]), Number(process.argv[3]), process.argv[4]];
-const LOT = 1000;
+const JOBS_PER_CALL = 1000;
 const HOUR_MS = 3600_000;
 const redis = connection();
 const queue = new Queue("flush", { connection: redis });
@@ -16,13 +16,13 @@ function options(data) {
   };
 }
 
-for (let from = 0; from < count; from += LOT) {
-  const lot = [];
-  for (let number = from; number < Math.min(count, from + LOT); number++) {
+for (let from = 0; from < count; from += JOBS_PER_CALL) {
+  const jobs = [];
+  for (let number = from; number < Math.min(count, from + JOBS_PER_CALL); number++) {
     const data = burst(number, messages);
-    lot.push({ name: "flush", data, opts: options(data) });
+    jobs.push({ name: "flush", data, opts: options(data) });
   }
-  await queue.addBulk(lot);
+  await queue.addBulk(jobs);
 }
 await queue.close();
 redis.disconnect();

@@ -1,6 +1,6 @@
-// Fastify + BullMQ: the obvious webhook in Node. One debounced `add` per request: the job waits for the window, each
-// further message of the conversation replaces it and begins the wait again (BullMQ's "debounce mode"). That holds the
-// last message only, not the burst: less work than ours.
+// Fastify + BullMQ: a plain webhook in Node with one debounced `add` per request. The job waits for the window, and each
+// further message of the conversation replaces it and starts the window again (BullMQ's "debounce mode"). The job keeps
+// only the last message, not the burst, so this is less work than our webhook does.
 import Fastify from "fastify";
 import { Queue } from "bullmq";
 import { connection, WINDOW_MS } from "./common.mjs";

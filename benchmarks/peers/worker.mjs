@@ -1,4 +1,4 @@
-// worker.mjs <agent's address>: BullMQ's worker, 200 jobs at once, each one POST to the agent.
+// worker.mjs <address of the agent>: BullMQ's worker with 200 jobs at once. Each job is one POST to the agent.
 import { Worker } from "bullmq";
 import { Pool } from "undici";
 import { connection } from "./common.mjs";

@@ -1,7 +1,7 @@
-"""The smallest agent there is: answers 204 to each POST, after a delay if asked to, and knows when each one came.
+"""A minimal agent: it answers 204 to each POST, after an optional delay, and records the moment of each call.
 
-`GET /calls` tells how many have come, `GET /report` everything, `GET /reset` forgets. Lateness is the moment at which
-the request is read minus its `closed_ms`, the deadline on the Redis server's clock: both are this machine's clock.
+`GET /calls` returns the number of calls, `GET /report` all records, and `GET /reset` deletes them. Lateness is the
+moment at which the request is read, minus its deadline `closed_ms`. Both come from the clock of this machine.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ DEADLINE = b'"closed_ms":'
 FLUSH_ID = b'"flush_id":"'
 
 
-class Book:
-    """What has come since the last reset."""
+class CallRecord:
+    """The calls since the last reset."""
 
     def __init__(self) -> None:
         self.calls = self.in_flight = self.peak = 0
@@ -29,8 +29,8 @@ class Book:
         self.lateness_ms: list[float] = []
         self.flush_ids: set[bytes] = set()
 
-    def enter(self, body: bytes, now_s: float) -> None:
-        """Note one call: cheap, for the agent must not be what is measured."""
+    def add(self, body: bytes, now_s: float) -> None:
+        """Record one call. It must be cheap, so that the agent does not slow the measurement."""
         self.calls += 1
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
@@ -43,19 +43,19 @@ class Book:
             self.flush_ids.add(body[at : body.index(b'"', at)])
 
     def as_json(self) -> bytes:
-        """The report."""
+        """Return the report."""
         numbers = {"calls": self.calls, "distinct": len(self.flush_ids), "peak": self.peak, "in_flight": self.in_flight}
         return orjson.dumps(numbers | {"first_s": self.first_s, "last_s": self.last_s, "lateness_ms": self.lateness_ms})
 
 
 class Agent(asyncio.Protocol):
-    """One connection; requests come with a content-length."""
+    """One connection. Each POST has a content-length."""
 
     delay_s = 0.0
-    book = Book()
+    record = CallRecord()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin with nothing read."""
+        """Start with an empty input."""
         self.transport = transport
         self.read = b""
 
@@ -69,32 +69,32 @@ class Agent(asyncio.Protocol):
             if len(self.read) < size:
                 return
             request, self.read = self.read[:size], self.read[size:]
-            self._take(request, end + 4, now_s)
+            self._process(request, end + 4, now_s)
 
-    def _take(self, request: bytes, body_at: int, now_s: float) -> None:
+    def _process(self, request: bytes, body_at: int, now_s: float) -> None:
         if request.startswith(b"GET "):
-            self.transport.write(_told(request))  # type: ignore[attr-defined]
+            self.transport.write(_get_response(request))  # type: ignore[attr-defined]
             return
-        Agent.book.enter(request[body_at:], now_s)
+        Agent.record.add(request[body_at:], now_s)
         if self.delay_s:
-            asyncio.get_running_loop().call_later(self.delay_s, self._answer, Agent.book)
+            asyncio.get_running_loop().call_later(self.delay_s, self._answer, Agent.record)
         else:
-            self._answer(Agent.book)
+            self._answer(Agent.record)
 
-    def _answer(self, book: Book) -> None:
-        book.in_flight -= 1
+    def _answer(self, record: CallRecord) -> None:
+        record.in_flight -= 1
         self.transport.write(ANSWER)  # type: ignore[attr-defined]
 
 
-def _told(request: bytes) -> bytes:
+def _get_response(request: bytes) -> bytes:
     if request.startswith(b"GET /reset"):
-        Agent.book = Book()
-    body = b"%d" % Agent.book.calls if request.startswith(b"GET /calls") else Agent.book.as_json()
+        Agent.record = CallRecord()
+    body = b"%d" % Agent.record.calls if request.startswith(b"GET /calls") else Agent.record.as_json()
     return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
 
 
 async def main(port: int, delay_s: float) -> None:
-    """Serve until ended."""
+    """Serve until the process is stopped."""
     Agent.delay_s = delay_s
     server = await asyncio.get_running_loop().create_server(Agent, "127.0.0.1", port, backlog=4096)
     await server.serve_forever()

@@ -1,8 +1,8 @@
-"""A buffer inside one process: a dict of bursts and one sleeping task for each, as in the usual single-worker bot.
+"""A buffer inside one process: a dict of bursts and one sleeping task for each, as in a simple bot with one process.
 
-It makes its own messages (no HTTP, no Redis, no parsing), so all it does beside waiting is to call the agent. What it
-holds is gone when it ends. Prints its resident memory before and after the pending crowd, its peak, and the host's
-share of each round.
+It makes its own messages, without HTTP, Redis or parsing. Its only other work is the call to the agent. It loses all
+bursts when it ends. It prints its resident memory before and after the pending conversations, its peak memory, and the
+steal time of each round.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ import time
 import aiohttp
 import uvloop
 
-from benchmarks.usage import Stolen, is_disturbed, peak_mb, resident_mb
+from benchmarks.usage import StealTime, is_disturbed, peak_mb, resident_mb
 
-NEVER_S = 500_000.0
-WINDOWS_S = (0.5, 1.5)
+LONG_WINDOW_S = 500_000.0
+WINDOW_RANGE_S = (0.5, 1.5)
 TEXTS = ("oi", "tudo bem?", "queria saber do pedido")
 
 
 class Buffer:
-    """Bursts by phone."""
+    """The bursts, by phone number."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session, self._url = session, url
         self._bursts: dict[str, list[dict[str, object]]] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
-    def take(self, phone: str, message: dict[str, object], window_s: float) -> None:
-        """Add a message and begin the wait again."""
+    def append(self, phone: str, message: dict[str, object], window_s: float) -> None:
+        """Add a message and start the window again."""
         self._bursts.setdefault(phone, []).append(message)
         if (waiting := self.tasks.pop(phone, None)) is not None:
             waiting.cancel()
         self.tasks[phone] = asyncio.create_task(self._flush_after(phone, window_s))
 
     def hold(self, phone: str, messages: list[dict[str, object]]) -> None:
-        """A burst that waits, as `take` leaves it after its last message."""
+        """Add a burst that stays pending, in the same form as `append` leaves one."""
         self._bursts[phone] = messages
-        self.tasks[phone] = asyncio.create_task(self._flush_after(phone, NEVER_S))
+        self.tasks[phone] = asyncio.create_task(self._flush_after(phone, LONG_WINDOW_S))
 
     async def _flush_after(self, phone: str, window_s: float) -> None:
         deadline_ms = int((time.time() + window_s) * 1000)
@@ -56,7 +56,7 @@ class Buffer:
 
 
 def message(phone: str, number: int) -> dict[str, object]:
-    """A message as an application would keep it."""
+    """Return a message in the form that an application would keep."""
     return {
         "message_id": f"3EB0{phone}{number:010d}",
         "timestamp_ms": 1_749_766_101_000 + number,
@@ -68,7 +68,7 @@ def message(phone: str, number: int) -> dict[str, object]:
 
 
 async def main(url: str, pending: int, rate: float, count: int) -> None:
-    """Hold `pending` bursts, then flush `count` others at `rate` a second, in rounds until the host disturbs none."""
+    """Hold `pending` bursts and flush `count` others at `rate` a second. Repeat while the host disturbs it."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         buffer = Buffer(session, url)
         empty_mb = resident_mb(os.getpid())
@@ -81,24 +81,24 @@ async def main(url: str, pending: int, rate: float, count: int) -> None:
         full_mb = resident_mb(os.getpid())
         stolen: list[float] = []
         while is_disturbed(stolen):
-            host = Stolen()
+            steal_time = StealTime()
             await trickle(buffer, rate, range(len(stolen) * count, (len(stolen) + 1) * count))
             await asyncio.gather(*list(buffer.tasks.values())[pending:])
-            stolen.append(host.percent())
+            stolen.append(steal_time.percent())
         memory = {"empty_mb": empty_mb, "full_mb": full_mb, "peak_mb": peak_mb(os.getpid())}
         print(json.dumps(memory | {"stolen_percent": stolen}), flush=True)
-        os._exit(0)  # taking a million tasks down one by one would take longer than the measurement
+        os._exit(0)  # to cancel a million tasks would take longer than the measurement
 
 
 async def trickle(buffer: Buffer, rate: float, people: range) -> None:
-    """A message of each, at random moments."""
+    """Append one message of each person, at random moments."""
     chance, loop = random.Random(1), asyncio.get_running_loop()
     at = loop.time()
     for who in people:
         at += chance.expovariate(rate)
         await asyncio.sleep(max(0.0, at - loop.time()))
         phone = f"55119{who:08d}"
-        buffer.take(phone, message(phone, 0), chance.uniform(*WINDOWS_S))
+        buffer.append(phone, message(phone, 0), chance.uniform(*WINDOW_RANGE_S))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""A client that makes so many calls to the agent at once, each over a new connection, and does nothing else.
+"""A client that makes many calls to the agent at once, each over a new connection, and does nothing else.
 
-What aiohttp alone needs to make a crowd's connections and send its requests: all connect first, so all are as late.
+It measures the time that aiohttp alone needs for the connections and requests. All calls connect before the first one
+sends its request, so all are about equally late.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from benchmarks.pending import TEXTS, person
 
 
 def body(who: int, due_ms: int) -> bytes:
-    """A flush with one short message, as our worker would send it."""
+    """Return the body of a flush with one short message, as our worker sends it."""
     number, text = person(who), TEXTS[0]
     message = {
         "message_id": f"3EB0{number[-8:]}0000000000",
@@ -35,7 +36,7 @@ def body(who: int, due_ms: int) -> bytes:
 
 
 async def main(url: str, count: int) -> None:
-    """All `count` calls are due now."""
+    """Make all calls now."""
     connector = aiohttp.TCPConnector(limit=0)
     headers = {"content-type": "application/json"}
     async with aiohttp.ClientSession(

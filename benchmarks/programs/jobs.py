@@ -1,4 +1,4 @@
-"""RQ jobs of the baselines."""
+"""The RQ jobs of the baselines."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import http.client
 
 
 def nothing() -> None:
-    """RQ's own floor."""
+    """Do nothing, to measure the cost of RQ alone."""
 
 
 def call_agent(port: int, flush_id: str, deadline_ms: int) -> None:
-    """Tell the agent that a deadline has come."""
+    """Call the agent for a deadline."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     connection.request("POST", "/", b'{"flush_id":"%b","closed_ms":%d}' % (flush_id.encode(), deadline_ms))
     connection.getresponse().read()

@@ -1,7 +1,7 @@
-"""A bounded load of webhooks from one process: kept-alive connections, each with one request under way.
+"""Send webhooks from one process over kept-alive connections, each with one request under way.
 
-Plain sockets and one epoll: at 25,000 requests/s it takes about half of its core, which it shares with the Redis
-server. It prints its own share, so that a run in which it was the bottleneck can be told.
+It uses plain sockets and one epoll. At 25,000 requests/s it takes about half of its core, which it shares with the
+Redis server. It prints its own share of the core, so that a run with the load as bottleneck can be recognised.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from benchmarks.usage import cpu_s
 
 CONNECTIONS = 64
-WARM_S = 1.0
+WARM_UP_S = 1.0
 LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 PEOPLE = 100_000
 TEMPLATE = {
@@ -49,14 +49,14 @@ HEAD = (
 
 
 def template() -> bytes:
-    """A whole request as a pattern for `%`, with a person's and a message's number to be filled in."""
+    """Return a whole request as a pattern for `%`. The values are the numbers of a person and a message."""
     body = json.dumps(TEMPLATE, separators=(",", ":")).encode()
     body = body.replace(b"%", b"%%").replace(b"PERSON", b"%08d").replace(b"MESSAGE", b"%016d")
     return HEAD % len(body % (0, 0)) + body
 
 
-class Answers:
-    """Tells complete answers from pieces; bytes that were once found complete need no second look."""
+class Responses:
+    """Finds complete responses in the received bytes. It remembers complete ones, so that each is parsed once."""
 
     def __init__(self) -> None:
         self.refused = 0
@@ -64,7 +64,7 @@ class Answers:
         self._pieces: dict[int, bytes] = {}
 
     def complete(self, connection: int, data: bytes) -> bool:
-        """Whether these bytes end an answer."""
+        """Return True if these bytes complete a response."""
         if data in self._known:
             return True
         whole = self._pieces.pop(connection, b"") + data
@@ -81,10 +81,10 @@ class Answers:
 
 
 class Load:
-    """The connections, and what they have done."""
+    """The connections and their counts."""
 
     def __init__(self, port: int) -> None:
-        self.answers = Answers()
+        self.responses = Responses()
         self.answered = 0
         self._sent = 0
         self._template = template()
@@ -99,14 +99,14 @@ class Load:
             self._send(connection)
 
     def run(self, seconds: float) -> None:
-        """Send the next request where one is answered."""
+        """Send the next request on each connection that has received its response."""
         until = time.perf_counter() + seconds
         while (now := time.perf_counter()) < until:
             for number, _ in self._poll.poll(until - now):
                 data = self._sockets[number].recv(65536)
                 if not data:
                     raise SystemExit("the application closed a connection")
-                if self.answers.complete(number, data):
+                if self.responses.complete(number, data):
                     self.answered += 1
                     self._send(self._sockets[number])
 
@@ -116,9 +116,9 @@ class Load:
 
 
 def main(port: int, seconds: float, pid: int, server: int) -> None:
-    """Print what was answered, and what it cost the application `pid`, its Redis server and this process."""
+    """Print the rate and the CPU of the application `pid`, of its Redis server and of this process."""
     load = Load(port)
-    load.run(WARM_S)
+    load.run(WARM_UP_S)
     began, before = time.perf_counter(), load.answered
     app_s, server_s, own_s = cpu_s(pid), cpu_s(server), time.process_time()
     load.run(seconds)
@@ -126,7 +126,7 @@ def main(port: int, seconds: float, pid: int, server: int) -> None:
     app_s, server_s, own_s = cpu_s(pid) - app_s, cpu_s(server) - server_s, time.process_time() - own_s
     result = {
         "per_s": answered / took,
-        "refused": load.answers.refused,
+        "refused": load.responses.refused,
         "app_us": app_s / max(1, answered) * 1e6,
         "app_share": app_s / took,
         "server_share": server_s / took,

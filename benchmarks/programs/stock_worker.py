@@ -1,4 +1,4 @@
-"""RQ's own worker on our queue, given every chance: the jobs' code is imported before the first fork."""
+"""RQ's own worker on our queue. It imports the jobs' code before the first fork, which helps it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import rq.worker
 from redis import Redis
 from rq.serializers import JSONSerializer
 
-import worker.job  # noqa: F401  without this, each forked child would import it anew (some 300 ms a job)
+import worker.job  # noqa: F401  without this, each forked child would import it again (about 300 ms a job)
 
 CLASSES = {"fork": rq.worker.Worker, "simple": rq.SimpleWorker}
 
 
 def main(kind: str, *, scheduler: bool) -> None:
-    """Work until ended; the queue's name and the server come from the environment."""
+    """Work until the process is stopped. The queue's name and the server come from the environment."""
     logging.getLogger("rq").setLevel(logging.WARNING)
     connection = Redis.from_url(os.environ["REDIS_URL"])
     stock = CLASSES[kind]([os.environ["RQ_QUEUE"]], connection=connection, serializer=JSONSerializer)

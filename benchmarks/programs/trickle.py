@@ -1,6 +1,6 @@
-"""New conversations at a steady rate, one message each, as a webhook would append them; prints how many.
+"""Append one message to new conversations at a steady rate, as a webhook does, and print the number.
 
-Arrivals are random (a Poisson process), and so are the windows: some deadlines are nearer than all before them.
+Arrivals are a Poisson process and windows are random. So some deadlines are nearer than all earlier ones.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from buffer.transport.clients import connect
 from config.settings import Settings, load_settings
 
 WINDOWS_S = [0.5 + 0.0625 * step for step in range(17)]
-FIRST = 50_000_000
-"""Nobody of the pending crowd."""
+FIRST_PERSON = 50_000_000
+"""Above the numbers of all pending conversations."""
 
 
 async def main(rate: float, count: int, first: int) -> None:
-    """Append `count` messages at `rate` a second; settings come from the environment."""
+    """Append `count` messages at `rate` a second. The settings come from the environment."""
     chance = random.Random(first)
     client = connect(load_settings(env_file=None).redis_url or "", timeout_s=10)
     stores = [Store(client, _settings(window_s)) for window_s in WINDOWS_S]
@@ -31,7 +31,7 @@ async def main(rate: float, count: int, first: int) -> None:
     for number in range(count):
         at += chance.expovariate(rate)
         await asyncio.sleep(max(0.0, at - loop.time()))
-        task = asyncio.create_task(_append(chance.choice(stores), FIRST + first + number))
+        task = asyncio.create_task(_append(chance.choice(stores), FIRST_PERSON + first + number))
         waiting.add(task)
         task.add_done_callback(waiting.discard)
     await asyncio.gather(*waiting)

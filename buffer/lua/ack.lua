@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   then two for each conversation: its hash · token
--- returns  one for each conversation: 'ok' | 'lost' | 'cancelled'; a repeated ack answers as the first
+-- returns  one for each conversation: 'ok' | 'lost' | 'cancelled'; a repeated ack returns the same as the first
 -- touches  wake idle history counters · conv batch lock media
 --
 -- A late ack succeeds while its token is still the current one, even if its lease is over.
@@ -20,22 +20,22 @@ local function ack(name, token)
   if refused then
     return refused
   end
-  go_on_when_full()
+  allow_writes_when_full()
   local cancelled = conv.cancelled
   rearm(name, conv)
   if cancelled then
-    drop_batch(name, conv, cancelled)
+    discard_batch(name, conv, cancelled)
   else
-    acked[#acked + 1] = record(summary(name, conv, 'acked'))
+    acked[#acked + 1] = summary(name, conv, 'acked')
     forget_batch(name, conv)
   end
-  return done(name, token, cancelled and 'cancelled' or 'ok')
+  return keep_outcome(name, token, cancelled and 'cancelled' or 'ok')
 end
 
 local replies = {}
 for i = 2, #ARGV, 2 do
   table.insert(replies, ack(ARGV[i], ARGV[i + 1]))
 end
-remember_all(acked)
+history_push(unpack(acked))
 count('acked', #acked)
 return replies

@@ -1,24 +1,24 @@
--- answered: keep the agent's answers under their leases, before anything is sent to a person (invariant 5).
+-- answered: keep the agent's answers under their leases, before anything is sent to a person (docs/invariants.md#5).
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   then three for each conversation: its hash · token · the answer (JSON)
 -- returns  one for each conversation: 'ok' | 'lost' | 'cancelled'
 -- touches  conv
 
-local function keep(name, token, answer)
+local function store_answer(name, token, answer)
   local conv = read_conv(name)
   if conv.token ~= token then
     return 'lost'
   elseif conv.cancelled then
     return 'cancelled'
   end
-  go_on_when_full()
-  redis.call('HSET', key('conv', name), 'answer', answer)
+  allow_writes_when_full()
+  call('HSET', key('conv', name), 'answer', answer)
   return 'ok'
 end
 
 local replies = {}
 for i = 2, #ARGV, 3 do
-  table.insert(replies, keep(ARGV[i], ARGV[i + 1], ARGV[i + 2]))
+  table.insert(replies, store_answer(ARGV[i], ARGV[i + 1], ARGV[i + 2]))
 end
 return replies

@@ -3,16 +3,14 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 partition   3 window_ms   4 max_wait_ms   5 max_messages   6 max_bytes
 --          7 dedupe_ttl_ms  8 '1' when every message is its own flush   9 max_age_ms (0 = any age)
---          then one for each message, a record of: conversation hash (16 bytes) · hash of the person's other name
---          (16, blanks = none) · nonce (4) · of the entry it becomes: order_ms (6), flags, album and fingerprint (13) ·
---          lengths of the next five (unsigned, 4 bytes each) · gateway · channel · peer · name · inline media ·
---          JSON payload
+--          then one record for each message; include/record.lua has its layout
 -- returns  three for each message: 'new' | 'duplicate' | 'discarded' (a human has taken over) | 'revoked' (its revoke
 --          came first) | 'stale' (older than max_age_ms) · deadline_ms · depth of the burst
 -- touches  wake idle counters history alias · conv buffer batch seen timer lock media mark redrive
 --
--- A message id that is remembered changes nothing, except that a lost wake entry is put back (invariant 8).
--- First every message of a lot is looked at, then each conversation is written once. The wake entries are the first
+-- A message id that is in the seen set changes nothing, except that a lost wake entry is put back
+-- (docs/invariants.md#8).
+-- The script first decides about every message, then writes each conversation once. The wake entries are the first
 -- write: a full server refuses them, and then nothing was written (invariant 11).
 
 -- include: history
@@ -24,24 +22,24 @@ local max_messages, max_bytes, dedupe_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[
 local single = ARGV[8] == '1'
 local max_age_ms = tonumber(ARGV[9])
 
-local LOT_MAX = 100 -- Lua passes some thousand values to a command, not any number
-local NO_TWIN = string.rep(' ', 16)
+local MESSAGES_PER_WRITE = 100 -- Lua's unpack passes only some thousand values to one command
+local NO_ALIAS = string.rep(' ', 16)
 
 local CONV, BUFFER, SEEN, TIMER = key('conv', ''), key('buffer', ''), key('seen', ''), key('timer', '')
 
-local KEYWORD, TIMED = 1, 4 -- flags of an entry
+local KEYWORD, TIMED = 1, 4 -- flags of a stored message; include/entry.lua has its layout
 local RECEIVED = struct.pack('>I6', now_ms)
 
-local earliest_ms, nearest_ms = earliest(), math.huge
+local first_wake_ms, nearest_ms = wake_first_ms(), math.huge
 local has_aliases = call('EXISTS', key('alias')) == 1
 local totals = { new = 0, duplicate = 0, discarded = 0, revoked = 0, stale = 0, resent = 0 }
 
--- The lot in hand: its conversations as they will be; wake entries to set, and those to put back where they are lost;
--- what ended at once.
-local convs, wakes, heals, ended = {}, {}, {}, {}
+-- To be written: the conversations as they will be · wake entries to set · wake entries to put back if they are lost ·
+-- discards to record.
+local convs, wakes, repairs, discards = {}, {}, {}, {}
 
--- The message in hand.
-local record, name, twin, nonce, order, flags, rest, fingerprint, peer, sender, payload
+-- The message that is appended; at_… are offsets in its record.
+local record, name, alias, nonce, order, flags, rest, fingerprint, peer, sender, payload
 local at_gateway, at_channel, at_peer, at_sender, at_media, at_payload
 
 local function add(list, first, second)
@@ -49,12 +47,16 @@ local function add(list, first, second)
   list[at + 1], list[at + 2] = first, second
 end
 
-local function look()
+
+---- decide per message ----
+
+local function load_conversation()
   local conv = convs[name]
   if not conv then
-    local flat = call('HMGET', CONV .. name, 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer', 'name')
-    conv = { is_busy = flat[2] or flat[3], paused_until_ms = flat[4], marks = flat[5], peer = flat[6], name = flat[7],
-             seen = call('GET', SEEN .. name) or '' }
+    local flat = call('HMGET', CONV .. name, 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer',
+      'name')
+    conv = { is_busy = flat[2] or flat[3], paused_until_ms = flat[4], has_pending_changes = flat[5], peer = flat[6],
+             name = flat[7], seen = call('GET', SEEN .. name) or '' }
     if flat[1] then
       unpack_window(conv, flat[1])
       conv.has_timer = true
@@ -66,15 +68,15 @@ local function look()
   return conv
 end
 
-local function heal(conv)
+local function repair_wake(conv)
   if conv.is_busy then
-    add(heals, now_ms, name)
+    add(repairs, now_ms, name)
   elseif conv.opened_ms then
-    add(heals, paused(conv) and number(conv, 'paused_until_ms') or conv.deadline_ms, name)
+    add(repairs, paused(conv) and number(conv, 'paused_until_ms') or conv.deadline_ms, name)
   end
 end
 
--- Why this message closes the burst at once, or nil.
+-- Return why this message closes the burst at once, or nil.
 local function firing(depth, bytes)
   if single then
     return 'disabled'
@@ -87,10 +89,10 @@ local function firing(depth, bytes)
   end
 end
 
--- A deadline that has fired stays where it is, and so does its wake entry: it may be dispatched already.
+-- A deadline that has fired never moves. Nor does its wake entry: the conversation may be dispatched already.
 local function schedule(conv, deadline_ms, fired_before)
   if conv.is_busy or fired_before then
-    add(heals, fired_before and deadline_ms or now_ms, name)
+    add(repairs, fired_before and deadline_ms or now_ms, name)
   elseif paused(conv) then
     add(wakes, number(conv, 'paused_until_ms'), name)
   else
@@ -99,22 +101,22 @@ local function schedule(conv, deadline_ms, fired_before)
   end
 end
 
--- A field that changes goes into the hash together with the window.
+-- Change a field of the conv hash; it is written together with the window.
 local function change(conv, field, value)
   conv[field] = value
   conv.changes = conv.changes or {}
   add(conv.changes, field, value)
 end
 
-local function introduce(conv)
+local function set_identity(conv)
   conv.peer = peer
   conv.changes = { 'ref', partition .. '-' .. name, 'gateway', sub(record, at_gateway, at_channel - 1),
                    'channel', sub(record, at_channel, at_peer - 1), 'peer', peer }
 end
 
-local function take_identity(conv)
+local function update_identity(conv)
   if not conv.peer then
-    introduce(conv)
+    set_identity(conv)
   elseif peer ~= conv.peer and (is_phone(peer) or not is_phone(conv.peer)) then
     change(conv, 'peer', peer)
   end
@@ -123,6 +125,7 @@ local function take_identity(conv)
   end
 end
 
+-- Most calls bring one message for a conversation: only a second one needs a table.
 local function add_entry(conv, entry)
   if not conv.entry then
     conv.entry = entry
@@ -132,9 +135,10 @@ local function add_entry(conv, entry)
   end
 end
 
-local function store(conv, mark)
-  if mark then
-    payload = payload .. '\n' .. string.sub(mark, 2)
+-- Add the message to the open burst, or open one. `edit` is the edit that came before the message, or nil.
+local function add_to_burst(conv, edit)
+  if edit then
+    payload = payload .. '\n' .. string.sub(edit, 2)
   end
   local depth, bytes = conv.depth + 1, conv.bytes + #payload
   local deadline_ms = min(now_ms + window_ms, (conv.opened_ms or now_ms) + max_wait_ms)
@@ -154,26 +158,27 @@ local function store(conv, mark)
   if not conv.opened_ms then
     conv.opened_ms, conv.was_idle = now_ms, conv.peer
   end
-  take_identity(conv)
+  update_identity(conv)
   conv.depth, conv.bytes, conv.deadline_ms, conv.fired = depth, bytes, deadline_ms, fired
   return 'new', deadline_ms, depth
 end
 
-local function end_with(cause)
-  ended[#ended + 1] = { ref = call('HGET', CONV .. name, 'ref') or nil, outcome = 'discarded', cause = cause, messages = 1 }
+local function record_discard(cause)
+  discards[#discards + 1] = { ref = call('HGET', CONV .. name, 'ref') or nil, outcome = 'discarded', cause = cause,
+                              messages = 1 }
 end
 
-local function discard(conv)
-  heal(conv)
-  add(heals, number(conv, 'paused_until_ms'), name)
-  end_with('takeover')
+local function discard_taken_over(conv)
+  repair_wake(conv)
+  add(repairs, number(conv, 'paused_until_ms'), name)
+  record_discard('takeover')
   return 'discarded', 0, 0
 end
 
-local function revoked(conv)
-  heal(conv)
-  conv.revoked = true
-  end_with('revoke')
+local function discard_revoked(conv)
+  repair_wake(conv)
+  conv.was_revoked = true
+  record_discard('revoke')
   return 'revoked', 0, 0
 end
 
@@ -181,21 +186,24 @@ local function is_taken_over(conv)
   return paused(conv) and call('HGET', CONV .. name, 'pause_mode') == 'takeover'
 end
 
--- What came before its original, 'r' for a revoke or 'e' with the edit, is used up by it.
-local function take_new(conv)
-  local mark = conv.marks and call('HGET', key('mark', name), fingerprint)
-  if mark then
-    conv.used = conv.used or {}
-    conv.used[#conv.used + 1] = fingerprint
+-- A pending change is 'r' for a revoke, or 'e' and the edit. Its message uses it up.
+local function append_new(conv)
+  local pending_change = conv.has_pending_changes and call('HGET', key('mark', name), fingerprint)
+  if pending_change then
+    conv.used_changes = conv.used_changes or {}
+    conv.used_changes[#conv.used_changes + 1] = fingerprint
   end
-  conv.fresh = (conv.fresh or '') .. record_of(fingerprint, nonce)
+  conv.fresh = (conv.fresh or '') .. seen_record(fingerprint, nonce)
   if is_taken_over(conv) then
-    return discard(conv)
-  elseif mark == 'r' then
-    return revoked(conv)
+    return discard_taken_over(conv)
+  elseif pending_change == 'r' then
+    return discard_revoked(conv)
   end
-  return store(conv, mark)
+  return add_to_burst(conv, pending_change)
 end
+
+
+---- write per conversation ----
 
 local function write_burst(name, conv)
   if conv.more then
@@ -220,109 +228,100 @@ local function write_burst(name, conv)
   end
 end
 
-local function write(name, conv, memories)
+local function write_conversation(name, conv, seen_rewrites)
   if conv.entry then
     write_burst(name, conv)
   end
   if conv.fresh then
-    memorise(name, conv.seen, conv.fresh, dedupe_ttl_ms, memories)
+    seen_add(name, conv.seen, conv.fresh, dedupe_ttl_ms, seen_rewrites)
   end
-  if conv.revoked then
+  if conv.was_revoked then
     call('ZADD', key('idle'), 'XX', now_ms, name)
   end
-  if conv.used then
-    call('HDEL', key('mark', name), unpack(conv.used))
+  if conv.used_changes then
+    call('HDEL', key('mark', name), unpack(conv.used_changes))
   end
 end
 
-local function write_lot()
-  if #heals > 0 then
-    call('ZADD', key('wake'), 'NX', unpack(heals))
+local function write_conversations()
+  if #repairs > 0 then
+    call('ZADD', key('wake'), 'NX', unpack(repairs))
   end
   if #wakes > 0 then
     call('ZADD', key('wake'), unpack(wakes))
   end
-  local memories = {}
+  local seen_rewrites = {}
   for name, conv in pairs(convs) do
-    write(name, conv, memories)
+    write_conversation(name, conv, seen_rewrites)
   end
-  if #memories > 0 then
-    call('MSET', unpack(memories))
+  if #seen_rewrites > 0 then
+    call('MSET', unpack(seen_rewrites))
   end
-  for _, entry in ipairs(ended) do
-    remember(entry)
-  end
-  convs, wakes, heals, ended = {}, {}, {}, {}
+  history_push(unpack(discards))
+  convs, wakes, repairs, discards = {}, {}, {}, {}
 end
 
--- A person's other name is rare: the functions for it are made only then, not in every run. What this lot holds under
--- a name must be written before it moves.
-local function meet_twin()
+
+---- main ----
+
+-- Few messages name an alias: the included functions are made only for those, not in every call. Conversations are
+-- written before one of them moves.
+local function merge_alias()
   -- include: entry
   -- include: window
   -- include: batch
-  -- include: unite
-  write_lot()
+  -- include: stop
+  -- include: merge
+  write_conversations()
   local limits = { max_wait_ms = max_wait_ms, max_messages = max_messages, max_bytes = max_bytes,
                    dedupe_ttl_ms = dedupe_ttl_ms }
-  name, has_aliases = unite(name, resolve(twin), limits), true
+  name, has_aliases = merge_conversations(name, resolve(alias), limits), true
 end
 
-local function take()
+-- Return status, deadline_ms and depth, and true if the message id is in the seen set.
+local function append_message()
   if max_age_ms > 0 and flags >= TIMED and struct.unpack('>I6', order) < now_ms - max_age_ms then
     return 'stale', 0, 0
   end
-  if has_aliases or twin ~= NO_TWIN then
+  if has_aliases or alias ~= NO_ALIAS then
     name = resolve(name)
   end
-  if twin ~= NO_TWIN then
-    meet_twin()
+  if alias ~= NO_ALIAS then
+    merge_alias()
   end
-  local conv = look()
-  local known = remembered(conv.seen, fingerprint, dedupe_ttl_ms)
-    or conv.fresh and remembered(conv.fresh, fingerprint, dedupe_ttl_ms)
+  local conv = load_conversation()
+  local known = seen_nonce(conv.seen, fingerprint, dedupe_ttl_ms)
+    or conv.fresh and seen_nonce(conv.fresh, fingerprint, dedupe_ttl_ms)
   if not known then
-    return take_new(conv)
+    return append_new(conv)
   end
-  heal(conv)
+  repair_wake(conv)
   return known == nonce and 'new' or 'duplicate', conv.deadline_ms or 0, conv.depth, true
 end
 
--- One string per message: the client packs and sends it several times faster than ten.
-local function unpack_message()
-  name, twin, nonce, order, rest, at_channel, at_peer, at_sender, at_media, at_payload, at_gateway =
-    struct.unpack('>c16c16c4c6c13I4I4I4I4I4', record)
-  at_channel = at_gateway + at_channel
-  at_peer = at_channel + at_peer
-  at_sender = at_peer + at_sender
-  at_media = at_sender + at_media
-  at_payload = at_media + at_payload
-  flags, fingerprint = byte(rest), sub(rest, 6)
-  peer, sender = sub(record, at_peer, at_sender - 1), sub(record, at_sender, at_media - 1)
-  payload = sub(record, at_payload)
-end
+-- include: record
 
 local records, replies = ARGV, {}
 for i = 10, #records do
   record = records[i]
-  unpack_message()
-  local status, deadline_ms, depth, repeated = take()
+  unpack_record()
+  local status, deadline_ms, depth, repeated = append_message()
   local total = repeated and status == 'new' and 'resent' or status
   totals[total] = totals[total] + 1
   local at = 3 * (i - 10)
   replies[at + 1], replies[at + 2], replies[at + 3] = status, deadline_ms, depth
-  if (i - 9) % LOT_MAX == 0 then
-    write_lot()
+  if (i - 9) % MESSAGES_PER_WRITE == 0 then
+    write_conversations()
   end
 end
-write_lot()
+write_conversations()
 
 count('accepted', totals.new)
 count('duplicates', totals.duplicate)
 count('discarded', totals.discarded + totals.revoked)
 count('stale', totals.stale)
-count('resent', totals.resent) -- no answer without a write: a wait behind this script must not be over at once
-if nearest_ms < earliest_ms then
-  announce()
+count('resent', totals.resent) -- every call must write: WAIT covers only the last write of its own connection
+if nearest_ms < first_wake_ms then
+  wake_announce()
 end
 return replies

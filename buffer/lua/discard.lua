@@ -1,4 +1,4 @@
--- discard: throw away what a conversation holds, with a record; a batch in flight is marked cancelled.
+-- discard: discard everything that a conversation holds, with a record; a batch in flight is marked cancelled.
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 conversation hash   3 cause, for the record
@@ -10,13 +10,14 @@
 -- include: history
 -- include: window
 -- include: batch
+-- include: stop
 
 local name, cause = resolve(ARGV[2]), ARGV[3]
 local conv = read_conv(name)
 if not conv.ref then
   return { 0, 0 }
 end
-go_on_when_full()
+allow_writes_when_full()
 local discarded = discard_window(name, conv, cause)
 local from_batches, in_flight = stop_batches(name, conv, cause)
 if not conv.flush_id then

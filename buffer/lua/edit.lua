@@ -6,20 +6,20 @@
 -- returns  'changed' | 'older' (a newer edit won) | 'late' (sealed already) | 'early' (kept until the message comes)
 -- touches  idle counters alias · conv buffer seen mark
 --
--- Every answer writes something, if only a counter: a wait for a replica or the disk must not be over at once.
+-- Every call writes, if only a counter: WAIT and WAITAOF cover only the last write of their own connection.
 
 -- include: entry
 -- include: seen
 -- include: alias
--- include: mark
+-- include: pending_change
 
 local name, fingerprint, edited_ms, patch = resolve(ARGV[2]), ARGV[3], tonumber(ARGV[4]) or now_ms, ARGV[5]
 local conv = read_conv(name)
 local edit = string.format('%013d', edited_ms) .. patch
 
--- Whether `text` (an edit kept before, or nil) is newer; the newest edit wins, whenever it arrives.
-local function newer(text)
-  return text and tonumber(string.sub(text, 1, 13)) > edited_ms
+-- Return true if `kept`, an earlier edit or nil, is newer. The newest edit wins, in whatever order they arrive.
+local function newer(kept)
+  return kept and tonumber(string.sub(kept, 1, 13)) > edited_ms
 end
 
 local place, entry = find_entry(name, fingerprint)
@@ -30,20 +30,20 @@ if place then
     return 'older'
   end
   local changed = string.sub(entry, 1, at and at - 1 or -1) .. '\n' .. edit
-  redis.call('LSET', key('buffer', name), place, changed)
+  call('LSET', key('buffer', name), place, changed)
   conv.bytes = conv.bytes + #changed - #entry
   write_window(name, conv)
   return 'changed'
-elseif remembered(redis.call('GET', key('seen', name)) or '', fingerprint, tonumber(ARGV[6])) then
+elseif seen_nonce(call('GET', key('seen', name)) or '', fingerprint, tonumber(ARGV[6])) then
   count('late_edits', 1)
   return 'late'
 end
-local mark = redis.call('HGET', key('mark', name), fingerprint)
-if mark and (mark == 'r' or newer(string.sub(mark, 2))) then
+local pending_change = call('HGET', key('mark', name), fingerprint)
+if pending_change and (pending_change == 'r' or newer(string.sub(pending_change, 2))) then
   count('older_edits', 1)
   return 'older'
 end
-keep_mark(name, conv, fingerprint, 'e' .. edit, {
+keep_pending_change(name, conv, fingerprint, 'e' .. edit, {
   partition = ARGV[7], gateway = ARGV[8], channel = ARGV[9], peer = ARGV[10],
 })
 return 'early'

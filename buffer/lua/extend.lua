@@ -12,14 +12,14 @@ local conv = read_conv(name)
 if not conv.opened_ms or conv.fired then
   return 0
 end
-local deadline_ms = math.min(now_ms + typing_ms, conv.opened_ms + max_wait_ms)
+local deadline_ms = min(now_ms + typing_ms, conv.opened_ms + max_wait_ms)
 if deadline_ms <= conv.deadline_ms then
   return 0
 end
 if not conv.flush_id and not conv.redrive and not paused(conv) then
-  wake(name, deadline_ms)
+  wake_set(name, deadline_ms)
 end
 conv.deadline_ms = deadline_ms
 write_window(name, conv)
-redis.call('SET', key('timer', name), '', 'PX', math.max(1, deadline_ms - now_ms))
+call('SET', key('timer', name), '', 'PX', max(1, deadline_ms - now_ms))
 return deadline_ms

@@ -13,12 +13,12 @@ if not conv.opened_ms then
   return 0
 end
 if not conv.fired then
-  go_on_when_full()
+  allow_writes_when_full()
   if not conv.flush_id and not conv.redrive and not paused(conv) then
-    wake_sooner(name, now_ms)
+    wake_set_and_announce(name, now_ms)
   end
   conv.fired, conv.deadline_ms = 'manual', now_ms
   write_window(name, conv)
-  redis.call('SET', key('timer', name), '', 'PX', 1)
+  call('SET', key('timer', name), '', 'PX', 1)
 end
 return conv.depth

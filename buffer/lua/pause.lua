@@ -11,20 +11,21 @@
 -- include: history
 -- include: window
 -- include: batch
+-- include: stop
 
 local name, until_ms, mode = resolve(ARGV[2]), now_ms + tonumber(ARGV[7]), ARGV[8]
 local conv = read_conv(name)
 if conv.flush_id and leased(conv) then
-  redis.call('ZADD', key('wake'), 'NX', now_ms, name)
+  call('ZADD', key('wake'), 'NX', now_ms, name)
 else
-  wake(name, until_ms)
+  wake_set(name, until_ms)
 end
 if not conv.ref then
   conv.ref = ARGV[3] .. '-' .. name
-  redis.call('HSET', key('conv', name), 'ref', conv.ref, 'gateway', ARGV[4], 'channel', ARGV[5], 'peer', ARGV[6])
+  call('HSET', key('conv', name), 'ref', conv.ref, 'gateway', ARGV[4], 'channel', ARGV[5], 'peer', ARGV[6])
 end
-redis.call('HSET', key('conv', name), 'paused_until_ms', until_ms, 'pause_mode', mode)
-redis.call('ZREM', key('idle'), name)
+call('HSET', key('conv', name), 'paused_until_ms', until_ms, 'pause_mode', mode)
+call('ZREM', key('idle'), name)
 if mode == 'takeover' then
   discard_window(name, conv, 'takeover')
   stop_batches(name, conv, 'takeover')

@@ -1,4 +1,4 @@
--- renew: keep leases while the agent thinks.
+-- renew: extend leases while the agent works.
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 lease_ms   then two for each conversation: its hash · token
@@ -15,10 +15,10 @@ local function renew(name, token)
   elseif conv.cancelled then
     return 'cancelled'
   end
-  go_on_when_full()
-  wake(name, now_ms + lease_ms)
-  redis.call('HSET', key('conv', name), 'lease_until_ms', now_ms + lease_ms)
-  redis.call('SET', key('lock', name), token, 'PX', lease_ms)
+  allow_writes_when_full()
+  wake_set(name, now_ms + lease_ms)
+  call('HSET', key('conv', name), 'lease_until_ms', now_ms + lease_ms)
+  call('SET', key('lock', name), token, 'PX', lease_ms)
   return 'ok'
 end
 

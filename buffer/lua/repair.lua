@@ -5,18 +5,18 @@
 -- returns  { entries put back, entries dropped }
 -- touches  wake idle · conv
 
-local back, dropped = 0, 0
+local put_back, dropped = 0, 0
 for i = 2, #ARGV do
   local name = ARGV[i]
   local flush_id, window, redrive, paused_until_ms, ref =
-    unpack(redis.call('HMGET', key('conv', name), 'flush_id', 'window', 'redrive', 'paused_until_ms', 'ref'))
+    unpack(call('HMGET', key('conv', name), 'flush_id', 'window', 'redrive', 'paused_until_ms', 'ref'))
   if flush_id or window or redrive or paused({ paused_until_ms = paused_until_ms }) then
-    back = back + redis.call('ZADD', key('wake'), 'NX', now_ms, name)
+    put_back = put_back + call('ZADD', key('wake'), 'NX', now_ms, name)
   else
-    dropped = dropped + redis.call('ZREM', key('wake'), name)
+    dropped = dropped + call('ZREM', key('wake'), name)
     if ref then
-      redis.call('ZADD', key('idle'), 'NX', now_ms, name)
+      call('ZADD', key('idle'), 'NX', now_ms, name)
     end
   end
 end
-return { back, dropped }
+return { put_back, dropped }

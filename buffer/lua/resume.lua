@@ -1,4 +1,4 @@
--- resume: end a pause now; what was held is delivered at its deadline, or at once when that is over.
+-- resume: end a pause now; messages that waited are delivered at their deadline, or at once when that is over.
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 conversation hash
@@ -9,18 +9,19 @@
 -- include: entry
 -- include: history
 -- include: batch
+-- include: stop
 
 local name = resolve(ARGV[2])
 local conv = read_conv(name)
 if not conv.paused_until_ms then
   return 0
 end
-go_on_when_full()
+allow_writes_when_full()
 conv.paused_until_ms = nil
 
-local function wake_batch(holder, its)
-  if not leased(its) then
-    wake_sooner(holder, math.max(now_ms, number(its, 'retry_at_ms')))
+local function wake_batch(holder, holder_conv)
+  if not leased(holder_conv) then
+    wake_set_and_announce(holder, max(now_ms, number(holder_conv, 'retry_at_ms')))
   end
 end
 
@@ -29,8 +30,8 @@ if conv.flush_id then
 else
   rearm(name, conv)
 end
-for other, its in pairs(left_behind(conv)) do
-  wake_batch(other, its)
+for alias, alias_conv in pairs(aliases_with_batch(conv)) do
+  wake_batch(alias, alias_conv)
 end
-redis.call('HDEL', key('conv', name), 'paused_until_ms', 'pause_mode')
+call('HDEL', key('conv', name), 'paused_until_ms', 'pause_mode')
 return 1

@@ -12,19 +12,19 @@
 -- include: seen
 -- include: window
 -- include: batch
--- include: mark
+-- include: pending_change
 
 local name, fingerprint = resolve(ARGV[2]), ARGV[3]
 local conv = read_conv(name)
-go_on_when_full()
+allow_writes_when_full()
 local place, entry = find_entry(name, fingerprint)
 if place then
-  redis.call('LSET', key('buffer', name), place, '')
-  redis.call('LREM', key('buffer', name), 1, '')
+  call('LSET', key('buffer', name), place, '')
+  call('LREM', key('buffer', name), 1, '')
   conv.bytes, conv.depth = conv.bytes - size_of(entry), conv.depth - 1
   write_window(name, conv)
   drop_media(name, { entry })
-  remember({ ref = conv.ref, outcome = 'discarded', cause = 'revoke', messages = 1 })
+  history_push({ ref = conv.ref, outcome = 'discarded', cause = 'revoke', messages = 1 })
   count('discarded', 1)
   if conv.depth == 0 then
     forget_window(name)
@@ -34,11 +34,11 @@ if place then
     end
   end
   return 'removed'
-elseif remembered(redis.call('GET', key('seen', name)) or '', fingerprint, tonumber(ARGV[4])) then
+elseif seen_nonce(call('GET', key('seen', name)) or '', fingerprint, tonumber(ARGV[4])) then
   count('late_revokes', 1)
   return 'late'
 end
-keep_mark(name, conv, fingerprint, 'r', {
+keep_pending_change(name, conv, fingerprint, 'r', {
   partition = ARGV[5], gateway = ARGV[6], channel = ARGV[7], peer = ARGV[8],
 })
 return 'early'

@@ -1,4 +1,4 @@
--- snapshot: what a partition holds, and its next conversations, for people and metrics.
+-- snapshot: return counts of a partition and its next conversations, for people and metrics.
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 how many conversations, soonest first
@@ -7,30 +7,30 @@
 -- touches  wake idle dead counters · conv buffer batch (reads only)
 
 local limit = tonumber(ARGV[2])
-local first = redis.call('ZRANGE', key('wake'), 0, 0, 'WITHSCORES')
-local counters, flat = {}, redis.call('HGETALL', key('counters'))
+local first = call('ZRANGE', key('wake'), 0, 0, 'WITHSCORES')
+local counters, flat = {}, call('HGETALL', key('counters'))
 for i = 1, #flat, 2 do
   counters[flat[i]] = tonumber(flat[i + 1])
 end
 local rows = {}
 if limit > 0 then
-  local soonest = redis.call('ZRANGE', key('wake'), 0, limit - 1, 'WITHSCORES')
+  local soonest = call('ZRANGE', key('wake'), 0, limit - 1, 'WITHSCORES')
   for i = 1, #soonest, 2 do
     local conv = read_conv(soonest[i])
     conv.token, conv.done_token, conv.answer, conv.separator = nil, nil, nil, nil
     conv.wake_ms = tonumber(soonest[i + 1])
     conv.depth = conv.depth or 0
-    conv.batch = redis.call('LLEN', key('batch', soonest[i]))
+    conv.batch = call('LLEN', key('batch', soonest[i]))
     table.insert(rows, conv)
   end
 end
 local report = {
   now_ms = now_ms,
-  pending = redis.call('ZCARD', key('wake')),
-  overdue = redis.call('ZCOUNT', key('wake'), '-inf', now_ms),
+  pending = call('ZCARD', key('wake')),
+  overdue = call('ZCOUNT', key('wake'), '-inf', now_ms),
   oldest_ms = first[2] and tonumber(first[2]) or nil,
-  idle = redis.call('ZCARD', key('idle')),
-  dead = redis.call('ZCARD', key('dead')),
+  idle = call('ZCARD', key('idle')),
+  dead = call('ZCARD', key('dead')),
 }
 report.counters = next(counters) and counters or nil
 report.conversations = #rows > 0 and rows or nil

@@ -1,4 +1,4 @@
-"""Sends the script calls of one loop turn together, in one pipeline on one connection."""
+"""Sends the script calls of one loop iteration in one pipeline: the transport for clusters and for DURABILITY."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from buffer.errors import StoreUnavailable, store_error
 from buffer.scripts import Script
 from buffer.transport.clients import AsyncClient
 from buffer.transport.durability import DURABLE_SCRIPTS, Wait
+from buffer.transport.send_queue import SendQueue, fail_all
 
 PIPELINES_IN_FLIGHT_MAX = 4
-"""Pipelines under way at once: enough to keep the server busy, few enough that calls gather meanwhile."""
+"""Pipelines under way at once: enough to keep the server busy, few enough that calls share a pipeline."""
 
 PIPELINE_MAX_CALLS = 500
-"""Calls in one pipeline at the most, so that one reply does not hold up the loop."""
+"""Calls in one pipeline at most, so that reading its replies does not block the event loop for long."""
 
 
 class _Call(NamedTuple):
@@ -27,53 +28,35 @@ class _Call(NamedTuple):
 
 
 class AutoPipeline:
-    """Runs scripts by their SHA; a server that does not know one (restart, SCRIPT FLUSH) gets its source.
+    """Runs scripts by their SHA, and by their source on a server that has not loaded them (restart, SCRIPT FLUSH).
 
-    With a `wait`, the calls of `DURABLE_SCRIPTS` in one pipeline share it, and fail together when it does not confirm.
+    With a `wait`, a pipeline ends with its command. If that does not confirm, the calls of `DURABLE_SCRIPTS` in the
+    pipeline fail.
     """
 
     def __init__(self, client: AsyncClient, wait: Wait | None = None) -> None:
         self._client = client
         self._wait = wait
-        self._waiting: list[_Call] = []
-        self._sending = 0
-        self._senders: set[asyncio.Task[None]] = set()
+        self._queue = SendQueue(self._send_pipeline, calls_max=PIPELINE_MAX_CALLS, senders_max=PIPELINES_IN_FLIGHT_MAX)
 
     async def call(self, script: Script, root: str, args: list[Any]) -> Any:
-        """Run one script; raises StoreUnavailable, StoreFull or StoreError."""
-        reply = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Call(script, root, args, reply))
-        if self._sending < PIPELINES_IN_FLIGHT_MAX:
-            self._sending += 1
-            sender = asyncio.create_task(self._send_all())
-            self._senders.add(sender)
-            sender.add_done_callback(self._senders.discard)
+        """Run one script. Raises StoreUnavailable, StoreFull or StoreError."""
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._queue.add(_Call(script, root, args, reply))
         return await reply
 
-    async def _send_all(self) -> None:
-        """The count goes down in the same step that finds nothing waiting: no call falls between the two."""
+    async def _send_pipeline(self, calls: list[_Call]) -> None:
         try:
-            while self._waiting:
-                await self._send_pipeline()
-        finally:
-            self._sending -= 1
-
-    async def _send_pipeline(self) -> None:
-        calls, self._waiting = self._waiting[:PIPELINE_MAX_CALLS], self._waiting[PIPELINE_MAX_CALLS:]
-        try:
-            await self._send(calls)
+            if unknown := await self._execute(calls, by_source=False):
+                await self._execute(unknown, by_source=True)
         except Exception as error:
-            _refuse(calls, error)
+            fail_all((call.reply for call in calls), error)
         except asyncio.CancelledError:
-            _refuse(calls, StoreUnavailable("the client was closed"))
+            fail_all((call.reply for call in calls), StoreUnavailable("the client was closed"))
             raise
 
-    async def _send(self, calls: list[_Call]) -> None:
-        unknown = await self._execute(calls, by_source=False)
-        if unknown:
-            await self._execute(unknown, by_source=True)
-
     async def _execute(self, calls: list[_Call], *, by_source: bool) -> list[_Call]:
+        """Execute the calls and set their replies. Returns the calls whose script the server has not loaded."""
         unknown = []
         for call, reply in zip(calls, await self._replies(calls, by_source=by_source), strict=True):
             if isinstance(reply, rx.NoScriptError):
@@ -87,7 +70,7 @@ class AutoPipeline:
         return unknown
 
     async def _replies(self, calls: list[_Call], *, by_source: bool) -> list[Any]:
-        """One reply or error per call; a lone call that waits for nothing needs no pipeline."""
+        """Return one reply or error per call. A lone call without a wait is sent without a pipeline."""
         wait = self._wait
         if wait is not None and not any(call.script.verb in DURABLE_SCRIPTS for call in calls):
             wait = None
@@ -103,8 +86,8 @@ class AutoPipeline:
             return list(await pipeline.execute(raise_on_error=False))
         pipeline.execute_command(*wait.command)
         *replies, confirmation = await pipeline.execute(raise_on_error=False)
-        problem = wait.problem(confirmation)
-        return replies if problem is None else _unconfirmed(calls, replies, problem)
+        failure = wait.failure(confirmation)
+        return replies if failure is None else _with_failure(calls, replies, failure)
 
 
 def _command(call: _Call, *, by_source: bool) -> tuple[Any, ...]:
@@ -113,15 +96,9 @@ def _command(call: _Call, *, by_source: bool) -> tuple[Any, ...]:
     return ("EVALSHA", call.script.sha, 1, call.root, *call.args)
 
 
-def _unconfirmed(calls: list[_Call], replies: list[Any], problem: StoreUnavailable) -> list[Any]:
-    """A script that failed keeps its own error: the server may only need its source."""
+def _with_failure(calls: list[_Call], replies: list[Any], failure: StoreUnavailable) -> list[Any]:
+    """Replace the replies of durable scripts by `failure`. An error stays: NoScriptError must be seen by `_execute`."""
     return [
-        problem if call.script.verb in DURABLE_SCRIPTS and not isinstance(reply, Exception) else reply
+        failure if call.script.verb in DURABLE_SCRIPTS and not isinstance(reply, Exception) else reply
         for call, reply in zip(calls, replies, strict=True)
     ]
-
-
-def _refuse(calls: list[_Call], error: Exception) -> None:
-    for call in calls:
-        if not call.reply.done():
-            call.reply.set_exception(store_error(error))

@@ -1,9 +1,9 @@
-"""Redis clients from a URL: one server, behind Sentinel, or a cluster."""
+"""Makes redis-py clients from a URL: of one server, of a server behind Sentinel, or of a cluster."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 import redis
@@ -17,8 +17,8 @@ from redis.sentinel import Sentinel as SyncSentinel
 
 from config.settings import SettingsError
 
-AsyncClient = Any
-"""redis.asyncio.Redis or RedisCluster: their stubs share no base with the commands we use."""
+AsyncClient = redis.asyncio.Redis | RedisCluster
+"""The client of one server, or of a cluster. Both have the commands that this project sends."""
 
 CONNECT_TIMEOUT_S = 0.5
 SENTINEL_PORT = 26379
@@ -27,7 +27,7 @@ CLUSTER_PORT = 6379
 
 @dataclass(slots=True, frozen=True)
 class _Address:
-    """What a redis+sentinel:// or redis+cluster:// URL says."""
+    """The parts of a redis+sentinel:// or redis+cluster:// URL."""
 
     hosts: list[tuple[str, int]]
     options: dict[str, Any]
@@ -35,9 +35,9 @@ class _Address:
 
 
 def connect(url: str, *, timeout_s: float) -> AsyncClient:
-    """An asyncio client that neither retries nor waits longer than `timeout_s` for a reply: callers decide.
+    """Return an asyncio client that waits at most `timeout_s` for a reply and never retries. Callers retry.
 
-    redis-py's own defaults (5 s, 10 retries) would hold a webhook for most of a minute.
+    With redis-py's own defaults (5 s, 10 retries) one webhook request could last most of a minute.
     """
     options: dict[str, Any] = {
         "socket_timeout": timeout_s,
@@ -48,7 +48,7 @@ def connect(url: str, *, timeout_s: float) -> AsyncClient:
     if parts.scheme == "redis+sentinel":
         address = _address(parts, SENTINEL_PORT)
         sentinel = Sentinel(address.hosts, sentinel_kwargs=options, **options, **address.options)  # type: ignore[no-untyped-call]
-        return sentinel.master_for(_master_name(address))
+        return cast(redis.asyncio.Redis, sentinel.master_for(_master_name(address)))
     if parts.scheme == "redis+cluster":
         address = _address(parts, CLUSTER_PORT)
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
@@ -58,7 +58,7 @@ def connect(url: str, *, timeout_s: float) -> AsyncClient:
 
 
 def connect_sync(url: str) -> redis.Redis:
-    """A blocking client for RQ, which cannot work on a cluster; raises SettingsError."""
+    """Return a blocking client for RQ. Raises SettingsError for a cluster, because RQ cannot work on one."""
     options: dict[str, Any] = {
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
         "retry": SyncRetry(NoBackoff(), 0),
@@ -73,13 +73,11 @@ def connect_sync(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, **options)
 
 
-def redact_url(url: str) -> str:
-    """The URL without its password, for logs and people."""
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    user = parts.netloc.rpartition("@")[0].partition(":")[0]
-    return parts._replace(netloc=f"{user}:***@{parts.netloc.rpartition('@')[2]}").geturl()
+def pool_of(client: AsyncClient) -> redis.asyncio.ConnectionPool:
+    """Return the connection pool of a server's client. Raises TypeError for a cluster, which has a pool per node."""
+    if isinstance(client, RedisCluster):
+        raise TypeError("the client of a cluster has no connection pool of its own")
+    return client.connection_pool
 
 
 def _address(parts: SplitResult, port: int) -> _Address:

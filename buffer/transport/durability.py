@@ -1,4 +1,4 @@
-"""DURABILITY: what must have a message before its gateway hears 2xx, as a command behind the scripts that store it."""
+"""DURABILITY: the command behind a storing script that waits for a replica or the disk, before the gateway gets 2xx."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from buffer.errors import NotDurable, StoreUnavailable
 from config.settings import Settings
 
 DURABLE_SCRIPTS = frozenset({"append", "edit", "revoke"})
-"""The scripts that wait: what a gateway hears of as accepted (typing is only a hint).
+"""Scripts that are followed by WAIT or WAITAOF: their reply decides whether a gateway gets 2xx.
 
-Each of them writes something, whatever it answers: a wait covers what its own connection wrote last, so a repetition
-that wrote nothing would be confirmed at once while the original, sent on another connection, is not safe yet.
+Each must write on every call. WAIT covers the last write of its own connection, so a repeated call that writes nothing
+would be confirmed at once, before the original, sent on another connection, is durable.
 """
 
 WAITS: dict[str, tuple[str, tuple[int, ...]]] = {"replica": ("WAIT", (1,)), "disk": ("WAITAOF", (1, 0))}
-"""One replica, or this server's own disk and no replica's."""
+"""Command and counts of each DURABILITY: one replica, or the disk of this server and of no replica."""
 
 
 @dataclass(slots=True, frozen=True)
 class Wait:
-    """The command that ends a pipeline: it answers when all that the connection wrote is safe, or its time is over."""
+    """The command at the end of a pipeline. Redis replies when the writes are durable, or at the timeout."""
 
     mode: str
     command: tuple[str | int, ...]
     probe: tuple[str | int, ...]
-    """The same command with nothing to wait for."""
+    """The same command with counts of 0, to learn whether the server allows it."""
 
-    def problem(self, reply: Any) -> StoreUnavailable | None:
-        """Why what was written must not be called accepted, by the reply of `command`."""
+    def failure(self, reply: Any) -> StoreUnavailable | None:
+        """Return the error for the reply to `command`, or None if the writes are durable."""
         if isinstance(reply, Exception):
             return StoreUnavailable(f"DURABILITY={self.mode}: Redis did not wait: {reply}")
         confirmed = reply[0] if isinstance(reply, list) else reply
         if confirmed:
             return None
-        who = "no replica" if self.mode == "replica" else "no fsync of the append-only file"
-        return NotDurable(f"DURABILITY={self.mode}: {who} confirmed the messages within DURABILITY_TIMEOUT")
+        missing = "no replica" if self.mode == "replica" else "no fsync of the append-only file"
+        return NotDurable(f"DURABILITY={self.mode}: {missing} confirmed the messages within DURABILITY_TIMEOUT")
 
 
 def durability_wait(settings: Settings) -> Wait | None:
-    """What follows the scripts under these settings; None when nothing does."""
+    """Return the wait that these settings ask for. None with DURABILITY=memory."""
     if settings.durability == "memory":
         return None
     name, numbers = WAITS[settings.durability]
-    nothing = [0 for _ in numbers]
-    return Wait(settings.durability, (name, *numbers, settings.durability_ms), (name, *nothing, 1))
+    zeros = [0 for _ in numbers]
+    return Wait(settings.durability, (name, *numbers, settings.durability_ms), (name, *zeros, 1))

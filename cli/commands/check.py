@@ -1,40 +1,69 @@
-"""`debouncer check`: the settings as they are, and every connection tried, without changing anything."""
+"""`debouncer check`: prints the settings and tries every connection, without writing anything."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import sys
+from typing import Any
 
-from cli.checks import CheckResult, run_checks
+from pydantic import SecretStr
+
+from buffer.transport.server_checks import CheckResult
+from cli.checks import run_checks
 from cli.options import load_settings_with_flags
-from cli.settings_table import settings_rows
-from cli.terminal import Colours, columns
+from cli.terminal import Colours, columns, redact_url
+from config.settings import Settings
 
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
 def run(args: argparse.Namespace) -> int:
-    """0, or 1 when something would not work; raises SettingsError for impossible settings."""
+    """Return 0, or 1 if there is a problem. Raises SettingsError for impossible settings."""
     settings = load_settings_with_flags(args)
-    paint = Colours(sys.stdout)
-    found = asyncio.run(run_checks(settings))
-    print(paint("Settings", "bold"), *columns(settings_rows(settings)), sep="\n")
-    print("", paint("Checks", "bold"), *_painted(found, paint), sep="\n")
-    problems = sum(finding.level == "problem" for finding in found)
-    print("", _verdict(problems, sum(finding.level == "warning" for finding in found)), sep="\n")
+    colours = Colours(sys.stdout)
+    results = asyncio.run(run_checks(settings))
+    print(colours("Settings", "bold"), *columns(settings_rows(settings)), sep="\n")
+    print("", colours("Checks", "bold"), *_lines(results, colours), sep="\n")
+    problems = sum(result.level == "problem" for result in results)
+    print("", _verdict(problems, sum(result.level == "warning" for result in results)), sep="\n")
     return 1 if problems else 0
 
 
-def _painted(found: list[CheckResult], paint: Colours) -> list[str]:
-    lines = columns(found)
+def settings_rows(settings: Settings) -> list[tuple[str, str, str]]:
+    """Return the name and value of each setting, and its default if the value differs from it."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        note = "" if value == field.default else f"default: {_value_text(name, field.default)}"
+        rows.append((name.upper(), _value_text(name, value), note))
+    return rows
+
+
+def _value_text(name: str, value: Any) -> str:
+    """Return the value as it is written in .env, without secrets."""
+    if value is None:
+        return "(not set)"
+    if isinstance(value, SecretStr):
+        return "(set, hidden)"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, tuple):
+        return ",".join(value) or "(none)"
+    return redact_url(value) if name.endswith("_url") else str(value).replace("\n", r"\n").replace("\t", r"\t")
+
+
+def _lines(results: list[CheckResult], colours: Colours) -> list[str]:
+    lines = columns([(result.level, result.subject, result.message) for result in results])
     return [
-        line.replace(finding.level, paint(finding.level, COLOURS[finding.level]), 1)
-        for finding, line in zip(found, lines, strict=True)
+        line.replace(result.level, colours(result.level, COLOURS[result.level]), 1)
+        for result, line in zip(results, lines, strict=True)
     ]
 
 
 def _verdict(problems: int, warnings: int) -> str:
     if problems:
         return f"{problems} of these must be put right before it works."
-    return f"It works; {warnings} of these may surprise you." if warnings else "All is well."
+    return f"It works. Warnings: {warnings}." if warnings else "All is well."

@@ -1,4 +1,4 @@
-"""`debouncer demo`: the whole product at work for ten seconds, and a check of what it promises."""
+"""`debouncer demo`: runs everything for ten seconds and checks the promises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`debouncer health`: one exit code for container health checks, and one line when it is not 0."""
+"""`debouncer health`: an exit code for container health checks, and one line of text if it is not 0."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import asyncio
 import socket
 import sys
 
-from cli.addresses import display_url, own_address
 from cli.options import load_settings_with_flags
-from cli.preflight import REDIS_ERRORS, open_client, reason
+from cli.preflight import REDIS_ERRORS, error_text, open_client
 from cli.probes import readiness_problem
+from cli.sockets import own_address
+from cli.terminal import redact_url
 from config.settings import Settings, require
 
-WITHIN_S = 4.0
+REPLY_TIMEOUT_S = 4.0
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 when healthy, else 1 with the reason on stderr; never anything else."""
+    """Return 0 if healthy, else print the reason to stderr and return 1. Raises nothing."""
     try:
         problem = _problem(args.part, load_settings_with_flags(args))
     except Exception as error:
@@ -35,17 +36,19 @@ def _problem(part: str, settings: Settings) -> str | None:
 
 
 async def _worker_problem(settings: Settings) -> str | None:
-    # RQ takes longer to load than the webhook takes to answer.
+    # Imported here because importing RQ takes longer than the whole health check of the webhook.
     from worker.rq.heartbeats import live_worker_hosts
 
     url = require(settings.queue_redis_url, "REDIS_URL")
     client = open_client(url, "RQ_REDIS_URL" if settings.rq_redis_url else "REDIS_URL")
     try:
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(REPLY_TIMEOUT_S):
             hosts = await live_worker_hosts(client, settings.rq_queue)
     except REDIS_ERRORS as error:
-        return f"Redis at {display_url(url)} does not answer: {reason(error)}"
+        return f"Redis at {redact_url(url)} does not reply: {error_text(error)}"
     finally:
         await client.aclose()
     host = socket.gethostname()
-    return None if host in hosts else f"no worker of host {host} on queue {settings.rq_queue} reported lately"
+    if host in hosts:
+        return None
+    return f"no worker of host {host} on queue {settings.rq_queue} has reported within the last minute"

@@ -1,4 +1,4 @@
-"""`debouncer sample-agent`: prints each burst that it gets, so that a newcomer sees merged messages arrive."""
+"""`debouncer sample-agent`: an agent that prints each burst and answers it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from buffer.models import Reason
-from cli.addresses import own_address, url_of
 from cli.echo import Body, EchoAgent
 from cli.shutdown import ShutdownSignal, exit_on_signal
-from cli.sockets import listen
+from cli.sockets import bind_listener, own_address, url_of
 from cli.terminal import Colours
 from config.logs import mask
 
@@ -22,43 +21,45 @@ REASONS: dict[str, str] = {
     Reason.MAX_MESSAGES: "as many messages as one call may hold",
     Reason.MAX_BYTES: "as many bytes as one call may hold",
     Reason.MAX_WAIT: "the longest wait was over",
-    Reason.KEYWORD: "a flush keyword was said",
+    Reason.KEYWORD: "a message was a flush keyword",
     Reason.MANUAL: "an operator closed it",
     Reason.DISABLED: "the buffer is switched off",
 }
 
 
 def run(args: argparse.Namespace) -> int:
-    """Answer until SIGTERM or SIGINT; raises SettingsError when it cannot listen."""
+    """Answer until SIGTERM or SIGINT. Raises SettingsError if it cannot listen."""
     exit_on_signal()
-    with listen(args.host, args.port) as listener:
+    with bind_listener(args.host, args.port) as listener:
         asyncio.run(_run(listener, args.delay))
     return 0
 
 
 async def _run(listener: socket.socket, delay_s: float) -> None:
-    stop, paint = ShutdownSignal(), Colours(sys.stdout)
+    shutdown, colours = ShutdownSignal(), Colours(sys.stdout)
     host, port = listener.getsockname()[:2]
     agent = EchoAgent(
-        delay_s, lambda body, headers: _show(body, headers, paint), lambda body, reply: _say(reply, paint)
+        delay_s,
+        on_request=lambda body, headers: _print_burst(body, headers, colours),
+        on_answer=lambda _, answer: _print_answer(answer, colours),
     )
-    async with agent.on(listener):
+    async with agent.serve(listener):
         print(
             f"The sample agent listens; set AGENT_URL={url_of(own_address(host), port)}/ (Ctrl-C stops it)", flush=True
         )
-        await stop.asked.wait()
+        await shutdown.requested.wait()
 
 
-def _show(body: Body, headers: dict[str, str], paint: Colours) -> None:
-    print("", paint(_title(body), "bold"), sep="\n")
+def _print_burst(body: Body, headers: dict[str, str], colours: Colours) -> None:
+    print("", colours(_title(body), "bold"), sep="\n")
     for message in body["messages"]:
         print(f"  {_line(message)}")
     key, attempt = headers.get("idempotency-key", "none"), headers.get("debouncer-attempt", "?")
-    print(paint(f"  {_why(body)}; key {key}, attempt {attempt}", "dim"), flush=True)
+    print(colours(f"  {_reason(body)}; key {key}, attempt {attempt}", "dim"), flush=True)
 
 
-def _say(reply: str, paint: Colours) -> None:
-    print(paint(f"  > {reply}", "cyan"), flush=True)
+def _print_answer(answer: str, colours: Colours) -> None:
+    print(colours(f"  > {answer}", "cyan"), flush=True)
 
 
 def _title(body: Body) -> str:
@@ -69,7 +70,7 @@ def _title(body: Body) -> str:
     return f"{moment}  {who} ({number}), {count} {'message' if count == 1 else 'messages'} in one call"
 
 
-def _why(body: Body) -> str:
+def _reason(body: Body) -> str:
     reason = str(body.get("reason"))
     return f"closed because: {REASONS.get(reason, reason)}"
 

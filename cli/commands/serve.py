@@ -1,4 +1,4 @@
-"""`debouncer serve`: the webhook under uvicorn, in one process or many."""
+"""`debouncer serve`: runs the webhook under uvicorn, in one process or several."""
 
 from __future__ import annotations
 
@@ -12,44 +12,47 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from cli.lifeline import terminate_with_parent
 from cli.options import load_settings_with_flags
 from cli.preflight import preflight
 from cli.shutdown import exit_on_signal
-from cli.sockets import BACKLOG, listen
+from cli.sockets import BACKLOG, bind_listener
+from cli.supervisor import terminate_with_parent
 from config.logs import configure_logs
 from config.settings import Settings, SettingsError, require
 from webhook.fast_path import FastPathProtocol
 
 GRACE_S = 10
-"""Longest wait at the end for requests under way; each is answered within 2 s of its last byte."""
+"""Longest wait for requests in progress at shutdown. Each gets its response within 2 s of its last byte."""
 
 HUNG_AFTER_S = 30
-"""A webhook process that has not answered uvicorn for so long is replaced; a busy machine can take uvicorn's 5 s."""
+"""uvicorn replaces a webhook process that has not replied to its ping for so long.
+
+A process on a busy machine can exceed uvicorn's default of 5 s.
+"""
 
 
 class _Config(uvicorn.Config):
-    """uvicorn's configuration, pickled into its worker processes: there, they learn to end with this one."""
+    """uvicorn's configuration. It is pickled into the webhook processes, and makes them end with their parent."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.parent = os.getpid()
         super().__init__(*args, **options)
 
     def load(self) -> None:
-        """Load the application, in the process that serves it."""
+        """Load the application. uvicorn calls this in the process that serves it."""
         if self.workers > 1:
             terminate_with_parent(self.parent)
         super().load()
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; raises SettingsError, UnsafeServer or PartitionMismatch before that."""
-    # uvicorn raises its signal again when it is done: that is success.
+    """Serve until SIGTERM or SIGINT. Raises SettingsError, UnsafeServer or PartitionMismatch at the start."""
+    # uvicorn raises the signal again after its shutdown, and that must be exit code 0.
     exit_on_signal()
     settings = load_settings_with_flags(args)
     require(settings.redis_url, "REDIS_URL")
     configure_logs(settings)
-    listener = _inherited(args.fd) if args.fd is not None else listen(settings.host, settings.port)
+    listener = _inherited(args.fd) if args.fd is not None else bind_listener(settings.host, settings.port)
     asyncio.run(preflight(settings))
     return _serve(_config(settings), listener)
 
@@ -87,6 +90,6 @@ def _serve(config: _Config, listener: socket.socket) -> int:
     try:
         uvicorn.Server(config).run(sockets=[listener])
     except SystemExit as end:
-        # The application has said why it does not start.
+        # The application has logged why it does not start.
         return 2 if end.code == STARTUP_FAILURE else 0
     return 0

@@ -1,4 +1,4 @@
-"""`debouncer up`: everything on one machine, supervised: the server (when REDIS_URL is not set), worker and webhook."""
+"""`debouncer up`: runs and supervises the worker, the webhook and, if REDIS_URL is not set, a server."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from cli.addresses import display_url, own_address
 from cli.banner import banner, open_gateways, webhook_url
 from cli.embedded import EmbeddedServer, ServerFailed
 from cli.options import load_settings_with_flags, require_agent
 from cli.preflight import preflight, replica_conflict
 from cli.probes import wait_until_ready
 from cli.shutdown import ShutdownSignal, exit_on_signal
-from cli.sockets import listen
+from cli.sockets import bind_listener, own_address
 from cli.supervisor import DEBOUNCER_COMMAND, ProcessSpec, SupervisedProcess
-from cli.terminal import Colours
+from cli.terminal import Colours, redact_url
 from config.logs import configure_logs, get_logger
 from config.settings import Settings, SettingsError
 
 READY_WITHIN_S = 10.0
 MARGIN_S = 10.0
-"""A child's own grace ends before ours for it."""
+"""Time between the end of a child's own grace and the second SIGTERM."""
 
 WEBHOOK_GRACE_S = 10.0
 
@@ -33,14 +32,14 @@ log = get_logger()
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run until SIGTERM or SIGINT; raises SettingsError, UnsafeServer or PartitionMismatch before that."""
+    """Run until SIGTERM or SIGINT. Raises SettingsError, UnsafeServer or PartitionMismatch at the start."""
     exit_on_signal()
     settings = load_settings_with_flags(args)
     require_agent(settings, "up")
     configure_logs(settings)
     if problem := replica_conflict(settings):
         raise SettingsError(problem)
-    with listen(settings.host, settings.port) as listener:
+    with bind_listener(settings.host, settings.port) as listener:
         if settings.redis_url is not None:
             asyncio.run(preflight(settings))
         try:
@@ -52,28 +51,28 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _run(settings: Settings, listener: socket.socket) -> None:
-    """Start in the order server, worker, webhook; stop in the reverse order."""
-    stop = ShutdownSignal()
-    async with AsyncExitStack() as house:
-        if await stop.unless(_start(settings, listener, house, stop)):
-            await stop.asked.wait()
+    """Start in the order server, worker, webhook, and stop in the reverse order."""
+    shutdown = ShutdownSignal()
+    async with AsyncExitStack() as stack:
+        if await shutdown.run_until_shutdown(_start(settings, listener, stack, shutdown)):
+            await shutdown.requested.wait()
         log.info("stopping")
 
 
-async def _start(settings: Settings, listener: socket.socket, house: AsyncExitStack, stop: ShutdownSignal) -> None:
-    env, store = dict(os.environ), display_url(settings.redis_url or "")
+async def _start(settings: Settings, listener: socket.socket, stack: AsyncExitStack, shutdown: ShutdownSignal) -> None:
+    env, store = dict(os.environ), redact_url(settings.redis_url or "")
     if settings.redis_url is None:
         appendfsync = "always" if settings.durability == "disk" else "everysec"
         server = EmbeddedServer(Path(settings.data_dir), appendfsync)
-        house.callback(server.close)
-        house.push_async_callback(server.stop, stop.hurry)
+        stack.callback(server.close)
+        stack.push_async_callback(server.stop, shutdown.forced)
         await server.start()
         env["REDIS_URL"], store = server.url, f"{server.folder} (embedded Valkey, append-only file)"
     for child in (_worker(settings, env), _webhook(listener, env)):
-        house.push_async_callback(child.stop, stop.hurry)
+        stack.push_async_callback(child.stop, shutdown.forced)
         await child.start()
-    # Before the webhook stops: a connection that nobody will accept is better refused than left waiting.
-    house.callback(listener.close)
+    # Closed before the webhook stops: a new connection is then refused instead of waiting for a response.
+    stack.callback(listener.close)
     problem = await wait_until_ready(own_address(settings.host), settings.port, READY_WITHIN_S)
     _announce(settings, store, problem)
 
@@ -85,7 +84,7 @@ def _worker(settings: Settings, env: dict[str, str]) -> SupervisedProcess:
 
 
 def _webhook(listener: socket.socket, env: dict[str, str]) -> SupervisedProcess:
-    """It inherits the socket: while it is started again, connections wait instead of being refused."""
+    """Return the webhook process. It inherits the listener, so connections wait while it is restarted."""
     command = [*DEBOUNCER_COMMAND, "serve", "--fd", str(listener.fileno())]
     return SupervisedProcess(ProcessSpec("webhook", command, WEBHOOK_GRACE_S + MARGIN_S, env, fds=(listener.fileno(),)))
 
@@ -97,7 +96,7 @@ def _announce(settings: Settings, store: str, problem: str | None) -> None:
         print("\n".join(["", *_painted(banner(settings, store)), ""]), flush=True)
         return
     urls = [webhook_url(settings, name) for name in open_gateways(settings)]
-    log.info("debouncer is up", webhooks=urls, agent=display_url(settings.agent_url or ""), store=store)
+    log.info("debouncer is up", webhooks=urls, agent=redact_url(settings.agent_url or ""), store=store)
 
 
 def _painted(lines: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`debouncer worker`: a flush worker."""
+"""`debouncer worker`: runs a flush worker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from worker.process import TaskCrashed, run_worker
 
 
 def run(args: argparse.Namespace) -> int:
-    """Work until SIGTERM or SIGINT; raises SettingsError, UnsafeServer or PartitionMismatch before that."""
+    """Work until SIGTERM or SIGINT. Raises SettingsError, UnsafeServer or PartitionMismatch at the start."""
     exit_on_signal()
     settings = load_settings_with_flags(args)
     require_agent(settings, "worker")
@@ -23,6 +23,6 @@ def run(args: argparse.Namespace) -> int:
     try:
         run_worker(settings)
     except TaskCrashed as error:
-        print(f"debouncer worker: a part of it broke ({error}); start it again", file=sys.stderr)
+        print(f"debouncer worker: a task of it crashed ({error}); start it again", file=sys.stderr)
         return 1
     return 0

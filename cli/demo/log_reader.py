@@ -1,4 +1,4 @@
-"""What the child processes log: one JSON event per line, through one pipe."""
+"""Reads the logs of the child processes: one JSON event per line, through one pipe."""
 
 from __future__ import annotations
 
@@ -9,53 +9,55 @@ from collections.abc import Callable
 from typing import Any
 
 LINE_MAX = 1_048_576
+"""Bytes."""
+
 TAIL_LINES = 12
 
 Event = dict[str, Any]
 
 
-class Journal:
-    """Reads the pipe; `fd` is the end for the children to write to."""
+class LogReader:
+    """Reads events from a pipe. The children write to `fd`."""
 
     def __init__(self) -> None:
-        self._end, self.fd = os.pipe()
+        self._read_fd, self.fd = os.pipe()
         self._events: list[Event] = []
-        self._news = asyncio.Event()
+        self._arrived = asyncio.Event()
 
     async def read(self) -> None:
         """Read until cancelled."""
         reader = asyncio.StreamReader(LINE_MAX)
-        pipe = os.fdopen(self._end, "rb")
+        pipe = os.fdopen(self._read_fd, "rb")
         loop = asyncio.get_running_loop()
         transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
         try:
             async for line in reader:
                 self._events.append(_event(line))
-                self._news.set()
+                self._arrived.set()
         finally:
             transport.close()
 
     def close(self) -> None:
-        """Close our copy of the children's end."""
+        """Close this process's copy of `fd`."""
         os.close(self.fd)
 
-    def length(self) -> int:
-        """How many events there have been."""
+    def count(self) -> int:
+        """Return the number of events so far."""
         return len(self._events)
 
     async def find(self, wanted: Callable[[Event], bool], start: int, within_s: float) -> Event:
-        """The first event from `start` on that is wanted, waiting for it; raises TimeoutError."""
+        """Return the first wanted event from number `start` on. Waits for it, and raises TimeoutError."""
         async with asyncio.timeout(within_s):
             while True:
-                self._news.clear()
+                self._arrived.clear()
                 for event in self._events[start:]:
                     if wanted(event):
                         return event
                 start = len(self._events)
-                await self._news.wait()
+                await self._arrived.wait()
 
     def tail(self) -> list[str]:
-        """The last lines, for people."""
+        """Return the last events as lines of text."""
         return [json.dumps(event, ensure_ascii=False) for event in self._events[-TAIL_LINES:]]
 
 

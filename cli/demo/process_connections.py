@@ -1,7 +1,7 @@
 """Connections to chosen webhook processes.
 
-The processes share one listening socket, and when there is little to do the kernel nearly always wakes the same one.
-To see several at work, the demo opens connections, asks the kernel who took which, and uses them in turn.
+The processes share one listening socket, and with little to do the kernel nearly always wakes the same one. To use
+several of them, the demo opens connections and reads in /proc which process accepted each.
 """
 
 from __future__ import annotations
@@ -13,62 +13,65 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-LOT = 4
-"""Connections opened at once: more than one process wakes up for them."""
+CONNECTIONS_PER_TRY = 4
+"""Connections opened at once, so that the kernel wakes more than one process for them."""
 
-PATIENCE_S = 3.0
-TAKEN_WITHIN_S = 0.5
-LOOK_EVERY_S = 0.005
-WITHIN_S = 5.0
+OPEN_WITHIN_S = 3.0
+ACCEPTED_WITHIN_S = 0.5
+CHECK_EVERY_S = 0.005
+RESPONSE_TIMEOUT_S = 5.0
 
 Connection = http.client.HTTPConnection
 
 
-class Connections:
-    """Open connections to the webhook at a loopback port, by the process that holds their other end."""
+class ProcessConnections:
+    """Open connections to the webhook at a loopback port, by the process that accepted them."""
 
     def __init__(self, port: int, pids: Sequence[int]) -> None:
         self._port = port
         self._pids = pids
-        self._spare: dict[int | None, list[Connection]] = defaultdict(list)
+        self._unused: dict[int | None, list[Connection]] = defaultdict(list)
 
-    def to(self, pid: int) -> Connection:
-        """A fresh connection to this process; to any of them where the kernel does not tell (it does on Linux)."""
-        until = time.monotonic() + PATIENCE_S
-        while not self._spare[pid] and time.monotonic() < until:
+    def take(self, pid: int) -> Connection:
+        """Return an unused connection to this process, or to any process where /proc does not show the owner."""
+        until = time.monotonic() + OPEN_WITHIN_S
+        while not self._unused[pid] and time.monotonic() < until:
             self._open_some()
-            if self._spare[None]:
+            if self._unused[None]:
                 break
-        any_spare = (lot for lot in self._spare.values() if lot)
-        return (self._spare[pid] or next(any_spare)).pop()
+        others = (connections for connections in self._unused.values() if connections)
+        return (self._unused[pid] or next(others)).pop()
 
     def close(self) -> None:
-        """Close those that were not used."""
-        for lot in self._spare.values():
-            for connection in lot:
+        """Close the unused connections."""
+        for connections in self._unused.values():
+            for connection in connections:
                 connection.close()
 
     def _open_some(self) -> None:
-        lot = [Connection("127.0.0.1", self._port, timeout=WITHIN_S) for _ in range(LOT)]
-        for connection in lot:
+        connections = [
+            Connection("127.0.0.1", self._port, timeout=RESPONSE_TIMEOUT_S) for _ in range(CONNECTIONS_PER_TRY)
+        ]
+        for connection in connections:
             connection.connect()
-        for connection in lot:
-            self._spare[self._owner(connection)].append(connection)
+        for connection in connections:
+            self._unused[self._owner(connection)].append(connection)
 
     def _owner(self, connection: Connection) -> int | None:
+        """Wait until a process has accepted the connection and return its pid, or None if /proc does not show it."""
         client_port = connection.sock.getsockname()[1]
-        until = time.monotonic() + TAKEN_WITHIN_S
+        until = time.monotonic() + ACCEPTED_WITHIN_S
         while time.monotonic() < until:
             inode = _inode(self._port, client_port)
             owner = next((pid for pid in self._pids if _holds(pid, inode)), None)
             if owner is not None:
                 return owner
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(CHECK_EVERY_S)
         return None
 
 
 def _inode(server_port: int, client_port: int) -> str:
-    """The kernel's number for the server's end of a loopback connection; empty when it does not tell."""
+    """Return the inode of the server's end of a loopback connection, or "" where /proc does not show it."""
     ends = [f"0100007F:{server_port:04X}", f"0100007F:{client_port:04X}"]
     with suppress(OSError):
         for line in Path("/proc/net/tcp").read_text().splitlines():

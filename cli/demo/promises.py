@@ -1,4 +1,4 @@
-"""What the demo promises, each promise checked against the record."""
+"""The promises of the demo, each checked against the record."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from cli.demo.record import Record
 from cli.demo.script import ANA, BURSTS, INTERRUPTION, ids
 
 CLOCK_MS = 2
-"""The deadline is in whole milliseconds."""
+"""Tolerance, because deadlines are whole milliseconds."""
 
 
-class Claim(NamedTuple):
-    """A promise, and whether it was kept."""
+class Promise(NamedTuple):
+    """A promise, and True if it was kept."""
 
     text: str
-    holds: bool
+    kept: bool
 
 
-def claims(record: Record) -> list[Claim]:
-    """Every promise."""
+def check_promises(record: Record) -> list[Promise]:
+    """Check every promise against the record."""
     return [
-        Claim("Each burst became exactly one call, with nothing lost and nothing twice", _one_call_each(record)),
-        Claim("Each call holds its messages in the order in which they were written", _in_order(record)),
-        Claim("The webhook that was delivered twice was stored once", _stored_once(record)),
-        Claim("What Ana wrote while the agent was answering went into the next call", _behind(record)),
-        Claim("Nobody ever had two calls at the same time", _never_parallel(record)),
-        Claim("Each call has an Idempotency-Key of its own", _own_keys(record)),
-        Claim("Ana's first four messages were taken in by at least two processes", _spread(record)),
-        Claim("No call came before its moment", _never_early(record)),
+        Promise("Each burst became exactly one call, with nothing lost and nothing twice", _one_call_each(record)),
+        Promise("Each call holds its messages in the order in which they were written", _in_order(record)),
+        Promise("The webhook that was delivered twice was stored once", _stored_once(record)),
+        Promise("What Ana wrote while the agent was answering went into the next call", _behind(record)),
+        Promise("Nobody ever had two calls at the same time", _never_parallel(record)),
+        Promise("Each call has an Idempotency-Key of its own", _own_keys(record)),
+        Promise("Ana's first four messages were taken in by at least two processes", _spread(record)),
+        Promise("No call came before its moment", _never_early(record)),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What really happened in a demo: every webhook and every call, with times in milliseconds since 1970."""
+"""The record of a demo: every webhook and every call, with times in milliseconds since 1970."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cli.demo.script import Step
 
 @dataclass(frozen=True)
 class Delivery:
-    """One webhook, as its answer and the webhook process's log tell it."""
+    """One webhook, from its HTTP response and the log of the process that received it."""
 
     step: Step
     sent_ms: float
@@ -21,7 +21,7 @@ class Delivery:
 
 @dataclass
 class Call:
-    """One call that the agent got; `ended_ms` stays None until it has answered."""
+    """One call to the agent. `ended_ms` is None until the agent has answered."""
 
     person: str
     message_ids: tuple[str, ...]
@@ -32,21 +32,21 @@ class Call:
 
 @dataclass
 class Record:
-    """Everything in the order in which it happened."""
+    """All webhooks and calls in the order of their times."""
 
     deliveries: list[Delivery] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
 
     def webhooks_by_process(self) -> Counter[int]:
-        """How many webhooks each process took."""
+        """Return the number of webhooks that each process received."""
         return Counter(delivery.pid for delivery in self.deliveries)
 
     def calls_of(self, person: str) -> list[Call]:
-        """The calls for one person."""
+        """Return the calls for one person."""
         return [call for call in self.calls if call.person == person]
 
     def late_ms(self, call: Call) -> float:
-        """How long after its moment a call began: the deadline of its last message, or the end of the call before."""
+        """Return how late a call began after the deadline of its last message, or after the person's previous call."""
         deadlines = [
             delivery.deadline_ms
             for delivery in self.deliveries

@@ -1,11 +1,11 @@
-"""The demo in words: what happens as it happens, and afterwards what it came to."""
+"""Prints the demo: each event when it happens, then a summary and the promises."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 
-from cli.demo.promises import Claim
+from cli.demo.promises import Promise
 from cli.demo.record import Call, Delivery, Record
 from cli.demo.script import ANSWER_S, INTERRUPTION, WINDOW_S, Step
 from cli.terminal import Colours, columns
@@ -16,21 +16,21 @@ HEADINGS = ("call", "for", "at", "late by", "held")
 
 
 class Report:
-    """Prints; times count from `start`."""
+    """Prints lines of text. Times count from `start_clock()`."""
 
-    def __init__(self, paint: Colours, show: Callable[[str], None]) -> None:
-        self._paint = paint
-        self._show = show
+    def __init__(self, colours: Colours, print_line: Callable[[str], None]) -> None:
+        self._colours = colours
+        self._print_line = print_line
         self._start_ms = time.time() * 1000
 
-    def start(self) -> None:
-        """From now on time is counted."""
+    def start_clock(self) -> None:
+        """Count the times of events from now."""
         self._start_ms = time.time() * 1000
 
-    def opening(self) -> None:
-        """What is about to be seen."""
+    def print_opening(self) -> None:
+        """Print an introduction."""
         self._lines(
-            self._paint("One burst, one answer", "bold"),
+            self._colours("One burst, one answer", "bold"),
             "",
             "People write the way they talk: in pieces. Each piece is a webhook of its own, and lands on",
             "one of several processes. Here all the pieces of a person become one call to the agent.",
@@ -41,13 +41,13 @@ class Report:
             "",
         )
 
-    def ready(self, webhooks: Sequence[int], worker: int, took_s: float) -> None:
-        """The processes are up."""
+    def print_ready(self, webhooks: Sequence[int], worker: int, took_s: float) -> None:
+        """Print the process ids."""
         names = " and ".join(str(pid) for pid in webhooks)
         self._lines(f"Ready after {took_s:.1f} s: webhook processes {names}, flush worker {worker}.", "")
 
-    def delivery(self, delivery: Delivery) -> None:
-        """A message came in."""
+    def print_delivery(self, delivery: Delivery) -> None:
+        """Print a message that the webhook received."""
         note = ""
         if delivery.duplicate:
             note = "delivered again: nothing stored"
@@ -55,28 +55,28 @@ class Report:
             note = "while the agent answers her"
         self._event(delivery.sent_ms, delivery.step.person.name, f"→ webhook {delivery.pid}", delivery.step.text, note)
 
-    def call(self, call: Call, texts: Sequence[str]) -> None:
-        """A burst reached the agent."""
+    def print_call(self, call: Call, texts: Sequence[str]) -> None:
+        """Print a call to the agent."""
         count = "1 message" if len(texts) == 1 else f"{len(texts)} messages"
-        what = self._paint(f"{count}: {' / '.join(texts)}", "green")
-        self._event(call.begun_ms, call.person, "⇒ agent", what)
+        description = self._colours(f"{count}: {' / '.join(texts)}", "green")
+        self._event(call.begun_ms, call.person, "⇒ agent", description)
 
-    def answer(self, call: Call, reply: str) -> None:
-        """The agent answered."""
-        self._event(call.ended_ms or 0.0, call.person, "⇐ agent", self._paint(reply, "cyan"))
+    def print_answer(self, call: Call, answer: str) -> None:
+        """Print an answer of the agent."""
+        self._event(call.ended_ms or 0.0, call.person, "⇐ agent", self._colours(answer, "cyan"))
 
-    def closing(self) -> None:
-        """The story is over."""
+    def print_closing(self) -> None:
+        """Print that all messages are sent and answered."""
         self._lines("", "That was the story. Stopping everything ...")
 
-    def summary(self, record: Record) -> None:
-        """What it came to."""
+    def print_summary(self, record: Record) -> None:
+        """Print the counts and a table of the calls."""
         shares = ", ".join(f"{pid} took {count}" for pid, count in sorted(record.webhooks_by_process().items()))
         incoming, outgoing = len(record.deliveries), len(record.calls)
         repeated = sum(delivery.duplicate for delivery in record.deliveries)
         self._lines(
             "",
-            self._paint("What happened", "bold"),
+            self._colours("What happened", "bold"),
             "",
             f"  {incoming} webhooks came in ({shares}); {repeated} of them was a duplicate and changed nothing.",
             f"  {outgoing} calls went out. Called for each webhook, the agent would have answered {incoming} times.",
@@ -87,15 +87,15 @@ class Report:
             "  that person, at the end of its answer; late by is counted from there.",
         )
 
-    def verdict(self, claims: Sequence[Claim]) -> None:
-        """Whether what was promised is true."""
-        kept = sum(claim.holds for claim in claims)
-        self._lines("", self._paint("What was promised", "bold"), "")
-        for claim in claims:
-            mark = self._paint("✓", "green") if claim.holds else self._paint("✗", "red")
-            self._lines(f"  {mark} {claim.text}")
-        missed = f"{len(claims) - kept} of {len(claims)} promises were broken."
-        self._lines("", self._paint(missed, "red") if kept < len(claims) else f"All {kept} promises were kept.")
+    def print_promises(self, promises: Sequence[Promise]) -> None:
+        """Print each promise with a mark, and the number of those that were kept."""
+        kept = sum(promise.kept for promise in promises)
+        self._lines("", self._colours("What was promised", "bold"), "")
+        for promise in promises:
+            mark = self._colours("✓", "green") if promise.kept else self._colours("✗", "red")
+            self._lines(f"  {mark} {promise.text}")
+        missed = f"{len(promises) - kept} of {len(promises)} promises were broken."
+        self._lines("", self._colours(missed, "red") if kept < len(promises) else f"All {kept} promises were kept.")
 
     def _row(self, record: Record, call: Call) -> tuple[str, ...]:
         number = str(record.calls.index(call) + 1)
@@ -103,16 +103,16 @@ class Report:
         held = " / ".join(_text(steps.get(message_id)) for message_id in call.message_ids)
         return number, call.person, self._clock(call.begun_ms), f"{record.late_ms(call):.0f} ms", held
 
-    def _event(self, at_ms: float, person: str, place: str, what: str, note: str = "") -> None:
-        noted = f"  {self._paint(f'({note})', 'dim')}" if note else ""
-        self._lines(f"  {self._clock(at_ms)}  {person:<{NAME_WIDTH}}  {place:<{PLACE_WIDTH}}  {what}{noted}")
+    def _event(self, at_ms: float, person: str, place: str, text: str, note: str = "") -> None:
+        noted = f"  {self._colours(f'({note})', 'dim')}" if note else ""
+        self._lines(f"  {self._clock(at_ms)}  {person:<{NAME_WIDTH}}  {place:<{PLACE_WIDTH}}  {text}{noted}")
 
     def _clock(self, at_ms: float) -> str:
         return f"+{max(0.0, at_ms - self._start_ms) / 1000:.2f} s"
 
     def _lines(self, *lines: str) -> None:
         for line in lines:
-            self._show(line)
+            self._print_line(line)
 
 
 def _text(step: Step | None) -> str:

@@ -1,4 +1,4 @@
-"""The story that the demo plays: who writes what, and when."""
+"""The script of the demo: its people, their messages and the times."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ WINDOW_S = 2.0
 """Quiet time that ends a burst, in the demo."""
 
 ANSWER_S = 2.5
-"""The agent thinks longer than the window, so that the message in between comes due while it is still answering."""
+"""Seconds that the agent takes. Longer than the window, so that the interruption is due before the agent answers."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who writes to us; the numbers belong to nobody."""
+    """A person who writes to the bot. The phone numbers are invented."""
 
     name: str
     phone: str
@@ -22,7 +22,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Step:
-    """One webhook, `at_s` seconds from the start; `again`: the gateway delivers the same message once more."""
+    """One webhook, `at_s` seconds after the start. With `again`, the gateway delivers a message for the second time."""
 
     at_s: float
     person: Person
@@ -32,7 +32,7 @@ class Step:
 
     @property
     def message_id(self) -> str:
-        """The id that WhatsApp gave the message."""
+        """Return the message id, in the form of WhatsApp."""
         return f"3EB0C0FFEE{self.number:012X}"
 
 
@@ -51,7 +51,7 @@ STEPS = (
     Step(2.2, BRUNO, 7, "e no domingo?"),
 )
 INTERRUPTION = Step(0.3, ANA, 8, "é para hoje!")
-"""Its time counts from the moment at which the agent is called for Ana."""
+"""Ana's message during the agent's answer. Its time counts from the agent's first call for Ana."""
 
 BURSTS: tuple[tuple[Step, ...], ...] = (
     tuple(step for step in STEPS if step.person is ANA and not step.again),
@@ -59,9 +59,9 @@ BURSTS: tuple[tuple[Step, ...], ...] = (
     tuple(step for step in STEPS if step.person is CARLA),
     (INTERRUPTION,),
 )
-"""What should reach the agent together."""
+"""The messages of each expected call."""
 
 
 def ids(steps: Sequence[Step]) -> tuple[str, ...]:
-    """The message ids of some steps."""
+    """Return the message ids of the steps."""
     return tuple(step.message_id for step in steps)

@@ -1,4 +1,4 @@
-"""Plays the gateway: sends each message of the story as Evolution would."""
+"""Sends each message of the script to the webhook, as Evolution does."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from cli.demo.log_reader import Event, Journal
-from cli.demo.process_connections import Connections
+from cli.demo.log_reader import Event, LogReader
+from cli.demo.process_connections import ProcessConnections
 from cli.demo.record import Delivery
 from cli.demo.script import Step
 
 CHANNEL = "loja"
 OUR_NUMBER = "5511900000000@s.whatsapp.net"
 LOGGED_WITHIN_S = 5.0
-TAKEN_IN = "📥"
-"""The marker of the log line that each message gets."""
+RECEIVED_MARKER = "📥"
+"""Marks the log line that the webhook writes for each message."""
 
 
 class NotAccepted(Exception):
-    """The webhook did not take a message; the message says how it answered."""
+    """The webhook did not accept a message."""
 
 
 class Sender:
-    """One POST per step, to the webhook processes in turn."""
+    """Sends one POST per step, to the webhook processes in turn."""
 
-    def __init__(self, port: int, token: str, pids: Sequence[int], journal: Journal) -> None:
+    def __init__(self, port: int, token: str, pids: Sequence[int], logs: LogReader) -> None:
         self._token = token
-        self._turns = itertools.cycle(pids)
-        self._journal = journal
-        self._connections = Connections(port, pids)
+        self._next_pid = itertools.cycle(pids)
+        self._logs = logs
+        self._connections = ProcessConnections(port, pids)
 
     async def send(self, step: Step) -> Delivery:
-        """Send a step and find out who took it; raises NotAccepted."""
-        start, sent_ms = self._journal.length(), time.time() * 1000
+        """Send a step and return it with the process that received it. Raises NotAccepted."""
+        start, sent_ms = self._logs.count(), time.time() * 1000
         try:
-            counts = await asyncio.to_thread(self._post, step, next(self._turns))
-            event = await self._journal.find(_is_arrival, start, LOGGED_WITHIN_S)
+            counts = await asyncio.to_thread(self._post, step, next(self._next_pid))
+            event = await self._logs.find(_is_received, start, LOGGED_WITHIN_S)
         except (OSError, http.client.HTTPException) as error:
-            raise NotAccepted(f"the webhook does not answer: {error or type(error).__name__}") from None
+            raise NotAccepted(f"the webhook does not respond: {str(error) or type(error).__name__}") from None
         return Delivery(step, sent_ms, event["pid"], counts["duplicates"] == 1, event["deadline_ms"])
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the unused connections."""
         self._connections.close()
 
     def _post(self, step: Step, pid: int) -> dict[str, int]:
-        connection = self._connections.to(pid)
+        connection = self._connections.take(pid)
         headers = {"content-type": "application/json", "authorization": f"Bearer {self._token}", "connection": "close"}
         try:
             connection.request("POST", "/webhooks/evolution", json.dumps(evolution_body(step)), headers)
@@ -59,17 +59,17 @@ class Sender:
         finally:
             connection.close()
         if response.status != 200:
-            raise NotAccepted(f"the webhook answered {response.status}: {content.decode('utf-8', 'replace')}")
+            raise NotAccepted(f"the webhook responded {response.status}: {content.decode('utf-8', 'replace')}")
         counts: dict[str, int] = json.loads(content)
         return counts
 
 
-def _is_arrival(event: Event) -> bool:
-    return TAKEN_IN in str(event.get("event"))
+def _is_received(event: Event) -> bool:
+    return RECEIVED_MARKER in str(event.get("event"))
 
 
 def evolution_body(step: Step) -> dict[str, Any]:
-    """The webhook of Evolution API v2 for a text message."""
+    """Return the webhook of Evolution API v2 for a text message."""
     return {
         "event": "messages.upsert",
         "instance": CHANNEL,

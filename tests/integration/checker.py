@@ -43,7 +43,7 @@ class Verdict:
 
 
 def judge(sent: Sequence[Sent], calls: Iterable[Call], rules: Rules) -> Verdict:
-    """Check everything that design §3 promises about calls; the verdict lists each breach."""
+    """Check everything that docs/invariants.md promises about calls; the verdict lists each breach."""
     verdict = Verdict()
     ordered = sorted(calls, key=lambda call: call.arrived_ms)
     firsts = _firsts(ordered, rules, verdict)

@@ -22,8 +22,8 @@ from tests.servers import free_port
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-of-the-tests"
 WORKER = [sys.executable, "-m", "cli", "worker"]
-SHORT_WAY = ("--http", "webhook.fast_path:FastPathProtocol", "--no-access-log")
-PLAIN_WAY = ("--http", "httptools")
+FAST_PATH = ("--http", "webhook.fast_path:FastPathProtocol", "--no-access-log")
+UVICORN_PATH = ("--http", "httptools")
 SERVE = ("serve",)
 TAIL = 3_000
 POST_WITHIN_S = 30.0
@@ -102,20 +102,20 @@ class Worker(Process):
 
 
 class Webhook(Process):
-    """uvicorn with the webhook, on a free port; on the short way, as `debouncer serve` runs it, or by that command."""
+    """The webhook on a free port: uvicorn on the fast path by default, or the command `debouncer serve`."""
 
     def __init__(
-        self, workers: int, settings: Mapping[str, object], folder: Path, way: Sequence[str] = SHORT_WAY
+        self, workers: int, settings: Mapping[str, object], folder: Path, options: Sequence[str] = FAST_PATH
     ) -> None:
         self.port = free_port()
         self.workers = workers
-        self._listens_first = way == SERVE
+        self._listens_first = options == SERVE
         # No connection is kept: each post may reach another uvicorn worker, as those of real gateways do.
         limits = httpx.Limits(max_keepalive_connections=0)
         self.client = httpx.Client(headers=bearer(), limits=limits, timeout=POST_WITHIN_S, verify=False)
         many = ["--workers", str(workers)] if workers > 1 else []
         listen = ["--host", "127.0.0.1", "--port", str(self.port)]
-        program = ["cli", *way] if way == SERVE else ["uvicorn", "webhook.main:app", *way]
+        program = ["cli", *options] if options == SERVE else ["uvicorn", "webhook.main:app", *options]
         command = [sys.executable, "-m", *program, *listen, *many]
         super().__init__(command, settings, folder)
 

@@ -44,7 +44,7 @@ def job_ids(deployment: Deployment) -> set[str]:
 
 
 def pass_heartbeats(deployment: Deployment) -> None:
-    """As if so much time had passed that whoever sends no heartbeat any more counts as gone."""
+    """Let so much time pass that a worker without heartbeats counts as dead."""
     started = StartedJobRegistry(queue=queue_of(deployment))
     for entry in deployment.redis.zrange(started.key, 0, -1):
         deployment.redis.zadd(started.key, {entry: time.time() - 1}, xx=True)
@@ -67,4 +67,4 @@ def maintain_twice(deployment: Deployment) -> None:
 
 
 async def _no_flush(ref: Ref) -> str:
-    raise AssertionError(f"nobody asked this worker to flush {ref}")
+    raise AssertionError(f"this worker must not flush {ref}")

@@ -72,7 +72,7 @@ def test_every_2xx_is_an_ack(
 
 
 def test_a_call_carries_what_was_promised(shared_deployment: Deployment, shared_webhook: Webhook, peer: str) -> None:
-    """The body of design §5: who, what, when, and the texts joined."""
+    """The body of a flush (docs/invariants.md#body): who, what, when, and the texts joined."""
     body = [
         {"conversation": peer, "text": "oi", "message_id": "m1", "sender_name": "Ana", "channel": "loja"},
         {"conversation": peer, "text": "tudo bem?", "message_id": "m2", "timestamp_ms": 99, "channel": "loja"},

@@ -1,4 +1,4 @@
-"""Hostile requests to a running service: no 5xx, no hang, and no confidence in its log or secret in its store."""
+"""Hostile requests to a running service: no 5xx, no hang, no text or phone in its log, no secret in its store."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ ATTACK = settings(
 )
 
 
-def confidences(gateway: str) -> set[str]:
-    """Texts, and phone numbers of ten digits and more, that stand in the recorded bodies."""
+def private_texts(gateway: str) -> set[str]:
+    """Return the texts, and the phone numbers of ten and more digits, in the recorded bodies."""
     told = {SECRET, PLANTED, "a text of some length", "5511900000001"}
     for name, case in CASES:
         expected = expected_of(name, case) if name == gateway else []
@@ -77,8 +77,8 @@ class Target:
         signed = sign(gateway, f"/webhooks/{gateway}{tail}", body)
         return self.client.post(signed.path, content=body, headers=signed.headers | headers)
 
-    def speak(self, *parts: bytes) -> bytes:
-        """Send raw bytes on a connection of their own; what comes back until it is closed."""
+    def send_raw(self, *parts: bytes) -> bytes:
+        """Send raw bytes on a connection of their own. Return all bytes that arrive until it is closed."""
         with socket.create_connection(("127.0.0.1", self.webhook.port), ANSWER_WITHIN_S) as line:
             for part in parts:
                 line.sendall(part)
@@ -87,7 +87,7 @@ class Target:
 
 @contextmanager
 def attacked(webhook: Webhook) -> Iterator[Target]:
-    """The service of these tests, which must be as well at the end as it was before."""
+    """Yield a target. Assert at the end that its service is ready, has its one process, and logged no traceback."""
     target = Target(webhook)
     yield target
     assert target.client.get("/readyz").status_code == 200
@@ -98,7 +98,7 @@ def attacked(webhook: Webhook) -> Iterator[Target]:
 
 @pytest.fixture(scope="module", params=LOGS)
 def loud(request: pytest.FixtureRequest, shared_deployment: Deployment) -> Webhook:
-    """A service that says all it has to say at a log level."""
+    """Return a service with a log level and format."""
     return shared_deployment.webhook(1, ready=True, log_level=request.param, log_format=LOGS[request.param], **OPEN)
 
 
@@ -110,8 +110,8 @@ def service(shared_deployment: Deployment) -> Iterator[Target]:
 
 
 @pytest.mark.parametrize("gateway", GATEWAYS)
-def test_no_body_does_harm(loud: Webhook, shared_deployment: Deployment, gateway: str) -> None:
-    """Mutated bodies are taken or refused, and their texts, people and secrets are not told to the log."""
+def test_no_mutated_body_reaches_the_log(loud: Webhook, shared_deployment: Deployment, gateway: str) -> None:
+    """Mutated bodies get 200 or 400. Their texts and phones are not in the log, and no secret is in the store."""
     statuses: set[int] = set()
     with attacked(loud) as target:
 
@@ -124,7 +124,7 @@ def test_no_body_does_harm(loud: Webhook, shared_deployment: Deployment, gateway
 
         attack()
     assert 200 in statuses
-    assert [each for each in confidences(gateway) if each in loud.log] == []
+    assert [each for each in private_texts(gateway) if each in loud.log] == []
     assert PLANTED.encode() not in stored(shared_deployment.server)
     assert SECRET.encode() not in stored(shared_deployment.server)
 
@@ -144,7 +144,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("gateway", GATEWAYS)
-def test_no_bomb_goes_off(service: Target, gateway: str) -> None:
+def test_deep_and_huge_bodies_get_a_reply(service: Target, gateway: str) -> None:
     """Bodies that are all depth, digits or fields are answered; a form takes most of them for an empty one."""
     for name, bomb in BOMBS.items():
         assert service.post(gateway, bomb).status_code in (200, 400), name
@@ -162,7 +162,7 @@ def test_a_batch_of_any_size_is_stored_once(service: Target) -> None:
 
 
 def test_reactions_are_compared_quickly(service: Target) -> None:
-    """Deep and many reactions: Telegram's are compared with each other."""
+    """Deep and many reactions get a reply in time, although Telegram's are compared with each other."""
     deep = b'{"a":' * 1015 + b"1" + b"}" * 1015
     many = b",".join(b'{"type":"emoji","emoji":"%d"}' % number for number in range(4000))
     for reactions in (deep, many):
@@ -192,7 +192,7 @@ def spoken(service: Target, body: bytes, *headers: bytes, path: bytes = b"/webho
     """Post a body with raw headers."""
     bearer = [] if any(b"uthorization" in each for each in headers) else [b"Authorization: Bearer " + SECRET.encode()]
     lines = [b"POST " + path + b" HTTP/1.1", b"Host: x", b"Connection: close", *bearer, *headers]
-    return service.speak(b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", body]))
+    return service.send_raw(b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", body]))
 
 
 BODY = b'{"conversation": "of-raw-bytes", "text": "oi"}'
@@ -290,7 +290,7 @@ def test_a_client_that_leaves_in_the_middle(service: Target, shared_deployment: 
     assert b"left-in-the-middle" not in stored(shared_deployment.server)
 
 
-def test_a_slow_client_holds_nobody_up(service: Target) -> None:
+def test_a_slow_client_does_not_delay_others(service: Target) -> None:
     """While one body drips in, others are answered; in the end it is taken too."""
     with socket.create_connection(("127.0.0.1", service.webhook.port), ANSWER_WITHIN_S) as line:
         line.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY))
@@ -303,7 +303,7 @@ def test_a_slow_client_holds_nobody_up(service: Target) -> None:
 @pytest.mark.parametrize(
     "start", [b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", HEAD + b"Content-Length: -1\r\n\r\n", b"\0" * 99]
 )
-def test_what_is_no_http(service: Target, start: bytes) -> None:
+def test_bytes_that_are_not_http_are_refused(service: Target, start: bytes) -> None:
     """Another protocol is refused by the server, and does not disturb it."""
     with socket.create_connection(("127.0.0.1", service.webhook.port), ANSWER_WITHIN_S) as line:
         line.sendall(start)

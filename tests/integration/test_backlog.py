@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 from rq import Queue
 
@@ -24,6 +25,7 @@ from tests.integration.sender import Said, Sender
 from worker.dispatcher import Dispatcher
 from worker.rq.job_ids import NewJob, group_into_jobs, refs_of_id
 from worker.rq.queue import JobQueue
+from worker.rq.runner import JobRunner
 
 LOT = 1000
 FIVE_MINUTES_MS = 300_000
@@ -47,7 +49,7 @@ def test_people_overdue_for_minutes_are_called_once_oldest_first(start_deploymen
 
 
 class NoRoom:
-    """A place to run flushes that has none: everything stays in RQ's queue."""
+    """A job runner without room: all jobs stay in RQ's queue."""
 
     room = 0
 
@@ -70,50 +72,51 @@ def test_ten_dispatchers_make_one_job_for_each_person(start_deployment: Callable
     store_all(deployment, one_each(people), clock=Clock(int(time.time() * 1000) - 2000))
     settings = deployment.settings_object()
 
-    async def turns() -> None:
+    async def passes() -> None:
         stores = [Store(connect(deployment.server.url, timeout_s=30), settings) for _ in range(10)]
         queues = [JobQueue(settings, deployment.server.client(), store.client) for store in stores]
         dispatchers = [
-            Dispatcher(store, queue, settings, NoRoom(queue)) for store, queue in zip(stores, queues, strict=True)
+            Dispatcher(store, queue, settings, cast(JobRunner, NoRoom(queue)))
+            for store, queue in zip(stores, queues, strict=True)
         ]
         await asyncio.gather(*(dispatcher.dispatch_due() for dispatcher in dispatchers for _ in range(3)))
         for store, queue in zip(stores, queues, strict=True):
             await queue.close()
             await store.close()
 
-    asyncio.run(turns())
+    asyncio.run(passes())
     assert Queue("flush", connection=deployment.redis).count == 200
     deployment.worker()
     deployment.wait_drained()
     assert sorted(call.peer for call in deployment.agent.calls) == people
 
 
-def one_turn(deployment: Deployment) -> None:
-    """What a dispatcher does in one look, without a worker to take it."""
+def one_pass(deployment: Deployment) -> None:
+    """Run one pass of a dispatcher, without a worker that takes the jobs."""
     settings = deployment.settings_object()
 
-    async def turn() -> None:
+    async def run() -> None:
         store = Store(connect(deployment.server.url, timeout_s=30), settings)
         queue = JobQueue(settings, deployment.redis, store.client)
-        await Dispatcher(store, queue, settings, NoRoom(queue)).dispatch_due()
+        await Dispatcher(store, queue, settings, cast(JobRunner, NoRoom(queue))).dispatch_due()
         await queue.close()
         await store.close()
 
-    asyncio.run(turn())
+    asyncio.run(run())
 
 
-def test_a_backlog_travels_in_slices(start_deployment: Callable[..., Deployment]) -> None:
-    """More are due than the queue has room for: jobs carry several, room counts people, nobody is queued twice."""
+def test_a_backlog_is_grouped(start_deployment: Callable[..., Deployment]) -> None:
+    """More are due than the queue has room for: jobs carry several people, room counts people, none is queued twice."""
     deployment = start_deployment(worker_concurrency=64)
     deployment.agent.default = Answer(delay_s=0.05)
     people = [f"person-{number:03d}" for number in range(600)]
     store_all(deployment, one_each(people), clock=Clock(int(time.time() * 1000) - 2000))
     queue = Queue("flush", connection=deployment.redis)
     for _ in range(2):
-        one_turn(deployment)
-        slices = [refs_of_id(job_id) for job_id in queue.get_job_ids()]
-        assert [len(refs) for refs in slices] == [8] * 16
-        assert len({ref for refs in slices for ref in refs}) == 128
+        one_pass(deployment)
+        groups = [refs_of_id(job_id) for job_id in queue.get_job_ids()]
+        assert [len(refs) for refs in groups] == [8] * 16
+        assert len({ref for refs in groups for ref in refs}) == 128
     options = ["--serializer", "json", "--max-jobs", "4", "--worker-class", "rq.worker.SimpleWorker"]
     rq = str(Path(sys.executable).with_name("rq"))
     stock = deployment.run([rq, "worker", "flush", "--url", deployment.server.url, *options])

@@ -12,6 +12,7 @@ import pytest
 
 from buffer.keys import Keys
 from tests.integration.alive import running
+from tests.integration.cluster import Cluster
 from tests.integration.polling import until
 from tests.integration.processes import TOKEN, Process, bearer
 from tests.servers import free_port
@@ -40,7 +41,7 @@ def start(tmp_path, prefix):
 
 @pytest.fixture
 def refused(start):
-    """Start a command that must not start; returns what it says."""
+    """Start a command that must be refused. Returns its output."""
 
     def run(*arguments: str, **settings: object) -> str:
         process = start(*arguments, **settings)
@@ -106,14 +107,14 @@ def test_an_evicting_server_is_refused(refused, start_server, command):
 
 @pytest.mark.parametrize("command", ["serve", "worker"])
 def test_another_number_of_partitions_is_refused(refused, valkey, prefix, command):
-    """A process that disagrees about the partitions refuses to start and says which number is right."""
+    """A process with another number of partitions refuses to start and names the right number."""
     with valkey.client() as client:
         client.hset(Keys(prefix).meta, "partitions", 3)
     assert "REDIS_PARTITIONS=3" in refused(command, redis_url=valkey.url, agent_url="http://127.0.0.1:1/")
 
 
 def test_serve_says_that_its_port_is_taken(refused, valkey):
-    """A taken port is named with what to do, and no webhook process was started for it."""
+    """A taken port is named with a way out, and no webhook process is started."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         said = refused("serve", "--port", str(port), redis_url=valkey.url)
@@ -123,7 +124,7 @@ def test_serve_says_that_its_port_is_taken(refused, valkey):
 
 
 def test_serve_with_many_workers(start, valkey):
-    """Three webhook processes share one port; SIGTERM ends them all with exit code 0."""
+    """Three webhook processes share one port. SIGTERM ends them all with exit code 0."""
     port = free_port()
     serve = start("serve", "--port", str(port), "--workers", "3", redis_url=valkey.url)
     until("three processes serve", lambda: serve.log.count("Application startup complete") == 3)
@@ -166,7 +167,7 @@ def test_the_worker_ends_in_order(start, valkey):
 
 
 def test_health_of_the_webhook(start, valkey):
-    """Healthy is exit code 0 without a word; a webhook that is not there is 1 and one line."""
+    """A healthy webhook is exit code 0 without output. A missing webhook is exit code 1 and one line."""
     port = free_port()
     start("serve", "--port", str(port), redis_url=valkey.url)
     until("it is ready", lambda: ready(port))
@@ -179,7 +180,7 @@ def test_health_of_the_webhook(start, valkey):
 
 
 def test_health_of_a_webhook_without_redis(start):
-    """A webhook that cannot store messages is unhealthy, and the line says that it is Redis."""
+    """A webhook that cannot store messages is unhealthy, and the line names Redis."""
     port = free_port()
     start("serve", "--port", str(port), redis_url=NOWHERE)
     until("it answers", lambda: alive(port))
@@ -189,7 +190,7 @@ def test_health_of_a_webhook_without_redis(start):
 
 
 def test_health_of_the_worker(start, valkey, prefix):
-    """A worker of this host is healthy; one of another host, an old heartbeat, or no worker at all is not."""
+    """A worker of this host is healthy. A worker of another host, an old heartbeat, or no worker is unhealthy."""
     worker = start("worker", redis_url=valkey.url, agent_url="http://127.0.0.1:1/")
     until("the worker has started", lambda: "worker started" in worker.log)
     healthy = start("health", "worker", redis_url=valkey.url)
@@ -220,7 +221,7 @@ def test_health_never_shows_a_trace(start, settings):
 
 
 def test_check_finds_nothing_wrong(start, start_server, agent):
-    """With everything in place the check says so, exits 0, and has written nothing to the server."""
+    """If nothing is wrong, the check prints that, exits 0, and has written nothing to the server."""
     server = start_server(appendonly="yes")
     check = start("check", redis_url=server.url, agent_url=agent.url)
     assert check.wait(ENDS_WITHIN_S) == 0
@@ -247,7 +248,7 @@ def test_check_hides_secrets(start):
 
 
 def test_check_names_every_problem(start, start_server, prefix):
-    """Eviction, other partitions and a missing agent are each a problem; no persistence is a warning."""
+    """Eviction, other partitions and a missing agent are each a problem. Missing persistence is a warning."""
     server = start_server(maxmemory_policy="allkeys-lru")
     with server.client() as client:
         client.hset(Keys(prefix).meta, "partitions", 3)
@@ -257,8 +258,16 @@ def test_check_names_every_problem(start, start_server, prefix):
     assert found == [["problem", "memory"], ["warning", "persistence"], ["problem", "partitions"], ["problem", "agent"]]
 
 
+def test_check_of_a_cluster(start, start_server, agent):
+    """The check works on a cluster and finds no problem there."""
+    cluster = Cluster(start_server)
+    check = start("check", redis_url=cluster.url, rq_redis_url=start_server().url, agent_url=agent.url)
+    assert check.wait(ENDS_WITHIN_S) == 0, check.log
+    assert "problem" not in check.log
+
+
 def test_check_without_redis_url(start, agent):
-    """Without REDIS_URL the check warns, because only `up` works like that; an unreachable agent is a warning too."""
+    """Without REDIS_URL the check warns, because only `up` works without it. An unreachable agent is a warning, too."""
     check = start("check", agent_url="http://127.0.0.1:1/", generic_token="")
     assert check.wait(ENDS_WITHIN_S) == 0
     found = [line.split()[1] for line in check.log.splitlines() if line.startswith("  warning")]

@@ -59,23 +59,23 @@ def in_group(pid: int, group: int) -> bool:
 
 
 async def test_a_child_that_ends_is_started_again(start):
-    """A child is started again whatever its exit code, and each death is counted."""
+    """A child is restarted whatever its exit code, and each exit is counted."""
     one = await start("print('hello')")
-    await eventually(lambda: one.deaths >= 2)
+    await eventually(lambda: one.exits >= 2)
 
 
 async def test_a_stopped_child_stays_stopped(start):
-    """A stop is no death: the child ends by SIGTERM and is not started again."""
+    """A stop is not counted: the child ends by SIGTERM and is not restarted."""
     one = await start("import time; time.sleep(99)")
     pid = one._process.pid
     await one.stop(asyncio.Event())
     assert one._process.returncode == -signal.SIGTERM
-    assert (one.deaths, running(pid)) == (0, False)
+    assert (one.exits, running(pid)) == (0, False)
 
 
 async def test_a_stubborn_child_is_killed_with_its_own(start, monkeypatch, tmp_path):
     """A child that ignores SIGTERM is killed after its grace, and so are the processes that it has started."""
-    monkeypatch.setattr(supervisor, "LAST_S", 0.2)
+    monkeypatch.setattr(supervisor, "KILL_AFTER_S", 0.2)
     one = await start(WITH_A_CHILD, grace_s=0.2)
     pid = one._process.pid
     await eventually(lambda: len(group_of(pid)) == 2)
@@ -83,12 +83,12 @@ async def test_a_stubborn_child_is_killed_with_its_own(start, monkeypatch, tmp_p
     await eventually(lambda: group_of(pid) == [])
 
 
-async def test_hurry_ends_the_grace(start, monkeypatch):
-    """A child with a long grace is told again at once when there is a hurry."""
-    monkeypatch.setattr(supervisor, "LAST_S", 0.2)
+async def test_forced_ends_the_grace(start, monkeypatch):
+    """A child with a long grace gets its second SIGTERM at once if the shutdown is forced."""
+    monkeypatch.setattr(supervisor, "KILL_AFTER_S", 0.2)
     one = await start(f"{STUBBORN}; print('ready', flush=True); time.sleep(99)", grace_s=3600)
-    hurry = asyncio.Event()
-    hurry.set()
+    forced = asyncio.Event()
+    forced.set()
     async with asyncio.timeout(WITHIN_S):
-        await one.stop(hurry)
+        await one.stop(forced)
     assert one._process.returncode is not None

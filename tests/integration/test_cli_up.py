@@ -16,7 +16,7 @@ ENDS_WITHIN_S = 20.0
 
 
 def test_up_does_everything(up, agent, tmp_path):
-    """One command takes a burst to the agent; SIGTERM ends every process in order, with exit code 0.
+    """One command delivers a burst to the agent. SIGTERM ends every process in order, with exit code 0.
 
     Its folder has a name that cannot stand in an address and is too long for a socket.
     """
@@ -56,7 +56,7 @@ def test_what_dies_is_started_again(up, agent, part):
 
 
 def test_messages_survive_a_restart(up, agent):
-    """What is waiting when `up` is stopped is delivered when it is started again on the same folder."""
+    """Messages that wait when `up` is stopped are delivered after its next start on the same folder."""
     first = up(message_buffer_timeout=3)
     first.wait_up()
     first.say("ana", "oi")
@@ -91,7 +91,7 @@ def test_a_killed_up_takes_its_children_along(up):
 
 
 def test_a_second_signal_hurries(up, agent):
-    """The first SIGTERM waits for the agent; a second one hands the batch back and ends at once, with exit code 0."""
+    """The first SIGTERM waits for the agent. A second one releases the batch and ends at once, with exit code 0."""
     agent.answer("ana", Answer(held=True))
     service = up(agent_timeout=60, shutdown_grace=60)
     service.wait_up()
@@ -145,7 +145,7 @@ def test_up_says_that_it_cannot_write(up, tmp_path):
 
 
 def test_up_shows_why_its_server_does_not_start(up, tmp_path):
-    """A damaged file stops the server: `up` ends with exit code 1 and the server's own words."""
+    """A damaged file stops the server: `up` ends with exit code 1 and prints the end of the server's log."""
     damaged = tmp_path / "data" / "appendonlydir"
     damaged.mkdir(parents=True)
     (damaged / "appendonly.aof.manifest").write_text("this is no manifest\n")

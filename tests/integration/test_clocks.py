@@ -1,4 +1,4 @@
-"""Pods whose clocks are wrong: only the clock of Redis counts (invariant 9)."""
+"""Pods whose clocks are wrong: only the clock of Redis counts (docs/invariants.md#9)."""
 
 from __future__ import annotations
 

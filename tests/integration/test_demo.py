@@ -21,7 +21,7 @@ FOREIGN = {
     "agent_url": "http://127.0.0.1:1/",
     "debouncer_kill_at": "worker_after_claim",
 }
-"""Settings of the user's, which the demo must not take for its own."""
+"""Settings of the user that the demo must not use."""
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def demo(tmp_path):
 
 
 def pids(demo: Process) -> list[int]:
-    """The processes that the demo says it has started."""
+    """Return the process ids that the demo prints."""
     until("the processes are ready", lambda: "Ready after" in demo.log or not demo.alive)
     line = next(line for line in demo.log.splitlines() if line.startswith("Ready after"))
     return [int(pid) for pid in re.findall(r"\b\d{2,}\b", line.partition(":")[2])]
@@ -63,9 +63,9 @@ def test_the_demo_keeps_its_promises(demo, tmp_path):
 
 
 def test_the_demo_can_be_interrupted(demo, tmp_path):
-    """Ctrl-C in the middle of the story ends it at once, without a stack trace and without leftovers."""
+    """Ctrl-C in the middle of the script ends the demo at once, without a stack trace and without leftovers."""
     started = pids(demo)
-    until("the story has begun", lambda: "+0.00 s" in demo.log)
+    until("the first message is sent", lambda: "+0.00 s" in demo.log)
     demo.signal(signal.SIGINT)
     assert demo.wait(ENDS_WITHIN_S) == 130
     assert "Traceback" not in demo.log
@@ -77,7 +77,7 @@ def test_the_demo_admits_a_broken_promise(demo):
     """A call too many at the agent is shown as a broken promise, and the exit code is 1."""
     worker = pids(demo)[-1]
     variables = dict(item.split("=", 1) for item in Path(f"/proc/{worker}/environ").read_text().split("\0") if item)
-    until("the story has begun", lambda: "+0.00 s" in demo.log)
+    until("the first message is sent", lambda: "+0.00 s" in demo.log)
     body = {"conversation": {"name": "Ana"}, "messages": [{"message_id": "never-written", "text": "boo"}]}
     assert httpx.post(variables["AGENT_URL"], json=body, timeout=30).status_code == 200
     assert demo.wait(ENDS_WITHIN_S) == 1

@@ -34,7 +34,7 @@ async def test_ten_dispatchers_hand_each_person_out_once(
         clock.advance(1)
     clock.advance(stores[0].settings.window_ms)
     lots = await asyncio.gather(*(store.dispatch(0, 30) for store in stores for _ in range(2)))
-    people = [str(ref_of(person(f"person-{number:03d}"), 1)) for number in range(500)]
+    people = [ref_of(person(f"person-{number:03d}"), 1) for number in range(500)]
     places = {ref: place for place, ref in enumerate(people)}
     handed_out = [[places[due.ref] for due in lot.due] for lot in lots]
     assert all(lot == sorted(lot) for lot in handed_out)

@@ -1,4 +1,4 @@
-"""DURABILITY at the start of each command: what can never be kept is refused, and `check` says it too."""
+"""DURABILITY at the start of each command: an impossible one is refused, and `check` shows the same problem."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def start(tmp_path: Path, prefix: str) -> Iterator[Callable[..., Process]]:
         process.close()
 
 
-def said_by(process: Process, status: int) -> str:
-    """Everything that a command said which ended with this status."""
+def output_of(process: Process, status: int) -> str:
+    """Wait until a command ends with this status and return its output."""
     assert process.wait(ENDS_WITHIN_S) == status, process.log
     assert "Traceback" not in process.log
     return process.log
@@ -59,8 +59,8 @@ def test_a_server_that_cannot_keep_it_is_refused(
     """`serve` and `up` do not start, `check` names the problem, and the worker drains all the same."""
     settings = {"redis_url": start_server(kind, **config).url, "durability": "disk"}
     for command in ("serve", "up"):
-        assert sentence in said_by(start(command, "--port", str(free_port()), **settings), 2)
-    checked = said_by(start("check", **settings), 1)
+        assert sentence in output_of(start(command, "--port", str(free_port()), **settings), 2)
+    checked = output_of(start("check", **settings), 1)
     assert [line.split()[1] for line in checked.splitlines() if line.startswith("  problem")] == ["durability"]
     worker = start("worker", **settings)
     until("the worker has started", lambda: "worker started" in worker.log or not worker.alive)
@@ -69,16 +69,16 @@ def test_a_server_that_cannot_keep_it_is_refused(
 
 @pytest.mark.parametrize("command", ["serve", "worker", "up", "check"])
 def test_a_cluster_is_refused(start: Callable[..., Process], command: str) -> None:
-    """Every command says that a cluster cannot keep it, before anything is tried."""
-    said = said_by(start(command, redis_url=CLUSTER, rq_redis_url="redis://127.0.0.1:1", durability="replica"), 2)
+    """Every command refuses DURABILITY on a cluster, before it connects."""
+    said = output_of(start(command, redis_url=CLUSTER, rq_redis_url="redis://127.0.0.1:1", durability="replica"), 2)
     assert "DURABILITY=replica cannot be kept on a cluster" in said
 
 
 def test_the_embedded_server_has_no_replica(start: Callable[..., Process]) -> None:
-    """`up` without REDIS_URL refuses to wait for a replica, and `check` says the same."""
+    """`up` without REDIS_URL refuses to wait for a replica, and `check` shows the same problem."""
     sentence = "DURABILITY=replica: the embedded server has none"
-    assert sentence in said_by(start("up", "--port", str(free_port()), durability="replica"), 2)
-    assert sentence in said_by(start("check", durability="replica"), 1)
+    assert sentence in output_of(start("up", "--port", str(free_port()), durability="replica"), 2)
+    assert sentence in output_of(start("check", durability="replica"), 1)
 
 
 def test_the_embedded_server_syncs_when_it_must(start: Callable[..., Process]) -> None:
@@ -92,15 +92,15 @@ def test_the_embedded_server_syncs_when_it_must(start: Callable[..., Process]) -
 def test_check_shows_what_is_kept(
     start: Callable[..., Process], start_server: Callable[..., Server], agent: RecordingAgent
 ) -> None:
-    """The check says which promise holds, and warns of a replica that is not there; nothing is written."""
+    """The check shows when 2xx is sent, and warns of a missing replica. Nothing is written."""
     server, replica = start_server(**ALWAYS), start_server()
     settings: dict[str, Any] = {"redis_url": server.url, "agent_url": agent.url}
     for durability, words in (("memory", "the server has"), ("disk", "on the server's disk")):
-        checked = said_by(start("check", durability=durability, **settings), 0)
-        assert f"DURABILITY={durability}: 2xx is said when" in checked
+        checked = output_of(start("check", durability=durability, **settings), 0)
+        assert f"DURABILITY={durability}: 2xx is sent when" in checked
         assert words in checked
-    assert "no replica is connected" in said_by(start("check", durability="replica", **settings), 0)
+    assert "no replica is connected" in output_of(start("check", durability="replica", **settings), 0)
     with server.client() as client:
         assert client.dbsize() == 0
     follow(replica, server)
-    assert "a replica has the message, too" in said_by(start("check", durability="replica", **settings), 0)
+    assert "a replica has the message, too" in output_of(start("check", durability="replica", **settings), 0)

@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 
-from buffer.keys import Ref
 from buffer.store import Store
 from config.settings import Settings
 from tests.conftest import Clock
@@ -23,7 +22,7 @@ Batches = dict[tuple[str, ...], list[dict[str, Any]]]
 ANY_TIME_LATER_MS = 4_000_000_000_000
 
 OVERRULED: dict[tuple[str, str], int] = {}
-"""The status of a case where the design decides otherwise than the recording, with the reason beside it."""
+"""The status of a case where we decide otherwise than the recording, with the reason beside it."""
 
 WITHOUT_ID = {("evolution", "missing_message_id")}
 """Cases whose messages have no id: they get one of ours."""
@@ -35,14 +34,14 @@ POSTED = [case for case in CASES if "signature vector only: not for the endpoint
 
 
 def for_us(gateway: str, case: str) -> list[dict[str, Any]]:
-    """The expected messages that wait for the agent."""
+    """Return the expected messages that are buffered for the agent."""
     expected = expected_of(gateway, case)
     messages = expected if isinstance(expected, list) and described(gateway, case)["expect_http_status"] == 200 else []
     return [each for each in messages if not (each["from_me"] or each["is_group"] or each["kind"] == "reaction")]
 
 
 def said(message: dict[str, Any]) -> dict[str, Any]:
-    """What an expected and a stored message must agree in; inline media lies elsewhere."""
+    """Return the fields in which an expected and a stored message must agree. Inline media is stored apart."""
     fields = {name: value for name, value in message.items() if value is not None and name not in NOT_STORED}
     if "media" in fields:
         fields["media"] = {name: value for name, value in fields["media"].items() if name != "base64"}
@@ -50,7 +49,7 @@ def said(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def by_conversation(messages: list[dict[str, Any]]) -> Batches:
-    """The expected messages, as the batches that they make."""
+    """Return the batches that the expected messages make."""
     batches: Batches = {}
     for each in messages:
         where = (each["gateway"], each["channel"], each["conversation"])
@@ -59,7 +58,7 @@ def by_conversation(messages: list[dict[str, Any]]) -> Batches:
 
 
 class Post:
-    """Posts cases to an application of its own, and looks at what then waits for the agent."""
+    """Posts cases to an application of its own, and reads the batches in the store."""
 
     def __init__(self, settings: Callable[..., Settings], store: Callable[..., Store], server: Server) -> None:
         self._settings = settings
@@ -75,10 +74,10 @@ class Post:
             return [await client.request(sent["method"], sent["path"], **asked) for _ in range(times)]
 
     async def waiting(self) -> Batches:
-        """Everything that waits in the store, by conversation."""
+        """Claim every batch in the store, and return their messages by conversation."""
         store, batches = self._store(self._server), {}
         for due in (await store.dispatch(0, 100)).due:
-            batch = (await store.claim(Ref.parse(due.ref), "test")).batch
+            batch = (await store.claim(due.ref, "test")).batch
             assert batch is not None
             batches[tuple(batch.conversation)] = [
                 said(message) for message in json.loads(render_burst(batch))["messages"]
@@ -90,7 +89,7 @@ class Post:
 def post(
     valkey: Server, make_settings: Callable[..., Settings], open_store: Callable[..., Store], clock: Clock
 ) -> Post:
-    """Post to the application; the store is looked at when everything is due."""
+    """Return a `Post` whose store has a clock at which everything is due."""
     clock.now_ms = ANY_TIME_LATER_MS
     return Post(make_settings, open_store, valkey)
 
@@ -98,7 +97,7 @@ def post(
 @pytest.mark.server
 @pytest.mark.parametrize(("gateway", "case"), POSTED)
 async def test_a_recorded_body_waits_for_the_agent(post: Post, gateway: str, case: str) -> None:
-    """A body is answered as its gateway wants it, also when it comes again, and stored once as expected."""
+    """A body gets the reply that its gateway wants, also when it is posted twice, and is stored once as expected."""
     times = 1 if (gateway, case) in WITHOUT_ID else 2
     answers = await post(gateway, case, times)
     status = OVERRULED.get((gateway, case), described(gateway, case)["expect_http_status"])
@@ -111,7 +110,7 @@ async def test_a_recorded_body_waits_for_the_agent(post: Post, gateway: str, cas
 
 @pytest.mark.server
 @pytest.mark.parametrize(("gateway", "case"), POSTED)
-async def test_nobody_gets_in_with_another_secret(post: Post, gateway: str, case: str) -> None:
+async def test_another_secret_is_refused(post: Post, gateway: str, case: str) -> None:
     """The same request to a service with another secret is refused, and nothing of it is stored."""
     (answer,) = await post(gateway, case, 1, secret="another-secret")
     assert (answer.status_code, answer.json()["error"]) == (401, "unauthorized")
@@ -119,7 +118,7 @@ async def test_nobody_gets_in_with_another_secret(post: Post, gateway: str, case
 
 
 def test_every_gateway_is_posted() -> None:
-    """No gateway is left out because its folder is missing, and messages, not only receipts, are among its cases."""
+    """Every gateway has a folder of cases, and messages are among them, not only receipts."""
     speaking = {gateway for gateway, case in POSTED if for_us(gateway, case)}
     assert speaking == set(SECRETS)
     assert len(POSTED) >= 151

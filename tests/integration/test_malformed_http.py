@@ -1,4 +1,4 @@
-"""Malformed and ambiguous requests to a running webhook, on either way: nothing is smuggled in, and it goes on."""
+"""Malformed and ambiguous requests to `debouncer serve` and to uvicorn: what is hidden in one is not stored."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import pytest
 
 from tests.integration.deployment import Deployment
 from tests.integration.malformed_requests import COUNTS, HONEST, MALFORMED, SMUGGLED, VALID
-from tests.integration.processes import PLAIN_WAY, SERVE, Webhook
+from tests.integration.processes import SERVE, UVICORN_PATH, Webhook
 
 ANSWER_WITHIN_S = 20.0
-WAYS = {"serve": SERVE, "plain": PLAIN_WAY}
+PATHS = {"serve": SERVE, "uvicorn": UVICORN_PATH}
 
 
-@pytest.fixture(scope="module", params=WAYS)
+@pytest.fixture(scope="module", params=PATHS)
 def webhook(request: pytest.FixtureRequest, shared_deployment: Deployment) -> Iterator[Webhook]:
-    """A webhook on this way, which is the same process at the end."""
+    """A webhook on this path. Its process must not have been replaced at the end."""
     prefix = f"malformed-{request.param}"
-    webhook = shared_deployment.webhook(way=WAYS[request.param], redis_key_prefix=prefix)
+    webhook = shared_deployment.webhook(options=PATHS[request.param], redis_key_prefix=prefix)
     yield webhook
     assert len(webhook.pids()) == 1
 

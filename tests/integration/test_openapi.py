@@ -1,4 +1,4 @@
-"""The OpenAPI description, held against the service: schemathesis asks what it promises, and more."""
+"""The OpenAPI description, compared with the service: schemathesis sends the requests that it describes, and others."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ CONFIG = SchemathesisConfig(
     projects=ProjectsConfig(default=ProjectConfig(generation=GenerationConfig(deterministic=True, max_examples=12)))
 )
 OF_BODIES: list[CheckFunction] = [checks.positive_data_acceptance, checks.negative_data_rejection]
-"""Checks for a body that is described exactly, as only that of our own format is."""
+"""Checks for a body with an exact schema, which only the generic gateway has."""
 
 OF_CREDENTIALS: list[CheckFunction] = [checks.ignored_auth, checks.missing_required_header]
-"""Checks that know nothing of signatures; there is a test of our own instead."""
+"""Checks that cannot compute signatures. `test_a_refusal_is_described` takes their place."""
 
 
 class Credentials(requests.auth.AuthBase):
-    """Signs a request as its gateway does, when all of it is known."""
+    """Signs a complete request as its gateway does."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         path, body = request.path_url, request.body or b""
@@ -65,8 +65,8 @@ def service(shared_deployment: Deployment) -> Iterator[Webhook]:
 
 @schema.parametrize()
 @EXAMPLES
-def test_the_service_does_what_it_says(case: schemathesis.Case, service: Webhook) -> None:
-    """Whatever is asked with the right credentials is answered as described, and never with a 5xx."""
+def test_the_service_does_what_its_description_says(case: schemathesis.Case, service: Webhook) -> None:
+    """A request with the right credentials gets a described reply, and never a 5xx."""
     unfit = OF_CREDENTIALS if "generic" in case.path else OF_CREDENTIALS + OF_BODIES
     answer = case.call_and_validate(
         f"http://127.0.0.1:{service.port}",
@@ -77,19 +77,19 @@ def test_the_service_does_what_it_says(case: schemathesis.Case, service: Webhook
 
 
 def posted() -> list[str]:
-    """Every address to which something may be posted."""
+    """Return every path that has a POST."""
     return [path.replace("{tail}", "a-channel") for path, item in DESCRIBED["paths"].items() if "post" in item]
 
 
 def answer_of(status: int, path: str, method: str = "post") -> dict[str, Any]:
-    """The description of an answer."""
+    """Return the description of a reply."""
     template = "/".join([*path.split("/")[:3], "{tail}"]) if path.count("/") > 2 else path
     described: dict[str, Any] = DESCRIBED["paths"][template][method]["responses"][str(status)]
     return described
 
 
 def check(answer: httpx.Response, path: str, method: str = "post") -> None:
-    """An error is described under its status, and has the form that all errors have."""
+    """Assert that an error is described under its status, and has the form of all errors."""
     described = answer_of(answer.status_code, path, method)
     assert described["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Error"}
     jsonschema.validate(answer.json(), DESCRIBED["components"]["schemas"]["Error"])
@@ -107,7 +107,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
 
 @pytest.mark.parametrize("name", REFUSALS)
 async def test_a_refusal_is_described(make_settings: Callable[..., Settings], name: str) -> None:
-    """Every gateway is refused with a status and a body that stand in the description."""
+    """Every gateway gets errors with a described status and body."""
     overrides, statuses = REFUSALS[name]
     body = b" " * 1025 if name == "too large" else b"{}"
     async with serving(make_settings(redis_url=f"redis://127.0.0.1:{free_port()}", **overrides)) as client:
@@ -117,8 +117,8 @@ async def test_a_refusal_is_described(make_settings: Callable[..., Settings], na
             check(answer, path)
 
 
-async def test_a_stranger_gets_no_challenge(make_settings: Callable[..., Settings]) -> None:
-    """Meta's question with another token is answered 403, as described."""
+async def test_another_verify_token_gets_no_challenge(make_settings: Callable[..., Settings]) -> None:
+    """A verification request with another token gets a 403, as described."""
     secrets = {"meta_app_secret": SECRET, "meta_verify_token": SECRET}
     async with serving(make_settings(redis_url=f"redis://127.0.0.1:{free_port()}", **secrets)) as client:
         answer = await client.get("/webhooks/meta", params={"hub.mode": "subscribe", "hub.verify_token": "another"})
@@ -127,7 +127,7 @@ async def test_a_stranger_gets_no_challenge(make_settings: Callable[..., Setting
 
 
 def test_every_gateway_is_described() -> None:
-    """Each has both of its addresses, says how to show who one is, and all that is referred to is there."""
+    """Each gateway has both of its paths and its security schemes, and every scheme is defined and used."""
     described = {path.split("/")[2] for path in DESCRIBED["paths"] if path.startswith("/webhooks/")}
     assert described == set(GATEWAYS)
     assert len(posted()) == 2 * len(GATEWAYS)
@@ -143,6 +143,6 @@ def test_every_gateway_is_described() -> None:
 
 
 def test_the_pages_of_the_description(service: Webhook) -> None:
-    """`/docs` shows what `/openapi.json` says."""
+    """`/docs` reads `/openapi.json`, which is the description."""
     assert "/openapi.json" in service.get("/docs").text
     assert service.get("/openapi.json").json() == DESCRIBED

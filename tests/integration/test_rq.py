@@ -32,7 +32,7 @@ STOCK = (
 
 
 def dispatch(deployment: Deployment, count: int) -> None:
-    """Turn what is due into jobs, as the dispatcher does, with no worker of ours to take them."""
+    """Make jobs of the due conversations, as the dispatcher does, without a worker of ours that takes them."""
 
     async def hand_out(store: Store) -> None:
         queue = JobQueue(deployment.settings_object(), deployment.server.client(), store.client)

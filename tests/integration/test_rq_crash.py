@@ -1,4 +1,4 @@
-"""A worker that dies or is stopped leaves nothing in RQ for ever, and nobody waits for RQ's clean-up."""
+"""A worker that dies or is stopped leaves nothing in RQ for ever, and no flush waits for RQ's clean-up."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_crash_leaves_nothing_in_rq_for_ever(
     deployment.wait_drained()
     print(f"\n{point}: all was over {time.monotonic() - died:.1f} s after the crash")
     assert len({call.key for call in deployment.agent.calls}) == 1
-    healthy.terminate()  # so that its own books are complete
+    healthy.terminate()  # so that its registries are complete
     assert healthy.wait() == 0
     pass_heartbeats(deployment)
     maintain_twice(deployment)

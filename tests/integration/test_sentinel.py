@@ -10,8 +10,10 @@ from typing import NamedTuple
 import pytest
 import redis
 
+from buffer.keys import Ref
 from buffer.models import Conversation
-from buffer.store import Store, retry_unavailable
+from buffer.retry import retry_unavailable
+from buffer.store import Store
 from buffer.transport.clients import connect, connect_sync
 from config.settings import Settings
 from tests.integration.polling import until
@@ -112,6 +114,6 @@ async def test_the_queue_follows_too(watched: Watched, make_settings: Callable[.
     taken = await retry_unavailable(lambda: queue.enqueue_and_dequeue((), 9), FAILOVER_WITHIN_S)
     assert [popped, *taken.job_ids] == [job.job_id.encode() for job in JOBS[1:]]
     await queue.enqueue_and_dequeue(JOBS[:1], 0)
-    assert await queue.queued() == {JOBS[0].name}
+    assert await queue.queued() == {Ref.parse(JOBS[0].argument)}
     await queue.close()
     await client.aclose()

@@ -43,7 +43,7 @@ class Up(Process):
         return f"http://127.0.0.1:{self.port}/webhooks/generic"
 
     def wait_up(self) -> None:
-        """Wait until it says that it is up."""
+        """Wait until it has logged that it is up."""
         until("it is up", lambda: "debouncer is up" in self.log or not self.alive)
         assert self.alive, self.log
 

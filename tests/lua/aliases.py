@@ -1,11 +1,11 @@
-"""One person with several names: to say something under two of them, and to see that they are one conversation."""
+"""A person with two aliases: append under either of them, and check that both are one conversation."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from buffer.models import Append, Batch, Conversation
-from buffer.scripts import ENTRY_HEADER
+from buffer.stored_message import ENTRY_HEADER_SIZE
 from tests.lua.driver import ScriptDriver, ids
 from tests.messages import message
 
@@ -17,17 +17,17 @@ DELIVERIES_MAX = 50
 
 
 def linked(message_id: str, to: Conversation = PHONE, alias: Conversation = LID, **fields: Any) -> Append:
-    """A message that tells two names of its sender."""
+    """Return a message that names an alias of its sender."""
     return message(message_id, to, **fields)._replace(alias=alias)
 
 
 async def link(driver: ScriptDriver, message_id: str, to: Conversation = PHONE, alias: Conversation = LID) -> str:
-    """Append one message that tells two names; its status."""
+    """Append one message that names an alias. Return its status."""
     return (await driver.store.append([linked(message_id, to, alias)]))[0].status
 
 
 async def home(driver: ScriptDriver, *names: Conversation) -> Conversation:
-    """The one name of the person under which the conversation lies."""
+    """Return the conversation that all names resolve to."""
     by_hash = {driver.ref(name).hash: name for name in names or NAMES}
     found = {await _leads_to(driver, own) for own in by_hash}
     assert len(found) == 1, f"several conversations: {found}"
@@ -40,7 +40,7 @@ async def _leads_to(driver: ScriptDriver, own: str) -> str:
 
 
 async def check_one(driver: ScriptDriver, *names: Conversation) -> Conversation:
-    """The conversation of the person; the other names have left nothing, and it is awake or idle as it must be."""
+    """Return the conversation of the person. Check that its aliases have no keys and no index entries."""
     kept = await home(driver, *names)
     for name in names or NAMES:
         if name != kept:
@@ -51,7 +51,7 @@ async def check_one(driver: ScriptDriver, *names: Conversation) -> Conversation:
 
 
 async def check_awake(driver: ScriptDriver, name: Conversation) -> None:
-    """A conversation that holds something or is paused is in the wake index only, any other in the idle index only."""
+    """Check that a conversation that holds something or is paused is only awake, and any other only idle."""
     conv = await driver.conv(name)
     holds = {"opened_ms", "flush_id", "redrive", "paused_until_ms"} & set(conv)
     awake = await driver.wake_ms(name) is not None
@@ -60,12 +60,12 @@ async def check_awake(driver: ScriptDriver, name: Conversation) -> None:
     if "opened_ms" in conv:
         entries = await driver.redis.lrange(driver.key("buffer", name), 0, -1)
         assert int(conv["depth"]) == len(entries)
-        assert int(conv["bytes"]) == sum(len(entry) - ENTRY_HEADER for entry in entries)
+        assert int(conv["bytes"]) == sum(len(entry) - ENTRY_HEADER_SIZE for entry in entries)
 
 
 async def deliver(driver: ScriptDriver, *names: Conversation) -> list[Batch]:
-    """Let time pass until everything is delivered, as one worker does; the batches in their order."""
-    by_ref = {str(driver.ref(name)): name for name in names or NAMES}
+    """Let time pass until everything is delivered by one worker. Return the batches in order."""
+    by_ref = {driver.ref(name): name for name in names or NAMES}
     done: list[Batch] = []
     for _ in range(DELIVERIES_MAX):
         scores = [at_ms for name in by_ref.values() if (at_ms := await driver.wake_ms(name)) is not None]
@@ -81,16 +81,16 @@ async def deliver(driver: ScriptDriver, *names: Conversation) -> list[Batch]:
 
 
 def said(batches: list[Batch]) -> list[str]:
-    """The message ids of batches, in their order."""
+    """Return the message ids of batches, in order."""
     return [message_id for batch in batches for message_id in ids(batch)]
 
 
 def contents(batch: Batch) -> dict[str, object]:
-    """What the agent gets is made of this: it must be the same at every attempt."""
-    changing = ("token", "attempt", "failures", "answer", "ref")
+    """Return the fields that the agent's request is made of. They must be equal at every attempt."""
+    changing = ("token", "attempt", "failures", "answer")
     return {name: getattr(batch, name) for name in batch._fields if name not in changing}
 
 
 def floor(keys: list[str]) -> set[str]:
-    """What lies there, without the partition: after a sweep only totals and history."""
+    """Return the keys without their partition. After a sweep these are only totals and history."""
     return {key.partition("}:")[2] for key in keys}

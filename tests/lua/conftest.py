@@ -1,4 +1,4 @@
-"""Fixtures for the tests of one script at a time: every test runs on every kind of server."""
+"""Fixtures for the tests of single scripts. Every test runs on every kind of server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.servers import Server
 async def open_driver(
     server: Server, open_store: Callable[..., Store], clock: Any
 ) -> AsyncIterator[Callable[..., ScriptDriver]]:
-    """A driver with settings of its own: open_driver(message_buffer_max_messages=3)."""
+    """Return a function that makes a driver with given settings: open_driver(message_buffer_max_messages=3)."""
     opened: list[ScriptDriver] = []
 
     def make(**overrides: object) -> ScriptDriver:
@@ -31,5 +31,5 @@ async def open_driver(
 
 @pytest.fixture
 def driver(open_driver: Callable[..., ScriptDriver]) -> ScriptDriver:
-    """A driver with the default settings."""
+    """Return a driver with the default settings."""
     return open_driver()

@@ -1,4 +1,4 @@
-"""What a conversation may be doing when another name of its person becomes known."""
+"""The states in which a conversation may be when an alias of its person becomes known."""
 
 from __future__ import annotations
 

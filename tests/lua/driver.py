@@ -1,4 +1,4 @@
-"""A driver for script tests: say something, let time pass, look at what lies in Redis."""
+"""A driver for script tests: append messages, let time pass, read the keys."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VOLATILE = {"timer", "lock"}
 
 
 def ids(batch: Batch | None) -> list[str]:
-    """The message ids of a batch, in its order."""
+    """Return the message ids of a batch, in order."""
     assert batch is not None
     return [json.loads(stored.payload)["message_id"] for stored in batch.messages]
 
@@ -35,23 +35,23 @@ class ScriptDriver:
     def __init__(self, store: Store, clock: Any) -> None:
         self.store = store
         self.clock = clock
-        self.redis = store.client
+        self.redis: Any = store.client
 
     def key(self, kind: str, to: Conversation = ANA) -> str:
-        """A key of one conversation."""
+        """Return a key of one conversation."""
         ref = self.store.ref(to)
         return self.store.keys.of(ref.partition, kind, ref.hash)
 
     def partition_key(self, kind: str, partition: int = 0) -> str:
-        """A key that a partition has once."""
+        """Return a key that exists once per partition."""
         return self.store.keys.of(partition, kind)
 
     async def append(self, *names: str, to: Conversation = ANA, **fields: Any) -> list[Appended]:
         """Append messages with these ids, in one call."""
         return await self.store.append([message(name, to, **fields) for name in names])
 
-    async def dispatch(self, limit: int = 1000) -> list[str]:
-        """Dispatch; the references handed out."""
+    async def dispatch(self, limit: int = 1000) -> list[Ref]:
+        """Dispatch. Return the references of the dispatched conversations."""
         return [due.ref for due in (await self.store.dispatch(0, limit)).due]
 
     async def claim(self, to: Conversation = ANA, caller: str = "w1") -> Claim:
@@ -59,19 +59,19 @@ class ScriptDriver:
         return await self.store.claim(self.ref(to), caller)
 
     async def claim_batch(self, to: Conversation = ANA, caller: str = "w1") -> Batch:
-        """Claim a conversation that must have a batch."""
+        """Claim a conversation that must have a batch. Return the batch."""
         claim = await self.claim(to, caller)
         assert claim.batch is not None, f"no batch, but {claim}"
         return claim.batch
 
     async def in_flight(self, *names: str, to: Conversation = ANA) -> Batch:
-        """Say something, let its window pass, and claim it."""
+        """Append messages, let the window pass, and claim them."""
         await self.append(*names, to=to)
         self.clock.advance(WINDOW_MS)
         return await self.claim_batch(to)
 
     async def make_dead_letter(self, *names: str, to: Conversation = ANA) -> Batch:
-        """Turn a burst into a dead letter."""
+        """Turn a burst into a dead letter. Return its batch."""
         batch = await self.in_flight(*names, to=to)
         assert await self.fail(batch.token, "dead", to=to) == "dead"
         return batch
@@ -79,53 +79,53 @@ class ScriptDriver:
     async def fail(
         self, token: str, mode: str, *, delay_ms: int = 0, error: str = "refused", to: Conversation = ANA
     ) -> Outcome:
-        """End an attempt without an ack: retry, dead or release."""
+        """End an attempt without an ack. The mode is retry, dead or release."""
         if mode == "release":
             return await self.store.release(self.ref(to), token, delay_ms)
         return await self.store.fail(self.ref(to), token, error, delay_ms=delay_ms, dead=mode == "dead")
 
     def ref(self, to: Conversation = ANA) -> Ref:
-        """The reference of a conversation."""
+        """Return the reference of a conversation."""
         return self.store.ref(to)
 
     async def wake_ms(self, to: Conversation = ANA) -> int | None:
-        """When somebody must look at a conversation again."""
+        """Return the time in the wake entry of a conversation, or None."""
         ref = self.ref(to)
         score = await self.redis.zscore(self.partition_key("wake", ref.partition), ref.hash)
         return None if score is None else int(score)
 
     async def delete_wake_entry(self, to: Conversation = ANA) -> None:
-        """Take the wake entry away, as no script ever does."""
+        """Delete the wake entry. No script does that to a conversation that holds something."""
         assert await self.redis.zrem(self.partition_key("wake"), self.ref(to).hash) == 1
 
     async def is_idle(self, to: Conversation = ANA) -> bool:
-        """Is the conversation in the idle index?"""
+        """Return True if the conversation is in the idle index."""
         return await self.redis.zscore(self.partition_key("idle"), self.ref(to).hash) is not None
 
     async def conv(self, to: Conversation = ANA) -> dict[str, str]:
-        """The hash that decides about a conversation."""
+        """Return the conv hash of a conversation."""
         return read_conv(await self.redis.hgetall(self.key("conv", to)))
 
     async def depth(self, to: Conversation = ANA) -> int:
-        """How many messages the open burst holds."""
+        """Return how many messages the open burst holds."""
         return int(await self.redis.llen(self.key("buffer", to)))
 
     async def history(self) -> list[dict[str, Any]]:
-        """What ended, newest first."""
+        """Return the history, newest first."""
         return [json.loads(entry) for entry in await self.redis.lrange(self.partition_key("history"), 0, -1)]
 
     async def counters(self) -> Counter[str]:
-        """The totals since the first start."""
+        """Return the totals since the first start."""
         report = await self.store.snapshot(0)
         return Counter(report["counters"])
 
     async def all_keys(self) -> list[str]:
-        """Every key of this test."""
+        """Return every key of this test."""
         pattern = f"{self.store.keys.prefix}:*"
         return [key.decode() async for key in self.redis.scan_iter(match=pattern, count=1000)]
 
     async def check_layout(self) -> None:
-        """What must be true after every script, whatever the test did."""
+        """Check what must be true of the keys after every script: types, TTLs, wake entries."""
         keys = await self.all_keys()
         types = await self._of_each("type", keys)
         ttls = await self._of_each("ttl", keys)
@@ -148,7 +148,7 @@ class ScriptDriver:
         return list(await pipeline.execute())
 
     async def clean(self) -> None:
-        """Remove the keys of this test."""
+        """Delete the keys of this test."""
         keys = await self.all_keys()
         for start in range(0, len(keys), 1000):
             await self.redis.unlink(*keys[start : start + 1000])

@@ -6,7 +6,7 @@ from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 
 
 async def test_ack_leaves_an_idle_conversation(driver: ScriptDriver):
-    """After the ack nothing is held, nobody looks, and the flush stands in the history."""
+    """After the ack the conversation is empty and idle, and the flush is in the history."""
     batch = await driver.in_flight("m1", "m2")
     assert await driver.store.ack(driver.ref(), batch.token) == "ok"
     assert await driver.wake_ms() is None
@@ -19,7 +19,7 @@ async def test_ack_leaves_an_idle_conversation(driver: ScriptDriver):
 
 
 async def test_ack_makes_way_for_the_next_burst(driver: ScriptDriver):
-    """What came in while the agent worked is due at its own deadline, and is another flush."""
+    """Messages that came during the agent's call are due at their own deadline, as another flush."""
     batch = await driver.in_flight("m1")
     [behind] = await driver.append("m2")
     await driver.store.ack(driver.ref(), batch.token)
@@ -30,16 +30,16 @@ async def test_ack_makes_way_for_the_next_burst(driver: ScriptDriver):
 
 
 async def test_overdue_burst_goes_at_once(driver: ScriptDriver):
-    """A burst whose deadline passed while the agent worked is due right after the ack."""
+    """A burst whose deadline passed during the agent's call is due right after the ack."""
     batch = await driver.in_flight("m1")
     await driver.append("m2")
     driver.clock.advance(WINDOW_MS + 1_000)
     await driver.store.ack(driver.ref(), batch.token)
-    assert await driver.dispatch() == [str(driver.ref())]
+    assert await driver.dispatch() == [driver.ref()]
 
 
 async def test_nearer_deadline_after_the_ack_is_announced(driver: ScriptDriver):
-    """A sleeping dispatcher is told when the ack puts the nearest moment into the index."""
+    """An ack that sets the earliest wake entry announces it to the dispatchers."""
     batch = await driver.in_flight("m1")
     await driver.append("m2")
     async with driver.redis.pubsub() as listener:
@@ -50,7 +50,7 @@ async def test_nearer_deadline_after_the_ack_is_announced(driver: ScriptDriver):
 
 
 async def test_lost_reply(driver: ScriptDriver):
-    """An ack repeated after its reply was lost answers ok and counts once."""
+    """An ack repeated after its reply was lost returns ok and counts once."""
     batch = await driver.in_flight("m1")
     for _ in range(3):
         assert await driver.store.ack(driver.ref(), batch.token) == "ok"
@@ -69,7 +69,7 @@ async def test_lost_reply_with_the_next_batch_in_flight(driver: ScriptDriver):
 
 
 async def test_late_ack(driver: ScriptDriver):
-    """An ack after the lease's end succeeds while nobody else has claimed."""
+    """An ack after the end of the lease succeeds while no other worker has claimed the batch."""
     batch = await driver.in_flight("m1")
     driver.clock.advance(LEASE_MS * 3)
     assert await driver.store.ack(driver.ref(), batch.token) == "ok"
@@ -86,7 +86,7 @@ async def test_ack_after_another_worker_claimed(driver: ScriptDriver):
 
 
 async def test_cancelled_batch_is_recorded_as_discarded(driver: ScriptDriver):
-    """The ack of a batch that was discarded meanwhile ends it as discarded, not as delivered."""
+    """The ack of a cancelled batch records it as discarded, not as delivered."""
     batch = await driver.in_flight("m1", "m2")
     await driver.store.discard(ANA)
     for _ in range(2):
@@ -98,7 +98,7 @@ async def test_cancelled_batch_is_recorded_as_discarded(driver: ScriptDriver):
 
 
 async def test_history_is_bounded(driver: ScriptDriver):
-    """Only the last thousand endings are kept."""
+    """The history keeps only the last thousand entries."""
     await driver.redis.lpush(driver.partition_key("history"), *(["{}"] * 1_000))
     batch = await driver.in_flight("m1")
     await driver.store.ack(driver.ref(), batch.token)

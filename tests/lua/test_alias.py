@@ -1,4 +1,4 @@
-"""Two names of one person (LID or BSUID, and phone) are one conversation, in whatever order that becomes known."""
+"""Two peers of one person (LID or BSUID, and phone) are one conversation, in whatever order that becomes known."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ ORDERS = {
 
 @pytest.fixture(params=ORDERS)
 def order(request: pytest.FixtureRequest) -> list[Append]:
-    """Messages of a person, in one of the orders in which two names become one; they sort by their timestamps."""
+    """Return the messages of a person in one of the orders in which its peers are linked. Timestamps sort them."""
     return [append._replace(order_ms=n) for n, append in enumerate(ORDERS[request.param])]
 
 
 @pytest.mark.parametrize("calls", ["one call", "a call each"])
 async def test_one_burst(driver: ScriptDriver, order: list[Append], calls: str):
-    """Whatever is known when: one conversation, one burst, every message once and in order."""
+    """In any order of events there is one conversation and one burst, with every message once and in order."""
     if calls == "one call":
         await driver.store.append(order)
     else:
@@ -49,7 +49,7 @@ async def test_one_burst(driver: ScriptDriver, order: list[Append], calls: str):
 
 @pytest.mark.parametrize("again", NAMES, ids=["phone", "lid"])
 async def test_redelivered_under_either_name(driver: ScriptDriver, order: list[Append], again: Conversation):
-    """Every message that comes again, under whichever name, is a duplicate: in the burst, in flight and after it."""
+    """Every message that comes again, under either peer, is a duplicate: in the burst, in flight and after delivery."""
     await driver.store.append(order)
     kept = await check_one(driver)
     for _ in range(2):
@@ -64,18 +64,17 @@ async def test_redelivered_under_either_name(driver: ScriptDriver, order: list[A
 
 @pytest.mark.parametrize("first", NAMES, ids=["phone", "lid"])
 async def test_conversation_keeps_its_id(driver: ScriptDriver, first: Conversation):
-    """A conversation that was there keeps its internal id when another name of it becomes known."""
+    """A conversation keeps its hash when an alias becomes known."""
     await driver.append("m1", to=first)
     await link(driver, "m2")
     assert await home(driver) == first
     [batch] = await deliver(driver)
-    assert batch.ref == str(driver.ref(first))
     assert batch.flush_id.startswith(f"{driver.ref(first)}-")
 
 
 @pytest.mark.parametrize("telling", [linked("m3"), linked("m2")], ids=["new message", "duplicate"])
 async def test_window_of_both(driver: ScriptDriver, telling: Append):
-    """The united burst was opened by the first message of both and ends when both are quiet."""
+    """The merged burst has the earlier opening and the later deadline."""
     opened_ms = driver.clock()
     await driver.append("m1", to=LID)
     driver.clock.advance(3_000)
@@ -91,7 +90,7 @@ async def test_window_of_both(driver: ScriptDriver, telling: Append):
 
 
 async def test_longest_wait_of_both(driver: ScriptDriver):
-    """The deadline of a united burst is never past the longest wait after its first message."""
+    """The deadline of a merged burst is never later than the longest wait after its first message."""
     opened_ms = driver.clock()
     for n in range(9):
         await driver.append(f"m{n}", to=LID)
@@ -106,7 +105,7 @@ async def test_longest_wait_of_both(driver: ScriptDriver):
 
 
 async def test_order_is_that_of_receipt(driver: ScriptDriver):
-    """The messages of both names lie in the buffer as they came, turn by turn."""
+    """The buffer holds the messages of both peers in order of receipt."""
     for n in range(6):
         await driver.append(f"m{n}", to=NAMES[n % 2])
         driver.clock.advance(100)
@@ -121,7 +120,7 @@ async def test_order_is_that_of_receipt(driver: ScriptDriver):
 @pytest.mark.parametrize("fired", NAMES, ids=["phone", "lid"])
 @pytest.mark.parametrize("telling", [linked("m3"), linked("m1")], ids=["new message", "duplicate"])
 async def test_fired_deadline_stays(driver: ScriptDriver, fired: Conversation, telling: Append):
-    """A burst that was to be flushed at once is due when it was, with its reason, whatever joins it."""
+    """A burst that has fired keeps its deadline and reason when another burst is merged into it."""
     other = NAMES[1 - NAMES.index(fired)]
     [first] = await driver.append("m1", to=fired, keyword=True)
     driver.clock.advance(1_000)
@@ -138,7 +137,7 @@ async def test_fired_deadline_stays(driver: ScriptDriver, fired: Conversation, t
 
 @pytest.mark.parametrize("first", NAMES, ids=["phone", "lid"])
 async def test_both_fired(driver: ScriptDriver, first: Conversation):
-    """Of two bursts that were to be flushed at once, the one that fired first gives the time and the reason."""
+    """Of two bursts that have fired, the earlier one gives the deadline and the reason."""
     await driver.append("m1", to=first)
     await driver.store.flush_now(first)
     fired_ms = driver.clock()
@@ -150,7 +149,7 @@ async def test_both_fired(driver: ScriptDriver, first: Conversation):
 
 
 async def test_cap_counts_both(open_driver: Callable[..., ScriptDriver]):
-    """Two bursts that reach the cap together are due at once."""
+    """Two bursts that reach the message cap together are due at once."""
     driver = open_driver(message_buffer_max_messages=4)
     await driver.append("m1", "m2", to=LID)
     driver.clock.advance(1)
@@ -163,7 +162,7 @@ async def test_cap_counts_both(open_driver: Callable[..., ScriptDriver]):
 
 
 async def test_byte_cap_counts_both(open_driver: Callable[..., ScriptDriver]):
-    """The same for the bytes of both."""
+    """Two bursts that reach the byte cap together are due at once."""
     driver = open_driver(message_buffer_max_bytes=100)
     await driver.append("m1", to=LID, payload=b'{"message_id":"m1"}'.ljust(60))
     driver.clock.advance(1)
@@ -175,7 +174,7 @@ async def test_byte_cap_counts_both(open_driver: Callable[..., ScriptDriver]):
 
 
 async def test_messages_above_the_cap_are_a_window_of_their_own(open_driver: Callable[..., ScriptDriver]):
-    """Two bursts that are more than one batch together: two batches, nothing lost."""
+    """Two bursts that exceed a batch together become two batches, and nothing is lost."""
     driver = open_driver(message_buffer_max_messages=3)
     await driver.append("m1", "m2", to=LID)
     driver.clock.advance(1)
@@ -187,7 +186,7 @@ async def test_messages_above_the_cap_are_a_window_of_their_own(open_driver: Cal
 
 @pytest.mark.parametrize("links", list(itertools.permutations(["phone-lid", "lid-bsuid", "phone-bsuid"], 2)), ids=str)
 async def test_three_names(driver: ScriptDriver, links: tuple[str, ...]):
-    """Two links make three names one person, each of which leads there directly."""
+    """Two links make three peers one person. Each alias leads directly to the conversation."""
     names = {"phone": PHONE, "lid": LID, "bsuid": BSUID}
     for key, who in names.items():
         await driver.append(f"of {key}", to=who)
@@ -208,7 +207,7 @@ async def test_three_names(driver: ScriptDriver, links: tuple[str, ...]):
 
 
 async def test_learned_again(driver: ScriptDriver):
-    """Gateways tell both names in every message: that costs nothing after the first time."""
+    """Gateways send both peers with every message. Only the first time adds an alias."""
     await link(driver, "m0")
     before = await driver.redis.hget(driver.key("conv", PHONE), "aliases")
     for n in range(1, 10):
@@ -217,14 +216,14 @@ async def test_learned_again(driver: ScriptDriver):
     assert await driver.redis.hlen(driver.partition_key("alias")) == 1
 
 
-async def test_twin_is_the_name_itself(driver: ScriptDriver):
-    """A twin that is only another spelling of the same phone is no alias."""
+async def test_alias_is_the_conversation_itself(driver: ScriptDriver):
+    """Another spelling of the same phone number is no alias."""
     assert await link(driver, "m1", PHONE._replace(peer="5511991111222"), PHONE._replace(peer="551191111222")) == "new"
     assert await driver.redis.exists(driver.partition_key("alias")) == 0
 
 
 async def test_at_the_same_instant(driver: ScriptDriver):
-    """Many processes tell the names in many orders at once: one conversation with every message once."""
+    """Many processes link the peers in many orders at once: one conversation has every message once."""
     appends = [[message(f"l{n}", LID), message(f"p{n}", PHONE)] for n in range(4)]
     appends += [[linked(f"b{n}", *(NAMES if n % 2 else reversed(NAMES)))] for n in range(4)]
     await asyncio.gather(*(driver.store.append(append) for append in appends))
@@ -234,7 +233,7 @@ async def test_at_the_same_instant(driver: ScriptDriver):
 
 
 async def test_job_for_a_name_that_is_gone(driver: ScriptDriver):
-    """A job that was queued for the vanished conversation finds nothing and leaves nothing."""
+    """A job that was queued for the dropped conversation finds nothing and leaves nothing."""
     await driver.append("m1", to=PHONE)
     await driver.append("m2", to=LID)
     await link(driver, "m3")
@@ -246,7 +245,7 @@ async def test_job_for_a_name_that_is_gone(driver: ScriptDriver):
 @pytest.mark.parametrize("by", NAMES, ids=["phone", "lid"])
 @pytest.mark.parametrize("first", NAMES, ids=["phone first", "lid first"])
 async def test_operators_reach_it_by_either_name(driver: ScriptDriver, first: Conversation, by: Conversation):
-    """Typing, flush_now, discard, pause and resume act on the one conversation, whichever name is given."""
+    """Typing, flush_now, discard, pause and resume act on the one conversation by either peer."""
     await driver.append("m1", to=first)
     await link(driver, "m2")
     kept = await check_one(driver)
@@ -263,8 +262,8 @@ async def test_operators_reach_it_by_either_name(driver: ScriptDriver, first: Co
 
 
 @pytest.mark.parametrize("died", NAMES, ids=["phone", "lid"])
-async def test_letter_of_a_name_that_is_gone(driver: ScriptDriver, died: Conversation):
-    """A dead letter of either name is delivered again as it was, in the one conversation, before anything new."""
+async def test_dead_letter_of_an_alias(driver: ScriptDriver, died: Conversation):
+    """A dead letter of either peer is delivered again unchanged, in the one conversation, before anything new."""
     letter = await driver.make_dead_letter("m1", to=died)
     await driver.append("m2", to=NAMES[1 - NAMES.index(died)])
     await link(driver, "m3")
@@ -278,7 +277,7 @@ async def test_letter_of_a_name_that_is_gone(driver: ScriptDriver, died: Convers
 
 
 async def test_sweep_takes_the_names(driver: ScriptDriver):
-    """A forgotten person leaves no name behind, and may come back under either."""
+    """A swept person leaves no alias, and may come back under either peer."""
     for first in NAMES:
         await driver.append("m1", to=first)
         await link(driver, "m2")
@@ -289,7 +288,7 @@ async def test_sweep_takes_the_names(driver: ScriptDriver):
 
 
 async def test_memory_of_both(open_driver: Callable[..., ScriptDriver]):
-    """The united memory holds 16 bytes for each id, oldest first, and each id is forgotten at its own time."""
+    """The merged seen set holds 16 bytes for each id, oldest first, and each id expires at its own time."""
     driver = open_driver(dedupe_ttl=100)
     for n in range(6):
         await driver.append(f"m{n}", to=NAMES[n % 2])
@@ -306,7 +305,7 @@ async def test_memory_of_both(open_driver: Callable[..., ScriptDriver]):
 
 
 async def test_resent_request_that_told_the_names(driver: ScriptDriver):
-    """The reply to the request that united two conversations was lost: it answers as the first time."""
+    """If the reply to the request that merged two conversations was lost, its repetition gets the same reply."""
     await driver.append("m1", to=LID)
     await driver.append("m2", to=PHONE)
     request = linked("m3", nonce=b"aaaa")
@@ -317,7 +316,7 @@ async def test_resent_request_that_told_the_names(driver: ScriptDriver):
 
 
 async def test_disabled_buffer(open_driver: Callable[..., ScriptDriver]):
-    """With the buffer off, two names are one person too, each message a batch of its own."""
+    """With the buffer disabled two peers are one person too, and each message is a batch of its own."""
     driver = open_driver(message_buffer_enabled=False)
     await driver.append("m1", to=LID)
     driver.clock.advance(1)
@@ -328,7 +327,7 @@ async def test_disabled_buffer(open_driver: Callable[..., ScriptDriver]):
 
 
 async def test_names_share_a_slot(open_driver: Callable[..., ScriptDriver]):
-    """However many partitions: all keys of a person, and the names, lie in the one of the channel."""
+    """With any number of partitions all keys and aliases of a person are in the partition of the channel."""
     driver = open_driver(redis_partitions=16)
     await driver.append("m1", to=LID)
     await driver.append("m2", to=PHONE)

@@ -1,4 +1,4 @@
-"""answered: the agent's answer is kept under the lease, before any reply."""
+"""answered: the agent's answer is stored under the lease, before any reply to the person."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.lua.driver import ANA, LEASE_MS, ScriptDriver
 
 
 async def test_answer_survives_the_worker(driver: ScriptDriver):
-    """The next worker gets the stored answer with the batch, and need not call the agent."""
+    """The next worker gets the stored answer with the batch and need not call the agent."""
     batch = await driver.in_flight("m1")
     answer = '{"reply":"olá 👋"}'.encode()
     assert await driver.store.answered(driver.ref(), batch.token, answer) == "ok"
@@ -16,7 +16,7 @@ async def test_answer_survives_the_worker(driver: ScriptDriver):
 
 
 async def test_repeated_answer(driver: ScriptDriver):
-    """Storing the same answer again after a lost reply answers as the first time."""
+    """Storing the same answer again after a lost reply returns the same as the first time."""
     batch = await driver.in_flight("m1")
     for _ in range(2):
         assert await driver.store.answered(driver.ref(), batch.token, b"{}") == "ok"
@@ -32,7 +32,7 @@ async def test_answer_leaves_the_lease_alone(driver: ScriptDriver):
 
 
 async def test_answer_is_not_carried_over(driver: ScriptDriver):
-    """The next burst of the conversation does not find the answer of the one before."""
+    """The next burst of the conversation does not get the answer of the previous one."""
     batch = await driver.in_flight("m1")
     await driver.store.answered(driver.ref(), batch.token, b"{}")
     await driver.store.ack(driver.ref(), batch.token)
@@ -40,7 +40,7 @@ async def test_answer_is_not_carried_over(driver: ScriptDriver):
 
 
 async def test_cancelled_batch_keeps_no_answer(driver: ScriptDriver):
-    """A batch discarded while the agent worked: its answer is refused, so that no reply is sent."""
+    """The answer for a batch that was cancelled during the call is refused, so that no reply is sent."""
     batch = await driver.in_flight("m1")
     await driver.store.discard(ANA)
     assert await driver.store.answered(driver.ref(), batch.token, b"{}") == "cancelled"

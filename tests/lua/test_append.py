@@ -13,7 +13,7 @@ from tests.messages import message
 
 
 async def test_first_message_opens_a_window(driver: ScriptDriver):
-    """One message: its deadline is the window from now, in the reply, the wake index and the timer key."""
+    """The deadline of a first message is one window from now: in the reply, the wake index and the timer key."""
     now_ms = driver.clock()
     [appended] = await driver.append("m1")
     assert appended == ("new", now_ms + WINDOW_MS, 1)
@@ -22,7 +22,7 @@ async def test_first_message_opens_a_window(driver: ScriptDriver):
 
 
 async def test_identity_is_stored_once(driver: ScriptDriver):
-    """The conversation's hash says who it is; the stored message does not repeat it."""
+    """The conv hash holds the identity, and the stored message does not repeat it."""
     await driver.append("m1", name="Ana")
     conv = await driver.conv()
     assert (conv["gateway"], conv["channel"], conv["peer"], conv["name"]) == (*ANA, "Ana")
@@ -32,7 +32,7 @@ async def test_identity_is_stored_once(driver: ScriptDriver):
 
 
 async def test_latest_name_wins_and_none_keeps_it(driver: ScriptDriver):
-    """A message without a sender name leaves the name that is known; a new name replaces it."""
+    """A message without a sender name keeps the known name, and a new name replaces it."""
     await driver.append("m1", name="Ana")
     await driver.append("m2")
     assert (await driver.conv())["name"] == "Ana"
@@ -51,7 +51,7 @@ async def test_next_message_moves_the_deadline(driver: ScriptDriver):
 
 
 async def test_timer_is_refreshed_by_every_append(driver: ScriptDriver):
-    """The timer key gets the whole time to the deadline again, even if it was about to end."""
+    """The timer key gets the whole time to the deadline again, even if it was about to expire."""
     await driver.append("m1")
     await driver.redis.pexpire(driver.key("timer"), 500)
     await driver.append("m2")
@@ -59,7 +59,7 @@ async def test_timer_is_refreshed_by_every_append(driver: ScriptDriver):
 
 
 async def test_longest_wait_bounds_the_deadline(driver: ScriptDriver):
-    """Somebody who never pauses is answered the longest wait after the first message."""
+    """A person who never pauses gets an answer the longest wait after the first message."""
     opened_ms = driver.clock()
     for i in range(12):
         [appended] = await driver.append(f"m{i}")
@@ -70,7 +70,7 @@ async def test_longest_wait_bounds_the_deadline(driver: ScriptDriver):
 
 
 async def test_duplicate_changes_nothing(driver: ScriptDriver):
-    """The same id in another request: no second copy, no longer wait, no later wake entry."""
+    """The same id in another request stores no second copy and moves neither deadline nor wake entry."""
     [first] = await driver.append("m1")
     timer_ms = await driver.redis.pttl(driver.key("timer"))
     driver.clock.advance(3_000)
@@ -83,7 +83,7 @@ async def test_duplicate_changes_nothing(driver: ScriptDriver):
 
 
 async def test_resent_request_answers_as_the_first_time(driver: ScriptDriver):
-    """The same request again (its reply was lost) is told `new`, and nothing is stored or counted twice."""
+    """The same request again (its reply was lost) returns `new`, and nothing is stored or counted twice."""
     request = message("m1", ANA, nonce=b"aaaa")
     first = await driver.store.append([request])
     driver.clock.advance(3_000)
@@ -101,7 +101,7 @@ async def test_equal_texts_are_two_messages(driver: ScriptDriver):
 
 
 async def test_id_is_remembered_after_delivery(driver: ScriptDriver):
-    """A duplicate that comes after its batch was delivered opens no new window."""
+    """A duplicate that comes after its batch was delivered opens no window."""
     batch = await driver.in_flight("m1")
     await driver.store.ack(driver.ref(), batch.token)
     [late] = await driver.append("m1")
@@ -110,14 +110,14 @@ async def test_id_is_remembered_after_delivery(driver: ScriptDriver):
 
 
 async def test_same_id_in_another_conversation_is_new(driver: ScriptDriver):
-    """Ids are remembered per conversation."""
+    """Each conversation has a seen set of its own."""
     await driver.append("m1", to=ANA)
     [other] = await driver.append("m1", to=BIA)
     assert other.status == "new"
 
 
 async def test_id_is_forgotten_after_dedupe_ttl(open_driver):
-    """An id is remembered to the end of DEDUPE_TTL, then it is news again and its record is dropped."""
+    """An id counts as seen to the end of DEDUPE_TTL, then it is new again and its old record is dropped."""
     driver = open_driver(dedupe_ttl=100)
     await driver.append("m1")
     driver.clock.advance(100_000)
@@ -128,7 +128,7 @@ async def test_id_is_forgotten_after_dedupe_ttl(open_driver):
 
 
 async def test_fingerprint_across_two_records_is_no_duplicate(driver: ScriptDriver):
-    """Bytes that happen to stand across two records of the memory are not taken for a remembered id."""
+    """A fingerprint that occurs across two records of the seen set does not count as seen."""
     await driver.append("m1", "m2", nonce=b"\x00\x00\x00\x00")
     memory = await driver.redis.get(driver.key("seen"))
     crossing = message("m3", ANA)._replace(fingerprint=memory[10:18])
@@ -138,7 +138,7 @@ async def test_fingerprint_across_two_records_is_no_duplicate(driver: ScriptDriv
 
 @pytest.mark.parametrize("state", ["open", "in_flight", "waiting", "redrive"])
 async def test_duplicate_puts_a_lost_wake_entry_back(driver: ScriptDriver, state: str):
-    """Whatever a conversation holds, a duplicate repairs its lost wake entry."""
+    """A duplicate repairs a lost wake entry in every state of the conversation."""
     if state == "open":
         await driver.append("m1")
     elif state == "redrive":
@@ -154,7 +154,7 @@ async def test_duplicate_puts_a_lost_wake_entry_back(driver: ScriptDriver, state
 
 
 async def test_duplicate_of_a_held_conversation(driver: ScriptDriver):
-    """While a pause holds a burst, its lost entry comes back at the pause's end: what fires meanwhile goes then."""
+    """While a pause holds a burst, a duplicate puts the lost entry back at the end of the pause."""
     await driver.append("m1")
     until_ms = await driver.store.pause(ANA, 1_000)
     await driver.delete_wake_entry()
@@ -164,7 +164,7 @@ async def test_duplicate_of_a_held_conversation(driver: ScriptDriver):
 
 
 async def test_message_cap_fires_at_once(open_driver):
-    """The message that reaches the cap ends the burst now."""
+    """The message that reaches the cap closes the burst now."""
     driver = open_driver(message_buffer_max_messages=3)
     [first, second, third] = await driver.append("m1", "m2", "m3")
     now_ms = driver.clock()
@@ -174,7 +174,7 @@ async def test_message_cap_fires_at_once(open_driver):
 
 
 async def test_byte_cap_fires_at_once(open_driver):
-    """The message that reaches the byte cap ends the burst now; exactly the cap is enough."""
+    """The message that reaches the byte cap closes the burst now. Exactly the cap is enough."""
     driver = open_driver(message_buffer_max_bytes=100)
     await driver.append("m1", payload=b'{"message_id":"m1"}'.ljust(60))
     [second] = await driver.append("m2", payload=b'{"message_id":"m2"}'.ljust(40))
@@ -191,7 +191,7 @@ async def test_one_message_above_the_byte_cap_is_its_own_batch(open_driver):
 
 
 async def test_keyword_fires_at_once(driver: ScriptDriver):
-    """A flush keyword ends the burst now, with everything before it."""
+    """A flush keyword closes the burst now, with all messages before it."""
     await driver.append("m1")
     [appended] = await driver.append("m2", keyword=True)
     assert appended.deadline_ms == driver.clock()
@@ -210,16 +210,16 @@ async def test_fired_deadline_never_moves(driver: ScriptDriver):
 
 
 async def test_fired_and_dispatched_is_not_dispatched_again(driver: ScriptDriver):
-    """A message behind a fired deadline leaves the wake entry of the dispatched conversation where it is."""
+    """A message behind a fired deadline does not move the wake entry of the dispatched conversation."""
     await driver.append("m1", keyword=True)
-    assert await driver.dispatch() == [str(driver.ref())]
+    assert await driver.dispatch() == [driver.ref()]
     await driver.append("m2")
     assert await driver.wake_ms() == driver.clock() + VISIBILITY_MS
     assert await driver.dispatch() == []
 
 
 async def test_message_between_dispatch_and_claim_joins_the_burst(driver: ScriptDriver):
-    """The quiet time is looked at again at the claim: a message that came meanwhile makes it wait."""
+    """The claim checks the deadline again: a message after the dispatch makes the burst wait."""
     await driver.append("m1")
     driver.clock.advance(WINDOW_MS)
     await driver.dispatch()
@@ -231,7 +231,7 @@ async def test_message_between_dispatch_and_claim_joins_the_burst(driver: Script
 
 
 async def test_disabled_buffer_flushes_every_message_alone(open_driver):
-    """With the buffer off each message is due at once and is a batch of its own, in order."""
+    """With the buffer disabled each message is due at once and is a batch of its own, in order."""
     driver = open_driver(message_buffer_enabled=False)
     appended = await driver.append("m1", "m2")
     assert [a.deadline_ms for a in appended] == [driver.clock()] * 2
@@ -242,7 +242,7 @@ async def test_disabled_buffer_flushes_every_message_alone(open_driver):
 
 
 async def test_message_behind_a_batch_in_flight_waits(driver: ScriptDriver):
-    """While a batch is in flight new messages leave the wake entry with the lease; the ack puts theirs in."""
+    """While a batch is in flight new messages do not move the lease's wake entry. The ack sets theirs."""
     batch = await driver.in_flight("m1")
     lease_ms = await driver.wake_ms()
     driver.clock.advance(1_000)
@@ -255,7 +255,7 @@ async def test_message_behind_a_batch_in_flight_waits(driver: ScriptDriver):
 
 
 async def test_many_conversations_in_one_call(driver: ScriptDriver):
-    """One call for 300 messages of 100 conversations answers in the order of the messages."""
+    """One call for 300 messages of 100 conversations returns results in the order of the messages."""
     people = [Conversation("generic", "loja", f"p{i}") for i in range(100)]
     appended = await driver.store.append([message(f"m{n}", who) for n in range(3) for who in people])
     assert [a.depth for a in appended] == [1] * 100 + [2] * 100 + [3] * 100
@@ -266,7 +266,7 @@ async def test_many_conversations_in_one_call(driver: ScriptDriver):
 
 
 async def test_partitions_are_apart(open_driver):
-    """Channels spread over partitions; one append serves them all and answers in the order of the messages."""
+    """One append serves channels in several partitions and returns results in the order of the messages."""
     driver = open_driver(redis_partitions=4)
     people = [Conversation("generic", f"channel-{i}", "ana") for i in range(12)]
     appended = await driver.store.append([message("m1", who, text=who.channel) for who in people])
@@ -290,14 +290,14 @@ async def test_partitions_are_apart(open_driver):
     ids=["quotes", "every-byte", "utf8", "megabyte"],
 )
 async def test_payload_comes_out_as_it_went_in(driver: ScriptDriver, payload: bytes):
-    """The stored message is byte-exact, whatever it holds (JSON holds no raw line feed)."""
+    """The stored payload is byte-exact for all bytes that JSON may hold (never a raw line feed)."""
     await driver.append("m1", payload=payload)
     driver.clock.advance(WINDOW_MS)
     assert [stored.payload for stored in (await driver.claim_batch()).messages] == [payload]
 
 
 async def test_held_conversation_keeps_messages_until_the_end_of_the_pause(driver: ScriptDriver):
-    """Paused by an operator: messages wait, and the wake time is the end of the pause."""
+    """During an operator's pause messages wait, and the wake entry is the end of the pause."""
     until_ms = await driver.store.pause(ANA, 30_000)
     await driver.append("m1")
     assert await driver.wake_ms() == until_ms
@@ -308,7 +308,7 @@ async def test_held_conversation_keeps_messages_until_the_end_of_the_pause(drive
 
 
 async def test_takeover_records_messages_as_discarded(driver: ScriptDriver):
-    """A human answers: messages are recorded as discarded, remembered, and open no window."""
+    """During a takeover messages are recorded as discarded, added to the seen set, and open no window."""
     await driver.store.pause(ANA, 30_000, PauseMode.TAKEOVER)
     [appended] = await driver.append("m1")
     assert appended.status == "discarded"
@@ -319,7 +319,7 @@ async def test_takeover_records_messages_as_discarded(driver: ScriptDriver):
 
 
 async def test_message_after_the_pause_ended_opens_a_window(driver: ScriptDriver):
-    """A takeover that is over discards nothing more, even if nobody has looked at the conversation since."""
+    """After the end of a takeover messages are kept again, even if no script has removed the pause yet."""
     until_ms = await driver.store.pause(ANA, 30_000, PauseMode.TAKEOVER)
     driver.clock.now_ms = until_ms
     [appended] = await driver.append("m1")
@@ -327,7 +327,7 @@ async def test_message_after_the_pause_ended_opens_a_window(driver: ScriptDriver
 
 
 async def test_nearest_deadline_is_announced(driver: ScriptDriver):
-    """A dispatcher that sleeps is told of a deadline nearer than all others, and of no other."""
+    """An append announces a deadline that is earlier than all others, and no other."""
     async with driver.redis.pubsub() as listener:
         await listener.subscribe(driver.partition_key("wake"))
         assert (await listener.get_message(timeout=30))["type"] == "subscribe"
@@ -340,7 +340,7 @@ async def test_nearest_deadline_is_announced(driver: ScriptDriver):
 
 
 async def test_first_messages_at_the_same_instant_open_one_window(driver: ScriptDriver):
-    """Many processes with the first message at once: one burst with all of them."""
+    """Many processes append the first message at once: one burst holds all of them."""
     await asyncio.gather(*(driver.append(f"m{i}") for i in range(19)))
     driver.clock.advance(WINDOW_MS)
     assert sorted(ids(await driver.claim_batch())) == sorted(f"m{i}" for i in range(19))
@@ -348,7 +348,7 @@ async def test_first_messages_at_the_same_instant_open_one_window(driver: Script
 
 
 async def test_idle_conversation_is_no_longer_idle(driver: ScriptDriver):
-    """A conversation that speaks again leaves the idle index, so that it is not swept."""
+    """A conversation with a new message leaves the idle index, so that sweep keeps it."""
     batch = await driver.in_flight("m1")
     await driver.store.ack(driver.ref(), batch.token)
     assert await driver.is_idle()

@@ -12,13 +12,13 @@ from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 
 
 async def test_nothing_to_claim(driver: ScriptDriver):
-    """A conversation that is not known is empty, and claiming it leaves no trace."""
+    """The claim of an unknown conversation returns empty and leaves no trace."""
     assert await driver.claim() == ("empty", None, None)
     assert await driver.all_keys() == []
 
 
 async def test_early_puts_the_entry_back(driver: ScriptDriver):
-    """A millisecond before the deadline nothing is sealed and the wake entry is the deadline again."""
+    """A millisecond before the deadline nothing is sealed, and the wake entry is the deadline again."""
     [appended] = await driver.append("m1")
     driver.clock.advance(WINDOW_MS - 1)
     await driver.redis.zadd(driver.partition_key("wake"), {driver.ref().hash: driver.clock()})
@@ -29,7 +29,7 @@ async def test_early_puts_the_entry_back(driver: ScriptDriver):
 
 
 async def test_batch_at_the_deadline(driver: ScriptDriver):
-    """At the deadline the burst is sealed: everything a flush needs is in the reply, the buffer is closed."""
+    """At the deadline the claim seals the burst, closes the buffer and returns everything a flush needs."""
     opened_ms = driver.clock()
     await driver.append("m1", name="Ana")
     last_ms = driver.clock.advance(2_000)
@@ -38,7 +38,8 @@ async def test_batch_at_the_deadline(driver: ScriptDriver):
     batch = await driver.claim_batch()
     assert ids(batch) == ["m1", "m2"]
     assert (batch.opened_ms, batch.last_ms, batch.closed_ms) == (opened_ms, last_ms, now_ms)
-    assert (batch.ref, batch.conversation, batch.name) == (str(driver.ref()), ANA, "Ana")
+    assert (batch.conversation, batch.name) == (ANA, "Ana")
+    assert batch.flush_id.startswith(f"{driver.ref()}-")
     assert (batch.attempt, batch.failures, batch.reason) == (1, 0, "quiet")
     assert (batch.separator, batch.answer) == ("\n", None)
     assert await driver.depth() == 0
@@ -61,7 +62,7 @@ async def test_two_bursts_have_two_flush_ids(driver: ScriptDriver):
 
 
 async def test_second_worker_is_told_busy(driver: ScriptDriver):
-    """While a lease lives nobody else gets the batch, and the wake entry is the lease's end."""
+    """While a lease is live another claim returns busy, and the wake entry is the end of the lease."""
     await driver.in_flight("m1")
     until_ms = driver.clock() + LEASE_MS
     driver.clock.advance(LEASE_MS - 1)
@@ -70,14 +71,14 @@ async def test_second_worker_is_told_busy(driver: ScriptDriver):
 
 
 async def test_repeated_claim_returns_the_same_batch(driver: ScriptDriver):
-    """A claim whose reply was lost is repeated with the same caller: same batch, same token, same attempt."""
+    """A claim repeated by the same caller after a lost reply returns the same batch, token and attempt."""
     first = await driver.in_flight("m1")
     driver.clock.advance(1_000)
     assert await driver.claim_batch(caller="w1") == first
 
 
 async def test_lock_mirrors_the_lease(driver: ScriptDriver):
-    """The lock key holds the token and ends with the lease; the hash says the same."""
+    """The lock key holds the token and expires with the lease, as the conv hash says."""
     batch = await driver.in_flight("m1")
     assert (await driver.redis.get(driver.key("lock"))).decode() == batch.token
     assert LEASE_MS - 5_000 < await driver.redis.pttl(driver.key("lock")) <= LEASE_MS
@@ -86,7 +87,7 @@ async def test_lock_mirrors_the_lease(driver: ScriptDriver):
 
 
 async def test_lock_that_outlived_its_lease_is_replaced(driver: ScriptDriver):
-    """The hash decides: a lock still there after the lease's end does not keep the next worker out."""
+    """The conv hash decides: a lock that remains after the end of its lease does not stop the next claim."""
     await driver.in_flight("m1")
     driver.clock.advance(LEASE_MS)
     assert await driver.redis.exists(driver.key("lock"))
@@ -95,14 +96,14 @@ async def test_lock_that_outlived_its_lease_is_replaced(driver: ScriptDriver):
 
 
 async def test_lost_lock_gives_nothing_away(driver: ScriptDriver):
-    """The hash decides: without the lock key the lease still holds."""
+    """The conv hash decides: the lease is valid without the lock key."""
     await driver.in_flight("m1")
     await driver.redis.delete(driver.key("lock"))
     assert (await driver.claim(caller="w2")).status == "busy"
 
 
 async def test_batch_of_a_dead_worker_is_claimed_as_it_was(open_driver):
-    """After the lease's end the same batch goes out again, with the same id, even under other settings."""
+    """After the lease's end a claim returns the same batch with the same id, even under other settings."""
     driver = open_driver()
     await driver.append("m1", "m2", name="Ana")
     driver.clock.advance(WINDOW_MS)
@@ -117,7 +118,7 @@ async def test_batch_of_a_dead_worker_is_claimed_as_it_was(open_driver):
 
 
 async def test_crashes_are_no_failures(driver: ScriptDriver):
-    """A worker that died costs an attempt number, not one of the attempts that the agent is granted."""
+    """A crash counts as an attempt, but not as one of the failures that the agent is granted."""
     await driver.in_flight("m1")
     driver.clock.advance(LEASE_MS)
     batch = await driver.claim_batch(caller="w2")
@@ -126,7 +127,7 @@ async def test_crashes_are_no_failures(driver: ScriptDriver):
 
 
 async def test_twenty_crashes_are_a_dead_letter(driver: ScriptDriver):
-    """A batch whose worker died 20 times is dead, and the next burst goes on."""
+    """A batch whose worker died 20 times is a dead letter, and the next burst is delivered."""
     first = await driver.in_flight("m1")
     for n in range(19):
         driver.clock.advance(LEASE_MS)
@@ -140,7 +141,7 @@ async def test_twenty_crashes_are_a_dead_letter(driver: ScriptDriver):
 
 
 async def test_order_is_by_timestamp_then_arrival(driver: ScriptDriver):
-    """Gateway timestamps decide the order; equal ones keep the order of arrival; none is the time of receipt."""
+    """Gateway timestamps order the messages, then arrival. Without a timestamp the time of receipt counts."""
     t = driver.clock()
     await driver.append("late", order_ms=t + 500)
     await driver.append("first", order_ms=t - 9_000)
@@ -156,7 +157,7 @@ async def test_order_is_by_timestamp_then_arrival(driver: ScriptDriver):
     ids=["messages", "bytes"],
 )
 async def test_remainder_is_a_window_of_its_own(open_driver, settings, size):
-    """What does not fit into one batch is a new window, opened at its own first message."""
+    """The messages that do not fit into a batch become a new window that opened at the first of them."""
     driver = open_driver(**settings)
     first = await driver.in_flight("m0")
     received = {}
@@ -177,7 +178,7 @@ async def test_remainder_is_a_window_of_its_own(open_driver, settings, size):
 
 
 async def test_remainder_that_is_full_again_is_due_at_once(open_driver):
-    """Seven messages with a cap of three: two full batches now, the last one after its window."""
+    """With a cap of three, seven messages are two full batches now and a last one after its window."""
     driver = open_driver(message_buffer_max_messages=3)
     batch = await driver.in_flight("m0")
     await driver.append(*(f"m{i}" for i in range(1, 8)))
@@ -192,7 +193,7 @@ async def test_remainder_that_is_full_again_is_due_at_once(open_driver):
 
 
 async def test_keyword_in_the_remainder_fires(open_driver):
-    """A flush keyword that did not fit still flushes its own window at once."""
+    """A flush keyword that did not fit flushes its own window at once."""
     driver = open_driver(message_buffer_max_messages=2)
     batch = await driver.in_flight("m0")
     await driver.append("m1", "m2")
@@ -239,7 +240,7 @@ async def test_flush_id_is_the_same_after_a_rollback(driver: ScriptDriver, rolle
 
 
 async def test_burst_is_closed_at_its_deadline(driver: ScriptDriver):
-    """`closed_ms` says when the window ended, not when a worker found the time; a fired one takes what still came."""
+    """`closed_ms` is the end of the window, not the time of the claim. A fired burst takes later messages."""
     [appended] = await driver.append("m1")
     driver.clock.now_ms = appended.deadline_ms + 700
     batch = await driver.claim_batch()
@@ -253,7 +254,7 @@ async def test_burst_is_closed_at_its_deadline(driver: ScriptDriver):
 
 
 async def test_token_differs_after_a_rollback(driver: ScriptDriver):
-    """The fence repeats after a rollback; the caller's random id keeps the old holder out."""
+    """After a rollback the fence repeats, and the caller's random id still excludes the old holder."""
     await driver.append("m1")
     driver.clock.advance(WINDOW_MS)
     before = await dump(driver)
@@ -266,7 +267,7 @@ async def test_token_differs_after_a_rollback(driver: ScriptDriver):
 
 
 async def test_twelve_thousand_messages(open_driver):
-    """Far more messages than Lua can unpack at once: ten thousand in one batch, the rest behind it."""
+    """More messages than Lua can unpack at once: ten thousand are one batch, the rest is the next."""
     driver = open_driver(message_buffer_max_messages=10_000, message_buffer_max_bytes=100_000_000, dedupe_ttl=60)
     batch = await driver.in_flight("m0")
     names = [f"m{i}" for i in range(1, 12_001)]
@@ -282,7 +283,7 @@ async def test_twelve_thousand_messages(open_driver):
 
 
 async def test_claim_ends_a_pause_that_is_over(driver: ScriptDriver):
-    """The claim at the end of a pause forgets it; a conversation that holds nothing is then idle."""
+    """The claim at the end of a pause removes it. A conversation that holds nothing is then idle."""
     until_ms = await driver.store.pause(ANA, 30_000)
     driver.clock.now_ms = until_ms
     assert await driver.claim() == ("empty", None, None)
@@ -292,7 +293,7 @@ async def test_claim_ends_a_pause_that_is_over(driver: ScriptDriver):
 
 
 async def test_received_times_are_the_servers(driver: ScriptDriver):
-    """Each message says when it was received, by the one clock."""
+    """Each message has its time of receipt, by the server's clock."""
     received = []
     for name in ("m1", "m2"):
         received.append(driver.clock.advance(700))
@@ -304,18 +305,18 @@ async def test_received_times_are_the_servers(driver: ScriptDriver):
 
 
 def body(batch: Batch) -> dict[str, object]:
-    """Everything that must not change between two attempts: what the agent gets is made of it."""
+    """Return everything that must not change between two attempts. The agent's request is made of it."""
     changing = ("token", "attempt", "failures", "answer")
     return {name: getattr(batch, name) for name in batch._fields if name not in changing}
 
 
 async def dump(driver: ScriptDriver) -> dict[str, bytes]:
-    """The state of everything, to go back to."""
+    """Return the state of all keys."""
     return {key: await driver.redis.dump(key) for key in await driver.all_keys()}
 
 
 async def restore(driver: ScriptDriver, state: dict[str, bytes]) -> None:
-    """Go back to an older state, as a failover that lost its last writes does."""
+    """Restore an older state, as a failover that lost its last writes does."""
     await driver.clean()
     for key, value in state.items():
         await driver.redis.restore(key, 60_000 if ":timer:" in key or ":lock:" in key else 0, value)

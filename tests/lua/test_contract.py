@@ -1,21 +1,30 @@
-"""The header of each Lua file is its contract: it must say what Python sends and which keys are touched."""
+"""The header of each Lua file is its contract: the arguments that Python sends, the reply, the keys."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from buffer import scripts
+from buffer import scripts, stored_message
 from buffer.keys import KINDS
-from buffer.models import Change, PauseMode
+from buffer.models import (
+    AppendStatus,
+    Change,
+    ClaimStatus,
+    EditResult,
+    FailureMode,
+    Outcome,
+    PauseMode,
+    RedriveResult,
+    RevokeResult,
+)
 from buffer.scripts import Script
 from buffer.store import Store
-from buffer.transport.autopipeline import AutoPipeline
-from buffer.transport.multiplexer import Multiplexer
+from buffer.transport.factory import Transport
 from tests.lua.driver import ANA, BIA
 from tests.messages import message
 from tests.servers import Server
@@ -44,21 +53,34 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "snapshot": lambda store: store.snapshot(0),
 }
 
+STATUSES: dict[str, set[str]] = {
+    "append": set(get_args(AppendStatus)),
+    "edit": set(get_args(EditResult)),
+    "revoke": set(get_args(RevokeResult)),
+    "claim": set(get_args(ClaimStatus)),
+    "renew": {*Outcome} - {"dead"},
+    "answered": {*Outcome} - {"dead"},
+    "ack": {*Outcome} - {"dead"},
+    "fail": {*Outcome},
+    "redrive": set(get_args(RedriveResult)),
+}
+MODES: dict[str, set[str]] = {"fail": set(get_args(FailureMode)), "pause": {*PauseMode}}
+
 
 class Recorder:
-    """Notes what is sent on the way to a server."""
+    """Notes the arguments of each script on the way to a server."""
 
-    def __init__(self, way: Multiplexer | AutoPipeline) -> None:
-        self._way = way
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
         self.sent: dict[str, list[Any]] = {}
 
     async def call(self, script: Script, root: str, args: list[Any]) -> Any:
         self.sent[script.verb] = args
-        return await self._way.call(script, root, args)
+        return await self._transport.call(script, root, args)
 
 
 def header(verb: str) -> dict[str, str]:
-    """The parts of a script's header, by their first word."""
+    """Return the parts of a script's header by their first word."""
     text = (LUA / f"{verb}.lua").read_text()
     block = re.match(r"(?:--.*\n)+", text)
     assert block is not None, f"{verb}.lua has no header"
@@ -72,17 +94,28 @@ def header(verb: str) -> dict[str, str]:
 
 
 def numbered(argv: str) -> list[int]:
-    """The numbers of the arguments that a header describes."""
+    """Return the numbers of the arguments that a header describes."""
     return [int(number) for number in re.findall(r"(?:^| {2,})(\d+) (?=\S)", argv)]
 
 
+def quoted(text: str) -> set[str]:
+    """Return the words in quotes."""
+    return set(re.findall(r"'(\w+)'", text))
+
+
+def layout(text: str) -> list[str]:
+    """Return the lines of the byte layout at the head of a Lua file."""
+    head = text.partition("\n\n")[0]
+    return [line.removeprefix("-- ") for line in head.splitlines() if re.match(r"-- +(offset|\d+( \+ n)?) ", line)]
+
+
 def touched(text: str) -> set[str]:
-    """The kinds of keys that a Lua text names."""
+    """Return the kinds of keys that a Lua text names."""
     return set(re.findall(r"key\('(\w+)'", text))
 
 
 def test_every_script_is_called_here():
-    """Each verb has a Lua file and each Lua file a verb; the contract covers all of them."""
+    """Each verb has a Lua file and each Lua file a verb, and CALLS has a call of each."""
     assert {path.stem for path in LUA.glob("*.lua")} == set(scripts.VERBS) == set(CALLS)
 
 
@@ -90,16 +123,28 @@ def test_every_script_is_called_here():
 async def test_arguments_are_those_of_the_header(
     verb: str, valkey: Server, open_store, monkeypatch: pytest.MonkeyPatch
 ):
-    """Python sends as many arguments as the header numbers, without gaps, then what each conversation needs."""
+    """Python sends the arguments that the header numbers, without gaps, then those of each conversation."""
     store = open_store(valkey)
     await store.append([message("m1", ANA)])
-    recorder = Recorder(store._scripts)
-    monkeypatch.setattr(store, "_scripts", recorder)
+    recorder = Recorder(store._transport)
+    monkeypatch.setattr(store, "_transport", recorder)
     await CALLS[verb](store)
     numbers = numbered(header(verb)["ARGV"])
     assert numbers == list(range(1, len(numbers) + 1))
     extra = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 3, "ack": 2}.get(verb, 0)
     assert len(recorder.sent[verb]) == len(numbers) + extra
+
+
+@pytest.mark.parametrize("verb", scripts.VERBS)
+def test_statuses_are_those_of_the_header(verb: str):
+    """The words that a script returns are the values of its type in models.py."""
+    assert quoted(header(verb)["returns"]) == STATUSES.get(verb, set())
+
+
+@pytest.mark.parametrize("verb", MODES)
+def test_modes_are_those_of_the_header(verb: str):
+    """The words that a script takes are the values of their type in models.py."""
+    assert quoted(header(verb)["ARGV"]) == MODES[verb]
 
 
 @pytest.mark.parametrize("verb", scripts.VERBS)
@@ -131,9 +176,17 @@ def test_keys_come_from_the_partition(path: Path):
         assert "'TIME'" not in text
 
 
+@pytest.mark.parametrize("include", ["entry", "record"])
+def test_byte_layout_is_the_same_in_python(include: str):
+    """Lua and Python describe the bytes of a stored message and of a record with the same lines."""
+    lines = layout((LUA / "include" / f"{include}.lua").read_text())
+    assert len(lines) > 5
+    assert set(lines) <= set((stored_message.__doc__ or "").splitlines())
+
+
 @pytest.mark.parametrize("verb", scripts.VERBS)
 def test_header_is_complete(verb: str):
-    """A header says what the script is for, what comes in, what goes out and what is touched."""
+    """A header has a purpose, KEYS, ARGV, the returned values and the touched keys."""
     parts = header(verb)
     assert parts["purpose"].strip().startswith(f"{verb}: ")
     assert set(parts) == {"purpose", "KEYS[1]", "ARGV", "returns", "touches", "why"}

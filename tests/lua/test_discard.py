@@ -1,4 +1,4 @@
-"""discard: an operator throws away what a conversation holds."""
+"""discard: an operator discards everything that a conversation holds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 
 
 async def test_open_burst(driver: ScriptDriver):
-    """An open burst is gone, with a record; the conversation is idle and its ids stay remembered."""
+    """An open burst is discarded with a record. The conversation is idle and its seen set stays."""
     await driver.append("m1", "m2")
     assert await driver.store.discard(ANA) == (2, False)
     [entry] = await driver.history()
@@ -19,13 +19,13 @@ async def test_open_burst(driver: ScriptDriver):
 
 
 async def test_nothing_to_discard(driver: ScriptDriver):
-    """A conversation that is not known holds nothing, and no trace is left."""
+    """An unknown conversation holds nothing, and discard leaves no trace."""
     assert await driver.store.discard(ANA) == (0, False)
     assert await driver.all_keys() == []
 
 
 async def test_batch_in_flight_is_cancelled(driver: ScriptDriver):
-    """The worker is told at its next step; until it hands back, the lock stays and nobody else starts."""
+    """The worker gets `cancelled` at its next call. Until it releases, the lock stays and no other claim succeeds."""
     batch = await driver.in_flight("m1")
     await driver.append("m2", "m3")
     assert await driver.store.discard(ANA, "revoke") == (2, True)
@@ -38,7 +38,7 @@ async def test_batch_in_flight_is_cancelled(driver: ScriptDriver):
 
 
 async def test_new_burst_behind_a_cancelled_batch(driver: ScriptDriver):
-    """What is said after the discard is delivered."""
+    """Messages after the discard are delivered."""
     batch = await driver.in_flight("m1")
     await driver.store.discard(ANA)
     await driver.append("m2")
@@ -48,7 +48,7 @@ async def test_new_burst_behind_a_cancelled_batch(driver: ScriptDriver):
 
 
 async def test_cancelled_batch_of_a_dead_worker(driver: ScriptDriver):
-    """A worker that died with a cancelled batch: the next claim records it and delivers nothing of it."""
+    """If the worker of a cancelled batch died, the next claim records a discard and delivers nothing of it."""
     await driver.in_flight("m1")
     await driver.store.discard(ANA)
     driver.clock.advance(LEASE_MS)
@@ -58,7 +58,7 @@ async def test_cancelled_batch_of_a_dead_worker(driver: ScriptDriver):
 
 
 async def test_batch_that_waits_for_its_next_attempt(driver: ScriptDriver):
-    """A batch that nobody holds is discarded at once, with the burst behind it."""
+    """A batch without a lease is discarded at once, with the burst behind it."""
     batch = await driver.in_flight("m1")
     await driver.fail(batch.token, "retry", delay_ms=60_000)
     await driver.append("m2")
@@ -68,7 +68,7 @@ async def test_batch_that_waits_for_its_next_attempt(driver: ScriptDriver):
 
 
 async def test_dead_letters_stay(driver: ScriptDriver):
-    """A dead letter that was asked for again is not part of what is thrown away; it goes next."""
+    """A discard keeps a redriven dead letter, and it is delivered next."""
     batch = await driver.make_dead_letter("m1")
     await driver.store.redrive(batch.flush_id)
     await driver.append("m2")
@@ -77,7 +77,7 @@ async def test_dead_letters_stay(driver: ScriptDriver):
 
 
 async def test_pause_stays(driver: ScriptDriver):
-    """Discarding in a held conversation keeps the pause and its wake time."""
+    """A discard in a paused conversation keeps the pause and its wake entry."""
     until_ms = await driver.store.pause(ANA, 30_000)
     await driver.append("m1")
     assert await driver.store.discard(ANA) == (1, False)

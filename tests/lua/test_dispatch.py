@@ -1,14 +1,15 @@
-"""dispatch: what is due is handed out, oldest first, and nothing leaves the wake index."""
+"""dispatch: due conversations are dispatched, oldest first, and nothing leaves the wake index."""
 
 from __future__ import annotations
 
+from buffer.keys import Ref
 from buffer.models import Conversation
 from tests.lua.driver import ANA, BIA, LEASE_MS, VISIBILITY_MS, WINDOW_MS, ScriptDriver
 from tests.messages import message
 
 
 async def test_nothing_due(driver: ScriptDriver):
-    """Before the deadline nothing is handed out; the next moment says how long to sleep."""
+    """Before the deadline nothing is dispatched, and the reply says how long to sleep."""
     [appended] = await driver.append("m1")
     driver.clock.advance(WINDOW_MS - 1)
     dispatched = await driver.store.dispatch(0, 10)
@@ -16,23 +17,23 @@ async def test_nothing_due(driver: ScriptDriver):
 
 
 async def test_empty_index(driver: ScriptDriver):
-    """An empty wake index has no next moment."""
+    """An empty wake index has no next time."""
     assert await driver.store.dispatch(0, 10) == ([], None, driver.clock())
 
 
 async def test_due_at_its_very_millisecond(driver: ScriptDriver):
-    """A conversation is due at its deadline, and is then out of sight for the visibility time."""
+    """A conversation is due at its deadline, and is then hidden for the visibility time."""
     await driver.append("m1")
     now_ms = driver.clock.advance(WINDOW_MS)
     dispatched = await driver.store.dispatch(0, 10)
-    assert [due.ref for due in dispatched.due] == [str(driver.ref())]
+    assert [due.ref for due in dispatched.due] == [driver.ref()]
     assert dispatched.next_ms == now_ms + VISIBILITY_MS
     assert await driver.wake_ms() == now_ms + VISIBILITY_MS
     assert await driver.dispatch() == []
 
 
 async def test_lost_job_is_handed_out_again(driver: ScriptDriver):
-    """When nobody claims, the conversation comes back after the visibility time under another number."""
+    """Without a claim the conversation is due again after the visibility time, under another number."""
     await driver.append("m1")
     driver.clock.advance(WINDOW_MS)
     [first] = (await driver.store.dispatch(0, 10)).due
@@ -43,25 +44,25 @@ async def test_lost_job_is_handed_out_again(driver: ScriptDriver):
 
 
 async def test_oldest_first_up_to_the_limit(driver: ScriptDriver):
-    """With room for some only, those who have waited longest go first; the rest stays due."""
+    """Up to the limit the oldest are dispatched first, and the rest stays due."""
     people = [Conversation("generic", "loja", f"p{i}") for i in range(5)]
     for who in reversed(people):
         await driver.append("m1", to=who)
         driver.clock.advance(10)
     driver.clock.advance(WINDOW_MS)
-    assert await driver.dispatch(limit=2) == [str(driver.ref(who)) for who in people[:2:-1]]
-    assert await driver.dispatch(limit=10) == [str(driver.ref(who)) for who in people[2::-1]]
+    assert await driver.dispatch(limit=2) == [driver.ref(who) for who in people[:2:-1]]
+    assert await driver.dispatch(limit=10) == [driver.ref(who) for who in people[2::-1]]
 
 
 async def test_no_room_hands_out_nothing(driver: ScriptDriver):
-    """A limit of zero only looks at the time."""
+    """A limit of zero only reads the next time."""
     [appended] = await driver.append("m1")
     driver.clock.advance(WINDOW_MS)
     assert await driver.store.dispatch(0, 0) == ([], appended.deadline_ms, driver.clock())
 
 
 async def test_numbers_are_never_repeated(driver: ScriptDriver):
-    """Every hand-out has a number of its own, so that RQ job ids never meet."""
+    """Every dispatch has a number of its own, so that no two RQ job ids are equal."""
     for who in (ANA, BIA):
         await driver.append("m1", to=who)
     numbers = []
@@ -72,20 +73,20 @@ async def test_numbers_are_never_repeated(driver: ScriptDriver):
 
 
 async def test_expired_lease_is_due(driver: ScriptDriver):
-    """A worker that died leaves nothing but its lease's wake entry; at the lease's end it is handed out."""
+    """A worker that died leaves its lease's wake entry, and the conversation is dispatched at the lease's end."""
     await driver.in_flight("m1")
     driver.clock.advance(LEASE_MS - 1)
     assert await driver.dispatch() == []
     driver.clock.advance(1)
-    assert await driver.dispatch() == [str(driver.ref())]
+    assert await driver.dispatch() == [driver.ref()]
 
 
 async def test_five_thousand_due_in_one_millisecond(driver: ScriptDriver):
-    """Any number may be due at once: each is handed out exactly once, in lots that Lua can return."""
+    """Five thousand conversations due at once are each dispatched exactly once, in portions that Lua can return."""
     people = [Conversation("generic", "loja", f"p{i}") for i in range(5_000)]
     await driver.store.append([message("m1", who) for who in people])
     driver.clock.advance(WINDOW_MS)
-    handed_out: list[str] = []
+    handed_out: list[Ref] = []
     while lot := await driver.dispatch(limit=5_000):
         handed_out += lot
-    assert sorted(handed_out) == sorted(str(driver.ref(who)) for who in people)
+    assert sorted(handed_out) == sorted(driver.ref(who) for who in people)

@@ -1,4 +1,4 @@
-"""edit: the person changed a message; while it is buffered its text is replaced."""
+"""edit: the person changed a message. Its text is replaced while it is in the open burst."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ async def edit(
 
 
 def edited(batch: Batch) -> dict[str, str | None]:
-    """The text that the edit of each message sets, None where there was no edit."""
+    """Return the text that the edit of each message sets, None where there was no edit."""
     texts = [json.loads(stored.edit)["text"] if stored.edit else None for stored in batch.messages]
     return dict(zip(ids(batch), texts, strict=True))
 
 
 async def flushed(driver: ScriptDriver, to: Conversation = ANA) -> dict[str, str | None]:
-    """Let the window pass and claim: the edits in the batch."""
+    """Let the window pass and claim. Return the edits in the batch."""
     driver.clock.advance(WINDOW_MS)
     return edited(await driver.claim_batch(to))
 
 
 async def test_while_buffered(driver: ScriptDriver):
-    """A buffered message carries its edit beside what it was; nothing else changes, the deadline neither."""
+    """A buffered message carries its edit behind the original, and nothing else changes, not even the deadline."""
     await driver.append("m1", "m2", "m3")
     before, wake_ms = await driver.conv(), await driver.wake_ms()
     driver.clock.advance(1_000)
@@ -58,7 +58,7 @@ async def test_while_buffered(driver: ScriptDriver):
 
 @pytest.mark.parametrize("times", [(1, 2, 3), (3, 2, 1), (2, 3, 1), (1, 3, 2), (3, 1, 2), (2, 1, 3)], ids=str)
 async def test_newest_wins(driver: ScriptDriver, times: tuple[int, ...]):
-    """In whatever order the edits of a buffered message arrive, the one made last counts."""
+    """In whatever order the edits of a buffered message arrive, the newest counts."""
     await driver.append("m1")
     newest = 0
     for at_ms in times:
@@ -72,7 +72,7 @@ async def test_newest_wins(driver: ScriptDriver, times: tuple[int, ...]):
 @pytest.mark.parametrize("times", [(1, 2), (2, 1)], ids=str)
 @pytest.mark.parametrize("before", [1, 2])
 async def test_newest_wins_around_the_original(driver: ScriptDriver, times: tuple[int, int], before: int):
-    """The same when some or all of the edits arrive before their original."""
+    """The newest edit counts also when some or all of them arrive before their message."""
     for n, at_ms in enumerate(times):
         if n == before:
             await driver.append("m1")
@@ -83,7 +83,7 @@ async def test_newest_wins_around_the_original(driver: ScriptDriver, times: tupl
 
 
 async def test_without_a_time_the_last_to_arrive_is_the_newest(driver: ScriptDriver):
-    """An edit whose gateway tells no time was made when it arrived."""
+    """An edit without a timestamp counts as made when it arrived."""
     await driver.append("m1")
     for text in ("um", "dois", "três"):
         driver.clock.advance(1)
@@ -92,7 +92,7 @@ async def test_without_a_time_the_last_to_arrive_is_the_newest(driver: ScriptDri
 
 
 async def test_same_edit_again(driver: ScriptDriver):
-    """A gateway that sends an edit again changes nothing by it."""
+    """The same edit a second time changes nothing."""
     await driver.append("m1")
     await edit(driver, "m1", "novo", 5)
     before = await driver.redis.lrange(driver.key("buffer"), 0, -1)
@@ -102,7 +102,7 @@ async def test_same_edit_again(driver: ScriptDriver):
 
 
 async def test_bytes_follow(open_driver):
-    """The bytes of the burst are those that are there: an edit counts, in place of another or waiting before."""
+    """The bytes of the burst include the current edit, whether it replaced another one or was pending."""
     driver = open_driver(message_buffer_max_bytes=10_000)
     await edit(driver, "m2", "x" * 500, 1)
     await driver.append("m1", "m2")
@@ -118,7 +118,7 @@ async def test_bytes_follow(open_driver):
 
 
 async def test_edit_that_waits_is_part_of_the_byte_cap(open_driver):
-    """A message whose waiting edit is larger than the cap fires it."""
+    """A message whose pending edit exceeds the byte cap fires it."""
     driver = open_driver(message_buffer_max_bytes=300)
     await edit(driver, "m1", "x" * 300)
     [appended] = await driver.append("m1")
@@ -126,7 +126,7 @@ async def test_edit_that_waits_is_part_of_the_byte_cap(open_driver):
 
 
 async def test_before_its_original(driver: ScriptDriver):
-    """An edit that overtook its message waits for it, without a burst or a wake entry, and is used up by it."""
+    """An edit before its message is pending, without a burst or a wake entry. The message uses it up."""
     assert await edit(driver, "m1", "novo", 7) == "early"
     assert (await driver.wake_ms(), await driver.is_idle()) == (None, True)
     assert (await driver.claim()).status == "empty"
@@ -136,7 +136,7 @@ async def test_before_its_original(driver: ScriptDriver):
 
 
 async def test_of_one_message_only(driver: ScriptDriver):
-    """An edit that waits is for its own message, in its own conversation."""
+    """A pending edit is for its own message in its own conversation."""
     await edit(driver, "m2", "novo")
     await driver.append("m1")
     await driver.append("m2", to=PHONE)
@@ -146,7 +146,7 @@ async def test_of_one_message_only(driver: ScriptDriver):
 
 @pytest.mark.parametrize("state", ["in flight", "waiting", "dead", "delivered"])
 async def test_late(driver: ScriptDriver, state: str):
-    """After sealing an edit is counted and changes nothing: a redelivery carries the same bytes."""
+    """An edit after the sealing is counted and changes nothing: a redelivery carries the same bytes."""
     batch = await driver.in_flight("m1")
     if state == "waiting":
         await driver.fail(batch.token, "retry")
@@ -182,7 +182,7 @@ async def test_sealed_with_its_edit(driver: ScriptDriver):
 
 
 async def test_flush_id_follows_the_edit(driver: ScriptDriver):
-    """A failover that lost an edit and the seal behind it may not give the same id to other bytes."""
+    """After a failover that lost an edit and the seal, other bytes get another flush_id."""
     await driver.append("m1")
     before = await driver.redis.dump(driver.key("buffer"))
     await edit(driver, "m1", "novo")
@@ -201,7 +201,7 @@ async def test_flush_id_follows_the_edit(driver: ScriptDriver):
 
 
 async def test_behind_a_batch_in_flight(driver: ScriptDriver):
-    """While a batch is out, a message of the next burst can be edited."""
+    """While a batch is in flight, a message of the next burst can be edited."""
     batch = await driver.in_flight("m1")
     await driver.append("m2")
     assert await edit(driver, "m2", "novo") == "changed"
@@ -210,7 +210,7 @@ async def test_behind_a_batch_in_flight(driver: ScriptDriver):
 
 
 async def test_redelivered_original_does_not_undo_it(driver: ScriptDriver):
-    """The original that comes again after its edit is a duplicate: the edit stays."""
+    """A message that comes again after its edit is a duplicate, and the edit stays."""
     await driver.append("m1")
     await edit(driver, "m1", "novo")
     assert (await driver.append("m1"))[0].status == "duplicate"
@@ -218,7 +218,7 @@ async def test_redelivered_original_does_not_undo_it(driver: ScriptDriver):
 
 
 async def test_of_a_discarded_message(driver: ScriptDriver):
-    """A message that was discarded cannot be edited, and the edit does not wait for it."""
+    """An edit of a discarded message is late and is not kept."""
     await driver.append("m1")
     await driver.store.discard(ANA)
     assert await edit(driver, "m1", "novo") == "late"
@@ -229,7 +229,7 @@ async def test_of_a_discarded_message(driver: ScriptDriver):
 
 
 async def test_held_message(driver: ScriptDriver):
-    """While the conversation is held by an operator, its messages can be edited."""
+    """While a pause holds the conversation, its messages can be edited."""
     until_ms = await driver.store.pause(ANA, 30_000)
     await driver.append("m1")
     assert await edit(driver, "m1", "novo") == "changed"
@@ -240,8 +240,8 @@ async def test_held_message(driver: ScriptDriver):
 
 @pytest.mark.parametrize("by", NAMES, ids=["phone", "lid"])
 @pytest.mark.parametrize("said_by", NAMES, ids=["said by phone", "said by lid"])
-async def test_by_the_other_name(driver: ScriptDriver, said_by: Conversation, by: Conversation):
-    """An edit finds its message by either name of the person, before and after it was appended."""
+async def test_by_alias(driver: ScriptDriver, said_by: Conversation, by: Conversation):
+    """An edit finds its message by either peer of the person, before and after the append."""
     await link(driver, "m0")
     assert await edit(driver, "m2", "antes", to=by) == "early"
     await driver.append("m1", "m2", to=said_by)
@@ -251,8 +251,8 @@ async def test_by_the_other_name(driver: ScriptDriver, said_by: Conversation, by
 
 
 @pytest.mark.parametrize("first", NAMES, ids=["phone first", "lid first"])
-async def test_names_become_one(driver: ScriptDriver, first: Conversation):
-    """Edits that are in place or waiting when two names become one are neither lost nor mixed up."""
+async def test_merged_conversations(driver: ScriptDriver, first: Conversation):
+    """Edits in place or pending are neither lost nor mixed up when two conversations are merged."""
     other = NAMES[1 - NAMES.index(first)]
     await driver.append("m1", to=first)
     await edit(driver, "m1", "no lugar", to=first)
@@ -269,8 +269,8 @@ async def test_names_become_one(driver: ScriptDriver, first: Conversation):
 
 
 @pytest.mark.parametrize("first", NAMES, ids=["phone first", "lid first"])
-async def test_waiting_under_one_name_only(driver: ScriptDriver, first: Conversation):
-    """An edit that waits under the name that goes is found by its message under the other."""
+async def test_pending_under_one_name_only(driver: ScriptDriver, first: Conversation):
+    """A pending edit of the dropped conversation is found by its message under the other peer."""
     await driver.append("m1", to=first)
     await edit(driver, "m2", "espera", to=NAMES[1 - NAMES.index(first)])
     await link(driver, "m3", first, NAMES[1 - NAMES.index(first)])
@@ -281,7 +281,7 @@ async def test_waiting_under_one_name_only(driver: ScriptDriver, first: Conversa
 
 
 async def test_many_bytes(driver: ScriptDriver):
-    """Whatever bytes a fingerprint, an album and a payload have, the edit is found behind them."""
+    """The edit is found for any bytes in fingerprint, album and payload."""
     awkward = message("m1", ANA, payload=b'{"message_id":"m1","text":"a\\nb"}')._replace(
         fingerprint=b"\n" * 8, album=b"\n\x00\n\n"
     )
@@ -293,7 +293,7 @@ async def test_many_bytes(driver: ScriptDriver):
 
 
 async def test_edit_that_waits_in_vain_is_forgotten(driver: ScriptDriver):
-    """An edit whose message never comes goes with its conversation, at the end of the memory since the edit."""
+    """An edit whose message never comes is swept with its conversation, one DEDUPE_TTL after the edit."""
     batch = await driver.in_flight("m1")
     await driver.store.ack(driver.ref(), batch.token)
     driver.clock.advance(7 * DAY_MS - 1)
@@ -307,7 +307,7 @@ async def test_edit_that_waits_in_vain_is_forgotten(driver: ScriptDriver):
 
 
 async def test_full_server(driver: ScriptDriver):
-    """A full server refuses an edit, and nothing of it is there."""
+    """A full server refuses an edit, and nothing of it is stored."""
     await driver.append("m1")
     before = await driver.redis.dump(driver.key("buffer")), await driver.conv()
     await driver.redis.config_set("maxmemory", "1")
@@ -322,8 +322,8 @@ async def test_full_server(driver: ScriptDriver):
 
 
 @pytest.mark.parametrize("mark", ["edit", "revoke"])
-async def test_full_server_refuses_a_message_with_a_mark(driver: ScriptDriver, mark: str):
-    """A full server refuses a message whose edit or revoke waits for it, and the mark goes on waiting."""
+async def test_full_server_refuses_a_message_with_a_pending_change(driver: ScriptDriver, mark: str):
+    """A full server refuses a message with a pending change, and the change stays pending."""
     if mark == "edit":
         await edit(driver, "m1", "novo")
     else:
@@ -340,7 +340,7 @@ async def test_full_server_refuses_a_message_with_a_mark(driver: ScriptDriver, m
 
 
 async def test_lid_is_only_another_name(driver: ScriptDriver):
-    """An edit under a name that nobody knows to be the same person does not touch the other's message."""
+    """An edit under a LID that is no known alias does not touch the message of the phone."""
     await driver.append("m1", to=PHONE)
     assert await edit(driver, "m1", "novo", to=LID) == "early"
     assert await flushed(driver, PHONE) == {"m1": None}

@@ -6,7 +6,7 @@ from tests.lua.driver import ANA, MAX_WAIT_MS, WINDOW_MS, ScriptDriver
 
 
 async def test_typing_moves_the_deadline(driver: ScriptDriver):
-    """Typing in an open burst: deadline, wake entry and timer move to the typing time from now."""
+    """Typing during an open burst moves deadline, wake entry and timer to the typing time from now."""
     await driver.append("m1")
     now_ms = driver.clock.advance(5_000)
     await driver.redis.pexpire(driver.key("timer"), 500)
@@ -25,7 +25,7 @@ async def test_typing_time_of_its_own(open_driver):
 
 
 async def test_never_shorter(open_driver):
-    """A typing time shorter than what is left of the window changes nothing."""
+    """A typing time shorter than the rest of the window changes nothing."""
     driver = open_driver(message_buffer_typing_timeout=2)
     [appended] = await driver.append("m1")
     driver.clock.advance(1_000)
@@ -34,7 +34,7 @@ async def test_never_shorter(open_driver):
 
 
 async def test_never_past_the_longest_wait(driver: ScriptDriver):
-    """Somebody who types for ever is answered the longest wait after the first message."""
+    """A person who types for ever gets an answer the longest wait after the first message."""
     opened_ms = driver.clock()
     await driver.append("m1")
     for _ in range(12):
@@ -51,7 +51,7 @@ async def test_never_opens_a_burst(driver: ScriptDriver):
 
 
 async def test_fired_deadline_stays(driver: ScriptDriver):
-    """Typing after a flush keyword does not hold the burst back."""
+    """Typing after a flush keyword does not delay the burst."""
     [fired] = await driver.append("m1", keyword=True)
     driver.clock.advance(100)
     assert await driver.store.extend(ANA) == 0
@@ -71,7 +71,7 @@ async def test_typing_behind_a_batch_in_flight(driver: ScriptDriver):
 
 
 async def test_typing_in_flight_opens_nothing(driver: ScriptDriver):
-    """Typing while the agent works, with nothing said since, changes nothing."""
+    """Typing during the agent's call, without a new message, changes nothing."""
     await driver.in_flight("m1")
     before = await driver.conv()
     assert await driver.store.extend(ANA) == 0
@@ -79,7 +79,7 @@ async def test_typing_in_flight_opens_nothing(driver: ScriptDriver):
 
 
 async def test_typing_in_a_held_conversation(driver: ScriptDriver):
-    """A pause keeps its wake time; the deadline moves behind it."""
+    """The wake entry stays at the end of the pause, and the deadline moves."""
     until_ms = await driver.store.pause(ANA, 30_000)
     await driver.append("m1")
     driver.clock.advance(1_000)

@@ -10,7 +10,7 @@ from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 
 
 async def test_retry_waits_and_comes_back_as_it_was(driver: ScriptDriver):
-    """Nobody gets the batch before its time; then it is the same batch, one failure and one attempt later."""
+    """No claim gets the batch before its time. Then it is the same batch, one failure and one attempt later."""
     first = await driver.in_flight("m1")
     now_ms = driver.clock.advance(1_000)
     assert await driver.fail(first.token, "retry", delay_ms=5_000) == "ok"
@@ -25,7 +25,7 @@ async def test_retry_waits_and_comes_back_as_it_was(driver: ScriptDriver):
 
 
 async def test_messages_during_the_wait_stay_behind(driver: ScriptDriver):
-    """New messages neither join the sealed batch nor hurry it nor reset its attempts; they follow it."""
+    """New messages neither join the sealed batch nor change its wake entry or attempts. They follow it."""
     first = await driver.in_flight("m1")
     await driver.fail(first.token, "retry", delay_ms=30_000)
     wake_ms = await driver.wake_ms()
@@ -40,7 +40,7 @@ async def test_messages_during_the_wait_stay_behind(driver: ScriptDriver):
 
 
 async def test_attempts_run_out(open_driver):
-    """After the last attempt the batch is a dead letter and the next burst goes on."""
+    """After the last attempt the batch is a dead letter and the next burst is delivered."""
     driver = open_driver(agent_max_attempts=3)
     batch = await driver.in_flight("m1")
     for _ in range(2):
@@ -54,7 +54,7 @@ async def test_attempts_run_out(open_driver):
 
 
 async def test_release_does_not_count(open_driver):
-    """A hand-back at shutdown costs no attempt, however often; the batch is due at once."""
+    """A release at shutdown costs no attempt, however often, and the batch is due at once."""
     driver = open_driver(agent_max_attempts=1)
     batch = await driver.in_flight("m1")
     for n in range(5):
@@ -67,7 +67,7 @@ async def test_release_does_not_count(open_driver):
 
 
 async def test_dead_letter_keeps_everything(driver: ScriptDriver):
-    """A dead letter holds the whole batch: who, which messages, why, when, and the answer if there was one."""
+    """A dead letter holds the whole batch: conversation, messages, error, time, and the answer if there was one."""
     await driver.append("m1", name="Ana")
     driver.clock.advance(WINDOW_MS)
     batch = await driver.claim_batch()
@@ -96,7 +96,7 @@ async def test_dead_letter_keeps_everything(driver: ScriptDriver):
 
 
 async def test_dead_letter_leaves_the_conversation_idle(driver: ScriptDriver):
-    """With nothing behind it a dead batch leaves an idle conversation, and a line in the history."""
+    """A dead letter without a burst behind it leaves an idle conversation and a history entry."""
     batch = await driver.make_dead_letter("m1")
     assert await driver.wake_ms() is None
     assert await driver.is_idle()
@@ -108,7 +108,7 @@ async def test_dead_letter_leaves_the_conversation_idle(driver: ScriptDriver):
 
 @pytest.mark.parametrize(("mode", "outcome"), [("retry", "ok"), ("release", "ok"), ("dead", "dead")])
 async def test_lost_reply(driver: ScriptDriver, mode: str, outcome: str):
-    """A fail repeated after its reply was lost answers as the first time and counts once."""
+    """A fail repeated after its reply was lost returns the same as the first and counts once."""
     batch = await driver.in_flight("m1")
     assert await driver.fail(batch.token, mode, delay_ms=5_000) == outcome
     state = await driver.conv()
@@ -120,7 +120,7 @@ async def test_lost_reply(driver: ScriptDriver, mode: str, outcome: str):
 
 @pytest.mark.parametrize("mode", ["retry", "release", "dead"])
 async def test_cancelled_batch(driver: ScriptDriver, mode: str):
-    """A batch discarded while the agent worked ends as discarded, whatever became of the call."""
+    """A batch that was cancelled during the call ends as discarded, in every mode of fail."""
     batch = await driver.in_flight("m1")
     [behind] = await driver.append("m2")
     await driver.store.discard(ANA)
@@ -133,7 +133,7 @@ async def test_cancelled_batch(driver: ScriptDriver, mode: str):
 
 
 async def test_late_failure(driver: ScriptDriver):
-    """A fail after the lease's end counts while nobody else has claimed."""
+    """A fail after the end of the lease counts while no other worker has claimed the batch."""
     batch = await driver.in_flight("m1")
     driver.clock.advance(LEASE_MS * 2)
     assert await driver.fail(batch.token, "retry", delay_ms=1_000) == "ok"
@@ -141,7 +141,7 @@ async def test_late_failure(driver: ScriptDriver):
 
 
 async def test_error_text_is_kept_as_written(driver: ScriptDriver):
-    """An error with quotes, newlines and other scripts is stored whole and stays valid JSON in the history."""
+    """An error with quotes, line feeds and any script is stored whole and is valid JSON in the history."""
     error = 'HTTP 400: {"erro": "não"}\n\t\u0000 \U0001f4a5'
     batch = await driver.in_flight("m1")
     await driver.fail(batch.token, "dead", error=error)

@@ -1,4 +1,4 @@
-"""Every write after the claim is fenced by the lease token."""
+"""The lease token fences every write after the claim."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FENCED: dict[str, Verb] = {
 
 @pytest.fixture(params=FENCED)
 def verb(request: pytest.FixtureRequest) -> Verb:
-    """Each fenced write in turn."""
+    """Return each fenced write in turn."""
     return FENCED[request.param]
 
 
@@ -32,7 +32,7 @@ async def everything(driver: ScriptDriver) -> dict[str, bytes]:
 
 
 async def test_stale_token_changes_nothing(driver: ScriptDriver, verb: Verb):
-    """A worker whose lease went to another one changes not one byte."""
+    """A worker whose conversation was claimed by another one changes not one byte."""
     stale = await driver.in_flight("m1")
     await driver.append("m2")
     driver.clock.advance(LEASE_MS)
@@ -44,7 +44,7 @@ async def test_stale_token_changes_nothing(driver: ScriptDriver, verb: Verb):
 
 @pytest.mark.parametrize("token", ["", "1:", ":w1", "1:w2", "2:w1", "nonsense"])
 async def test_token_must_be_the_very_one(driver: ScriptDriver, verb: Verb, token: str):
-    """Neither the fence nor the caller's id alone is enough, and nothing is no token."""
+    """Neither the fence nor the caller's id alone is enough, and an empty string is no token."""
     await driver.in_flight("m1")
     before = await everything(driver)
     assert await verb(driver, token) == "lost"
@@ -52,7 +52,7 @@ async def test_token_must_be_the_very_one(driver: ScriptDriver, verb: Verb, toke
 
 
 async def test_empty_token_after_a_hand_back(driver: ScriptDriver, verb: Verb):
-    """A batch that waits for its next attempt is nobody's: the empty token opens nothing."""
+    """A batch that waits for its next attempt has no token, and the empty token does not match."""
     batch = await driver.in_flight("m1")
     await driver.fail(batch.token, "retry", delay_ms=5_000)
     before = await everything(driver)
@@ -61,13 +61,13 @@ async def test_empty_token_after_a_hand_back(driver: ScriptDriver, verb: Verb):
 
 
 async def test_unknown_conversation(driver: ScriptDriver, verb: Verb):
-    """A token for a conversation that does not exist is lost, and leaves no trace."""
+    """A token for a conversation that does not exist returns lost and leaves no trace."""
     assert await verb(driver, "1:w1") == "lost"
     assert await driver.all_keys() == []
 
 
-async def test_token_of_a_batch_taken_over_by_a_human(driver: ScriptDriver, verb: Verb):
-    """A lease that had ended when a human took over is gone with its batch."""
+async def test_token_of_a_discarded_batch(driver: ScriptDriver, verb: Verb):
+    """A discard after the end of a lease removes the batch and its token."""
     batch = await driver.in_flight("m1")
     driver.clock.advance(LEASE_MS)
     await driver.store.discard(ANA)

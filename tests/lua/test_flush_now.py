@@ -6,7 +6,7 @@ from tests.lua.driver import ANA, WINDOW_MS, ScriptDriver, ids
 
 
 async def test_open_burst_is_due_now(driver: ScriptDriver):
-    """The burst is due now, and its reason says that somebody asked for it."""
+    """The burst is due now, with the reason `manual`."""
     await driver.append("m1", "m2")
     now_ms = driver.clock.advance(1_000)
     assert await driver.store.flush_now(ANA) == 2
@@ -16,13 +16,13 @@ async def test_open_burst_is_due_now(driver: ScriptDriver):
 
 
 async def test_nothing_to_flush(driver: ScriptDriver):
-    """An idle conversation has nothing to flush and is left alone."""
+    """In an idle conversation flush_now changes nothing."""
     assert await driver.store.flush_now(ANA) == 0
     assert await driver.all_keys() == []
 
 
 async def test_deadline_stays_fired(driver: ScriptDriver):
-    """A message after flush_now joins, but does not hold the burst back."""
+    """A message after flush_now joins, but does not delay the burst."""
     await driver.append("m1")
     now_ms = driver.clock.advance(1_000)
     await driver.store.flush_now(ANA)
@@ -33,7 +33,7 @@ async def test_deadline_stays_fired(driver: ScriptDriver):
 
 
 async def test_twice_is_once(driver: ScriptDriver):
-    """A second click moves neither the deadline nor the wake entry of a burst that is already dispatched."""
+    """A second flush_now moves neither the deadline nor the wake entry of a burst that is already dispatched."""
     await driver.append("m1")
     await driver.store.flush_now(ANA)
     await driver.dispatch()
@@ -44,14 +44,14 @@ async def test_twice_is_once(driver: ScriptDriver):
 
 
 async def test_earlier_reason_stays(driver: ScriptDriver):
-    """A burst that fired by itself keeps its reason."""
+    """A burst that had fired keeps its reason."""
     await driver.append("m1", keyword=True)
     await driver.store.flush_now(ANA)
     assert (await driver.claim_batch()).reason == "keyword"
 
 
 async def test_behind_a_batch_in_flight(driver: ScriptDriver):
-    """The lease keeps its wake entry; the burst goes right after the ack."""
+    """The lease keeps its wake entry, and the burst is due right after the ack."""
     batch = await driver.in_flight("m1")
     lease_ms = await driver.wake_ms()
     await driver.append("m2")
@@ -62,7 +62,7 @@ async def test_behind_a_batch_in_flight(driver: ScriptDriver):
 
 
 async def test_in_a_held_conversation(driver: ScriptDriver):
-    """A pause holds: what was flushed by hand goes at its end."""
+    """During a pause the flushed burst waits for its end."""
     until_ms = await driver.store.pause(ANA, 30_000)
     await driver.append("m1")
     assert await driver.store.flush_now(ANA) == 1
@@ -72,7 +72,7 @@ async def test_in_a_held_conversation(driver: ScriptDriver):
 
 
 async def test_sleeping_dispatcher_is_told(driver: ScriptDriver):
-    """flush_now announces the nearer moment."""
+    """flush_now announces the earlier deadline."""
     await driver.append("m1")
     driver.clock.advance(WINDOW_MS // 2)
     async with driver.redis.pubsub() as listener:

@@ -1,4 +1,4 @@
-"""Inline media lies beside the buffer: it follows its message everywhere, and goes with it."""
+"""Inline media is stored beside the buffer, moves with its message and is deleted with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from buffer.keys import fingerprint_of
 from buffer.models import Append, Batch, Conversation, Message, PauseMode
-from buffer.stored_message import pack
+from buffer.stored_message import encode_message
 from tests.lua.aliases import LID, NAMES, PHONE, check_one, deliver, home, linked, said
 from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 from tests.messages import message
@@ -22,19 +22,19 @@ CONTENT = b"QUJD" * 100
 def image(
     message_id: str, to: Conversation = ANA, content: bytes = CONTENT, alias: Conversation | None = None
 ) -> Append:
-    """A picture as a gateway that sends it inline does."""
+    """Return a picture in the form of a gateway that sends it inline."""
     media = {"mime": "image/png", "caption": "olha", "base64": content.decode()}
     said_so = Message(to, message_id, None, "image", "olha", media, conversation_alias=alias.peer if alias else None)
-    return pack(said_so, message_id.encode().ljust(4)[:4], (), LIMIT)
+    return encode_message(said_so, message_id.encode().ljust(4)[:4], (), LIMIT)
 
 
 def media_of(batch: Batch) -> dict[str, bytes | None]:
-    """The inline media of each message of a batch."""
+    """Return the inline media of each message of a batch."""
     return dict(zip(ids(batch), [stored.media for stored in batch.messages], strict=True))
 
 
 async def kept(driver: ScriptDriver) -> int:
-    """How many pieces of media lie in Redis, wherever."""
+    """Return how many pieces of media Redis holds."""
     return sum([await driver.redis.hlen(key) for key in await driver.all_keys() if "}:media:" in key])
 
 
@@ -46,7 +46,7 @@ async def sealed(driver: ScriptDriver, *appends: Append, to: Conversation = ANA)
 
 
 async def test_beside_the_buffer(driver: ScriptDriver):
-    """The buffer holds the message without its media and does not count it; the batch brings it back."""
+    """The buffer holds the message without its media and does not count it. The batch has it again."""
     await driver.store.append([image("m1"), message("m2", ANA)])
     [first, _] = await driver.redis.lrange(driver.key("buffer"), 0, -1)
     assert (CONTENT in first, int((await driver.conv())["bytes"]) < 300) == (False, True)
@@ -71,7 +71,7 @@ async def test_body_has_it_at_every_attempt(driver: ScriptDriver):
 
 @pytest.mark.parametrize("end", ["ack", "discard", "discard in flight", "takeover", "cancelled worker dies", "revoke"])
 async def test_gone_with_its_message(driver: ScriptDriver, end: str):
-    """When a message is delivered or discarded, in whatever way, its media is gone from Redis."""
+    """The media of a message is deleted when it is delivered or discarded, in whatever way."""
     await driver.store.append([image("m1"), image("m2")])
     assert await kept(driver) == 2
     if end == "revoke":
@@ -97,7 +97,7 @@ async def test_gone_with_its_message(driver: ScriptDriver, end: str):
 
 
 async def test_waiting_batch_discarded(driver: ScriptDriver):
-    """The media of a batch that waits for its next attempt goes with it, that of the burst behind it too."""
+    """A discard deletes the media of a batch that waits for its next attempt and of the burst behind it."""
     batch = await sealed(driver, image("m1"))
     await driver.fail(batch.token, "retry", delay_ms=5_000)
     await driver.store.append([image("m2")])
@@ -106,7 +106,7 @@ async def test_waiting_batch_discarded(driver: ScriptDriver):
 
 
 async def test_ack_leaves_the_next_burst_alone(driver: ScriptDriver):
-    """An ack takes the media of its own batch only."""
+    """An ack deletes only the media of its own batch."""
     batch = await sealed(driver, image("m1"))
     await driver.store.append([image("m2")])
     await driver.store.ack(driver.ref(), batch.token)
@@ -116,7 +116,7 @@ async def test_ack_leaves_the_next_burst_alone(driver: ScriptDriver):
 
 
 async def test_remainder_keeps_its_own(open_driver):
-    """What does not fit into a batch keeps its media for its own."""
+    """The messages that do not fit into a batch keep their media for their own batch."""
     driver = open_driver(message_buffer_max_messages=2)
     await driver.store.append([image(f"m{n}", content=b"%d" % n) for n in range(5)])
     found: dict[str, Any] = {}
@@ -127,7 +127,7 @@ async def test_remainder_keeps_its_own(open_driver):
 
 
 async def test_dead_letter_and_redrive(driver: ScriptDriver):
-    """A dead letter keeps its media, other bursts come and go, and the redrive renders the same bytes."""
+    """A dead letter keeps its media while other bursts are delivered, and the redrive renders the same bytes."""
     batch = await sealed(driver, image("m1"), image("m2"))
     await driver.fail(batch.token, "dead")
     other = await sealed(driver, image("m3"))
@@ -141,7 +141,7 @@ async def test_dead_letter_and_redrive(driver: ScriptDriver):
 
 
 async def test_dead_letter_outlives_its_conversation(driver: ScriptDriver):
-    """The media of a dead letter is still there after its conversation was forgotten."""
+    """The media of a dead letter stays after its conversation was swept."""
     batch = await sealed(driver, image("m1"))
     await driver.fail(batch.token, "dead")
     driver.clock.advance(8 * 86_400_000)
@@ -155,7 +155,7 @@ async def test_dead_letter_outlives_its_conversation(driver: ScriptDriver):
 
 @pytest.mark.parametrize("size", [LIMIT, LIMIT + 1])
 async def test_limit(driver: ScriptDriver, size: int):
-    """Up to MEDIA_INLINE_MAX it goes along; a byte more and the message says that it was omitted."""
+    """Media up to MEDIA_INLINE_MAX is stored. With a byte more the message says that it was omitted."""
     batch = await sealed(driver, image("m1", content=b"A" * size))
     [found] = json.loads(render_burst(batch))["messages"]
     rest = {"mime": "image/png", "caption": "olha"}
@@ -164,7 +164,7 @@ async def test_limit(driver: ScriptDriver, size: int):
 
 
 async def test_duplicate_brings_no_second_copy(driver: ScriptDriver):
-    """A duplicate stores no media: neither while its message is buffered nor after it was delivered."""
+    """A duplicate stores no media, neither while its message is buffered nor after its delivery."""
     batch = await sealed(driver, image("m1"))
     await driver.store.append([image("m1", content=b"other")._replace(nonce=b"zzzz")])
     assert render_burst(await driver.claim_batch()) == render_burst(batch)
@@ -175,7 +175,7 @@ async def test_duplicate_brings_no_second_copy(driver: ScriptDriver):
 
 @pytest.mark.parametrize("why", ["takeover", "revoke", "stale"])
 async def test_message_that_is_not_kept(open_driver, why: str):
-    """A message that is recorded as discarded, or is too old, leaves no media."""
+    """A message that is discarded or stale leaves no media."""
     driver = open_driver(message_max_age=60)
     append = image("m1")
     if why == "takeover":
@@ -190,8 +190,8 @@ async def test_message_that_is_not_kept(open_driver, why: str):
 
 @pytest.mark.parametrize("first", NAMES, ids=["phone", "lid"])
 @pytest.mark.parametrize("telling", ["new message", "duplicate"])
-async def test_names_become_one(driver: ScriptDriver, first: Conversation, telling: str):
-    """When two names become one, each message of the united burst has its media, and an ack takes all of it."""
+async def test_merged_conversations(driver: ScriptDriver, first: Conversation, telling: str):
+    """After a merge each message of the burst has its media, and an ack deletes all of it."""
     other = NAMES[1 - NAMES.index(first)]
     await driver.store.append([image("m1", first, b"one")])
     driver.clock.advance(1)
@@ -209,7 +209,7 @@ async def test_names_become_one(driver: ScriptDriver, first: Conversation, telli
 
 @pytest.mark.parametrize("first", NAMES, ids=["phone", "lid"])
 async def test_copies_have_it_once(driver: ScriptDriver, first: Conversation):
-    """A picture that came under both names is kept once; one that was sealed stays with its batch."""
+    """A picture that came under both peers is kept once, and a sealed one stays with its batch."""
     other = NAMES[1 - NAMES.index(first)]
     batch = await sealed(driver, image("m1", first), to=first)
     await driver.store.append([image("m2", first), image("m1", other), image("m2", other)])
@@ -229,8 +229,8 @@ async def test_copies_have_it_once(driver: ScriptDriver, first: Conversation):
 
 @pytest.mark.parametrize("when", ["before the letter is asked for", "after"])
 @pytest.mark.parametrize("died", NAMES, ids=["phone", "lid"])
-async def test_letter_of_a_name_that_is_gone(driver: ScriptDriver, died: Conversation, when: str):
-    """A dead letter keeps its media when its name becomes another's, before or after it was asked for again."""
+async def test_dead_letter_of_an_alias(driver: ScriptDriver, died: Conversation, when: str):
+    """A dead letter keeps its media when its conversation is merged into another, before or after its redrive."""
     batch = await sealed(driver, image("m1", died), to=died)
     await driver.fail(batch.token, "dead", to=died)
     await driver.append("m2", to=NAMES[1 - NAMES.index(died)])
@@ -252,7 +252,7 @@ async def test_letter_of_a_name_that_is_gone(driver: ScriptDriver, died: Convers
 
 
 async def test_both_in_flight(driver: ScriptDriver):
-    """Two names that become one with a batch in hand each: either batch keeps its own media, also as a dead letter."""
+    """After a merge of two conversations with a batch in flight each, both batches keep their media."""
     batches = {who: await sealed(driver, image(who.peer, who), to=who) for who in NAMES}
     await driver.store.append([linked("m1")])
     for who, batch in batches.items():

@@ -1,4 +1,4 @@
-"""pause and resume: hold a conversation, or leave it to a human, always with an end."""
+"""pause and resume: hold a conversation, or leave it to a human, always until a given end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PAUSE_MS = 30_000
 
 
 async def test_hold_keeps_what_is_there(driver: ScriptDriver):
-    """A held conversation is looked at when the pause ends, and delivers then what it holds."""
+    """A paused conversation is due at the end of the pause and then delivers its messages."""
     await driver.append("m1")
     until_ms = await driver.store.pause(ANA, PAUSE_MS)
     assert until_ms == driver.clock() + PAUSE_MS
@@ -17,24 +17,24 @@ async def test_hold_keeps_what_is_there(driver: ScriptDriver):
     driver.clock.advance(WINDOW_MS)
     assert await driver.claim() == ("paused", None, until_ms)
     driver.clock.now_ms = until_ms
-    assert await driver.dispatch() == [str(driver.ref())]
+    assert await driver.dispatch() == [driver.ref()]
     assert ids(await driver.claim_batch()) == ["m1"]
 
 
 async def test_pause_has_an_end_by_default(driver: ScriptDriver):
-    """Nobody needs to remember a pause: without a length it lasts an hour."""
+    """A pause without a length lasts an hour."""
     assert await driver.store.pause(ANA) == driver.clock() + 3_600_000
 
 
 async def test_hold_before_the_first_message(driver: ScriptDriver):
-    """A conversation may be held before it ever spoke; its identity is known from then on."""
+    """A conversation may be paused before its first message, and its identity is stored then."""
     await driver.store.pause(ANA, PAUSE_MS)
     conv = await driver.conv()
     assert (conv["gateway"], conv["channel"], conv["peer"], conv["ref"]) == (*ANA, str(driver.ref()))
 
 
 async def test_takeover_discards_the_open_burst(driver: ScriptDriver):
-    """A human takes over: what had not been delivered is recorded as discarded."""
+    """A takeover discards the open burst with a record."""
     await driver.append("m1", "m2")
     until_ms = await driver.store.pause(ANA, PAUSE_MS, PauseMode.TAKEOVER)
     [entry] = await driver.history()
@@ -44,7 +44,7 @@ async def test_takeover_discards_the_open_burst(driver: ScriptDriver):
 
 
 async def test_takeover_cancels_the_batch_in_flight(driver: ScriptDriver):
-    """The worker that has the batch is told to stop; the record names the takeover."""
+    """The worker of the batch gets `cancelled`, and the record names the takeover."""
     batch = await driver.in_flight("m1")
     lease_ms = await driver.wake_ms()
     until_ms = await driver.store.pause(ANA, PAUSE_MS, PauseMode.TAKEOVER)
@@ -56,7 +56,7 @@ async def test_takeover_cancels_the_batch_in_flight(driver: ScriptDriver):
 
 
 async def test_takeover_drops_a_batch_that_waits(driver: ScriptDriver):
-    """A batch between two attempts is discarded at once."""
+    """A takeover discards a batch between two attempts at once."""
     batch = await driver.in_flight("m1")
     await driver.fail(batch.token, "retry", delay_ms=5_000)
     await driver.store.pause(ANA, PAUSE_MS, PauseMode.TAKEOVER)
@@ -65,7 +65,7 @@ async def test_takeover_drops_a_batch_that_waits(driver: ScriptDriver):
 
 
 async def test_batch_of_a_dead_worker_under_takeover(driver: ScriptDriver):
-    """A takeover while a dead worker's lease ran: at its end the batch is discarded, not delivered."""
+    """A takeover during the lease of a dead worker: at its end the batch is discarded, not delivered."""
     await driver.in_flight("m1")
     until_ms = await driver.store.pause(ANA, PAUSE_MS, PauseMode.TAKEOVER)
     driver.clock.advance(LEASE_MS)
@@ -74,7 +74,7 @@ async def test_batch_of_a_dead_worker_under_takeover(driver: ScriptDriver):
 
 
 async def test_hold_lets_the_batch_in_flight_end(driver: ScriptDriver):
-    """A batch that is already with the agent is finished; only then does the pause count."""
+    """A pause does not stop a batch in flight. It counts after its ack."""
     batch = await driver.in_flight("m1")
     lease_ms = await driver.wake_ms()
     until_ms = await driver.store.pause(ANA, PAUSE_MS)
@@ -102,7 +102,7 @@ async def test_resume_delivers_what_is_overdue_at_once(driver: ScriptDriver):
     await driver.store.pause(ANA, PAUSE_MS)
     driver.clock.advance(WINDOW_MS + 1)
     assert await driver.store.resume(ANA) is True
-    assert await driver.dispatch() == [str(driver.ref())]
+    assert await driver.dispatch() == [driver.ref()]
     assert ids(await driver.claim_batch()) == ["m1"]
 
 
@@ -116,7 +116,7 @@ async def test_resume_keeps_the_deadline(driver: ScriptDriver):
 
 
 async def test_resume_while_a_batch_is_in_flight(driver: ScriptDriver):
-    """The lease keeps its wake entry."""
+    """A resume keeps the wake entry of a lease."""
     batch = await driver.in_flight("m1")
     lease_ms = await driver.wake_ms()
     await driver.store.pause(ANA, PAUSE_MS)
@@ -126,7 +126,7 @@ async def test_resume_while_a_batch_is_in_flight(driver: ScriptDriver):
 
 
 async def test_resume_of_a_batch_that_waits(driver: ScriptDriver):
-    """The batch comes back at its next attempt, not before and not at the end of the pause."""
+    """After a resume the batch is due at its next attempt, neither earlier nor at the end of the pause."""
     batch = await driver.in_flight("m1")
     await driver.fail(batch.token, "retry", delay_ms=5_000)
     retry_ms = driver.clock() + 5_000
@@ -137,7 +137,7 @@ async def test_resume_of_a_batch_that_waits(driver: ScriptDriver):
 
 
 async def test_resume_of_an_idle_conversation(driver: ScriptDriver):
-    """A conversation that holds nothing goes back to the idle index."""
+    """After a resume a conversation that holds nothing is in the idle index."""
     await driver.store.pause(ANA, PAUSE_MS)
     assert not await driver.is_idle()
     assert await driver.store.resume(ANA) is True
@@ -147,14 +147,14 @@ async def test_resume_of_an_idle_conversation(driver: ScriptDriver):
 
 
 async def test_resume_without_a_pause(driver: ScriptDriver):
-    """Resuming what was never paused changes nothing."""
+    """A resume without a pause changes nothing."""
     [appended] = await driver.append("m1")
     assert await driver.store.resume(ANA) is False
     assert await driver.wake_ms() == appended.deadline_ms
 
 
 async def test_resume_after_a_takeover(driver: ScriptDriver):
-    """After a resume messages are collected again."""
+    """After a resume messages are kept again."""
     await driver.store.pause(ANA, PAUSE_MS, PauseMode.TAKEOVER)
     await driver.store.resume(ANA)
     assert (await driver.append("m1"))[0].status == "new"
@@ -170,8 +170,8 @@ async def test_longer_and_other_pause(driver: ScriptDriver):
     assert await driver.wake_ms() == until_ms
 
 
-async def test_takeover_with_a_letter_asked_for(driver: ScriptDriver):
-    """A dead letter that an operator asked for again is kept through a takeover."""
+async def test_takeover_with_a_redriven_dead_letter(driver: ScriptDriver):
+    """A takeover keeps a redriven dead letter."""
     dead = await driver.make_dead_letter("m1")
     await driver.store.redrive(dead.flush_id)
     until_ms = await driver.store.pause(ANA, PAUSE_MS, PauseMode.TAKEOVER)

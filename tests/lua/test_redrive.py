@@ -8,13 +8,13 @@ from tests.lua.driver import ANA, BIA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 
 
 async def test_same_flush_again(driver: ScriptDriver):
-    """A redriven letter is due at once: same flush_id, same messages, attempts from the start."""
+    """A redriven dead letter is due at once: same flush_id, same messages, attempts from the start."""
     dead = await driver.make_dead_letter("m1", "m2")
     driver.clock.advance(60_000)
     await driver.append("m3", name="Ana Maria")
     await driver.store.discard(ANA)
     assert await driver.store.redrive(dead.flush_id) == "ok"
-    assert await driver.dispatch() == [str(driver.ref())]
+    assert await driver.dispatch() == [driver.ref()]
     batch = await driver.claim_batch()
     same = ("flush_id", "messages", "reason", "closed_ms", "separator", "conversation", "name")
     assert {name: getattr(batch, name) for name in same} == {name: getattr(dead, name) for name in same}
@@ -27,7 +27,7 @@ async def test_same_flush_again(driver: ScriptDriver):
 
 
 async def test_before_anything_new(driver: ScriptDriver):
-    """A redriven letter goes before a burst that is already due, and the burst is not joined to it."""
+    """A redriven dead letter is delivered before a burst that is already due, and the burst does not join it."""
     dead = await driver.make_dead_letter("m1")
     await driver.append("m2")
     driver.clock.advance(WINDOW_MS)
@@ -39,7 +39,7 @@ async def test_before_anything_new(driver: ScriptDriver):
 
 
 async def test_open_burst_keeps_its_deadline(driver: ScriptDriver):
-    """A redrive does not close the burst that is open meanwhile."""
+    """A redrive does not close the open burst."""
     dead = await driver.make_dead_letter("m1")
     [behind] = await driver.append("m2")
     await driver.store.redrive(dead.flush_id)
@@ -50,7 +50,7 @@ async def test_open_burst_keeps_its_deadline(driver: ScriptDriver):
 
 
 async def test_double_click(driver: ScriptDriver):
-    """Asking twice delivers once."""
+    """Two redrives deliver once."""
     dead = await driver.make_dead_letter("m1")
     assert await driver.store.redrive(dead.flush_id) == "ok"
     assert await driver.store.redrive(dead.flush_id) == "already"
@@ -61,19 +61,19 @@ async def test_double_click(driver: ScriptDriver):
 
 
 async def test_behind_a_batch_in_flight(driver: ScriptDriver):
-    """While another batch is in flight the letter waits; it goes right after the ack."""
+    """While another batch is in flight the dead letter waits, and is delivered right after the ack."""
     dead = await driver.make_dead_letter("m1")
     batch = await driver.in_flight("m2")
     lease_ms = await driver.wake_ms()
     await driver.store.redrive(dead.flush_id)
     assert await driver.wake_ms() == lease_ms
     await driver.store.ack(driver.ref(), batch.token)
-    assert await driver.dispatch() == [str(driver.ref())]
+    assert await driver.dispatch() == [driver.ref()]
     assert ids(await driver.claim_batch()) == ["m1"]
 
 
-async def test_several_letters_in_the_order_asked(driver: ScriptDriver):
-    """Letters go one at a time, in the order in which they were asked for."""
+async def test_several_dead_letters_in_the_order_asked(driver: ScriptDriver):
+    """Dead letters are delivered one at a time, in the order of their redrives."""
     letters = [await driver.make_dead_letter(name) for name in ("m1", "m2", "m3")]
     for dead in reversed(letters):
         await driver.store.redrive(dead.flush_id)
@@ -86,7 +86,7 @@ async def test_several_letters_in_the_order_asked(driver: ScriptDriver):
 
 
 async def test_dead_again(driver: ScriptDriver):
-    """A letter that fails again is a dead letter again, and can be asked for again."""
+    """A redriven batch that fails again is a dead letter again and can be redriven."""
     dead = await driver.make_dead_letter("m1")
     for _ in range(2):
         assert await driver.store.redrive(dead.flush_id) == "ok"
@@ -97,7 +97,7 @@ async def test_dead_again(driver: ScriptDriver):
 
 
 async def test_stored_answer_is_kept(driver: ScriptDriver):
-    """A letter whose agent had answered is not sent to the agent again: its answer comes with it."""
+    """A dead letter with a stored answer keeps it, and the agent is not called again."""
     batch = await driver.in_flight("m1")
     await driver.store.answered(driver.ref(), batch.token, b'{"reply":"x"}')
     await driver.fail(batch.token, "dead")
@@ -106,7 +106,7 @@ async def test_stored_answer_is_kept(driver: ScriptDriver):
 
 
 async def test_answer_of_the_flush_before_is_not(driver: ScriptDriver):
-    """A letter without an answer does not inherit one from the batch before it."""
+    """A dead letter without an answer does not get the answer of the batch before it."""
     dead = await driver.make_dead_letter("m1")
     batch = await driver.in_flight("m2")
     await driver.store.answered(driver.ref(), batch.token, b"{}")
@@ -116,7 +116,7 @@ async def test_answer_of_the_flush_before_is_not(driver: ScriptDriver):
 
 
 async def test_while_held(driver: ScriptDriver):
-    """In a held conversation the letter goes at the end of the pause."""
+    """In a paused conversation the dead letter is delivered at the end of the pause."""
     dead = await driver.make_dead_letter("m1")
     until_ms = await driver.store.pause(ANA, 30_000)
     await driver.store.redrive(dead.flush_id)
@@ -126,7 +126,7 @@ async def test_while_held(driver: ScriptDriver):
 
 
 async def test_after_the_conversation_was_swept(driver: ScriptDriver):
-    """A letter outlives its conversation: everything a flush needs is in the letter."""
+    """A dead letter outlives its conversation, because it holds everything a flush needs."""
     dead = await driver.make_dead_letter("m1")
     driver.clock.advance(8 * 86_400_000)
     assert await driver.store.sweep(0) == 1
@@ -137,8 +137,8 @@ async def test_after_the_conversation_was_swept(driver: ScriptDriver):
     assert await driver.store.ack(driver.ref(), batch.token) == "ok"
 
 
-async def test_unknown_letter(driver: ScriptDriver):
-    """A flush_id that is no dead letter is unknown, and changes nothing."""
+async def test_unknown_dead_letter(driver: ScriptDriver):
+    """A flush_id without a dead letter returns unknown and changes nothing."""
     batch = await driver.in_flight("m1")
     assert await driver.store.redrive(batch.flush_id) == "unknown"
     assert ids(await driver.claim_batch()) == ["m1"]
@@ -146,13 +146,13 @@ async def test_unknown_letter(driver: ScriptDriver):
 
 @pytest.mark.parametrize("flush_id", ["", "nonsense", "-x", "p0-abc"])
 async def test_not_a_flush_id(driver: ScriptDriver, flush_id: str):
-    """What cannot be a flush_id is refused with a sentence that says what one looks like."""
+    """A text that cannot be a flush_id is refused with a sentence that describes one."""
     with pytest.raises(ValueError, match="<partition>-<hash>"):
         await driver.store.redrive(flush_id)
 
 
-async def test_letter_removed_by_hand(driver: ScriptDriver):
-    """A letter whose messages somebody deleted does not block those behind it."""
+async def test_dead_letter_removed_by_hand(driver: ScriptDriver):
+    """A dead letter whose messages were deleted by hand does not block the next ones."""
     first, second = await driver.make_dead_letter("m1"), await driver.make_dead_letter("m2")
     await driver.store.redrive(first.flush_id)
     await driver.store.redrive(second.flush_id)
@@ -161,15 +161,15 @@ async def test_letter_removed_by_hand(driver: ScriptDriver):
 
 
 async def test_other_conversations_are_not_touched(driver: ScriptDriver):
-    """A redrive wakes its own conversation only."""
+    """A redrive wakes only its own conversation."""
     dead = await driver.make_dead_letter("m1", to=ANA)
     [appended] = await driver.append("m1", to=BIA)
     await driver.store.redrive(dead.flush_id)
     assert await driver.wake_ms(BIA) == appended.deadline_ms
 
 
-async def test_worker_dies_with_a_redriven_letter(driver: ScriptDriver):
-    """A redriven letter is a batch like any other: after a crash it is claimed again as it was."""
+async def test_worker_dies_with_a_redriven_dead_letter(driver: ScriptDriver):
+    """A redriven batch is claimed again unchanged after a crash, as any other."""
     dead = await driver.make_dead_letter("m1")
     await driver.store.redrive(dead.flush_id)
     await driver.claim_batch()

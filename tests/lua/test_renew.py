@@ -1,4 +1,4 @@
-"""renew: a lease is kept while the agent thinks."""
+"""renew: a worker extends its lease during the agent's call."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.lua.driver import ANA, LEASE_MS, ScriptDriver
 
 
 async def test_renew_extends_lease_lock_and_wake_entry(driver: ScriptDriver):
-    """Renewing moves the end of the lease in all three places."""
+    """A renewal moves the end of the lease in conv hash, lock and wake entry."""
     batch = await driver.in_flight("m1")
     now_ms = driver.clock.advance(10_000)
     await driver.redis.pexpire(driver.key("lock"), 500)
@@ -19,7 +19,7 @@ async def test_renew_extends_lease_lock_and_wake_entry(driver: ScriptDriver):
 
 
 async def test_agent_that_takes_five_leases(driver: ScriptDriver):
-    """Renewed in time, a lease lasts as long as the agent needs; nobody else is handed the batch."""
+    """A lease that is renewed in time lasts as long as the agent needs, and no other claim gets the batch."""
     batch = await driver.in_flight("m1")
     for _ in range(15):
         driver.clock.advance(LEASE_MS // 3)
@@ -29,7 +29,7 @@ async def test_agent_that_takes_five_leases(driver: ScriptDriver):
 
 
 async def test_late_renewal_that_nobody_noticed(driver: ScriptDriver):
-    """After its end a lease that nobody took is still the holder's."""
+    """A renewal after the end of the lease succeeds while no other worker has claimed the batch."""
     batch = await driver.in_flight("m1")
     driver.clock.advance(LEASE_MS * 2)
     assert await driver.store.renew(driver.ref(), batch.token) == "ok"
@@ -37,7 +37,7 @@ async def test_late_renewal_that_nobody_noticed(driver: ScriptDriver):
 
 
 async def test_cancelled_batch(driver: ScriptDriver):
-    """A batch that was discarded meanwhile is not renewed: the worker is told to stop."""
+    """The renewal of a cancelled batch returns cancelled: the worker must stop."""
     batch = await driver.in_flight("m1")
     await driver.store.discard(ANA)
     wake_ms = await driver.wake_ms()

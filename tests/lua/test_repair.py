@@ -1,4 +1,4 @@
-"""repair: the wake index is compared with what conversations hold."""
+"""repair: compare the wake index with the conversations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.messages import message
 
 @pytest.mark.parametrize("state", ["open", "in_flight", "waiting", "redrive", "held"])
 async def test_lost_entry_is_put_back(driver: ScriptDriver, state: str):
-    """Whatever a conversation holds, its lost wake entry is put back and it is looked at now."""
+    """A lost wake entry is put back in every state of the conversation, and is due now."""
     if state == "open":
         await driver.append("m1")
     elif state == "held":
@@ -24,11 +24,11 @@ async def test_lost_entry_is_put_back(driver: ScriptDriver, state: str):
             await driver.fail(batch.token, "retry", delay_ms=5_000)
     await driver.delete_wake_entry()
     assert await driver.store.repair(0) == (1, 0)
-    assert await driver.dispatch() == [str(driver.ref())]
+    assert await driver.dispatch() == [driver.ref()]
 
 
 async def test_whole_index_lost(driver: ScriptDriver):
-    """With the whole index gone everything is still delivered."""
+    """Everything is delivered after the whole wake index was lost."""
     people = [Conversation("generic", "loja", f"p{i}") for i in range(450)]
     await driver.store.append([message("m1", who) for who in people])
     driver.clock.advance(WINDOW_MS)
@@ -38,14 +38,14 @@ async def test_whole_index_lost(driver: ScriptDriver):
 
 
 async def test_entries_that_are_there_stay(driver: ScriptDriver):
-    """Nothing is moved when nothing is lost."""
+    """Repair moves no entry that exists."""
     [appended] = await driver.append("m1")
     assert await driver.store.repair(0) == (0, 0)
     assert await driver.wake_ms() == appended.deadline_ms
 
 
 async def test_early_look_does_no_harm(driver: ScriptDriver):
-    """A repaired entry is due at once; the claim sends it back to the deadline."""
+    """A repaired entry is due at once, and the claim moves it to the deadline."""
     [appended] = await driver.append("m1")
     await driver.delete_wake_entry()
     await driver.store.repair(0)
@@ -54,7 +54,7 @@ async def test_early_look_does_no_harm(driver: ScriptDriver):
 
 
 async def test_entry_that_holds_nothing_is_dropped(driver: ScriptDriver):
-    """Wake entries of idle and of unknown conversations are dropped; an idle one is in the idle index."""
+    """Wake entries of idle and unknown conversations are dropped. An idle one is put into the idle index."""
     batch = await driver.in_flight("m1")
     await driver.store.ack(driver.ref(), batch.token)
     await driver.redis.delete(driver.partition_key("idle"))
@@ -66,7 +66,7 @@ async def test_entry_that_holds_nothing_is_dropped(driver: ScriptDriver):
 
 
 async def test_delivery_after_repair(driver: ScriptDriver):
-    """A batch in flight whose entry was lost is still acked by its holder."""
+    """The holder of a batch in flight whose entry was lost can ack it."""
     batch = await driver.in_flight("m1")
     await driver.append("m2")
     await driver.delete_wake_entry()

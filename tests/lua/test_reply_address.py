@@ -1,4 +1,4 @@
-"""Where replies go: to the newest id of the person, but never from a phone back to a lid."""
+"""Replies go to the newest peer of the person, but never from a phone back to a LID."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REPLY_ORDERS = {
 @pytest.mark.parametrize("order", REPLY_ORDERS)
 @pytest.mark.parametrize("first", NAMES, ids=["created as phone", "created as lid"])
 async def test_reply_address_is_the_phone(driver: ScriptDriver, order: str, first: Conversation):
-    """Once the phone was seen, replies go there: it is not given up for a lid."""
+    """Once the phone is known replies go there, and a LID does not replace it."""
     await driver.store.append([linked("m0", first, NAMES[1 - NAMES.index(first)])])
     names, expected = REPLY_ORDERS[order]
     for n, who in enumerate(names):
@@ -30,8 +30,8 @@ async def test_reply_address_is_the_phone(driver: ScriptDriver, order: str, firs
 
 @pytest.mark.parametrize("telling", [linked("m3", LID, PHONE), linked("m1")], ids=["by the lid", "by a duplicate"])
 @pytest.mark.parametrize("first", NAMES, ids=["phone first", "lid first"])
-async def test_phone_survives_the_union(driver: ScriptDriver, first: Conversation, telling: Append):
-    """Whichever conversation goes on, it knows the phone and the name that either knew."""
+async def test_phone_survives_the_merge(driver: ScriptDriver, first: Conversation, telling: Append):
+    """Whichever conversation stays, it has the phone and the name that either one had."""
     await driver.append("m1", to=first, name="Ana" if first is PHONE else None)
     await driver.append("m2", to=NAMES[1 - NAMES.index(first)], name=None if first is PHONE else "Ana")
     await driver.store.append([telling])
@@ -40,7 +40,7 @@ async def test_phone_survives_the_union(driver: ScriptDriver, first: Conversatio
 
 
 async def test_newest_spelling_of_the_phone(driver: ScriptDriver):
-    """Of two spellings of the phone the newest is where the reply goes."""
+    """Of two spellings of the phone the newest is the reply address."""
     old = PHONE._replace(peer="551191111222")
     new = PHONE._replace(peer="5511991111222")
     await driver.append("m1", to=old)
@@ -50,7 +50,7 @@ async def test_newest_spelling_of_the_phone(driver: ScriptDriver):
 
 
 async def test_pause_by_the_lid_keeps_the_phone(driver: ScriptDriver):
-    """An operator who names the person by the lid does not change where replies go."""
+    """A pause by the LID does not change the reply address."""
     await link(driver, "m1")
     await driver.store.pause(LID, 20_000)
     [batch] = await deliver(driver)
@@ -58,7 +58,7 @@ async def test_pause_by_the_lid_keeps_the_phone(driver: ScriptDriver):
 
 
 async def test_sealed_batch_keeps_its_name_and_address(driver: ScriptDriver):
-    """What a newer message brings (phone, name) is not for the batch already sealed: a redelivery is the same."""
+    """A phone or name in a newer message does not change the sealed batch: a redelivery is the same."""
     await driver.store.append([message("m1", LID, name="Ana")])
     driver.clock.advance(WINDOW_MS)
     first = await driver.claim_batch(LID)

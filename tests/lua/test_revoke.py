@@ -17,7 +17,7 @@ async def revoke(driver: ScriptDriver, message_id: str, to: Conversation = ANA) 
 
 
 async def revokes(driver: ScriptDriver) -> int:
-    """How many messages the history records as revoked."""
+    """Return how many messages the history records as revoked."""
     entries = [entry for entry in await driver.history() if entry.get("cause") == "revoke"]
     assert {entry["outcome"] for entry in entries} <= {"discarded"}
     return sum(entry["messages"] for entry in entries)
@@ -25,7 +25,7 @@ async def revokes(driver: ScriptDriver) -> int:
 
 @pytest.mark.parametrize("gone", ["m1", "m2", "m3"])
 async def test_while_buffered(driver: ScriptDriver, gone: str):
-    """A buffered message is taken out, wherever it stands, and recorded; the others keep order and deadline."""
+    """A buffered message is removed in any position and recorded. The others keep order and deadline."""
     await driver.append("m1", "m2", "m3", text="a" * 50)
     before, wake_ms = await driver.conv(), await driver.wake_ms()
     driver.clock.advance(1_000)
@@ -40,7 +40,7 @@ async def test_while_buffered(driver: ScriptDriver, gone: str):
 
 
 async def test_last_of_the_burst(driver: ScriptDriver):
-    """A burst that is emptied is not flushed: no wake entry, no timer, no call."""
+    """An emptied burst is not flushed: no wake entry, no timer, no call."""
     await driver.append("m1", "m2")
     await revoke(driver, "m1")
     await revoke(driver, "m2")
@@ -53,7 +53,7 @@ async def test_last_of_the_burst(driver: ScriptDriver):
 
 
 async def test_new_burst_after_an_emptied_one(driver: ScriptDriver):
-    """What is said after an emptied burst opens a window of its own; nothing of the old one counts."""
+    """A message after an emptied burst opens a new window, and nothing of the old one counts."""
     await driver.append("m1", keyword=True)
     await revoke(driver, "m1")
     driver.clock.advance(2_000)
@@ -65,16 +65,16 @@ async def test_new_burst_after_an_emptied_one(driver: ScriptDriver):
 
 
 async def test_fired_burst(driver: ScriptDriver):
-    """A burst that was to be flushed at once and is emptied before its claim is not flushed, though dispatched."""
+    """A fired burst that is emptied before its claim is not flushed, though it was dispatched."""
     await driver.append("m1", keyword=True)
-    assert await driver.dispatch() == [str(driver.ref())]
+    assert await driver.dispatch() == [driver.ref()]
     await revoke(driver, "m1")
     assert (await driver.claim()).status == "empty"
     await check_awake(driver, ANA)
 
 
 async def test_batch_in_flight_stays(driver: ScriptDriver):
-    """Behind a batch in flight an emptied burst leaves the batch, its lease and its wake entry alone."""
+    """Emptying the burst behind a batch in flight changes neither the batch nor its lease nor its wake entry."""
     batch = await driver.in_flight("m1")
     wake_ms = await driver.wake_ms()
     await driver.append("m2")
@@ -90,7 +90,7 @@ async def test_batch_in_flight_stays(driver: ScriptDriver):
 
 
 async def test_waiting_batch_stays(driver: ScriptDriver):
-    """A batch that waits for its next attempt is still tried then."""
+    """A batch that waits for its next attempt is still attempted then."""
     batch = await driver.in_flight("m1")
     await driver.fail(batch.token, "retry", delay_ms=30_000)
     wake_ms = await driver.wake_ms()
@@ -100,8 +100,8 @@ async def test_waiting_batch_stays(driver: ScriptDriver):
     assert said(await deliver(driver, ANA)) == ["m1"]
 
 
-async def test_letter_asked_again_stays(driver: ScriptDriver):
-    """A dead letter that was asked for again goes out although the burst behind it was emptied."""
+async def test_redriven_dead_letter_stays(driver: ScriptDriver):
+    """A redriven dead letter is delivered although the burst behind it was emptied."""
     letter = await driver.make_dead_letter("m1")
     await driver.append("m2")
     await driver.store.redrive(letter.flush_id)
@@ -111,7 +111,7 @@ async def test_letter_asked_again_stays(driver: ScriptDriver):
 
 
 async def test_held_conversation(driver: ScriptDriver):
-    """In a held conversation the message is taken out and the pause stays as it is."""
+    """In a paused conversation the message is removed and the pause stays."""
     until_ms = await driver.store.pause(ANA, 30_000)
     await driver.append("m1")
     assert await revoke(driver, "m1") == "removed"
@@ -122,7 +122,7 @@ async def test_held_conversation(driver: ScriptDriver):
 
 @pytest.mark.parametrize("state", ["in flight", "waiting", "dead", "delivered"])
 async def test_late(driver: ScriptDriver, state: str):
-    """After sealing a revoke is counted and changes nothing."""
+    """A revoke after the sealing is counted and changes nothing."""
     batch = await driver.in_flight("m1")
     if state == "waiting":
         await driver.fail(batch.token, "retry")
@@ -143,7 +143,7 @@ async def test_late(driver: ScriptDriver, state: str):
 
 
 async def test_before_its_original(driver: ScriptDriver):
-    """A revoke that overtook its message waits for it; the message is recorded as discarded, and remembered."""
+    """A revoke before its message is pending. The message is then recorded as discarded and added to the seen set."""
     assert await revoke(driver, "m1") == "early"
     assert (await driver.wake_ms(), await driver.is_idle()) == (None, True)
     assert [a.status for a in await driver.append("m1")] == ["revoked"]
@@ -156,7 +156,7 @@ async def test_before_its_original(driver: ScriptDriver):
 
 
 async def test_before_its_original_in_an_open_burst(driver: ScriptDriver):
-    """A message whose revoke was already there does not prolong the burst it would have joined."""
+    """A message with a pending revoke does not prolong the open burst."""
     [first] = await driver.append("m1")
     await revoke(driver, "m2")
     driver.clock.advance(3_000)
@@ -185,7 +185,7 @@ async def test_revoke_and_edit(driver: ScriptDriver, when: str):
 
 
 async def test_edited_message(driver: ScriptDriver):
-    """An edited message is taken out with its edit: no byte of it counts any longer."""
+    """An edited message is removed with its edit, and no byte of it counts any longer."""
     await driver.append("m1", "m2")
     for n in (1, 2):
         await driver.store.edit(ANA, Change(fingerprint_of("m1"), n, b'{"text":"%s"}' % (b"x" * 900)))
@@ -198,7 +198,7 @@ async def test_edited_message(driver: ScriptDriver):
 
 
 async def test_redelivered_after_its_revoke(driver: ScriptDriver):
-    """A message that comes again after it was taken out is a duplicate and opens nothing."""
+    """A message that comes again after its revoke is a duplicate and opens nothing."""
     await driver.append("m1")
     await revoke(driver, "m1")
     assert [a.status for a in await driver.append("m1")] == ["duplicate"]
@@ -207,7 +207,7 @@ async def test_redelivered_after_its_revoke(driver: ScriptDriver):
 
 
 async def test_revoked_twice(driver: ScriptDriver):
-    """The second time there is nothing to take out, and nothing more is recorded."""
+    """A second revoke removes and records nothing."""
     await driver.append("m1", "m2")
     assert [await revoke(driver, "m1") for _ in range(2)] == ["removed", "late"]
     assert (await revokes(driver), await driver.depth()) == (1, 1)
@@ -217,7 +217,7 @@ async def test_revoked_twice(driver: ScriptDriver):
 
 
 async def test_only_its_own_message(driver: ScriptDriver):
-    """Two messages with the same text are two: only the one that was deleted goes."""
+    """Of two messages with the same text only the revoked one is removed."""
     await driver.append("m1", "m2", text="ok")
     await driver.append("m1", to=NAMES[0])
     await revoke(driver, "m1")
@@ -226,7 +226,7 @@ async def test_only_its_own_message(driver: ScriptDriver):
 
 
 async def test_taken_over_by_a_human(driver: ScriptDriver):
-    """During a takeover the message is discarded already: a revoke is late, and one before it changes nothing."""
+    """During a takeover the message is discarded already: a revoke after it is late, one before it changes nothing."""
     await driver.store.pause(ANA, 10_000, PauseMode.TAKEOVER)
     await revoke(driver, "m2")
     await driver.append("m1", "m2")
@@ -237,8 +237,8 @@ async def test_taken_over_by_a_human(driver: ScriptDriver):
 
 @pytest.mark.parametrize("by", NAMES, ids=["phone", "lid"])
 @pytest.mark.parametrize("said_by", NAMES, ids=["said by phone", "said by lid"])
-async def test_by_the_other_name(driver: ScriptDriver, said_by: Conversation, by: Conversation):
-    """A revoke finds its message by either name of the person, before and after it was appended."""
+async def test_by_alias(driver: ScriptDriver, said_by: Conversation, by: Conversation):
+    """A revoke finds its message by either peer of the person, before and after the append."""
     await link(driver, "m0")
     assert await revoke(driver, "m2", to=by) == "early"
     await driver.append("m1", "m2", to=said_by)
@@ -248,8 +248,8 @@ async def test_by_the_other_name(driver: ScriptDriver, said_by: Conversation, by
 
 
 @pytest.mark.parametrize("first", NAMES, ids=["phone first", "lid first"])
-async def test_names_become_one(driver: ScriptDriver, first: Conversation):
-    """A revoke that waits under one name is there for the message under the other, and goes before an edit."""
+async def test_merged_conversations(driver: ScriptDriver, first: Conversation):
+    """A pending revoke of one conversation is there for the message under the other peer, and precedes an edit."""
     other = NAMES[1 - NAMES.index(first)]
     await revoke(driver, "m1", to=other)
     await driver.store.edit(first, Change(fingerprint_of("m1"), driver.clock() + 9, b'{"text":"novo"}'))
@@ -261,7 +261,7 @@ async def test_names_become_one(driver: ScriptDriver, first: Conversation):
 
 
 async def test_empty_entries_are_not_mistaken(driver: ScriptDriver):
-    """Taking one message out never takes a neighbour out, whatever their bytes."""
+    """Removing one message never removes a neighbour, whatever their bytes."""
     entries = [message(f"m{n}", ANA)._replace(fingerprint=bytes(7) + bytes([n])) for n in range(4)]
     await driver.store.append(entries)
     assert await driver.store.revoke(ANA, entries[0].fingerprint) == "removed"
@@ -269,7 +269,7 @@ async def test_empty_entries_are_not_mistaken(driver: ScriptDriver):
 
 
 async def test_full_server(driver: ScriptDriver):
-    """A full server still takes a message out: that makes room."""
+    """A full server still removes a message, because that frees memory."""
     await driver.append("m1")
     await driver.redis.config_set("maxmemory", "1")
     try:

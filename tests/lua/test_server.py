@@ -1,4 +1,4 @@
-"""What the server does to scripts: it forgets them, restarts, is full, is a replica, or holds something else."""
+"""Scripts on a server that forgets them, restarts, is full, is a replica, or holds a key of another type."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from buffer.errors import StoreError, StoreFull, StoreUnavailable
-from buffer.store import Store, retry_unavailable
+from buffer.retry import retry_unavailable
+from buffer.store import Store
 from tests.lua.driver import ANA, BIA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 from tests.messages import message
 from tests.servers import KINDS, Server
@@ -21,13 +22,13 @@ async def own(
     open_store: Callable[..., Store],
     clock,
 ) -> tuple[Server, ScriptDriver]:
-    """A server for this test alone, which it may ill-treat, and a driver on it."""
+    """Yield a server that only this test uses, and a driver on it."""
     server = start_server(request.param, appendonly="yes", appendfsync="always")
     return server, ScriptDriver(open_store(server), clock)
 
 
 async def test_script_flush_is_invisible(driver: ScriptDriver):
-    """A server that forgot all scripts in mid-burst is told again, in the same call."""
+    """A server that forgot all scripts during a burst gets them again in the same call."""
     await driver.append("m1")
     await driver.redis.script_flush()
     await driver.append("m2")
@@ -40,7 +41,7 @@ async def test_script_flush_is_invisible(driver: ScriptDriver):
 
 
 async def test_script_flush_among_many_calls(driver: ScriptDriver):
-    """Calls of one loop turn that meet a forgetful server are all served, each exactly once."""
+    """Calls of one loop iteration to a server that forgot the scripts all succeed, each exactly once."""
     await driver.redis.script_flush()
     appended = await asyncio.gather(*(driver.append(f"m{i}") for i in range(19)))
     assert [result[0].status for result in appended] == ["new"] * 19
@@ -48,7 +49,7 @@ async def test_script_flush_among_many_calls(driver: ScriptDriver):
 
 
 async def test_scripts_are_known_after_one_call(driver: ScriptDriver):
-    """A script is sent whole once; from then on by its SHA."""
+    """A script is sent whole once, then only its SHA."""
     await driver.append("m1")
     before = await driver.redis.info("commandstats")
     await driver.append("m2")
@@ -61,7 +62,7 @@ async def test_scripts_are_known_after_one_call(driver: ScriptDriver):
 
 
 async def test_load_scripts_spares_the_first_caller(driver: ScriptDriver):
-    """After load_scripts no call has to send a source, and loading again is harmless."""
+    """After load_scripts no call sends a source, and loading again does no harm."""
     await driver.redis.script_flush()
     for _ in range(2):
         await driver.store.load_scripts()
@@ -72,7 +73,7 @@ async def test_load_scripts_spares_the_first_caller(driver: ScriptDriver):
 
 
 async def test_killed_server_keeps_what_was_accepted(own: tuple[Server, ScriptDriver]):
-    """kill -9 with AOF: messages, lease and token are there again, and the same client goes on."""
+    """After kill -9 with AOF, messages, lease and token are there again, and the same client goes on."""
     server, driver = own
     batch = await driver.in_flight("m1")
     await driver.append("m2", "m3")
@@ -85,7 +86,7 @@ async def test_killed_server_keeps_what_was_accepted(own: tuple[Server, ScriptDr
 
 
 async def test_server_away(own: tuple[Server, ScriptDriver]):
-    """A server that is down is said to be unavailable at once, and used again when it is back."""
+    """A server that is down raises StoreUnavailable at once, and is used again when it is back."""
     server, driver = own
     await driver.append("m1")
     server.kill()
@@ -96,7 +97,7 @@ async def test_server_away(own: tuple[Server, ScriptDriver]):
 
 
 async def test_resent_append_after_a_restart(own: tuple[Server, ScriptDriver]):
-    """The nonce is stored with the id: a request resent across a restart answers as the first time."""
+    """The nonce is stored with the id: a request resent across a restart gets the same reply."""
     server, driver = own
     request = message("m1", ANA, nonce=b"abcd")
     first = await driver.store.append([request])
@@ -106,7 +107,7 @@ async def test_resent_append_after_a_restart(own: tuple[Server, ScriptDriver]):
 
 
 async def test_full_server_refuses_new_messages_whole(own: tuple[Server, ScriptDriver]):
-    """A full server refuses an append, says so, and not one byte of it is stored."""
+    """A full server refuses an append with StoreFull, and not one byte of it is stored."""
     _, driver = own
     await driver.append("m1", to=BIA)
     before = await state(driver)
@@ -119,7 +120,7 @@ async def test_full_server_refuses_new_messages_whole(own: tuple[Server, ScriptD
 
 
 async def test_full_server_still_drains(own: tuple[Server, ScriptDriver]):
-    """On a full server everything that empties the buffer goes on: no message is stuck in it."""
+    """On a full server every script that drains the buffer succeeds, and no message is stuck."""
     _, driver = own
     await driver.append("m1")
     await driver.append("m1", to=BIA)
@@ -146,7 +147,7 @@ async def test_full_server_still_drains(own: tuple[Server, ScriptDriver]):
 
 
 async def test_full_server_obeys_operators(own: tuple[Server, ScriptDriver]):
-    """On a full server a burst can still be flushed, discarded and released from a pause."""
+    """On a full server a burst can be flushed and discarded, and a pause can be ended."""
     _, driver = own
     await driver.append("m1", "m2")
     await driver.append("m1", to=BIA)
@@ -160,7 +161,7 @@ async def test_full_server_obeys_operators(own: tuple[Server, ScriptDriver]):
 
 @pytest.mark.parametrize("kind", ["wake", "conv", "buffer", "seen", "timer"])
 async def test_key_of_another_type(driver: ScriptDriver, kind: str):
-    """Something else under one of our keys is an error that quotes the server, never a crash of the client."""
+    """A key of another type raises an error that quotes the server, and the client goes on."""
     key = driver.partition_key(kind) if kind == "wake" else driver.key(kind)
     await driver.redis.sadd(key, "not ours")
     try:
@@ -174,7 +175,7 @@ async def test_key_of_another_type(driver: ScriptDriver, kind: str):
 
 
 async def test_replica_is_not_ready(own: tuple[Server, ScriptDriver]):
-    """A server that became a replica (failover) is unavailable, not broken; as a primary it serves again."""
+    """A server that became a replica (failover) is unavailable. As a primary it serves again."""
     server, driver = own
     await driver.append("m1")
     await driver.redis.execute_command("REPLICAOF", "127.0.0.1", str(server.port + 1))
@@ -185,7 +186,7 @@ async def test_replica_is_not_ready(own: tuple[Server, ScriptDriver]):
 
 
 async def test_server_that_cannot_persist(own: tuple[Server, ScriptDriver]):
-    """A server that refuses writes because it cannot save them is unavailable: the message is not accepted."""
+    """A server that refuses writes because it cannot save them is unavailable, and the message is not accepted."""
     _, driver = own
     await driver.append("m1")
     await driver.redis.config_set("min-replicas-to-write", "1")

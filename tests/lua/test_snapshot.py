@@ -1,4 +1,4 @@
-"""snapshot: what a partition holds, for people and metrics."""
+"""snapshot: the content of a partition, for people and metrics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.lua.driver import ANA, BIA, WINDOW_MS, ScriptDriver
 
 
 async def test_empty_partition(driver: ScriptDriver):
-    """An installation that never saw a message reports zeros and empty lists."""
+    """A partition without messages reports zeros and empty lists."""
     assert await driver.store.snapshot(0) == {
         "now_ms": driver.clock(),
         "pending": 0,
@@ -20,7 +20,7 @@ async def test_empty_partition(driver: ScriptDriver):
 
 
 async def test_what_is_held(driver: ScriptDriver):
-    """Each conversation with its next moment, its burst and its batch, soonest first."""
+    """Each conversation is listed with its wake time, burst and batch, soonest first."""
     batch = await driver.in_flight("m1", to=ANA)
     await driver.append("m2", "m3", to=ANA)
     [open_burst] = await driver.append("m1", to=BIA)
@@ -38,7 +38,7 @@ async def test_what_is_held(driver: ScriptDriver):
 
 
 async def test_no_secrets(driver: ScriptDriver):
-    """Neither a lease token nor the agent's answer leaves through a snapshot."""
+    """A snapshot contains neither a lease token nor the agent's answer."""
     batch = await driver.in_flight("m1")
     await driver.store.answered(driver.ref(), batch.token, b'{"reply":"secret"}')
     text = str(await driver.store.snapshot(0))
@@ -50,7 +50,7 @@ async def test_no_secrets(driver: ScriptDriver):
 
 
 async def test_limit(driver: ScriptDriver):
-    """At most as many conversations as asked for; the totals count all."""
+    """At most the given number of conversations is listed, and the totals count all."""
     for who in (ANA, BIA):
         await driver.append("m1", to=who)
     assert len((await driver.store.snapshot(0, 1))["conversations"]) == 1
@@ -59,7 +59,7 @@ async def test_limit(driver: ScriptDriver):
 
 
 async def test_overdue_and_totals(driver: ScriptDriver):
-    """What waits past its moment is overdue; totals count what happened."""
+    """A conversation past its wake time counts as overdue, and the totals count events."""
     await driver.make_dead_letter("m0", to=BIA)
     await driver.append("m1", "m2")
     await driver.append("m2")
@@ -70,7 +70,7 @@ async def test_overdue_and_totals(driver: ScriptDriver):
 
 
 async def test_snapshot_changes_nothing(driver: ScriptDriver):
-    """Looking is free."""
+    """A snapshot writes nothing."""
     await driver.in_flight("m1")
     await driver.append("m2")
     before = {key: await driver.redis.dump(key) for key in await driver.all_keys()}

@@ -1,4 +1,4 @@
-"""sweep: conversations that have held nothing for long are forgotten."""
+"""sweep: forget conversations that have held nothing for DEDUPE_TTL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ async def finish(driver: ScriptDriver, to: Conversation = ANA) -> None:
 
 
 async def test_forgets_after_dedupe_ttl(driver: ScriptDriver):
-    """Idle for as long as ids are remembered, a conversation leaves nothing behind; a millisecond less, all."""
+    """A conversation that was idle for DEDUPE_TTL is swept without a trace. A millisecond earlier it is kept."""
     await finish(driver)
     driver.clock.advance(7 * DAY_MS - 1)
     assert await driver.store.sweep(0) == 0
@@ -27,7 +27,7 @@ async def test_forgets_after_dedupe_ttl(driver: ScriptDriver):
 
 
 async def test_whoever_holds_something_stays(driver: ScriptDriver):
-    """An open burst, a batch in flight and a pause are no idleness, however old."""
+    """A conversation with an open burst, a batch in flight or a pause is not idle, however old."""
     await finish(driver, ANA)
     await driver.append("m2", to=ANA)
     await driver.in_flight("m1", to=BIA)
@@ -40,7 +40,7 @@ async def test_whoever_holds_something_stays(driver: ScriptDriver):
 
 
 async def test_idle_time_starts_again(driver: ScriptDriver):
-    """A conversation that spoke again is forgotten only after another whole idle time."""
+    """A conversation with a new message is forgotten only after another whole idle time."""
     await finish(driver)
     driver.clock.advance(6 * DAY_MS)
     batch = await driver.in_flight("m2")
@@ -50,7 +50,7 @@ async def test_idle_time_starts_again(driver: ScriptDriver):
 
 
 async def test_a_bounded_number_at_a_time(driver: ScriptDriver):
-    """A sweep takes a bounded number, so that it never holds the server up; the next takes the rest."""
+    """A sweep forgets a bounded number, so that it does not block the server. The next one goes on."""
     people = [Conversation("generic", "loja", f"p{i}") for i in range(60)]
     await driver.store.append([message("m1", who) for who in people])
     for who in people:
@@ -62,7 +62,7 @@ async def test_a_bounded_number_at_a_time(driver: ScriptDriver):
 
 
 async def test_new_life_after_a_sweep(driver: ScriptDriver):
-    """A forgotten conversation that speaks again gets a flush_id that it never had."""
+    """A swept conversation with a new message gets a flush_id that it never had."""
     first = await driver.in_flight("m1")
     await driver.store.ack(driver.ref(), first.token)
     driver.clock.advance(8 * DAY_MS)

@@ -1,7 +1,7 @@
-"""append, edit and revoke write something whatever they answer.
+"""append, edit and revoke write on every call, whatever they return.
 
-A wait for a replica or the disk (DURABILITY) covers what its own connection wrote last: behind a script that wrote
-nothing it is over at once, though the original of a repeated message, sent on another connection, may not be safe yet.
+WAIT and WAITAOF (DURABILITY) cover the last write of their own connection. Behind a script that wrote nothing they
+return at once, while the original of a repeated message, sent on another connection, may not be durable yet.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ ANSWERS = [
 async def test_no_answer_without_a_write(
     open_driver: Callable[..., ScriptDriver], before: list[Says], says: Says, answer: str
 ) -> None:
-    """Every answer moves the replication offset: the server counts a change."""
+    """Every call moves the replication offset: the server counts a change."""
     driver = open_driver(message_max_age=3600)
     for step in before:
         await step(driver)
@@ -88,7 +88,7 @@ async def test_no_answer_without_a_write(
 
 
 async def test_a_resend_is_counted(driver: ScriptDriver) -> None:
-    """A request resent after a lost reply answers as the first time, and counts as neither new nor duplicate."""
+    """A request resent after a lost reply gets the same reply and counts as neither new nor duplicate."""
     first = await driver.store.append([REQUEST])
     assert await driver.store.append([REQUEST]) == first
     counters = await driver.counters()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from buffer import scripts
+from buffer import script_calls
 from tests.servers import Server
 
 
@@ -23,4 +23,4 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
 @pytest.fixture(autouse=True)
 def few_crashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch whose worker died three times is dead: a random walk comes that far, but not to twenty."""
-    monkeypatch.setattr(scripts, "MAX_CRASHES", 3)
+    monkeypatch.setattr(script_calls, "MAX_CRASHES", 3)

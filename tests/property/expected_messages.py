@@ -1,4 +1,4 @@
-"""What people wrote, by which names they are known, and what became of every message: written from the design."""
+"""What people wrote, by which names they are known, and what became of every message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The invariants of design section 3, on everything that lies in Redis."""
+"""The invariants of docs/invariants.md, on everything that lies in Redis."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from buffer.keys import fingerprint_of
-from buffer.scripts import ENTRY_HEADER
+from buffer.stored_message import ENTRY_HEADER_SIZE
 from tests.property.redis_system import PLACES
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _check_window(people: WorkerActions, hash_: str) -> None:
     opened_ms, deadline_ms = int(conv["opened_ms"]), int(conv["deadline_ms"])
     assert received == sorted(received), "the buffer lies in the order of receipt"
     assert opened_ms <= received[0], "opened by its first message"
-    assert int(conv["bytes"]) == sum(len(entry) - ENTRY_HEADER for entry in entries), "bytes of the burst"
+    assert int(conv["bytes"]) == sum(len(entry) - ENTRY_HEADER_SIZE for entry in entries), "bytes of the burst"
     assert int(conv["depth"]) == len(entries), "depth of the burst"
     if "fired" not in conv:
         longest_ms = opened_ms + settings.max_wait_ms
@@ -196,7 +196,7 @@ def _check_edits(people: WorkerActions, kind: str, name: str) -> None:
     for entry, note_id in zip(entries, people.picture.ids(kind, name), strict=True):
         note = people.expected.notes[note_id]
         if len(note.taken) == 1:
-            edit = entry[ENTRY_HEADER:].partition(b"\n")[2][13:]
+            edit = entry[ENTRY_HEADER_SIZE:].partition(b"\n")[2][13:]
             assert edit == (note.edit.fields if note.edit else b""), f"edit of {note_id}"
 
 

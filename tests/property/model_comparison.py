@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from buffer.keys import Ref, fingerprint_of
-from buffer.models import Append, Batch, PauseMode
+from buffer.models import Append, Batch, FailureMode, PauseMode
 from tests.property.invariants import check
 from tests.property.redis_system import System
 from tests.property.reference_model import Model, ModelMessage
@@ -79,7 +79,7 @@ class ModelComparison:
         now_ms = self.model.now_ms
         soonest = sorted((at_ms, name) for name, at_ms in self.picture.index("wake").items() if at_ms <= now_ms)
         dispatched = self.system.dispatch(limit)
-        handed_out = [Ref.parse(due.ref).hash for due in dispatched.due]
+        handed_out = [due.ref.hash for due in dispatched.due]
         assert handed_out == [name for _, name in soonest[:limit]]
         for name in handed_out:
             self.jobs.append(self.names[name])
@@ -127,7 +127,7 @@ class ModelComparison:
             assert found == self.model.end(flight.who, flight.token, "ack")
             self._touch(flight.who)
 
-    def fail(self, index: int, mode: str, delay_ms: int) -> None:
+    def fail(self, index: int, mode: FailureMode, delay_ms: int) -> None:
         if flight := self._flight(index):
             found = self.system.fail(PEOPLE[flight.who], flight.token, mode, delay_ms)
             assert found == self.model.end(flight.who, flight.token, mode, delay_ms)

@@ -1,4 +1,4 @@
-"""Bugs to seed: each changes one place in one Lua file, and random walks must notice every one."""
+"""The seeded bugs: each changes one place in one Lua file, and the random walks must fail with each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LUA = Path(scripts.__file__).parent / "lua"
 
 
 class Mutant(NamedTuple):
-    """A bug: where it is, what stands there, and what it makes of it."""
+    """One seeded bug: the name of it, the Lua file without suffix, the text to replace, its replacement."""
 
     bug: str
     file: str
@@ -27,7 +27,7 @@ MUTANTS = [
     Mutant("lost reply is a duplicate", "append", "known == nonce and 'new' or 'duplicate'", "'duplicate'"),
     Mutant("ids never forgotten", "include/seen", " and seconds_at(seen, at) * 1000 + ttl_ms >= now_ms then", " then"),
     Mutant(
-        "dedupe memory with a TTL",
+        "seen set with a TTL",
         "include/seen",
         "    call('APPEND', key('seen', name), records)\n",
         "    call('APPEND', key('seen', name), records)\n    call('EXPIRE', key('seen', name), 999)\n",
@@ -42,11 +42,11 @@ MUTANTS = [
     Mutant(
         "duplicate waits longer",
         "append",
-        "  heal(conv)\n  return known",
+        "  repair_wake(conv)\n  return known",
         "  if conv.opened_ms then\n    conv.deadline_ms = now_ms + window_ms\n    write_window(name, conv)\n  end\n"
         "  return known",
     ),
-    Mutant("duplicate repairs nothing", "append", "  heal(conv)\n  return known", "  return known"),
+    Mutant("duplicate repairs nothing", "append", "  repair_wake(conv)\n  return known", "  return known"),
     Mutant("fired deadline moves", "append", "  local fired = conv.fired\n", "  local fired = nil\n"),
     Mutant("message cap one late", "append", "depth >= max_messages", "depth > max_messages"),
     Mutant("byte cap ignored", "append", "bytes >= max_bytes", "false"),
@@ -55,7 +55,7 @@ MUTANTS = [
     Mutant(
         "typing beyond the longest wait",
         "extend",
-        "math.min(now_ms + typing_ms, conv.opened_ms + max_wait_ms)",
+        "min(now_ms + typing_ms, conv.opened_ms + max_wait_ms)",
         "now_ms + typing_ms",
     ),
     Mutant("typing shortens", "extend", "if deadline_ms <= conv.deadline_ms then", "if false then"),
@@ -73,15 +73,18 @@ MUTANTS = [
     Mutant("repeated claim is busy", "claim", "if conv.token == conv.fence .. ':' .. caller then", "if false then"),
     Mutant(
         "first of the remainder lost",
-        "claim",
+        "include/seal",
         "'LTRIM', key('buffer', name), size, -1",
         "'LTRIM', key('buffer', name), size + 1, -1",
     ),
-    Mutant("remainder lost", "claim", "    reopen(entries, size + 1)\n", "    forget_window(name)\n"),
+    Mutant("remainder lost", "include/seal", "    reopen(entries, size + 1)\n", "    forget_window(name)\n"),
     Mutant(
-        "remainder opened by its last message", "claim", "received_of(entries[from])", "received_of(entries[#entries])"
+        "remainder opened by its last message",
+        "include/seal",
+        "received_of(entries[from])",
+        "received_of(entries[#entries])",
     ),
-    Mutant("order of arrival only", "claim", "first < second or (first == second and a < b)", "a < b"),
+    Mutant("order of arrival only", "include/seal", "first < second or (first == second and a < b)", "a < b"),
     Mutant(
         "new messages join a sealed batch",
         "claim",
@@ -91,31 +94,34 @@ MUTANTS = [
     Mutant(
         "lease without a wake entry",
         "claim",
-        "  wake(name, now_ms + lease_ms)\n",
-        "  redis.call('ZREM', key('wake'), name)\n",
+        "  wake_set(name, now_ms + lease_ms)\n",
+        "  call('ZREM', key('wake'), name)\n",
     ),
     Mutant("crashes not counted", "claim", "number(conv, 'crashes') + 1", "number(conv, 'crashes')"),
     Mutant(
-        "letter after new messages",
+        "dead letter after new messages",
         "claim",
-        "if conv.redrive and revive() then",
-        "if conv.redrive and not conv.opened_ms and revive() then",
+        "if conv.redrive and load_redriven() then",
+        "if conv.redrive and not conv.opened_ms and load_redriven() then",
     ),
+    Mutant("name of the claim", "claim", "conv.sealed_peer, conv.sealed_name }", "conv.sealed_peer, conv.name or '' }"),
     Mutant(
-        "name of the moment", "claim", "conv.sealed_peer, conv.sealed_name }", "conv.sealed_peer, conv.name or '' }"
+        "closed when sealed",
+        "include/seal",
+        "closed_ms = closed_ms, separator = separator",
+        "closed_ms = now_ms, separator = separator",
     ),
-    Mutant("closed when sealed", "claim", "closed_ms = closed_ms", "closed_ms = now_ms"),
     Mutant(
         "lock left behind",
         "include/batch",
-        "redis.call('DEL', key('lock', name), key('batch', name))",
-        "redis.call('DEL', key('batch', name))",
+        "call('DEL', key('lock', name), key('batch', name))",
+        "call('DEL', key('batch', name))",
     ),
     Mutant(
         "dead letter without its messages",
         "include/batch",
-        "redis.call('RENAME', key('batch', name), key('remains', conv.flush_id))",
-        "redis.call('DEL', key('batch', name))",
+        "call('RENAME', key('batch', name), key('remains', conv.flush_id))",
+        "call('DEL', key('batch', name))",
     ),
     Mutant("answer survives the flush", "include/batch", "'cancelled', 'answer' }", "'cancelled' }"),
     Mutant("ack and fail not fenced", "include/fence", "  if conv.token == token then\n", "  if true then\n"),
@@ -124,124 +130,140 @@ MUTANTS = [
     Mutant("renew not fenced", "renew", "if conv.token ~= token then", "if false then"),
     Mutant("renew of a cancelled batch", "renew", "elseif conv.cancelled then", "elseif false then"),
     Mutant("answer not fenced", "answered", "if conv.token ~= token then", "if false then"),
-    Mutant(
-        "ack strands the next burst", "ack", "rearm(name, conv)\n  if", "redis.call('ZREM', key('wake'), name)\n  if"
-    ),
+    Mutant("ack strands the next burst", "ack", "rearm(name, conv)\n  if", "call('ZREM', key('wake'), name)\n  if"),
     Mutant("failures not counted", "fail", "(mode == 'release' and 0 or 1)", "0"),
-    Mutant("hand-back counts", "fail", "(mode == 'release' and 0 or 1)", "1"),
-    Mutant("retry without a wake entry", "fail", "wake_sooner(name, now_ms + delay_ms)\n", ""),
+    Mutant("release counts as a failure", "fail", "(mode == 'release' and 0 or 1)", "1"),
+    Mutant("retry without a wake entry", "fail", "wake_set_and_announce(name, now_ms + delay_ms)\n", ""),
     Mutant("second click moves the deadline", "flush_now", "if not conv.fired then", "if true then"),
-    Mutant("discard under a live lease", "include/batch", "  elseif leased(conv) then\n", "  elseif false then\n"),
-    Mutant("redrive twice", "redrive", "elseif letter[2] then", "elseif false then"),
+    Mutant("discard under a live lease", "include/stop", "  elseif leased(conv) then\n", "  elseif false then\n"),
+    Mutant("redrive twice", "redrive", "elseif redriven then", "elseif false then"),
     Mutant("resume too late", "resume", "  rearm(name, conv)\n", ""),
     Mutant("repair overlooks batches", "repair", "if flush_id or window or redrive", "if window"),
-    Mutant("sweep takes the living", "sweep", "now_ms - tonumber(ARGV[2])", "now_ms"),
+    Mutant("sweep forgets conversations too early", "sweep", "now_ms - tonumber(ARGV[2])", "now_ms"),
 ]
 
 PEOPLE_MUTANTS = [
-    Mutant("other name unknown", "append", "  if twin ~= NO_TWIN then\n", "  if false then\n"),
-    Mutant("name leads nowhere", "include/unite", "  redis.call('HSET', key('alias'), name, to)\n", ""),
-    Mutant("names not noted", "include/unite", "  redis.call('HSET', key('conv', to), 'aliases', conv.aliases)\n", ""),
+    Mutant("alias unknown", "append", "  if alias ~= NO_ALIAS then\n", "  if false then\n"),
+    Mutant("alias not set", "include/merge", "  call('HSET', key('alias'), name, target)\n", ""),
+    Mutant("aliases not noted", "include/merge", "  call('HSET', key('conv', target), 'aliases', conv.aliases)\n", ""),
     Mutant(
-        "names of names stay", "include/unite", "for i = 1, #(drop.conv.aliases or ''), 16 do", "for i = 1, 0, 16 do"
+        "aliases of an alias stay",
+        "include/merge",
+        "for i = 1, #(drop.conv.aliases or ''), 16 do",
+        "for i = 1, 0, 16 do",
     ),
-    Mutant("union forgets the burst", "include/unite", "  move_window(keep, drop, limits)\n", ""),
-    Mutant("union forgets the memory", "include/unite", "  move_memory(keep, drop)\n", ""),
-    Mutant("union forgets the marks", "include/unite", "  move_marks(keep, drop)\n", ""),
-    Mutant("union forgets the letters", "include/unite", "  move_redrive(keep, drop)\n", ""),
-    Mutant("union forgets the media", "include/unite", "  move_media(drop.name, keep.name, drop.entries)\n", ""),
+    Mutant("merge forgets the burst", "include/merge", "  move_window(keep, drop, limits)\n", ""),
+    Mutant("merge forgets the seen set", "include/merge", "  move_seen(keep, drop)\n", ""),
+    Mutant("merge forgets the pending changes", "include/merge", "  move_pending_changes(keep, drop)\n", ""),
+    Mutant("merge forgets the redriven dead letters", "include/merge", "  move_redrive(keep, drop)\n", ""),
+    Mutant("merge forgets the media", "include/merge", "  move_media(drop.name, keep.name, drop.entries)\n", ""),
     Mutant(
-        "union forgets the pause",
-        "include/unite",
-        "fields.paused_until_ms, fields.pause_mode = theirs.paused_until_ms, theirs.pause_mode",
-        "fields.pause_mode = theirs.pause_mode",
+        "merge forgets the pause",
+        "include/merge",
+        "fields.paused_until_ms, fields.pause_mode = dropped.paused_until_ms, dropped.pause_mode",
+        "fields.pause_mode = dropped.pause_mode",
     ),
     Mutant(
-        "union is not awake",
-        "include/unite",
+        "merged conversation not awake",
+        "include/merge",
         "    rearm(keep.name, keep.conv)\n",
-        "    redis.call('ZREM', key('wake'), keep.name)\n",
+        "    call('ZREM', key('wake'), keep.name)\n",
     ),
-    Mutant("union stays idle", "include/unite", "  redis.call('ZREM', key('idle'), keep.name)\n", ""),
-    Mutant("who is gone is awake", "include/unite", "    redis.call('ZREM', key('wake'), drop.name)\n", ""),
-    Mutant("name that is gone is held", "claim", "(conv.flush_id or leader == name)", "true"),
-    Mutant("batch in hand lost", "include/unite", "  if drop.conv.flush_id then\n", "  if false then\n"),
+    Mutant("merged conversation stays idle", "include/merge", "  call('ZREM', key('idle'), keep.name)\n", ""),
+    Mutant("dropped conversation is awake", "include/merge", "    call('ZREM', key('wake'), drop.name)\n", ""),
+    Mutant("alias is held by a pause", "claim", "(conv.flush_id or resolved == name)", "true"),
     Mutant(
-        "union moves a fired deadline",
-        "include/unite",
+        "batch of the dropped conversation lost", "include/merge", "  if drop.conv.flush_id then\n", "  if false then\n"
+    ),
+    Mutant(
+        "merge moves a fired deadline",
+        "include/merge",
         "fired, fired_ms = side.conv.fired, number(side.conv, 'deadline_ms')",
         "fired, fired_ms = side.conv.fired, now_ms",
     ),
     Mutant(
-        "union opened by the other",
-        "include/unite",
-        "opened_ms = math.min(opened_ms, number(side.conv, 'opened_ms'))",
+        "merged burst opened by the later one",
+        "include/merge",
+        "opened_ms = min(opened_ms, number(side.conv, 'opened_ms'))",
         "opened_ms = number(side.conv, 'opened_ms')",
     ),
-    Mutant("union waits too long", "include/unite", "math.min(latest_ms, opened_ms + limits.max_wait_ms)", "latest_ms"),
-    Mutant("union cuts in line", "include/unite", "received_of(first[i]) <= received_of(second[j])", "true"),
+    Mutant(
+        "merged burst waits too long", "include/merge", "min(latest_ms, opened_ms + limits.max_wait_ms)", "latest_ms"
+    ),
+    Mutant(
+        "merge forgets the order of arrival", "include/merge", "received_of(first[i]) <= received_of(second[j])", "true"
+    ),
     Mutant(
         "copies delivered",
-        "include/unite",
+        "include/merge",
         "if copies > 0 then",
-        "keep.entries = side_of(keep.name, keep.conv).entries\n  if copies > 0 then",
+        "keep.entries = load_side(keep.name, keep.conv).entries\n  if copies > 0 then",
     ),
-    Mutant("memory out of order", "include/seen", "seconds_at(first, i) <= seconds_at(second, j)", "true"),
-    Mutant("id remembered twice", "include/seen", "      parts[known[fingerprint]] = ''\n", ""),
-    Mutant("older edit wins", "edit", "tonumber(string.sub(text, 1, 13)) > edited_ms", "false"),
+    Mutant("seen set out of order", "include/seen", "seconds_at(first, i) <= seconds_at(second, j)", "true"),
+    Mutant("id twice in the seen set", "include/seen", "      parts[known[fingerprint]] = ''\n", ""),
+    Mutant("older edit wins", "edit", "tonumber(string.sub(kept, 1, 13)) > edited_ms", "false"),
     Mutant(
         "edit of a sealed message",
         "edit",
         "local place, entry = find_entry(name, fingerprint)\n",
-        "for at, sealed in ipairs(redis.call('LRANGE', key('batch', name), 0, -1)) do\n"
+        "for at, sealed in ipairs(call('LRANGE', key('batch', name), 0, -1)) do\n"
         "  if fingerprint_of(sealed) == fingerprint then\n"
-        "    redis.call('LSET', key('batch', name), at - 1, sealed .. '\\n' .. edit)\n"
+        "    call('LSET', key('batch', name), at - 1, sealed .. '\\n' .. edit)\n"
         "  end\n"
         "end\n"
         "local place, entry = find_entry(name, fingerprint)\n",
     ),
     Mutant(
-        "edit weighs nothing",
+        "edit has no size",
         "edit",
         "  conv.bytes = conv.bytes + #changed - #entry\n",
         "",
     ),
-    Mutant("early edit lost", "append", "  if mark then\n    payload =", "  if false then\n    payload ="),
-    Mutant("early revoke ignored", "append", "if mark == 'r' then", "if false then"),
-    Mutant("mark used for ever", "append", "    call('HDEL', key('mark', name), unpack(conv.used))\n", ""),
-    Mutant("emptied burst flushed", "revoke", "if conv.depth == 0 then", "if false then"),
-    Mutant("media of the deleted", "revoke", "  drop_media(name, { entry })\n", ""),
-    Mutant("media of the delivered", "include/batch", "  if conv.has_media then\n", "  if false then\n"),
+    Mutant("early edit lost", "append", "  if edit then\n    payload =", "  if false then\n    payload ="),
+    Mutant("early revoke ignored", "append", "if pending_change == 'r' then", "if false then"),
     Mutant(
-        "media of the dead lost",
-        "include/batch",
-        "  redis.call('RENAME', key('batch', name), key('remains', conv.flush_id))\n",
-        "  drop_media(name, redis.call('LRANGE', key('batch', name), 0, -1))\n"
-        "  redis.call('RENAME', key('batch', name), key('remains', conv.flush_id))\n",
+        "pending change never used up", "append", "    call('HDEL', key('mark', name), unpack(conv.used_changes))\n", ""
     ),
-    Mutant("media of the redriven", "include/batch", "'separator', 'has_media', 'claims'", "'separator', 'claims'"),
-    Mutant("media left at the old name", "claim", "if conv.has_media and letter[8] ~= name then", "if false then"),
-    Mutant("album cut", "claim", "if album == NO_ALBUM or (behind", "if true or (behind"),
-    Mutant("address of the moment", "claim", "conv.sealed_peer, conv.sealed_name }", "conv.peer, conv.sealed_name }"),
+    Mutant("emptied burst flushed", "revoke", "if conv.depth == 0 then", "if false then"),
+    Mutant("media of a revoked message stays", "revoke", "  drop_media(name, { entry })\n", ""),
+    Mutant("media of a delivered message stays", "include/batch", "  if conv.has_media then\n", "  if false then\n"),
+    Mutant(
+        "media of a dead letter lost",
+        "include/batch",
+        "  call('RENAME', key('batch', name), key('remains', conv.flush_id))\n",
+        "  drop_media(name, call('LRANGE', key('batch', name), 0, -1))\n"
+        "  call('RENAME', key('batch', name), key('remains', conv.flush_id))\n",
+    ),
+    Mutant(
+        "media of a redriven dead letter lost",
+        "include/batch",
+        "'separator', 'has_media', 'claims'",
+        "'separator', 'claims'",
+    ),
+    Mutant(
+        "media left at the alias", "include/redeliver", "if conv.has_media and died_under ~= name then", "if false then"
+    ),
+    Mutant("album cut", "include/seal", "if album == NO_ALBUM or (behind", "if true or (behind"),
+    Mutant("peer of the claim", "claim", "conv.sealed_peer, conv.sealed_name }", "conv.peer, conv.sealed_name }"),
     Mutant("phone given up", "append", "(is_phone(peer) or not is_phone(conv.peer))", "true"),
     Mutant("phone given up by a pause", "pause", "if not conv.ref then", "if true then"),
-    Mutant("old news is news", "append", "struct.unpack('>I6', order) < now_ms - max_age_ms then", "false then"),
-    Mutant("typing under another name", "extend", "resolve(ARGV[2])", "ARGV[2]"),
-    Mutant("flush_now by another name", "flush_now", "resolve(ARGV[2])", "ARGV[2]"),
-    Mutant("discard by another name", "discard", "resolve(ARGV[2])", "ARGV[2]"),
-    Mutant("pause by another name", "pause", "resolve(ARGV[2])", "ARGV[2]"),
-    Mutant("resume by another name", "resume", "resolve(ARGV[2])", "ARGV[2]"),
-    Mutant("edit by another name", "edit", "resolve(ARGV[2])", "ARGV[2]"),
-    Mutant("revoke by another name", "revoke", "resolve(ARGV[2])", "ARGV[2]"),
-    Mutant("letter of another name", "redrive", "resolve(letter[1])", "letter[1]"),
-    Mutant("sweep leaves names", "sweep", "    redis.call('HDEL', key('alias'), string.sub(aliases, i, i + 15))\n", ""),
-    Mutant("sweep leaves marks", "sweep", ", key('mark', name))", ")"),
+    Mutant("stale message accepted", "append", "struct.unpack('>I6', order) < now_ms - max_age_ms then", "false then"),
+    Mutant("extend by alias", "extend", "resolve(ARGV[2])", "ARGV[2]"),
+    Mutant("flush_now by alias", "flush_now", "resolve(ARGV[2])", "ARGV[2]"),
+    Mutant("discard by alias", "discard", "resolve(ARGV[2])", "ARGV[2]"),
+    Mutant("pause by alias", "pause", "resolve(ARGV[2])", "ARGV[2]"),
+    Mutant("resume by alias", "resume", "resolve(ARGV[2])", "ARGV[2]"),
+    Mutant("edit by alias", "edit", "resolve(ARGV[2])", "ARGV[2]"),
+    Mutant("revoke by alias", "revoke", "resolve(ARGV[2])", "ARGV[2]"),
+    Mutant("redrive by alias", "redrive", "resolve(died_under)", "died_under"),
+    Mutant("sweep leaves aliases", "sweep", "    call('HDEL', key('alias'), string.sub(aliases, i, i + 15))\n", ""),
+    Mutant("sweep leaves pending changes", "sweep", ", key('mark', name))", ")"),
 ]
-"""Bugs about names, edits, revokes, media and albums."""
+"""Bugs in aliases, edits, revokes, media and albums."""
 
 
 def loader(mutant: Mutant) -> Callable[[str], Script]:
-    """Loads the scripts with the bug in place; fails when its text does not stand in its file exactly once."""
+    """Return a loader of scripts with the bug. Raises AssertionError unless its file has the text exactly once."""
     text = (LUA / f"{mutant.file}.lua").read_text(encoding="utf-8")
     assert text.count(mutant.old) == 1, f"mutants.py: {mutant.file}.lua no longer has {mutant.old!r} exactly once"
 

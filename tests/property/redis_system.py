@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import redis
 from redis.exceptions import NoScriptError
 
-from buffer import scripts
+from buffer import script_calls, scripts
 from buffer.keys import Keys, Ref, ref_of
-from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure
-from buffer.scripts import ENTRY_HEADER, Script
+from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, FailureMode
+from buffer.scripts import Script
+from buffer.stored_message import ENTRY_HEADER_SIZE
 from config.settings import Settings
 from tests.conversation_hash import read_conv
 
@@ -59,7 +60,7 @@ class Snapshot:
 
     def ids(self, kind: str, name: str) -> list[str]:
         """The message ids in a list, in its order."""
-        payloads = [entry[ENTRY_HEADER:].partition(b"\n")[0] for entry in self.entries(kind, name)]
+        payloads = [entry[ENTRY_HEADER_SIZE:].partition(b"\n")[0] for entry in self.entries(kind, name)]
         return [json.loads(payload)["message_id"] for payload in payloads]
 
     def held(self) -> Counter[str]:
@@ -133,35 +134,35 @@ class System:
             (self.ref(message.conversation), self.ref(message.alias) if message.alias else None, message)
             for message in messages
         ]
-        return scripts.read_append(self.run("append", *scripts.append_args(0, named, self.settings)))
+        return script_calls.read_append(self.run("append", *script_calls.append_args(0, named, self.settings)))
 
     def edit(self, who: Conversation, change: Change) -> str:
-        args = scripts.edit_args(self.ref(who), who, change, self.settings)
+        args = script_calls.edit_args(self.ref(who), who, change, self.settings)
         return str(self.run("edit", *args).decode())
 
     def revoke(self, who: Conversation, fingerprint: bytes) -> str:
-        args = scripts.revoke_args(self.ref(who), who, fingerprint, self.settings)
+        args = script_calls.revoke_args(self.ref(who), who, fingerprint, self.settings)
         return str(self.run("revoke", *args).decode())
 
     def extend(self, who: Conversation) -> int:
-        return int(self.run("extend", *scripts.extend_args(self.ref(who), self.settings)))
+        return int(self.run("extend", *script_calls.extend_args(self.ref(who), self.settings)))
 
     def dispatch(self, limit: int) -> Dispatched:
-        return scripts.read_dispatch(0, self.run("dispatch", *scripts.dispatch_args(limit, self.settings)))
+        return script_calls.read_dispatch(0, self.run("dispatch", *script_calls.dispatch_args(limit, self.settings)))
 
     def claim(self, who: Conversation, caller: str) -> Claim:
         ref = self.ref(who)
-        [reply] = self.run("claim", *scripts.claim_args([ref.hash, caller], self.settings))
-        return scripts.read_claim(ref, reply)
+        [reply] = self.run("claim", *script_calls.claim_args([(ref.hash, caller)], self.settings))
+        return script_calls.read_claim(reply)
 
     def fenced(self, verb: str, who: Conversation, *args: Any) -> str:
-        lease = [self.ref(who).hash, *args]
-        [reply] = self.run(verb, *(scripts.renew_args(lease, self.settings) if verb == "renew" else lease))
+        lease: Any = (self.ref(who).hash, *args)
+        [reply] = self.run(verb, *(script_calls.renew_args([lease], self.settings) if verb == "renew" else lease))
         return str(reply.decode())
 
-    def fail(self, who: Conversation, token: str, mode: str, delay_ms: int) -> str:
+    def fail(self, who: Conversation, token: str, mode: FailureMode, delay_ms: int) -> str:
         failure = Failure(mode, delay_ms, "refused")
-        return str(self.run("fail", *scripts.fail_args(self.ref(who), token, failure, self.settings)).decode())
+        return str(self.run("fail", *script_calls.fail_args(self.ref(who), token, failure, self.settings)).decode())
 
     def look(self) -> Snapshot:
         return Snapshot(self.root, self._look(args=[self.keys.prefix + ":*"]))

@@ -1,6 +1,6 @@
 """A small model of one partition: what every operation must answer, and what must lie where after it.
 
-Written from the design, not from the scripts. Times in milliseconds; a token is `<fence>:<caller>`.
+Written from docs/invariants.md, not from the scripts. Times in milliseconds; a token is `<fence>:<caller>`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from buffer import scripts
+from buffer import script_calls
 from config.settings import Settings
 
 
@@ -297,7 +297,7 @@ class Model:
             talk.batch.crashes, talk.batch.token = talk.batch.crashes + 1, None
         if talk.batch and talk.batch.cancelled:
             self._drop(talk)
-        elif talk.batch and talk.batch.crashes >= scripts.MAX_CRASHES:
+        elif talk.batch and talk.batch.crashes >= script_calls.MAX_CRASHES:
             self._bury(talk, who)
 
     def _bury(self, talk: Talk, who: str) -> None:

@@ -1,4 +1,4 @@
-"""Random histories on a real server: whatever happens, in whatever order, the invariants of the design hold.
+"""Random histories on a real server: whatever happens, in whatever order, the invariants (docs/invariants.md) hold.
 
 PROPERTY_EXAMPLES=5000 (and PROPERTY_STEPS) make a long run with new histories each time.
 """

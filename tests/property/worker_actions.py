@@ -6,8 +6,7 @@ import json
 from collections import defaultdict
 from typing import NamedTuple
 
-from buffer.keys import Ref
-from buffer.models import Batch, Conversation, PauseMode
+from buffer.models import Batch, Conversation, FailureMode, PauseMode
 from tests.property import invariants_with_aliases
 from tests.property.expected_messages import ExpectedMessages
 from tests.property.redis_system import System
@@ -48,7 +47,7 @@ class WorkerActions:
 
     def dispatch(self, limit: int) -> None:
         for due in self.system.dispatch(limit).due:
-            name = self.names[Ref.parse(due.ref).hash]
+            name = self.names[due.ref.hash]
             self.jobs.append(name)
             self.latest_ms[name] = self.expected.now_ms + self.system.settings.visibility_ms
 
@@ -70,7 +69,7 @@ class WorkerActions:
             expected = self._let_go(flight, "ok", acked=True)
             assert self.system.fenced("ack", self.talks[flight.name], flight.token) == expected
 
-    def fail(self, index: int, mode: str, delay_ms: int) -> None:
+    def fail(self, index: int, mode: FailureMode, delay_ms: int) -> None:
         if flight := self._flight(index):
             failures = int(self._conv(flight.name).get("failures", 0)) + (mode == "retry")
             is_dead = mode == "dead" or failures >= self.system.settings.agent_max_attempts
@@ -78,7 +77,7 @@ class WorkerActions:
             found = self.system.fail(self.talks[flight.name], flight.token, mode, delay_ms)
             assert found == expected
 
-    def serve(self, who: str, one: int, end: str | None) -> None:
+    def serve(self, who: str, one: int, end: FailureMode | None) -> None:
         """The agent gets a burst at once; it refuses it for good, or is still at it."""
         self.flush_now(who, one)
         self.check()

@@ -1,4 +1,4 @@
-"""The pure parts of the benchmarks: figures, table, what the load sends and how it reads answers, the agent's book."""
+"""The pure parts of the benchmarks: figures, table, page, the load's requests and responses, the agent's record."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import pytest
 
 from benchmarks.__main__ import PARTS
 from benchmarks.figures import Meaningless, Missing, Spread, attempt, percentile
-from benchmarks.peers import wanted
-from benchmarks.programs.agent import Book
-from benchmarks.programs.load import Answers, template
+from benchmarks.page import HAND_WRITTEN, PAGE, Run, page, write_page
+from benchmarks.peers import pinned_versions
+from benchmarks.programs.agent import CallRecord
+from benchmarks.programs.load import Responses, template
 from benchmarks.table import Row, as_markdown
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
@@ -98,41 +99,68 @@ def test_load_sends_whole_requests():
 
 def test_load_reads_answers_in_pieces():
     """An answer counts when all of it has come, on each connection for itself."""
-    answers = Answers()
-    assert not answers.complete(1, OK[:20])
-    assert not answers.complete(2, OK[:-1])
-    assert answers.complete(1, OK[20:])
-    assert answers.complete(2, OK[-1:])
-    assert answers.complete(1, OK)
-    assert answers.complete(1, OK)
-    assert answers.refused == 0
+    responses = Responses()
+    assert not responses.complete(1, OK[:20])
+    assert not responses.complete(2, OK[:-1])
+    assert responses.complete(1, OK[20:])
+    assert responses.complete(2, OK[-1:])
+    assert responses.complete(1, OK)
+    assert responses.complete(1, OK)
+    assert responses.refused == 0
 
 
 def test_load_counts_refusals():
     """Every answer that is not 200 counts, repeated ones too."""
-    answers = Answers()
+    responses = Responses()
     for _ in range(2):
-        assert answers.complete(1, OK.replace(b"200 OK", b"503 No"))
-    assert answers.refused == 2
+        assert responses.complete(1, OK.replace(b"200 OK", b"503 No"))
+    assert responses.refused == 2
 
 
 def test_agent_knows_lateness_and_repetitions():
     """Lateness against the body's deadline; a second call of one flush is a call but no other flush."""
-    book = Book()
+    record = CallRecord()
     body = b'{"flush_id":"f1","text":"\\"closed_ms\\":1","closed_ms":1700000000000}'
-    book.enter(body, 1_700_000_000.004)
-    book.enter(body, 1_700_000_000.5)
-    book.enter(b"{}", 1_700_000_001.0)
-    told = json.loads(book.as_json())
-    assert (told["calls"], told["distinct"], told["peak"]) == (3, 1, 3)
-    assert told["lateness_ms"] == pytest.approx([4, 500], abs=0.01)
-    assert told["last_s"] - told["first_s"] == pytest.approx(0.996)
+    record.add(body, 1_700_000_000.004)
+    record.add(body, 1_700_000_000.5)
+    record.add(b"{}", 1_700_000_001.0)
+    report = json.loads(record.as_json())
+    assert (report["calls"], report["distinct"], report["peak"]) == (3, 1, 3)
+    assert report["lateness_ms"] == pytest.approx([4, 500], abs=0.01)
+    assert report["last_s"] - report["first_s"] == pytest.approx(0.996)
+
+
+RUN = Run("2026-01-02", "a machine", {"bullmq": "1.2.3"}, 3.0, 4.0)
+
+
+def test_page_keeps_what_people_wrote(tmp_path):
+    """A new table replaces the generated part and leaves the hand-written section as it was, braces included."""
+    section = HAND_WRITTEN + "\nA figure, and `{its: conditions}`.\n"
+    path = tmp_path / "benchmarks.md"
+    path.write_text("an old table\n" + section, encoding="utf-8")
+    write_page("| a new table |", RUN, path)
+    assert path.read_text(encoding="utf-8") == page("| a new table |", RUN) + section
+
+
+def test_page_without_a_hand_written_section(tmp_path):
+    """Nothing is added to a page without that section."""
+    path = tmp_path / "benchmarks.md"
+    path.write_text("an old table\n", encoding="utf-8")
+    write_page("| a new table |", RUN, path)
+    assert path.read_text(encoding="utf-8") == page("| a new table |", RUN)
+
+
+def test_page_has_todays_method():
+    """docs/benchmarks.md describes the method with the text and numbers of the code, and has its written section."""
+    text = PAGE.read_text(encoding="utf-8")
+    assert page("", RUN).partition("## Method")[2] in text
+    assert text.count(HAND_WRITTEN) == 1
 
 
 def test_peers_are_pinned():
     """Each peer has one exact version."""
-    assert {"bullmq", "fastify", "ioredis", "undici"} == wanted().keys()
-    assert [version for version in wanted().values() if not re.fullmatch(r"\d+\.\d+\.\d+", version)] == []
+    assert {"bullmq", "fastify", "ioredis", "undici"} == pinned_versions().keys()
+    assert [version for version in pinned_versions().values() if not re.fullmatch(r"\d+\.\d+\.\d+", version)] == []
 
 
 def test_parts():

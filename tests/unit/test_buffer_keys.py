@@ -1,4 +1,4 @@
-"""keys: every key of an installation, and how a conversation finds its partition."""
+"""keys: every key of an installation, and the partition of a conversation."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_keys_of_a_partition_share_a_hash_tag():
 
 
 def test_unknown_kind_is_refused():
-    """A key that nobody described cannot be built."""
+    """A key of a kind that KINDS does not describe cannot be built."""
     with pytest.raises(ValueError, match="'buffr' is not a kind of key"):
         Keys("deb").of(0, "buffr")
 
@@ -78,7 +78,7 @@ def test_key_names():
 
 @pytest.mark.parametrize("partition", [0, 7, 63])
 def test_timer_key_leads_to_its_conversation(partition: int):
-    """The expired key of an event names the conversation to look at."""
+    """The expired key of an event names the conversation that may be due."""
     keys, ref = Keys("deb"), Ref(partition, "a-b_c")
     assert keys.timer_ref(keys.of(partition, "timer", ref.hash)) == ref
 

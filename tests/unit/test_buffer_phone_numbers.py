@@ -1,4 +1,4 @@
-"""phones: spellings of one WhatsApp number are one person, and nothing else is."""
+"""phone_numbers: spellings of one WhatsApp number are one person, and nothing else is."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_ids_of_other_gateways_are_no_phones(gateway: str):
 
 
 def test_whatsapp_gateways_exist():
-    """Every gateway that is said to speak WhatsApp is one of ours."""
+    """Every gateway in WHATSAPP is one of ours."""
     assert set(GATEWAYS) >= WHATSAPP
 
 

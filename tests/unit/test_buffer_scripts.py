@@ -1,93 +1,27 @@
-"""scripts: the seam to Lua."""
+"""scripts: the Lua scripts, loaded with their includes."""
 
 from __future__ import annotations
 
 import hashlib
-import struct
+from pathlib import Path
 
 import pytest
 
 from buffer import scripts
-from buffer.keys import Ref
-from buffer.models import Append, Conversation
 
-REF = Ref(3, "abcdefghijklmnop")
-ANA = Conversation("generic", "loja", "ana")
+LUA = Path(scripts.__file__).parent / "lua"
 
 
 @pytest.mark.parametrize("verb", scripts.VERBS)
 def test_source_is_complete(verb: str):
     """A loaded script has the prelude in front, every include in place, and the SHA of its source."""
     script = scripts.script(verb)
-    assert script.source.startswith("-- Stands before every script")
+    assert script.source.startswith((LUA / "include" / "prelude.lua").read_text())
     assert "-- include:" not in script.source
     assert script.sha == hashlib.sha1(script.source.encode(), usedforsecurity=False).hexdigest()
 
 
 def test_unknown_script():
-    """There is no script but those on disk."""
+    """A verb without a Lua file cannot be loaded."""
     with pytest.raises(FileNotFoundError):
         scripts.script("nonsense")
-
-
-def test_append_arguments(make_settings):
-    """Settings once, then one record for each message, laid out as the header says."""
-    settings = make_settings(message_buffer_enabled=False)
-    message = Append(ANA, b"f" * 8, b"nnnn", b"{}", order_ms=None, name="Zé", keyword=True)
-    args = scripts.append_args(3, [(REF, None, message)], settings)
-    assert args[:8] == [3, 8_000, 60_000, 20, 262_144, 604_800_000, "1", 0]
-    lengths = struct.pack(">5I", *(len(text.encode()) for text in (*ANA, "Zé", "")))
-    texts = "".join((*ANA, "Zé")).encode()
-    head = REF.hash.encode() + b" " * 16 + b"nnnn" + bytes(6) + bytes([scripts.KEYWORD]) + bytes(4) + b"f" * 8
-    assert args[8:] == [head + lengths + texts + b"{}"]
-
-
-def test_twin_media_and_album_are_sent(make_settings):
-    """The person's other name, the inline media and the album have their places in the record."""
-    message = Append(ANA, b"f" * 8, b"nnnn", b"{}", alias=ANA, media=b"QUJD", album=b"abcd")
-    [record] = scripts.append_args(3, [(REF, Ref(3, "p" * 16), message)], make_settings())[8:]
-    assert record[16:32] == b"p" * 16
-    assert record[42] == scripts.MEDIA
-    assert record[43:47] == b"abcd"
-    assert record.endswith(b"QUJD{}")
-
-
-def test_order_of_zero_is_an_order(make_settings):
-    """A timestamp of 0 is sent as such, not as `none given`."""
-    message = Append(ANA, b"f" * 8, b"nnnn", b"{}", order_ms=0)
-    [record] = scripts.append_args(3, [(REF, None, message)], make_settings())[8:]
-    assert record[36:43] == bytes(6) + bytes([scripts.TIMED])
-
-
-def test_claim_arguments_with_the_buffer_off(make_settings):
-    """With the buffer off a batch holds one message."""
-    claims = [REF.hash, "w1", "b" * 16, "w2"]
-    args = scripts.claim_args(claims, make_settings(message_buffer_enabled=False))
-    assert (args[1], args[7:]) == (1, ["1", *claims])
-    args = scripts.claim_args(claims, make_settings())
-    assert (args[1], args[7:]) == (20, ["", *claims])
-
-
-def test_dispatch_reply():
-    """Each conversation with its own number; the next moment may be missing, or a score in float's clothes."""
-    read = scripts.read_dispatch(3, [1_000, b"1700000000000", 7, b"abc", b"def"])
-    assert read.due == [("3-abc", 7), ("3-def", 8)]
-    assert (read.next_ms, read.now_ms) == (1_700_000_000_000, 1_000)
-    assert scripts.read_dispatch(3, [1_000, b"", 1]) == ([], None, 1_000)
-    assert scripts.read_dispatch(3, [1_000, b"1.7e+12", 1]).next_ms == 1_700_000_000_000
-
-
-def test_claim_reply_without_a_batch():
-    """A status with its moment, or without one."""
-    assert scripts.read_claim(REF, [b"busy", 1_000]) == ("busy", None, 1_000)
-    assert scripts.read_claim(REF, [b"empty", 0]) == ("empty", None, None)
-
-
-def test_claim_reply_with_text_that_is_no_utf8():
-    """A name that was cut in the middle of a character does not break a delivery."""
-    entry = scripts.ENTRY_HEAD.pack(0, 5, 0, 6, scripts.TIMED, bytes(4), b"f" * 8) + b"{}"
-    reply = [b"batch", b"1:w", b"id", 1, 0, b"quiet", 9, b"\n", b"", b"generic", b"loja", b"ana", b"\xc3", entry, b""]
-    batch = scripts.read_claim(REF, reply).batch
-    assert batch is not None
-    assert batch.name == "\ufffd"
-    assert [(m.order_ms, m.received_ms, m.payload) for m in batch.messages] == [(5, 6, b"{}")]

@@ -1,4 +1,4 @@
-"""envelope: a message on its way into the buffer."""
+"""stored_message: a message on its way into the buffer."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 
 from buffer.keys import fingerprint_of
 from buffer.models import Append, Change, Conversation, Edit, Message
-from buffer.stored_message import encode_edit, pack
+from buffer.stored_message import encode_edit, encode_message
 
 ANA = Conversation("evolution", "loja", "ana")
 
 
 def packed(keywords: tuple[str, ...] = (), inline_max: int = 100, **fields: Any) -> Append:
     values = {"message_id": "m1", "timestamp_ms": None, "kind": "text", **fields}
-    return pack(Message(ANA, **values), b"nnnn", keywords, inline_max)
+    return encode_message(Message(ANA, **values), b"nnnn", keywords, inline_max)
 
 
 def payload(**fields: Any) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def payload(**fields: Any) -> dict[str, Any]:
 
 
 def test_what_is_stored():
-    """The outbound message, without what stands elsewhere (conversation, time) and without empty fields."""
+    """The payload is the outbound message without empty fields and those that Redis has elsewhere (time, identity)."""
     assert payload(text="oi", timestamp_ms=1_700_000_000_123, sender_name="Ana", extra={"quoted_id": "q"}) == {
         "message_id": "m1",
         "text": "oi",
@@ -106,7 +106,7 @@ def test_media_that_is_only_inline():
 
 @pytest.mark.parametrize("empty", ["", None])
 def test_inline_media_without_content(empty: str | None):
-    """An empty base64 is none at all: nothing lies beside the buffer, and nothing was omitted."""
+    """An empty base64 is no media: nothing is stored in key `media`, and nothing is marked as omitted."""
     append = packed(kind="image", media={"mime": "image/png", "base64": empty}, inline_max=0)
     assert (json.loads(append.payload)["media"], append.media) == ({"mime": "image/png"}, b"")
 
@@ -117,8 +117,8 @@ def test_no_inline_media_wanted():
     assert (json.loads(append.payload)["media"], append.media) == ({"omitted": True}, b"")
 
 
-def test_other_name_of_the_person():
-    """The other name is a conversation of the same gateway and channel; without one there is none."""
+def test_alias():
+    """The alias is a conversation of the same gateway and channel; without one there is none."""
     assert packed(conversation_alias="1@lid").alias == ANA._replace(peer="1@lid")
     assert packed().alias is None
     assert packed(conversation_alias="").alias is None
@@ -138,8 +138,8 @@ def test_album_with_a_number():
     assert packed(extra={"album_id": 7}).album == packed(extra={"album_id": "7"}).album != bytes(4)
 
 
-def test_told_from_others_by_another_id():
-    """Where the gateway's id is not what names a message, the fingerprint is of what does; the agent sees the id."""
+def test_dedupe_id():
+    """The fingerprint is of the dedupe_id if there is one; the agent sees the message_id."""
     append = packed(message_id="false_1@lid_A1", dedupe_id="A1")
     assert append.fingerprint == fingerprint_of("A1") == encode_edit(Edit(ANA, "A1", "novo", None)).fingerprint
     assert json.loads(append.payload)["message_id"] == "false_1@lid_A1"
@@ -162,7 +162,7 @@ def test_edit(timestamp_ms: int | None, edited_ms: int | None):
 
 @pytest.mark.parametrize("text", ["um\ndois", "\r\n\u2028\0", "ação 👍"])
 def test_no_raw_line_feed(text: str):
-    """A line feed parts a message from its edit in the buffer, so neither has a raw one."""
+    """A line feed separates a message from its edit in Redis, so neither contains a raw one."""
     append = packed(text=text, sender_name=text, extra={"quoted_id": text}, media={"caption": text})
     assert b"\n" not in append.payload + encode_edit(Edit(ANA, "m1", text, None)).patch
     assert json.loads(append.payload)["text"] == text

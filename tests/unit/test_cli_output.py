@@ -1,4 +1,4 @@
-"""What the commands say: addresses, tables, colours, the welcome, and sentences for sockets."""
+"""The text of the commands: addresses, tables, colours, the banner, and refusals of sockets."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ import socket
 
 import pytest
 
-from cli.addresses import display_url, own_address, url_of
 from cli.banner import banner
+from cli.commands.check import settings_rows
 from cli.commands.sample_agent import REASONS
 from cli.demo.script import ANA, STEPS
 from cli.demo.sender import evolution_body
 from cli.main import build_parser
 from cli.options import load_settings_with_flags
-from cli.settings_table import settings_rows
-from cli.sockets import listen
-from cli.supervisor import LONGEST_PAUSE_S, STEADY_S, exit_text, restart_delay
-from cli.terminal import Colours, columns
+from cli.sockets import bind_listener, own_address, url_of
+from cli.supervisor import RESTART_DELAY_MAX_S, STEADY_S, exit_text, restart_delay
+from cli.terminal import Colours, columns, redact_url
 from config.settings import SettingsError, load_settings
 from gateways.base import Request
 from gateways.registry import GATEWAYS
@@ -29,7 +28,7 @@ def settings(**overrides):
     return load_settings(env_file=None, **{"agent_url": "http://127.0.0.1:9000/", **overrides})
 
 
-def said(**overrides) -> str:
+def banner_text(**overrides) -> str:
     return "\n".join(banner(settings(**overrides), "somewhere"))
 
 
@@ -51,7 +50,22 @@ class Terminal(io.StringIO):
 )
 def test_urls_are_shown_without_secrets(url, shown):
     """Password and query are hidden, the rest stays recognisable."""
-    assert display_url(url) == shown
+    assert redact_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://db:6379/0", "redis://db:6379/0"),
+        ("redis://:secret@db/0", "redis://:***@db/0"),
+        ("rediss://app:secret@db", "rediss://app:***@db"),
+        ("redis://app:s@cret@db", "redis://app:***@db"),
+        ("redis+sentinel://app:secret@one,two/main", "redis+sentinel://app:***@one,two/main"),
+    ],
+)
+def test_password_is_hidden(url, shown):
+    """A URL is shown to people without its password."""
+    assert redact_url(url) == shown
 
 
 @pytest.mark.parametrize(("host", "own"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("10.0.0.5", "10.0.0.5")])
@@ -91,9 +105,9 @@ def test_the_table_shows_every_setting_once():
     assert "word" not in str(rows)
 
 
-def test_the_welcome_says_where_to_paste_what():
+def test_the_banner_says_where_to_paste_what():
     """Each open gateway has its URL, the closed ones are named, and so is the place where bursts go."""
-    text = said(evolution_token="word", port=8123)
+    text = banner_text(evolution_token="word", port=8123)
     assert "http://127.0.0.1:8123/webhooks/evolution" in text
     assert "<EVOLUTION_TOKEN>" in text
     assert "webhooks/generic" not in text
@@ -102,23 +116,23 @@ def test_the_welcome_says_where_to_paste_what():
     assert "word" not in text
 
 
-def test_the_welcome_uses_the_public_address():
+def test_the_banner_uses_the_public_address():
     """Behind a proxy the gateway must be given the public address."""
-    assert "https://bot.example.com/webhooks/evolution" in said(
+    assert "https://bot.example.com/webhooks/evolution" in banner_text(
         evolution_token="word", public_base_url="https://bot.example.com"
     )
 
 
-def test_the_welcome_warns():
-    """Nothing open, everything open, and loopback only are each said plainly."""
-    assert "nothing can arrive" in said()
-    assert "WEBHOOK_ALLOW_UNSIGNED=true" in said(webhook_allow_unsigned=True)
-    assert "--host 0.0.0.0" in said()
-    assert "--host 0.0.0.0" not in said(host="0.0.0.0")
+def test_the_banner_warns():
+    """No open gateway, all gateways open, and loopback only each have a hint in the banner."""
+    assert "nothing can arrive" in banner_text()
+    assert "WEBHOOK_ALLOW_UNSIGNED=true" in banner_text(webhook_allow_unsigned=True)
+    assert "--host 0.0.0.0" in banner_text()
+    assert "--host 0.0.0.0" not in banner_text(host="0.0.0.0")
 
 
 def test_every_reason_has_words():
-    """The sample agent can say why any burst was closed."""
+    """The sample agent has a text for every reason that closes a burst."""
     from buffer.models import Reason
 
     assert set(REASONS) == set(Reason)
@@ -126,39 +140,39 @@ def test_every_reason_has_words():
 
 def test_a_taken_port_is_named():
     """The sentence for a taken port names it and a way out, even when the other has only just bound it."""
-    with listen("127.0.0.1", 0) as taken:
+    with bind_listener("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=rf"PORT={port}.*--port {port + 1}"):
-            listen("127.0.0.1", port)
+            bind_listener("127.0.0.1", port)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host"])
 def test_a_foreign_address_is_named(host):
     """An address that this machine does not have is named with a way out."""
     with pytest.raises(SettingsError, match=f"HOST={host}: this machine has no such address"):
-        listen(host, 0)
+        bind_listener(host, 0)
 
 
 def test_a_listening_socket_takes_connections_at_once():
     """Connections made before the webhook is up wait instead of being refused."""
-    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+    with bind_listener("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
         pass
 
 
 @pytest.mark.parametrize(("code", "text"), [(-9, "killed by SIGKILL"), (2, "exit code 2")])
 def test_exit_codes_in_words(code, text):
-    """A death by signal is told apart from an exit code."""
+    """An exit by a signal is described by its name, any other by its exit code."""
     assert exit_text(code) == text
 
 
 def test_pauses_grow_until_a_process_is_steady():
-    """A process that dies at once is started after ever longer pauses, up to a limit; a steady one soon again."""
+    """The restart delay doubles up to a limit. After a steady run it begins at the minimum again."""
     pauses = [0.0]
     while len(pauses) < 10:
-        pauses.append(restart_delay(pauses[-1], lived_s=1.0))
+        pauses.append(restart_delay(pauses[-1], ran_for_s=1.0))
     assert pauses[1:] == sorted(pauses[1:])
-    assert pauses[1] < pauses[2] < pauses[-1] == LONGEST_PAUSE_S
-    assert restart_delay(LONGEST_PAUSE_S, lived_s=STEADY_S + 1) == pauses[1]
+    assert pauses[1] < pauses[2] < pauses[-1] == RESTART_DELAY_MAX_S
+    assert restart_delay(RESTART_DELAY_MAX_S, ran_for_s=STEADY_S + 1) == pauses[1]
 
 
 def test_flags_go_before_the_environment(monkeypatch, tmp_path):
@@ -190,7 +204,7 @@ def test_every_command_can_be_loaded(command):
 
 
 def test_the_demo_speaks_evolution():
-    """The bodies of the demo are read by the gateway as the messages of the story."""
+    """The gateway reads the bodies of the demo as the messages of the script."""
     import json
 
     body = json.dumps(evolution_body(STEPS[0])).encode()

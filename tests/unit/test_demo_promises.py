@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cli.demo.promises import claims
+from cli.demo.promises import check_promises
 from cli.demo.record import Call, Delivery, Record
 from cli.demo.script import ANA, ANSWER_S, BURSTS, INTERRUPTION, STEPS, WINDOW_S
 
@@ -36,7 +36,7 @@ def record() -> Record:
 
 def broken(record: Record) -> list[int]:
     """The places of the promises that were not kept."""
-    return [place for place, claim in enumerate(claims(record)) if not claim.holds]
+    return [place for place, promise in enumerate(check_promises(record)) if not promise.kept]
 
 
 def change(record, index, **fields):
@@ -49,7 +49,7 @@ def test_a_good_record_keeps_every_promise(record):
 
 
 def test_an_empty_record_keeps_no_promise():
-    """What never happened proves nothing."""
+    """An empty record keeps no promise."""
     assert broken(Record()) == list(range(8))
 
 
@@ -83,7 +83,7 @@ def test_a_wrong_order_breaks_the_second(record):
 
 
 def test_a_message_that_nobody_wrote_is_noticed(record):
-    """A call may hold nothing but what was written."""
+    """A call may hold only messages of the script."""
     change(record, CARLA, message_ids=("unknown",))
     assert {0, 1} <= set(broken(record))
 

@@ -1,4 +1,4 @@
-"""Chatwoot: who may post, how old a signature may be, and the turns of its bodies that no recorded case shows."""
+"""Chatwoot: credentials, the age of a signature, and the forms of its bodies that are not among the fixtures."""
 
 import hmac
 import json
@@ -62,7 +62,7 @@ def read(**fields):
 
 
 def test_the_computed_signature_opens():
-    """The vector is accepted with its secret, and with its body and its timestamp only."""
+    """The computed signature is accepted with its own secret, body and timestamp, and with no others."""
     secret = VECTOR["secret"]
     assert opens(as_signed(), chatwoot_secret=secret)
     assert not opens(as_signed(), chatwoot_secret="another")
@@ -85,7 +85,7 @@ def test_the_computed_signature_opens():
     ],
 )
 def test_an_old_signature_is_refused_when_asked_for(max_age, now_s, accepted):
-    """SIGNATURE_MAX_AGE is a window around our clock, its limit included; 0 takes any age."""
+    """A signature may be SIGNATURE_MAX_AGE seconds away from the clock, limit included. 0 accepts any age."""
     assert opens(as_signed(), now_s, chatwoot_secret=VECTOR["secret"], signature_max_age=max_age) is accepted
 
 
@@ -117,8 +117,8 @@ def test_either_secret_opens_the_gateway():
     assert not chatwoot.is_open(configured())
 
 
-def test_what_could_not_be_stored_is_asked_for_with_500():
-    """An agent bot is tried again on 429 and 500 only."""
+def test_the_retry_status_is_500():
+    """Chatwoot repeats a delivery to an agent bot after 429 and 500 only."""
     assert chatwoot.GATEWAY.retry_status == 500
 
 
@@ -146,26 +146,26 @@ def test_a_body_that_is_no_object_is_refused(body):
         {"conversation": {"id": 48, "status": "open"}},
     ],
 )
-def test_what_is_not_said_to_the_bot_is_ignored(fields):
-    """Private notes, notices, updates, and what people write while a human has the conversation."""
+def test_messages_that_are_not_for_the_bot_are_ignored(fields):
+    """Private notes, notices, updates, and messages in a conversation that a human has taken over give no event."""
     assert parse(created(**fields)) == []
 
 
 @pytest.mark.parametrize("status", ["pending", "resolved", "snoozed", None])
-def test_only_humans_keep_a_conversation_from_the_bot(status):
-    """Any status but open, and a version that sends none, leaves the message to the bot."""
+def test_only_open_conversations_are_not_for_the_bot(status):
+    """A message in a conversation with any status but open, or with none, is for the bot."""
     assert read(conversation={"id": 48, "inbox_id": 29269, "status": status}).conversation == HERE
 
 
 @pytest.mark.parametrize(("message_type", "from_me"), [("incoming", False), (0, False), ("outgoing", True), (1, True)])
 def test_the_direction_comes_as_a_word_or_a_number(message_type, from_me):
-    """Words outside, numbers in nested objects of the same versions."""
+    """The same versions write words in the body, and numbers in nested objects."""
     assert read(message_type=message_type).from_me is from_me
 
 
 @pytest.mark.parametrize(("kind", "extra"), [("agent_bot", {"via_api": True}), ("user", {}), (None, {})])
-def test_our_own_reply_is_told_from_a_humans(kind, extra):
-    """Both are from us, in an open conversation too; only a bot's went through the API."""
+def test_only_a_bots_reply_is_via_the_api(kind, extra):
+    """A bot's and a human's reply are both from us, in an open conversation too. Only the bot's has `via_api`."""
     conversation = {"id": 48, "inbox_id": 29269, "status": "open"}
     message = read(message_type="outgoing", sender={"name": "X", "type": kind}, conversation=conversation)
     assert (message.from_me, message.extra) == (True, extra)
@@ -192,7 +192,7 @@ def test_times_of_all_versions(written, moment):
     assert read(created_at=written).timestamp_ms == moment
 
 
-def test_typing_is_the_contacts():
+def test_only_the_contacts_typing_is_presence():
     """Typing on and off of the person is presence; agents, bots and private notes are not."""
 
     def typing(name, **fields):
@@ -250,7 +250,7 @@ def test_several_attachments_are_several_messages():
 
 
 def test_quotes_and_empty_messages():
-    """An answer names what it answers; a message with nothing in it keeps its type."""
+    """A reply has the id of the quoted message. A message without content keeps its type."""
     message = read(content=None, content_type="incoming_email", content_attributes={"in_reply_to": 6})
     assert (message.kind, message.text) == ("unknown", None)
     assert message.extra == {"raw_type": "incoming_email", "quoted_id": "6"}

@@ -1,4 +1,4 @@
-"""Evolution: who may post, and the turns of its bodies that no recorded case shows."""
+"""Evolution: credentials, and the forms of its bodies that are not among the fixtures."""
 
 import base64
 import hmac
@@ -95,7 +95,7 @@ def test_the_static_token_is_found_where_evolution_can_put_it(headers, query):
         ({"authorization": "Bearer ção"}, {}),
     ],
 )
-def test_anything_else_is_no_token(headers, query):
+def test_no_other_token_opens(headers, query):
     """A missing, wrong, empty or misplaced token does not open."""
     assert not evolution.verify(asking(headers, query), configured(token=TOKEN))
 
@@ -131,7 +131,7 @@ def test_a_jwt_without_a_proper_expiry_is_refused(claims):
 
 
 @pytest.mark.parametrize("token", ["", ".", "..", "a.b.c", "a.b", "€.€.€", VECTOR["jwt_key"]])
-def test_what_is_no_jwt_is_refused(token):
+def test_a_malformed_jwt_is_refused(token):
     """Malformed tokens are refused, without an exception."""
     assert not jwt_opens(token)
 
@@ -163,20 +163,20 @@ def test_a_body_that_is_no_object_is_refused(body):
 
 
 @pytest.mark.parametrize("event", [None, 7, [], "", "contacts.update", "messages.set", "send.message.update"])
-def test_events_of_no_interest_are_acknowledged(event):
+def test_other_events_are_ignored(event):
     """An unknown, missing or odd event is no error, even without an instance."""
     assert parse(event=event, data=record({"conversation": "oi"}), instance=None) == []
 
 
 @pytest.mark.parametrize("instance", [None, "", [], {}, True])
 def test_a_message_without_instance_is_refused_by_name(instance):
-    """Without the instance nobody knows which of our numbers was written to: the error names the field."""
+    """Without the instance the channel is unknown, and the error names the field."""
     with pytest.raises(BadRequest, match="`instance`"):
         parse(data=record({"conversation": "oi"}), instance=instance)
 
 
 @pytest.mark.parametrize("jid", ["status@broadcast", "12345@broadcast", "12345@newsletter", "", None, [], "@lid"])
-def test_stories_channels_and_nobody_are_no_conversation(jid):
+def test_broadcasts_newsletters_and_missing_addresses_are_ignored(jid):
     """Broadcasts, newsletters and a chat without a name give no event of any kind."""
     assert parse(data=record({"conversation": "oi"}, remoteJid=jid, remoteJidAlt="status@broadcast")) == []
     presences = {PHONE: {"lastKnownPresence": "composing"}}
@@ -195,13 +195,13 @@ def test_stories_channels_and_nobody_are_no_conversation(jid):
         ({"remoteJid": "5511900000001@c.us"}, "5511900000001", None),
     ],
 )
-def test_the_phone_is_the_conversation_whichever_field_has_it(key, peer, alias):
+def test_the_phone_is_the_peer_in_any_field(key, peer, alias):
     """The phone wins over the lid, which is kept as the alias; a lone lid stays whole."""
     message = said({"conversation": "oi"}, **key)
     assert (message.conversation.peer, message.conversation_alias) == (peer, alias)
 
 
-def test_our_own_names_are_no_alias_of_the_person():
+def test_our_own_jids_are_no_alias_of_the_person():
     """In a message that we sent, the sender's phone and lid are ours and must not name the conversation."""
     ours = {
         "remoteJid": LID,
@@ -220,7 +220,7 @@ def test_a_note_to_ourselves_is_a_conversation():
 
 
 def test_the_author_in_a_group_is_a_phone_when_one_is_known():
-    """A group is the conversation; the author is told by phone, or by the whole lid."""
+    """A group is the conversation, and the participant is the author's phone or whole lid."""
     group = {"remoteJid": "5511900000000-1600000000@g.us", "participant": LID}
     assert said({"conversation": "oi"}, **group).extra["participant"] == LID
     known = said({"conversation": "oi"}, **group, participantPn=PHONE)
@@ -237,7 +237,7 @@ def test_an_answer_through_the_api_is_ours():
 
 @pytest.mark.parametrize(("from_me", "ours"), [(True, True), ("true", True), (False, False), (None, False)])
 def test_from_me_is_read_loosely(from_me, ours):
-    """What a person on our side wrote is never taken for the user's text."""
+    """A message of a person on our side is from us."""
     assert said({"conversation": "oi"}, fromMe=from_me).from_me is ours
 
 
@@ -258,7 +258,7 @@ def test_from_me_is_read_loosely(from_me, ours):
     ],
 )
 def test_a_timestamp_is_milliseconds_or_nothing(written, timestamp_ms):
-    """Seconds in any form become milliseconds; what no clock can show becomes None."""
+    """Seconds in any form become milliseconds, and an impossible time becomes None."""
     (message,) = parse(data=record({"conversation": "oi"}) | {"messageTimestamp": written})
     assert message.timestamp_ms == timestamp_ms
 
@@ -280,7 +280,7 @@ def test_a_text_is_found_in_any_wrapping(message):
 
 
 def test_two_hundred_wrappers_are_taken_off():
-    """Depth costs nothing: the text is found, and no recursion limit is met."""
+    """The text is found at any depth, because `unwrap` does not recurse."""
     message = {"conversation": "oi"}
     for _ in range(200):
         message = {"ephemeralMessage": {"message": message}}
@@ -323,7 +323,7 @@ def test_media_beside_a_wrapper_belongs_to_what_is_inside():
         {"extendedTextMessage": {"text": ""}},
     ],
 )
-def test_what_says_nothing_is_no_message(message):
+def test_messages_without_content_are_ignored(message):
     """Headers, protocol, empty texts and removed reactions give no message."""
     assert parse(data=record(message)) == []
 
@@ -354,7 +354,7 @@ def test_a_contact_has_every_phone_of_its_card():
 
 
 def test_a_reaction_names_its_target():
-    """A reaction is an item of its own with the emoji as text."""
+    """A reaction is a message of its own with the emoji as text."""
     message = said({"reactionMessage": {"text": "👍", "key": {"id": "T1"}}})
     assert (message.kind, message.text, message.extra) == ("reaction", "👍", {"target_id": "T1"})
 
@@ -371,7 +371,7 @@ def test_a_broken_native_flow_still_shows_its_title(params):
     )
 
 
-def test_a_choice_without_a_title_is_told_by_its_id():
+def test_the_text_of_a_choice_without_a_title_is_its_id():
     """A tapped button is never silent: without a title its id is the text."""
     assert said({"buttonsResponseMessage": {"selectedButtonId": "sim"}}).text == "sim"
 
@@ -419,7 +419,7 @@ def test_an_edit_in_a_message_belongs_to_the_chat_of_the_message():
     ],
 )
 def test_a_change_without_target_text_or_type_changes_nothing(protocol):
-    """A half-told edit or revoke is ignored: nothing may be deleted by a guess."""
+    """An incomplete edit or revoke is ignored."""
     assert parse(data=record({"protocolMessage": protocol})) == []
 
 
@@ -463,15 +463,15 @@ def go(message=None, **info):
     return event
 
 
-def test_evolution_go_is_understood():
-    """The whatsmeow-based sibling gives the same message, with its time and both names of the person."""
+def test_an_evolution_go_message_is_read():
+    """An Evolution Go event gives the same message, with its time and both jids of the person."""
     message = go()
     assert (message.conversation, message.conversation_alias, message.message_id) == (ANA, LID, "G1")
     assert (message.kind, message.text, message.sender_name) == ("text", "oi", "Ana")
     assert message.timestamp_ms == 1749766101000
 
 
-def test_evolution_go_names_the_other_side_of_our_own_message():
+def test_the_peer_of_our_own_evolution_go_message_is_the_recipient():
     """In our own message the sender is us: the alias is the recipient's."""
     message = go(IsFromMe=True, Sender=OWN, SenderAlt="9@lid", RecipientAlt=LID)
     assert (message.conversation, message.conversation_alias, message.from_me) == (ANA, LID, True)

@@ -1,6 +1,7 @@
-"""Every recorded body of every gateway, as it is and deformed at random.
+"""Every recorded body of every gateway, unchanged and mutated at random.
 
-A folder in tests/fixtures named like a gateway is picked up; SECRETS in tests/recorded_bodies.py says what opens it.
+A folder in tests/fixtures with the name of a gateway is picked up. SECRETS in tests/recorded_bodies.py names the
+setting that opens the gateway.
 """
 
 import copy
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 
 from buffer.models import KINDS, Edit, Message, Presence, Revoke
 from config.settings import Settings
-from gateways.base import MAX_TIME_MS, BadRequest, Request
+from gateways.base import BadRequest, Request
+from gateways.fields import MAX_TIME_MS
 from gateways.registry import GATEWAYS
 from tests.recorded_bodies import CASES, FORMS, SECRETS, body_of, described, expected_of, opened_by
 
@@ -24,12 +26,12 @@ LEAK = "a-secret-that-came-inside-the-body"
 
 
 def read(gateway, body):
-    """A recorded body as data that can be deformed."""
+    """Return a recorded body as data that can be mutated."""
     return dict(parse_qsl(body.decode(), keep_blank_values=True)) if gateway in FORMS else json.loads(body)
 
 
 def write(gateway, data):
-    """The body of such data; what no form can hold is written into it as JSON."""
+    """Return the body of mutated data. A form gets values that it cannot hold as JSON."""
     if gateway not in FORMS or not isinstance(data, dict):
         return json.dumps(data).encode()
     fields = {name: value if isinstance(value, str) else json.dumps(value) for name, value in data.items()}
@@ -62,7 +64,7 @@ def where(conversation):
 
 
 def told(message):
-    """A message in the words of the expectation; optional fields only when they are there."""
+    """Return a message in the form of the expected.json files, optional fields only if they are set."""
     fields = asdict(message)
     extra, alt, _ = fields.pop("extra"), fields.pop("conversation_alias"), fields.pop("dedupe_id")
     fields.pop("conversation")
@@ -73,7 +75,7 @@ def told(message):
 
 
 def outcome(events):
-    """What a parser returned, in the form of the expected.json files."""
+    """Return the events of a parser in the form of the expected.json files."""
     if not events or isinstance(events[0], Message):
         return [told(event) for event in events]
     (event,) = events
@@ -87,13 +89,13 @@ GENUINE = [case for case in CASES if described(*case)["auth"].get("valid", True)
 
 
 def test_there_are_fixtures():
-    """The cases below are really there, a wrong path would leave nothing to test."""
+    """The fixtures are found. With a wrong path the tests below would have no cases."""
     assert len(CASES) >= 152
 
 
 @pytest.mark.parametrize(("gateway", "case"), CASES)
 def test_the_recorded_secret_opens_and_a_wrong_one_does_not(gateway, case):
-    """A recorded request is let in with the secret of its gateway, unless it was forged."""
+    """A recorded request is accepted with the secret of its gateway, unless it is a forged one."""
     auth = described(gateway, case)["auth"]
     accepted = GATEWAYS[gateway].verify(request_for(gateway, case), settings_for(gateway, auth))
     assert accepted is auth.get("valid", True)
@@ -115,7 +117,7 @@ def test_the_parser_returns_what_is_expected(gateway, case):
 
 @pytest.mark.parametrize(("gateway", "case"), CASES)
 def test_secrets_of_the_body_stay_out_of_the_events(gateway, case):
-    """A gateway that puts its own token into the body does not hand it on to the agent."""
+    """The token that a gateway puts into the body is in no event."""
     body = read(gateway, body_of(gateway, case)) | {"apikey": LEAK, "token": LEAK, "instanceToken": LEAK}
     request = Request({}, {}, "", write(gateway, body))
     assert LEAK not in repr(GATEWAYS[gateway].parse(request))
@@ -326,7 +328,7 @@ ANYTHING = st.recursive(
 
 
 def deform(body, path, how, anything):
-    """Replace, delete or wrap the node at a path; the whole body when the path is empty."""
+    """Replace, delete or wrap the node at a path, or the whole body if the path is empty."""
     if not path:
         return anything if how == "replace" else {"message": body} if how == "wrap" else body
     parent = body
@@ -350,7 +352,7 @@ def deformed(draw, gateway):
 
 
 def assert_well_formed(event):
-    """What the pipeline relies on: the right types, times that Redis can hold, and nothing unserialisable."""
+    """Assert the right types, times that Redis can hold, and values that can be serialised."""
     assert all(isinstance(part, str) and part for part in event.conversation)
     orjson.dumps(asdict(event) | {"conversation": list(event.conversation)})
     moment = getattr(event, "timestamp_ms", None)
@@ -381,7 +383,7 @@ def test_no_single_odd_value_breaks_a_parser(gateway):
 
 @pytest.mark.parametrize("gateway", sorted(SECRETS))
 def test_no_bytes_break_a_gateway(gateway):
-    """Whatever bytes, headers and query arrive, nobody is let in by them and no reader fails on them."""
+    """No bytes, headers or query are accepted without the secret, and no parser raises anything but BadRequest."""
     recorded = [body_of(*case) for case in CASES if case[0] == gateway]
     configured = settings_for(gateway, {"secret": "a-secret"})
     names = sorted({name.lower() for case in CASES if case[0] == gateway for name in described(*case)["headers"]})

@@ -1,4 +1,4 @@
-"""Our own format: what it takes, and how it says no."""
+"""The generic format: the fields that it accepts, and its errors."""
 
 import json
 
@@ -104,7 +104,7 @@ def test_media_may_come_alone_and_inline():
 
 
 def test_null_is_absent():
-    """A template that fills in nulls is not punished for it."""
+    """A field that is null counts as absent."""
     nothing = dict.fromkeys(("message_id", "timestamp_ms", "kind", "media", "sender_name", "channel"))
     assert parse(OI | nothing) == parse(OI)
 
@@ -150,7 +150,7 @@ def test_a_wrong_field_is_named(wrong, name):
 
 
 def test_a_missing_conversation_is_said_to_be_missing():
-    """A field that is not there is told apart from one that is wrong."""
+    """The error for a missing field differs from the one for a wrong field."""
     assert complaint({"text": "oi"}).startswith("`conversation` is missing: it must be")
     assert complaint(OI | {"conversation": 1.5}).startswith("`conversation` is a number: it must be")
 

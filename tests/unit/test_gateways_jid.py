@@ -1,9 +1,9 @@
-"""WhatsApp addresses: who is meant, and what is a chat."""
+"""WhatsApp addresses: the person and the chat that they name."""
 
 import pytest
 
 from buffer.models import Conversation
-from gateways.jid import bare, chat_of, person
+from gateways.jid import bare_jid, chat_of, person_of
 
 PHONE = "5511900000001@s.whatsapp.net"
 LID = "100000000000001@lid"
@@ -24,8 +24,8 @@ LID = "100000000000001@lid"
     ],
 )
 def test_a_jid_without_its_device(jid, name):
-    """The device number is no part of a person's address, and nobody is None."""
-    assert bare(jid) == name
+    """The device number is removed, and an address without a user is None."""
+    assert bare_jid(jid) == name
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,14 @@ def test_a_jid_without_its_device(jid, name):
         ([], (None, None)),
     ],
 )
-def test_a_person_is_known_by_the_phone(names, who):
-    """The first phone wins over every lid, the first lid is its twin; without a phone the first name is whole."""
-    assert person(names) == who
+def test_the_peer_of_a_person_is_the_phone(names, who):
+    """The first phone is the peer and the first lid its alias. Without a phone the first jid is the peer."""
+    assert person_of(names) == who
 
 
 @pytest.mark.parametrize("address", [None, "", "@c.us", "status@broadcast", "1@broadcast", "1@newsletter", {}])
-def test_what_is_no_chat(address):
-    """Stories, broadcast lists, channels and nobody are no conversation, whatever other names are told."""
+def test_addresses_that_are_no_chat(address):
+    """Stories, broadcast lists, channels and missing addresses are no conversation, whatever other jids there are."""
     assert chat_of(("waha", "loja"), address, [PHONE], is_group=False, from_me=False) is None
 
 
@@ -59,6 +59,6 @@ def test_what_is_no_chat(address):
     ("address", "is_group"), [("120363040000000001@g.us", False), ("120363040000000001-group", False), ("1@lid", True)]
 )
 def test_a_group_keeps_its_whole_name(address, is_group):
-    """A group is known by its address or said to be one; the names of an author are not names of the group."""
+    """A chat is a group by its address or by the argument. The jids of an author are not read."""
     chat = chat_of(("waha", "loja"), address, [PHONE], is_group=is_group, from_me=True)
     assert chat == (Conversation("waha", "loja", address), None, True, True)

@@ -1,4 +1,4 @@
-"""Meta: who may post, the handshake, and the turns of its bodies that no recorded case shows."""
+"""Meta: credentials, the verification request, and the forms of its bodies that are not among the fixtures."""
 
 import hmac
 import json
@@ -55,7 +55,7 @@ def contact(name, **ids):
 
 @pytest.mark.parametrize("vector", VECTORS, ids=range(len(VECTORS)))
 def test_the_published_signatures_open(vector):
-    """The signature of a real delivery is accepted, over the bytes that came and no others."""
+    """The signature of a real delivery is accepted for its own bytes and for no others."""
     body = vector["body_utf8"].encode()
     assert opens(body, vector[SIGNATURE], vector["secret"])
     assert not opens(body + b" ", vector[SIGNATURE], vector["secret"])
@@ -90,9 +90,9 @@ def test_the_app_secret_opens_the_gateway():
         ({}, {}, 403),
     ],
 )
-def test_the_handshake_wants_the_verify_token(query, settings, status):
+def test_the_verification_needs_the_verify_token(query, settings, status):
     """The challenge comes back as plain text for the right token, else 403 that names the setting."""
-    answer = meta.handshake(asking(query=query | {"hub.challenge": "1158201444"}), configured(**settings))
+    answer = meta.reply_to_verification(asking(query=query | {"hub.challenge": "1158201444"}), configured(**settings))
     assert answer.status == status
     if status == 200:
         assert (answer.body, answer.content_type) == (b"1158201444", "text/plain; charset=utf-8")
@@ -101,15 +101,15 @@ def test_the_handshake_wants_the_verify_token(query, settings, status):
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"a=1", b"\xff"])
-def test_only_what_is_not_json_is_refused(body):
+def test_a_body_that_is_not_json_is_refused(body):
     """A body that is no JSON at all is a bad request."""
     with pytest.raises(BadRequest):
         meta.parse(asking(body))
 
 
 @pytest.mark.parametrize("body", [b"[]", b"7", b"null", b'"x"', b'{"object": {}}', b'{"object": "instagram"}'])
-def test_odd_json_is_taken_and_left_alone(body):
-    """Authentic JSON of another shape holds nothing, and is no reason to have it sent again."""
+def test_json_of_another_form_is_accepted_and_ignored(body):
+    """Authentic JSON of another form gives no events and no error, or Meta would repeat it."""
     assert meta.parse(asking(body)) == []
 
 
@@ -147,7 +147,7 @@ def test_media_keeps_address_and_file_name():
 
 
 def test_a_form_keeps_its_answers():
-    """What somebody filled into a Flow reaches the agent as the JSON text that came."""
+    """The answers in a Flow reach the agent as unchanged JSON text."""
     reply = {"name": "flow", "body": "Sent", "response_json": '{"dia": "seg"}'}
     message = read("interactive", {"type": "nfm_reply", "nfm_reply": reply})
     assert message.extra["interactive"] == {"id": "flow", "title": "Sent", "response_json": '{"dia": "seg"}'}
@@ -160,7 +160,7 @@ def test_a_card_without_a_formatted_name_still_has_one():
     assert message.text == "Bia"
 
 
-def test_somebody_without_a_phone_is_known_by_the_user_id():
+def test_a_person_without_a_phone_has_the_user_id_as_peer():
     """A person with a username comes without `from` and `wa_id`, and is not lost."""
     message = read("text", {"body": "oi"}, [contact("Ana", user_id=BSUID)], **{"from": None, "from_user_id": BSUID})
     assert (message.conversation.peer, message.conversation_alias, message.sender_name) == (BSUID, None, "Ana")
@@ -188,14 +188,14 @@ def test_names_are_not_matched_by_position():
 
 
 def test_a_group_is_the_conversation_and_names_the_author():
-    """In a group the answer goes to the group, the author stands beside, and no alias of a person is learnt."""
+    """In a group the peer is the group, the participant is the author, and there is no alias."""
     message = read("text", {"body": "oi"}, [contact("Ana", wa_id=PHONE, user_id=BSUID)], group_id="Y2Fw")
     assert (message.conversation.peer, message.is_group, message.conversation_alias) == ("Y2Fw", True, None)
     assert (message.extra, message.sender_name) == ({"participant": PHONE}, "Ana")
 
 
 def test_an_echo_is_ours_and_belongs_to_the_receiver():
-    """What a human wrote in the business app is from us, also to somebody known by user id alone."""
+    """A message that a human wrote in the business app is from us, also to a person with a user id alone."""
     echo = {"from": "15550783881", "to_user_id": BSUID, "id": "M1", "type": "text", "text": {"body": "oi"}}
     receiver = [contact("Ana", user_id=BSUID)]
     (event,) = parse(change(echo, field="smb_message_echoes", name="message_echoes", contacts=receiver))
@@ -225,8 +225,8 @@ def test_edits_and_revokes_name_their_target():
         change(item("text", {"body": "oi"}), number=None),
     ],
 )
-def test_what_nobody_said_is_left_out(ignored):
-    """System notices, statuses, replayed history and the rest leave their neighbours of the batch alone."""
+def test_items_that_are_no_messages_are_ignored(ignored):
+    """System notices, statuses and replayed history give no event, and the other items of the body are read."""
     said = change(item("text", {"body": "oi"}, id="wamid.2"))
     assert [event.message_id for event in parse(ignored, said, ignored)] == ["wamid.2"]
 
@@ -240,7 +240,7 @@ def test_other_products_of_the_app_are_ignored(kind):
 
 
 def test_the_order_is_that_of_the_batch():
-    """Messages of the same second stay as they came, over all entries, changes and numbers."""
+    """Messages of the same second keep the order of the body, over all entries, changes and numbers."""
     names = [f"wamid.{index}" for index in (3, 1, 2, 5, 4)]
     events = parse(
         *(change(item("text", {"body": "oi"}, id=name), number=str(index % 2)) for index, name in enumerate(names))

@@ -1,17 +1,16 @@
-"""Recorded bodies of the gateways that sign, posted to the application as their gateway would."""
+"""Recorded bodies of the gateways that sign, posted to the application as the gateway posts them."""
 
 import hashlib
 import hmac
-import json
-from pathlib import Path
 
 import orjson
 import pytest
 
 from gateways.twilio import TWIML
+from tests import recorded_bodies
+from tests.recorded_bodies import body_of, described, expected_of
 from tests.webhook_client import PUBLIC_BASE_URL, serving
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
 SECRETS = {
     "meta_app_secret": "test-app-secret",
     "meta_verify_token": "a-verify-token",
@@ -20,24 +19,13 @@ SECRETS = {
     "public_base_url": PUBLIC_BASE_URL,
 }
 FOR_OTHER_ADDRESSES = {("twilio", "duplicate_values_signature")}
-CASES = sorted(
-    (gateway, path.name.removesuffix(".headers.json"))
-    for gateway in ("chatwoot", "meta", "twilio")
-    for path in (FIXTURES / gateway).glob("*.headers.json")
-)
-
-
-def described(gateway, case):
-    return json.loads((FIXTURES / gateway / f"{case}.headers.json").read_bytes())
-
-
-def expectation(gateway, case):
-    return json.loads((FIXTURES / gateway / f"{case}.expected.json").read_bytes())
+SIGNING = ("chatwoot", "meta", "twilio")
+CASES = [(gateway, case) for gateway, case in recorded_bodies.CASES if gateway in SIGNING]
 
 
 def buffered(gateway, case):
-    """How many messages of a case wait for the agent."""
-    expected = expectation(gateway, case)
+    """Return the number of messages in a case that are buffered for the agent."""
+    expected = expected_of(gateway, case)
     messages = expected if isinstance(expected, list) else []
     return sum(1 for each in messages if not (each["from_me"] or each["is_group"] or each["kind"] == "reaction"))
 
@@ -53,9 +41,7 @@ def signed(body, secret=SECRETS["meta_app_secret"]):
 
 async def post(client, gateway, case):
     sent = described(gateway, case)
-    suffix = "form" if gateway == "twilio" else "json"
-    body = (FIXTURES / gateway / f"{case}.{suffix}").read_bytes()
-    return await client.post(sent["path"], content=body, headers=sent["headers"])
+    return await client.post(sent["path"], content=body_of(gateway, case), headers=sent["headers"])
 
 
 @pytest.fixture
@@ -69,7 +55,7 @@ def configured(valkey, make_settings):
 @pytest.mark.server
 @pytest.mark.parametrize(("gateway", "case"), [case for case in CASES if case not in FOR_OTHER_ADDRESSES])
 async def test_a_recorded_body_is_stored_once(configured, valkey, prefix, gateway, case):
-    """Each case is answered as its gateway wants it, and what it says is stored once, however often it comes."""
+    """Each case gets its gateway's reply, and its messages are stored once, also when it is posted twice."""
     sent, count = described(gateway, case), buffered(gateway, case)
     async with serving(configured(meta_app_secret=sent["auth"]["secret"] if gateway == "meta" else "x")) as client:
         answers = [await post(client, gateway, case) for _ in range(2)]
@@ -79,7 +65,7 @@ async def test_a_recorded_body_is_stored_once(configured, valkey, prefix, gatewa
         assert answers[0].json()["error"] == "unauthorized"
     elif gateway == "twilio":
         assert (answers[0].content, answers[0].headers["content-type"]) == (TWIML.body, "text/xml")
-    elif isinstance(expectation(gateway, case), list):
+    elif isinstance(expected_of(gateway, case), list):
         first, again = (answer.json() for answer in answers)
         assert (first["accepted"], again["accepted"], again["duplicates"]) == (count, 0, count)
 
@@ -93,7 +79,7 @@ async def test_a_recorded_body_is_stored_once(configured, valkey, prefix, gatewa
         ("", 403, None, "application/json"),
     ],
 )
-async def test_meta_gets_its_challenge_back(configured, token, status, content, content_type):
+async def test_meta_gets_its_challenge(configured, token, status, content, content_type):
     """The GET of Meta is answered with the bare challenge, or with 403 for anybody else's token."""
     asked = {"hub.mode": "subscribe", "hub.verify_token": token, "hub.challenge": "1158201444"}
     async with serving(configured()) as client:
@@ -106,8 +92,8 @@ async def test_meta_gets_its_challenge_back(configured, token, status, content, 
 @pytest.mark.parametrize(
     "body", [{}, [], 7, None, {"object": "whatsapp_business_account", "entry": [{"changes": 7}, None]}]
 )
-async def test_meta_hears_200_whatever_it_signed(configured, body):
-    """An authentic body of an unexpected shape is taken and ignored: a 4xx would come back for a week."""
+async def test_meta_gets_200_for_every_signed_json_body(configured, body):
+    """An authentic body of an unexpected form is accepted and ignored. After a 4xx Meta would repeat it for a week."""
     content = orjson.dumps(body)
     async with serving(configured()) as client:
         answer = await client.post("/webhooks/meta", content=content, headers=signed(content))
@@ -116,7 +102,7 @@ async def test_meta_hears_200_whatever_it_signed(configured, body):
 
 @pytest.mark.server
 async def test_a_batch_that_failed_is_stored_by_its_repetition(configured, start_server, prefix):
-    """Meta and Chatwoot are told to repeat while Redis is away, each with the status that makes them do it."""
+    """While Redis is away, Meta and Chatwoot get the status that makes them repeat the request."""
     server = start_server()
     settings = configured(redis_url=server.url)
     async with serving(settings) as client:

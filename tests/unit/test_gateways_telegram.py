@@ -73,7 +73,7 @@ def test_anything_else_does_not_open(headers, token):
 
 @pytest.mark.parametrize(("tail", "channel"), [("main", "main"), ("main/", "main"), ("", "default"), ("/", "default")])
 def test_the_path_names_the_channel(tail, channel):
-    """No update says which of our bots it is for: the path does."""
+    """No update names the bot that it is for, so the path does."""
     message = {"message_id": 1, "chat": {"id": 1, "type": "private"}, "text": "oi"}
     assert parse(tail, message=message)[0].conversation.channel == channel
 
@@ -94,7 +94,7 @@ def test_the_path_names_the_channel(tail, channel):
         {"message_reaction_count": {"chat": GROUP, "message_id": 1}},
     ],
 )
-def test_updates_of_no_interest_are_acknowledged(update):
+def test_other_updates_are_ignored(update):
     """Channels, queries, memberships and odd updates give no event."""
     assert parse(**update) == []
 
@@ -112,13 +112,13 @@ def test_updates_of_no_interest_are_acknowledged(update):
     ],
 )
 def test_the_name_is_both_names(user, name):
-    """First and last name make the name; one who wrote the whole of it into the last is not named twice."""
+    """First and last name make the name. A last name that begins with the first name is the whole name."""
     assert said(**{"from": {"id": 1} | user}, text="oi").sender_name == name
 
 
 @pytest.mark.parametrize("chat_type", ["group", "supergroup"])
 def test_a_group_keeps_its_negative_id_and_names_the_author(chat_type):
-    """The id of a group is negative and stays so; each message tells who wrote it."""
+    """The id of a group is negative and is not changed. Each message names its author."""
     message = said(chat=GROUP | {"type": chat_type}, text="oi")
     assert (message.conversation.peer, message.is_group) == ("-1001234567890", True)
     assert message.extra == {"participant": "1111111"}
@@ -133,8 +133,8 @@ def test_a_group_keeps_its_negative_id_and_names_the_author(chat_type):
         ({"from": None}, False),
     ],
 )
-def test_what_a_bot_wrote_is_never_the_users_text(fields, from_me):
-    """A bot's own words are marked; those of anonymous admins, or found with a bot's help, are a person's."""
+def test_messages_of_bots_are_from_us(fields, from_me):
+    """A bot's messages are from us. Messages of anonymous admins, or sent via an inline bot, are a person's."""
     assert said(text="oi", chat=GROUP, **fields).from_me is from_me
 
 
@@ -178,7 +178,7 @@ def test_the_largest_photo_is_taken(sizes, file_id):
     ],
 )
 def test_a_file_is_known_by_its_id(fields, kind, mime):
-    """Files have no address that could be given away; an animation is not the document that comes with it."""
+    """Files have an id and no url. An animation is read once, not again as the document beside it."""
     message = said(**fields)
     assert (message.kind, message.text) == (kind, None)
     assert message.media == {"url": None, "id": "F", "mime": mime, "caption": None}
@@ -193,7 +193,7 @@ def test_an_album_is_known_by_its_group():
 
 
 def test_a_location_has_coordinates():
-    """A place alone has no text; a venue says its name and address, and is not told twice."""
+    """A location alone has no text. A venue has its name and address as text, and is read once."""
     point = {"latitude": -23.5, "longitude": -46.6}
     assert said(location=point).extra["location"] == {"lat": -23.5, "lng": -46.6, "name": None, "address": None}
     venue = said(location=point, venue={"location": point, "title": "Loja", "address": "Rua A, 1"})
@@ -221,7 +221,7 @@ def test_a_contact_without_a_phone_is_still_a_contact():
         {},
     ],
 )
-def test_what_telegram_itself_says_is_no_message(fields):
+def test_service_messages_are_ignored(fields):
     """Service messages and empty ones give nothing."""
     assert sent(**fields) == []
 
@@ -234,7 +234,7 @@ def test_unknown_types_are_kept(name):
 
 
 def test_the_answer_of_a_web_app_is_a_choice():
-    """What a web app sends back is told with the button that opened it."""
+    """The data of a web app has the label of the button that opened it as title."""
     message = said(web_app_data={"data": '{"size":"M"}', "button_text": "Tamanho"})
     assert (message.kind, message.text) == ("interactive", "Tamanho")
     assert message.extra == {"interactive": {"id": '{"size":"M"}', "title": "Tamanho"}}
@@ -263,7 +263,7 @@ def tap(**fields):
     return parse(callback_query={"id": "4382", "from": PERSON, "data": "s", "message": message} | fields)
 
 
-def test_a_tapped_button_is_told_by_its_label():
+def test_the_text_of_a_tapped_button_is_its_label():
     """The label of the button is the text, its data the id; the tap has no time of its own."""
     (message,) = tap()
     assert (message.conversation, message.message_id, message.timestamp_ms) == (ANA, "4382", None)
@@ -280,14 +280,14 @@ def test_a_tapped_button_is_told_by_its_label():
         ({"data": None, "game_short_name": "x"}, 0),
     ],
 )
-def test_a_tap_without_its_message_is_told_by_its_data(fields, count):
-    """An old message is not shown any more; without a chat or data there is nothing to answer."""
+def test_the_text_of_a_tap_without_its_message_is_its_data(fields, count):
+    """Telegram does not send the message of an old button. A tap without a chat or data gives no event."""
     taps = tap(**fields)
     assert [(message.text, message.extra["interactive"]["title"]) for message in taps] == [("s", None)] * count
 
 
-def test_a_tap_in_a_group_names_who():
-    """A button in a group is tapped by somebody."""
+def test_a_tap_in_a_group_names_its_author():
+    """The participant of a tap in a group is the person who tapped."""
     (message,) = tap(message={"chat": GROUP, "message_id": 5})
     assert (message.is_group, message.extra["participant"]) == (True, "1111111")
 
@@ -314,7 +314,7 @@ def test_a_tap_in_a_group_names_who():
     ],
 )
 def test_a_reaction_is_what_was_added(old, new, emojis):
-    """An update tells all reactions before and after: the new one counts, and taking back is nothing."""
+    """An update has all reactions before and after. The added one counts, and a removed one gives no event."""
     change = {"chat": {"id": 1111111, "type": "private"}, "message_id": 7, "user": PERSON, "date": 9}
     messages = parse(message_reaction=change | {"old_reaction": old, "new_reaction": new})
     assert [(message.kind, message.text) for message in messages] == [("reaction", emoji) for emoji in emojis]

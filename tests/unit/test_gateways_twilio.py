@@ -74,7 +74,7 @@ def test_the_default_port_may_be_signed_or_not(port, signed):
 
 @pytest.mark.parametrize("base_url", [f"{BASE_URL}/bot", f"{BASE_URL}/bot/", "https://me:pw@bot.example.com/bot"])
 def test_a_base_url_can_have_a_path_and_a_user(base_url):
-    """What a proxy takes off the path, and a user in the address, are part of what Twilio called."""
+    """A path that a proxy removes, and a user in the address, are part of the address that Twilio signs."""
     signature = sign(base_url.rstrip("/") + "/webhooks/twilio")
     assert opens(asking(ADDRESS, b"", signature), base_url=base_url)
 
@@ -124,7 +124,7 @@ def test_no_other_signature_opens(signature):
 
 
 def test_a_form_of_thousands_of_fields_is_refused():
-    """Nobody makes us sort millions of fields before they have shown a signature."""
+    """A form of millions of fields is refused before its fields are sorted for the signature."""
     body = b"&".join([b"a"] * (twilio.MAX_FIELDS + 1))
     assert not opens(asking(ADDRESS, body, sign(ADDRESS + "a")))
     with pytest.raises(BadRequest, match="more than 1000 fields"):
@@ -142,13 +142,13 @@ def test_a_form_of_thousands_of_fields_is_refused():
         {"MessageSid": None, "CallSid": "CA1", "CallStatus": "ringing"},
     ],
 )
-def test_what_is_no_message_is_ignored(fields):
-    """Status callbacks and calls that reach the same address are authentic and of no interest."""
+def test_callbacks_and_calls_are_ignored(fields):
+    """Status callbacks and calls to the same address give no event."""
     assert parse(**fields) == []
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b"\xff", b"=", b"%"])
-def test_no_body_is_an_error(body):
+def test_a_body_without_message_fields_is_ignored(body):
     """A body without the fields of a message, form or not, holds nothing."""
     assert twilio.parse(asking(ADDRESS, body)) == []
 
@@ -167,8 +167,8 @@ def test_no_body_is_an_error(body):
         ({"From": "messenger:4711"}, "messenger:4711", None),
     ],
 )
-def test_a_person_is_a_phone_or_what_there_is(fields, peer, alias):
-    """The phone of From is the name, unchanged; people without one go by their user id."""
+def test_the_peer_is_the_phone_else_the_user_id(fields, peer, alias):
+    """The phone in From is the peer, unchanged. A person without a phone has the user id as peer."""
     message = read(**fields)
     assert (message.conversation, message.conversation_alias) == (Conversation("twilio", "14155238886", peer), alias)
 
@@ -234,7 +234,7 @@ def test_media_stay_in_the_order_of_their_index():
 
 
 def test_the_answer_is_empty_twiml():
-    """Anything else would be sent to the person, or logged as an error."""
-    accepted = twilio.GATEWAY.accepted
+    """Twilio would send any other reply to the person, or log it as an error."""
+    accepted = twilio.GATEWAY.success_reply
     assert (accepted.status, accepted.content_type) == (200, "text/xml")
     assert accepted.body == b'<?xml version="1.0" encoding="UTF-8"?><Response/>'

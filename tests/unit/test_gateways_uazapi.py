@@ -78,21 +78,21 @@ def test_the_token_is_found_where_uazapi_can_put_it(given):
         {"body": json.dumps({"token": "é"}).encode()},
     ],
 )
-def test_anything_else_is_no_token(given):
+def test_no_other_token_opens(given):
     """A missing, wrong or misplaced token does not open, and no body makes the check fail."""
     assert not accepted(**given)
 
 
 def test_the_token_stays_out_of_the_message():
-    """The body's token can send in our name: nothing of it goes on."""
+    """The token in the body can send messages for us, so it is in no event."""
     assert TOKEN not in repr(text(token=TOKEN, owner=TOKEN, sendPayload={"token": TOKEN}))
 
 
 @pytest.mark.parametrize(
     "event", [None, "", 7, {}, "connection", "messages_update", "chats", "contacts", "groups", "call", "labels"]
 )
-def test_events_of_no_interest_are_acknowledged(event):
-    """An event that is not about what somebody said is no error, even without an instance."""
+def test_other_events_are_ignored(event):
+    """Other events are no error, even without an instance."""
     assert post({"EventType": event, "message": {"chatid": PHONE, "text": "oi"}}) == []
 
 
@@ -105,7 +105,7 @@ def test_a_receipt_whose_event_is_an_object_is_acknowledged():
 
 @pytest.mark.parametrize("names", [{}, {"instanceName": ""}, {"instance": {"name": "loja"}}])
 def test_a_message_without_instance_is_refused_by_name(names):
-    """Without the instance nobody knows which of our numbers was written to: the error names the field."""
+    """Without the instance the channel is unknown, and the error names the field."""
     with pytest.raises(BadRequest, match="`instanceName`"):
         post({"EventType": "messages", "message": {"chatid": PHONE, "text": "oi"}} | names)
 
@@ -138,7 +138,7 @@ def test_the_second_envelope_gives_the_same_message():
 @pytest.mark.parametrize(
     ("ids", "message_id"), [({"messageid": None, "id": "5511:M2"}, "M2"), ({"messageid": ""}, None)]
 )
-def test_the_id_is_without_our_number(ids, message_id):
+def test_the_message_id_has_no_number_of_ours(ids, message_id):
     """`id` is the message's id after our number; a message without any id has none."""
     assert text(**ids).message_id == message_id
 
@@ -158,15 +158,15 @@ def test_the_id_is_without_our_number(ids, message_id):
         ({"fromMe": True, "sender": "9@lid", "sender_lid": "9@lid"}, {"wa_chatlid": LID}, "5511900000001", LID),
     ],
 )
-def test_the_person_is_the_phone_wherever_it_is_told(fields, chat, peer, alias):
-    """The phone wins over the lid, its alias; in our own messages the sender's names are ours and do not count."""
+def test_the_phone_is_the_peer_in_any_field(fields, chat, peer, alias):
+    """The phone is the peer and the lid its alias. In our own messages the sender's jids are ours and are not read."""
     message = text(chat, **fields)
     assert (message.conversation.peer, message.conversation_alias) == (peer, alias)
 
 
 @pytest.mark.parametrize("chatid", ["status@broadcast", "1@newsletter", None, "", {}, "r5f6g7h8"])
-def test_what_is_no_conversation_is_ignored(chatid):
-    """Stories, channels and nobody give no event."""
+def test_chats_that_are_no_conversation_are_ignored(chatid):
+    """Stories, channels and a missing address give no event."""
     assert parse(chatid=chatid, messageType="Conversation", content="oi", text="oi") == []
 
 
@@ -191,7 +191,7 @@ def test_a_group_names_its_author(senders, author):
         ({"quoted": "Q1"}, False, {"quoted_id": "Q1"}),
     ],
 )
-def test_what_stands_beside_a_text(fields, from_me, extra):
+def test_fields_beside_a_text_are_kept(fields, from_me, extra):
     """Booleans may come as text; answers through the API are marked, and quotes are kept."""
     message = text(**fields)
     assert (message.from_me, message.extra) == (from_me, extra)
@@ -253,12 +253,12 @@ def test_a_caption_is_the_text(fields):
 
 
 def test_the_words_of_a_voice_note_are_no_caption():
-    """What uazapi wrote down of a voice note is its text."""
+    """The transcript of a voice note is its text."""
     message = said(type="media", messageType="AudioMessage", content={"mimetype": "audio/ogg"}, text="oi")
     assert (message.text, message.media["caption"]) == ("oi", None)
 
 
-def test_a_contact_is_told_by_its_name():
+def test_the_text_of_a_contact_is_its_name():
     """The card is read; the summary that uazapi makes of it is not the text."""
     card = "BEGIN:VCARD\nitem1.TEL;waid=5511900000009:+55 11 90000-0009\nEND:VCARD"
     summary = "Bruno\nPhone (Celular): +55 11 90000-0009"
@@ -269,7 +269,7 @@ def test_a_contact_is_told_by_its_name():
 
 
 def test_a_reaction_names_its_target():
-    """A reaction is an item of its own with the emoji as text; one taken back is nothing."""
+    """A reaction is a message of its own with the emoji as text. A removed one gives no event."""
     content = {"key": {"ID": "T1"}, "text": "❤️"}
     message = said(type="reaction", messageType="ReactionMessage", reaction="T1", text="❤️", content=content)
     assert (message.kind, message.text, message.extra) == ("reaction", "❤️", {"target_id": "T1"})
@@ -304,8 +304,8 @@ def test_a_reaction_names_its_target():
         ({"messageType": "FutureButton", "content": {}, "buttonOrListid": "1"}, {"id": "1", "title": None}),
     ],
 )
-def test_a_choice_is_told_by_its_title(fields, chosen):
-    """A tapped button, a row of a list and a vote say what was chosen."""
+def test_the_text_of_a_choice_is_its_title(fields, chosen):
+    """A tapped button, a chosen row of a list and a vote have the choice as text."""
     message = said(**fields)
     assert (message.kind, message.text) == ("interactive", chosen["title"] or chosen["id"])
     assert message.extra == {"interactive": chosen}
@@ -323,7 +323,7 @@ def test_unknown_types_are_kept():
     "fields",
     [{}, {"messageType": "ProtocolMessage", "content": {"type": 0}}, {"messageType": "Conversation", "content": ""}],
 )
-def test_what_says_nothing_is_no_message(fields):
+def test_messages_without_content_are_ignored(fields):
     """Protocol and empty texts give no message."""
     assert parse(**fields) == []
 
@@ -337,7 +337,7 @@ def presence(**fields):
     [("composing", "", "composing"), ("composing", "audio", "recording"), ("paused", "audio", "paused")],
 )
 def test_a_recording_is_composing_with_sound(state, media, told):
-    """The library beneath uazapi knows two states, and tells recordings by their medium."""
+    """whatsmeow has two states, and marks a recording by its medium."""
     assert presence(event={"Chat": PHONE, "Sender": PHONE, "State": state, "Media": media}) == [Presence(ANA, told)]
 
 
@@ -352,7 +352,7 @@ def test_a_recording_is_composing_with_sound(state, media, told):
     ],
 )
 def test_presence_is_understood_in_every_shape(fields):
-    """No capture is public, so every shape that is told of is taken."""
+    """The form of this event is not documented, so every published form is read."""
     assert presence(**fields) == [Presence(ANA, "composing")]
 
 
@@ -372,7 +372,7 @@ def test_an_odd_presence_or_our_own_is_ignored(fields):
     assert presence(**fields) == []
 
 
-def test_presence_in_a_group_names_who():
-    """The author of a group's presence is told by phone."""
+def test_presence_in_a_group_names_its_author():
+    """The participant of a group's presence is the author's phone."""
     seen = presence(event={"Chat": GROUP, "Sender": LID, "SenderAlt": PHONE, "State": "composing", "IsGroup": True})
     assert seen == [Presence(Conversation("uazapi", "loja", GROUP), "composing", "5511900000001")]

@@ -1,4 +1,4 @@
-"""WAHA: its signature, and the turns of its bodies that no recorded case shows."""
+"""WAHA: its signature, and the forms of its bodies that are not among the fixtures."""
 
 import hashlib
 import hmac
@@ -66,7 +66,7 @@ def test_the_published_signature_opens(signature, algorithm):
         (hmac.digest(VECTOR["key"].encode(), BODY, hashlib.sha256).hex(), {"algorithm": "sha256"}),
     ],
 )
-def test_anything_else_is_no_signature(signature, other):
+def test_no_other_signature_opens(signature, other):
     """Another key, body or algorithm, a part of the signature or the key itself do not open."""
     assert not accepted(signature, **other)
 
@@ -81,14 +81,14 @@ def test_the_key_is_no_static_token(headers):
 @pytest.mark.parametrize(
     "event", [None, "", 7, [], "message.ack", "message.waiting", "poll.vote", "call.received", "engine.event", "x"]
 )
-def test_events_of_no_interest_are_acknowledged(event):
-    """An event that is not about what somebody said is no error."""
+def test_other_events_are_ignored(event):
+    """Other events are no error."""
     assert parse(event, body="oi") == []
 
 
 @pytest.mark.parametrize("session", [None, "", [], {}])
 def test_a_message_without_session_is_refused_by_name(session):
-    """Without the session nobody knows which of our numbers was written to: the error names the field."""
+    """Without the session the channel is unknown, and the error names the field."""
     body = {"event": "message", "session": session, "payload": {"id": "1", "from": PHONE, "body": "oi"}}
     with pytest.raises(BadRequest, match="`session`"):
         waha.parse(Request({}, {}, "", json.dumps(body).encode()))
@@ -96,12 +96,12 @@ def test_a_message_without_session_is_refused_by_name(session):
 
 @pytest.mark.parametrize("event", ["message", "message.any"])
 def test_both_message_events_give_the_same_message(event):
-    """Whoever subscribes to both gets the same id twice, which is a duplicate."""
+    """A subscription to both events gives the same message id twice, which is a duplicate."""
     assert (said(event, body="oi").message_id, said(event, body="oi").text) == (f"false_{PHONE}_M1", "oi")
 
 
 @pytest.mark.parametrize("chat", ["status@broadcast", "1@broadcast", "1@newsletter", "", None, []])
-def test_stories_channels_and_nobody_are_no_conversation(chat):
+def test_broadcasts_newsletters_and_missing_addresses_are_ignored(chat):
     """Broadcasts, newsletters and a chat without a name give no event of any kind."""
     presences = [{"participant": PHONE, "lastKnownPresence": "typing"}]
     assert parse(**{"from": chat}, body="oi", participant=PHONE) == []
@@ -120,7 +120,7 @@ def test_stories_channels_and_nobody_are_no_conversation(chat):
     ],
 )
 def test_our_own_message_belongs_to_the_other_side(names):
-    """Engines put us or the chat into `from`: the id tells which, and where it does not, `to` does."""
+    """Some engines have us in `from`. The chat is in the message id, else in `to`."""
     message = said("message.any", **{"id": f"true_{PHONE}_M1", "fromMe": True, "body": "olá"} | names)
     assert (message.conversation, message.from_me) == (ANA, True)
 
@@ -128,7 +128,7 @@ def test_our_own_message_belongs_to_the_other_side(names):
 @pytest.mark.parametrize(
     ("from_me", "source", "extra"), [(True, "api", {"via_api": True}), (True, "app", {}), (False, "api", {})]
 )
-def test_an_answer_through_the_api_is_told_from_one_by_hand(from_me, source, extra):
+def test_our_own_message_is_marked_as_sent_via_the_api(from_me, source, extra):
     """Only our own messages can have come through the API."""
     assert said("message.any", fromMe=from_me, source=source, body="oi").extra == extra
 
@@ -210,8 +210,8 @@ def test_the_kind_of_a_file_is_in_its_type(mime, kind):
         ({"media": {"mimetype": "image/png"}, "_data": {"message": {"documentMessage": {}}}}, "document", "image/png"),
     ],
 )
-def test_a_file_that_was_not_downloaded_is_still_told(payload, kind, mime):
-    """Without an address, or without any `media`, the engine's data says what kind of file it was."""
+def test_a_file_that_was_not_downloaded_is_still_a_message(payload, kind, mime):
+    """Without a url, or without any `media`, the engine's data has the kind of the file."""
     message = said(body="olha", hasMedia=True, **payload)
     assert (message.kind, message.text, message.media["url"], message.media["mime"]) == (kind, "olha", None, mime)
 
@@ -234,7 +234,7 @@ def test_the_picture_of_a_map_is_no_text():
 
 
 def test_contacts_are_read_from_their_cards():
-    """Name and phones of each card, WhatsApp's own number first."""
+    """Each card gives its name and phones, with WhatsApp's own number in place of the written one."""
     cards = ["BEGIN:VCARD\r\nFN:Bruno Lima\r\nTEL;waid=5511900000009:+55 11 90000-0009\r\nEND:VCARD", 7]
     message = said(body="", vCards=cards)
     assert (message.kind, message.text) == ("contact", "Bruno Lima")
@@ -243,7 +243,7 @@ def test_contacts_are_read_from_their_cards():
 
 @pytest.mark.parametrize("holder", ["message", "Message"])
 def test_a_choice_in_a_list_is_found_in_the_engines_data(holder):
-    """WAHA tells only the title of a tapped row as body; the engine knows its id."""
+    """WAHA's body has only the title of a chosen row. Its id is in the engine's data."""
     row = {"title": "Plano A", "singleSelectReply": {"selectedRowId": "a"}}
     message = said(body="Plano A", _data={holder: {"listResponseMessage": row}})
     assert (message.kind, message.text, message.extra["interactive"]["id"]) == ("interactive", "Plano A", "a")
@@ -263,13 +263,13 @@ def test_unknown_types_are_kept(data, raw_type):
 
 
 def test_a_text_of_an_unknown_type_is_a_text():
-    """What WAHA itself could read is not lost because we do not know the engine's word for it."""
+    """A text in the body is a message, even if the engine's type is unknown."""
     message = said(body="oi", _data={"message": {"someFutureMessage": {"x": 1}}})
     assert (message.kind, message.text) == ("text", "oi")
 
 
 @pytest.mark.parametrize("data", [None, {}, {"type": "e2e_notification"}, {"type": "revoked"}, {"type": ["x"]}])
-def test_what_says_nothing_is_no_message(data):
+def test_messages_without_content_are_ignored(data):
     """Notices of WhatsApp itself and empty bodies give no message."""
     assert parse(body="", _data=data) == []
 
@@ -285,7 +285,7 @@ def test_changes_name_their_target_by_its_raw_id(target):
     assert parse("message.revoked", after=after, before=None, revokedMessageId=target) == [Revoke(ANA, "T1")]
 
 
-def test_old_versions_tell_only_the_deleted_message():
+def test_a_revoke_of_an_old_version_has_its_target_in_before_or_after():
     """Where the target has no field of its own, `before` is the message, and `after` shares its id."""
     stub = {"id": f"false_{PHONE}_T1", "from": PHONE}
     assert parse("message.revoked", after={"id": f"false_{PHONE}_R1", "from": PHONE}, before=stub) == [
@@ -298,14 +298,14 @@ def test_old_versions_tell_only_the_deleted_message():
     "payload", [{"body": "novo"}, {"editedMessageId": "T1"}, {"editedMessageId": "T1", "body": ""}]
 )
 def test_a_change_without_target_or_text_changes_nothing(payload):
-    """A half-told edit or revoke is ignored: nothing may be changed by a guess."""
+    """An incomplete edit or revoke is ignored."""
     assert parse("message.edited", **payload) == []
     assert parse("message.revoked", after={"from": PHONE}) == []
     assert parse("message.revoked", revokedMessageId="T1") == []
 
 
-def test_presence_in_a_group_names_who():
-    """Several people may be told at once; an odd or unknown state is skipped."""
+def test_presence_in_a_group_names_its_author():
+    """One event can have several people. An unknown state is skipped."""
     presences = [
         {"participant": PHONE, "lastKnownPresence": "typing"},
         {"participant": LID, "lastKnownPresence": "recording"},

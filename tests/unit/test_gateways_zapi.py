@@ -1,4 +1,4 @@
-"""Z-API: who may post, and the turns of its bodies that no recorded case shows."""
+"""Z-API: credentials, and the forms of its bodies that are not among the fixtures."""
 
 import json
 
@@ -64,7 +64,7 @@ def test_the_token_is_found_where_it_can_stand(headers, query):
     ("headers", "query"),
     [({}, {}), ({"z-api-token": ""}, {"token": ""}), ({"z-api-token": "x"}, {}), ({"token": TOKEN}, {"t": TOKEN})],
 )
-def test_anything_else_is_no_token(headers, query):
+def test_no_other_token_opens(headers, query):
     """A missing, wrong, empty or misplaced token does not open."""
     assert not zapi.verify(Request(headers, query, "", b"{}"), configured())
 
@@ -77,8 +77,8 @@ def test_a_token_in_the_body_opens_nothing():
 @pytest.mark.parametrize(
     "name", [None, "", 7, {}, "MessageStatusCallback", "DeliveryCallback", "ConnectedCallback", "DisconnectedCallback"]
 )
-def test_events_of_no_interest_are_acknowledged(name):
-    """A callback that is not about what somebody said is no error, even without an instance."""
+def test_other_events_are_ignored(name):
+    """Other callbacks are no error, even without an instance."""
     assert parse(type=name, instanceId=None, text={"message": "oi"}) == []
 
 
@@ -89,7 +89,7 @@ def test_the_callback_is_known_in_any_case():
 
 @pytest.mark.parametrize("instance", [None, "", [], {}])
 def test_a_message_without_instance_is_refused_by_name(instance):
-    """Without the instance nobody knows which of our numbers was written to: the error names the field."""
+    """Without the instance the channel is unknown, and the error names the field."""
     with pytest.raises(BadRequest, match="`instanceId`"):
         parse(instanceId=instance, text={"message": "oi"})
 
@@ -111,14 +111,14 @@ def test_the_connected_phone_stands_in_for_the_instance():
         {"waitingMessage": True},
     ],
 )
-def test_what_is_no_conversation_is_ignored(fields):
-    """Channels, broadcasts, nobody, and messages whose content comes later give nothing to remember."""
+def test_chats_that_are_no_conversation_are_ignored(fields):
+    """Channels, broadcasts, missing addresses, and messages whose content comes later give no event."""
     assert parse(text={"message": "oi"}, **fields) == []
 
 
 @pytest.mark.parametrize("notification", ["CALL_VOICE", "REVOKE", "GROUP_CREATE", "E2E_ENCRYPTED"])
 def test_a_notification_says_nothing(notification):
-    """What WhatsApp itself tells about a chat is not what a person said."""
+    """A notice of WhatsApp about a chat gives no event."""
     assert parse(notification=notification, notificationParameters=["1"], callId="2") == []
 
 
@@ -176,7 +176,7 @@ def test_the_chat_is_named_after_the_person(fields, name):
         ({"referenceMessageId": "Q1"}, {"quoted_id": "Q1"}),
     ],
 )
-def test_what_stands_beside_a_text(fields, extra):
+def test_fields_beside_a_text_are_kept(fields, extra):
     """Answers through the API are marked, and quotes are kept."""
     assert text(**fields).extra == extra
 
@@ -186,7 +186,7 @@ def test_what_stands_beside_a_text(fields, extra):
     [(1632228638000, 1632228638000), ("1632228638000", 1632228638000), (None, None), (-1, None), ("agora", None)],
 )
 def test_the_moment_is_in_milliseconds(momment, timestamp_ms):
-    """The time is taken as it is; what no clock can show becomes None."""
+    """The time is already in milliseconds, and an impossible time becomes None."""
     assert text(momment=momment).timestamp_ms == timestamp_ms
 
 
@@ -202,7 +202,7 @@ def test_the_id_of_the_edited_message_is_its_own():
     [{"messageId": None, "text": {"message": "novo"}}, {"text": {"message": ""}}, {"image": {"imageUrl": "https://x"}}],
 )
 def test_an_edit_without_target_or_text_changes_nothing(fields):
-    """A half-told edit is neither an edit nor a new message."""
+    """An incomplete edit is neither an edit nor a new message."""
     assert parse(isEdit=True, **fields) == []
 
 
@@ -242,7 +242,7 @@ def test_a_contact_has_the_phones_of_its_list_or_card(contact, phones):
 
 
 def test_a_reaction_names_its_target():
-    """A reaction is an item of its own with the emoji as text; one taken back is nothing."""
+    """A reaction is a message of its own with the emoji as text. A removed one gives no event."""
     target = {"messageId": "T1", "fromMe": True}
     message = said(reaction={"value": "❤️", "referencedMessage": target})
     assert (message.kind, message.text, message.extra) == ("reaction", "❤️", {"target_id": "T1"})
@@ -258,8 +258,8 @@ def test_a_reaction_names_its_target():
         ({"pollVote": {"pollMessageId": "P1", "options": [{"name": "Sim"}, {"name": "Não"}]}}, (None, "Sim, Não")),
     ],
 )
-def test_a_choice_is_told_by_its_title(content, chosen):
-    """A tapped button, a row of a list and a vote say what was chosen."""
+def test_the_text_of_a_choice_is_its_title(content, chosen):
+    """A tapped button, a chosen row of a list and a vote have the choice as text."""
     message = said(**content)
     assert (message.kind, message.text) == ("interactive", chosen[1])
     assert message.extra["interactive"] == {"id": chosen[0], "title": chosen[1]}
@@ -275,7 +275,7 @@ def test_a_choice_is_told_by_its_title(content, chosen):
         {"text": []},
     ],
 )
-def test_what_says_nothing_is_no_message(content):
+def test_messages_without_content_are_ignored(content):
     """Empty contents, and a vote taken back, give no message."""
     assert parse(**content) == []
 
@@ -288,7 +288,7 @@ def test_what_says_nothing_is_no_message(content):
     ],
 )
 def test_unknown_types_are_kept(content):
-    """A content of a kind we do not know reaches the agent under its own name, not that of what stands beside it."""
+    """Content of an unknown kind reaches the agent under its own key, not under that of another field."""
     message = said(**content)
     assert (message.kind, message.text, message.extra) == ("unknown", None, {"raw_type": "carouselMessage"})
 
@@ -299,7 +299,7 @@ def test_an_advertisement_does_not_hide_the_text():
 
 
 @pytest.mark.parametrize("state", ["COMPOSING", "RECORDING", "PAUSED", "AVAILABLE", "UNAVAILABLE"])
-def test_presence_is_told_in_our_words(state):
+def test_the_states_of_presence_become_lower_case(state):
     """The five states of Z-API are ours in small letters."""
     assert parse(type="PresenceChatCallback", status=state) == [Presence(ANA, state.lower())]
 
@@ -310,8 +310,8 @@ def test_an_odd_presence_is_ignored(state):
     assert parse(type="PresenceChatCallback", status=state) == []
 
 
-def test_presence_in_a_group_names_who():
-    """The author of a group's presence is told by phone."""
+def test_presence_in_a_group_names_its_author():
+    """The participant of a group's presence is the author's phone."""
     group = Conversation("zapi", "I1", GROUP)
     seen = parse(type="PresenceChatCallback", status="COMPOSING", phone=GROUP, participantPhone=PHONE)
     assert seen == [Presence(group, "composing", PHONE)]

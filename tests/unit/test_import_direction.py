@@ -19,6 +19,17 @@ MAY_IMPORT = {
     "worker": {"config", "buffer", "gateways"},
     "cli": {"config", "buffer", "gateways", "webhook", "worker"},
 }
+IMPORTED_BY = {
+    "rq": ["worker.rq"],
+    "uvicorn": ["webhook.fast_path", "cli.commands.serve"],
+    "aiohttp": ["worker.agent", "cli.echo"],
+    "httpx": ["worker.agent"],
+    "httpx_aiohttp": ["worker.agent"],
+}
+"""Libraries, and the only modules and packages that may import them."""
+
+NEVER_IMPORTS = {"buffer.transport": "buffer.store"}
+"""Packages, and a module of the same package that they must not import."""
 
 
 def module_name(path: Path) -> str:
@@ -61,6 +72,28 @@ def wrong_imports(module: str, source: str) -> list[str]:
     tops = {name.partition(".")[0] for name in imported_names(source)}
     forbidden = MAY_IMPORT.keys() - MAY_IMPORT[own] - {own}
     return [f"{module} imports {top}" for top in sorted(tops & forbidden)]
+
+
+def is_inside(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+def wrong_libraries(module: str, source: str) -> list[str]:
+    names = imported_names(source)
+    return [
+        f"{module} imports {library}"
+        for library, places in IMPORTED_BY.items()
+        if any(is_inside(name, library) for name in names) and not any(is_inside(module, place) for place in places)
+    ]
+
+
+def wrong_inside(module: str, source: str) -> list[str]:
+    names = imported_names(source)
+    return [
+        f"{module} imports {forbidden}"
+        for package, forbidden in NEVER_IMPORTS.items()
+        if is_inside(module, package) and any(is_inside(name, forbidden) for name in names)
+    ]
 
 
 def known_module(name: str, modules: set[str]) -> str | None:
@@ -106,6 +139,25 @@ def test_imports_point_down():
     assert [wrong for module, source in read_sources().items() for wrong in wrong_imports(module, source)] == []
 
 
+def test_libraries_have_their_places():
+    """Only worker.rq imports rq, only the fast path and the serve command import uvicorn, and so on."""
+    assert [wrong for module, source in read_sources().items() for wrong in wrong_libraries(module, source)] == []
+
+
+@pytest.mark.parametrize(
+    ("library", "place"), [(name, place) for name, places in IMPORTED_BY.items() for place in places]
+)
+def test_every_place_is_needed(library, place):
+    """A module that no longer imports the library leaves the table."""
+    sources = [source for module, source in read_sources().items() if is_inside(module, place)]
+    assert any(is_inside(name, library) for source in sources for name in imported_names(source))
+
+
+def test_the_transport_does_not_import_the_store():
+    """The store uses the transport, never the other way round."""
+    assert [wrong for module, source in read_sources().items() for wrong in wrong_inside(module, source)] == []
+
+
 def test_no_import_cycles():
     """No module reaches itself through its imports, those inside functions included."""
     assert import_cycle(read_sources()) == []
@@ -136,6 +188,49 @@ def test_functions_stay_small():
 def test_direction_rule_can_fail(module, source, wrong):
     """The direction rule names a forbidden import wherever it stands, and lets the allowed ones through."""
     assert wrong_imports(module, source) == wrong
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "wrong"),
+    [
+        ("worker.process", "import rq", ["worker.process imports rq"]),
+        ("cli.commands.health", "def f():\n    from rq.worker import BaseWorker", ["cli.commands.health imports rq"]),
+        ("worker.rqueue", "from rq import Queue", ["worker.rqueue imports rq"]),
+        ("webhook.app", "if TYPE_CHECKING:\n    import uvicorn", ["webhook.app imports uvicorn"]),
+        (
+            "gateways.base",
+            "import httpx, aiohttp.web",
+            ["gateways.base imports aiohttp", "gateways.base imports httpx"],
+        ),
+        ("cli.echo", "from httpx_aiohttp import AiohttpTransport", ["cli.echo imports httpx_aiohttp"]),
+        ("worker.rq.queue", "from rq import Queue\nfrom rq.job import Job", []),
+        ("worker.process", "from worker.rq.worker import AsyncWorker", []),
+        ("cli.commands.serve", "from uvicorn.config import Config", []),
+        ("worker.agent", "import aiohttp\nfrom httpx_aiohttp import AiohttpTransport\nimport httpx", []),
+    ],
+)
+def test_library_rule_can_fail(module, source, wrong):
+    """The library rule names an import outside its place, and lets the library's own places through."""
+    assert wrong_libraries(module, source) == wrong
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "wrong"),
+    [
+        (
+            "buffer.transport.clients",
+            "from buffer.store import Store",
+            ["buffer.transport.clients imports buffer.store"],
+        ),
+        ("buffer.transport", "from buffer import store", ["buffer.transport imports buffer.store"]),
+        ("buffer.transport.clients", "from buffer.errors import StoreError\nimport buffer.stored_message", []),
+        ("buffer.transport_names", "import buffer.store", []),
+        ("buffer.store", "from buffer.transport.clients import connect", []),
+    ],
+)
+def test_inside_rule_can_fail(module, source, wrong):
+    """The transport rule names the import in either form, and lets other modules through."""
+    assert wrong_inside(module, source) == wrong
 
 
 @pytest.mark.parametrize(

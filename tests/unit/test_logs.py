@@ -1,4 +1,4 @@
-"""The logs of a process whose stderr nobody reads any more."""
+"""The logs of a process whose stderr has no reader any more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ configure_logs(load_settings(env_file=None))
 reader, writer = os.pipe()
 os.close(reader)
 os.dup2(writer, 2)
-get_logger().warning("nobody hears this", peer="5511900000000")
+get_logger().warning("this event is lost", peer="5511900000000")
 print("goes on")
 os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 """

@@ -8,14 +8,14 @@ import warnings
 
 import hiredis
 
-from buffer.transport.clients import connect
+from buffer.transport.clients import connect, pool_of
 from tests.servers import Server
 
 
 async def test_connection_can_be_taken_over(valkey: Server):
     """An open connection keeps a StreamWriter in `_writer`; without it, it reads nothing and closes nothing."""
     client = connect(valkey.url, timeout_s=20)
-    connection = client.connection_pool.make_connection()
+    connection = pool_of(client).make_connection()
     await connection.connect()
     writer, connection._writer, connection._reader = connection._writer, None, None
     assert isinstance(writer, asyncio.StreamWriter)
@@ -33,7 +33,7 @@ async def test_connection_can_be_taken_over(valkey: Server):
 async def test_pool_tells_its_timeout(valkey: Server):
     """`connection_kwargs` holds what the client was made with."""
     client = connect(valkey.url, timeout_s=1.5)
-    assert client.connection_pool.connection_kwargs["socket_timeout"] == 1.5
+    assert pool_of(client).connection_kwargs["socket_timeout"] == 1.5
     await client.aclose()
 
 

@@ -1,4 +1,4 @@
-"""What we lean on in RQ 3.0: a new release that changes any of it fails here, and not on a dashboard.
+"""The parts of RQ 3.0 that worker/rq uses: a release that changes one of them fails here, and not on a dashboard.
 
 Besides names and signatures, the state that RQ's own worker leaves in Redis is compared with what ours leaves, for the
 same job at the same moments.
@@ -34,9 +34,8 @@ from buffer.models import Conversation
 from buffer.transport.clients import connect
 from config.settings import Settings
 from tests.servers import Server
-from worker.job import JOB
 from worker.rq import registries
-from worker.rq.job_ids import NewJob
+from worker.rq.job_ids import JOB_FUNCTION, NewJob
 from worker.rq.queue import FAILURE_TTL_S, JobQueue
 from worker.rq.registries import JobStopped
 from worker.rq.worker import AsyncWorker
@@ -194,7 +193,7 @@ async def test_our_job_is_what_rq_would_make(client: Any, queue: JobQueue) -> No
     (job_id,) = queue.rq.get_job_ids()
     client.flushdb()
     Queue("flush", connection=client, serializer="json").enqueue(
-        JOB, str(REF), job_timeout=queue._timeout_s, result_ttl=0, failure_ttl=FAILURE_TTL_S, job_id=job_id,
+        JOB_FUNCTION, str(REF), job_timeout=queue._timeout_s, result_ttl=0, failure_ttl=FAILURE_TTL_S, job_id=job_id,
         description=f"flush {REF}",
     )  # fmt: skip
     assert ours == state_of(client)
@@ -232,7 +231,7 @@ class Ours:
         self.worker = AsyncWorker(queue, self._flush, 10)
         self.worker.register_birth()
         self.worker.set_state("idle")
-        self._admission = asyncio.create_task(self.worker.admit())
+        self._consuming = asyncio.create_task(self.worker.runner.consume())
 
     async def _flush(self, ref: Ref) -> str:
         self._begun.set()
@@ -250,9 +249,9 @@ class Ours:
             self.go_on.set_exception(error)
         elif not self.go_on.done():
             self.go_on.set_result("acked")
-        self.worker.stop_admission()
-        await self._admission
-        await self.worker.finish(FLUSH_WITHIN_S, asyncio.Event())
+        self.worker.runner.stop()
+        await self._consuming
+        await self.worker.runner.drain(FLUSH_WITHIN_S, asyncio.Event())
         await self.worker.registries.write()
         self.worker.registries.close()
 
@@ -298,7 +297,7 @@ async def test_a_job_looks_the_same_as_under_rqs_worker(
 async def test_the_worker_is_busy_before_its_job_is_shown(
     client: Any, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody sees an idle worker with jobs."""
+    """An idle worker never has jobs."""
     ours, states, show = Ours(queue), list[bytes](), registries.RegistryWriter._write_started
 
     def noting(self: registries.RegistryWriter, job_ids: Sequence[str]) -> None:
@@ -364,7 +363,7 @@ async def test_handed_back_is_neither_success_nor_failure(client: Any, queue: Jo
 async def test_what_could_not_be_written_is_written_later(
     client: Any, queue: JobQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """RQ's server fails in mid-lot, at the start and at the end of a job: the next lots make it right."""
+    """RQ's server fails in a pipeline, at the start and at the end of a job: the next writes repair it."""
     ours = Ours(queue)
     with monkeypatch.context() as broken:
         broken.setattr(redis.client.Pipeline, "execute", executed_and_lost)
@@ -391,7 +390,7 @@ async def test_heartbeats_keep_a_live_job_from_being_abandoned(client: Any, queu
     before = state_of(client, ours.worker)
     client.zadd(started.key, {entry: time.time() + 1})
     client.delete(ours.worker.key)
-    ours.worker.registries._beat()
+    ours.worker.registries._send_heartbeats()
     started.cleanup(timestamp=time.time() + 80)
     assert state_of(client, ours.worker) == before
     await ours.end()

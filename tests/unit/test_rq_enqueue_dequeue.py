@@ -13,11 +13,11 @@ from worker.rq.job_ids import HASH_SIZE
 from worker.rq.scripts import script
 
 QUEUE, HELD = "take:queue:flush", "take:queue:flush:intermediate"
-SINGLE, SLICE = "a" * HASH_SIZE, "b" * 3 * HASH_SIZE
-JOBS = [f"0-{SINGLE}-1".encode(), f"12-{SLICE}-2".encode(), b"somebody-else", f"0-{SINGLE}-12".encode()]
+SINGLE, GROUP = "a" * HASH_SIZE, "b" * 3 * HASH_SIZE
+JOBS = [f"0-{SINGLE}-1".encode(), f"12-{GROUP}-2".encode(), b"somebody-else", f"0-{SINGLE}-12".encode()]
 """Jobs of one conversation, of three, and one that is not ours."""
 
-NEW = [f"1-{SINGLE}-20", f"1-{SLICE}-21"]
+NEW = [f"1-{SINGLE}-20", f"1-{GROUP}-21"]
 
 
 @pytest.fixture

@@ -1,18 +1,16 @@
-"""slices: what a job's id and argument say about the conversations it carries, and how they are flushed."""
+"""Names of RQ jobs: id and argument list the conversations that a job carries."""
 
 from __future__ import annotations
-
-import asyncio
 
 import pytest
 from rq.job import validate_job_id
 
-from buffer.keys import Ref, ref_of
+from buffer.keys import ref_of
 from buffer.models import Conversation, Due
-from worker.rq.job_ids import flush_all, group_into_jobs, refs_of_argument, refs_of_id
+from worker.rq.job_ids import group_into_jobs, refs_of_argument, refs_of_id
 
 REFS = [ref_of(Conversation("generic", "loja", f"p{number}"), 16) for number in range(50)]
-DUE = [Due(str(ref), 7 + number) for number, ref in enumerate(REFS)]
+DUE = [Due(ref, 7 + number) for number, ref in enumerate(REFS)]
 
 
 @pytest.mark.parametrize("size", [1, 2, 16, 64])
@@ -21,8 +19,8 @@ def test_a_job_names_its_conversations(size: int):
     jobs = list(group_into_jobs(DUE, size))
     assert len(jobs) == -(-50 // size)
     assert [ref for job in jobs for ref in refs_of_id(job.job_id)] == REFS
-    assert [ref for job in jobs for ref in refs_of_argument(job.name)] == REFS
-    assert [job.size for job in jobs] == [len(refs_of_argument(job.name)) for job in jobs]
+    assert [ref for job in jobs for ref in refs_of_argument(job.argument)] == REFS
+    assert [job.size for job in jobs] == [len(refs_of_argument(job.argument)) for job in jobs]
     for job in jobs:
         validate_job_id(job.job_id)
 
@@ -41,58 +39,6 @@ def test_no_id_is_used_twice():
 
 @pytest.mark.parametrize("job_id", ["", "x", f"{REFS[0]}", f"{REFS[0]}x-7", "0--7", "0-short-7", f"x{REFS[0]}-7"])
 def test_what_is_not_ours(job_id: str):
-    """A job of somebody else in our queue is no flush."""
+    """The id of another program's job is refused."""
     with pytest.raises(ValueError, match="expected"):
         refs_of_id(job_id)
-
-
-async def test_all_at_the_same_time():
-    """Nobody waits for his neighbour's agent."""
-    together = asyncio.Event()
-    here: set[Ref] = set()
-
-    async def flush(ref: Ref) -> str:
-        here.add(ref)
-        if len(here) == 10:
-            together.set()
-        await together.wait()
-        return "acked"
-
-    assert await asyncio.wait_for(flush_all(flush, REFS[:10]), 20) == " ".join(["acked"] * 10)
-
-
-async def test_one_that_fails():
-    """The others are delivered, and then RQ hears of the failure."""
-    done: list[Ref] = []
-
-    async def flush(ref: Ref) -> str:
-        if ref == REFS[1]:
-            raise RuntimeError("broken")
-        await asyncio.sleep(0.01)
-        done.append(ref)
-        return "acked"
-
-    with pytest.raises(RuntimeError, match="broken"):
-        await flush_all(flush, REFS[:3])
-    assert sorted(done) == sorted([REFS[0], REFS[2]])
-
-
-async def test_cancelled():
-    """Each flush is cancelled and may hand its batch back before the job is over."""
-    handed_back: list[Ref] = []
-
-    async def flush(ref: Ref) -> str:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            await asyncio.sleep(0)
-            handed_back.append(ref)
-            raise
-        return "acked"
-
-    job = asyncio.create_task(flush_all(flush, REFS[:5]))
-    await asyncio.sleep(0.01)
-    job.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await job
-    assert sorted(handed_back) == sorted(REFS[:5])

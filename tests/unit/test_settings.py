@@ -1,19 +1,19 @@
-"""The settings: what is refused and how it is said, and the three places that list them stay equal."""
+"""The settings: which values are refused and how, and the three files that list them."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from pydantic.fields import FieldInfo
 
-from config.settings import DURABILITY_TIMEOUT_MAX_S, Settings, SettingsError, load_settings
+from config.settings import Settings, SettingsError, load_settings
+from config.settings_rules import DURABILITY_TIMEOUT_MAX_S
+from tests.settings_docs import ENV_EXAMPLE, GROUPS, README, REFERENCE, ROW, env_example, readme, reference, rows
 from webhook.app import REDIS_TIMEOUT_S
-from webhook.append_coalescer import ANSWER_WITHIN_S
+from webhook.append_coalescer import STORE_TIMEOUT_S
 
-ROOT = Path(__file__).parents[2]
+UPDATE = "run `python -m tests.settings_docs`"
 SECRETS = [name for name, field in Settings.model_fields.items() if SecretStr.__name__ in str(field.annotation)]
 ADDRESSES = ["AGENT_URL", "PUBLIC_BASE_URL"]
 NEEDED_WITH = {"twilio_auth_token": {"PUBLIC_BASE_URL": "https://bot.example.com"}}
@@ -38,61 +38,39 @@ def refusal(monkeypatch, **environment: str) -> str:
     return str(caught.value)
 
 
-def default_text(field: FieldInfo) -> str:
-    """The default as one writes it in the environment."""
-    value = field.default
-    if value is None or value == ():
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value).removesuffix(".0").replace("\n", r"\n")
-
-
-def defaults() -> dict[str, str]:
-    return {name.upper(): default_text(field) for name, field in Settings.model_fields.items()}
-
-
-def code(text: str) -> str:
-    return f"`{text}`" if text else ""
-
-
-def readme_rows() -> str:
-    """The table that README.md must hold, in the model's order."""
-    rows = [
-        f"| `{name.upper()}` | {code(default_text(field))} | {field.description} |"
-        for name, field in Settings.model_fields.items()
-    ]
-    return "\n".join(["| Setting | Default | Meaning |", "|---|---|---|", *rows])
-
-
-def example_lines() -> list[str]:
-    return [
-        f"# {field.description}\n#{name.upper()}={default_text(field)}\n"
-        for name, field in Settings.model_fields.items()
-    ]
+def test_the_reference_lists_every_setting():
+    """docs/settings.md is exactly the text made from the model: every setting, its default and its meaning."""
+    assert REFERENCE.read_text(encoding="utf-8") == reference(), UPDATE
+    assert [found[1] for found in ROW.finditer(reference())] == [name.upper() for name in Settings.model_fields]
+    assert re.findall("^## (.+)", reference(), re.MULTILINE) == list(GROUPS.values())
 
 
 def test_env_example_lists_every_setting():
     """.env.example holds each setting of the model once, commented out, with its default and description."""
-    text = (ROOT / ".env.example").read_text(encoding="utf-8")
-    expected = example_lines()
-    missing = [entry for entry in expected if entry not in text]
-    assert missing == [], "add to .env.example:\n" + "\n".join(missing)
-    assert len(re.findall(r"^#?[A-Z_]+=", text, re.MULTILINE)) == len(expected)
+    text = ENV_EXAMPLE.read_text(encoding="utf-8")
+    assert text == env_example(), UPDATE
+    assert re.findall(r"^#([A-Z_]+)=", text, re.MULTILINE) == [name.upper() for name in Settings.model_fields]
 
 
-def test_readme_table_lists_every_setting():
-    """README.md's table has one row per setting of the model, with the same default."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `([A-Z_]+)` \| ?(.*?) ?\|", text, re.MULTILINE)
-    listed = {name: default.strip("`") for name, default in rows}
-    assert listed == defaults(), "README.md's table of settings must hold:\n" + readme_rows()
-    assert len(rows) == len(listed)
+def test_readme_table_equals_the_model():
+    """Each row of README.md's table has the name, default and meaning of one setting, and none stands there twice."""
+    found = [(row[1], row[0]) for row in ROW.finditer(README.read_text(encoding="utf-8"))]
+    assert found, "README.md has no table of settings"
+    assert found == [(name, rows().get(name, "no such setting")) for name, _ in found], UPDATE
+    assert len(found) == len(dict(found))
+
+
+@pytest.mark.parametrize("name", ["MESSAGE_BUFFER_TIMEOUT", "AGENT_URL"])
+def test_a_changed_row_is_found(name):
+    """A row of another default or meaning than the model's is not kept by an update."""
+    row = rows()[name]
+    assert readme(f"text\n{row.replace(' | ', ' | x', 1)}\n") == f"text\n{row}\n"
+    assert readme(f"text\n{row[:-2]}, more |\n") == f"text\n{row}\n"
 
 
 def test_env_example_uncommented_changes_nothing(tmp_path):
     """The file as it stands, every line switched on, gives exactly the defaults."""
-    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    text = ENV_EXAMPLE.read_text(encoding="utf-8")
     (tmp_path / "env").write_text(re.sub(r"^#([A-Z_]+=)", r"\1", text, flags=re.MULTILINE), encoding="utf-8")
     assert load_settings(env_file=str(tmp_path / "env")) == load_settings(env_file=None)
 
@@ -158,17 +136,17 @@ def test_a_wait_leaves_time_for_an_answer():
 
     The server looks at its clients' time ten times a second: a wait can be 0.1 s longer than it was asked for.
     """
-    assert DURABILITY_TIMEOUT_MAX_S + 0.1 < REDIS_TIMEOUT_S < ANSWER_WITHIN_S
+    assert DURABILITY_TIMEOUT_MAX_S + 0.1 < REDIS_TIMEOUT_S < STORE_TIMEOUT_S
 
 
 @pytest.mark.parametrize("value", ["disc", "replicas", "true", ""])
 def test_unknown_durability_is_refused(monkeypatch, value):
-    """What cannot be kept by name is refused, with the names that can."""
+    """An unknown DURABILITY is refused with the known names."""
     assert refusal(monkeypatch, DURABILITY=value) == "DURABILITY: Input should be 'memory', 'replica' or 'disk'"
 
 
 def test_all_problems_are_named_at_once(monkeypatch):
-    """Two mistakes are two lines of one refusal, so nobody repairs them one restart at a time."""
+    """Two mistakes are two lines of one refusal, so that one restart is enough to repair both."""
     lines = refusal(monkeypatch, RETRY_BASE="301", SHUTDOWN_GRACE="1").splitlines()
     assert [line.partition("=")[0] for line in lines] == ["SHUTDOWN_GRACE", "RETRY_BASE"]
 
@@ -226,7 +204,7 @@ def test_base_url_with_more_than_a_base_is_refused(monkeypatch, url):
 
 @pytest.mark.parametrize("value", ["-1", "nan", "inf", "soon", ""])
 def test_bad_signature_age_is_refused(monkeypatch, value):
-    """The age is a count of seconds; only 0 means that any will do."""
+    """The age is a number of seconds, and only 0 accepts any age."""
     assert refusal(monkeypatch, SIGNATURE_MAX_AGE=value).startswith("SIGNATURE_MAX_AGE: ")
     assert load(monkeypatch, SIGNATURE_MAX_AGE="0.5").signature_max_age == 0.5
 
@@ -287,7 +265,7 @@ def test_misspelt_variable_is_refused(monkeypatch, wrong, right):
 
 @pytest.mark.parametrize("name", ["AGENT_NAME", "FLUSH_TOILET", "PATHS", "WEBHOOK_COLOUR"])
 def test_other_programs_variables_are_left_alone(monkeypatch, name):
-    """A variable that is nobody's misspelling does not stop the start."""
+    """A variable that resembles no setting does not stop the start."""
     assert load(monkeypatch, **{name: "x"}) == load_settings(env_file=None)
 
 
@@ -325,7 +303,7 @@ def test_password_in_an_address_never_shows(monkeypatch, name):
 
 
 def test_settings_cannot_be_changed(monkeypatch):
-    """The object is frozen: what was checked at the start is what runs."""
+    """The object is frozen, so the values that were checked stay in force."""
     with pytest.raises(ValueError, match="frozen"):
         load(monkeypatch).port = 1
 

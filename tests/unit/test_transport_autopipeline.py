@@ -1,4 +1,4 @@
-"""pipe: script calls of one loop turn leave together, and errors say what they mean."""
+"""autopipeline: script calls of one loop iteration share a pipeline; retries; the meaning of redis-py's errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import redis.exceptions as rx
 
 from buffer.errors import StoreError, StoreFull, StoreUnavailable, store_error
 from buffer.models import Conversation
-from buffer.store import Store, retry_unavailable
+from buffer.retry import retry_unavailable
+from buffer.store import Store
 from buffer.transport.autopipeline import PIPELINE_MAX_CALLS
 from buffer.transport.clients import connect
 from tests.messages import message
@@ -19,8 +20,8 @@ from tests.servers import Server
 ANA = Conversation("generic", "loja", "ana")
 
 
-async def test_calls_of_one_turn_share_a_connection(start_server, open_store):
-    """A thousand calls at once need few connections: they gather in pipelines."""
+async def test_calls_of_one_iteration_share_a_connection(start_server, open_store):
+    """A thousand calls at once need few connections: they share pipelines."""
     server = start_server()
     store = open_store(server)
     await store.load_scripts()
@@ -43,7 +44,7 @@ async def test_calls_keep_their_replies(store: Store):
 
 
 async def test_caller_that_gave_up(store: Store):
-    """A caller that was cancelled neither hears anything nor disturbs the others; its call may have happened."""
+    """A cancelled caller does not disturb the others; its call may have happened."""
     calls = [asyncio.ensure_future(store.append([message(f"m{i}", ANA)])) for i in range(10)]
     await asyncio.sleep(0)
     calls[3].cancel()
@@ -78,15 +79,15 @@ async def test_nobody_listens(make_settings):
     await store.close()
 
 
-async def test_resent_gives_up(make_settings):
-    """Repeating ends after its time, with the last error."""
+async def test_retry_gives_up(make_settings):
+    """Retrying ends after its timeout, with the last error."""
     store = Store(connect("redis://127.0.0.1:1/0", timeout_s=1), make_settings())
     with pytest.raises(StoreUnavailable):
         await retry_unavailable(lambda: store.append([message("m1", ANA)]), 0.2)
     await store.close()
 
 
-async def test_resent_repeats_what_may_be_repeated(store: Store):
+async def test_retry_repeats_what_may_be_repeated(store: Store):
     """An operation that was unavailable twice and then worked is one success; another error is not repeated."""
     outcomes: list[Exception | None] = [StoreUnavailable(), StoreUnavailable(), None]
 
@@ -132,7 +133,7 @@ async def test_two_stores_on_one_server(valkey: Server, open_store):
     ],
 )
 def test_meaning_of_an_error(error: Exception, meaning: type[StoreError]):
-    """Away for a while, full, or broken: the three that callers treat differently."""
+    """Unavailable, full or broken: callers treat the three differently."""
     assert type(store_error(error)) is meaning
 
 
@@ -144,7 +145,7 @@ def test_error_is_a_sentence():
 
 @pytest.mark.parametrize("partitions", [1, 2])
 async def test_send_append(valkey: Server, open_store, partitions: int):
-    """The same results as `append`, also for the repetition of it; several partitions are left to `append`."""
+    """It gives the same results as `append`, also when repeated; several partitions are left to `append`."""
     store = open_store(valkey, redis_partitions=partitions)
     messages = [message(f"m{n}", ANA._replace(channel=f"loja {n}")) for n in range(20)]
     results = asyncio.get_running_loop().create_future()

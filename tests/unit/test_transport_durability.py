@@ -11,7 +11,8 @@ import pytest
 
 from buffer.errors import NotDurable, StoreError, StoreUnavailable
 from buffer.models import Change, Conversation
-from buffer.store import Store, retry_unavailable
+from buffer.retry import retry_unavailable
+from buffer.store import Store
 from buffer.transport.autopipeline import PIPELINES_IN_FLIGHT_MAX
 from tests.integration.polling import until
 from tests.messages import message
@@ -32,7 +33,7 @@ T = TypeVar("T")
 
 @pytest.fixture(params=KINDS)
 def pair(request: pytest.FixtureRequest, start_server: Callable[..., Server]) -> Iterator[tuple[Server, Server]]:
-    """A primary and its replica, which this test may ill-treat."""
+    """A primary and its replica, for this test alone."""
     primary, replica = start_server(request.param), start_server(request.param)
     follow(replica, primary)
     yield primary, replica
@@ -78,7 +79,7 @@ async def test_append_waits_for_a_replica(pair, open_store):
 
 
 async def test_what_was_not_confirmed_is_not_repeated_here(pair, open_store):
-    """It has had its time: the gateway hears after one DURABILITY_TIMEOUT, and what it sends again is the next try."""
+    """NotDurable is not retried: the gateway gets it after one DURABILITY_TIMEOUT and sends the message again."""
     primary, replica = pair
     store = open_store(primary, **REPLICA)
     await store.load_scripts()
@@ -116,7 +117,7 @@ async def test_a_repetition_is_not_confirmed_before_its_original(pair, open_stor
 
 
 async def test_calls_of_one_turn_share_a_wait(pair, open_store):
-    """A hundred appends wait as one, and each hears its own answer."""
+    """A hundred appends share one wait, and each gets its own result."""
     primary, _ = pair
     store = open_store(primary, durability="replica", durability_timeout=0.8)
     people = [ANA._replace(peer=f"p{number}") for number in range(100)]
@@ -126,7 +127,7 @@ async def test_calls_of_one_turn_share_a_wait(pair, open_store):
 
 
 async def test_memory_never_waits(pair, open_store):
-    """The default sends no command more than before, and does not care for the replica."""
+    """With DURABILITY=memory no wait is sent, and the state of the replica does not matter."""
     primary, replica = pair
     store = open_store(primary)
     replica.freeze()
@@ -136,7 +137,7 @@ async def test_memory_never_waits(pair, open_store):
 
 
 async def test_what_drains_never_waits(pair, open_store):
-    """Typing is a hint and the worker's calls are fenced: a replica that stands still holds neither up."""
+    """Typing is a hint and the worker's calls are fenced: a frozen replica delays neither."""
     primary, replica = pair
     await append(open_store(primary))
     store = open_store(primary, **REPLICA)
@@ -151,7 +152,7 @@ async def test_what_drains_never_waits(pair, open_store):
 
 
 async def test_a_call_that_failed_keeps_its_error(pair, open_store):
-    """Among calls that wait in vain, one that Redis refused says why: it must not be repeated with the others."""
+    """Among calls that are not durable, one that Redis refused keeps its own error: it must not be retried."""
     primary, replica = pair
     store = open_store(primary, **REPLICA)
     await store.client.set(store.keys.of(0, "buffer", store.ref(BIA).hash), "not a list")
@@ -163,7 +164,7 @@ async def test_a_call_that_failed_keeps_its_error(pair, open_store):
 
 
 async def test_a_forgetful_server_waits_too(pair, open_store):
-    """A script that had to be sent whole waits as well."""
+    """A script that is sent by its source is followed by a wait too."""
     primary, replica = pair
     store = open_store(primary, **REPLICA)
     await confirmed(lambda: append(store))
@@ -174,7 +175,7 @@ async def test_a_forgetful_server_waits_too(pair, open_store):
 
 
 async def test_a_primary_that_is_demoted(pair, open_store):
-    """A server that becomes a replica while somebody waits is unavailable: its writes may be undone."""
+    """A server that becomes a replica during a wait is unavailable: its writes may be undone."""
     primary, replica = pair
     store = open_store(primary, durability="replica", durability_timeout=0.8)
     replica.freeze()
@@ -218,6 +219,6 @@ async def confirmed(operation: Callable[[], Awaitable[T]]) -> T:
 
 
 async def waits(store: Store) -> int:
-    """How often the server was asked to wait."""
+    """The number of waits that the server has run."""
     calls = await store.client.info("commandstats")
     return sum(calls.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("wait", "waitaof"))

@@ -14,7 +14,7 @@ from buffer.models import Batch, Conversation, Reason
 from worker.agent import Agent, AgentFailure, AgentReply
 
 BATCH = Batch(
-    "0-x", "1:t", "flush-1", 3, 0, Reason.QUIET, Conversation("generic", "loja", "ana"), None, 1, 1, 1, "\n", None, ()
+    "1:t", "flush-1", 3, 0, Reason.QUIET, Conversation("generic", "loja", "ana"), None, 1, 1, 1, "\n", None, ()
 )
 BODY = b'{"text":"oi"}'
 JSON = b"content-type: application/json\r\n"
@@ -80,6 +80,91 @@ async def test_what_is_sent(scripted, make_settings):
     assert not {"connection", "authorization", "webhook-id", "transfer-encoding"} & set(headers)
 
 
+HEAD = """\
+POST /a?b=c HTTP/1.1
+Host: {address}
+content-type: application/json
+user-agent: debouncer
+accept: */*
+accept-encoding: gzip, deflate
+{authorization}idempotency-key: flush-1
+debouncer-attempt: 3
+Content-Length: {length}
+
+"""
+
+
+def request_of(address: str, body: bytes, authorization: str = "") -> bytes:
+    """The bytes of a request."""
+    head = HEAD.format(address=address, length=len(body), authorization=authorization)
+    return head.replace("\n", "\r\n").encode() + body
+
+
+class KeptOpen:
+    """Answers every request with 204 and keeps the connection; remembers what it read, and in how many parts."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.parts: list[bytes] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        left = 0
+        while part := await reader.read(10_000_000):
+            self.parts.append(part)
+            head, end, body = part.partition(b"\r\n\r\n")
+            if end:
+                left = int(head.rpartition(b"Content-Length: ")[2]) - len(body)
+            else:
+                left -= len(part)
+            if left == 0:
+                writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.close()
+
+
+@pytest.fixture
+async def kept_open() -> AsyncIterator[tuple[KeptOpen, str]]:
+    one = KeptOpen()
+    server = await asyncio.start_server(one.serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    yield one, f"{host}:{port}"
+    server.close()
+
+
+LARGE = 200_000
+
+
+@pytest.mark.parametrize("bodies", [[BODY], [b"x" * 32_768] * 2, [b"x" * LARGE], [BODY, b"x" * LARGE, BODY]])
+async def test_the_bytes_on_the_wire(kept_open, make_settings, bodies: list[bytes]):
+    """Small bodies and large, on a new connection and on a kept one: these headers in this order, and no others."""
+    one, address = kept_open
+    agent = Agent(make_settings(agent_url=f"http://{address}/a?b=c#d"))
+    for body in bodies:
+        assert await agent.call(BATCH, body) == AgentReply()
+    await agent.close()
+    assert b"".join(one.parts) == b"".join(request_of(address, body) for body in bodies)
+    assert one.connections == 1
+
+
+async def test_the_bytes_on_the_wire_with_credentials(kept_open, make_settings):
+    """The Authorization header stands behind the fixed ones."""
+    one, address = kept_open
+    agent = Agent(make_settings(agent_url=f"http://ana:p%40ss@{address}/a?b=c"))
+    assert await agent.call(BATCH, BODY) == AgentReply()
+    await agent.close()
+    assert b"".join(one.parts) == request_of(address, BODY, "authorization: Basic YW5hOnBAc3M=\n")
+
+
+async def test_a_small_request_is_one_write(kept_open, make_settings):
+    """Head and body arrive together."""
+    one, address = kept_open
+    agent = Agent(make_settings(agent_url=f"http://{address}/"))
+    await agent.call(BATCH, BODY)
+    await agent.close()
+    assert len(one.parts) == 1
+    assert one.parts[0].endswith(b"\r\n\r\n" + BODY)
+
+
 async def test_credentials_of_the_address(scripted, make_settings):
     """User and password in AGENT_URL become the Authorization header, and stand nowhere else."""
     one, port = scripted
@@ -130,8 +215,8 @@ def answer(status: bytes, extra: bytes = b"") -> bytes:
     return b"HTTP/1.1 " + status + b"\r\n" + extra + b"content-length: 0\r\n\r\n"
 
 
-async def test_words_behind_the_status(scripted, make_settings):
-    """What an agent writes there, in whatever encoding, changes nothing."""
+async def test_the_reason_phrase(scripted, make_settings):
+    """The reason phrase, in any encoding, changes nothing."""
     one, port = scripted
     one.reply = answer("200 Feito, até já".encode("latin-1"))
     assert await call(make_settings, f"http://127.0.0.1:{port}/") == AgentReply()
@@ -150,7 +235,7 @@ async def test_retry_after_that_says_nothing(scripted, make_settings, value: str
 
 
 async def test_failed_calls_hold_nothing(make_settings):
-    """While the agent is away, bodies go with their calls: nothing waits for a garbage collection."""
+    """While the agent is away, bodies are freed with their calls, without a garbage collection."""
     agent = Agent(make_settings(agent_url="http://127.0.0.1:1/"))
     await agent.call(BATCH, BODY)
     gc.collect()

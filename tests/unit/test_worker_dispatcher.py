@@ -1,10 +1,10 @@
-"""The dispatcher's turns: what it hands over, what makes it look again, and its end."""
+"""The dispatcher's passes: the jobs that it makes, the events that start a pass, and its end."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -18,13 +18,14 @@ from worker import dispatcher
 from worker.dispatcher import Dispatcher
 from worker.rq.job_ids import NewJob
 from worker.rq.queue import JobQueue
+from worker.rq.runner import JobRunner
 
 ANA, BIA = (Conversation("evolution", "loja", peer) for peer in ("ana", "bia"))
 WITHIN_S = 20.0
 
 
-class JobRunner:
-    """A worker that notes what it is handed, and may take its time."""
+class FakeRunner:
+    """Records the jobs and flushes that it is given. `ready` holds `enqueue_and_dequeue` up."""
 
     room = 10
 
@@ -49,8 +50,8 @@ class JobRunner:
 
 
 @pytest.fixture
-def runner() -> JobRunner:
-    return JobRunner()
+def runner() -> FakeRunner:
+    return FakeRunner()
 
 
 @pytest.fixture
@@ -59,11 +60,11 @@ def store(valkey: Server, open_store: Any) -> Store:
 
 
 @pytest.fixture
-async def running(valkey: Server, store: Store, runner: JobRunner, prefix: str) -> AsyncIterator[Dispatcher]:
+async def running(valkey: Server, store: Store, runner: FakeRunner, prefix: str) -> AsyncIterator[Dispatcher]:
     """A dispatcher that runs until the end of the test."""
     settings = store.settings
     queue = JobQueue(settings, valkey.client(), store.client)
-    dispatcher = Dispatcher(store, queue, settings, runner)
+    dispatcher = Dispatcher(store, queue, settings, cast(JobRunner, runner))
     task = asyncio.create_task(dispatcher.run())
     yield dispatcher
     dispatcher.stop()
@@ -79,15 +80,15 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_a_stop_waits_for_the_turn(store: Store, runner: JobRunner, running: Dispatcher, clock: Any):
-    """What a call under way takes from the queue has somebody to take it; then there is no other turn."""
+async def test_a_stop_waits_for_the_pass(store: Store, runner: FakeRunner, running: Dispatcher, clock: Any):
+    """The jobs that a running call takes from the queue are started. Then there is no other pass."""
     runner.ready.clear()
     await store.append([message("m1", ANA)])
     clock.advance(store.settings.window_ms)
     running.wake()
     await asyncio.wait_for(runner.asked.wait(), WITHIN_S)
     running.stop()
-    turns = running._passes
+    passes = running._passes
     await store.append([message("m2", BIA)])
     clock.advance(store.settings.window_ms)
     await asyncio.sleep(0.05)
@@ -95,24 +96,24 @@ async def test_a_stop_waits_for_the_turn(store: Store, runner: JobRunner, runnin
     runner.ready.set()
     await until(lambda: runner.jobs)
     await asyncio.sleep(0.05)
-    assert [job.name for job in runner.jobs] == [str(store.ref(ANA))]
-    assert running._passes == turns
+    assert [job.argument for job in runner.jobs] == [str(store.ref(ANA))]
+    assert running._passes == passes
 
 
 async def test_an_expired_timer_finds_what_was_not_known(
-    store: Store, runner: JobRunner, running: Dispatcher, clock: Any
+    store: Store, runner: FakeRunner, running: Dispatcher, clock: Any
 ):
-    """The announcement was lost: the event alone makes the dispatcher look."""
+    """The announcement was lost: the expiry event alone starts a pass."""
     await until(lambda: running._passes == 1)
     await store.append([message("m1", ANA)])
     clock.advance(store.settings.window_ms)
     running.timer_expired()
     await until(lambda: runner.jobs)
-    assert [job.name for job in runner.jobs] == [str(store.ref(ANA))]
+    assert [job.argument for job in runner.jobs] == [str(store.ref(ANA))]
 
 
-async def test_a_timer_that_expires_behind_the_turn_of_another(running: Dispatcher, monkeypatch):
-    """The turn that answers for the first event began before the second: that one makes it look again."""
+async def test_a_timer_that_expires_after_the_pass_of_another(running: Dispatcher, monkeypatch):
+    """The pass that covers the first event started before the second event, which starts another pass."""
     monkeypatch.setattr(dispatcher, "SLEEP_MAX_S", 10 * WITHIN_S)
     running.wake()
     await until(lambda: running._passes == 2)
@@ -123,8 +124,8 @@ async def test_a_timer_that_expires_behind_the_turn_of_another(running: Dispatch
     await until(lambda: running._passes == 4)
 
 
-async def test_an_expired_timer_costs_no_turn_where_one_has_begun(running: Dispatcher, monkeypatch):
-    """A thousand events of what was dispatched on time are one timer, and no look."""
+async def test_an_expired_timer_starts_no_pass_if_one_has_started(running: Dispatcher, monkeypatch):
+    """A thousand events of conversations that were dispatched on time arm one timer and start no pass."""
     monkeypatch.setattr(dispatcher, "SLEEP_MAX_S", WITHIN_S)
     await until(lambda: running._passes == 1)
     running.wake()
@@ -138,9 +139,9 @@ async def test_an_expired_timer_costs_no_turn_where_one_has_begun(running: Dispa
 
 
 async def test_what_rq_did_not_take_is_flushed_here(
-    store: Store, runner: JobRunner, running: Dispatcher, clock: Any, monkeypatch: pytest.MonkeyPatch
+    store: Store, runner: FakeRunner, running: Dispatcher, clock: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    """RQ's server goes away in the middle: what it had is left to it, the others begin without it."""
+    """RQ's server goes away in the middle: the jobs that it has stay there, the other flushes start without it."""
     monkeypatch.setattr(dispatcher, "JOBS_PER_CALL", 1)
     runner.fails_after = 1
     await store.append([message(f"m{number}", one) for number, one in enumerate((ANA, BIA))])
@@ -148,5 +149,5 @@ async def test_what_rq_did_not_take_is_flushed_here(
     running.wake()
     await until(lambda: runner.inline)
     assert len(runner.jobs) == 1
-    assert {runner.jobs[0].name, *runner.inline} == {str(store.ref(ANA)), str(store.ref(BIA))}
+    assert {runner.jobs[0].argument, *runner.inline} == {str(store.ref(ANA)), str(store.ref(BIA))}
     assert len(runner.inline) == 1

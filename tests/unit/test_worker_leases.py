@@ -1,4 +1,4 @@
-"""The leases of one process, on a real server: renewed in lots, and what ends a call."""
+"""The leases of one process, on a real server: renewed together, and the events that end a call."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def claimed(store: Store, clock: Clock, who: Conversation = ANA) -> str:
 
 
 class Holder:
-    """Somebody who works under a lease until told to stop."""
+    """A task that works under a lease until `end`."""
 
     def __init__(self, leases: Leases, store: Store, token: str, who: Conversation = ANA, since: float = 0.0) -> None:
         self.enough = asyncio.Event()
@@ -71,11 +71,11 @@ class Holder:
 async def lease_of(store: Store, who: Conversation = ANA) -> int:
     """The end of a conversation's lease."""
     ref = store.ref(who)
-    return int(await store.client.hget(store.keys.of(ref.partition, "conv", ref.hash), "lease_until_ms"))
+    return int(await store.client.hget(store.keys.of(ref.partition, "conv", ref.hash), "lease_until_ms") or 0)
 
 
 async def test_a_lease_is_renewed_while_the_work_lasts(valkey: Server, open_store, clock: Clock):
-    """Time goes on, and so does the lease, by the clock of the server; afterwards nobody renews."""
+    """The lease is extended by the clock of the server. Afterwards no task renews."""
     store = open_store(valkey, **OFTEN)
     leases = Leases(store, store.settings)
     holder = Holder(leases, store, await claimed(store, clock))
@@ -83,7 +83,7 @@ async def test_a_lease_is_renewed_while_the_work_lasts(valkey: Server, open_stor
         clock.advance(10_000)
         await until("renewed", lambda: renewed(store, clock.now_ms))
     assert await holder.end() == "done"
-    await until("the keeper rests", lambda: leases._keeper is None)
+    await until("the renewer has ended", lambda: leases._renewer is None)
 
 
 async def renewed(store: Store, now_ms: int) -> bool:
@@ -92,7 +92,7 @@ async def renewed(store: Store, now_ms: int) -> bool:
 
 @pytest.mark.parametrize("how", [Outcome.LOST, Outcome.CANCELLED])
 async def test_a_lease_that_is_gone_ends_the_work(valkey: Server, open_store, clock: Clock, how: Outcome):
-    """Another worker has it, or an operator discarded the batch: the work is ended and hears why."""
+    """Another worker has it, or an operator discarded the batch: LeaseEnded is raised in the work, with the outcome."""
     store = open_store(valkey, **OFTEN)
     holder = Holder(Leases(store, store.settings), store, await claimed(store, clock))
     await holder.begun.wait()
@@ -134,7 +134,7 @@ class Held(Store):
         return await super().renew(ref, token)
 
 
-async def test_whoever_has_left_is_not_disturbed(store: Store, make_settings, clock: Clock):
+async def test_a_holder_that_has_left_is_not_cancelled(store: Store, make_settings, clock: Clock):
     """The batch ends while its renewal is under way: `lost` comes too late to matter."""
     token = await claimed(store, clock)
     held = Held(store.client, make_settings(**OFTEN), clock)
@@ -144,7 +144,7 @@ async def test_whoever_has_left_is_not_disturbed(store: Store, make_settings, cl
     holder.enough.set()
     assert await store.ack(store.ref(ANA), token) is Outcome.OK
     held.go.set()
-    await until("nothing is under way", lambda: not leases._renewals and not leases._keeper)
+    await until("nothing is under way", lambda: not leases._renewals and not leases._renewer)
     assert await holder.end() == "done"
 
 
@@ -172,7 +172,7 @@ async def scripts_run(store: Store) -> int:
 
 
 async def test_redis_away_for_longer_than_the_lease(start_server, make_settings, clock: Clock):
-    """What cannot be renewed may be another worker's: the work ends, though nobody said so."""
+    """A lease that cannot be renewed may be another worker's: the work ends without a reply from the server."""
     server = start_server()
     settings = make_settings(flush_lease=0.6, flush_renew_interval=0.05)
     store = Store(connect(server.url, timeout_s=0.1), settings, clock)
@@ -214,7 +214,7 @@ def asked_again(leases: Leases) -> bool:
 
 
 async def test_a_server_that_refuses(valkey: Server, open_store, clock: Clock):
-    """An error that is no outage is the holder's to hear."""
+    """An error that is no outage is raised in the holder."""
     store = open_store(valkey, **OFTEN)
     holder = Holder(Leases(store, store.settings), store, await claimed(store, clock))
     await holder.begun.wait()

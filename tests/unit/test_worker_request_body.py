@@ -11,7 +11,6 @@ from buffer.models import Batch, Conversation, Reason, StoredMessage
 from worker.request_body import render_burst
 
 BATCH = Batch(
-    ref="3-Zm9vYmFyYmF6MTIz",
     token="7:w1",
     flush_id="3-Zm9vYmFyYmF6MTIz-1700000009000-0123456789ab",
     attempt=2,

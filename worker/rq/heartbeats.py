@@ -1,25 +1,30 @@
-"""Which flush workers are alive, as RQ's books in Redis tell."""
+"""The workers that are alive, read from RQ's keys.
+
+RQ's own `Worker.all` is not used. It raises the client's reply timeout to 415 s, so that a health check would hang at a
+frozen server, and it removes dead workers from RQ's list, which a health check must not do.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from rq.utils import now, utcparse
 from rq.worker_registration import WORKERS_BY_QUEUE_KEY
 
 from buffer.transport.clients import AsyncClient
 
-FRESH = timedelta(seconds=60)
-"""A worker reports every 20 s."""
+HEARTBEAT_AGE_MAX = timedelta(seconds=60)
+"""The age up to which a heartbeat counts. A worker sends one every 20 s (worker/rq/registries.py)."""
 
 
 async def live_worker_hosts(client: AsyncClient, queue: str) -> list[str]:
-    """The host names of the workers of a queue that reported lately; raises redis-py's errors."""
+    """Return the host names of a queue's workers whose last heartbeat is recent. Raises redis-py's errors."""
     keys = await client.smembers(WORKERS_BY_QUEUE_KEY % queue)
-    rows = [await client.hmget(key, "hostname", "last_heartbeat") for key in sorted(keys)]
-    return [host.decode() for host, beat in rows if host and beat and is_fresh(beat.decode(), now())]
+    rows: list[Any] = [await client.hmget(key, "hostname", "last_heartbeat") for key in sorted(keys)]
+    return [host.decode() for host, beat in rows if host and beat and is_recent(beat.decode(), now())]
 
 
-def is_fresh(beat: str, moment: datetime) -> bool:
-    """Whether a heartbeat, in RQ's notation, is recent at that moment."""
-    return moment - utcparse(beat) < FRESH
+def is_recent(heartbeat: str, moment: datetime) -> bool:
+    """Return True if a heartbeat, in RQ's notation, is recent at that moment."""
+    return moment - utcparse(heartbeat) < HEARTBEAT_AGE_MAX

@@ -1,7 +1,7 @@
-"""The RQ queue: how jobs are added and taken, and how full it is.
+"""The RQ queue: adds jobs, takes jobs, and says how full it is.
 
-RQ's own `enqueue_many` takes 120 us for each job, in a thread, and no flush begins before it is done with all of
-them. Our jobs differ in a few fields: RQ makes the others once, and jobs are written and taken in lots by scripts.
+RQ's own `enqueue_many` takes 120 us for each job, in a thread, and no flush starts before it has written all of them.
+The jobs here differ in a few fields. RQ makes the shared fields once, and scripts write and take many jobs in one call.
 """
 
 from __future__ import annotations
@@ -17,95 +17,98 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import redis
-import redis.asyncio
 from rq import Queue
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import now, utcformat
 
 from buffer.errors import StoreError
+from buffer.keys import Ref
+from buffer.transport.clients import AsyncClient, pool_of
 from buffer.transport.multiplexer import Multiplexer
 from config.settings import Settings
-from worker.job import JOB
-from worker.rq.job_ids import HASH_SIZE, NewJob, refs_of_id
+from worker.rq.job_ids import HASH_SIZE, JOB_FUNCTION, NewJob, refs_of_id
 from worker.rq.scripts import script
 
 RESULT_TTL_S = 0
-"""A finished flush is in our own history; a job kept for RQ's would cost memory and commands."""
+"""RQ deletes a finished job at once. The buffer has a history of its own, and RQ's would cost memory and commands."""
 
 FAILURE_TTL_S = 86_400
-"""A failed job is a bug of ours (agents that fail are retried by the wake index): shown for a day."""
+"""RQ shows a failed job for one day. Such a job is a bug: agents that fail are retried through the wake index."""
 
 TIMEOUT_MARGIN_S = 120
+"""Added to AGENT_TIMEOUT for the time after which a stock worker ends a job."""
 
 POP_TIMEOUT_S = 10.0
-"""A pop whose reply is given up strands its job until the wake index brings the conversation back."""
+"""Reply timeout of a pop. The job of a pop that times out is stranded until the wake index brings its conversations
+back."""
 
 EMPTY_FOR_S = 0.25
-"""How long a queue that was empty counts as empty: what others add meanwhile, they could add between two looks too."""
+"""How long a queue that was empty counts as empty. A job that another process adds within this time is not counted, as
+a job that is added between two reads would not be."""
 
-TRY_AGAIN_S = 0.5
+RECOVERY_CHECK_S = 0.5
 
 
 class Dequeued(NamedTuple):
-    """Jobs that are ours alone now; none when the queue is empty, or RQ is suspended."""
+    """Jobs that were moved to the intermediate queue for this worker. Empty if there were none or RQ is suspended."""
 
     suspended: bool
     job_ids: list[bytes]
 
 
 class JobQueue:
-    """The one queue of the flush jobs; every operation raises StoreUnavailable, StoreFull or StoreError.
+    """The queue of the flush jobs. Every operation raises StoreUnavailable, StoreFull or StoreError.
 
     `connection` is for RQ's own classes, which block; `client` reaches the same server.
     """
 
-    def __init__(self, settings: Settings, connection: redis.Redis, client: redis.asyncio.Redis) -> None:
+    def __init__(self, settings: Settings, connection: redis.Redis, client: AsyncClient) -> None:
         self.rq = Queue(settings.rq_queue, connection=connection, serializer=JSONSerializer)
-        self._line = Multiplexer(client.connection_pool)
-        self._pops = Multiplexer(client.connection_pool, POP_TIMEOUT_S)
+        self._commands = Multiplexer(pool_of(client))
+        self._pops = Multiplexer(pool_of(client), POP_TIMEOUT_S)
         self._timeout_s = math.ceil(settings.agent_timeout) + TIMEOUT_MARGIN_S
         self._fields = self._shared_fields()
         self._empty_at = -math.inf
         self._recovery: asyncio.Task[None] | None = None
         self.fails = False
-        """Whether the server is away or refuses writes; what stands in the queue then may wait there for long."""
+        """True while the server is away or refuses writes. Jobs in the queue may then wait for long."""
 
-    async def queued(self) -> set[str]:
-        """The references of all conversations with a job in the queue; one of each at the most."""
+    async def queued(self) -> set[Ref]:
+        """Return the references of all conversations that have a job in the queue. Each has at most one."""
         with self._tracking_failures():
             return await self._queued()
 
-    async def _queued(self) -> set[str]:
+    async def _queued(self) -> set[Ref]:
         if time.monotonic() < self._empty_at + EMPTY_FOR_S:
             return set()
-        refs: set[str] = set()
-        job_ids = await self._line.command("LRANGE", self.rq.key, 0, -1)
+        refs: set[Ref] = set()
+        job_ids = await self._commands.command("LRANGE", self.rq.key, 0, -1)
         for job_id in job_ids:
             with contextlib.suppress(ValueError):
-                refs.update(map(str, refs_of_id(job_id.decode())))
+                refs.update(refs_of_id(job_id.decode()))
         self._note_length(len(job_ids))
         return refs
 
     async def enqueue_and_dequeue(self, jobs: Sequence[NewJob], room: int) -> Dequeued:
-        """Add jobs, then take those for `room` conversations that have waited longest; the last one may carry more."""
+        """Add jobs, then take the oldest jobs of the queue for `room` conversations. The last one may carry more."""
         args: list[Any] = [room, HASH_SIZE, 0]
         if jobs:
             at = utcformat(now())
             shared = self._fields | {"created_at": at, "enqueued_at": at}
             args[2:] = [2 * len(shared), *chain.from_iterable(shared.items())]
-            for job_id, name, _ in jobs:
-                args += (job_id, f"flush {name}", _data(name))
+            for job_id, argument, _ in jobs:
+                args += (job_id, f"flush {argument}", _data(argument))
         with self._tracking_failures():
-            suspended, left, *job_ids = await self._line.call(script("enqueue_dequeue"), self.rq.key, args)
+            suspended, left, *job_ids = await self._commands.call(script("enqueue_dequeue"), self.rq.key, args)
         self._note_length(left)
         return Dequeued(bool(suspended), job_ids)
 
     async def pop(self, within_s: float) -> bytes | None:
-        """Wait for one job and take it. To cancel this may strand the job."""
-        held = self.rq.intermediate_queue_key
+        """Wait up to `within_s` for one job and take it. Cancelling this call may strand the job."""
+        taken = self.rq.intermediate_queue_key
         with self._tracking_failures():
-            popped: bytes | None = await self._pops.command("BLMOVE", self.rq.key, held, "LEFT", "RIGHT", within_s)
+            popped: bytes | None = await self._pops.command("BLMOVE", self.rq.key, taken, "LEFT", "RIGHT", within_s)
         return popped
 
     @contextlib.contextmanager
@@ -119,11 +122,11 @@ class JobQueue:
             raise
 
     async def _recover(self) -> None:
-        """A server that answers may still refuse writes: try one that changes nothing."""
+        """Try a write that changes nothing until it succeeds. A server that answers may still refuse writes."""
         while self.fails:
-            await asyncio.sleep(TRY_AGAIN_S)
+            await asyncio.sleep(RECOVERY_CHECK_S)
             with contextlib.suppress(StoreError):
-                await self._line.command("SADD", self.rq.redis_queues_keys, self.rq.key)
+                await self._commands.command("SADD", self.rq.redis_queues_keys, self.rq.key)
                 self.fails = False
 
     async def close(self) -> None:
@@ -131,24 +134,28 @@ class JobQueue:
         if self._recovery is not None:
             self._recovery.cancel()
             await asyncio.gather(self._recovery, return_exceptions=True)
-        await self._line.close()
+        await self._commands.close()
         await self._pops.close()
 
     def _note_length(self, jobs: int) -> None:
         self._empty_at = -math.inf if jobs else time.monotonic()
 
     def _shared_fields(self) -> dict[str, Any]:
-        """The fields of a job as RQ makes them, without those that each job has for itself."""
+        """Return the fields that RQ gives to a job, without those that differ between jobs."""
         made = self.rq.create_job(
-            JOB, timeout=self._timeout_s, result_ttl=RESULT_TTL_S, failure_ttl=FAILURE_TTL_S, status=JobStatus.QUEUED
+            JOB_FUNCTION,
+            timeout=self._timeout_s,
+            result_ttl=RESULT_TTL_S,
+            failure_ttl=FAILURE_TTL_S,
+            status=JobStatus.QUEUED,
         )
         fields = {name: _plain(value) for name, value in made.to_dict().items()}
         del fields["data"], fields["description"]
         return fields
 
 
-def _data(name: str) -> bytes:
-    return zlib.compress(json.dumps((JOB, None, [name], {})).encode())
+def _data(argument: str) -> bytes:
+    return zlib.compress(json.dumps((JOB_FUNCTION, None, [argument], {})).encode())
 
 
 def _plain(value: Any) -> Any:

@@ -1,9 +1,8 @@
-"""RQ's view of our jobs (started, finished, failed), written in lots and off the hot path.
+"""Writes RQ's registries (started, finished, failed jobs), many jobs in one pipeline and off the hot path.
 
-RQ's own worker spends 63 commands on a job, one after the other. What its dashboards and clean-up need is written
-here with RQ's own classes, many jobs in one pipeline; jobs that are soon over are only counted, by a script. A
-pipeline may be cut in half by a crash: what is begun stays in a place that RQ cleans (intermediate queue, started
-registry, TTL).
+RQ's own worker sends 63 commands for a job, one after the other. Here RQ's own classes write the same for many jobs in
+one pipeline, and a script counts the jobs that end soon. A crash may cut a pipeline in half. The jobs of the rest are
+then still in a place that is cleaned up: the intermediate queue, the started registry, or a key with a TTL.
 """
 
 from __future__ import annotations
@@ -30,10 +29,12 @@ from config.logs import get_logger
 from worker.rq.scripts import script
 
 WRITE_EVERY_S = 0.25
-SHOW_AFTER_S = 1.0
-"""A flush that is over by then is only counted; what people watch on a dashboard lasts longer.
+"""Delay between a change and the write that includes it."""
 
-Showing a job takes 250 us of the interpreter: by then a thousand that came due together have reached their agent.
+SHOW_AFTER_S = 1.0
+"""Jobs that end within 1 s are only counted, never written to RQ's started registry.
+
+An entry costs 250 us of the interpreter, which would delay the flushes when a thousand conversations are due at once.
 """
 
 HEARTBEAT_S = 20.0
@@ -41,91 +42,96 @@ HEARTBEAT_S = 20.0
 
 JOBS_PER_PIPELINE = 50
 REST_S = 0.002
-"""After each lot the thread leaves the interpreter to the loop: a thousand jobs at once must not make a flush late."""
+"""Pause of the thread after each pipeline. It lets the event loop run, so that a thousand jobs do not delay a flush."""
 
 log = get_logger()
 
 
 class JobStopped(Exception):
-    """RQ's stop-job or stop-execution ended this flush; its batch is handed back and comes again."""
+    """RQ's stop-job or stop-execution ended this flush. Its batch was released and is delivered again."""
 
 
 class RegistryWriter:
-    """Keeps RQ's registries for one worker; nothing of ours depends on them."""
+    """Writes RQ's registries for one worker. Flushes do not depend on them."""
 
     def __init__(self, worker: BaseWorker, queue: Queue, connection: redis.Redis) -> None:
         self._worker = worker
         self._queue = queue
         self._connection = connection
-        self._done = connection.register_script(script("forget_jobs").source)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rq-books")
-        self._fresh: dict[str, float] = {}
+        self._forget_jobs = connection.register_script(script("forget_jobs").source)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rq-registries")
+        self._started: dict[str, float] = {}
         self._ended: dict[str, BaseException | None] = {}
-        self._live: dict[str, tuple[Job, Execution]] = {}
+        self._shown: dict[str, tuple[Job, Execution]] = {}
         self._suspended = False
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def job_started(self, job_id: str) -> None:
-        """A job was taken from the queue."""
-        self._fresh[job_id] = time.monotonic()
-        self._news.set()
+        """Note that a job was taken from the queue."""
+        self._started[job_id] = time.monotonic()
+        self._changed.set()
 
     def job_ended(self, job_id: str, error: BaseException | None = None) -> None:
-        """A job is over; `error` is a failure of ours (not of the agent), Stopped, or CancelledError: handed back."""
+        """Note that a job has ended.
+
+        `error` is None for a success, CancelledError for a released batch, JobStopped, or a bug. A failure of the agent
+        is a success here.
+        """
         self._ended[job_id] = error
-        self._news.set()
+        self._changed.set()
 
     def suspended(self, suspended: bool) -> None:
-        """Whether `rq suspend` keeps this worker from taking jobs."""
+        """Note whether `rq suspend` keeps this worker from taking jobs."""
         if suspended != self._suspended:
             self._suspended = suspended
-            self._news.set()
+            self._changed.set()
 
     async def write_forever(self) -> None:
-        """Write lots until cancelled; what could not be written is written with the next lot."""
+        """Write the changes until cancelled. A write that fails is repeated with the next changes."""
         while True:
-            await self._news.wait()
+            await self._changed.wait()
             await asyncio.sleep(WRITE_EVERY_S)
             await self.write()
 
     async def write(self) -> None:
-        """Write what is due to be written."""
+        """Write the jobs that have ended, and those that have run for SHOW_AFTER_S."""
         ended, self._ended = self._ended, {}
         for job_id in ended:
-            self._fresh.pop(job_id, None)
+            self._started.pop(job_id, None)
         before = time.monotonic() - SHOW_AFTER_S
-        lasting = {job_id: since for job_id, since in self._fresh.items() if since <= before}
+        lasting = {job_id: since for job_id, since in self._started.items() if since <= before}
         for job_id in lasting:
-            del self._fresh[job_id]
-        self._news.clear()
+            del self._started[job_id]
+        self._changed.clear()
         if not await self._in_thread(self._write, list(lasting), ended):
             self._ended = ended | self._ended
-            self._fresh = {one: since for one, since in lasting.items() if one not in self._ended} | self._fresh
-        if self._fresh or self._ended:
-            self._news.set()
+            self._started = {one: since for one, since in lasting.items() if one not in self._ended} | self._started
+        if self._started or self._ended:
+            self._changed.set()
 
     async def keep_alive(self) -> None:
-        """Send heartbeats of the worker and of every live job until cancelled."""
+        """Send heartbeats of the worker and of every shown job until cancelled."""
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            await self._in_thread(self._beat)
+            await self._in_thread(self._send_heartbeats)
 
     def close(self) -> None:
         """Let the thread end."""
         self._thread.shutdown(wait=False)
 
     async def _in_thread(self, work: Any, *args: Any) -> bool:
+        """Run `work` in the thread. Return False if it is to be repeated, because RQ's server is away."""
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
         except (rx.RedisError, OSError) as error:
             log.debug("RQ's registries were not written", error=str(error))
             return False
-        except Exception as error:  # not ours to mend, and no reason to stop flushing
+        except Exception as error:  # a bug in RQ or here is no reason to stop flushing
             log.error("RQ's registries lack some jobs", error=repr(error), exc_info=error)
         return True
 
     def read(self, job_ids: Sequence[str]) -> list[Job | None]:
-        """The jobs as RQ has them; None for one that is gone, or that RQ cannot read (somebody else has made it)."""
+        """Read jobs from RQ. None stands for a job that is gone, or that RQ cannot read (another program made it)."""
         try:
             return Job.fetch_many(job_ids, self._connection, serializer=self._queue.serializer)
         except (rx.RedisError, OSError):
@@ -136,10 +142,10 @@ class RegistryWriter:
     def _write(self, lasting: Sequence[str], ended: Mapping[str, BaseException | None]) -> None:
         if lasting:
             self._write_state(WorkerStatus.BUSY)  # before any of its jobs is shown, as RQ's own worker does
-        for lot in _lots(lasting):
-            self._write_started(lot)
-        for lot in _lots([job_id for job_id, error in ended.items() if not _is_failure(error)]):
-            self._write_done(lot, sum(ended[job_id] is None for job_id in lot))
+        for job_ids in _chunks(lasting):
+            self._write_started(job_ids)
+        for job_ids in _chunks([job_id for job_id, error in ended.items() if not _is_failure(error)]):
+            self._write_ended(job_ids, sum(ended[job_id] is None for job_id in job_ids))
         for job_id, error in ended.items():
             if error is not None and _is_failure(error):
                 self._write_failed(job_id, error)
@@ -150,7 +156,7 @@ class RegistryWriter:
             self._worker.set_state(state)
 
     def _state(self) -> WorkerStatus:
-        if self._live:
+        if self._shown:
             return WorkerStatus.BUSY
         return WorkerStatus.SUSPENDED if self._suspended else WorkerStatus.IDLE
 
@@ -161,43 +167,46 @@ class RegistryWriter:
             for job in jobs:
                 if job is None:
                     continue
-                self._forget(job.id, pipeline)  # a lot that is written again
+                self._remove_execution(job.id, pipeline)  # if an earlier write of these jobs failed
                 ttl = worker.get_heartbeat_ttl(job)
                 execution = Execution.create(job, ttl, pipeline=pipeline, worker_name=worker.name)
                 job.prepare_for_execution(worker.name, pipeline=pipeline)
                 pipeline.persist(job.key)
-                self._live[job.id] = (job, execution)
+                self._shown[job.id] = (job, execution)
                 worker.executions[execution.id] = execution
             for job_id in job_ids:
                 pipeline.lrem(self._queue.intermediate_queue_key, 1, job_id)
             pipeline.execute()
 
-    def _write_done(self, job_ids: Sequence[str], successful: int) -> None:
-        """Those that were shown first: should the rest fail, they are like the others when it is written again."""
-        if shown := [job_id for job_id in job_ids if job_id in self._live]:
-            self._write_shown_done(shown)
-        self._done([self._queue.key], [self._worker.key, successful, *job_ids])
+    def _write_ended(self, job_ids: Sequence[str], successful: int) -> None:
+        """Remove jobs that ended without failure, and count the successful ones.
 
-    def _write_shown_done(self, job_ids: Sequence[str]) -> None:
+        The shown jobs come first. If the script then fails, the next write treats all of them as never shown.
+        """
+        if shown := [job_id for job_id in job_ids if job_id in self._shown]:
+            self._remove_shown(shown)
+        self._forget_jobs([self._queue.key], [self._worker.key, successful, *job_ids])
+
+    def _remove_shown(self, job_ids: Sequence[str]) -> None:
         with self._connection.pipeline(transaction=False) as pipeline:
             pipeline.delete(*map(Job.key_for, job_ids))
-            spent = sum([self._forget(job_id, pipeline) for job_id in job_ids], timedelta())
+            spent = sum([self._remove_execution(job_id, pipeline) for job_id in job_ids], timedelta())
             self._worker.increment_total_working_time(spent, pipeline)
             pipeline.execute()
         for job_id in job_ids:
-            del self._live[job_id]
+            del self._shown[job_id]
 
-    def _forget(self, job_id: str, pipeline: Any) -> timedelta:
-        """Take a job out of the started registry; returns how long it was shown there."""
-        if job_id not in self._live:
+    def _remove_execution(self, job_id: str, pipeline: Any) -> timedelta:
+        """Take a job out of the started registry. Return how long it was shown there."""
+        if job_id not in self._shown:
             return timedelta()
-        job, execution = self._live[job_id]
+        job, execution = self._shown[job_id]
         execution.delete(job, pipeline)
         self._worker.executions.pop(execution.id, None)
         return now() - execution.created_at
 
     def _write_failed(self, job_id: str, error: BaseException) -> None:
-        job, execution = self._live.pop(job_id, (None, None))
+        job, execution = self._shown.pop(job_id, (None, None))
         job = job or self.read([job_id])[0]
         if job is not None:
             job.ended_at = now()
@@ -207,19 +216,19 @@ class RegistryWriter:
             self._worker.handle_job_failure(job, self._queue, exc_string=text, execution=execution)
         self._connection.lrem(self._queue.intermediate_queue_key, 1, job_id)
 
-    def _beat(self) -> None:
+    def _send_heartbeats(self) -> None:
         worker = self._worker
         with self._connection.pipeline(transaction=False) as pipeline:
             worker.heartbeat(pipeline=pipeline)
             if pipeline.execute()[0] == 1:
-                # The worker's hash was gone (expired, or the server lost it): announce ourselves again.
+                # The heartbeat created the worker's hash: it had expired or the server lost it. Register again.
                 pipeline.hset(worker.key, mapping=worker.serialize())
                 worker.set_state(worker.get_state(), pipeline=pipeline)
                 register(worker, pipeline)
                 pipeline.expire(worker.key, worker.worker_ttl + 60)
                 pipeline.execute()
-            for lot in _lots(list(self._live.values())):
-                for job, execution in lot:
+            for shown in _chunks(list(self._shown.values())):
+                for job, execution in shown:
                     ttl = worker.get_heartbeat_ttl(job)
                     execution.heartbeat(job.started_job_registry, ttl, pipeline=pipeline)
                 pipeline.execute()
@@ -229,9 +238,9 @@ def _is_failure(error: BaseException | None) -> bool:
     return error is not None and not isinstance(error, asyncio.CancelledError)
 
 
-def _lots(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """The items in lots, with a rest after each."""
+def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Yield JOBS_PER_PIPELINE items at a time, and rest for REST_S after each."""
     rest = iter(items)
-    while lot := list(islice(rest, JOBS_PER_PIPELINE)):
-        yield lot
+    while chunk := list(islice(rest, JOBS_PER_PIPELINE)):
+        yield chunk
         time.sleep(REST_S)

@@ -1,4 +1,4 @@
-"""The scripts that keep RQ's queue: what RQ's own classes do with many commands, in one call."""
+"""The scripts for RQ's keys. Each does in one call the work of many commands of RQ's own classes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,16 @@
--- One message as it lies in `buffer` and `batch`:
--- order_ms (6 bytes, unsigned) · received_ms (6) · flags (1: keyword, 2: `media` holds inline media of it, 4: order_ms is
--- the gateway's timestamp) · album (4 bytes, zeros = none) · fingerprint (8) · JSON payload · after an edit: a line feed,
--- edited_ms (13 digits) and a JSON object whose fields replace those of the payload.
+-- A stored message: one entry of the lists `buffer` and `batch`. Numbers are unsigned and big-endian.
+--
+--   offset  size  field
+--        0     6  order_ms     orders the messages of a batch: the gateway's timestamp (flag TIMED), else received_ms
+--        6     6  received_ms  the time of its append
+--       12     1  flags        1 KEYWORD: it closes the burst · 2 MEDIA: key `media` holds its inline media · 4 TIMED
+--       13     4  album        messages of one album have the same four bytes; zeros = none
+--       17     8  fingerprint  of its message id
+--       25     n  payload      JSON without a raw line feed
+-- and after an edit:
+--   25 + n     1  a line feed
+--   26 + n    13  edited_ms    decimal digits
+--   39 + n     …  patch        a JSON object; its fields replace those of the payload
 
 local ENTRY_HEADER = 25
 local NO_ALBUM = '\0\0\0\0'
@@ -35,32 +44,33 @@ local function fingerprint_of(entry)
   return string.sub(entry, 18, 25)
 end
 
+-- The size of the payload and its edit, in bytes: the caps count these.
 local function size_of(entry)
   return #entry - ENTRY_HEADER
 end
 
--- The edit of a message, or ''; JSON holds no raw line feed.
+-- The edit of a message with its line feed, or ''.
 local function edit_of(entry)
   local at = string.find(entry, '\n', ENTRY_HEADER + 1, true)
   return at and string.sub(entry, at) or ''
 end
 
--- Inline media lies beside the buffer, by fingerprint: this is for messages that are gone.
+-- Delete the inline media of messages that are gone.
 local function drop_media(name, entries)
   for _, entry in ipairs(entries) do
     if has_media(entry) then
-      redis.call('HDEL', key('media', name), fingerprint_of(entry))
+      call('HDEL', key('media', name), fingerprint_of(entry))
     end
   end
 end
 
--- And this for messages that another conversation has now.
+-- Move the inline media of messages that move to another conversation.
 local function move_media(from, to, entries)
   for _, entry in ipairs(entries) do
-    local media = has_media(entry) and redis.call('HGET', key('media', from), fingerprint_of(entry))
+    local media = has_media(entry) and call('HGET', key('media', from), fingerprint_of(entry))
     if media then
-      redis.call('HSET', key('media', to), fingerprint_of(entry), media)
-      redis.call('HDEL', key('media', from), fingerprint_of(entry))
+      call('HSET', key('media', to), fingerprint_of(entry), media)
+      call('HDEL', key('media', from), fingerprint_of(entry))
     end
   end
 end

@@ -1,7 +1,7 @@
--- Every write after the claim is fenced by the lease token (invariant 3).
--- A token that ended its batch is kept, so that a call repeated after a lost reply answers as the first time.
+-- The lease token fences every write after the claim (docs/invariants.md#3).
+-- The token that ended a batch is kept with its outcome: a call repeated after a lost reply gets the first reply again.
 
--- Returns the answer for a caller that may not write, or nil when it may.
+-- Return the reply for a caller that must not write, or nil if it may.
 local function fenced(conv, token)
   if conv.token == token then
     return nil
@@ -12,7 +12,7 @@ local function fenced(conv, token)
   return 'lost'
 end
 
-local function done(name, token, outcome)
-  redis.call('HSET', key('conv', name), 'done_token', token, 'done_outcome', outcome)
+local function keep_outcome(name, token, outcome)
+  call('HSET', key('conv', name), 'done_token', token, 'done_outcome', outcome)
   return outcome
 end

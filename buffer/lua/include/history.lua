@@ -1,19 +1,15 @@
--- What ended, newest first, bounded: survives restarts, never grows.
+-- The history: flushes and discards that ended, newest first. It is bounded.
 
 local HISTORY_MAX = 1000
 
-local function record(entry)
-  entry.ended_ms = now_ms
-  return cjson.encode(entry)
-end
-
-local function remember_all(records)
+local function history_push(...)
+  local records = { ... }
+  for i, entry in ipairs(records) do
+    entry.ended_ms = now_ms
+    records[i] = cjson.encode(entry)
+  end
   if #records > 0 then
     call('LPUSH', key('history'), unpack(records))
     call('LTRIM', key('history'), 0, HISTORY_MAX - 1)
   end
-end
-
-local function remember(entry)
-  remember_all({ record(entry) })
 end

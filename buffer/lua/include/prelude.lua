@@ -1,5 +1,5 @@
--- Stands before every script: the partition's keys, the clock, the wake index.
--- KEYS[1] is the partition's root; ARGV[1] the time in ms, or '' for the server's clock (invariant 9).
+-- Stands before every script: the keys of the partition, the clock, the open burst, the wake index.
+-- KEYS[1] is the partition's root. ARGV[1] is the time in ms, or '' for the server's clock (docs/invariants.md#9).
 
 local root = KEYS[1]
 local call, sub, byte, min, max = redis.call, string.sub, string.byte, math.min, math.max
@@ -16,24 +16,24 @@ local function clock()
   if given then
     return given
   end
-  local time = redis.call('TIME')
+  local time = call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
 local now_ms = clock()
 
--- A full server refuses the first memory-using write of a script, but not those behind another write.
--- What drains the buffer must go on then, so it starts with this.
-local goes_on = false
-local function go_on_when_full()
-  if not goes_on then
+-- Delete a key that never exists. A full server refuses a script's first write if it uses memory, but no write after
+-- another one. Scripts that drain the buffer call this before they write.
+local writes_allowed = false
+local function allow_writes_when_full()
+  if not writes_allowed then
     call('DEL', root .. 'full')
-    goes_on = true
+    writes_allowed = true
   end
 end
 
--- The open burst is one field of the hash, for append reads and writes it with each message:
--- opened_ms (6 bytes, unsigned) · deadline_ms (6) · bytes (4) · depth (4) · why it has fired, or nothing.
+-- The open burst is the field `window` of the conv hash. One field, because append reads and writes it in every call:
+-- opened_ms (6 bytes, unsigned) · deadline_ms (6) · bytes (4) · depth (4) · the reason why it has fired, or nothing.
 local WINDOW = '>I6I6I4I4'
 
 local function unpack_window(conv, window)
@@ -69,24 +69,25 @@ local function number(conv, field)
   return tonumber(conv[field]) or 0
 end
 
-local function wake(name, at_ms)
-  redis.call('ZADD', key('wake'), at_ms, name)
+local function wake_set(name, at_ms)
+  call('ZADD', key('wake'), at_ms, name)
 end
 
-local function earliest()
-  return tonumber(redis.call('ZRANGE', key('wake'), 0, 0, 'WITHSCORES')[2]) or math.huge
+local function wake_first_ms()
+  return tonumber(call('ZRANGE', key('wake'), 0, 0, 'WITHSCORES')[2]) or math.huge
 end
 
--- A dispatcher may sleep until a later moment than this one: tell it (the channel is named like the index).
-local function announce()
-  redis.call('PUBLISH', key('wake'), '')
+-- Wake the dispatchers: they may sleep until a later moment. The channel has the name of the index.
+local function wake_announce()
+  call('PUBLISH', key('wake'), '')
 end
 
-local function wake_sooner(name, at_ms)
-  local before_ms = earliest()
-  wake(name, at_ms)
+-- Set a wake entry, and announce it if it is earlier than all others.
+local function wake_set_and_announce(name, at_ms)
+  local before_ms = wake_first_ms()
+  wake_set(name, at_ms)
   if at_ms < before_ms then
-    announce()
+    wake_announce()
   end
 end
 
@@ -100,6 +101,6 @@ end
 
 local function count(total, amount)
   if amount ~= 0 then
-    redis.call('HINCRBY', key('counters'), total, amount)
+    call('HINCRBY', key('counters'), total, amount)
   end
 end

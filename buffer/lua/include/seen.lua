@@ -1,16 +1,16 @@
--- The memory of message ids: one string per conversation, oldest first, 16 bytes per id:
--- fingerprint (8 bytes) · seconds since the epoch (4, unsigned) · nonce of the request that brought it (4).
+-- The seen set of a conversation: its message ids, one string, oldest first. A record has 16 bytes:
+-- fingerprint (8) · seconds since the epoch (4, unsigned) · nonce of the request that brought the message (4).
 
 local SEEN_RECORD = 16
-local SEEN_EXACT = 512 -- up to here it is written anew each time: a string that grows reserves as much again
+local SEEN_EXACT = 512 -- bytes. Up to here the string is written anew: one that grows by APPEND reserves as much again
 local NOW = struct.pack('>I4', math.ceil(now_ms / 1000))
 
 local function seconds_at(seen, at)
   return (struct.unpack('>I4', seen, at + 8))
 end
 
--- The nonce under which a fingerprint is remembered, or nil; records older than the memory do not count.
-local function remembered(seen, fingerprint, ttl_ms)
+-- Return the nonce of a fingerprint that is in the set, or nil. Records older than `ttl_ms` do not count.
+local function seen_nonce(seen, fingerprint, ttl_ms)
   local from = 1
   while true do
     local at = string.find(seen, fingerprint, from, true)
@@ -24,26 +24,27 @@ local function remembered(seen, fingerprint, ttl_ms)
   end
 end
 
-local function record_of(fingerprint, nonce)
+local function seen_record(fingerprint, nonce)
   return fingerprint .. NOW .. nonce
 end
 
--- Remember new records too, and no longer those that are too old; what is to be set goes into `memories`.
-local function memorise(name, seen, records, ttl_ms, memories)
+-- Add records to the set and drop those that are too old. A set that is to be written anew goes into `rewrites` as key
+-- and value: the caller writes them all with one MSET.
+local function seen_add(name, seen, records, ttl_ms, rewrites)
   local keep = 1
   while keep <= #seen and seconds_at(seen, keep) * 1000 + ttl_ms < now_ms do
     keep = keep + SEEN_RECORD
   end
   if keep > 1 or #seen < SEEN_EXACT then
-    local at = #memories
-    memories[at + 1], memories[at + 2] = key('seen', name), sub(seen, keep) .. records
+    local at = #rewrites
+    rewrites[at + 1], rewrites[at + 2] = key('seen', name), sub(seen, keep) .. records
   else
     call('APPEND', key('seen', name), records)
   end
 end
 
--- Two memories as one, oldest first, each id once: as it came last, or it would be forgotten too early.
-local function merge_seen(first, second)
+-- Merge two sets, oldest first. Of an id in both only the latest record stays: the earlier one expires too early.
+local function seen_merge(first, second)
   local parts, known, i, j = {}, {}, 1, 1
   while i <= #first or j <= #second do
     local record

@@ -1,16 +1,16 @@
--- The open burst of a conversation: forget it, or discard it with a record. Needs `entry` and `history`.
+-- Ends the open burst of a conversation without a flush. Needs `entry` and `history`.
 
 local function forget_window(name)
-  redis.call('DEL', key('buffer', name), key('timer', name))
-  redis.call('HDEL', key('conv', name), 'window')
+  call('DEL', key('buffer', name), key('timer', name))
+  call('HDEL', key('conv', name), 'window')
 end
 
--- Returns how many messages were discarded.
+-- Discard the open burst and record it. Return how many messages it held.
 local function discard_window(name, conv, cause)
-  local entries = redis.call('LRANGE', key('buffer', name), 0, -1)
+  local entries = call('LRANGE', key('buffer', name), 0, -1)
   if #entries > 0 then
-    remember({ ref = conv.ref, outcome = 'discarded', cause = cause, messages = #entries,
-               opened_ms = number(conv, 'opened_ms') })
+    history_push({ ref = conv.ref, outcome = 'discarded', cause = cause, messages = #entries,
+                   opened_ms = number(conv, 'opened_ms') })
     count('discarded', #entries)
     drop_media(name, entries)
   end

@@ -1,4 +1,4 @@
--- enqueue_dequeue: put new jobs into the queue as RQ does, then move the first of all behind those that workers hold.
+-- enqueue_dequeue: append new jobs to the queue as RQ does, then move the first jobs to the intermediate queue.
 --
 -- KEYS[1]  the queue, <prefix>:queue:<name>; RQ works on one server, so the other keys follow from its name
 -- ARGV     1 room: conversations to take; the last job may carry more   2 characters of a conversation's hash
@@ -7,8 +7,10 @@
 -- returns  1 when RQ is suspended, else 0 · jobs left in the queue · ids of the jobs taken …
 -- touches  queues job:*, the queue and its intermediate queue
 --
--- Nothing is taken while RQ is suspended. A full server refuses the first write: new jobs are refused whole, while LTRIM
--- frees memory, so that what waits is taken all the same.
+-- No job is taken while RQ is suspended. A full server refuses the script's first write if it uses memory: a call with
+-- new jobs fails as a whole. Without new jobs the first write is LTRIM, which frees memory, so the queue still drains.
+
+local call = redis.call -- these scripts have no prelude
 
 local room, size, shared = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local job = { unpack(ARGV, 4, 3 + shared) }
@@ -19,17 +21,17 @@ for i = 4 + shared, #ARGV, 3 do
   new[#new + 1] = ARGV[i]
 end
 if #new > 0 then
-  redis.call('RPUSH', KEYS[1], unpack(new))
-  redis.call('SADD', prefix .. ':queues', KEYS[1])
+  call('RPUSH', KEYS[1], unpack(new))
+  call('SADD', prefix .. ':queues', KEYS[1])
 end
 for i = 4 + shared, #ARGV, 3 do
   job[shared + 1], job[shared + 2], job[shared + 3], job[shared + 4] = 'description', ARGV[i + 1], 'data', ARGV[i + 2]
-  redis.call('HSET', prefix .. ':job:' .. ARGV[i], unpack(job))
+  call('HSET', prefix .. ':job:' .. ARGV[i], unpack(job))
 end
 
-local suspended = redis.call('EXISTS', prefix .. ':suspended')
+local suspended = call('EXISTS', prefix .. ':suspended')
 if suspended == 0 and room > 0 then
-  for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, room - 1)) do
+  for _, id in ipairs(call('LRANGE', KEYS[1], 0, room - 1)) do
     if room <= 0 then
       break
     end
@@ -38,7 +40,7 @@ if suspended == 0 and room > 0 then
   end
 end
 if #taken > 0 then
-  redis.call('LTRIM', KEYS[1], #taken, -1)
-  redis.call('RPUSH', KEYS[1] .. ':intermediate', unpack(taken))
+  call('LTRIM', KEYS[1], #taken, -1)
+  call('RPUSH', KEYS[1] .. ':intermediate', unpack(taken))
 end
-return { suspended, redis.call('LLEN', KEYS[1]), unpack(taken) }
+return { suspended, call('LLEN', KEYS[1]), unpack(taken) }

@@ -1,4 +1,4 @@
-"""Many conversations in one call of claim, renew, answered and ack: each as if it were alone."""
+"""Many conversations in one call of claim, renew, answered and ack give the same results as many calls."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ CALLERS = {who: f"w{number}" for number, who in enumerate(PEOPLE)}
 
 
 async def script_calls(driver: ScriptDriver) -> int:
-    """How often the server has run a script."""
+    """Return how often the server has run a script."""
     stats = await driver.redis.info("commandstats")
     return int(stats.get("cmdstat_evalsha", {"calls": 0})["calls"])
 
 
 async def dispatch(driver: ScriptDriver) -> None:
-    """Everyone has said something, and the window is over."""
+    """Append a message for everyone and let the window pass."""
     for who in PEOPLE:
         await driver.append(f"m-{who.peer}", to=who)
     driver.clock.advance(WINDOW_MS)
 
 
 async def take_all(driver: ScriptDriver) -> dict[Conversation, str]:
-    """Claim everyone at once; the tokens."""
+    """Claim all conversations at once. Return the tokens."""
     claims = await asyncio.gather(*(driver.claim(who, CALLERS[who]) for who in PEOPLE))
     for who, claim in zip(PEOPLE, claims, strict=True):
         assert ids(claim.batch) == [f"m-{who.peer}"]
@@ -38,7 +38,7 @@ async def take_all(driver: ScriptDriver) -> dict[Conversation, str]:
 
 
 async def test_each_gets_its_own_reply(driver: ScriptDriver):
-    """A whole flush of 120 people, every step in lots: batches, tokens and outcomes are not mixed up."""
+    """A flush of 120 people in coalesced calls keeps batches, tokens and outcomes apart."""
     await dispatch(driver)
     tokens = await take_all(driver)
     assert {token.partition(":")[2] for token in tokens.values()} == set(CALLERS.values())
@@ -53,7 +53,7 @@ async def test_each_gets_its_own_reply(driver: ScriptDriver):
 
 
 async def test_they_share_calls(driver: ScriptDriver):
-    """120 claims of one loop turn are a handful of calls."""
+    """120 claims of one loop iteration take a handful of calls."""
     await dispatch(driver)
     await driver.store.load_scripts()
     before = await script_calls(driver)
@@ -63,7 +63,7 @@ async def test_they_share_calls(driver: ScriptDriver):
 
 @pytest.mark.parametrize("place", [0, 31, 119])
 async def test_one_that_fails_does_not_fail_its_neighbours(driver: ScriptDriver, place: int):
-    """A conversation whose keys are broken is refused; the others are claimed, once, wherever they stood."""
+    """A conversation with a broken key is refused, and the others are claimed once, in any position."""
     await dispatch(driver)
     broken = PEOPLE[place]
     await driver.redis.delete(driver.key("buffer", broken))
@@ -77,8 +77,8 @@ async def test_one_that_fails_does_not_fail_its_neighbours(driver: ScriptDriver,
     await driver.redis.delete(driver.key("buffer", broken))
 
 
-async def test_the_same_conversation_twice_in_one_lot(driver: ScriptDriver):
-    """Two callers in one call are as two calls: the second finds the lease of the first."""
+async def test_the_same_conversation_twice_in_one_call(driver: ScriptDriver):
+    """Two claims of one conversation in one call are like two calls: the second finds the lease of the first."""
     await driver.append("m1")
     driver.clock.advance(WINDOW_MS)
     first, second = await asyncio.gather(driver.claim(ANA, "w1"), driver.claim(ANA, "w2"))
@@ -87,7 +87,7 @@ async def test_the_same_conversation_twice_in_one_lot(driver: ScriptDriver):
 
 
 async def test_a_reply_has_its_limit(driver: ScriptDriver):
-    """Batches with large inline media come a few at a time, each once, and none is left out."""
+    """Batches with large inline media are returned a few at a time, each once, and none is left out."""
     media, few = b"x" * 1_000_000, PEOPLE[:15]
     for who in few:
         await driver.store.append([message(f"m-{who.peer}", who)._replace(media=media)])

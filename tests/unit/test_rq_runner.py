@@ -1,4 +1,4 @@
-"""What a flush worker takes from RQ's queue, on a real server: jobs of one or many conversations, and odd ones."""
+"""The jobs that a runner takes from RQ's queue, on a real server: of one or many conversations, and odd ones."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ ANA, BIA = "0-aaaaaaaaaaaaaaaa", "0-bbbbbbbbbbbbbbbb"
 WITHIN_S = 20.0
 
 
-class ScriptDriver:
-    """A worker whose flushes last until they are let go."""
+class HeldWorker:
+    """A worker whose flushes last until `let_go`."""
 
     def __init__(self, queue: JobQueue, concurrency: int) -> None:
         self.begun: list[str] = []
         self.let_go = asyncio.Event()
         self.worker = AsyncWorker(queue, self.flush, concurrency)
+        self.runner = self.worker.runner
         self.tasks = [
-            asyncio.create_task(self.worker.admit()),
+            asyncio.create_task(self.runner.consume()),
             asyncio.create_task(self.worker.registries.write_forever()),
         ]
 
@@ -39,7 +40,7 @@ class ScriptDriver:
         return "acked"
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something, and fail with whatever has ended the worker."""
+        """Wait for the condition. Raise the error of a task that has ended."""
         async with asyncio.timeout(WITHIN_S):
             while not condition():
                 for task in self.tasks:
@@ -49,8 +50,8 @@ class ScriptDriver:
 
     async def close(self) -> None:
         self.let_go.set()
-        self.worker.stop_admission()
-        await self.worker.finish(WITHIN_S, asyncio.Event())
+        self.runner.stop()
+        await self.runner.drain(WITHIN_S, asyncio.Event())
         await self.tasks[0]
         self.tasks[1].cancel()
         await asyncio.gather(self.tasks[1], return_exceptions=True)
@@ -68,85 +69,86 @@ async def queue(valkey: Server, make_settings, prefix: str) -> AsyncIterator[Job
 
 
 @pytest.fixture
-async def open_desk(queue: JobQueue) -> AsyncIterator[Callable[..., ScriptDriver]]:
-    """Open workers on the queue; closed after the test."""
-    opened: list[ScriptDriver] = []
+async def start_worker(queue: JobQueue) -> AsyncIterator[Callable[..., HeldWorker]]:
+    """Start workers on the queue. They are closed after the test."""
+    opened: list[HeldWorker] = []
 
-    def make(concurrency: int = 10) -> ScriptDriver:
-        opened.append(ScriptDriver(queue, concurrency))
+    def make(concurrency: int = 10) -> HeldWorker:
+        opened.append(HeldWorker(queue, concurrency))
         return opened[-1]
 
     yield make
-    for bench in opened:
-        await bench.close()
+    for held in opened:
+        await held.close()
 
 
-async def test_a_backlog_is_shared(queue: JobQueue, open_desk):
-    """A worker takes slices for the room it has, and leaves the others to its neighbour."""
-    await queue.enqueue_and_dequeue(list(group_into_jobs([Due(f"0-{number:016x}", 1) for number in range(400)], 16)), 0)
-    desks = [open_desk(200), open_desk(200)]
-    for bench in desks:
-        await bench.until(lambda bench=bench: len(bench.begun) >= 190)
-    assert all(200 - 16 < bench.worker.in_flight < 200 + 16 for bench in desks)
+async def test_a_backlog_is_shared(queue: JobQueue, start_worker):
+    """A worker takes groups for the room that it has, and leaves the others to its neighbour."""
+    due = [Due(Ref(0, f"{number:016x}"), 1) for number in range(400)]
+    await queue.enqueue_and_dequeue(list(group_into_jobs(due, 16)), 0)
+    workers = [start_worker(200), start_worker(200)]
+    for held in workers:
+        await held.until(lambda held=held: len(held.begun) >= 190)
+    assert all(200 - 16 < held.runner.in_flight < 200 + 16 for held in workers)
 
 
 def jobs(count: int, dispatch: int = 1) -> list[NewJob]:
     """One job for each of so many conversations."""
-    return list(group_into_jobs([Due(f"0-{number:016x}", dispatch) for number in range(count)], 1))
+    return list(group_into_jobs([Due(Ref(0, f"{number:016x}"), dispatch) for number in range(count)], 1))
 
 
-async def test_what_is_handed_over_begins_here(queue: JobQueue, open_desk):
-    """As far as there is room, less the one conversation that this worker's pop waits for; the others may be taken."""
-    bench = open_desk(10)
-    await bench.until(lambda: bench.worker._expected == 1)
-    await bench.worker.enqueue_and_dequeue(jobs(30))
-    assert bench.worker.in_flight >= 9
-    await bench.until(lambda: len(bench.begun) == 10)
-    assert sorted(bench.begun) == [job.name for job in jobs(10)]
+async def test_enqueued_jobs_start_here(queue: JobQueue, start_worker):
+    """As many as there is room for, less the one that this worker's pop waits for. The others stay in the queue."""
+    held = start_worker(10)
+    await held.until(lambda: held.runner._reserved == 1)
+    await held.runner.enqueue_and_dequeue(jobs(30))
+    assert held.runner.in_flight >= 9
+    await held.until(lambda: len(held.begun) == 10)
+    assert sorted(held.begun) == [job.argument for job in jobs(10)]
     assert queue.rq.connection.llen(queue.rq.key) == 20
 
 
-async def test_two_calls_do_not_fill_the_same_room(queue: JobQueue, open_desk):
-    """The room that one has asked for is not there for the other."""
-    bench = open_desk(10)
-    await bench.until(lambda: bench.worker._expected == 1)
-    await asyncio.gather(bench.worker.enqueue_and_dequeue(jobs(8, 1)), bench.worker.enqueue_and_dequeue(jobs(8, 2)))
-    await bench.until(lambda: bench.worker.in_flight == 10)
+async def test_two_calls_do_not_fill_the_same_room(queue: JobQueue, start_worker):
+    """The room that one call has reserved is not available to the other."""
+    held = start_worker(10)
+    await held.until(lambda: held.runner._reserved == 1)
+    await asyncio.gather(held.runner.enqueue_and_dequeue(jobs(8, 1)), held.runner.enqueue_and_dequeue(jobs(8, 2)))
+    await held.until(lambda: held.runner.in_flight == 10)
     await asyncio.sleep(0.1)
-    assert bench.worker.in_flight == 10
+    assert held.runner.in_flight == 10
     assert queue.rq.connection.llen(queue.rq.key) == 6
 
 
-async def test_a_worker_that_stops_begins_nothing(queue: JobQueue, open_desk):
-    """What it hands over stays in the queue, for others."""
-    bench = open_desk(10)
-    bench.worker.stop_admission()
-    await bench.worker.enqueue_and_dequeue(jobs(3))
-    assert bench.worker.in_flight == 0
+async def test_a_worker_that_stops_begins_nothing(queue: JobQueue, start_worker):
+    """The jobs that it enqueues stay in the queue, for other workers."""
+    held = start_worker(10)
+    held.runner.stop()
+    await held.runner.enqueue_and_dequeue(jobs(3))
+    assert held.runner.in_flight == 0
     assert queue.rq.connection.llen(queue.rq.key) == 3
 
 
 async def test_an_empty_queue_is_not_read_again_at_once(queue: JobQueue, monkeypatch):
-    """Whoever has just seen it empty knows it; as soon as something may be left in it, it is read each time."""
+    """A queue that was empty counts as empty for a while. While jobs may be left in it, it is read each time."""
     await queue.enqueue_and_dequeue(jobs(2), 2)
-    monkeypatch.setattr(queue._line, "command", None)
+    monkeypatch.setattr(queue._commands, "command", None)
     assert await queue.queued() == set()
     monkeypatch.undo()
     await queue.enqueue_and_dequeue(jobs(3, 2), 1)
-    assert await queue.queued() == {job.name for job in jobs(3)[1:]}
+    assert await queue.queued() == {Ref.parse(job.argument) for job in jobs(3)[1:]}
     await queue.enqueue_and_dequeue((), 9)
     queue.rq.connection.rpush(queue.rq.key, f"{ANA}-1")
     assert await queue.queued() == set()
     monkeypatch.setattr("worker.rq.queue.EMPTY_FOR_S", 0.0)
-    assert await queue.queued() == {ANA}
+    assert await queue.queued() == {Ref.parse(ANA)}
 
 
 async def test_a_server_that_refuses_writes_is_tried_again(start_server, make_settings, monkeypatch):
-    """The queue says that it fails, from the first refusal until its server takes a write again."""
+    """`fails` is True from the first refusal until the server accepts a write again."""
     server = start_server()
     client = connect(server.url, timeout_s=WITHIN_S)
     queue = JobQueue(make_settings(), server.client(), client)
-    monkeypatch.setattr("worker.rq.queue.TRY_AGAIN_S", 0.01)
+    monkeypatch.setattr("worker.rq.queue.RECOVERY_CHECK_S", 0.01)
     server.client().config_set("min-replicas-to-write", 1)
     with pytest.raises(StoreUnavailable):
         await queue.enqueue_and_dequeue(jobs(1), 1)
@@ -161,13 +163,13 @@ async def test_a_server_that_refuses_writes_is_tried_again(start_server, make_se
     await client.aclose()
 
 
-async def test_a_job_that_is_there_twice(queue: JobQueue, open_desk):
-    """It is flushed once, and the worker knows of every flush that it has begun."""
+async def test_a_job_that_is_there_twice(queue: JobQueue, start_worker):
+    """It is flushed once, and every flush that was started is counted."""
     queue.rq.connection.rpush(queue.rq.key, f"{ANA}-1", f"{ANA}-1", f"{BIA}-1")
-    bench = open_desk()
-    await bench.until(lambda: BIA in bench.begun)
-    assert bench.begun == [ANA, BIA]
-    assert bench.worker.in_flight == 2
+    held = start_worker()
+    await held.until(lambda: BIA in held.begun)
+    assert held.begun == [ANA, BIA]
+    assert held.runner.in_flight == 2
 
 
 UNREADABLE: dict[str, dict[Any, Any]] = {
@@ -179,29 +181,29 @@ UNREADABLE: dict[str, dict[Any, Any]] = {
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
-async def test_a_job_that_rq_cannot_read(queue: JobQueue, open_desk, name: str):
-    """It goes, and the jobs beside it are done."""
+async def test_a_job_that_rq_cannot_read(queue: JobQueue, start_worker, name: str):
+    """It is removed, and the jobs beside it are run."""
     connection = queue.rq.connection
     connection.hset("rq:job:somebody-else", mapping=UNREADABLE[name])
     await queue.enqueue_and_dequeue([NewJob(f"{ANA}-1", ANA, 1)], 0)
     connection.rpush(queue.rq.key, "somebody-else")
     await queue.enqueue_and_dequeue([NewJob(f"{BIA}-1", BIA, 1)], 0)
-    bench = open_desk()
-    bench.let_go.set()
-    held = queue.rq.intermediate_queue_key
-    await bench.until(lambda: len(bench.begun) == 2 and not connection.exists(held))
+    held = start_worker()
+    held.let_go.set()
+    intermediate = queue.rq.intermediate_queue_key
+    await held.until(lambda: len(held.begun) == 2 and not connection.exists(intermediate))
     assert not connection.exists(queue.rq.key)
 
 
-async def test_an_id_that_is_no_text(queue: JobQueue, open_desk):
-    """It ends neither the worker nor its clean-up, which takes it away."""
-    connection, held = queue.rq.connection, queue.rq.intermediate_queue_key
+async def test_an_id_that_is_no_text(queue: JobQueue, start_worker):
+    """It ends neither the worker nor the clean-up, which removes it."""
+    connection, intermediate = queue.rq.connection, queue.rq.intermediate_queue_key
     connection.rpush(queue.rq.key, f"{ANA}-1", b"\xff\xfe-1", f"{BIA}-1")
-    assert await queue.queued() == {ANA, BIA}
-    bench = open_desk()
-    bench.let_go.set()
-    await bench.until(lambda: len(bench.begun) == 2 and connection.lrange(held, 0, -1) == [b"\xff\xfe-1"])
+    assert await queue.queued() == {Ref.parse(ANA), Ref.parse(BIA)}
+    held = start_worker()
+    held.let_go.set()
+    await held.until(lambda: len(held.begun) == 2 and connection.lrange(intermediate, 0, -1) == [b"\xff\xfe-1"])
     for _ in range(2):
-        bench.worker.clean_registries()
+        held.worker.clean_registries()
         connection.delete(queue.rq.registry_cleaning_key)
-    assert not connection.exists(held)
+    assert not connection.exists(intermediate)

@@ -1,0 +1,34 @@
+-- Serves a dead letter that was redriven: same flush_id, same messages, attempts counted from the start.
+-- Needs `entry`, and these variables of claim.lua: name, conv, set.
+
+-- Make the next redriven dead letter the batch of the conversation. Return false if none is left.
+local function load_redriven()
+  local flush_id = call('LPOP', key('redrive', name))
+  while flush_id and call('EXISTS', key('remains', flush_id)) == 0 do
+    flush_id = call('LPOP', key('redrive', name))
+  end
+  if call('EXISTS', key('redrive', name)) == 0 then
+    call('HDEL', key('conv', name), 'redrive')
+    conv.redrive = nil
+  end
+  if not flush_id then
+    return false
+  end
+  local reason, closed_ms, sealed_separator, sealed_name, sealed_peer, media_flag, answer, died_under = unpack(
+    call('HMGET', key('letter', flush_id), 'reason', 'closed_ms', 'separator', 'name', 'peer', 'has_media', 'answer',
+      'conversation'))
+  set({ flush_id = flush_id, reason = reason, closed_ms = closed_ms, separator = sealed_separator,
+        sealed_name = sealed_name, sealed_peer = sealed_peer, claims = 0, failures = 0, crashes = 0 })
+  for field, value in pairs({ has_media = media_flag, answer = answer }) do
+    if value then
+      set({ [field] = value })
+    end
+  end
+  call('RENAME', key('remains', flush_id), key('batch', name))
+  if conv.has_media and died_under ~= name then
+    move_media(died_under, name, call('LRANGE', key('batch', name), 0, -1))
+  end
+  call('DEL', key('letter', flush_id))
+  call('ZREM', key('dead'), flush_id)
+  return true
+end

@@ -1,0 +1,104 @@
+-- Seals the open burst of the conversation that is claimed: moves its messages into a batch that never changes again.
+-- Needs `entry` and `window`, and these variables of claim.lua: name, conv, set, separator, single, max_messages,
+-- max_bytes, window_ms, max_wait_ms.
+
+-- Never cut inside an album: move the cut before its first message, unless nothing would be left. An album at the end
+-- of the burst counts as unfinished, because its next message may not be here yet.
+local function whole_albums(entries, size)
+  local album, behind = album_of(entries[size]), entries[size + 1]
+  if album == NO_ALBUM or (behind and album ~= album_of(behind)) then
+    return size
+  end
+  local first = size
+  while first > 1 and album_of(entries[first - 1]) == album do
+    first = first - 1
+  end
+  return first > 1 and first - 1 or size
+end
+
+-- Return how many entries the batch may hold. Both caps limit it, but the first message always fits.
+local function fitting(entries)
+  local bytes = 0
+  for i, entry in ipairs(entries) do
+    bytes = bytes + size_of(entry)
+    if i > 1 and (i > max_messages or bytes > max_bytes) then
+      return whole_albums(entries, i - 1)
+    end
+  end
+  local is_cut_short = conv.fired == 'max_messages' or conv.fired == 'max_bytes'
+  return is_cut_short and whole_albums(entries, #entries) or #entries
+end
+
+local function closing_reason()
+  if conv.fired then
+    return conv.fired
+  elseif number(conv, 'deadline_ms') >= number(conv, 'opened_ms') + max_wait_ms then
+    return 'max_wait'
+  end
+  return 'quiet'
+end
+
+-- Make a new window of the entries that did not fit. It opened when the first of them was received.
+local function reopen(entries, from)
+  local bytes, keyword = 0, false
+  for i = from, #entries do
+    bytes = bytes + size_of(entries[i])
+    keyword = keyword or keyword_of(entries[i])
+  end
+  local opened_ms = received_of(entries[from])
+  local deadline_ms = math.min(received_of(entries[#entries]) + window_ms, opened_ms + max_wait_ms)
+  local fired = single and 'disabled' or keyword and 'keyword' or #entries - from + 1 >= max_messages and 'max_messages'
+    or bytes >= max_bytes and 'max_bytes'
+  conv.opened_ms, conv.deadline_ms = opened_ms, fired and now_ms or deadline_ms
+  conv.bytes, conv.depth, conv.fired = bytes, #entries - from + 1, fired or nil
+  write_window(name, conv)
+  call('SET', key('timer', name), '', 'PX', math.max(1, conv.deadline_ms - now_ms))
+end
+
+-- Return the first `size` entries, sorted by order_ms. Entries with the same order_ms keep the order of arrival.
+local function in_order(entries, size)
+  local places = {}
+  for i = 1, size do
+    places[i] = i
+  end
+  table.sort(places, function(a, b)
+    local first, second = order_of(entries[a]), order_of(entries[b])
+    return first < second or (first == second and a < b)
+  end)
+  for i, place in ipairs(places) do
+    places[i] = entries[place]
+  end
+  return places
+end
+
+-- Return the sealed messages. A failover may roll the seal back, and the next one must then give the same flush_id with
+-- the same bytes, or another flush_id. So all fields follow from the window, not from the time of this call, and the
+-- flush_id holds a digest of everything that goes into the agent's request.
+local function seal()
+  local entries = call('LRANGE', key('buffer', name), 0, -1)
+  local size = fitting(entries)
+  local reason, sealed_name, sealed_peer = closing_reason(), conv.name or '', conv.peer
+  local batch, prints = in_order(entries, size), { reason, separator, sealed_peer, sealed_name }
+  for _, entry in ipairs(batch) do
+    table.insert(prints, fingerprint_of(entry) .. edit_of(entry))
+    if not conv.has_media and has_media(entry) then
+      set({ has_media = '1' })
+    end
+  end
+  local closed_ms = math.max(number(conv, 'deadline_ms'), received_of(entries[size]))
+  local generation = math.max(number(conv, 'generation') + 1, closed_ms)
+  local digest = string.sub(redis.sha1hex(table.concat(prints, '\0')), 1, 12)
+  for i = 1, size, 1000 do
+    call('RPUSH', key('batch', name), unpack(batch, i, math.min(i + 999, size)))
+  end
+  set({ flush_id = conv.ref .. '-' .. string.format('%d', generation) .. '-' .. digest, generation = generation,
+        reason = reason, closed_ms = closed_ms, separator = separator, sealed_name = sealed_name,
+        sealed_peer = sealed_peer, claims = 0, failures = 0, crashes = 0 })
+  if size < #entries then
+    call('LTRIM', key('buffer', name), size, -1)
+    reopen(entries, size + 1)
+  else
+    forget_window(name)
+  end
+  return batch
+end

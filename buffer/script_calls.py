@@ -1,0 +1,299 @@
+"""The seam to Lua: the arguments of each script in `<verb>_args`, and the meaning of its reply in `read_<verb>`.
+
+No function here does I/O. The arguments are those after ARGV[1], the clock. The header of lua/<verb>.lua describes
+arguments and reply. claim, renew, answered and ack serve many conversations in one call, and their `read_<verb>`
+decodes the reply for one of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any, get_args
+
+from buffer.keys import Ref
+from buffer.models import (
+    Append,
+    Appended,
+    AppendStatus,
+    Batch,
+    Change,
+    Claim,
+    ClaimStatus,
+    Conversation,
+    Dispatched,
+    Due,
+    EditResult,
+    Failure,
+    Outcome,
+    PauseMode,
+    Reason,
+    RedriveResult,
+    RevokeResult,
+)
+from buffer.stored_message import decode_message, encode_record
+from config.settings import Settings
+
+MAX_CRASHES = 20
+"""A batch whose worker died this often becomes a dead letter: it would kill every worker in turn."""
+
+Args = list[Any]
+
+ResolvedAppend = tuple[Ref, Ref | None, Append]
+"""The Ref of a message's conversation, the Ref of its alias (None without one), and the message."""
+
+Lease = tuple[str, str]
+"""The hash of a conversation and the token of its lease."""
+
+APPEND_STATUSES: dict[bytes, AppendStatus] = {status.encode(): status for status in get_args(AppendStatus)}
+CLAIM_STATUSES: dict[bytes, ClaimStatus] = {status.encode(): status for status in get_args(ClaimStatus)}
+EDIT_RESULTS: dict[bytes, EditResult] = {result.encode(): result for result in get_args(EditResult)}
+REVOKE_RESULTS: dict[bytes, RevokeResult] = {result.encode(): result for result in get_args(RevokeResult)}
+REDRIVE_RESULTS: dict[bytes, RedriveResult] = {result.encode(): result for result in get_args(RedriveResult)}
+
+
+def append_args(partition: int, messages: Iterable[ResolvedAppend], settings: Settings) -> Args:
+    """Return the arguments of append.lua for messages of one partition."""
+    args: Args = [
+        partition,
+        settings.window_ms,
+        settings.max_wait_ms,
+        settings.message_buffer_max_messages,
+        settings.message_buffer_max_bytes,
+        settings.dedupe_ttl_ms,
+        _flag(not settings.message_buffer_enabled),
+        settings.max_age_ms,
+    ]
+    args += [encode_record(*item) for item in messages]
+    return args
+
+
+def read_append(reply: Sequence[Any]) -> list[Appended]:
+    """Return one result per message, in order."""
+    return [
+        Appended(APPEND_STATUSES[status], deadline_ms, depth)
+        for status, deadline_ms, depth in zip(reply[::3], reply[1::3], reply[2::3], strict=True)
+    ]
+
+
+def extend_args(ref: Ref, settings: Settings) -> Args:
+    """Return the arguments of extend.lua."""
+    return [ref.hash, settings.typing_ms, settings.max_wait_ms]
+
+
+def read_extend(reply: int) -> int:
+    """Return the new deadline in ms, or 0 if nothing changed."""
+    return int(reply)
+
+
+def edit_args(ref: Ref, conversation: Conversation, change: Change, settings: Settings) -> Args:
+    """Return the arguments of edit.lua."""
+    edited_ms = "" if change.edited_ms is None else change.edited_ms
+    identity = [settings.dedupe_ttl_ms, ref.partition, *conversation]
+    return [ref.hash, change.fingerprint, edited_ms, change.patch, *identity]
+
+
+def read_edit(reply: bytes) -> EditResult:
+    """Return the result of the edit."""
+    return EDIT_RESULTS[reply]
+
+
+def revoke_args(ref: Ref, conversation: Conversation, fingerprint: bytes, settings: Settings) -> Args:
+    """Return the arguments of revoke.lua."""
+    return [ref.hash, fingerprint, settings.dedupe_ttl_ms, ref.partition, *conversation]
+
+
+def read_revoke(reply: bytes) -> RevokeResult:
+    """Return the result of the revoke."""
+    return REVOKE_RESULTS[reply]
+
+
+def dispatch_args(limit: int, settings: Settings) -> Args:
+    """Return the arguments of dispatch.lua."""
+    return [limit, settings.visibility_ms]
+
+
+def read_dispatch(partition: int, reply: Sequence[Any]) -> Dispatched:
+    """Return the due conversations. The script numbers the first, the others follow."""
+    now_ms, next_ms, number, *hashes = reply
+    due = [Due(Ref(partition, _text(name)), int(number) + i) for i, name in enumerate(hashes)]
+    return Dispatched(due, int(float(next_ms)) if next_ms else None, int(now_ms))
+
+
+def claim_args(claims: Iterable[tuple[str, str]], settings: Settings) -> Args:
+    """Return the arguments of claim.lua for conversations: the hash of each, and the caller's random id.
+
+    The id is the same when a claim is repeated after a lost reply.
+    """
+    enabled = settings.message_buffer_enabled
+    return [
+        settings.lease_ms,
+        settings.message_buffer_max_messages if enabled else 1,
+        settings.message_buffer_max_bytes,
+        settings.window_ms,
+        settings.max_wait_ms,
+        MAX_CRASHES,
+        settings.message_buffer_separator,
+        _flag(not enabled),
+        *chain.from_iterable(claims),
+    ]
+
+
+def read_claim(reply: Sequence[Any]) -> Claim:
+    """Return the claim of one conversation."""
+    status = CLAIM_STATUSES[reply[0]]
+    if status != "batch":
+        return Claim(status, None, int(reply[1]) or None)
+    return Claim(status, _read_batch(reply), None)
+
+
+def _read_batch(reply: Sequence[Any]) -> Batch:
+    token, flush_id, attempt, failures, reason, closed_ms, separator, answer = reply[1:9]
+    gateway, channel, peer, name = map(_text, reply[9:13])
+    messages = tuple(decode_message(reply[i], reply[i + 1]) for i in range(13, len(reply), 2))
+    received = [message.received_ms for message in messages]
+    return Batch(
+        token=_text(token),
+        flush_id=_text(flush_id),
+        attempt=int(attempt),
+        failures=int(failures),
+        reason=Reason(_text(reason)),
+        conversation=Conversation(gateway, channel, peer),
+        name=name or None,
+        opened_ms=min(received),
+        last_ms=max(received),
+        closed_ms=int(closed_ms),
+        separator=_text(separator),
+        answer=answer or None,
+        messages=messages,
+    )
+
+
+def _read_outcome(reply: bytes) -> Outcome:
+    """Return the outcome for one conversation."""
+    return Outcome(reply.decode())
+
+
+def renew_args(leases: Iterable[Lease], settings: Settings) -> Args:
+    """Return the arguments of renew.lua for leases."""
+    return [settings.lease_ms, *chain.from_iterable(leases)]
+
+
+read_renew = _read_outcome
+
+
+def answered_args(answers: Iterable[tuple[str, str, bytes]]) -> Args:
+    """Return the arguments of answered.lua for conversations: the hash of each, the token of its lease, the answer."""
+    return [*chain.from_iterable(answers)]
+
+
+read_answered = _read_outcome
+
+
+def ack_args(leases: Iterable[Lease]) -> Args:
+    """Return the arguments of ack.lua for leases."""
+    return [*chain.from_iterable(leases)]
+
+
+read_ack = _read_outcome
+
+
+def fail_args(ref: Ref, token: str, failure: Failure, settings: Settings) -> Args:
+    """Return the arguments of fail.lua."""
+    return [ref.hash, token, failure.mode, failure.delay_ms, settings.agent_max_attempts, failure.error]
+
+
+read_fail = _read_outcome
+
+
+def flush_now_args(ref: Ref) -> Args:
+    """Return the arguments of flush_now.lua."""
+    return [ref.hash]
+
+
+def read_flush_now(reply: int) -> int:
+    """Return the number of messages in the burst, 0 without one."""
+    return int(reply)
+
+
+def discard_args(ref: Ref, cause: str) -> Args:
+    """Return the arguments of discard.lua. `cause` goes into the record of the discard."""
+    return [ref.hash, cause]
+
+
+def read_discard(reply: Sequence[int]) -> tuple[int, bool]:
+    """Return the number of discarded messages, and True if a batch in flight was cancelled."""
+    messages, cancelled = reply
+    return int(messages), bool(cancelled)
+
+
+def redrive_args(flush_id: str) -> Args:
+    """Return the arguments of redrive.lua."""
+    return [flush_id]
+
+
+def read_redrive(reply: bytes) -> RedriveResult:
+    """Return the result of the redrive."""
+    return REDRIVE_RESULTS[reply]
+
+
+def pause_args(ref: Ref, conversation: Conversation, pause_ms: int, mode: PauseMode) -> Args:
+    """Return the arguments of pause.lua."""
+    return [ref.hash, ref.partition, *conversation, pause_ms, mode.value]
+
+
+def read_pause(reply: int) -> int:
+    """Return the end of the pause in ms."""
+    return int(reply)
+
+
+def resume_args(ref: Ref) -> Args:
+    """Return the arguments of resume.lua."""
+    return [ref.hash]
+
+
+def read_resume(reply: int) -> bool:
+    """Return True if the conversation was paused."""
+    return bool(reply)
+
+
+def sweep_args(limit: int, settings: Settings) -> Args:
+    """Return the arguments of sweep.lua. `limit` is the number of conversations at most."""
+    return [settings.dedupe_ttl_ms, limit]
+
+
+def read_sweep(reply: int) -> int:
+    """Return the number of conversations that were forgotten."""
+    return int(reply)
+
+
+def repair_args(hashes: Iterable[str]) -> Args:
+    """Return the arguments of repair.lua."""
+    return [*hashes]
+
+
+def read_repair(reply: Sequence[int]) -> tuple[int, int]:
+    """Return the numbers of wake entries put back and dropped."""
+    put_back, dropped = reply
+    return int(put_back), int(dropped)
+
+
+def snapshot_args(limit: int) -> Args:
+    """Return the arguments of snapshot.lua."""
+    return [limit]
+
+
+def read_snapshot(reply: bytes) -> dict[str, Any]:
+    """Return the report. Lua leaves empty tables out, because it could not tell an empty list from an empty object."""
+    report: dict[str, Any] = {"counters": {}, "conversations": [], "oldest_ms": None}
+    report.update(json.loads(reply))
+    return report
+
+
+def _flag(value: bool) -> str:
+    return "1" if value else ""
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

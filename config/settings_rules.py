@@ -1,0 +1,75 @@
+"""Combinations of settings that cannot work, each with a sentence that names its variables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+DURABILITY_TIMEOUT_MAX_S = 0.8
+"""The webhook waits 1 s for a reply of Redis, and a gateway must get its response within 2 s."""
+
+
+def combination_problems(settings: Settings) -> list[str]:
+    """Return one sentence for each rule that the settings break."""
+    rules = [*_rules(settings), *_durability_rules(settings)]
+    return [sentence for broken, sentence in rules if broken]
+
+
+def _rules(settings: Settings) -> list[tuple[bool, str]]:
+    window, max_wait = settings.message_buffer_timeout, settings.message_buffer_max_wait
+    typing = settings.message_buffer_typing_timeout or window
+    lease, renew_interval = settings.flush_lease, settings.flush_renew_interval
+    return [
+        (
+            window >= max_wait,
+            f"MESSAGE_BUFFER_TIMEOUT={window:g} must be less than MESSAGE_BUFFER_MAX_WAIT={max_wait:g}: "
+            "the window could never end a burst",
+        ),
+        (
+            typing > max_wait,
+            f"MESSAGE_BUFFER_TYPING_TIMEOUT={typing:g} must not exceed MESSAGE_BUFFER_MAX_WAIT={max_wait:g}",
+        ),
+        (
+            lease < 3 * renew_interval,
+            f"FLUSH_LEASE={lease:g} must be at least 3 x FLUSH_RENEW_INTERVAL={renew_interval:g}: "
+            "one slow renewal would lose the lease",
+        ),
+        (
+            settings.shutdown_grace < settings.agent_timeout,
+            f"SHUTDOWN_GRACE={settings.shutdown_grace:g} must be at least AGENT_TIMEOUT={settings.agent_timeout:g}: "
+            "a call in flight could not finish",
+        ),
+        (
+            settings.retry_base > settings.retry_max,
+            f"RETRY_BASE={settings.retry_base:g} must not exceed RETRY_MAX={settings.retry_max:g}",
+        ),
+        (
+            settings.dedupe_ttl < max_wait,
+            f"DEDUPE_TTL={settings.dedupe_ttl:g} must be at least MESSAGE_BUFFER_MAX_WAIT={max_wait:g}: "
+            "a duplicate could enter an open burst",
+        ),
+        (
+            settings.twilio_auth_token is not None and settings.public_base_url is None,
+            "TWILIO_AUTH_TOKEN is set, so PUBLIC_BASE_URL must be too: Twilio signs the address that it calls, and "
+            "without that address no signature can be checked. Set it to the part before /webhooks/twilio of the "
+            "address in Twilio's console",
+        ),
+    ]
+
+
+def _durability_rules(settings: Settings) -> list[tuple[bool, str]]:
+    return [
+        (
+            settings.durability_timeout > DURABILITY_TIMEOUT_MAX_S,
+            f"DURABILITY_TIMEOUT={settings.durability_timeout:g} must not exceed {DURABILITY_TIMEOUT_MAX_S:g}: "
+            "a gateway must get its response within 2 s, whatever Redis does",
+        ),
+        (
+            settings.durability != "memory" and urlsplit(settings.redis_url or "").scheme == "redis+cluster",
+            f"DURABILITY={settings.durability} cannot be kept on a cluster (REDIS_URL=redis+cluster://...): a command "
+            "that is redirected would wait on the wrong node. Use one server or a Sentinel, or DURABILITY=memory",
+        ),
+    ]

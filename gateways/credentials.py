@@ -1,0 +1,73 @@
+"""Static tokens and signatures: the comparisons that gateways share, and their OpenAPI security schemes."""
+
+from __future__ import annotations
+
+import hmac
+
+from pydantic import SecretStr
+
+from gateways.base import OpenAPIObject, Request
+
+STATIC_TOKEN: dict[str, OpenAPIObject] = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The gateway's token in this service's settings, e.g. GENERIC_TOKEN; of Evolution also a JWT "
+        "signed (HS256) with EVOLUTION_JWT_KEY",
+    },
+    "tokenInQuery": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "token",
+        "description": "The same token, for gateways that can set nothing but the address",
+    },
+}
+"""The security schemes of every gateway whose `verify` calls `token_matches`."""
+
+
+def header_scheme(name: str, description: str) -> OpenAPIObject:
+    """Return the security scheme of a token or signature in a header field."""
+    return {"type": "apiKey", "in": "header", "name": name, "description": description}
+
+
+def secrets_equal(given: str, secret: SecretStr | None) -> bool:
+    """Compare a given token with a secret in constant time. Return False if no secret is set.
+
+    Clients write a header beyond ASCII in Latin-1, as it is decoded here, or in UTF-8. Both spellings are compared.
+    """
+    expected = b"" if secret is None else secret.get_secret_value().encode()
+    if not (expected and given):
+        return False
+    if given.isascii():
+        return hmac.compare_digest(given.encode(), expected)
+    spellings = (given.encode(), given.encode("latin-1", "replace"))
+    # a list, not a generator: `any` must not stop at the first match
+    return any([hmac.compare_digest(each, expected) for each in spellings])
+
+
+def signature_matches(given: str, secret: SecretStr | None, algorithm: str, signed: bytes) -> bool:
+    """Return True if `given` is the hexadecimal HMAC of `signed`. Return False if no secret is set."""
+    if secret is None:
+        return False
+    expected = hmac.digest(secret.get_secret_value().encode(), signed, algorithm).hex()
+    return hmac.compare_digest(given.encode(), expected.encode())
+
+
+def token_matches(request: Request, secret: SecretStr | None, *headers: str) -> bool:
+    """Return True if the static token is in `Authorization`, in one of the named headers, or in `?token=`.
+
+    Evolution's by-events mode appends `/event-name` to the URL, so the query is also compared without its last part.
+    """
+    if secrets_equal(bearer_of(request), secret):
+        return True
+    given = [request.headers.get(name, "") for name in headers]
+    if in_query := request.query.get("token", ""):
+        given += (in_query, in_query.rpartition("/")[0])
+    return any([secrets_equal(candidate, secret) for candidate in given if candidate])
+
+
+def bearer_of(request: Request) -> str:
+    """Return the token in `Authorization`, with or without the word Bearer before it. Empty if there is none."""
+    value = request.headers.get("authorization", "").strip()
+    scheme, space, token = value.partition(" ")
+    return token.strip() if space and scheme.lower() == "bearer" else value

@@ -1,0 +1,121 @@
+"""Reading a body: JSON, and single fields read loosely, because gateways change the types of their fields."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from gateways.base import BadRequest
+
+MAX_TIME_MS = 2**53
+"""Milliseconds since 1970. Redis scripts compute with doubles, which are exact only below this number."""
+
+NUMBERS = (int, float)
+
+
+def read_json(body: bytes) -> Any:
+    """Parse a JSON body. Raises BadRequest with the reason and the place.
+
+    Lone surrogates (a text cut inside an emoji) become U+FFFD. A refusal would lose the message for good.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if b"\\u" not in body:
+            raise BadRequest(f"the body is not valid JSON: {error}") from None
+    try:
+        parsed = json.loads(body, parse_constant=_refuse_constant)
+        text = json.dumps(parsed, ensure_ascii=False)
+        return orjson.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"the body is not valid JSON: {error}") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """Parse a body that must be a JSON object. Raises BadRequest."""
+    parsed = read_json(body)
+    if not isinstance(parsed, dict):
+        raise BadRequest(f"the body must be a JSON object, not {json_type(parsed)}")
+    return parsed
+
+
+def json_type(value: Any) -> str:
+    """Return the JSON name of a value's type, for error messages."""
+    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def text_of(value: Any) -> str | None:
+    """Return a non-empty string unchanged and a number as text. Return None for anything else."""
+    if isinstance(value, str):
+        return value or None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+def first_text(fields: Mapping[str, Any], *names: str) -> str | None:
+    """Return the text of the first of these fields that has one, else None."""
+    for name in names:
+        if text := text_of(fields.get(name)):
+            return text
+    return None
+
+
+def object_of(value: Any) -> dict[str, Any]:
+    """Return an object unchanged, and an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects_of(value: Any) -> list[dict[str, Any]]:
+    """Return the objects in a list in their order, and an empty list for anything else."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def int_of(value: Any) -> int | None:
+    """Return the integer part of a number or of a string with one, or the value of a protobuf Long `{low, high}`.
+
+    Returns None for anything else.
+    """
+    if isinstance(value, dict):
+        low, high = value.get("low"), value.get("high")
+        if isinstance(low, int) and isinstance(high, int):
+            return (high << 32) + (low & 0xFFFFFFFF)
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return int(float(value)) if not isinstance(value, int) else value
+    except (ValueError, OverflowError):
+        return None
+
+
+def number_of(value: Any) -> float | None:
+    """Return a finite number, or the one in a string. Return None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def time_of(value: Any, unit_ms: int) -> int | None:
+    """Return a time in milliseconds from a count of units (1000: seconds, 1: ms).
+
+    Returns None if there is no number, or if the time is not above 0 and below MAX_TIME_MS.
+    """
+    count = value if type(value) in NUMBERS else int_of(value)
+    if count is None:
+        return None
+    time_ms = count * unit_ms
+    return round(time_ms) if 0 < time_ms < MAX_TIME_MS else None

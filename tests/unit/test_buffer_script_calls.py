@@ -1,0 +1,93 @@
+"""script_calls: the arguments of the scripts, and the meaning of their replies."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from buffer import script_calls, scripts
+from buffer.keys import Ref
+from buffer.models import Append, Conversation
+from buffer.stored_message import ENTRY_HEADER, KEYWORD, MEDIA, TIMED
+
+REF = Ref(3, "abcdefghijklmnop")
+ANA = Conversation("generic", "loja", "ana")
+
+
+@pytest.mark.parametrize("verb", scripts.VERBS)
+def test_every_verb_has_both_halves(verb: str):
+    """Each verb has a function for its arguments and one for its reply."""
+    assert callable(getattr(script_calls, f"{verb}_args"))
+    assert callable(getattr(script_calls, f"read_{verb}"))
+
+
+def test_every_half_has_a_verb():
+    """No function for arguments or a reply is left of a verb that is gone."""
+    own = {name: value for name, value in vars(script_calls).items() if not name.startswith("_")}
+    names = [name for name, value in own.items() if getattr(value, "__module__", None) == script_calls.__name__]
+    assert {name.removesuffix("_args") for name in names if name.endswith("_args")} == set(scripts.VERBS)
+    assert {name.removeprefix("read_") for name in names if name.startswith("read_")} == set(scripts.VERBS)
+
+
+def test_append_arguments(make_settings):
+    """Settings once, then one record for each message, laid out as the header says."""
+    settings = make_settings(message_buffer_enabled=False)
+    message = Append(ANA, b"f" * 8, b"nnnn", b"{}", order_ms=None, name="Zé", keyword=True)
+    args = script_calls.append_args(3, [(REF, None, message)], settings)
+    assert args[:8] == [3, 8_000, 60_000, 20, 262_144, 604_800_000, "1", 0]
+    lengths = struct.pack(">5I", *(len(text.encode()) for text in (*ANA, "Zé", "")))
+    texts = "".join((*ANA, "Zé")).encode()
+    head = REF.hash.encode() + b" " * 16 + b"nnnn" + bytes(6) + bytes([KEYWORD]) + bytes(4) + b"f" * 8
+    assert args[8:] == [head + lengths + texts + b"{}"]
+
+
+def test_alias_media_and_album_are_sent(make_settings):
+    """The alias, the inline media and the album have their places in the record."""
+    message = Append(ANA, b"f" * 8, b"nnnn", b"{}", alias=ANA, media=b"QUJD", album=b"abcd")
+    [record] = script_calls.append_args(3, [(REF, Ref(3, "p" * 16), message)], make_settings())[8:]
+    assert record[16:32] == b"p" * 16
+    assert record[42] == MEDIA
+    assert record[43:47] == b"abcd"
+    assert record.endswith(b"QUJD{}")
+
+
+def test_order_of_zero_is_an_order(make_settings):
+    """A timestamp of 0 is sent as such, not as `none given`."""
+    message = Append(ANA, b"f" * 8, b"nnnn", b"{}", order_ms=0)
+    [record] = script_calls.append_args(3, [(REF, None, message)], make_settings())[8:]
+    assert record[36:43] == bytes(6) + bytes([TIMED])
+
+
+def test_claim_arguments_with_the_buffer_off(make_settings):
+    """With the buffer off a batch holds one message."""
+    claims = [(REF.hash, "w1"), ("b" * 16, "w2")]
+    args = script_calls.claim_args(claims, make_settings(message_buffer_enabled=False))
+    assert (args[1], args[7:]) == (1, ["1", REF.hash, "w1", "b" * 16, "w2"])
+    args = script_calls.claim_args(claims, make_settings())
+    assert (args[1], args[7:]) == (20, ["", REF.hash, "w1", "b" * 16, "w2"])
+
+
+def test_dispatch_reply():
+    """Each conversation with its own number; the next moment may be missing, or be a score in a float's notation."""
+    read = script_calls.read_dispatch(3, [1_000, b"1700000000000", 7, b"abc", b"def"])
+    assert read.due == [(Ref(3, "abc"), 7), (Ref(3, "def"), 8)]
+    assert (read.next_ms, read.now_ms) == (1_700_000_000_000, 1_000)
+    assert script_calls.read_dispatch(3, [1_000, b"", 1]) == ([], None, 1_000)
+    assert script_calls.read_dispatch(3, [1_000, b"1.7e+12", 1]).next_ms == 1_700_000_000_000
+
+
+def test_claim_reply_without_a_batch():
+    """A status with its moment, or without one."""
+    assert script_calls.read_claim([b"busy", 1_000]) == ("busy", None, 1_000)
+    assert script_calls.read_claim([b"empty", 0]) == ("empty", None, None)
+
+
+def test_claim_reply_with_text_that_is_no_utf8():
+    """A name that was cut in the middle of a character does not break a delivery."""
+    entry = ENTRY_HEADER.pack(0, 5, 0, 6, TIMED, bytes(4), b"f" * 8) + b"{}"
+    reply = [b"batch", b"1:w", b"id", 1, 0, b"quiet", 9, b"\n", b"", b"generic", b"loja", b"ana", b"\xc3", entry, b""]
+    batch = script_calls.read_claim(reply).batch
+    assert batch is not None
+    assert batch.name == "\ufffd"
+    assert [(m.order_ms, m.received_ms, m.payload) for m in batch.messages] == [(5, 6, b"{}")]

@@ -1,0 +1,221 @@
+"""The job runner: takes jobs from RQ's queue and runs their flushes as tasks, at most `concurrency` at a time.
+
+RQ's own workers run one job each. An agent that takes 20 s to answer would need a process for every conversation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any
+
+from buffer.errors import StoreError
+from buffer.keys import Ref
+from config.killpoints import kill_point
+from config.logs import get_logger
+from worker.rq.job_ids import NewJob, refs_of_id
+from worker.rq.queue import Dequeued, JobQueue
+from worker.rq.registries import JobStopped, RegistryWriter
+
+POP_WAIT_S = 1
+"""Seconds that a pop blocks. A stop waits for the pop, which could strand a job if cancelled; a frozen server makes
+it last POP_TIMEOUT_S."""
+
+DEQUEUE_MAX = 1000
+"""Conversations in one call to the queue: the number of values that a Lua script can return is limited."""
+
+REDIS_RETRY_S = 0.5
+
+log = get_logger()
+
+FlushFunction = Callable[[Ref], Coroutine[Any, Any, str]]
+"""Delivers the batch of one conversation and returns the result as one word."""
+
+
+class JobRunner:
+    """Runs the flushes of this process; the dispatcher enqueues through it, so that a new job can start at once."""
+
+    def __init__(self, queue: JobQueue, registries: RegistryWriter, flush: FlushFunction, concurrency: int) -> None:
+        self._queue = queue
+        self._registries = registries
+        self._flush = flush
+        self._concurrency = concurrency
+        self._slots = asyncio.Semaphore(concurrency)
+        self._jobs: dict[str, set[asyncio.Task[str]]] = {}
+        self._errors: dict[str, BaseException] = {}
+        self._stopped_jobs: set[str] = set()
+        self._in_flight = 0
+        self._reserved = 0
+        self._room_changed = asyncio.Event()
+        self._stopping = False
+
+    @property
+    def in_flight(self) -> int:
+        """Conversations of the running jobs. The last job may exceed `concurrency`: its surplus waits for slots."""
+        return self._in_flight
+
+    @property
+    def room(self) -> int:
+        """Number of flushes that may start now; 0 after `stop`."""
+        return 0 if self._stopping else max(0, self._concurrency - self._in_flight)
+
+    @property
+    def _unreserved_room(self) -> int:
+        """The room without the part that running calls to the queue may fill."""
+        return max(0, self.room - self._reserved)
+
+    async def consume(self) -> None:
+        """Take jobs and start their flushes until `stop`. Retries while Redis fails."""
+        while not self._stopping:
+            if not self._unreserved_room:
+                self._room_changed.clear()
+                await self._room_changed.wait()
+                continue
+            try:
+                await self._dequeue()
+            except StoreError as error:
+                log.debug("no jobs: Redis is away", error=str(error))
+                await asyncio.sleep(REDIS_RETRY_S)
+
+    def stop(self) -> None:
+        """Take no more jobs. Running flushes continue."""
+        self._stopping = True
+        self._room_changed.set()
+
+    async def drain(self, within_s: float, force: asyncio.Event) -> None:
+        """Wait for the running flushes. After `within_s`, or when `force` is set, cancel them: they release."""
+        if running := self._tasks():
+            all_done = asyncio.ensure_future(asyncio.wait(running))
+            forced = asyncio.ensure_future(force.wait())
+            await asyncio.wait((all_done, forced), timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+            forced.cancel()
+            all_done.cancel()
+        left = self._tasks()
+        for task in left:
+            task.cancel()
+        if left:
+            log.warning("flushes handed back at shutdown", count=len(left))
+            await asyncio.wait(left)
+
+    def _tasks(self) -> list[asyncio.Task[str]]:
+        return [task for tasks in self._jobs.values() for task in tasks]
+
+    def run_inline(self, ref: Ref) -> bool:
+        """Start a flush that could not be enqueued. Return False if there is no room for it."""
+        if not self.room:
+            return False
+        if f"inline-{ref}" not in self._jobs:
+            self._start_flushes(f"inline-{ref}", [ref])
+        return True
+
+    async def enqueue_and_dequeue(self, jobs: Sequence[NewJob]) -> None:
+        """Add jobs to the queue, then start the oldest jobs of the queue, for as many conversations as were added.
+
+        Raises StoreError. Cancelling this call may strand jobs until the wake index brings their conversations back.
+        """
+        await self._call_queue(jobs, min(self._unreserved_room, sum(job.size for job in jobs)))
+
+    async def _dequeue(self) -> None:
+        """Start the jobs that are in the queue. If it is empty, wait for one."""
+        suspended, job_ids = await self._call_queue((), min(self._unreserved_room, DEQUEUE_MAX))
+        if suspended:
+            await asyncio.sleep(POP_WAIT_S)
+        elif not job_ids and self._unreserved_room:
+            with self._reserve(1):
+                popped = await self._queue.pop(POP_WAIT_S)
+            self._start_jobs(() if popped is None else (popped,))
+
+    async def _call_queue(self, jobs: Sequence[NewJob], room: int) -> Dequeued:
+        with self._reserve(room):
+            dequeued = await self._queue.enqueue_and_dequeue(jobs, room)
+        self._registries.suspended(dequeued.suspended)
+        self._start_jobs(dequeued.job_ids)
+        return dequeued
+
+    @contextlib.contextmanager
+    def _reserve(self, conversations: int) -> Iterator[None]:
+        """Reserve room during a call to the queue, so that two calls cannot fill the same room."""
+        self._reserved += conversations
+        try:
+            yield
+        finally:
+            self._reserved -= conversations
+            self._room_changed.set()
+
+    def _start_jobs(self, job_ids: Sequence[bytes]) -> None:
+        """Start every dequeued job, before any other step can fail: the jobs are no longer in the queue."""
+        if job_ids:
+            kill_point("worker_after_dequeue")
+        for job_id in job_ids:
+            self._start_job(job_id.decode("utf-8", "replace"))
+
+    def _start_job(self, job_id: str) -> None:
+        """Start the flushes of one job. Ignore an id that is running already; fail a job of another program."""
+        if job_id in self._jobs:
+            return
+        self._registries.job_started(job_id)
+        try:
+            refs = refs_of_id(job_id)
+        except ValueError as error:
+            self._registries.job_ended(job_id, error)
+            return
+        self._start_flushes(job_id, refs)
+
+    def _start_flushes(self, job_id: str, refs: Sequence[Ref]) -> None:
+        tasks = self._jobs[job_id] = {asyncio.create_task(self._flush_in_slot(ref)) for ref in refs}
+        self._in_flight += len(tasks)
+        for task in tasks:
+            task.add_done_callback(lambda done: self._on_flush_done(job_id, done))
+
+    async def _flush_in_slot(self, ref: Ref) -> str:
+        """Wait for a free slot, then flush.
+
+        Return `left` without a flush if the runner stopped during the wait: the wake index brings the conversation
+        back. A flush that has a slot at once runs even then, because it counts as started.
+        """
+        # `locked` must be read before the semaphore is entered: afterwards nothing tells whether this flush waited.
+        waited = self._slots.locked()
+        async with self._slots:
+            return "left" if waited and self._stopping else await self._flush(ref)
+
+    def _on_flush_done(self, job_id: str, task: asyncio.Task[str]) -> None:
+        """Free the slot of one flush. The last flush of a job ends the job, which has failed if any flush failed."""
+        self._in_flight -= 1
+        self._room_changed.set()
+        error = _error_of(task)
+        if isinstance(error, Exception):
+            log.error("flush broke off; its conversation is due again soon", job_id=job_id, error=str(error))
+            self._errors[job_id] = error
+        elif error is not None:
+            self._errors.setdefault(job_id, error)
+        tasks = self._jobs[job_id]
+        tasks.discard(task)
+        if not tasks:
+            self._end_job(job_id)
+
+    def _end_job(self, job_id: str) -> None:
+        del self._jobs[job_id]
+        error = self._errors.pop(job_id, None)
+        if not job_id.startswith("inline-"):
+            stopped = job_id in self._stopped_jobs
+            self._registries.job_ended(job_id, JobStopped("stopped on request") if stopped else error)
+        self._stopped_jobs.discard(job_id)
+
+    def is_running(self, job_id: str) -> bool:
+        """Return True while a flush of the job has not ended."""
+        return job_id in self._jobs
+
+    def cancel_job(self, job_id: str) -> None:
+        """Cancel the flushes of one job, as RQ's stop-job asks. They release their batches."""
+        tasks = self._jobs.get(job_id, ())
+        if not tasks:
+            log.warning("RQ asked to stop a job that is not under way", job_id=job_id)
+        else:
+            self._stopped_jobs.add(job_id)
+        for task in tasks:
+            task.cancel()
+
+
+def _error_of(task: asyncio.Task[str]) -> BaseException | None:
+    return asyncio.CancelledError() if task.cancelled() else task.exception()
