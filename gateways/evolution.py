@@ -97,7 +97,7 @@ def _read_upsert(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event
     if chat is None:
         return []
     if protocol := object_of(content.get("protocolMessage")):
-        return _edit_or_revoke(protocol, chat, time_of(data.get("messageTimestamp"), 1000))
+        return _edit_or_revoke(protocol, chat, time_of(data.get("messageTimestamp")))
     message = _message(data, key, content, chat)
     return [message] if message else []
 
@@ -114,7 +114,7 @@ def _message(data: dict[str, Any], key: dict[str, Any], message: dict[str, Any],
     return Message(
         chat.conversation,
         message_id,
-        time_of(data.get("messageTimestamp"), 1000),
+        time_of(data.get("messageTimestamp")),
         content.kind,
         content.text,
         content.media,
@@ -149,7 +149,7 @@ def _edit_or_revoke(protocol: dict[str, Any], chat: Chat, sent_ms: int | None) -
     if action in REVOKED:
         return [Revoke(chat.conversation, target_id)]
     if action in EDITED and (text := edited_text(protocol.get("editedMessage"))):
-        edited_ms = time_of(protocol.get("timestampMs", protocol.get("timestampMS")), 1)
+        edited_ms = time_of(protocol.get("timestampMs", protocol.get("timestampMS")))
         return [Edit(chat.conversation, target_id, text, edited_ms or sent_ms, chat.from_me)]
     return []
 

@@ -14,6 +14,14 @@ from gateways.base import BadRequest
 MAX_TIME_MS = 2**53
 """Milliseconds since 1970. Redis scripts compute with doubles, which are exact only below this number."""
 
+EARLIEST_S = 1_230_768_000
+"""2009-01-01, in seconds since 1970."""
+
+LATEST_S = 4_102_444_800
+"""2100-01-01, in seconds since 1970."""
+
+UNITS_PER_SECOND = (1, 1000, 1_000_000, 1_000_000_000)
+
 NUMBERS = (int, float)
 
 
@@ -109,13 +117,16 @@ def number_of(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def time_of(value: Any, unit_ms: int) -> int | None:
-    """Return a time in milliseconds from a count of units (1000: seconds, 1: ms).
+def time_of(value: Any) -> int | None:
+    """Return a time in milliseconds from a count of seconds, milliseconds, microseconds or nanoseconds since 1970.
 
-    Returns None if there is no number, or if the time is not above 0 and below MAX_TIME_MS.
+    The size of the count tells its unit. Returns None if there is no number, and for a time before 2009 (no gateway is
+    older) or from 2100 on. The clock of this machine is not asked: a wrong one must not change what is stored.
     """
     count = value if type(value) in NUMBERS else int_of(value)
     if count is None:
         return None
-    time_ms = count * unit_ms
-    return round(time_ms) if 0 < time_ms < MAX_TIME_MS else None
+    for per_second in UNITS_PER_SECOND:
+        if EARLIEST_S * per_second <= count < LATEST_S * per_second:
+            return round(count * (1000 / per_second)) if per_second <= 1000 else int(count * 1000 // per_second)
+    return None

@@ -68,7 +68,7 @@ def _message(message: dict[str, Any], chat: Chat, message_id: str | None, conten
     return Message(
         conversation=chat.conversation,
         message_id=message_id,
-        timestamp_ms=time_of(message.get("messageTimestamp"), 1),
+        timestamp_ms=time_of(message.get("messageTimestamp")),
         kind=content.kind,
         text=content.text,
         media=content.media,
@@ -86,7 +86,7 @@ def _message(message: dict[str, Any], chat: Chat, message_id: str | None, conten
 
 def _edit(message: dict[str, Any], chat: Chat, target_id: str, text: str | None) -> Edit | None:
     # an edit is a message with an id of its own and the id of its target in `edited`
-    sent_ms = time_of(message.get("messageTimestamp"), 1)
+    sent_ms = time_of(message.get("messageTimestamp"))
     return Edit(chat.conversation, target_id, text, sent_ms, chat.from_me) if text else None
 
 

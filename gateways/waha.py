@@ -65,7 +65,7 @@ def _message(payload: dict[str, Any], session: str, content: Content | None) -> 
     yield Message(
         conversation=chat.conversation,
         message_id=text_of(payload.get("id")),
-        timestamp_ms=time_of(payload.get("timestamp"), 1000),
+        timestamp_ms=time_of(payload.get("timestamp")),
         kind=content.kind,
         text=content.text,
         media=content.media,
@@ -86,7 +86,7 @@ def _read_edit(payload: dict[str, Any], session: str) -> Iterator[Event]:
     chat, text = _chat(payload, session), text_of(payload.get("body"))
     target_id = _raw_id(payload.get("editedMessageId"))
     if chat and text and target_id:
-        yield Edit(chat.conversation, target_id, text, time_of(payload.get("timestamp"), 1000), chat.from_me)
+        yield Edit(chat.conversation, target_id, text, time_of(payload.get("timestamp")), chat.from_me)
 
 
 def _read_revoke(payload: dict[str, Any], session: str) -> Iterator[Event]:

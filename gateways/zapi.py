@@ -60,7 +60,7 @@ def _message(body: dict[str, Any], chat: Chat, message_id: str | None, content: 
     return Message(
         conversation=chat.conversation,
         message_id=message_id,
-        timestamp_ms=time_of(body.get("momment"), 1),
+        timestamp_ms=time_of(body.get("momment")),
         kind=content.kind,
         text=content.text,
         media=content.media,
@@ -80,7 +80,7 @@ def _edit(body: dict[str, Any], chat: Chat, target_id: str | None, text: str | N
     # the `messageId` of an edit is its target's, and its own is `editMessageId`
     if target_id is None or text is None:
         return None
-    return Edit(chat.conversation, target_id, text, time_of(body.get("momment"), 1), chat.from_me)
+    return Edit(chat.conversation, target_id, text, time_of(body.get("momment")), chat.from_me)
 
 
 def _read_presence(body: dict[str, Any], chat: Chat) -> Presence | None:
