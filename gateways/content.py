@@ -115,7 +115,7 @@ def amount_of(value: Any, per_unit: int = 1) -> float | None:
     if number is None:
         return None
     amount = number / per_unit
-    return int(amount) if amount.is_integer() else amount
+    return int(amount) if amount.is_integer() and abs(amount) < 2**53 else amount
 
 
 def quoted_of(quoted_id: str | None, **told: Any) -> dict[str, Any]:

@@ -1,0 +1,52 @@
+"""Parts that several gateways send in one form: the answers of a form, and the advertisement a person came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from gateways.base import BadRequest
+from gateways.content import Content, choice_content, referral_of
+from gateways.fields import first_text, object_of, read_json, text_of
+
+
+def form_content(name: str | None, title: str | None, answers: Any) -> Content:
+    """Return the content of a filled-in form. `answers` is JSON text, or the object or list in it."""
+    return choice_content(name, title, response_json=json_text(answers))
+
+
+def json_text(value: Any) -> str | None:
+    """Return JSON text unchanged, and an object or list as JSON text. Return None for anything else."""
+    if isinstance(value, dict | list):
+        return orjson.dumps(value).decode() if value else None
+    return text_of(value)
+
+
+def parsed(written: str | None) -> Any:
+    """Return the value of JSON text, or None for text that is no JSON."""
+    try:
+        return read_json((written or "null").encode())
+    except BadRequest:
+        return None
+
+
+def ad_referral(value: Any) -> dict[str, Any]:
+    """Return the `referral` of an advertisement in the form of Meta's Cloud API, else an empty object."""
+    advert = object_of(value)
+    if not advert:
+        return {}
+    return referral_of(
+        source_type=advert.get("source_type"),
+        source_id=advert.get("source_id"),
+        source_url=advert.get("source_url"),
+        headline=advert.get("headline") or advert.get("title"),
+        body=advert.get("body"),
+        media_url=first_text(advert, "media_url", "image_url", "video_url", "thumbnail_url"),
+        ctwa_clid=advert.get("ctwa_clid"),
+    )
+
+
+def ad_words(referral: dict[str, Any]) -> str | None:
+    """Return the text of a message without words from a person who came from an advertisement: its title."""
+    return referral.get("headline") or referral.get("body")
