@@ -37,13 +37,13 @@ def ad_referral(value: Any) -> dict[str, Any]:
     if not advert:
         return {}
     return referral_of(
-        source_type=advert.get("source_type"),
-        source_id=advert.get("source_id"),
-        source_url=advert.get("source_url"),
-        headline=advert.get("headline") or advert.get("title"),
-        body=advert.get("body"),
-        media_url=first_text(advert, "media_url", "image_url", "video_url", "thumbnail_url"),
-        ctwa_clid=advert.get("ctwa_clid"),
+        source_type=first_text(advert, "source_type", "sourceType"),
+        source_id=first_text(advert, "source_id", "sourceId"),
+        source_url=first_text(advert, "source_url", "sourceUrl"),
+        headline=first_text(advert, "headline", "title"),
+        body=first_text(advert, "body", "description"),
+        media_url=first_text(advert, "media_url", "image_url", "video_url", "thumbnail_url", "thumbnailUrl"),
+        ctwa_clid=first_text(advert, "ctwa_clid", "ctwaClid"),
     )
 
 

@@ -109,5 +109,8 @@ class Gateway:
     success_reply: HTTPReply | None = None
     """The reply to a request that was accepted. None for the JSON counts."""
 
+    configured: Callable[[Settings], Callable[[Request], Sequence[Event]]] | None = None
+    """Returns `parse` as the settings want it. None for a gateway whose `parse` needs no setting."""
+
     verification: Verification | None = None
     """None for a gateway that sends no GET request."""

@@ -8,7 +8,7 @@ from buffer.models import KINDS, Conversation, Message
 from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
 from gateways.credentials import STATIC_TOKEN, token_matches
-from gateways.fields import MAX_TIME_MS, json_type, read_json
+from gateways.fields import MAX_TIME_MS, json_type, read_json, time_of
 from gateways.generic_schema import BODY_SCHEMA, MAX_MESSAGES, MEDIA_FIELDS
 
 NAME = "generic"
@@ -114,13 +114,14 @@ def _kind(item: Item) -> str:
 
 
 def _timestamp_ms(item: Item) -> int | None:
+    """Return the time of a message. Seconds in its place become milliseconds, and an absurd time counts as absent."""
     value = item.fields.get("timestamp_ms")
     if value is None:
         return None
     timestamp_ms = _whole(value)
     if timestamp_ms is None or not 0 <= timestamp_ms < MAX_TIME_MS:
         raise item.refusal("timestamp_ms", "an integer, the milliseconds since 1970")
-    return timestamp_ms
+    return time_of(timestamp_ms)
 
 
 def _media(item: Item) -> dict[str, Any] | None:

@@ -22,7 +22,13 @@ IGNORED_REASONS: Mapping[str, str] = {
     "waiting": "a message that is not decrypted yet: its content follows under the same id",
     "edit_without_text": "an edit whose new text is not in the body",
     "not_delivered_here": "a message for another address, or from a bot or system account",
-    "human": "a conversation that a human answers",
+    "private_note": "a note that humans of a helpdesk write to each other",
+    "with_human": "a conversation that a human answers",
+    "status_open": "a conversation with the status open, which CHATWOOT_STATUSES leaves out",
+    "status_pending": "a conversation with the status pending, which CHATWOOT_STATUSES leaves out",
+    "status_resolved": "a conversation with the status resolved, which CHATWOOT_STATUSES leaves out",
+    "status_snoozed": "a conversation with the status snoozed, which CHATWOOT_STATUSES leaves out",
+    "status_other": "a conversation with a status that CHATWOOT_STATUSES leaves out",
     "empty": "a message without content",
     "misfit": "an authentic body of no known form: report its shape",
 }
@@ -41,7 +47,7 @@ def ignored(reason: str) -> Ignored:
 def misfit(event: str | None, *objects: Any) -> Ignored:
     """Return the event for a body of no known form, with the names of the fields of its objects."""
     shapes = [_keys(value) for value in objects]
-    return Ignored("misfit", " ".join([_plain(event or "-"), *shapes]))
+    return Ignored("misfit", " ".join([_plain(event) if event else "-", *shapes]))
 
 
 def _keys(value: Any) -> str:

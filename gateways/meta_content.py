@@ -120,7 +120,8 @@ def _card(card: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _interactive(body: Any) -> Content | None:
+def read_interactive(body: Any) -> Content | None:
+    """Read a tapped button, a chosen row or a filled-in form. Return None for anything else."""
     fields = object_of(body)
     for name in ("button_reply", "list_reply"):
         if reply := object_of(fields.get(name)):
@@ -177,7 +178,7 @@ READERS: dict[str, Callable[[Any], Content | None]] = {
     "text": _text,
     "location": _location,
     "contacts": _contacts,
-    "interactive": _interactive,
+    "interactive": read_interactive,
     "button": _button,
     "order": _order,
 }

@@ -64,6 +64,7 @@ class Ingest:
         self._keywords = settings.message_buffer_flush_keywords
         self._inline_max = settings.media_inline_max
         self._open = {name for name, gateway in GATEWAYS.items() if not self._checks or gateway.is_open(settings)}
+        self._parsers = {name: gateway.configured(settings) for name, gateway in GATEWAYS.items() if gateway.configured}
         self._tells = settings.log_level in ("DEBUG", "INFO")
         self._sink: _Sink | None = None
         self._refused = 0
@@ -105,7 +106,7 @@ class Ingest:
             detail = f"the token or signature of this {gateway.name} webhook is wrong or missing"
             raise HTTPError(401, "unauthorized", detail)
         self._opened()
-        return gateway.parse(request)
+        return self._parsers.get(gateway.name, gateway.parse)(request)
 
     def pack(self, events: Sequence[Event]) -> list[Append] | None:
         """The stored form of events that are messages for us and few; None for others, which need `take`."""
