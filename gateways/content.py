@@ -29,6 +29,9 @@ PARTS = (
 )
 """The parts that a message can have, by their names in the agent's request."""
 
+EXACT = 2**53
+"""Doubles are exact below this number."""
+
 REFERRAL_FIELDS = ("source_type", "source_id", "source_url", "headline", "body", "media_url", "ctwa_clid")
 
 
@@ -115,7 +118,7 @@ def amount_of(value: Any, per_unit: int = 1) -> float | None:
     if number is None:
         return None
     amount = number / per_unit
-    return int(amount) if amount.is_integer() and abs(amount) < 2**53 else amount
+    return int(amount) if amount.is_integer() and abs(amount) < EXACT else amount
 
 
 def quoted_of(quoted_id: str | None, **told: Any) -> dict[str, Any]:

@@ -9,19 +9,31 @@ import base64
 import hmac
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from pydantic import SecretStr
 
-from buffer.models import Edit, Event, Message, Presence, Revoke
+from buffer.models import Edit, Event, Ignored, Message, Presence, Revoke
 from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
+from gateways.content import Content, unknown_content
 from gateways.credentials import STATIC_TOKEN, bearer_of, header_scheme, token_matches
 from gateways.evolution_go import to_baileys_message
-from gateways.fields import first_text, object_of, objects_of, read_object, text_of, time_of
-from gateways.jid import Chat, bare_jid, chat_of, person_of
-from gateways.whatsapp_content import edited_text, quoted_id, read_content, unwrap
+from gateways.fields import first_object, first_text, object_of, objects_of, read_object, text_of, time_of
+from gateways.ignored import ignored, misfit
+from gateways.jid import Chat, bare_jid, chat_of, no_chat, person_of
+from gateways.whatsapp_content import (
+    EDITED,
+    REVOKED,
+    VIEW_ONCE,
+    edited_text,
+    read_content,
+    unwrap,
+    view_once_id,
+    with_transcript,
+)
+from gateways.whatsapp_context import NO_CONTEXT, Sides, ad_opener, read_context
 
 NAME = "evolution"
 
@@ -29,14 +41,23 @@ EXPIRY_LEEWAY_S = 1800
 """Seconds. Evolution signs a JWT once per event and retries the event for up to 25 minutes, so it may have expired."""
 
 STATES = frozenset({"composing", "recording", "paused", "available", "unavailable"})
-REVOKED = ("REVOKE", "0")
-EDITED = ("MESSAGE_EDIT", "14")
+REVOKE_STUBS = ("REVOKE", "1")
+"""The stub that stands for a revoked message, by name and number."""
+
 TRUE = (True, "true")
 
 PEER_JID_FIELDS = ("remoteJidAlt", "senderPn")
 """The fields of a key that may hold another jid of the peer, in our own messages too."""
 
 OTHER_JID_FIELDS = (*PEER_JID_FIELDS, "senderLid")
+
+
+class Source(NamedTuple):
+    """Where an event comes from: its name, the channel, and our own jid where the body tells it."""
+
+    event: str
+    channel: str
+    own_jid: Any
 
 
 def is_open(settings: Settings) -> bool:
@@ -71,19 +92,24 @@ def _claims(signed: str) -> dict[str, Any]:
 
 
 def parse(request: Request) -> list[Event]:
-    """Return the events of one body. Other events of Evolution give none. Raises BadRequest."""
+    """Return the events of one body, or why it gives none. Raises BadRequest."""
     body = read_object(request.body)
     written = body.get("event")
-    reader = READERS.get(written) or READERS.get(_event_name(written)) if isinstance(written, str) else None
+    if not isinstance(written, str) or not written:
+        return [misfit(None, body)]
+    name = written if written in READERS else _event_name(written)
+    reader = READERS.get(name)
     if reader is None:
-        return []
+        return [ignored("call" if name == "call" else "unknown_event")]
     channel = first_text(body, "instance", "instanceName", "instanceId")
     if channel is None:
         raise BadRequest("`instance` is missing: it must be the name of the Evolution instance, a string")
-    data, own_jid = body.get("data"), body.get("sender")
-    if isinstance(data, dict):
-        return reader(data, channel, own_jid)
-    return [event for record in objects_of(data) for event in reader(record, channel, own_jid)]
+    source = Source(name, channel, body.get("sender"))
+    data = body.get("data")
+    if isinstance(data, dict) and not isinstance(data.get("messages"), list):
+        return reader(data, source)
+    events = [event for record in _records(body) for event in reader(record, source)]
+    return events or [misfit(name, body)]
 
 
 def _event_name(written: str) -> str:
@@ -91,24 +117,40 @@ def _event_name(written: str) -> str:
     return written.lower().replace("_", ".").replace("-", ".")
 
 
-def _read_upsert(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
-    content, key = unwrap(object_of(data.get("message"))), object_of(data.get("key"))
-    chat = _chat(key, channel, own_jid)
+def _records(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the records of a body whose `data` is not one object: a list, `{"messages": […]}`, or flat."""
+    data = body.get("data")
+    if isinstance(data, dict):
+        return objects_of(data.get("messages"))
+    if data is None and isinstance(body.get("key"), dict):
+        return [body]
+    return objects_of(data)
+
+
+def _read_upsert(data: dict[str, Any], source: Source) -> list[Event]:
+    written = data.get("message")
+    content = unwrap(written if isinstance(written, dict) else first_object(written))
+    key = object_of(data.get("key"))
+    chat = _chat(key, source)
     if chat is None:
-        return []
+        return [no_chat(key.get("remoteJid"), source.event, data, key)]
     if protocol := object_of(content.get("protocolMessage")):
-        return _edit_or_revoke(protocol, chat, time_of(data.get("messageTimestamp")))
-    message = _message(data, key, content, chat)
-    return [message] if message else []
+        return [_edit_or_revoke(protocol, chat, time_of(data.get("messageTimestamp")))]
+    return [_message(data, key, content, chat, source)]
 
 
-def _message(data: dict[str, Any], key: dict[str, Any], message: dict[str, Any], chat: Chat) -> Message | None:
+def _message(
+    data: dict[str, Any], key: dict[str, Any], message: dict[str, Any], chat: Chat, source: Source
+) -> Message | Ignored:
     message_id = text_of(key.get("id"))
-    content = read_content(message, message_id)
-    if content is None:
-        return None
-    if quoted := quoted_id(data, message):
-        content.extra["quoted_id"] = quoted
+    context = _context(data, key, message, source)
+    content = _content(data, key, message, message_id)
+    if isinstance(content, Ignored) and isinstance(content := ad_opener(context) or content, Ignored):
+        return content
+    if content.media is not None:
+        _add_file(content, data)
+    if context:
+        content.extra |= context
     if chat.is_group and (author := _author(key)):
         content.extra["participant"] = author
     return Message(
@@ -122,12 +164,44 @@ def _message(data: dict[str, Any], key: dict[str, Any], message: dict[str, Any],
         chat.from_me,
         chat.is_group,
         chat.alias,
+        view_once_id(message_id) if content.extra.get("raw_type") == VIEW_ONCE else None,
         extra=content.extra,
     )
 
 
-def _read_sent(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
-    events = _read_upsert(data, channel, own_jid)
+def _content(
+    data: dict[str, Any], key: dict[str, Any], message: dict[str, Any], message_id: str | None
+) -> Content | Ignored:
+    """Read the message, or the stub of one that the linked device cannot read."""
+    if message:
+        return read_content(message, message_id)
+    if True not in (key.get("isViewOnce"), data.get("isViewOnce")):
+        return ignored("waiting" if data.get("messageStubType") is not None else "empty")
+    return unknown_content(VIEW_ONCE)
+
+
+def _context(data: dict[str, Any], key: dict[str, Any], message: dict[str, Any], source: Source) -> dict[str, Any]:
+    holders = (data, message, *message.values())
+    for holder in holders:
+        if isinstance(holder, dict) and "contextInfo" in holder:
+            person = [key.get(name) for name in ("remoteJid", *OTHER_JID_FIELDS, "participant", "participantAlt")]
+            return read_context(holders, Sides(person, [source.own_jid]))
+    return NO_CONTEXT
+
+
+def _add_file(content: Content, data: dict[str, Any]) -> None:
+    """Add the file and the transcript that some versions put beside the message."""
+    media = content.media or {}
+    if (base64 := text_of(data.get("base64"))) and "base64" not in media:
+        media["base64"] = base64
+    if media.get("url") is None:
+        media["url"] = text_of(data.get("mediaUrl"))
+    if "transcript" not in content.extra:
+        with_transcript(content, data)
+
+
+def _read_sent(data: dict[str, Any], source: Source) -> list[Event]:
+    events = _read_upsert(data, source)
     for event in events:
         if isinstance(event, Message):
             event.from_me = True
@@ -135,59 +209,90 @@ def _read_sent(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
     return events
 
 
-def _read_edited(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
+def _read_edited(data: dict[str, Any], source: Source) -> list[Event]:
     # Evolution sends `messages.edited` for every protocol message, and `data` is then that protocol message
-    chat = _chat(object_of(data.get("key")), channel, own_jid)
-    return _edit_or_revoke(data, chat, None) if chat else []
+    protocol = object_of(object_of(data.get("message")).get("protocolMessage")) or data
+    key = object_of(protocol.get("key"))
+    chat = _chat(key, source)
+    return [_edit_or_revoke(protocol, chat, None) if chat else no_chat(key.get("remoteJid"), source.event, data)]
 
 
-def _edit_or_revoke(protocol: dict[str, Any], chat: Chat, sent_ms: int | None) -> list[Event]:
+def _edit_or_revoke(protocol: dict[str, Any], chat: Chat, sent_ms: int | None) -> Event:
     target_id = first_text(object_of(protocol.get("key")), "id", "ID")
-    action = text_of(protocol.get("type"))
-    if target_id is None:
-        return []
-    if action in REVOKED:
+    action = (text_of(protocol.get("type")) or "").upper()
+    if target_id is not None and action in REVOKED:
+        return Revoke(chat.conversation, target_id)
+    if action not in EDITED:
+        return ignored("protocol")
+    text = edited_text(protocol.get("editedMessage"))
+    if target_id is None or text is None:
+        return ignored("edit_without_text")
+    edited_ms = time_of(protocol.get("timestampMs", protocol.get("timestampMS")))
+    return Edit(chat.conversation, target_id, text, edited_ms or sent_ms, chat.from_me)
+
+
+def _read_update(data: dict[str, Any], source: Source) -> list[Event]:
+    """Read a change of a message. Receipts, the usual case, give nothing, and neither does the status DELETED.
+
+    Some versions send that status for an edit. An edit has the new content, a revoke the number of its stub.
+    """
+    update = object_of(data.get("update")) or data
+    key = object_of(data.get("key")) or {**data, "id": data.get("keyId")}
+    edited = object_of(update.get("message")).get("editedMessage")
+    is_revoke = text_of(update.get("messageStubType")) in REVOKE_STUBS
+    if not edited and not is_revoke:
+        return [ignored("unknown_event")]
+    chat, target_id = _chat(key, source), text_of(key.get("id"))
+    if chat is None or target_id is None:
+        return [no_chat(key.get("remoteJid"), source.event, data)]
+    if is_revoke:
         return [Revoke(chat.conversation, target_id)]
-    if action in EDITED and (text := edited_text(protocol.get("editedMessage"))):
-        edited_ms = time_of(protocol.get("timestampMs", protocol.get("timestampMS")))
-        return [Edit(chat.conversation, target_id, text, edited_ms or sent_ms, chat.from_me)]
-    return []
+    text = edited_text(edited)
+    sent_ms = time_of(update.get("messageTimestamp"))
+    return [Edit(chat.conversation, target_id, text, sent_ms, chat.from_me) if text else ignored("edit_without_text")]
 
 
-def _read_deleted(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
-    key = object_of(data.get("key")) or data
-    chat, target_id = _chat(key, channel, own_jid), text_of(key.get("id"))
-    return [Revoke(chat.conversation, target_id)] if chat and target_id else []
+def _read_deleted(data: dict[str, Any], source: Source) -> list[Event]:
+    return [_deleted(key, source) for key in objects_of(data.get("keys")) or [object_of(data.get("key")) or data]]
 
 
-def _read_presence(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
+def _deleted(key: dict[str, Any], source: Source) -> Event:
+    chat, target_id = _chat(key, source), first_text(key, "id", "keyId")
+    if chat and target_id:
+        return Revoke(chat.conversation, target_id)
+    return misfit(source.event, key) if chat else no_chat(key.get("remoteJid"), source.event, key)
+
+
+def _read_presence(data: dict[str, Any], source: Source) -> list[Event]:
     events: list[Event] = []
     for jid, presence in object_of(data.get("presences")).items():
         state = text_of(object_of(presence).get("lastKnownPresence"))
-        chat = _chat({"remoteJid": data.get("id"), "remoteJidAlt": jid}, channel, own_jid)
+        chat = _chat({"remoteJid": data.get("id"), "remoteJidAlt": jid}, source)
         if chat and state in STATES:
             events.append(Presence(chat.conversation, state, person_of([jid]).peer if chat.is_group else None))
-    return events
+    return events or [ignored("empty")]
 
 
-def _read_go_message(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
-    return _read_upsert(to_baileys_message(data), channel, own_jid)
+def _read_go_message(data: dict[str, Any], source: Source) -> list[Event]:
+    return _read_upsert(to_baileys_message(data), source)
 
 
-READERS: dict[str, Callable[[dict[str, Any], str, Any], list[Event]]] = {
+READERS: dict[str, Callable[[dict[str, Any], Source], list[Event]]] = {
     "messages.upsert": _read_upsert,
     "send.message": _read_sent,
     "messages.edited": _read_edited,
+    "messages.update": _read_update,
     "messages.delete": _read_deleted,
     "presence.update": _read_presence,
     "message": _read_go_message,
+    "undecryptablemessage": _read_go_message,
 }
 
 
-def _chat(key: dict[str, Any], channel: str, own_jid: Any) -> Chat | None:
+def _chat(key: dict[str, Any], source: Source) -> Chat | None:
     from_me = key.get("fromMe") in TRUE
-    others = () if key.keys().isdisjoint(OTHER_JID_FIELDS) else _other_jids(key, own_jid, from_me)
-    return chat_of((NAME, channel), key.get("remoteJid"), others, is_group=False, from_me=from_me)
+    others = () if key.keys().isdisjoint(OTHER_JID_FIELDS) else _other_jids(key, source.own_jid, from_me)
+    return chat_of((NAME, source.channel), key.get("remoteJid"), others, is_group=False, from_me=from_me)
 
 
 def _other_jids(key: dict[str, Any], own_jid: Any, from_me: bool) -> list[str]:

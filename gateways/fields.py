@@ -88,6 +88,13 @@ def objects_of(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def first_object(value: Any) -> dict[str, Any]:
+    """Return an object unchanged, the first object of a list, and an empty one for anything else."""
+    if isinstance(value, dict):
+        return value
+    return next((item for item in value if isinstance(item, dict)), {}) if isinstance(value, list) else {}
+
+
 def int_of(value: Any) -> int | None:
     """Return the integer part of a number or of a string with one, or the value of a protobuf Long `{low, high}`.
 

@@ -17,7 +17,7 @@ IGNORED_REASONS: Mapping[str, str] = {
     "notification": "a notice of the chat itself: members, settings, security",
     "protocol": "WhatsApp's own traffic: keys, settings, history, app state",
     "encrypted": "a reaction, vote, comment or edit that the gateway could not decrypt",
-    "reaction_removed": "a reaction was taken back",
+    "taken_back": "a reaction or a vote was taken back",
     "album": "the header of an album: its files are messages of their own",
     "waiting": "a message that is not decrypted yet: its content follows under the same id",
     "edit_without_text": "an edit whose new text is not in the body",

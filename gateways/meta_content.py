@@ -90,7 +90,7 @@ def _media(name: str, body: dict[str, Any]) -> Content:
 def _reaction(body: dict[str, Any]) -> Content | Ignored:
     emoji = text_of(body.get("emoji"))
     if emoji is None:
-        return ignored("reaction_removed")
+        return ignored("taken_back")
     return Content("reaction", emoji, extra={"target_id": text_of(body.get("message_id"))})
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import orjson
+
+from gateways.fields import text_of
 
 RAW_MAX = 4096
 """Bytes of JSON. The `raw` of a message is never larger."""
@@ -124,6 +126,8 @@ def words_of(value: Any) -> str | None:
     """
     if isinstance(value, str):
         return value if value.strip() else None
+    if isinstance(value, dict) and (name := text_of(value.get("name"))) and (more := text_of(value.get("description"))):
+        return f"{name}\n{more}"
     best: tuple[int, str] | None = None
     for name, words in _words_in(value):
         rank = WORD_NAMES.index(name)
@@ -166,3 +170,18 @@ def _inner_text(part: Mapping[str, Any]) -> str | None:
     """Return the text of `{"body": {"text": "…"}}`."""
     inner = part.get("text")
     return inner if isinstance(inner, str) and inner.strip() else None
+
+
+def nearest_text(value: Any, names: Collection[str]) -> str | None:
+    """Return the text or number of the nearest field with one of these names in lower case, the first name first."""
+    level = [value]
+    for _ in range(DEPTH_MAX):
+        objects = [node for node in level if isinstance(node, dict)][:NODES_MAX]
+        for wanted in names:
+            for node in objects:
+                for name, part in node.items():
+                    if name.lower() == wanted and (text := text_of(part)):
+                        return text
+        below = [part for node in objects for name, part in node.items() if name.lower() not in WORDLESS_NAMES]
+        level = below + [item for part in below if isinstance(part, list) for item in part]
+    return None

@@ -140,7 +140,7 @@ def _read_callback(query: dict[str, Any], origin: Origin) -> list[Event]:
 def _read_reaction(change: dict[str, Any], origin: Origin) -> list[Event]:
     chat, content = _chat(change, origin.channel), read_reaction(change)
     if chat is None or content is None:
-        return [ignored("reaction_removed") if chat else misfit("message_reaction", change)]
+        return [ignored("taken_back") if chat else misfit("message_reaction", change)]
     reaction_id = ":".join(("reaction", *(text_of(change.get(name)) or "" for name in ("message_id", "date"))))
     return [_message(change, chat, change.get("user"), content, reaction_id)]
 
@@ -152,7 +152,7 @@ def _read_poll_answer(answer: dict[str, Any], origin: Origin) -> list[Event]:
     if chat is None:
         return [ignored("unknown_event") if "voter_chat" in answer else misfit("poll_answer", answer)]
     if content is None:
-        return [ignored("reaction_removed")]
+        return [ignored("taken_back")]
     return [_message({}, chat, user, content, f"poll_answer:{origin.update_id}")]
 
 

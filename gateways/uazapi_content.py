@@ -4,34 +4,90 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateways.content import Content, choice_content
-from gateways.fields import first_text, object_of, text_of
-from gateways.whatsapp_content import MEDIA_KINDS, READERS, read_content
+from buffer.models import Ignored
+from gateways.content import Content, choice_content, known, quoted_of, unknown_content
+from gateways.fields import first_object, first_text, object_of, text_of
+from gateways.ignored import ignored
+from gateways.whatsapp_content import (
+    EDITED,
+    MEDIA_KINDS,
+    READERS,
+    REVOKED,
+    TRANSCRIPTS,
+    VIEW_ONCE,
+    WITHOUT_CONTENT,
+    WRAPPERS,
+    edited_text,
+    read_content,
+    unwrap,
+)
+from gateways.whatsapp_context import NO_CONTEXT, Sides, is_forwarded, read_context
 
 IRREGULAR_KEYS = {"ptt": "audioMessage", "vcard": "contactMessage"}
-WHATSAPP_KEYS = {name.removesuffix("Message").lower(): name for name in (*MEDIA_KINDS, *READERS)} | IRREGULAR_KEYS
+WHATSAPP_KEYS = {
+    name.removesuffix("Message").lower(): name for name in (*MEDIA_KINDS, *WITHOUT_CONTENT, *READERS)
+} | IRREGULAR_KEYS
 """WhatsApp's key by uazapi's `messageType`, in lower case and without `Message`."""
 
+WHOLE_MESSAGES = frozenset({"conversation", *MEDIA_KINDS, *READERS, *WITHOUT_CONTENT, *WRAPPERS})
+"""Keys of a `content` that is WhatsApp's whole message, not a part of it."""
 
-def read_message(message: dict[str, Any], message_id: str | None) -> Content | None:
-    """Read a message. Return None if it has no content (protocol, removed reaction)."""
-    text = first_text(message, "text", "content") or first_text(object_of(message.get("content")), "text", "body")
+
+def read_message(message: dict[str, Any], message_id: str | None) -> Content | Ignored:
+    """Read a message. Return the reason if it is none (protocol, removed reaction)."""
+    text = _text(message)
     if target_id := text_of(message.get("reaction")):
-        return Content("reaction", text, extra={"target_id": target_id}) if text else None
+        return Content("reaction", text, extra={"target_id": target_id}) if text else ignored("taken_back")
     content = read_content(_to_whatsapp_message(message, text), message_id)
-    if content is None or content.kind == "unknown":
+    if isinstance(content, Ignored):
+        return _choice(message) or _without_content(message, text, content)
+    if content.kind == "unknown":
         return _choice(message) or _plain(message, text, content)
-    return _with_text(content, text)
+    return _with_text(content, text, message)
+
+
+def _text(message: dict[str, Any]) -> str | None:
+    text = first_text(message, "text", "content")
+    if text is None and (content := message.get("content")):
+        words = content if isinstance(content, list) else []
+        text = first_text(first_object(content), "text", "body", "conversation")
+        text = text or next((item for item in words if isinstance(item, str) and item), None)
+    return text or text_of(message.get("message"))
+
+
+def read_context_of(message: dict[str, Any], sides: Sides) -> dict[str, Any]:
+    """Return the parts around a message: what it answers, its advertisement, forwarding."""
+    content = first_object(message.get("content"))
+    inner = unwrap(content)
+    found = read_context((message, content, *inner.values()), sides) if content else NO_CONTEXT
+    quoted_id, quoted = _quoted(message, found)
+    forwarded = found.get("forwarded") or is_forwarded(message)
+    return known(quoted_id=quoted_id, quoted=quoted, referral=found.get("referral"), forwarded=forwarded or None)
+
+
+def _quoted(message: dict[str, Any], found: dict[str, Any]) -> tuple[str | None, dict[str, Any] | None]:
+    """Return the id of the quoted message, and what is told of it. uazapi's own `quoted` is the id."""
+    own, quoted = message.get("quoted"), found.get("quoted")
+    if isinstance(own, dict) and own:
+        quoted_id = first_text(own, "messageid", "id") or found.get("quoted_id")
+        return quoted_id, quoted or quoted_of(quoted_id, text=first_text(own, "text", "content", "caption")) or None
+    return text_of(own) or (found.get("quoted_id") if quoted else None), quoted
 
 
 def _to_whatsapp_message(message: dict[str, Any], text: str | None) -> dict[str, Any]:
     """Return WhatsApp's `message` object, with `content` under the key for the `messageType` (`ImageMessage`)."""
     message_type = text_of(message.get("messageType")) or ""
-    if message_type.lower() == "conversation":
+    if message_type.lower() == "conversation" and text:
         return {"conversation": text}
     # not content.URL: the file there is encrypted
+    content, beside = first_object(message.get("content")), {"mediaUrl": first_text(message, "fileURL", "fileUrl")}
+    for name in ("base64", *TRANSCRIPTS):
+        if name in message:
+            beside[name] = message[name]
+    if not WHOLE_MESSAGES.isdisjoint(content):
+        return unwrap(beside | content)
     name = WHATSAPP_KEYS.get(message_type.lower().removesuffix("message"), message_type)
-    return {"mediaUrl": message.get("fileURL"), name: object_of(message.get("content"))} if name else {}
+    return beside | {name: content} if name else {}
 
 
 def _choice(message: dict[str, Any]) -> Content | None:
@@ -42,15 +98,44 @@ def _choice(message: dict[str, Any]) -> Content | None:
     return choice_content(choice_id, title)
 
 
-def _plain(message: dict[str, Any], text: str | None, content: Content | None) -> Content | None:
-    if content is None or text_of(message.get("type")) == "text":
-        return Content("text", text) if text else None
-    return Content("unknown", text, extra=content.extra)
+def _without_content(message: dict[str, Any], text: str | None, reason: Ignored) -> Content | Ignored:
+    """Read the flat fields of a message whose content is empty."""
+    if reason.reason != "empty":
+        return reason
+    if text:
+        return Content("text", text)
+    is_view_once = True in (message.get("viewOnce"), message.get("isViewOnce"))
+    return unknown_content(VIEW_ONCE) if is_view_once else reason
 
 
-def _with_text(content: Content, text: str | None) -> Content:
+def _plain(message: dict[str, Any], text: str | None, content: Content) -> Content:
+    if text and text_of(message.get("type")) == "text" and "order" not in content.extra:
+        return Content("text", text)
+    content.text = text or content.text
+    return content
+
+
+def _with_text(content: Content, text: str | None, message: dict[str, Any]) -> Content:
     """Fill in uazapi's `text`, which repeats every caption, where WhatsApp's message has no text."""
     if content.media and content.kind != "audio":
         content.media["caption"] = content.media["caption"] or text
+    if content.kind == "interactive" and content.extra["interactive"]["id"] is None:
+        content.extra["interactive"]["id"] = text_of(message.get("buttonOrListid"))
     content.text = content.text or text
     return content
+
+
+def read_protocol(message: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return the id of the message that a message of WhatsApp's protocol changes, and its new text.
+
+    The text is None for a revoke, and both are None for any other message.
+    """
+    content = first_object(message.get("content"))
+    protocol = object_of(content.get("protocolMessage"))
+    if not protocol and "protocol" in (text_of(message.get("messageType")) or "").lower():
+        protocol = content
+    action, key = (text_of(protocol.get("type")) or "").upper(), object_of(protocol.get("key"))
+    if action in REVOKED:
+        return first_text(key, "ID", "id"), None
+    text = edited_text(protocol.get("editedMessage")) if action in EDITED else None
+    return (first_text(key, "ID", "id"), text) if text else (None, None)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from buffer.models import Event, Ignored
 from gateways.registry import GATEWAYS
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -57,6 +59,11 @@ def expected_of(gateway: str, case: str) -> Any:
     for name, value in CORRECTED.get((gateway, case), {}).items():
         expected[0]["media"][name] = value
     return expected
+
+
+def heard(events: Iterable[Event]) -> list[Event]:
+    """Return the events that change something: those of a parser without what it ignores."""
+    return [event for event in events if not isinstance(event, Ignored)]
 
 
 def opened_by(gateway: str, auth: dict[str, Any]) -> dict[str, Any]:

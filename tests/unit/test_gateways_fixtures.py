@@ -21,7 +21,7 @@ from gateways.base import BadRequest, Request
 from gateways.fields import MAX_TIME_MS
 from gateways.ignored import IGNORED_REASONS
 from gateways.registry import GATEWAYS
-from tests.recorded_bodies import CASES, FORMS, SECRETS, body_of, described, expected_of, opened_by
+from tests.recorded_bodies import CASES, FORMS, SECRETS, body_of, described, expected_of, heard, opened_by
 
 LEAK = "a-secret-that-came-inside-the-body"
 
@@ -77,7 +77,7 @@ def told(message):
 
 def outcome(events):
     """Return the events of a parser in the form of the expected.json files. What is ignored is not in them."""
-    events = [event for event in events if not isinstance(event, Ignored)]
+    events = heard(events)
     if not events or isinstance(events[0], Message):
         return [told(event) for event in events]
     (event,) = events

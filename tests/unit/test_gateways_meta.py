@@ -234,7 +234,7 @@ def test_edits_and_revokes_name_their_target():
     [
         (change(item("system", {"body": "changed number"})), "notification"),
         (change(item("text", {"body": "oi"}, **{"from": None})), "misfit"),
-        (change(item("reaction", {"message_id": "T1", "emoji": ""})), "reaction_removed"),
+        (change(item("reaction", {"message_id": "T1", "emoji": ""})), "taken_back"),
         (change(item("unsupported", {"type": "pin_in_chat"})), "pin"),
         (change(item("unsupported", {"type": "call_log"})), "call"),
         (change(item("revoke", {})), "misfit"),

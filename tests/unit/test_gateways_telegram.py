@@ -95,7 +95,7 @@ def test_the_path_names_the_channel(tail, channel):
         ({"message_reaction_count": {"chat": GROUP, "message_id": 1}}, "unknown_event"),
         ({"business_connection": {"id": "BC1", "user": PERSON, "is_enabled": True}}, "unknown_event"),
         ({"deleted_business_messages": {"business_connection_id": "BC1", "chat": {"id": 1}}}, "misfit"),
-        ({"poll_answer": {"poll_id": "1", "user": PERSON, "option_ids": []}}, "reaction_removed"),
+        ({"poll_answer": {"poll_id": "1", "user": PERSON, "option_ids": []}}, "taken_back"),
         ({"poll_answer": {"poll_id": "1", "voter_chat": GROUP, "option_ids": [1]}}, "unknown_event"),
         ({"poll_answer": {"poll_id": "1", "option_ids": [1]}}, "misfit"),
     ],
@@ -337,6 +337,6 @@ def test_a_reaction_is_what_was_added(old, new, emojis):
     """An update has all reactions before and after. The added one counts, and a removed one gives no event."""
     change = {"chat": {"id": 1111111, "type": "private"}, "message_id": 7, "user": PERSON, "date": 9}
     events = parse(message_reaction=change | {"old_reaction": old, "new_reaction": new})
-    messages = [event for event in events if event != Ignored("reaction_removed")]
+    messages = [event for event in events if event != Ignored("taken_back")]
     assert [(message.kind, message.text) for message in messages] == [("reaction", emoji) for emoji in emojis]
     assert all((m.message_id, m.extra) == ("reaction:7:9", {"target_id": "7"}) for m in messages)

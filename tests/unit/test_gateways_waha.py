@@ -11,6 +11,7 @@ from buffer.models import Conversation, Edit, Presence, Revoke
 from config.settings import Settings
 from gateways import waha
 from gateways.base import BadRequest, Request
+from tests.recorded_bodies import heard
 
 (VECTOR,) = json.loads((Path(__file__).parent.parent / "fixtures/auth_vectors.json").read_bytes())["waha"]
 BODY = VECTOR["body_utf8"].encode()
@@ -30,7 +31,7 @@ def accepted(signature, algorithm=None, body=BODY, key=VECTOR["key"]):
 def parse(event="message", **payload):
     told = {"id": f"false_{PHONE}_M1", "timestamp": 1667561485, "from": PHONE, "fromMe": False} | payload
     body = {"event": event, "session": "loja", "payload": told}
-    return waha.parse(Request({}, {}, "", json.dumps(body).encode()))
+    return heard(waha.parse(Request({}, {}, "", json.dumps(body).encode())))
 
 
 def said(event="message", **payload):

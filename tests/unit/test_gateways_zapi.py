@@ -8,6 +8,7 @@ from buffer.models import Conversation, Edit, Presence
 from config.settings import Settings
 from gateways import zapi
 from gateways.base import BadRequest, Request
+from tests.recorded_bodies import heard
 
 TOKEN = "a-static-token"
 PHONE = "5544999999999"
@@ -28,7 +29,7 @@ def parse(**fields):
         "phone": PHONE,
         "momment": 1632228638000,
     }
-    return zapi.parse(Request({}, {}, "", json.dumps(body | fields).encode()))
+    return heard(zapi.parse(Request({}, {}, "", json.dumps(body | fields).encode())))
 
 
 def said(**fields):
