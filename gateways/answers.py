@@ -7,13 +7,22 @@ from typing import Any
 import orjson
 
 from gateways.base import BadRequest
-from gateways.content import Content, choice_content, referral_of
+from gateways.content import Content, choice_content, referral_of, unknown_content
 from gateways.fields import first_text, object_of, read_json, text_of
+from gateways.raw import is_public
 
 
 def form_content(name: str | None, title: str | None, answers: Any) -> Content:
-    """Return the content of a filled-in form. `answers` is JSON text, or the object or list in it."""
-    return choice_content(name, title, response_json=json_text(answers))
+    """Return the content of a filled-in form. `answers` is JSON text, or the object or list in it.
+
+    Without a name and a title the answers themselves are the text, one a line.
+    """
+    content = choice_content(name, title, response_json=json_text(answers))
+    if content.text is None:
+        fields = object_of(parsed(answers) if isinstance(answers, str) else answers)
+        lines = [f"{field}: {text}" for field, value in fields.items() if is_public(field) and (text := text_of(value))]
+        content.text = "\n".join(lines) or None
+    return content
 
 
 def json_text(value: Any) -> str | None:
@@ -47,6 +56,9 @@ def ad_referral(value: Any) -> dict[str, Any]:
     )
 
 
-def ad_words(referral: dict[str, Any]) -> str | None:
-    """Return the text of a message without words from a person who came from an advertisement: its title."""
-    return referral.get("headline") or referral.get("body")
+def ad_opener(referral: dict[str, Any]) -> Content | None:
+    """Return the content of a message without words that came from an advertisement, None for any other.
+
+    Its text is the title of the advertisement.
+    """
+    return unknown_content("ad", referral.get("headline") or referral.get("body")) if referral else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from gateways.answers import ad_referral, ad_words, form_content, json_text
+from gateways.answers import ad_opener, ad_referral, form_content, json_text
 from gateways.content import (
     Content,
     choice_content,
@@ -69,8 +69,8 @@ def _referral(attributes: dict[str, Any]) -> dict[str, Any]:
 
 def _unread(body: dict[str, Any], attributes: dict[str, Any]) -> Content:
     """Read a message without words: by the advertisement that the person came from, else by its attributes."""
-    if advert := ad_words(_referral(attributes)):
-        return Content("text", advert)
+    if advert := ad_opener(_referral(attributes)):
+        return advert
     rest = {name: value for name, value in attributes.items() if name not in CONTEXT}
     return unknown_content(text_of(body.get("content_type")), _email_words(rest) or words_of(rest), rest)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from buffer.models import Ignored
-from gateways.answers import ad_referral, ad_words, form_content, json_text
+from gateways.answers import ad_opener, ad_referral, form_content, json_text
 from gateways.content import (
     Content,
     amount_of,
@@ -73,10 +73,9 @@ def _unread(item: dict[str, Any], name: str, body: Any) -> Content | Ignored:
     fields = body if isinstance(body, dict | list) else None
     if name == "unsupported" and (reason := NOT_MESSAGES.get(text_of(object_of(body).get("type")) or "")):
         return ignored(reason)
-    advert = ad_words(ad_referral(item.get("referral")))
-    if name == "text" and advert:
-        return Content("text", advert)
-    return unknown_content(name, words_of(fields) or advert, fields or item.get("errors"))
+    content = unknown_content(name, words_of(fields), fields or item.get("errors"))
+    advert = ad_opener(ad_referral(item.get("referral"))) if content.text is None else None
+    return advert or content
 
 
 def _media(name: str, body: dict[str, Any]) -> Content:

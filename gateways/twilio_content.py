@@ -8,7 +8,7 @@ from itertools import count, takewhile
 from typing import Any
 
 from buffer.models import Ignored
-from gateways.answers import ad_words, form_content, parsed
+from gateways.answers import ad_opener, form_content, parsed
 from gateways.content import (
     Content,
     choice_content,
@@ -122,11 +122,10 @@ def _reaction(form: Form, emoji: str | None) -> Content | Ignored:
 
 def _unread(form: Form) -> Content:
     """Read a message without words by the advertisement that the person came from, else as what is left of the form."""
-    advert, raw_type = ad_words(_referral(form)), form.get("MessageType")
-    if advert:
-        return Content("text", advert)
+    if advert := ad_opener(_referral(form)):
+        return advert
     rest = {name: parsed(value) or value for name, value in form.items() if value and not PLUMBING.match(name)}
-    return unknown_content(raw_type, None, rest)
+    return unknown_content(form.get("MessageType"), None, rest)
 
 
 def _location(form: Form) -> Content:
