@@ -143,7 +143,7 @@ def _message(
     data: dict[str, Any], key: dict[str, Any], message: dict[str, Any], chat: Chat, source: Source
 ) -> Message | Ignored:
     message_id = text_of(key.get("id"))
-    context = _context(data, key, message, source)
+    context = _context(data, key, message, chat, source)
     content = _content(data, key, message, message_id)
     if isinstance(content, Ignored) and isinstance(content := ad_opener(context) or content, Ignored):
         return content
@@ -180,12 +180,14 @@ def _content(
     return unknown_content(VIEW_ONCE)
 
 
-def _context(data: dict[str, Any], key: dict[str, Any], message: dict[str, Any], source: Source) -> dict[str, Any]:
+def _context(
+    data: dict[str, Any], key: dict[str, Any], message: dict[str, Any], chat: Chat, source: Source
+) -> dict[str, Any]:
     holders = (data, message, *message.values())
     for holder in holders:
         if isinstance(holder, dict) and "contextInfo" in holder:
             person = [key.get(name) for name in ("remoteJid", *OTHER_JID_FIELDS, "participant", "participantAlt")]
-            return read_context(holders, Sides(person, [source.own_jid]))
+            return read_context(holders, Sides(person, [source.own_jid], not chat.is_group))
     return NO_CONTEXT
 
 

@@ -85,7 +85,7 @@ def _read_message(message: dict[str, Any], body: dict[str, Any], channel: str) -
     if target_id := target_id or (message_id if _action(message) == "revoke" else None):
         return Revoke(chat.conversation, target_id)
     content = read_message(message, message_id)
-    context = read_context_of(message, _sides(message, body))
+    context = read_context_of(message, _sides(message, body, chat))
     if isinstance(content, Ignored):
         opener = ad_opener(context) if content.reason == "empty" else None
         if opener is None:
@@ -96,9 +96,9 @@ def _read_message(message: dict[str, Any], body: dict[str, Any], channel: str) -
     return _message(message, chat, content, context)
 
 
-def _sides(message: dict[str, Any], body: dict[str, Any]) -> Sides:
-    person = [message.get(name) for name in ("sender_pn", "sender", "sender_lid", "chatid", "chatlid")]
-    return Sides(person, [body.get("owner"), message.get("owner")])
+def _sides(message: dict[str, Any], body: dict[str, Any], chat: Chat) -> Sides:
+    names = ("chatid", "chatlid") if chat.from_me else ("chatid", "chatlid", "sender_pn", "sender", "sender_lid")
+    return Sides([message.get(name) for name in names], [body.get("owner"), message.get("owner")], not chat.is_group)
 
 
 def _action(fields: dict[str, Any]) -> str | None:

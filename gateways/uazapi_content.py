@@ -42,6 +42,7 @@ def read_message(message: dict[str, Any], message_id: str | None) -> Content | I
     if isinstance(content, Ignored):
         return _choice(message) or _without_content(message, text, content)
     if content.kind == "unknown":
+        content.extra["raw_type"] = text_of(message.get("messageType")) or content.extra["raw_type"]
         return _choice(message) or _plain(message, text, content)
     return _with_text(content, text, message)
 
@@ -77,7 +78,8 @@ def _quoted(message: dict[str, Any], found: dict[str, Any]) -> tuple[str | None,
 def _to_whatsapp_message(message: dict[str, Any], text: str | None) -> dict[str, Any]:
     """Return WhatsApp's `message` object, with `content` under the key for the `messageType` (`ImageMessage`)."""
     message_type = text_of(message.get("messageType")) or ""
-    if message_type.lower() == "conversation" and text:
+    is_text = message_type.lower() == "conversation"
+    if is_text and text:
         return {"conversation": text}
     # not content.URL: the file there is encrypted
     content, beside = first_object(message.get("content")), {"mediaUrl": first_text(message, "fileURL", "fileUrl")}
@@ -86,7 +88,7 @@ def _to_whatsapp_message(message: dict[str, Any], text: str | None) -> dict[str,
             beside[name] = message[name]
     if not WHOLE_MESSAGES.isdisjoint(content):
         return unwrap(beside | content)
-    name = WHATSAPP_KEYS.get(message_type.lower().removesuffix("message"), message_type)
+    name = "" if is_text else WHATSAPP_KEYS.get(message_type.lower().removesuffix("message"), message_type)
     return beside | {name: content} if name else {}
 
 

@@ -83,7 +83,8 @@ def _message(payload: dict[str, Any], source: Source, content: Content | Ignored
     chat = _chat(payload, source)
     if chat is None:
         return no_chat(payload.get("from"), source.event, payload)
-    context = read_context_of(payload, Sides([payload.get("from"), *_other_jids(payload, False)], [source.own_id]))
+    person = [_recipient(payload) if chat.from_me else payload.get("from"), *_other_jids(payload, chat.from_me)]
+    context = read_context_of(payload, Sides(person, [source.own_id], not chat.is_group))
     if isinstance(content, Ignored):
         opener = ad_opener(context) if content.reason == "empty" else None
         if opener is None:

@@ -116,6 +116,8 @@ def _engine_context(data: dict[str, Any], sides: Sides) -> dict[str, Any]:
         parts["referral"] = referral
     if is_forwarded(data):
         parts["forwarded"] = True
+    if "quoted" not in parts:
+        parts.pop("quoted_id", None)
     return parts
 
 

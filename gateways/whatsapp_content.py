@@ -141,6 +141,8 @@ def _unknown(
 ) -> Content | Ignored:
     """Read content of no known kind: as the message that it wraps, else by the words in it."""
     name, body = next(iter(parts.items()))
+    if name == "extendedTextMessage" and isinstance(body, str):
+        return Content("text", body)
     inner = object_of(object_of(body).get("message"))
     if inner and wrappers_left:
         beside = {added: message[added] for added in ADDED_BY_GATEWAYS if added in message}

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from gateways.content import Content, known, quoted_of, referral_of, unknown_content
 from gateways.fields import first_text, object_of, text_of
-from gateways.jid import bare_jid
+from gateways.jid import PHONE_HOSTS, bare_jid
 from gateways.whatsapp_content import read_content, unwrap
 
 STATUS = "status@broadcast"
@@ -21,10 +21,14 @@ NO_CONTEXT: dict[str, Any] = {}
 
 
 class Sides(NamedTuple):
-    """The addresses of the person and of us, to tell whose message is quoted. Digits or jids."""
+    """The addresses of the person and of us, to tell whose message is quoted. Digits or jids.
 
-    person: Collection[str | None] = ()
-    ours: Collection[str | None] = ()
+    `alone` is True for a chat of two: there a phone number that is not the person's is ours.
+    """
+
+    person: Collection[Any] = ()
+    ours: Collection[Any] = ()
+    alone: bool = False
 
 
 def read_context(holders: Collection[Any], sides: Sides) -> dict[str, Any]:
@@ -84,18 +88,25 @@ def quoted_message_of(
 
 
 def is_ours(author: Any, sides: Sides) -> bool | None:
-    """Return True if an address is ours, False if it is the person's, and None if it is neither's."""
+    """Return True if an address is ours, False if it is the person's, and None if it can be either."""
     user = _user(author)
     if user is None:
         return None
     if user in map(_user, sides.ours):
         return True
-    return False if user in map(_user, sides.person) else None
+    if user in map(_user, sides.person):
+        return False
+    both_phones = _is_phone(author) and any(map(_is_phone, sides.person))
+    return True if sides.alone and both_phones else None
 
 
 def _user(jid: Any) -> str | None:
     bare = bare_jid(jid)
     return bare.partition("@")[0] if bare else None
+
+
+def _is_phone(jid: Any) -> bool:
+    return isinstance(jid, str) and jid.endswith(PHONE_HOSTS)
 
 
 def ad_referral(context: dict[str, Any]) -> dict[str, Any]:

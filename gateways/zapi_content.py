@@ -123,17 +123,9 @@ def _button(content: dict[str, Any]) -> dict[str, Any]:
 
 def _row(content: dict[str, Any]) -> dict[str, Any]:
     row_id = first_text(content, "selectedRowId") or nearest_text(content, ("selectedrowid", "rowid"))
-    row = {"title": first_text(content, "title", "message"), "description": _description(content)}
+    row = {"title": first_text(content, "title", "message"), "description": text_of(content.get("description"))}
     chosen = {name: value for name, value in row.items() if value} | {"singleSelectReply": {"selectedRowId": row_id}}
     return {"listResponseMessage": chosen} if row_id or row["title"] else {}
-
-
-def _description(content: dict[str, Any]) -> str | None:
-    """Return the description of a row. Z-API has it as `description`, or as `message` beside the title."""
-    description = text_of(content.get("description"))
-    if description is None and text_of(content.get("title")):
-        description = text_of(content.get("message"))
-    return description if description != text_of(content.get("title")) else None
 
 
 def _vote(content: dict[str, Any]) -> dict[str, Any]:

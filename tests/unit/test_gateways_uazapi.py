@@ -317,7 +317,8 @@ def test_unknown_types_are_kept():
     content = {"messageContextInfo": {}, "pollCreationMessageV3": {"name": "Almoço?"}}
     message = said(type="poll", messageType="PollCreationMessageV3", content=content, text="Almoço?")
     assert (message.kind, message.text) == ("unknown", "Almoço?")
-    assert message.extra == {"raw_type": "PollCreationMessageV3"}
+    raw = {"pollCreationMessageV3": {"name": "Almoço?"}}
+    assert message.extra == {"raw_type": "PollCreationMessageV3", "raw": raw}
 
 
 @pytest.mark.parametrize(
