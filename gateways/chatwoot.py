@@ -24,6 +24,7 @@ from gateways.ignored import ignored, misfit
 NAME = "chatwoot"
 CREATED, UPDATED = "message_created", "message_updated"
 TYPING = {"conversation_typing_on": "composing", "conversation_typing_off": "paused"}
+EVENTS = frozenset({CREATED, UPDATED, *TYPING})
 FROM_ME = {"incoming": False, "0": False, "outgoing": True, "1": True}
 STATUS_NUMBERS = {"0": "open", "1": "resolved", "2": "pending", "3": "snoozed"}
 """The statuses in nested objects, which some versions write as numbers."""
@@ -63,7 +64,7 @@ def parse(request: Request, statuses: Collection[str] = CHATWOOT_STATUSES) -> Se
     """
     body = read_object(request.body)
     conversation, name = _conversation(body), text_of(body.get("event"))
-    if name not in (CREATED, UPDATED) and name not in TYPING:
+    if name not in EVENTS:
         return [ignored("unknown_event") if name else misfit(None, body)]
     if conversation is None:
         return [misfit(name, body, body.get("conversation"))]

@@ -8,7 +8,7 @@ from buffer.models import KINDS, Conversation, Message
 from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
 from gateways.credentials import STATIC_TOKEN, token_matches
-from gateways.fields import MAX_TIME_MS, json_type, read_json, time_of
+from gateways.fields import EARLIEST_S, LATEST_S, MAX_TIME_MS, json_type, read_json, time_of
 from gateways.generic_schema import BODY_SCHEMA, MAX_MESSAGES, MEDIA_FIELDS
 
 NAME = "generic"
@@ -121,7 +121,7 @@ def _timestamp_ms(item: Item) -> int | None:
     timestamp_ms = _whole(value)
     if timestamp_ms is None or not 0 <= timestamp_ms < MAX_TIME_MS:
         raise item.refusal("timestamp_ms", "an integer, the milliseconds since 1970")
-    return time_of(timestamp_ms)
+    return timestamp_ms if EARLIEST_S * 1000 <= timestamp_ms < LATEST_S * 1000 else time_of(timestamp_ms)
 
 
 def _media(item: Item) -> dict[str, Any] | None:

@@ -44,24 +44,14 @@ OTHER_UPDATES = frozenset(
 )
 """Updates that hold no message of a person to us."""
 
-INNER = ("message_thread_id", "business_connection_id", "direct_messages_topic")
-"""The fields of a message in a chat that is inside another chat."""
-
-
-class Origin(NamedTuple):
-    """The update that an object came in. `channel` names the bot, which an update does not."""
-
-    channel: str
-    update_id: str
-
 
 class Chat(NamedTuple):
     """The chat of an update, and the fields that an answer in it needs."""
 
     conversation: Conversation
     is_group: bool
-    thread: dict[str, Any]
-    connection_id: str | None
+    thread: dict[str, Any] | None = None
+    connection_id: str | None = None
 
 
 def is_open(settings: Settings) -> bool:
@@ -80,10 +70,12 @@ def parse(request: Request) -> Sequence[Event]:
     An update does not name the bot that received it, so the tail of the path names the channel.
     """
     update = read_object(request.body)
-    origin = Origin(request.tail.strip("/") or "default", text_of(update.get("update_id")) or "")
+    channel = request.tail.strip("/") or "default"
     for name, reader in READERS.items():
         if isinstance(content := update.get(name), dict):
-            return reader(content, origin)
+            return reader(content, channel)
+    if isinstance(answer := update.get("poll_answer"), dict):
+        return [_read_poll_answer(answer, channel, text_of(update.get("update_id")))]
     return [_unread(update)]
 
 
@@ -94,8 +86,8 @@ def _unread(update: dict[str, Any]) -> Ignored:
     return misfit(next(iter(names), None), update)
 
 
-def _read_message(message: dict[str, Any], origin: Origin) -> list[Event]:
-    chat = _chat(message, origin.channel)
+def _read_message(message: dict[str, Any], channel: str) -> list[Event]:
+    chat = _chat(message, channel)
     if chat is None:
         return [_without_chat(message)]
     content = read_content(message)
@@ -107,8 +99,8 @@ def _read_message(message: dict[str, Any], origin: Origin) -> list[Event]:
     return [event]
 
 
-def _read_edit(message: dict[str, Any], origin: Origin) -> list[Event]:
-    chat, target_id = _chat(message, origin.channel), text_of(message.get("message_id"))
+def _read_edit(message: dict[str, Any], channel: str) -> list[Event]:
+    chat, target_id = _chat(message, channel), text_of(message.get("message_id"))
     if chat is None or target_id is None:
         return [_without_chat(message) if chat is None else misfit("edited_message", message)]
     content = read_content(message)
@@ -118,45 +110,45 @@ def _read_edit(message: dict[str, Any], origin: Origin) -> list[Event]:
     return [Edit(chat.conversation, target_id, content.text, edited_ms, _is_ours(message, chat))]
 
 
-def _read_deleted(deleted: dict[str, Any], origin: Origin) -> list[Event]:
+def _read_deleted(deleted: dict[str, Any], channel: str) -> list[Event]:
     """Read the ids of the messages that were deleted in a chat of a business account."""
-    chat, listed = _chat(deleted, origin.channel), deleted.get("message_ids")
+    chat, listed = _chat(deleted, channel), deleted.get("message_ids")
     target_ids = [target_id for each in listed if (target_id := text_of(each))] if isinstance(listed, list) else []
     if chat is None or not target_ids:
         return [misfit("deleted_business_messages", deleted)]
     return [Revoke(chat.conversation, target_id) for target_id in target_ids]
 
 
-def _read_callback(query: dict[str, Any], origin: Origin) -> list[Event]:
+def _read_callback(query: dict[str, Any], channel: str) -> list[Event]:
     # only the chat, because the date of the message with the button is not the date of the tap, which has none
     message, content = object_of(query.get("message")), read_button(query)
-    chat = _chat(message, origin.channel)
+    chat = _chat(message, channel)
     if chat is None or content is None:
         is_known = any(name in query for name in ("game_short_name", "inline_message_id"))
         return [ignored("unknown_event") if is_known else misfit("callback_query", query, message)]
     return [_message({}, chat, query.get("from"), content, query.get("id"))]
 
 
-def _read_reaction(change: dict[str, Any], origin: Origin) -> list[Event]:
-    chat, content = _chat(change, origin.channel), read_reaction(change)
+def _read_reaction(change: dict[str, Any], channel: str) -> list[Event]:
+    chat, content = _chat(change, channel), read_reaction(change)
     if chat is None or content is None:
         return [ignored("taken_back") if chat else misfit("message_reaction", change)]
     reaction_id = ":".join(("reaction", *(text_of(change.get(name)) or "" for name in ("message_id", "date"))))
     return [_message(change, chat, change.get("user"), content, reaction_id)]
 
 
-def _read_poll_answer(answer: dict[str, Any], origin: Origin) -> list[Event]:
+def _read_poll_answer(answer: dict[str, Any], channel: str, update_id: str | None) -> Event:
     """Read a vote. It names the voter and no chat, so it belongs to the private chat with the voter."""
     user, content = object_of(answer.get("user")), read_poll_answer(answer)
-    chat = _chat({"chat": {"id": user.get("id"), "type": "private"}}, origin.channel)
+    chat = _chat({"chat": {"id": user.get("id"), "type": "private"}}, channel)
     if chat is None:
-        return [ignored("unknown_event") if "voter_chat" in answer else misfit("poll_answer", answer)]
+        return ignored("unknown_event") if "voter_chat" in answer else misfit("poll_answer", answer)
     if content is None:
-        return [ignored("taken_back")]
-    return [_message({}, chat, user, content, f"poll_answer:{origin.update_id}")]
+        return ignored("taken_back")
+    return _message({}, chat, user, content, f"poll_answer:{update_id}" if update_id else None)
 
 
-READERS: dict[str, Callable[[dict[str, Any], Origin], Sequence[Event]]] = {
+READERS: dict[str, Callable[[dict[str, Any], str], Sequence[Event]]] = {
     "message": _read_message,
     "edited_message": _read_edit,
     "callback_query": _read_callback,
@@ -165,7 +157,6 @@ READERS: dict[str, Callable[[dict[str, Any], Origin], Sequence[Event]]] = {
     "edited_business_message": _read_edit,
     "deleted_business_messages": _read_deleted,
     "guest_message": _read_message,
-    "poll_answer": _read_poll_answer,
 }
 
 
@@ -180,11 +171,15 @@ def _message(update: dict[str, Any], chat: Chat, user: Any, content: Content, me
         media=content.media,
         sender_name=full_name(author),
         is_group=chat.is_group,
-        extra=content.extra_with(
-            participant=text_of(author.get("id")) if chat.is_group else None,
-            thread=chat.thread,
-            business_connection_id=chat.connection_id,
-        ),
+        extra=_extra(content, chat, author) if chat.is_group or chat.thread or chat.connection_id else content.extra,
+    )
+
+
+def _extra(content: Content, chat: Chat, author: dict[str, Any]) -> dict[str, Any]:
+    return content.extra_with(
+        participant=text_of(author.get("id")) if chat.is_group else None,
+        thread=chat.thread,
+        business_connection_id=chat.connection_id,
     )
 
 
@@ -194,9 +189,9 @@ def _chat(update: dict[str, Any], channel: str) -> Chat | None:
     if chat_id is None or chat_type == "channel":
         return None
     is_group = chat_type in GROUP_TYPES
-    if not any([name in update for name in INNER]):
-        return Chat(Conversation(NAME, channel, chat_id), is_group, {}, None)
-    return _inner_chat(update, channel, chat_id, is_group)
+    if "message_thread_id" in update or "business_connection_id" in update or "direct_messages_topic" in update:
+        return _inner_chat(update, channel, chat_id, is_group)
+    return Chat(Conversation(NAME, channel, chat_id), is_group)
 
 
 def _inner_chat(update: dict[str, Any], channel: str, chat_id: str, is_group: bool) -> Chat:

@@ -36,8 +36,8 @@ REFERRAL = {
 """The fields of the advertisement that the person came from, and their names in `referral`."""
 
 FORWARDED = ("Forwarded", "FrequentlyForwarded")
-FORMS = ("InteractiveData", "FlowData")
-"""Fields with the answers of a form (Flow), as JSON text."""
+CONTEXT = dict.fromkeys(("OriginalRepliedMessageSid", *FORWARDED, *REFERRAL)).keys()
+"""The fields of what stands around a message."""
 
 PLUMBING = re.compile(r"From|To|Num|Sms|Account|Messag|(?:WaId|ApiVersion|ProfileName|ExternalUserId)$")
 """The beginnings of the names of fields that address a message, and tell nothing of what the person sent."""
@@ -56,6 +56,8 @@ def read_contents(form: Form) -> Sequence[Content] | Ignored:
 
 def read_context(form: Form) -> dict[str, Any]:
     """Return the optional parts of what stands around a message."""
+    if CONTEXT.isdisjoint(form.keys()):
+        return {}
     return known(
         quoted_id=form.get("OriginalRepliedMessageSid") or None,
         forwarded=any(form.get(name) == "true" for name in FORWARDED) or None,
@@ -64,8 +66,6 @@ def read_context(form: Form) -> dict[str, Any]:
 
 
 def _referral(form: Form) -> dict[str, Any]:
-    if REFERRAL.keys().isdisjoint(form):
-        return {}
     return referral_of(**{told: form.get(name) for name, told in REFERRAL.items()})
 
 
@@ -92,7 +92,7 @@ def _text_or_choice(form: Form) -> Content | Ignored:
     choice_id = form.get("ButtonPayload") or form.get("ListId")
     if form.get("Latitude") and form.get("Longitude"):
         return _location(form)
-    if written := next((form[name] for name in FORMS if form.get(name)), None):
+    if written := form.get("InteractiveData") or form.get("FlowData"):
         return _form(written, choice_id or None, title or text)
     if title or choice_id:
         return choice_content(choice_id or None, title or text, form.get("ListDescription") or None)
