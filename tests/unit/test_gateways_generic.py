@@ -61,6 +61,24 @@ def test_every_field():
     assert parse(body) == [Message(conversation, "42", 1749766101000, "image", "olha", media, "Ana")]
 
 
+def test_the_other_parts_of_the_content_go_along():
+    """Quotes, orders and the other parts of the content reach the agent as they are. `raw` is bounded."""
+    parts = {
+        "quoted_id": "M0",
+        "quoted": {"id": "M0", "text": "Plano A ou B?"},
+        "order": {"items": [{"id": "SKU-1", "quantity": 2}]},
+        "referral": {"headline": "Sofa"},
+        "forwarded": True,
+        "transcript": "oi",
+        "thread": {"id": "33"},
+        "links": ["https://example.com"],
+    }
+    (message,) = parse(OI | parts | {"raw": {"a": 1, "token": "T"}})
+    assert message.extra == parts | {"raw": {"a": 1}}
+    odd = {"quoted": "M0", "order": [1], "forwarded": "yes", "thread": 7, "links": {}, "location": None, "raw": "x"}
+    assert parse(OI | odd) == parse(OI)
+
+
 @pytest.mark.parametrize(
     ("written", "moment"), [(1749766101, 1749766101000), (1749766101000.0, 1749766101000), (0, None), (5, None)]
 )
