@@ -1,6 +1,6 @@
 """The content of a message in the form that the agent receives, the same for all gateways.
 
-`PARTS` in docs/gateways.md is the table of what each gateway fills. A part without a value is left out.
+docs/gateways.md has the table of what each gateway fills. A part without a value is left out.
 """
 
 from __future__ import annotations
