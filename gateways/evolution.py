@@ -125,6 +125,8 @@ def _read_upsert(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event
     chat = _chat(key, channel, own_jid)
     if chat is None:
         return [no_chat(key.get("remoteJid"), "messages.upsert", data, key)]
+    if not content and text_of(data.get("messageStubType")) in REVOKE_STUBS and (revoked_id := text_of(key.get("id"))):
+        return [Revoke(chat.conversation, revoked_id)]
     if protocol := object_of(content.get("protocolMessage")):
         return [_edit_or_revoke(protocol, chat, time_of(data.get("messageTimestamp")))]
     return [_message(data, key, content, chat, own_jid)]

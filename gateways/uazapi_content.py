@@ -9,6 +9,7 @@ from buffer.models import Ignored
 from gateways.content import Content, choice_content, known, quoted_of, unknown_content
 from gateways.fields import first_object, first_text, object_of, text_of
 from gateways.ignored import ignored
+from gateways.whatsapp_choices import option_names
 from gateways.whatsapp_content import (
     EDITED,
     MEDIA_KINDS,
@@ -114,10 +115,10 @@ def _to_whatsapp_message(message: dict[str, Any], text: str | None) -> dict[str,
 
 def _choice(message: dict[str, Any]) -> Content | None:
     """Read a tapped button, a chosen row of a list, or a vote in a poll."""
-    choice_id, title = text_of(message.get("buttonOrListid")), first_text(message, "vote", "text")
-    if choice_id is None and text_of(message.get("vote")) is None:
+    choice_id, vote = text_of(message.get("buttonOrListid")), option_names(message.get("vote"))
+    if choice_id is None and vote is None:
         return None
-    return choice_content(choice_id, title)
+    return choice_content(choice_id, vote or text_of(message.get("text")))
 
 
 def _without_content(message: dict[str, Any], text: str | None, reason: Ignored) -> Content | Ignored:

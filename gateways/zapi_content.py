@@ -9,6 +9,7 @@ from typing import Any
 from gateways.content import quoted_of
 from gateways.fields import first_text, object_of, objects_of, text_of
 from gateways.raw import nearest_text, words_of
+from gateways.whatsapp_choices import option_names
 from gateways.whatsapp_content import ADDED_BY_GATEWAYS
 from gateways.whatsapp_context import ad_referral
 
@@ -154,8 +155,13 @@ def _row(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _vote(content: dict[str, Any]) -> dict[str, Any]:
-    chosen = [text_of(option.get("name")) for option in objects_of(content.get("options"))]
-    return _choice(None, ", ".join(filter(None, chosen)))
+    return _choice(None, option_names(content.get("options")))
+
+
+def _pix_key(content: dict[str, Any]) -> dict[str, Any]:
+    """Show the key of a payment, which is no secret and yet bears the name of one."""
+    told = [text for name in ("key", "merchantName") if (text := text_of(content.get(name)))]
+    return {"pixKeyMessage": content | {"text": ", ".join(told) or None}}
 
 
 def _choice(choice_id: Any, title: str | None) -> dict[str, Any]:
@@ -180,4 +186,5 @@ CONVERTERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "listReply": _row,
     "listResponse": _row,
     "pollVote": _vote,
+    "pixKeyMessage": _pix_key,
 } | {name: partial(_file, name) for name in ("image", "audio", "video", "document", "sticker")}
