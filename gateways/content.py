@@ -1,6 +1,6 @@
 """The content of a message in the form that the agent receives, the same for all gateways.
 
-`PARTS` in docs/gateways.md is the table of what each gateway fills. A part without a value is left out.
+docs/gateways.md has the table of what each gateway fills. A part without a value is left out.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ PARTS = (
     "raw",
 )
 """The parts that a message can have, by their names in the agent's request."""
+
+QUOTED_TEXT_MAX = 2000
+"""Characters of a quoted text. The rest is cut: every reply in a burst repeats it."""
 
 EXACT = 2**53
 """Doubles are exact below this number."""
@@ -127,6 +130,8 @@ def quoted_of(quoted_id: str | None, **told: Any) -> dict[str, Any]:
     `told` is any of `text`, `kind`, `media_url`, `from_me` (a message of ours) and `story` (a status update).
     """
     fields = known(**told)
+    if isinstance(text := fields.get("text"), str) and len(text) > QUOTED_TEXT_MAX:
+        fields["text"] = text[:QUOTED_TEXT_MAX] + "…"
     return {} if fields.keys() <= {"from_me"} else known(id=quoted_id) | fields
 
 

@@ -9,7 +9,7 @@ import base64
 import hmac
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from pydantic import SecretStr
@@ -33,7 +33,7 @@ from gateways.whatsapp_content import (
     view_once_id,
     with_transcript,
 )
-from gateways.whatsapp_context import NO_CONTEXT, Sides, ad_opener, read_context
+from gateways.whatsapp_context import Sides, contexts_in, in_context, read_contexts
 
 NAME = "evolution"
 
@@ -50,14 +50,6 @@ PEER_JID_FIELDS = ("remoteJidAlt", "senderPn")
 """The fields of a key that may hold another jid of the peer, in our own messages too."""
 
 OTHER_JID_FIELDS = (*PEER_JID_FIELDS, "senderLid")
-
-
-class Source(NamedTuple):
-    """Where an event comes from: its name, the channel, and our own jid where the body tells it."""
-
-    event: str
-    channel: str
-    own_jid: Any
 
 
 def is_open(settings: Settings) -> bool:
@@ -104,11 +96,10 @@ def parse(request: Request) -> list[Event]:
     channel = first_text(body, "instance", "instanceName", "instanceId")
     if channel is None:
         raise BadRequest("`instance` is missing: it must be the name of the Evolution instance, a string")
-    source = Source(name, channel, body.get("sender"))
-    data = body.get("data")
-    if isinstance(data, dict) and not isinstance(data.get("messages"), list):
-        return reader(data, source)
-    events = [event for record in _records(body) for event in reader(record, source)]
+    data, own_jid = body.get("data"), body.get("sender")
+    if isinstance(data, dict) and "messages" not in data:
+        return reader(data, channel, own_jid)
+    events = [event for record in _records(body) for event in reader(record, channel, own_jid)]
     return events or [misfit(name, body)]
 
 
@@ -121,36 +112,37 @@ def _records(body: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the records of a body whose `data` is not one object: a list, `{"messages": […]}`, or flat."""
     data = body.get("data")
     if isinstance(data, dict):
-        return objects_of(data.get("messages"))
+        return objects_of(data.get("messages")) or [data]
     if data is None and isinstance(body.get("key"), dict):
         return [body]
     return objects_of(data)
 
 
-def _read_upsert(data: dict[str, Any], source: Source) -> list[Event]:
+def _read_upsert(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
     written = data.get("message")
     content = unwrap(written if isinstance(written, dict) else first_object(written))
     key = object_of(data.get("key"))
-    chat = _chat(key, source)
+    chat = _chat(key, channel, own_jid)
     if chat is None:
-        return [no_chat(key.get("remoteJid"), source.event, data, key)]
+        return [no_chat(key.get("remoteJid"), "messages.upsert", data, key)]
+    if not content and text_of(data.get("messageStubType")) in REVOKE_STUBS and (revoked_id := text_of(key.get("id"))):
+        return [Revoke(chat.conversation, revoked_id)]
     if protocol := object_of(content.get("protocolMessage")):
         return [_edit_or_revoke(protocol, chat, time_of(data.get("messageTimestamp")))]
-    return [_message(data, key, content, chat, source)]
+    return [_message(data, key, content, chat, own_jid)]
 
 
 def _message(
-    data: dict[str, Any], key: dict[str, Any], message: dict[str, Any], chat: Chat, source: Source
+    data: dict[str, Any], key: dict[str, Any], message: dict[str, Any], chat: Chat, own_jid: Any
 ) -> Message | Ignored:
     message_id = text_of(key.get("id"))
-    context = _context(data, key, message, chat, source)
-    content = _content(data, key, message, message_id)
-    if isinstance(content, Ignored) and isinstance(content := ad_opener(context) or content, Ignored):
+    content = read_content(message, message_id) if message else _stub(data, key)
+    if contexts := contexts_in(data, message, *message.values()):
+        content = in_context(content, read_contexts(contexts, _sides(key, chat, own_jid)))
+    if isinstance(content, Ignored):
         return content
     if content.media is not None:
         _add_file(content, data)
-    if context:
-        content.extra |= context
     if chat.is_group and (author := _author(key)):
         content.extra["participant"] = author
     return Message(
@@ -164,31 +156,21 @@ def _message(
         chat.from_me,
         chat.is_group,
         chat.alias,
-        view_once_id(message_id) if content.extra.get("raw_type") == VIEW_ONCE else None,
+        None if message or content.extra.get("raw_type") != VIEW_ONCE else view_once_id(message_id),
         extra=content.extra,
     )
 
 
-def _content(
-    data: dict[str, Any], key: dict[str, Any], message: dict[str, Any], message_id: str | None
-) -> Content | Ignored:
-    """Read the message, or the stub of one that the linked device cannot read."""
-    if message:
-        return read_content(message, message_id)
-    if True not in (key.get("isViewOnce"), data.get("isViewOnce")):
-        return ignored("waiting" if data.get("messageStubType") is not None else "empty")
-    return unknown_content(VIEW_ONCE)
+def _stub(data: dict[str, Any], key: dict[str, Any]) -> Content | Ignored:
+    """Read a record without a message: the linked device cannot read a message that can be viewed once."""
+    if True in (key.get("isViewOnce"), data.get("isViewOnce")):
+        return unknown_content(VIEW_ONCE)
+    return ignored("waiting" if data.get("messageStubType") is not None else "empty")
 
 
-def _context(
-    data: dict[str, Any], key: dict[str, Any], message: dict[str, Any], chat: Chat, source: Source
-) -> dict[str, Any]:
-    holders = (data, message, *message.values())
-    for holder in holders:
-        if isinstance(holder, dict) and "contextInfo" in holder:
-            person = [key.get(name) for name in ("remoteJid", *OTHER_JID_FIELDS, "participant", "participantAlt")]
-            return read_context(holders, Sides(person, [source.own_jid], not chat.is_group))
-    return NO_CONTEXT
+def _sides(key: dict[str, Any], chat: Chat, own_jid: Any) -> Sides:
+    person = [key.get(name) for name in ("remoteJid", *OTHER_JID_FIELDS, "participant", "participantAlt")]
+    return Sides(person, [own_jid], not chat.is_group)
 
 
 def _add_file(content: Content, data: dict[str, Any]) -> None:
@@ -202,8 +184,8 @@ def _add_file(content: Content, data: dict[str, Any]) -> None:
         with_transcript(content, data)
 
 
-def _read_sent(data: dict[str, Any], source: Source) -> list[Event]:
-    events = _read_upsert(data, source)
+def _read_sent(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
+    events = _read_upsert(data, channel, own_jid)
     for event in events:
         if isinstance(event, Message):
             event.from_me = True
@@ -211,12 +193,12 @@ def _read_sent(data: dict[str, Any], source: Source) -> list[Event]:
     return events
 
 
-def _read_edited(data: dict[str, Any], source: Source) -> list[Event]:
+def _read_edited(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
     # Evolution sends `messages.edited` for every protocol message, and `data` is then that protocol message
     protocol = object_of(object_of(data.get("message")).get("protocolMessage")) or data
     key = object_of(protocol.get("key"))
-    chat = _chat(key, source)
-    return [_edit_or_revoke(protocol, chat, None) if chat else no_chat(key.get("remoteJid"), source.event, data)]
+    chat = _chat(key, channel, own_jid)
+    return [_edit_or_revoke(protocol, chat, None) if chat else no_chat(key.get("remoteJid"), "messages.edited", data)]
 
 
 def _edit_or_revoke(protocol: dict[str, Any], chat: Chat, sent_ms: int | None) -> Event:
@@ -233,7 +215,7 @@ def _edit_or_revoke(protocol: dict[str, Any], chat: Chat, sent_ms: int | None) -
     return Edit(chat.conversation, target_id, text, edited_ms or sent_ms, chat.from_me)
 
 
-def _read_update(data: dict[str, Any], source: Source) -> list[Event]:
+def _read_update(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
     """Read a change of a message. Receipts, the usual case, give nothing, and neither does the status DELETED.
 
     Some versions send that status for an edit. An edit has the new content, a revoke the number of its stub.
@@ -244,9 +226,9 @@ def _read_update(data: dict[str, Any], source: Source) -> list[Event]:
     is_revoke = text_of(update.get("messageStubType")) in REVOKE_STUBS
     if not edited and not is_revoke:
         return [ignored("unknown_event")]
-    chat, target_id = _chat(key, source), text_of(key.get("id"))
+    chat, target_id = _chat(key, channel, own_jid), text_of(key.get("id"))
     if chat is None or target_id is None:
-        return [no_chat(key.get("remoteJid"), source.event, data)]
+        return [no_chat(key.get("remoteJid"), "messages.update", data)]
     if is_revoke:
         return [Revoke(chat.conversation, target_id)]
     text = edited_text(edited)
@@ -254,32 +236,34 @@ def _read_update(data: dict[str, Any], source: Source) -> list[Event]:
     return [Edit(chat.conversation, target_id, text, sent_ms, chat.from_me) if text else ignored("edit_without_text")]
 
 
-def _read_deleted(data: dict[str, Any], source: Source) -> list[Event]:
-    return [_deleted(key, source) for key in objects_of(data.get("keys")) or [object_of(data.get("key")) or data]]
+def _read_deleted(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
+    return [
+        _deleted(key, channel, own_jid) for key in objects_of(data.get("keys")) or [object_of(data.get("key")) or data]
+    ]
 
 
-def _deleted(key: dict[str, Any], source: Source) -> Event:
-    chat, target_id = _chat(key, source), first_text(key, "id", "keyId")
+def _deleted(key: dict[str, Any], channel: str, own_jid: Any) -> Event:
+    chat, target_id = _chat(key, channel, own_jid), first_text(key, "id", "keyId")
     if chat and target_id:
         return Revoke(chat.conversation, target_id)
-    return misfit(source.event, key) if chat else no_chat(key.get("remoteJid"), source.event, key)
+    return misfit("messages.delete", key) if chat else no_chat(key.get("remoteJid"), "messages.delete", key)
 
 
-def _read_presence(data: dict[str, Any], source: Source) -> list[Event]:
+def _read_presence(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
     events: list[Event] = []
     for jid, presence in object_of(data.get("presences")).items():
         state = text_of(object_of(presence).get("lastKnownPresence"))
-        chat = _chat({"remoteJid": data.get("id"), "remoteJidAlt": jid}, source)
+        chat = _chat({"remoteJid": data.get("id"), "remoteJidAlt": jid}, channel, own_jid)
         if chat and state in STATES:
             events.append(Presence(chat.conversation, state, person_of([jid]).peer if chat.is_group else None))
     return events or [ignored("empty")]
 
 
-def _read_go_message(data: dict[str, Any], source: Source) -> list[Event]:
-    return _read_upsert(to_baileys_message(data), source)
+def _read_go_message(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
+    return _read_upsert(to_baileys_message(data), channel, own_jid)
 
 
-READERS: dict[str, Callable[[dict[str, Any], Source], list[Event]]] = {
+READERS: dict[str, Callable[[dict[str, Any], str, Any], list[Event]]] = {
     "messages.upsert": _read_upsert,
     "send.message": _read_sent,
     "messages.edited": _read_edited,
@@ -291,10 +275,10 @@ READERS: dict[str, Callable[[dict[str, Any], Source], list[Event]]] = {
 }
 
 
-def _chat(key: dict[str, Any], source: Source) -> Chat | None:
+def _chat(key: dict[str, Any], channel: str, own_jid: Any) -> Chat | None:
     from_me = key.get("fromMe") in TRUE
-    others = () if key.keys().isdisjoint(OTHER_JID_FIELDS) else _other_jids(key, source.own_jid, from_me)
-    return chat_of((NAME, source.channel), key.get("remoteJid"), others, is_group=False, from_me=from_me)
+    others = () if key.keys().isdisjoint(OTHER_JID_FIELDS) else _other_jids(key, own_jid, from_me)
+    return chat_of((NAME, channel), key.get("remoteJid"), others, is_group=False, from_me=from_me)
 
 
 def _other_jids(key: dict[str, Any], own_jid: Any, from_me: bool) -> list[str]:

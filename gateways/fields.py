@@ -20,7 +20,8 @@ EARLIEST_S = 1_230_768_000
 LATEST_S = 4_102_444_800
 """2100-01-01, in seconds since 1970."""
 
-UNITS_PER_SECOND = (1, 1000, 1_000_000, 1_000_000_000)
+UNITS_PER_MS = (1, 1000, 1_000_000)
+"""Milliseconds, microseconds and nanoseconds."""
 
 NUMBERS = (int, float)
 
@@ -133,7 +134,9 @@ def time_of(value: Any) -> int | None:
     count = value if type(value) in NUMBERS else int_of(value)
     if count is None:
         return None
-    for per_second in UNITS_PER_SECOND:
-        if EARLIEST_S * per_second <= count < LATEST_S * per_second:
-            return round(count * (1000 / per_second)) if per_second <= 1000 else int(count * 1000 // per_second)
+    if EARLIEST_S <= count < LATEST_S:
+        return count * 1000 if type(count) is int else round(count * 1000)
+    for per_ms in UNITS_PER_MS:
+        if EARLIEST_S * 1000 * per_ms <= count < LATEST_S * 1000 * per_ms:
+            return int(count // per_ms)
     return None

@@ -13,9 +13,9 @@ from gateways.credentials import STATIC_TOKEN, header_scheme, secrets_equal, tok
 from gateways.fields import first_object, first_text, object_of, objects_of, read_object, text_of, time_of
 from gateways.ignored import ignored, misfit
 from gateways.jid import Chat, chat_of, no_chat, person_of
-from gateways.uazapi_content import read_context_of, read_message, read_protocol
+from gateways.uazapi_content import context_in, is_protocol, read_context, read_message, read_protocol
 from gateways.whatsapp_content import VIEW_ONCE, view_once_id
-from gateways.whatsapp_context import Sides, ad_opener
+from gateways.whatsapp_context import Sides, in_context
 
 NAME = "uazapi"
 ACTIONS = {
@@ -79,21 +79,19 @@ def _read_message(message: dict[str, Any], body: dict[str, Any], channel: str) -
     if chat is None:
         return no_chat(message.get("chatid"), "messages", message)
     message_id = _message_id(message)
-    target_id, text = read_protocol(message)
-    if target_id and text:
-        return _edit(message, chat, target_id, text)
-    if target_id := target_id or (message_id if _action(message) == "revoke" else None):
-        return Revoke(chat.conversation, target_id)
+    if is_protocol(message) and (change := _change(message, chat)):
+        return change
+    if message_id and _is_revoked(message):
+        return Revoke(chat.conversation, message_id)
     content = read_message(message, message_id)
-    context = read_context_of(message, _sides(message, body, chat))
+    contexts = context_in(message)
+    if contexts or message.get("quoted") or message.get("forwarded"):
+        content = in_context(content, read_context(message, contexts, _sides(message, body, chat)))
     if isinstance(content, Ignored):
-        opener = ad_opener(context) if content.reason == "empty" else None
-        if opener is None:
-            return content
-        content = opener
+        return content
     if target_id := text_of(message.get("edited")):
         return _edit(message, chat, target_id, content.text)
-    return _message(message, chat, content, context)
+    return _message(message, chat, message_id, content)
 
 
 def _sides(message: dict[str, Any], body: dict[str, Any], chat: Chat) -> Sides:
@@ -101,13 +99,29 @@ def _sides(message: dict[str, Any], body: dict[str, Any], chat: Chat) -> Sides:
     return Sides([message.get(name) for name in names], [body.get("owner"), message.get("owner")], not chat.is_group)
 
 
-def _action(fields: dict[str, Any]) -> str | None:
-    """Return `revoke` or `edit` for a message or update that is marked as one."""
-    if True in (fields.get("deleted"), fields.get("isDeleted"), fields.get("revoked")):
+def _change(message: dict[str, Any], chat: Chat) -> Event | None:
+    """Return the edit or revoke in a message of the protocol, None for any other of its messages."""
+    target_id, text = read_protocol(message)
+    if target_id is None:
+        return None
+    return _edit(message, chat, target_id, text) if text else Revoke(chat.conversation, target_id)
+
+
+def _is_revoked(message: dict[str, Any]) -> bool:
+    """Return True for a message that is marked as deleted."""
+    if True in (message.get("deleted"), message.get("isDeleted"), message.get("revoked")):
+        return True
+    status = message.get("status")
+    return isinstance(status, str) and bool(status) and status.lower() in ACTIONS["revoke"]
+
+
+def _action(update: dict[str, Any]) -> str | None:
+    """Return `revoke` or `edit` for an update that is marked as one."""
+    if _is_revoked(update):
         return "revoke"
     for name in ("status", "Type", "type", "State", "state"):
         for action, words in ACTIONS.items():
-            if (text_of(fields.get(name)) or "").lower() in words:
+            if (text_of(update.get(name)) or "").lower() in words:
                 return action
     return None
 
@@ -117,8 +131,7 @@ def _message_id(message: dict[str, Any]) -> str | None:
     return text_of(message.get("messageid")) or (text_of(message.get("id")) or "").rpartition(":")[2] or None
 
 
-def _message(message: dict[str, Any], chat: Chat, content: Content, context: dict[str, Any]) -> Message:
-    message_id = _message_id(message)
+def _message(message: dict[str, Any], chat: Chat, message_id: str | None, content: Content) -> Message:
     return Message(
         conversation=chat.conversation,
         message_id=message_id,
@@ -132,7 +145,6 @@ def _message(message: dict[str, Any], chat: Chat, content: Content, context: dic
         conversation_alias=chat.alias,
         dedupe_id=view_once_id(message_id) if content.extra.get("raw_type") == VIEW_ONCE else None,
         extra=content.extra_with(
-            **context,
             participant=_author(message) if chat.is_group else None,
             via_api=chat.from_me and _is_true(message.get("wasSentByApi")),
         ),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from buffer.models import Ignored
 from gateways.content import Content, choice_content, known, quoted_of, unknown_content
 from gateways.fields import first_object, first_text, object_of, text_of
 from gateways.ignored import ignored
+from gateways.whatsapp_choices import option_names
 from gateways.whatsapp_content import (
     EDITED,
     MEDIA_KINDS,
@@ -21,7 +23,7 @@ from gateways.whatsapp_content import (
     read_content,
     unwrap,
 )
-from gateways.whatsapp_context import NO_CONTEXT, Sides, is_forwarded, read_context
+from gateways.whatsapp_context import Sides, contexts_in, is_forwarded, read_contexts
 
 IRREGULAR_KEYS = {"ptt": "audioMessage", "vcard": "contactMessage"}
 WHATSAPP_KEYS = {
@@ -29,12 +31,24 @@ WHATSAPP_KEYS = {
 } | IRREGULAR_KEYS
 """WhatsApp's key by uazapi's `messageType`, in lower case and without `Message`."""
 
+USUAL_TEXT = "ExtendedTextMessage"
+"""The type of most messages. It is read without the steps that the other types need."""
+
+PROTOCOL_TYPES = ("ProtocolMessage", "protocolMessage", "protocol")
+
+BESIDE = frozenset({"base64", *TRANSCRIPTS})
+"""Fields beside the content that have WhatsApp's names."""
+
 WHOLE_MESSAGES = frozenset({"conversation", *MEDIA_KINDS, *READERS, *WITHOUT_CONTENT, *WRAPPERS})
 """Keys of a `content` that is WhatsApp's whole message, not a part of it."""
 
 
 def read_message(message: dict[str, Any], message_id: str | None) -> Content | Ignored:
     """Read a message. Return the reason if it is none (protocol, removed reaction)."""
+    if message.get("messageType") == USUAL_TEXT and not message.get("reaction"):
+        fields = message.get("content")
+        if isinstance(fields, dict) and (words := text_of(fields.get("text"))):
+            return Content("text", words)
     text = _text(message)
     if target_id := text_of(message.get("reaction")):
         return Content("reaction", text, extra={"target_id": target_id}) if text else ignored("taken_back")
@@ -48,7 +62,7 @@ def read_message(message: dict[str, Any], message_id: str | None) -> Content | I
 
 
 def _text(message: dict[str, Any]) -> str | None:
-    text = first_text(message, "text", "content")
+    text = text_of(message.get("text")) or text_of(message.get("content"))
     if text is None and (content := message.get("content")):
         words = content if isinstance(content, list) else []
         text = first_text(first_object(content), "text", "body", "conversation")
@@ -56,14 +70,22 @@ def _text(message: dict[str, Any]) -> str | None:
     return text or text_of(message.get("message"))
 
 
-def read_context_of(message: dict[str, Any], sides: Sides) -> dict[str, Any]:
-    """Return the parts around a message: what it answers, its advertisement, forwarding."""
+def context_in(message: dict[str, Any]) -> Sequence[dict[str, Any]]:
+    """Return the contexts in a message, also those inside its wrappers, that tell something."""
     content = first_object(message.get("content"))
-    inner = unwrap(content)
-    found = read_context((message, content, *inner.values()), sides) if content else NO_CONTEXT
+    if not content:
+        return ()
+    if WRAPPERS.isdisjoint(content) and "message" not in content:
+        return contexts_in(content, *content.values())
+    return contexts_in(content, *unwrap(content).values())
+
+
+def read_context(message: dict[str, Any], contexts: Sequence[dict[str, Any]], sides: Sides) -> dict[str, Any]:
+    """Return the parts around a message: what it answers, its advertisement, forwarding."""
+    found = read_contexts(contexts, sides)
     quoted_id, quoted = _quoted(message, found)
-    forwarded = found.get("forwarded") or is_forwarded(message)
-    return known(quoted_id=quoted_id, quoted=quoted, referral=found.get("referral"), forwarded=forwarded or None)
+    forwarded = found.get("forwarded") or is_forwarded(message) or None
+    return known(quoted_id=quoted_id, quoted=quoted, referral=found.get("referral"), forwarded=forwarded)
 
 
 def _quoted(message: dict[str, Any], found: dict[str, Any]) -> tuple[str | None, dict[str, Any] | None]:
@@ -82,10 +104,9 @@ def _to_whatsapp_message(message: dict[str, Any], text: str | None) -> dict[str,
     if is_text and text:
         return {"conversation": text}
     # not content.URL: the file there is encrypted
-    content, beside = first_object(message.get("content")), {"mediaUrl": first_text(message, "fileURL", "fileUrl")}
-    for name in ("base64", *TRANSCRIPTS):
-        if name in message:
-            beside[name] = message[name]
+    content, beside = first_object(message.get("content")), {"mediaUrl": message.get("fileURL")}
+    if not message.keys().isdisjoint(BESIDE):
+        beside |= {name: message[name] for name in BESIDE if name in message}
     if not WHOLE_MESSAGES.isdisjoint(content):
         return unwrap(beside | content)
     name = "" if is_text else WHATSAPP_KEYS.get(message_type.lower().removesuffix("message"), message_type)
@@ -94,10 +115,10 @@ def _to_whatsapp_message(message: dict[str, Any], text: str | None) -> dict[str,
 
 def _choice(message: dict[str, Any]) -> Content | None:
     """Read a tapped button, a chosen row of a list, or a vote in a poll."""
-    choice_id, title = text_of(message.get("buttonOrListid")), first_text(message, "vote", "text")
-    if choice_id is None and text_of(message.get("vote")) is None:
+    choice_id, vote = text_of(message.get("buttonOrListid")), option_names(message.get("vote"))
+    if choice_id is None and vote is None:
         return None
-    return choice_content(choice_id, title)
+    return choice_content(choice_id, vote or text_of(message.get("text")))
 
 
 def _without_content(message: dict[str, Any], text: str | None, reason: Ignored) -> Content | Ignored:
@@ -127,15 +148,15 @@ def _with_text(content: Content, text: str | None, message: dict[str, Any]) -> C
     return content
 
 
-def read_protocol(message: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Return the id of the message that a message of WhatsApp's protocol changes, and its new text.
+def is_protocol(message: dict[str, Any]) -> bool:
+    """Return True for a message of WhatsApp's protocol, which may change another one."""
+    return message.get("messageType") in PROTOCOL_TYPES or "protocolMessage" in first_object(message.get("content"))
 
-    The text is None for a revoke, and both are None for any other message.
-    """
+
+def read_protocol(message: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return the id of the message that a message of the protocol changes, and its new text, None for a revoke."""
     content = first_object(message.get("content"))
-    protocol = object_of(content.get("protocolMessage"))
-    if not protocol and "protocol" in (text_of(message.get("messageType")) or "").lower():
-        protocol = content
+    protocol = object_of(content.get("protocolMessage")) or content
     action, key = (text_of(protocol.get("type")) or "").upper(), object_of(protocol.get("key"))
     if action in REVOKED:
         return first_text(key, "ID", "id"), None

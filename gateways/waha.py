@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from buffer.models import Edit, Event, Ignored, Message, Presence, Revoke
 from config.settings import Settings
@@ -13,9 +13,9 @@ from gateways.credentials import header_scheme, signature_matches
 from gateways.fields import first_text, object_of, objects_of, read_object, text_of, time_of
 from gateways.ignored import ignored, misfit
 from gateways.jid import Chat, chat_of, no_chat, person_of
-from gateways.waha_content import read_context_of, read_payload, read_reaction, read_vote
+from gateways.waha_content import has_context, read_context, read_payload, read_reaction, read_vote
 from gateways.whatsapp_content import VIEW_ONCE, view_once_id
-from gateways.whatsapp_context import Sides, ad_opener
+from gateways.whatsapp_context import Sides, in_context
 
 NAME = "waha"
 ALGORITHM = "sha512"
@@ -41,14 +41,6 @@ def verify(request: Request, settings: Settings) -> bool:
     return signature_matches(given, settings.waha_hmac_key, ALGORITHM, request.body)
 
 
-class Source(NamedTuple):
-    """Where an event comes from: its name, the channel, and our own id where the body tells it."""
-
-    event: str
-    session: str
-    own_id: Any
-
-
 def parse(request: Request) -> list[Event]:
     """Return the events of one body, or why it gives none. Raises BadRequest."""
     body = read_object(request.body)
@@ -59,37 +51,35 @@ def parse(request: Request) -> list[Event]:
     session = text_of(body.get("session"))
     if session is None:
         raise BadRequest("`session` is missing: it must be the name of the WAHA session, a string")
-    source = Source(name, session, object_of(body.get("me")).get("id"))
-    payload = body.get("payload")
-    payloads = objects_of(payload) if isinstance(payload, list) else [object_of(payload)]
-    return [event for each in payloads for event in reader(each, source)] or [misfit(name, body)]
+    payload, own = body.get("payload"), body.get("me")
+    if isinstance(payload, dict):
+        return list(reader(payload, session, own)) or [ignored("empty")]
+    events = [event for each in objects_of(payload) for event in reader(each, session, own)]
+    return events or [misfit(name, body)]
 
 
-def _read_message(payload: dict[str, Any], source: Source) -> Iterator[Event]:
-    yield _message(payload, source, read_payload(payload))
+def _read_message(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
+    yield _message(payload, session, own, read_payload(payload))
 
 
-def _read_reaction(payload: dict[str, Any], source: Source) -> Iterator[Event]:
-    yield _message(payload, source, read_reaction(payload))
+def _read_reaction(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
+    yield _message(payload, session, own, read_reaction(payload))
 
 
-def _read_vote(payload: dict[str, Any], source: Source) -> Iterator[Event]:
+def _read_vote(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
     """Read a vote. Its own id, time and author are in `vote`, and the poll is the message that it answers."""
     vote, poll = object_of(payload.get("vote")), object_of(payload.get("poll"))
-    yield _message(payload | vote | {"replyTo": {"id": poll.get("id")}}, source, read_vote(vote))
+    yield _message(payload | vote | {"replyTo": {"id": poll.get("id")}}, session, own, read_vote(vote))
 
 
-def _message(payload: dict[str, Any], source: Source, content: Content | Ignored) -> Message | Ignored:
-    chat = _chat(payload, source)
+def _message(payload: dict[str, Any], session: str, own: Any, content: Content | Ignored) -> Message | Ignored:
+    chat = _chat(payload, session)
     if chat is None:
-        return no_chat(payload.get("from"), source.event, payload)
-    person = [_recipient(payload) if chat.from_me else payload.get("from"), *_other_jids(payload, chat.from_me)]
-    context = read_context_of(payload, Sides(person, [source.own_id], not chat.is_group))
+        return no_chat(payload.get("from"), "message", payload)
+    if has_context(payload):
+        content = in_context(content, read_context(payload, _sides(payload, chat, own)))
     if isinstance(content, Ignored):
-        opener = ad_opener(context) if content.reason == "empty" else None
-        if opener is None:
-            return content
-        content = opener
+        return content
     raw_id = _raw_id(payload.get("id"))
     return Message(
         conversation=chat.conversation,
@@ -104,40 +94,45 @@ def _message(payload: dict[str, Any], source: Source, content: Content | Ignored
         conversation_alias=chat.alias,
         dedupe_id=view_once_id(raw_id) if content.extra.get("raw_type") == VIEW_ONCE else raw_id,
         extra=content.extra_with(
-            **context,
             participant=_author(payload) if chat.is_group else None,
             via_api=chat.from_me and payload.get("source") == "api",
         ),
     )
 
 
-def _read_edit(payload: dict[str, Any], source: Source) -> Iterator[Event]:
-    chat, text = _chat(payload, source), text_of(payload.get("body"))
+def _sides(payload: dict[str, Any], chat: Chat, own: Any) -> Sides:
+    person = _recipient(payload) if chat.from_me else payload.get("from")
+    others = _other_jids(payload, chat.from_me)
+    return Sides([person, *others], [object_of(own).get("id")], not chat.is_group)
+
+
+def _read_edit(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
+    chat, text = _chat(payload, session), text_of(payload.get("body"))
     target_id = _raw_id(payload.get("editedMessageId"))
     if chat is None:
-        yield no_chat(payload.get("from"), source.event, payload)
+        yield no_chat(payload.get("from"), "message", payload)
     elif text and target_id:
         yield Edit(chat.conversation, target_id, text, time_of(payload.get("timestamp")), chat.from_me)
     else:
         yield ignored("edit_without_text")
 
 
-def _read_revoke(payload: dict[str, Any], source: Source) -> Iterator[Event]:
+def _read_revoke(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
     """Read a revoke. `after` is the notice of it, `before` the revoked message if WAHA still has it."""
     after, before = object_of(payload.get("after")), object_of(payload.get("before"))
-    chat = _chat(after, source) or _chat(before, source) or _chat(payload, source)
+    chat = _chat(after, session) or _chat(before, session) or _chat(payload, session)
     # old versions have no `revokedMessageId`
     target_id = _raw_id(payload.get("revokedMessageId") or before.get("id") or after.get("id"))
     if chat is None:
-        yield no_chat(after.get("from") or before.get("from"), source.event, payload)
+        yield no_chat(after.get("from") or before.get("from"), "message", payload)
     else:
-        yield Revoke(chat.conversation, target_id) if target_id else misfit(source.event, payload)
+        yield Revoke(chat.conversation, target_id) if target_id else misfit("message", payload)
 
 
-def _read_presence(payload: dict[str, Any], source: Source) -> Iterator[Event]:
+def _read_presence(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
     for presence in objects_of(payload.get("presences")):
         jid = presence.get("participant")
-        chat = chat_of((NAME, source.session), payload.get("id"), [jid], is_group=False, from_me=False)
+        chat = chat_of((NAME, session), payload.get("id"), [jid], is_group=False, from_me=False)
         state = STATES.get(text_of(presence.get("lastKnownPresence")) or "")
         if chat and state:
             yield Presence(chat.conversation, state, person_of([jid]).peer if chat.is_group else None)
@@ -152,7 +147,7 @@ UNREAD = {
 }
 """Events that carry no messages, where a better reason than the common one is known."""
 
-READERS: dict[str, Callable[[dict[str, Any], Source], Iterator[Event]]] = {
+READERS: dict[str, Callable[[dict[str, Any], str, Any], Iterator[Event]]] = {
     "message": _read_message,
     "message.any": _read_message,
     "message.reaction": _read_reaction,
@@ -163,11 +158,11 @@ READERS: dict[str, Callable[[dict[str, Any], Source], Iterator[Event]]] = {
 }
 
 
-def _chat(payload: dict[str, Any], source: Source) -> Chat | None:
+def _chat(payload: dict[str, Any], session: str) -> Chat | None:
     from_me = payload.get("fromMe") is True
     address = _recipient(payload) if from_me else payload.get("from")
     others = _other_jids(payload, from_me)
-    return chat_of((NAME, source.session), address, others, is_group=False, from_me=from_me)
+    return chat_of((NAME, session), address, others, is_group=False, from_me=from_me)
 
 
 def _recipient(payload: dict[str, Any]) -> str | None:

@@ -11,15 +11,17 @@ from gateways.fields import first_object, first_text, object_of, text_of
 from gateways.ignored import ignored
 from gateways.raw import nearest_text
 from gateways.whatsapp_choices import vote_content
+from gateways.whatsapp_commerce import COMMERCE_READERS
 from gateways.whatsapp_content import VIEW_ONCE, read_content, unwrap, with_transcript
 from gateways.whatsapp_context import (
     STATUS,
     Sides,
     ad_referral,
+    contexts_in,
     is_forwarded,
     is_ours,
     quoted_message_of,
-    read_context,
+    read_contexts,
 )
 
 MIME_KINDS = ("image", "audio", "video")
@@ -54,15 +56,22 @@ TYPES_WITHOUT_CONTENT = {
 }
 """Types of the engine WEBJS that are no message, each with the reason why it is ignored."""
 
-CHOICE_KEYS = {
+WEBJS_KEYS = {
     "buttons_response": "buttonsResponseMessage",
     "template_button_reply": "templateButtonReplyMessage",
     "list_response": "listResponseMessage",
+    "order": "orderMessage",
+    "product": "productMessage",
+    "payment": "requestPaymentMessage",
 }
-COMMERCE_KEYS = {"order": "orderMessage", "product": "productMessage", "payment": "requestPaymentMessage"}
 """WhatsApp's key by the engine WEBJS's `type`, whose fields stand in `_data` itself."""
 
+CHOSEN = ("selectedButtonId", "selectedId", "singleSelectReply")
+
 WORD_NAMES = ("caption", "body", "pollname", "eventname", "title", "description", "comment")
+ENGINE_CONTEXT = frozenset({"message", "Message", "contextInfo", "ctwaContext", "isForwarded", "forwardingScore"})
+"""Fields of the engines' data with something about what stands around a message."""
+
 FULL_NAME = re.compile(r"^FN[^:\r\n]*:([^\r\n]+)", re.MULTILINE | re.IGNORECASE)
 
 
@@ -70,7 +79,7 @@ def read_payload(payload: dict[str, Any]) -> Content | Ignored:
     """Read a message. Return the reason if it is none."""
     inner = _whatsapp_content(payload)
     known = inner if isinstance(inner, Content) else None
-    if payload.get("hasMedia") is True or first_object(payload.get("media")):
+    if payload.get("hasMedia") is True or payload.get("media"):
         return _media(payload, known)
     if place := object_of(payload.get("location")):
         return _location(place)
@@ -78,8 +87,10 @@ def read_payload(payload: dict[str, Any]) -> Content | Ignored:
         return _contacts(cards if isinstance(cards, list) else [cards])
     if known and (known.kind not in ("text", "unknown") or "order" in known.extra):
         return _with_text(known, text_of(payload.get("body")))
-    text = text_of(payload.get("body"))
-    return _webjs_content(payload) or (Content("text", text) if text else inner or _unknown(payload))
+    text, raw_type = text_of(payload.get("body")), _webjs_type(payload)
+    if raw_type in WEBJS_KEYS and (content := _webjs_content(payload, raw_type, text)):
+        return content
+    return Content("text", text) if text else inner or _unknown(payload)
 
 
 def read_reaction(payload: dict[str, Any]) -> Content | Ignored:
@@ -95,7 +106,15 @@ def read_vote(vote: dict[str, Any]) -> Content | Ignored:
     return vote_content(chosen) if isinstance(chosen, list) else ignored("encrypted")
 
 
-def read_context_of(payload: dict[str, Any], sides: Sides) -> dict[str, Any]:
+def has_context(payload: dict[str, Any]) -> bool:
+    """Return True if something can stand around a message: a quote, or the data of an engine about the message."""
+    if payload.get("replyTo"):
+        return True
+    data = payload.get("_data")
+    return isinstance(data, dict) and not data.keys().isdisjoint(ENGINE_CONTEXT)
+
+
+def read_context(payload: dict[str, Any], sides: Sides) -> dict[str, Any]:
     """Return the parts around a message, from WAHA's `replyTo` and from the engine's data."""
     reply, data = object_of(payload.get("replyTo")), object_of(payload.get("_data"))
     parts: dict[str, Any] = {}
@@ -110,7 +129,7 @@ def read_context_of(payload: dict[str, Any], sides: Sides) -> dict[str, Any]:
 
 def _engine_context(data: dict[str, Any], sides: Sides) -> dict[str, Any]:
     message = unwrap(_engine_message(data))
-    parts = dict(read_context((data, message, *message.values()), sides))
+    parts = read_contexts(contexts_in(data, message, *message.values()), sides)
     # the engine WEBJS has no `contextInfo`: the same fields stand in its data
     if "ctwaContext" in data and (referral := ad_referral(data)):
         parts["referral"] = referral
@@ -152,22 +171,18 @@ def _webjs_type(payload: dict[str, Any]) -> str | None:
     return text_of(object_of(payload.get("_data")).get("type"))
 
 
-def _webjs_content(payload: dict[str, Any]) -> Content | None:
+def _webjs_content(payload: dict[str, Any], raw_type: str, text: str | None) -> Content | None:
     """Read a tap, an order, a product or a payment in the data of the engine WEBJS."""
-    raw_type, data = _webjs_type(payload), object_of(payload.get("_data"))
-    text = text_of(payload.get("body"))
-    if name := CHOICE_KEYS.get(raw_type or ""):
-        chosen = object_of(data.get("listResponse")) or {
-            part: data[part] for part in ("selectedButtonId", "selectedId", "singleSelectReply") if part in data
-        }
-        content = read_content({name: chosen | ({"selectedDisplayText": text} if text else {})}, None)
-        return _with_title(content, text) if isinstance(content, Content) else None
-    if name := COMMERCE_KEYS.get(raw_type or ""):
+    name, data = WEBJS_KEYS[raw_type], object_of(payload.get("_data"))
+    if name in COMMERCE_READERS:
         content = read_content({name: data | {"body": text}}, None)
         if isinstance(content, Content):
             content.extra["raw_type"] = raw_type
             return content
-    return None
+        return None
+    chosen = object_of(data.get("listResponse")) or {part: data[part] for part in CHOSEN if part in data}
+    content = read_content({name: chosen | ({"selectedDisplayText": text} if text else {})}, None)
+    return _with_title(content, text) if isinstance(content, Content) else None
 
 
 def _with_title(content: Content, title: str | None) -> Content | None:

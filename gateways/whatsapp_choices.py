@@ -78,10 +78,16 @@ def _poll_vote(body: dict[str, Any]) -> Content | Ignored:
 
 
 def vote_content(chosen: list[Any]) -> Content | Ignored:
-    """Return the content of a vote. Its title is the chosen options, each a text or an object with a name."""
-    names = [text_of(item) or first_text(object_of(item), "name", "optionName", "title", "text") for item in chosen]
-    title = ", ".join(name for name in names if name)
+    """Return the content of a vote. Its title is the chosen options."""
+    title = option_names(chosen)
     return choice_content(None, title) if title else ignored("taken_back")
+
+
+def option_names(chosen: Any) -> str | None:
+    """Return the names of chosen options, each a text or an object with a name, or one text for all of them."""
+    options = chosen if isinstance(chosen, list) else [chosen]
+    names = [text_of(item) or first_text(object_of(item), "name", "optionName", "title", "text") for item in options]
+    return ", ".join(name for name in names if name) or None
 
 
 CHOICE_READERS: dict[str, Callable[[dict[str, Any]], Content | Ignored]] = {

@@ -5,9 +5,10 @@ It is in a `contextInfo` beside the message or inside its content.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from buffer.models import Ignored
 from gateways.content import Content, known, quoted_of, referral_of, unknown_content
 from gateways.fields import first_text, object_of, text_of
 from gateways.jid import PHONE_HOSTS, bare_jid
@@ -17,7 +18,12 @@ STATUS = "status@broadcast"
 AD_ENTRY = "ctwa"
 """A click on an advertisement that opens the chat ("click to WhatsApp"), in the names of entry points."""
 
-NO_CONTEXT: dict[str, Any] = {}
+QUOTED_IDS = ("stanzaId", "stanzaID", "quotedStanzaID", "quotedMessageId")
+ENTRIES = ("entryPointConversionSource", "entryPointConversionExternalSource")
+TELLING = frozenset(
+    {*QUOTED_IDS, *ENTRIES, "quotedMessage", "externalAdReply", "ctwaContext", "isForwarded", "forwardingScore"}
+)
+"""Fields of a context that tell something about a message. Most others are settings of the chat."""
 
 
 class Sides(NamedTuple):
@@ -31,26 +37,28 @@ class Sides(NamedTuple):
     alone: bool = False
 
 
-def read_context(holders: Collection[Any], sides: Sides) -> dict[str, Any]:
-    """Return the parts `quoted_id`, `quoted`, `referral` and `forwarded` from the contexts in these objects."""
-    contexts = list(_contexts(holders))
-    if not contexts:
-        return NO_CONTEXT
+def contexts_in(*holders: Any) -> Sequence[dict[str, Any]]:
+    """Return the contexts in these objects that tell something. Most messages have none, or one of settings alone."""
+    found: Sequence[dict[str, Any]] = ()
+    for holder in holders:
+        if isinstance(holder, dict) and "contextInfo" in holder:
+            context = holder["contextInfo"]
+            if isinstance(context, dict) and not context.keys().isdisjoint(TELLING):
+                found = [*found, context]
+    return found
+
+
+def read_contexts(contexts: Iterable[dict[str, Any]], sides: Sides) -> dict[str, Any]:
+    """Return the parts `quoted_id`, `quoted`, `referral` and `forwarded` from contexts. The first one wins."""
     parts: dict[str, Any] = {}
     for context in contexts:
         parts = context_parts(context, sides) | parts
     return parts
 
 
-def _contexts(holders: Collection[Any]) -> Iterator[dict[str, Any]]:
-    for holder in holders:
-        if isinstance(holder, dict) and isinstance(context := holder.get("contextInfo"), dict):
-            yield context
-
-
 def context_parts(context: dict[str, Any], sides: Sides) -> dict[str, Any]:
     """Return the parts of a message that one `contextInfo` tells."""
-    quoted_id = first_text(context, "stanzaId", "stanzaID", "quotedStanzaID", "quotedMessageId")
+    quoted_id = first_text(context, *QUOTED_IDS)
     parts = known(
         quoted_id=quoted_id,
         quoted=_quoted(context, quoted_id, sides) or None,
@@ -112,7 +120,7 @@ def _is_phone(jid: Any) -> bool:
 def ad_referral(context: dict[str, Any]) -> dict[str, Any]:
     """Return the `referral` for the advertisement in a context."""
     advert = object_of(context.get("externalAdReply")) or object_of(context.get("ctwaContext"))
-    entry = first_text(context, "entryPointConversionSource", "entryPointConversionExternalSource") or ""
+    entry = first_text(context, *ENTRIES) or ""
     if not advert and AD_ENTRY not in entry.lower():
         return {}
     source_type = first_text(advert, "sourceType", "source_type")
@@ -140,3 +148,14 @@ def ad_opener(parts: dict[str, Any]) -> Content | None:
     """
     referral = parts.get("referral")
     return unknown_content("ad", referral.get("headline") or referral.get("body")) if referral else None
+
+
+def in_context(content: Content | Ignored, parts: dict[str, Any]) -> Content | Ignored:
+    """Add the parts around a message to it. A message without words that came from an advertisement is one, too."""
+    if isinstance(content, Ignored):
+        opener = ad_opener(parts) if content.reason == "empty" else None
+        if opener is None:
+            return content
+        content = opener
+    content.extra |= parts
+    return content

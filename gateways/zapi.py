@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from buffer.models import Edit, Event, Ignored, Message, Presence, Revoke
@@ -10,12 +10,12 @@ from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
 from gateways.content import Content, known, with_part_ids
 from gateways.credentials import STATIC_TOKEN, header_scheme, token_matches
-from gateways.fields import first_text, read_object, text_of, time_of
+from gateways.fields import first_text, object_of, read_object, text_of, time_of
 from gateways.ignored import ignored, misfit
 from gateways.jid import Chat, chat_of, no_chat, person_of
 from gateways.whatsapp_content import read_content
-from gateways.whatsapp_context import ad_opener, ad_referral, is_forwarded
-from gateways.zapi_content import read_quoted, reason_without_content, to_whatsapp_messages
+from gateways.whatsapp_context import ad_opener, ad_referral
+from gateways.zapi_content import CONTEXT, quoted_id, read_context, reason_without_content, to_whatsapp_messages
 
 NAME = "zapi"
 REVOKED = frozenset({"REVOKE", "REVOKED", "MESSAGE_REVOKE", "MESSAGE_REVOKED", "MESSAGE_DELETED"})
@@ -52,28 +52,36 @@ def _read_message(body: dict[str, Any], chat: Chat) -> list[Event]:
     # a waiting message is not decrypted yet: its content comes later under the same id, which must not be a duplicate
     if body.get("waitingMessage") is True:
         return [ignored("waiting")]
-    if (text_of(body.get("notification")) or "").upper() in REVOKED:
+    if (notice := text_of(body.get("notification"))) and notice.upper() in REVOKED:
         return [_revoke(body, chat)]
     message_id = text_of(body.get("messageId"))
-    contents = list(_contents(body, message_id))
+    if words := text_of(object_of(body.get("text")).get("message")):
+        return [_said(body, chat, message_id, Content("text", words))]
+    contents = [_content(body, message, message_id) for message in to_whatsapp_messages(body)] or [_no_content(body)]
+    first = contents[0]
+    if len(contents) == 1:
+        return [first if isinstance(first, Ignored) else _said(body, chat, message_id, first)]
     messages = [content for content in contents if isinstance(content, Content)]
-    if not messages:
-        return [content for content in contents if isinstance(content, Ignored)]
-    if body.get("isEdit") is True:
-        return [_edit(body, chat, message_id, messages[0].text)]
     return [_message(body, chat, part_id, content) for part_id, content in with_part_ids(messages, message_id)]
 
 
-def _contents(body: dict[str, Any], message_id: str | None) -> Iterator[Content | Ignored]:
-    """Yield the contents of a body, or why it has none."""
-    found = to_whatsapp_messages(body)
-    for message in found:
-        content = read_content(message, message_id)
-        empty = isinstance(content, Ignored) and content.reason == "empty"
-        yield (ad_opener(_advert(body)) or content) if empty else content
-    if not found:
-        reason = reason_without_content(body)
-        yield ad_opener(_advert(body)) or (ignored(reason) if reason else misfit("receivedcallback", body))
+def _said(body: dict[str, Any], chat: Chat, message_id: str | None, content: Content) -> Event:
+    if body.get("isEdit") is True:
+        return _edit(body, chat, message_id, content.text)
+    return _message(body, chat, message_id, content)
+
+
+def _content(body: dict[str, Any], message: dict[str, Any], message_id: str | None) -> Content | Ignored:
+    content = read_content(message, message_id)
+    if isinstance(content, Ignored) and content.reason == "empty":
+        return ad_opener(_advert(body)) or content
+    return content
+
+
+def _no_content(body: dict[str, Any]) -> Content | Ignored:
+    """Return why a body has no content, or the advertisement that the person came from."""
+    reason = reason_without_content(body)
+    return ad_opener(_advert(body)) or (ignored(reason) if reason else misfit("receivedcallback", body))
 
 
 def _advert(body: dict[str, Any]) -> dict[str, Any]:
@@ -81,11 +89,12 @@ def _advert(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _message(body: dict[str, Any], chat: Chat, message_id: str | None, content: Content) -> Message:
-    quoted_id, quoted = read_quoted(body)
+    if not body.keys().isdisjoint(CONTEXT):
+        content.extra |= known(**read_context(body))
     return Message(
         conversation=chat.conversation,
         message_id=message_id,
-        timestamp_ms=time_of(body.get("momment")) or time_of(body.get("moment")),
+        timestamp_ms=time_of(body.get("momment")),
         kind=content.kind,
         text=content.text,
         media=content.media,
@@ -94,10 +103,6 @@ def _message(body: dict[str, Any], chat: Chat, message_id: str | None, content: 
         is_group=chat.is_group,
         conversation_alias=chat.alias,
         extra=content.extra_with(
-            quoted_id=quoted_id,
-            quoted=quoted,
-            referral=ad_referral(body) if "externalAdReply" in body else None,
-            forwarded=is_forwarded(body),
             participant=_author(body) if chat.is_group else None,
             via_api=chat.from_me and body.get("fromApi") is True,
         ),
@@ -113,7 +118,7 @@ def _edit(body: dict[str, Any], chat: Chat, target_id: str | None, text: str | N
 
 def _revoke(body: dict[str, Any], chat: Chat) -> Event:
     # the `messageId` of a revoke is its own, and without a reference that of its target
-    target_id = read_quoted(body)[0] or text_of(body.get("messageId"))
+    target_id = quoted_id(body) or text_of(body.get("messageId"))
     return Revoke(chat.conversation, target_id) if target_id else misfit("receivedcallback", body)
 
 

@@ -9,7 +9,9 @@ from typing import Any
 from gateways.content import quoted_of
 from gateways.fields import first_text, object_of, objects_of, text_of
 from gateways.raw import nearest_text, words_of
+from gateways.whatsapp_choices import option_names
 from gateways.whatsapp_content import ADDED_BY_GATEWAYS
+from gateways.whatsapp_context import ad_referral
 
 WITHOUT_CONTENT = {"pinMessage": "pin", "unpinMessage": "pin", "keepMessage": "keep", "callMessage": "call"}
 """Keys of what is no message, each with the reason why it is ignored."""
@@ -27,6 +29,19 @@ NOT_CONTENT = frozenset(
         *WITHOUT_CONTENT,
     }
 )
+CONTEXT = frozenset(
+    {
+        "referenceMessageId",
+        "referencedMessage",
+        "statusImage",
+        "statusVideo",
+        "statusText",
+        "externalAdReply",
+        "forwarded",
+    }
+)
+"""Fields about what stands around a message."""
+
 STATUS_KINDS = {"statusImage": "image", "statusVideo": "video", "statusText": "text"}
 
 
@@ -64,18 +79,29 @@ def reason_without_content(body: dict[str, Any]) -> str | None:
     return "notification" if notice else None
 
 
-def read_quoted(body: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
-    """Return the id of the message that a body answers, and the `quoted` part. Z-API tells the content of stories."""
-    referenced = object_of(body.get("referencedMessage"))
-    quoted_id = text_of(body.get("referenceMessageId")) or text_of(referenced.get("messageId"))
-    if body.get("isStatusReply") is not True:
-        return quoted_id, {}
+def quoted_id(body: dict[str, Any]) -> str | None:
+    """Return the id of the message that a body answers, edits or revokes."""
+    return text_of(body.get("referenceMessageId")) or text_of(object_of(body.get("referencedMessage")).get("messageId"))
+
+
+def read_context(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the parts around a message, some without a value. Z-API tells the content of stories alone."""
+    answered = quoted_id(body)
+    return {
+        "quoted_id": answered,
+        "quoted": _story(body, answered) if body.get("isStatusReply") is True else None,
+        "referral": (ad_referral(body) or None) if "externalAdReply" in body else None,
+        "forwarded": True if body.get("forwarded") is True else None,
+    }
+
+
+def _story(body: dict[str, Any], answered: str | None) -> dict[str, Any]:
     for name, kind in STATUS_KINDS.items():
         if story := object_of(body.get(name)):
             text = first_text(story, "caption", "message", "text")
             media_url = first_text(story, "imageUrl", "videoUrl")
-            return quoted_id, quoted_of(quoted_id, text=text, kind=kind, media_url=media_url, story=True)
-    return quoted_id, quoted_of(quoted_id, story=True)
+            return quoted_of(answered, text=text, kind=kind, media_url=media_url, story=True)
+    return quoted_of(answered, story=True)
 
 
 def _text(content: dict[str, Any]) -> dict[str, Any]:
@@ -129,8 +155,13 @@ def _row(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _vote(content: dict[str, Any]) -> dict[str, Any]:
-    chosen = [text_of(option.get("name")) for option in objects_of(content.get("options"))]
-    return _choice(None, ", ".join(filter(None, chosen)))
+    return _choice(None, option_names(content.get("options")))
+
+
+def _pix_key(content: dict[str, Any]) -> dict[str, Any]:
+    """Show the key of a payment, which is no secret and yet bears the name of one."""
+    told = [text for name in ("key", "merchantName") if (text := text_of(content.get(name)))]
+    return {"pixKeyMessage": content | {"text": ", ".join(told) or None}}
 
 
 def _choice(choice_id: Any, title: str | None) -> dict[str, Any]:
@@ -155,4 +186,5 @@ CONVERTERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "listReply": _row,
     "listResponse": _row,
     "pollVote": _vote,
+    "pixKeyMessage": _pix_key,
 } | {name: partial(_file, name) for name in ("image", "audio", "video", "document", "sticker")}

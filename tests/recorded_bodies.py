@@ -33,6 +33,10 @@ CASES = sorted(
     for path in (FIXTURES / name).glob("*.headers.json")
 )
 
+FIELD = FIXTURES / "field"
+FIELD_CASES = sorted((path.parent.name, path.stem) for path in FIELD.glob("*/*.json"))
+"""Bodies that people met in the field, several in one file, with what their parser must return."""
+
 CORRECTED: dict[tuple[str, str], dict[str, Any]] = {
     # the body has the name that the file really had, the expectation another
     ("uazapi", "document"): {"filename": "Cata\u0301logo Fittivirtual PDF.pdf"},
@@ -48,6 +52,11 @@ def described(gateway: str, case: str) -> dict[str, Any]:
 def body_of(gateway: str, case: str) -> bytes:
     """Return the body of a case, byte for byte."""
     return (FIXTURES / gateway / f"{case}.{'form' if gateway in FORMS else 'json'}").read_bytes()
+
+
+def field_case(gateway: str, case: str) -> dict[str, Any]:
+    """Return the `bodies` of a case of the field in their order, and what is `expected` of each."""
+    return dict(json.loads((FIELD / gateway / f"{case}.json").read_bytes()))
 
 
 def expected_of(gateway: str, case: str) -> Any:
