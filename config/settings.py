@@ -14,6 +14,8 @@ from config.settings_rules import combination_problems
 
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r"}
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+ChatwootStatus = Literal["open", "pending", "resolved", "snoozed"]
+CHATWOOT_STATUSES: tuple[ChatwootStatus, ...] = ("open", "pending", "resolved", "snoozed")
 OWN_PREFIXES = ("MESSAGE_BUFFER_", "AGENT_", "WEBHOOK_", "DEBOUNCER_", "FLUSH_", "RETRY_", "DURABIL")
 """A variable that begins with one of these and is nearly a setting is refused as a misspelt one."""
 
@@ -123,6 +125,10 @@ class Settings(BaseSettings):
     canonical_phones: bool = Field(
         True, description="true: spellings of one WhatsApp number (Brazil's ninth digit …) are one person"
     )
+    chatwoot_statuses: Annotated[tuple[ChatwootStatus, ...], NoDecode] = Field(
+        CHATWOOT_STATUSES,
+        description="statuses of the Chatwoot conversations that are heard; an open one only without a human assignee",
+    )
 
     generic_token: Annotated[SecretStr | None, BlankIsNone] = Field(
         None, description="opens /webhooks/generic: the token of its requests"
@@ -179,7 +185,12 @@ class Settings(BaseSettings):
                 value = value.replace(written, meant)
         return value
 
-    @field_validator("message_buffer_flush_keywords", mode="before")
+    @field_validator("chatwoot_statuses", mode="before")
+    @classmethod
+    def _blank_is_all(cls, value: Any) -> Any:
+        return value or CHATWOOT_STATUSES
+
+    @field_validator("message_buffer_flush_keywords", "chatwoot_statuses", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):

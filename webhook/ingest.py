@@ -94,6 +94,7 @@ class Ingest:
             name for name, gateway in GATEWAYS.items() if not self._authenticates or gateway.is_open(settings)
         }
         self._log = RequestLog(settings.log_level)
+        self._parsers = {name: gateway.configured(settings) for name, gateway in GATEWAYS.items() if gateway.configured}
         self._sink: _Sink | None = None
         self._nonces = _nonces()
         self.body_max = settings.webhook_max_body
@@ -135,7 +136,7 @@ class Ingest:
         try:
             self._authenticate(gateway, request)
             sink = self._open_sink()
-            events = gateway.parse(request)
+            events = self._parsers.get(gateway.name, gateway.parse)(request)
             appends = self._encode_messages(events)
             if appends is None:
                 return self._handle_in_steps(pending, sink, events)
