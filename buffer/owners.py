@@ -52,7 +52,7 @@ def conflict(settings: Settings, owners: list[tuple[str, int]], now_ms: int) -> 
         return None
     return (
         f"{' and '.join(found)}, with the same REDIS_KEY_PREFIX={settings.redis_key_prefix} on the same Redis: each of "
-        "the deployments may send the other's messages to its own agent. Give each its own REDIS_KEY_PREFIX and RQ_QUEUE"
+        "them may send the other's messages to its own agent. Give each its own REDIS_KEY_PREFIX and RQ_QUEUE"
     )
 
 

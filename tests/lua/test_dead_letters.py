@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lua.driver import ANA, BIA, ScriptDriver, ids
+from tests.messages import message
 
 PHOTO = b"QUJDREVG"
 KINDS = ("letter", "remains")
@@ -74,7 +75,7 @@ async def test_listing_changes_nothing(driver: ScriptDriver):
 
 async def test_discard_leaves_a_record(driver: ScriptDriver):
     """A discarded dead letter is gone with its messages and media; history and counters have it."""
-    await driver.append("m1", media=PHOTO)
+    await driver.store.append([message("m1", ANA)._replace(media=PHOTO)])
     dead = await driver.make_dead_letter("m2")
     assert await driver.redis.exists(driver.key("media"))
     assert await driver.store.discard_letter(dead.flush_id, "operator") == "ok"
