@@ -28,7 +28,11 @@ class ComposeLoader(yaml.SafeLoader):
     """Reads the tags that Compose adds to YAML: `!override` replaces a list instead of adding to it."""
 
 
-ComposeLoader.add_constructor("!override", lambda loader, node: loader.construct_sequence(node))
+def _override(loader: ComposeLoader, node: yaml.SequenceNode) -> list[object]:
+    return list(loader.construct_sequence(node))
+
+
+ComposeLoader.add_constructor("!override", _override)
 OVERRIDES = {
     path.name: yaml.load(path.read_text(encoding="utf-8"), ComposeLoader)
     for path in sorted((ROOT / "deploy").glob("compose.*.yml"))
