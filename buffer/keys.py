@@ -27,6 +27,7 @@ KINDS = {
     "alias": "HASH alias of a person (conversation hash) -> the conversation it belongs to",
     "dead": "ZSET flush_id -> time (ms) at which its batch became a dead letter",
     "history": "LIST of JSON, newest first, bounded: the flushes and discards that ended",
+    "owners": "HASH deployment and host -> time (ms) at which a worker of it was last at work; in partition 0 only",
     "counters": "HASH of totals since first start, and the dispatch counter",
     # one of each per conversation
     "conv": "HASH identity, open window, sealed batch, lease",

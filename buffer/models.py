@@ -43,6 +43,12 @@ ClaimStatus = Literal["batch", "busy", "early", "paused", "empty"]
 RedriveResult = Literal["ok", "already", "unknown"]
 """The result of a redrive (lua/redrive.lua)."""
 
+DiscardLetterResult = Literal["ok", "unknown"]
+"""The result of discarding a dead letter (lua/discard_letter.lua)."""
+
+PendingState = Literal["open", "retry", "in_flight", "redriven", "paused", "broken"]
+"""What a conversation in the wake index waits for (lua/pending.lua)."""
+
 FailureMode = Literal["retry", "dead", "release"]
 """The end of an attempt without an ack: `retry` counts it, `release` does not, `dead` makes a dead letter."""
 
@@ -243,3 +249,35 @@ class Claim(NamedTuple):
     status: ClaimStatus
     batch: Batch | None
     until_ms: int | None
+
+
+class Pending(NamedTuple):
+    """A conversation in the wake index: its state, the time at which it is due, and the number of its messages."""
+
+    state: PendingState
+    due_ms: int
+    messages: int
+    conversation: Conversation
+
+
+class DeadLetter(NamedTuple):
+    """A dead letter, for people. `redriven_ms` is None unless it waits to be delivered again.
+
+    `messages` is 0 if the messages are gone.
+    """
+
+    flush_id: str
+    died_ms: int
+    redriven_ms: int | None
+    conversation: Conversation
+    error: str
+    messages: int
+    attempts: int
+
+
+class DeadLetters(NamedTuple):
+    """A page of the dead letters of a partition, with the number of all of them."""
+
+    now_ms: int
+    total: int
+    page: list[DeadLetter]

@@ -22,11 +22,15 @@ VERBS = (
     "flush_now",
     "discard",
     "redrive",
+    "dead_letters",
+    "discard_letter",
     "pause",
     "resume",
     "sweep",
     "repair",
     "snapshot",
+    "pending",
+    "announce_owner",
 )
 
 

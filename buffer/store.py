@@ -11,7 +11,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from buffer import script_calls, scripts
+from buffer import operator_calls, script_calls, scripts
 from buffer.append_results import AppendReplyDecoder, in_message_order
 from buffer.errors import store_error
 from buffer.key_scan import conversation_hashes
@@ -22,14 +22,18 @@ from buffer.models import (
     Change,
     Claim,
     Conversation,
+    DeadLetters,
+    DiscardLetterResult,
     Dispatched,
     EditResult,
     Failure,
     Outcome,
     PauseMode,
+    Pending,
     RedriveResult,
     RevokeResult,
 )
+from buffer.owners import FORGET_MS, conflict, owner_of
 from buffer.phone_numbers import canonical_phone
 from buffer.script_calls import Args, ResolvedAppend
 from buffer.transport.clients import AsyncClient
@@ -182,6 +186,17 @@ class Store:
         partition = Ref.parse(flush_id).partition
         return script_calls.read_redrive(await self._run("redrive", partition, script_calls.redrive_args(flush_id)))
 
+    async def dead_letters(self, partition: int, offset: int = 0, limit: int = 50) -> DeadLetters:
+        """Return a page of the dead letters of a partition, oldest first."""
+        args = operator_calls.dead_letters_args(offset, limit)
+        return operator_calls.read_dead_letters(await self._run("dead_letters", partition, args))
+
+    async def discard_letter(self, flush_id: str, cause: str = "operator") -> DiscardLetterResult:
+        """Delete a dead letter, with a record. Raises ValueError if `flush_id` is none."""
+        partition = Ref.parse(flush_id).partition
+        args = operator_calls.discard_letter_args(flush_id, cause)
+        return operator_calls.read_discard_letter(await self._run("discard_letter", partition, args))
+
     async def pause(
         self, conversation: Conversation, pause_ms: int = DEFAULT_PAUSE_MS, mode: PauseMode = PauseMode.HOLD
     ) -> int:
@@ -218,6 +233,27 @@ class Store:
     async def snapshot(self, partition: int, limit: int = 50) -> dict[str, Any]:
         """Return totals of a partition and its `limit` soonest conversations. lua/snapshot.lua lists the fields."""
         return script_calls.read_snapshot(await self._run("snapshot", partition, script_calls.snapshot_args(limit)))
+
+    async def pending(self, partition: int, offset: int = 0, limit: int = 50) -> tuple[int, list[Pending]]:
+        """Return the time of the server in ms, and a page of the conversations in the wake index, soonest first."""
+        args = operator_calls.pending_args(offset, limit)
+        return operator_calls.read_pending(await self._run("pending", partition, args))
+
+    async def announce_owner(self, host: str) -> str | None:
+        """Note that a worker of these settings is at work on `host`. Returns a sentence if another deployment is, too.
+
+        A worker calls this at its start and once a minute.
+        """
+        return await self._owner_conflict(str(owner_of(self.settings, host)))
+
+    async def owner_conflict(self) -> str | None:
+        """Return a sentence if another deployment is at work with this prefix, without announcing anything."""
+        return await self._owner_conflict("")
+
+    async def _owner_conflict(self, owner: str) -> str | None:
+        args = operator_calls.announce_owner_args(owner, FORGET_MS)
+        now_ms, owners = operator_calls.read_announce_owner(await self._run("announce_owner", 0, args))
+        return conflict(self.settings, owners, now_ms)
 
     async def load_scripts(self) -> None:
         """Load the scripts that the server does not have."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -10,14 +9,14 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from config.redis_address import address_problem
 from config.settings_rules import combination_problems
+from config.spelling import refused_names, told_names
+from config.value_errors import sentence
 
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r"}
-REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 ChatwootStatus = Literal["open", "pending", "resolved", "snoozed"]
 CHATWOOT_STATUSES: tuple[ChatwootStatus, ...] = ("open", "pending", "resolved", "snoozed")
-OWN_PREFIXES = ("MESSAGE_BUFFER_", "AGENT_", "WEBHOOK_", "DEBOUNCER_", "FLUSH_", "RETRY_", "DURABIL")
-"""A variable that begins with one of these and is nearly a setting is refused as a misspelt one."""
 
 
 class SettingsError(Exception):
@@ -167,7 +166,7 @@ class Settings(BaseSettings):
         None, description="opens /webhooks/telegram: the secret_token given to setWebhook"
     )
     admin_token: Annotated[SecretStr | None, BlankIsNone] = Field(
-        None, description="opens page, admin API and metrics (not built yet); without it loopback only"
+        None, description="reserved: it will open the page and the admin API, which do not exist yet; no effect today"
     )
 
     data_dir: str = Field("data", description="folder in which `debouncer up` keeps the embedded server's files")
@@ -205,8 +204,8 @@ class Settings(BaseSettings):
     @field_validator("redis_url", "rq_redis_url")
     @classmethod
     def _redis_scheme(cls, value: str | None) -> str | None:
-        if value is not None and urlsplit(value).scheme not in REDIS_SCHEMES:
-            raise ValueError(f"must start with one of {', '.join(s + '://' for s in REDIS_SCHEMES)}")
+        if value is not None and (problem := address_problem(value)):
+            raise ValueError(problem)
         return value
 
     @field_validator("agent_url", "public_base_url")
@@ -291,22 +290,12 @@ def load_settings(env_file: str | None = ".env", **overrides: Any) -> Settings:
     try:
         settings = Settings(_env_file=env_file, **overrides)
     except ValidationError as error:
-        raise SettingsError("\n".join(_sentence(item) for item in error.errors())) from None
-    _refuse_misspelt()
+        raise SettingsError("\n".join(sentence(item, Settings.model_fields) for item in error.errors())) from None
+    if refused := refused_names((name.upper() for name in Settings.model_fields), env_file, os.environ):
+        raise SettingsError("\n".join(refused))
     return settings
 
 
-def _sentence(item: Any) -> str:
-    name = ".".join(str(part) for part in item["loc"][:1]).upper()
-    message = str(item["msg"]).removeprefix("Value error, ")
-    return f"{name}: {message}" if name else message
-
-
-def _refuse_misspelt() -> None:
-    known = {name.upper() for name in Settings.model_fields}
-    for name in os.environ:
-        if name in known or not name.startswith(OWN_PREFIXES):
-            continue
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
-        if close:
-            raise SettingsError(f"{name} is not a setting; did you mean {close[0]}?")
+def spelling_warnings(env_file: str | None = ".env") -> list[str]:
+    """Return a sentence for each name, in the environment or in `.env`, that may be a misspelt setting."""
+    return list(told_names((name.upper() for name in Settings.model_fields), env_file, os.environ))

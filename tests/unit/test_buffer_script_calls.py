@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from buffer import script_calls, scripts
+from buffer import operator_calls, script_calls, scripts
 from buffer.keys import Ref
 from buffer.models import Append, Conversation
 from buffer.stored_message import ENTRY_HEADER, KEYWORD, MEDIA, TIMED
@@ -15,19 +15,26 @@ REF = Ref(3, "abcdefghijklmnop")
 ANA = Conversation("generic", "loja", "ana")
 
 
+SEAMS = (script_calls, operator_calls)
+
+
 @pytest.mark.parametrize("verb", scripts.VERBS)
 def test_every_verb_has_both_halves(verb: str):
-    """Each verb has a function for its arguments and one for its reply."""
-    assert callable(getattr(script_calls, f"{verb}_args"))
-    assert callable(getattr(script_calls, f"read_{verb}"))
+    """Each verb has a function for its arguments and one for its reply, in one of the two modules."""
+    [seam] = [seam for seam in SEAMS if hasattr(seam, f"{verb}_args")]
+    assert callable(getattr(seam, f"read_{verb}"))
 
 
 def test_every_half_has_a_verb():
     """No function for arguments or a reply is left of a verb that is gone."""
-    own = {name: value for name, value in vars(script_calls).items() if not name.startswith("_")}
-    names = [name for name, value in own.items() if getattr(value, "__module__", None) == script_calls.__name__]
-    assert {name.removesuffix("_args") for name in names if name.endswith("_args")} == set(scripts.VERBS)
-    assert {name.removeprefix("read_") for name in names if name.startswith("read_")} == set(scripts.VERBS)
+    own = {
+        name
+        for seam in SEAMS
+        for name, value in vars(seam).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == seam.__name__
+    }
+    assert {name.removesuffix("_args") for name in own if name.endswith("_args")} == set(scripts.VERBS)
+    assert {name.removeprefix("read_") for name in own if name.startswith("read_")} == set(scripts.VERBS)
 
 
 def test_append_arguments(make_settings):
