@@ -108,7 +108,7 @@ def _read_updated(body: dict[str, Any], conversation: Conversation, statuses: Co
     if message_id is None:
         return [misfit(UPDATED, body)]
     parts = list(with_part_ids(read_contents(body), message_id))
-    if attributes.get("deleted") is True:
+    if attributes.get("deleted") in (True, "true"):
         return [Revoke(conversation, part_id) for part_id, _ in parts if part_id]
     changed_ms = _time_ms(body.get("updated_at"))
     edits = [

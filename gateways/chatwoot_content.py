@@ -8,16 +8,19 @@ from typing import Any
 from gateways.answers import ad_opener, ad_referral, form_content, json_text
 from gateways.content import (
     Content,
+    amount_of,
     choice_content,
     contacts_content,
     known,
     location_content,
     media_of,
+    order_of,
     quoted_of,
     unknown_content,
 )
 from gateways.fields import first_text, number_of, object_of, objects_of, text_of
 from gateways.raw import words_of
+from gateways.whatsapp_commerce import items_in
 
 MEDIA_KINDS = {"image": "image", "audio": "audio", "video": "video", "file": "document"}
 CONTEXT = frozenset(
@@ -39,13 +42,18 @@ CONTEXT = frozenset(
 
 def read_contents(body: dict[str, Any]) -> list[Content]:
     """Read the parts of a message: one per attachment, else its form or text."""
-    text, attachments = text_of(body.get("content")), objects_of(body.get("attachments"))
+    text, attachments = text_of(body.get("content")), _listed(body.get("attachments"))
     if attachments:
         return [_attachment(item, None if index else text) for index, item in enumerate(attachments)]
     attributes = object_of(body.get("content_attributes"))
     if flow := object_of(attributes.get("whatsapp_flow_response")):
         return [form_content(text_of(flow.get("name")), text_of(flow.get("body")) or text, flow.get("response_json"))]
     return [Content("text", text) if text else _unread(body, attributes)]
+
+
+def _listed(value: Any) -> list[dict[str, Any]]:
+    """Return the objects of a list. An object in its place counts as a list of one."""
+    return [value] if isinstance(value, dict) and value else objects_of(value)
 
 
 def read_context(body: dict[str, Any]) -> dict[str, Any]:
@@ -58,9 +66,15 @@ def read_context(body: dict[str, Any]) -> dict[str, Any]:
     return known(
         quoted_id=first_text(attributes, "in_reply_to", "in_reply_to_external_id"),
         quoted=story,
+        order=_order(object_of(attributes.get("order"))) or None,
         referral=_referral(attributes) or None,
         forwarded=any(attributes.get(name) is True for name in ("forwarded", "is_forwarded")) or None,
     )
+
+
+def _order(order: dict[str, Any]) -> dict[str, Any]:
+    words, total = first_text(order, "text", "message"), amount_of(order.get("total"))
+    return order_of(first_text(order, "id", "order_id"), words, items_in(order), total, order.get("currency"))
 
 
 def _referral(attributes: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +85,9 @@ def _unread(body: dict[str, Any], attributes: dict[str, Any]) -> Content:
     """Read a message without words: by the advertisement that the person came from, else by its attributes."""
     if advert := ad_opener(_referral(attributes)):
         return advert
+    content = body.get("content")
     rest = {name: value for name, value in attributes.items() if name not in CONTEXT}
+    rest |= {"content": content} if isinstance(content, dict | list) else {}
     return unknown_content(text_of(body.get("content_type")), _email_words(rest) or words_of(rest), rest)
 
 

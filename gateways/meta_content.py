@@ -22,7 +22,7 @@ from gateways.content import (
     product_of,
     unknown_content,
 )
-from gateways.fields import first_text, number_of, object_of, objects_of, text_of
+from gateways.fields import first_object, first_text, number_of, object_of, objects_of, text_of
 from gateways.ignored import ignored
 from gateways.raw import words_of
 
@@ -47,8 +47,8 @@ def read_content(item: dict[str, Any]) -> Content | Ignored:
     body = item.get(name)
     if name == "reaction":
         return _reaction(object_of(body))
-    if name in MEDIA_KINDS and isinstance(body, dict):
-        return _media(name, body)
+    if name in MEDIA_KINDS and (fields := first_object(body)):
+        return _media(name, fields)
     read = READERS.get(name)
     return (read(body) if read else None) or _unread(item, name, body)
 
@@ -94,7 +94,7 @@ def _reaction(body: dict[str, Any]) -> Content | Ignored:
 
 
 def _text(body: Any) -> Content | None:
-    text = text_of(object_of(body).get("body"))
+    text = body if isinstance(body, str) else text_of(first_object(body).get("body"))
     return Content("text", text) if text else None
 
 

@@ -286,7 +286,8 @@ def _unknown(message: dict[str, Any]) -> Content | Ignored:
         return ignored("notification")
     name = next(iter(parts), None) or next((name for name in READERS if message.get(name)), None)
     if name is None:
-        return ignored("empty")
+        words = words_of(message.get("text"))
+        return Content("text", words) if words else ignored("empty")
     body = message[name] if isinstance(message[name], dict | list) else None
     content = unknown_content(name, text_of(message.get("caption")) or WORDS.get(name, words_of)(body), body)
     if name in ("invoice", "successful_payment") and (order := _payment(body)):
