@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from cli.embedded import running_server
 from tests.integration.agent import Answer
 from tests.integration.alive import running
 from tests.integration.polling import until
+from tests.integration.processes import TOKEN, Process
 
 ENDS_WITHIN_S = 20.0
 
