@@ -18,7 +18,8 @@ from buffer.store import Store
 from config.killpoints import kill_point
 from config.logs import get_logger, mask
 from config.settings import Settings
-from worker.agent import Agent, AgentFailure, AgentReply
+from worker.agent import Agent
+from worker.agent_answer import AgentFailure, AgentReply
 from worker.leases import LeaseEnded, Leases
 from worker.request_body import render_burst
 
