@@ -52,6 +52,8 @@ class Flusher:
         caller = secrets.token_hex(8)
         claimed_at = asyncio.get_running_loop().time()
         claim = await retry_unavailable(lambda: self._store.claim(ref, caller), CLAIM_RETRY_S)
+        if claim.status == "broken":
+            log.error("a conversation cannot be read; its keys are kept under `sick:`", conversation=str(ref))
         if claim.batch is None:
             return claim.status
         kill_point("worker_after_claim")
@@ -69,8 +71,12 @@ class Flusher:
             attempt=batch.attempt,
             reason=batch.reason.value,
         )
+        if batch.skipped:
+            flush_log.error("stored messages cannot be read; they are left out", skipped=batch.skipped)
         if batch.answer is not None:
             return await self._ack(ref, batch)
+        if not batch.messages:
+            return await self._fail(ref, batch, AgentFailure("no message of the batch can be read", dead=True))
         result = await self._call(ref, batch, claimed_at)
         if isinstance(result, Outcome):
             return await self._abandon(ref, batch, result)
