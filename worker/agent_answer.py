@@ -178,12 +178,12 @@ def _advice(response: httpx.Response, url: httpx.URL) -> str:
 
 
 def _target(response: httpx.Response, url: httpx.URL) -> str:
-    """Return ` to <address>` without what may be secret in it (user, password, query), or an empty text."""
+    """Return ` to <scheme and host>`, or an empty text. The rest of an address may be secret."""
     try:
         found = url.join(response.headers["location"])
     except (KeyError, httpx.InvalidURL, ValueError):
         return ""
-    return f" to {found.copy_with(userinfo=b'', query=None, fragment=None)}"[:200]
+    return f" to {found.scheme}://{found.netloc.decode('ascii', 'replace')}"[:200] if found.host else ""
 
 
 def _retry_after(value: str | None) -> float | None:
