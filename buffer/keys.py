@@ -42,6 +42,8 @@ KINDS = {
     # one of each per dead letter
     "letter": "HASH a dead letter: all batch fields, the error, the time of death",
     "remains": "LIST the messages of a dead letter",
+    # evidence; an operator may delete it
+    "sick": "a key that no script could read, renamed to sick:<kind>[:<name>], or a part or an error of it",
 }
 
 

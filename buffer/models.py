@@ -28,6 +28,9 @@ PLAIN_KIND = "text"
 
 NO_ALBUM = bytes(4)
 
+SUSPECT_CRASHES = 2
+"""After so many crashes a batch is a suspect (lua/include/suspect.lua)."""
+
 AppendStatus = Literal["new", "duplicate", "discarded", "revoked", "stale"]
 """The result for one appended message (lua/append.lua)."""
 
@@ -37,8 +40,8 @@ EditResult = Literal["changed", "older", "late", "early"]
 RevokeResult = Literal["removed", "late", "early"]
 """The result of a revoke (lua/revoke.lua)."""
 
-ClaimStatus = Literal["batch", "busy", "early", "paused", "empty"]
-"""The result of a claim (lua/claim.lua)."""
+ClaimStatus = Literal["batch", "busy", "early", "paused", "empty", "broken"]
+"""The result of a claim (lua/claim.lua). `broken`: the keys of the conversation cannot be read; try again later."""
 
 RedriveResult = Literal["ok", "already", "unknown"]
 """The result of a redrive (lua/redrive.lua)."""
@@ -49,8 +52,12 @@ DiscardLetterResult = Literal["ok", "unknown"]
 PendingState = Literal["open", "retry", "in_flight", "redriven", "paused", "broken"]
 """What a conversation in the wake index waits for (lua/pending.lua)."""
 
-FailureMode = Literal["retry", "dead", "release"]
-"""The end of an attempt without an ack: `retry` counts it, `release` does not, `dead` makes a dead letter."""
+FailureMode = Literal["retry", "unreached", "dead", "release"]
+"""The end of an attempt without an ack: `retry` counts it, `release` does not, `dead` makes a dead letter.
+
+`unreached` does not count it either, because the agent never received the request. It makes a dead letter once all
+attempts since the first such failure have failed for longer than the given time.
+"""
 
 
 class Conversation(NamedTuple):
@@ -140,12 +147,16 @@ class Reason(StrEnum):
 
 
 class Outcome(StrEnum):
-    """The result of a write under a lease (renew, answered, ack, fail, release)."""
+    """The result of a write under a lease (renew, answered, ack, fail, release).
+
+    `broken`: the keys of the conversation cannot be read, and nothing was written.
+    """
 
     OK = "ok"
     LOST = "lost"
     CANCELLED = "cancelled"
     DEAD = "dead"
+    BROKEN = "broken"
 
 
 class PauseMode(StrEnum):
@@ -193,11 +204,15 @@ class Appended(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """The end of an attempt without an ack: `delay_ms` before the next attempt, `error` for people."""
+    """The end of an attempt without an ack: `delay_ms` before the next attempt, `error` for people.
+
+    `give_up_ms` limits the mode `unreached`; 0 means without a limit.
+    """
 
     mode: FailureMode
     delay_ms: int
     error: str
+    give_up_ms: int = 0
 
 
 class Due(NamedTuple):
@@ -226,7 +241,11 @@ class StoredMessage(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """The messages of one flush under a lease. Between claims only token, attempt, failures and answer change."""
+    """The messages of one flush under a lease.
+
+    Between claims only token, attempt, failures, crashes and answer change. `skipped` counts messages that cannot
+    be read; `messages` lacks them, and may be empty.
+    """
 
     token: str
     flush_id: str
@@ -241,6 +260,13 @@ class Batch(NamedTuple):
     separator: str
     answer: bytes | None
     messages: tuple[StoredMessage, ...]
+    crashes: int = 0
+    skipped: int = 0
+
+    @property
+    def is_suspect(self) -> bool:
+        """Return True if workers died with this batch so often that it runs beside few others (SUSPECT_CRASHES)."""
+        return self.crashes >= SUSPECT_CRASHES
 
 
 class Claim(NamedTuple):

@@ -32,7 +32,7 @@ from buffer.models import (
     RedriveResult,
     RevokeResult,
 )
-from buffer.stored_message import decode_message, encode_record
+from buffer.stored_message import decode_messages, encode_record
 from config.settings import Settings
 
 MAX_CRASHES = 20
@@ -50,6 +50,7 @@ APPEND_STATUSES: dict[bytes, AppendStatus] = {status.encode(): status for status
 CLAIM_STATUSES: dict[bytes, ClaimStatus] = {status.encode(): status for status in get_args(ClaimStatus)}
 EDIT_RESULTS: dict[bytes, EditResult] = {result.encode(): result for result in get_args(EditResult)}
 REVOKE_RESULTS: dict[bytes, RevokeResult] = {result.encode(): result for result in get_args(RevokeResult)}
+REASONS: dict[bytes, Reason] = {reason.encode(): reason for reason in Reason}
 REDRIVE_RESULTS: dict[bytes, RedriveResult] = {result.encode(): result for result in get_args(RedriveResult)}
 
 
@@ -149,16 +150,17 @@ def read_claim(reply: Sequence[Any]) -> Claim:
 
 
 def _read_batch(reply: Sequence[Any]) -> Batch:
-    token, flush_id, attempt, failures, reason, closed_ms, separator, answer = reply[1:9]
-    gateway, channel, peer, name = map(_text, reply[9:13])
-    messages = tuple(decode_message(reply[i], reply[i + 1]) for i in range(13, len(reply), 2))
-    received = [message.received_ms for message in messages]
+    token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer = reply[1:10]
+    gateway, channel, peer, name = map(_text, reply[10:14])
+    entries = reply[14::2]
+    messages = decode_messages(entries, reply[15::2])
+    received = [message.received_ms for message in messages] or [int(closed_ms)]
     return Batch(
         token=_text(token),
         flush_id=_text(flush_id),
         attempt=int(attempt),
         failures=int(failures),
-        reason=Reason(_text(reason)),
+        reason=REASONS.get(reason, Reason.QUIET),
         conversation=Conversation(gateway, channel, peer),
         name=name or None,
         opened_ms=min(received),
@@ -167,6 +169,8 @@ def _read_batch(reply: Sequence[Any]) -> Batch:
         separator=_text(separator),
         answer=answer or None,
         messages=messages,
+        crashes=int(crashes),
+        skipped=len(entries) - len(messages),
     )
 
 
@@ -201,7 +205,15 @@ read_ack = _read_outcome
 
 def fail_args(ref: Ref, token: str, failure: Failure, settings: Settings) -> Args:
     """Return the arguments of fail.lua."""
-    return [ref.hash, token, failure.mode, failure.delay_ms, settings.agent_max_attempts, failure.error]
+    return [
+        ref.hash,
+        token,
+        failure.mode,
+        failure.delay_ms,
+        settings.agent_max_attempts,
+        failure.error,
+        failure.give_up_ms,
+    ]
 
 
 read_fail = _read_outcome

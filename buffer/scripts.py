@@ -46,7 +46,7 @@ class Script:
 @cache
 def script(verb: str) -> Script:
     """Load a script of `VERBS`: the prelude, then the script with each `-- include:` line replaced by that file."""
-    source = _lua("include/prelude") + re.sub(r"-- include: (\w+)\n", _included, _lua(verb))
+    source = _lua("include/prelude") + _expanded(verb)
     return Script(verb, source, sha_of(source))
 
 
@@ -55,8 +55,8 @@ def sha_of(source: str) -> str:
     return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
-def _included(match: re.Match[str]) -> str:
-    return _lua(f"include/{match.group(1)}")
+def _expanded(name: str) -> str:
+    return re.sub(r"-- include: (\w+)\n", lambda match: _expanded(f"include/{match.group(1)}"), _lua(name))
 
 
 def _lua(name: str) -> str:

@@ -160,6 +160,13 @@ class Store:
         """End a failed attempt: retry after `delay_ms`, or make a dead letter. Returns ok, dead, lost or cancelled."""
         return await self._fail(ref, token, Failure("dead" if dead else "retry", delay_ms, error))
 
+    async def unreached(self, ref: Ref, token: str, error: str, *, delay_ms: int, give_up_ms: int) -> Outcome:
+        """End an attempt whose request never reached the agent: retry without counting it, for `give_up_ms` at most.
+
+        Returns ok, dead, lost or cancelled.
+        """
+        return await self._fail(ref, token, Failure("unreached", delay_ms, error, give_up_ms))
+
     async def release(self, ref: Ref, token: str, delay_ms: int = 0) -> Outcome:
         """Give a lease back without counting an attempt. Returns ok, lost or cancelled."""
         return await self._fail(ref, token, Failure("release", delay_ms, ""))
@@ -229,6 +236,31 @@ class Store:
             await asyncio.sleep(rests * (time.monotonic() - began))
             began = time.monotonic()
         return put_back, dropped
+
+    async def restore(self, partition: int, hashes: Sequence[str]) -> int:
+        """Put back the wake entries that some of these conversations lack. Returns how many were put back."""
+        put_back = 0
+        for start in range(0, len(hashes), CONVERSATIONS_PER_SWEEP):
+            some = hashes[start : start + CONVERSATIONS_PER_SWEEP]
+            try:
+                scores: list[float | None] = await self.client.zmscore(self.keys.of(partition, "wake"), list(some))
+            except (RedisError, OSError) as error:
+                raise store_error(error) from error
+            if lost := [name for name, score in zip(some, scores, strict=True) if score is None]:
+                reply = await self._run("repair", partition, script_calls.repair_args(lost))
+                put_back += script_calls.read_repair(reply)[0]
+        return put_back
+
+    async def leased(self, refs: Sequence[Ref]) -> set[Ref]:
+        """Return the conversations whose batch has a lease, live or over by the server's clock."""
+        pipeline = self.client.pipeline(transaction=False)
+        for ref in refs:
+            pipeline.hexists(self.keys.of(ref.partition, "conv", ref.hash), "token")
+        try:
+            found = await pipeline.execute(raise_on_error=False)
+        except (RedisError, OSError) as error:
+            raise store_error(error) from error
+        return {ref for ref, has_token in zip(refs, found, strict=True) if has_token is True or has_token == 1}
 
     async def snapshot(self, partition: int, limit: int = 50) -> dict[str, Any]:
         """Return totals of a partition and its `limit` soonest conversations. lua/snapshot.lua lists the fields."""

@@ -32,7 +32,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import orjson
@@ -47,6 +47,9 @@ ENTRY_HEADER_SIZE = ENTRY_HEADER.size
 
 KEYWORD, MEDIA, TIMED = 1, 2, 4
 """The flags."""
+
+RECEIVED_AT, RECEIVED_HIGHEST = 6, 6
+"""The first byte of received_ms, and its highest value: it stands for the year 2193, and other bytes for garbage."""
 
 EDITED_MS_SIZE = 13
 
@@ -109,8 +112,38 @@ def encode_record(ref: Ref, alias: Ref | None, message: Append) -> bytes:
     return b"".join((header, gateway, channel, peer, sender, media, payload))
 
 
-def decode_message(entry: bytes, media: bytes) -> StoredMessage:
-    """Decode an entry of a batch, with its inline media (base64, empty without any)."""
+def decode_messages(entries: Sequence[bytes], media: Sequence[bytes]) -> tuple[StoredMessage, ...]:
+    """Decode the entries of a batch, each with its inline media (base64, empty without any).
+
+    Entries that cannot be read are left out.
+    """
+    decoded = (_decode(entry, inline) for entry, inline in zip(entries, media, strict=True))
+    return tuple([message for message in decoded if message is not None])
+
+
+def _decode(entry: bytes, media: bytes) -> StoredMessage | None:
+    """Return the message of an entry, or None if its header, its payload or its edit cannot be read."""
+    if len(entry) <= ENTRY_HEADER_SIZE or entry[RECEIVED_AT] > RECEIVED_HIGHEST:
+        return None
+    message = _unpack(entry, media)
+    try:
+        fields = orjson.loads(message.payload)
+        edit = orjson.loads(message.edit) if message.edit is not None else {}
+    except orjson.JSONDecodeError:
+        return None
+    return message if _is_message(fields) and _is_message(edit) else None
+
+
+def _is_message(fields: Any) -> bool:
+    """Return True for an object whose text and media, if it has any, are such."""
+    return (
+        isinstance(fields, dict)
+        and isinstance(fields.get("text") or "", str)
+        and isinstance(fields.get("media") or {}, dict)
+    )
+
+
+def _unpack(entry: bytes, media: bytes) -> StoredMessage:
     order_high, order_low, received_high, received_low, flags, _, _ = ENTRY_HEADER.unpack_from(entry)
     order_ms = (order_high << 32) + order_low if flags & TIMED else None
     payload, _, edit = entry[ENTRY_HEADER_SIZE:].partition(b"\n")

@@ -100,7 +100,12 @@ class Settings(BaseSettings):
         None, description="key that signs the calls to the agent (Standard Webhooks)"
     )
     agent_max_attempts: int = Field(
-        8, ge=1, le=100, description="number of calls after which a batch becomes a dead letter"
+        8, ge=1, le=100, description="number of failed calls after which a batch becomes a dead letter"
+    )
+    agent_give_up: Seconds = Field(
+        86_400.0,
+        description="time after which a batch becomes a dead letter if no connection to the agent can be made; "
+        "such attempts do not count",
     )
     retry_base: Seconds = Field(5.0, description="wait before the second attempt; doubles with each attempt")
     retry_max: Seconds = Field(300.0, description="longest wait between two attempts")
@@ -247,6 +252,11 @@ class Settings(BaseSettings):
     def lease_ms(self) -> int:
         """Return the duration of a lease in milliseconds."""
         return _ms(self.flush_lease)
+
+    @property
+    def give_up_ms(self) -> int:
+        """Return how long a batch waits for an agent that cannot be reached, in milliseconds."""
+        return _ms(self.agent_give_up)
 
     @property
     def visibility_ms(self) -> int:

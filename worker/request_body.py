@@ -20,18 +20,19 @@ def render_burst(batch: Batch) -> bytes:
     """Return the JSON body (docs/invariants.md#body) as UTF-8 bytes."""
     messages = [_message(stored) for stored in batch.messages]
     gateway, channel, peer = batch.conversation
-    return orjson.dumps(
-        {
-            "flush_id": batch.flush_id,
-            "reason": batch.reason.value,
-            "conversation": {"gateway": gateway, "channel": channel, "id": peer, "name": batch.name},
-            "text": batch.separator.join(message["text"] for message in messages if message["text"]),
-            "messages": messages,
-            "opened_ms": batch.opened_ms,
-            "last_ms": batch.last_ms,
-            "closed_ms": batch.closed_ms,
-        }
-    )
+    body: dict[str, Any] = {
+        "flush_id": batch.flush_id,
+        "reason": batch.reason.value,
+        "conversation": {"gateway": gateway, "channel": channel, "id": peer, "name": batch.name},
+        "text": batch.separator.join(message["text"] for message in messages if message["text"]),
+        "messages": messages,
+        "opened_ms": batch.opened_ms,
+        "last_ms": batch.last_ms,
+        "closed_ms": batch.closed_ms,
+    }
+    if batch.skipped:
+        body["skipped"] = batch.skipped
+    return orjson.dumps(body)
 
 
 def _message(stored: StoredMessage) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def _message(stored: StoredMessage) -> dict[str, Any]:
     fields.setdefault("timestamp_ms", stored.order_ms)
     if stored.edit is not None:
         _apply(orjson.loads(stored.edit), fields)
-    if stored.media is not None:
+    if stored.media is not None and isinstance(fields.get("media"), dict):
         fields["media"]["base64"] = stored.media.decode()
     return {name: fields.pop(name, None) for name in ALWAYS} | fields
 

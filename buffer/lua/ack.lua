@@ -2,8 +2,9 @@
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   then two for each conversation: its hash · token
--- returns  one for each conversation: 'ok' | 'lost' | 'cancelled'; a repeated ack returns the same as the first
--- touches  wake idle history counters · conv batch lock media
+-- returns  one for each conversation: 'ok' | 'lost' | 'cancelled' | 'broken' (its keys cannot be read);
+--          a repeated ack returns the same as the first
+-- touches  wake idle history counters · conv batch lock media sick
 --
 -- A late ack succeeds while its token is still the current one, even if its lease is over.
 
@@ -11,6 +12,7 @@
 -- include: history
 -- include: batch
 -- include: fence
+-- include: guard
 
 local acked = {}
 
@@ -26,16 +28,21 @@ local function ack(name, token)
   if cancelled then
     discard_batch(name, conv, cancelled)
   else
-    acked[#acked + 1] = summary(name, conv, 'acked')
+    local record = summary(name, conv, 'acked')
     forget_batch(name, conv)
+    acked[#acked + 1] = record
   end
   return keep_outcome(name, token, cancelled and 'cancelled' or 'ok')
 end
 
+local function record_acked()
+  history_push(unpack(acked))
+  count('acked', #acked)
+end
+
 local replies = {}
 for i = 2, #ARGV, 2 do
-  table.insert(replies, ack(ARGV[i], ARGV[i + 1]))
+  table.insert(replies, guarded(ack, ARGV[i], ARGV[i + 1]) or 'broken')
 end
-history_push(unpack(acked))
-count('acked', #acked)
+guarded(record_acked)
 return replies

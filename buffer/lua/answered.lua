@@ -2,8 +2,11 @@
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   then three for each conversation: its hash · token · the answer (JSON)
--- returns  one for each conversation: 'ok' | 'lost' | 'cancelled'
--- touches  conv
+-- returns  one for each conversation: 'ok' | 'lost' | 'cancelled' | 'broken' (its keys cannot be read)
+-- touches  wake counters · conv sick
+
+-- include: entry
+-- include: guard
 
 local function store_answer(name, token, answer)
   local conv = read_conv(name)
@@ -19,6 +22,6 @@ end
 
 local replies = {}
 for i = 2, #ARGV, 3 do
-  table.insert(replies, store_answer(ARGV[i], ARGV[i + 1], ARGV[i + 2]))
+  table.insert(replies, guarded(store_answer, ARGV[i], ARGV[i + 1], ARGV[i + 2]) or 'broken')
 end
 return replies

@@ -5,10 +5,11 @@
 --          8 separator   9 '1' when every message is its own flush
 --          then two for each conversation: its hash · the caller's random id
 -- returns  one for each conversation, in order, until the reply is large (REPLY_MAX); the others were not touched:
---          { status, until_ms }: 'busy' (leased, or waiting to retry), 'early' (deadline moved), 'paused', 'empty'
---          { 'batch', token, flush_id, attempt, failures, reason, closed_ms, separator, answer or '', gateway,
---            channel, peer, name, then each message and its inline media or '' … }
--- touches  wake idle dead history counters alias · conv buffer batch timer lock redrive media · letter remains
+--          { status, until_ms }: 'busy' (leased, or waiting to retry), 'early' (deadline moved), 'paused', 'empty',
+--            'broken' (its keys cannot be read)
+--          { 'batch', token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer or '',
+--            gateway, channel, peer, name, then each message and its inline media or '' … }
+-- touches  wake idle dead history counters alias · conv buffer batch timer lock redrive media · letter remains sick
 --
 -- The conv hash decides, whatever caused the claim. The batch of a worker that died is claimed again as it was
 -- (docs/invariants.md#4). A claim repeated with the same random id (lost reply) returns the same batch.
@@ -18,6 +19,7 @@
 -- include: history
 -- include: window
 -- include: batch
+-- include: guard
 
 local lease_ms, max_messages, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local window_ms, max_wait_ms, max_crashes = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -59,11 +61,11 @@ end
 
 -- `messages` are given if they were sealed in this call.
 local function batch_reply(messages)
-  local reply = { 'batch', conv.token, conv.flush_id, number(conv, 'claims'), number(conv, 'failures'), conv.reason,
-                  number(conv, 'closed_ms'), conv.separator, conv.answer or '', conv.gateway, conv.channel,
-                  conv.sealed_peer, conv.sealed_name }
+  local reply = { 'batch', conv.token, conv.flush_id, number(conv, 'claims'), number(conv, 'failures'),
+                  number(conv, 'crashes'), conv.reason, number(conv, 'closed_ms'), conv.separator,
+                  conv.answer or '', conv.gateway, conv.channel, conv.sealed_peer, conv.sealed_name }
   for _, entry in ipairs(messages or call('LRANGE', key('batch', name), 0, -1)) do
-    local media = has_media(entry) and call('HGET', key('media', name), fingerprint_of(entry)) or ''
+    local media = is_readable(entry) and has_media(entry) and call('HGET', key('media', name), fingerprint_of(entry)) or ''
     reply[#reply + 1] = entry
     reply[#reply + 1] = media
     reply_bytes = reply_bytes + #entry + #media
@@ -114,6 +116,26 @@ end
 -- include: redeliver
 -- include: seal
 
+local function rest()
+  call('ZREM', key('wake'), name)
+  if conv.ref then
+    call('ZADD', key('idle'), now_ms, name)
+  end
+  return { 'empty', 0 }
+end
+
+-- Return true if messages lie there that no field of the conversation tells of.
+local function is_orphaned()
+  return call('EXISTS', key('buffer', name)) == 1 or not conv.flush_id and call('EXISTS', key('batch', name)) == 1
+end
+
+-- A batch whose list is gone has nothing to deliver, and must not stand in the way.
+local function drop_lost_batch()
+  if conv.flush_id and call('LLEN', key('batch', name)) == 0 then
+    discard_batch(name, conv, 'lost')
+  end
+end
+
 -- The decision: a batch that exists goes first, then a dead letter that was redriven, then the open burst.
 local function claim()
   if conv.flush_id then
@@ -122,11 +144,12 @@ local function claim()
         return batch_reply()
       end
       return wait_until('busy', number(conv, 'lease_until_ms'))
-    elseif number(conv, 'retry_at_ms') > now_ms then
+    elseif is_ahead(number(conv, 'retry_at_ms')) then
       return wait_until('busy', number(conv, 'retry_at_ms'))
     end
     arm_lease_wake()
     count_crash()
+    drop_lost_batch()
   end
   if paused(conv) and (conv.flush_id or resolved == name) then
     return wait_until('paused', number(conv, 'paused_until_ms'))
@@ -143,22 +166,23 @@ local function claim()
   if conv.redrive and load_redriven() then
     return lease()
   elseif not conv.opened_ms then
-    call('ZREM', key('wake'), name)
-    if conv.ref then
-      call('ZADD', key('idle'), now_ms, name)
-    end
-    return { 'empty', 0 }
+    return is_orphaned() and error('messages without a window') or rest()
   elseif number(conv, 'deadline_ms') > now_ms then
-    return wait_until('early', number(conv, 'deadline_ms'))
+    return is_ahead(conv.deadline_ms) and wait_until('early', conv.deadline_ms) or error('a window without an end')
   end
-  return lease(seal())
+  local messages = seal()
+  return messages and lease(messages) or rest()
+end
+
+local function claim_anew()
+  load_conversation()
+  return claim()
 end
 
 local replies = {}
 for i = 10, #ARGV, 2 do
   name, caller = ARGV[i], ARGV[i + 1]
-  load_conversation()
-  replies[#replies + 1] = claim()
+  replies[#replies + 1] = guarded(claim_anew, name) or { 'broken', 0 }
   if reply_bytes > REPLY_MAX then
     break
   end

@@ -1,38 +1,60 @@
 -- fail: the batch was not delivered; try it again later, or keep it as a dead letter.
 --
 -- KEYS[1]  root of the partition
--- ARGV     1 now_ms or ''   2 conversation hash   3 token   4 'retry' | 'dead' | 'release'
+-- ARGV     1 now_ms or ''   2 conversation hash   3 token   4 'retry' | 'unreached' | 'dead' | 'release'
 --          5 delay_ms before the next attempt   6 max_attempts   7 the error, for people
---          'retry' counts against max_attempts; 'release' (a hand-back at shutdown) does not; 'dead' is final
--- returns  'ok' | 'dead' | 'lost' | 'cancelled'; a repeated fail returns the same as the first
--- touches  wake idle dead history counters · conv batch lock media · letter remains
+--          8 give_up_ms of 'unreached' (0 = never)
+--          'retry' counts against max_attempts; 'release' (a hand-back at shutdown) does not; 'dead' is final;
+--          'unreached' (the agent never got the request) does not count, until give_up_ms have passed since the first
+-- returns  'ok' | 'dead' | 'lost' | 'cancelled' | 'broken' (its keys cannot be read); a repeated fail returns the same as the first
+-- touches  wake idle dead history counters · conv batch lock media · letter remains sick
 
 -- include: entry
 -- include: history
 -- include: batch
 -- include: fence
+-- include: guard
+
+local COUNTED = { retry = 1, dead = 1 }
 
 local name, token, mode = ARGV[2], ARGV[3], ARGV[4]
 local delay_ms, max_attempts, problem = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
-local conv = read_conv(name)
-local refused = fenced(conv, token)
-if refused then
-  return refused
+local give_up_ms = tonumber(ARGV[8])
+
+-- Return true if the agent was out of reach for too long. The first such failure starts the time.
+local function is_given_up(conv)
+  if mode ~= 'unreached' then
+    return false
+  elseif not conv.unreached_ms then
+    call('HSET', key('conv', name), 'unreached_ms', now_ms)
+    return false
+  end
+  return give_up_ms > 0 and now_ms - number(conv, 'unreached_ms') >= give_up_ms
 end
-allow_writes_when_full()
-local failures = number(conv, 'failures') + (mode == 'release' and 0 or 1)
-if conv.cancelled then
-  rearm(name, conv)
-  discard_batch(name, conv, conv.cancelled)
-  return keep_outcome(name, token, 'cancelled')
-elseif mode == 'dead' or failures >= max_attempts then
-  rearm(name, conv)
-  conv.failures = tostring(failures)
-  make_dead_letter(name, conv, problem)
-  return keep_outcome(name, token, 'dead')
+
+local function fail()
+  local conv = read_conv(name)
+  local refused = fenced(conv, token)
+  if refused then
+    return refused
+  end
+  allow_writes_when_full()
+  local failures = number(conv, 'failures') + (COUNTED[mode] or 0)
+  if conv.cancelled then
+    rearm(name, conv)
+    discard_batch(name, conv, conv.cancelled)
+    return keep_outcome(name, token, 'cancelled')
+  elseif mode == 'dead' or failures >= max_attempts or is_given_up(conv) then
+    rearm(name, conv)
+    conv.failures = tostring(failures)
+    make_dead_letter(name, conv, problem)
+    return keep_outcome(name, token, 'dead')
+  end
+  wake_set_and_announce(name, now_ms + delay_ms)
+  call('HSET', key('conv', name), 'failures', failures, 'retry_at_ms', now_ms + delay_ms)
+  call('HDEL', key('conv', name), 'token')
+  call('DEL', key('lock', name))
+  return keep_outcome(name, token, 'ok')
 end
-wake_set_and_announce(name, now_ms + delay_ms)
-call('HSET', key('conv', name), 'failures', failures, 'retry_at_ms', now_ms + delay_ms)
-call('HDEL', key('conv', name), 'token')
-call('DEL', key('lock', name))
-return keep_outcome(name, token, 'ok')
+
+return guarded(fail, name) or 'broken'

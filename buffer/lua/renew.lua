@@ -3,8 +3,11 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 lease_ms   then two for each conversation: its hash · token
 -- returns  one for each conversation: 'ok' | 'lost' (another worker has it: stop) | 'cancelled' (discarded by an
---          operator: stop, release)
--- touches  wake · conv lock
+--          operator: stop, release) | 'broken' (its keys cannot be read: stop)
+-- touches  wake counters · conv lock sick
+
+-- include: entry
+-- include: guard
 
 local lease_ms = tonumber(ARGV[2])
 
@@ -24,6 +27,6 @@ end
 
 local replies = {}
 for i = 3, #ARGV, 2 do
-  table.insert(replies, renew(ARGV[i], ARGV[i + 1]))
+  table.insert(replies, guarded(renew, ARGV[i], ARGV[i + 1]) or 'broken')
 end
 return replies

@@ -3,7 +3,7 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 how many conversations, soonest first
 -- returns  JSON { now_ms, pending, overdue, oldest_ms, idle, dead, counters, conversations: [ { ref, wake_ms, depth,
---          batch, gateway, channel, peer, name, opened_ms, deadline_ms, fired, flush_id, claims, paused_until_ms } ] }
+--          batch, gateway, channel, peer, name, opened_ms, deadline_ms, fired, flush_id, claims, paused_until_ms, sick } ] }
 -- touches  wake idle dead counters · conv buffer batch (reads only)
 
 local limit = tonumber(ARGV[2])
@@ -16,11 +16,13 @@ local rows = {}
 if limit > 0 then
   local soonest = call('ZRANGE', key('wake'), 0, limit - 1, 'WITHSCORES')
   for i = 1, #soonest, 2 do
-    local conv = read_conv(soonest[i])
+    local is_read, conv = pcall(read_conv, soonest[i])
+    conv = is_read and conv or { sick = true }
     conv.token, conv.done_token, conv.answer, conv.separator = nil, nil, nil, nil
     conv.wake_ms = tonumber(soonest[i + 1])
     conv.depth = conv.depth or 0
-    conv.batch = call('LLEN', key('batch', soonest[i]))
+    conv.batch = conv.flush_id and call('TYPE', key('batch', soonest[i])).ok == 'list'
+      and call('LLEN', key('batch', soonest[i])) or 0
     table.insert(rows, conv)
   end
 end

@@ -87,7 +87,7 @@ def said(batches: list[Batch]) -> list[str]:
 
 def contents(batch: Batch) -> dict[str, object]:
     """Return the fields that the agent's request is made of. They must be equal at every attempt."""
-    changing = ("token", "attempt", "failures", "answer")
+    changing = ("token", "attempt", "failures", "crashes", "answer")
     return {name: getattr(batch, name) for name in batch._fields if name not in changing}
 
 

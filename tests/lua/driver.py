@@ -134,7 +134,9 @@ class ScriptDriver:
             root, _, rest = key.partition("}:")
             kind, _, name = rest.partition(":")
             assert root.startswith(f"{self.store.keys.prefix}:{{p"), f"{key} is outside the partitions"
-            assert found == b"none" or KINDS[kind].lower().startswith(found.decode()), f"{key} is a {found}"
+            assert kind == "sick" or found == b"none" or KINDS[kind].lower().startswith(found.decode()), (
+                f"{key} is a {found}"
+            )
             assert kind in VOLATILE or ttl == -1, f"{key} has a TTL"
             if kind in ("buffer", "batch", "redrive"):
                 held.append((root + "}:wake", name))

@@ -306,7 +306,7 @@ async def test_received_times_are_the_servers(driver: ScriptDriver):
 
 def body(batch: Batch) -> dict[str, object]:
     """Return everything that must not change between two attempts. The agent's request is made of it."""
-    changing = ("token", "attempt", "failures", "answer")
+    changing = ("token", "attempt", "failures", "crashes", "answer")
     return {name: getattr(batch, name) for name in batch._fields if name not in changing}
 
 

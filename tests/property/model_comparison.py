@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from buffer.keys import Ref, fingerprint_of
-from buffer.models import Append, Batch, FailureMode, PauseMode
+from buffer.models import Append, Batch, Claim, FailureMode, PauseMode
 from tests.property.invariants import check
 from tests.property.redis_system import System
 from tests.property.reference_model import Model, ModelMessage
@@ -188,6 +188,24 @@ class ModelComparison:
     def forget_scripts(self) -> None:
         self.system.client.script_flush()
 
+    def sicken(self, who: str, how: str) -> None:
+        """Somebody spoils keys of a conversation; then all are claimed in one call."""
+        batch = self.model.talks[who].batch
+        if not self.model.sicken(who, how):
+            return
+        name, client, keys = self.system.ref(PEOPLE[who]).hash, self.system.client, self.system.keys
+        if how == "window":
+            client.hset(keys.of(0, "conv", name), "window", "malformed")
+        elif how == "buffer":
+            client.set(keys.of(0, "buffer", name), "of another type")
+        else:
+            client.delete(keys.of(0, "batch", name))
+            self.bodies.pop(batch.flush_id if batch else "", None)
+        self.serial += 1
+        callers = dict.fromkeys(PEOPLE.values(), f"w{self.serial}")
+        for each, claim in zip(PEOPLE, self.system.claim_lot(callers), strict=True):
+            self._compare_claim(each, f"w{self.serial}", claim)
+
     def sweep(self) -> None:
         assert int(self.system.run("sweep", self.system.settings.dedupe_ttl_ms, 100)) == self.model.sweep()
 
@@ -277,7 +295,9 @@ class ModelComparison:
         assert [tuple(appended) for appended in found] == expected
 
     def _claim(self, who: str, caller: str) -> None:
-        claim = self.system.claim(PEOPLE[who], caller)
+        self._compare_claim(who, caller, self.system.claim(PEOPLE[who], caller))
+
+    def _compare_claim(self, who: str, caller: str, claim: Claim) -> None:
         status, expected = self.model.claim(who, caller)
         self._touch(who)
         assert claim.status == status

@@ -68,7 +68,7 @@ MUTANTS = [
     Mutant("early flush", "claim", "elseif number(conv, 'deadline_ms') > now_ms then", "elseif false then"),
     Mutant("two live leases", "claim", "  if leased(conv) then\n", "  if false then\n"),
     Mutant(
-        "no wait between attempts", "claim", "elseif number(conv, 'retry_at_ms') > now_ms then", "elseif false then"
+        "no wait between attempts", "claim", "elseif is_ahead(number(conv, 'retry_at_ms')) then", "elseif false then"
     ),
     Mutant("repeated claim is busy", "claim", "if conv.token == conv.fence .. ':' .. caller then", "if false then"),
     Mutant(
@@ -81,8 +81,8 @@ MUTANTS = [
     Mutant(
         "remainder opened by its last message",
         "include/seal",
-        "received_of(entries[from])",
-        "received_of(entries[#entries])",
+        "receipt_of(entries[from])",
+        "receipt_of(entries[#entries])",
     ),
     Mutant("order of arrival only", "include/seal", "first < second or (first == second and a < b)", "a < b"),
     Mutant(
@@ -123,21 +123,37 @@ MUTANTS = [
         "call('RENAME', key('batch', name), key('remains', conv.flush_id))",
         "call('DEL', key('batch', name))",
     ),
-    Mutant("answer survives the flush", "include/batch", "'cancelled', 'answer' }", "'cancelled' }"),
+    Mutant("answer survives the flush", "include/batch", "'cancelled', 'answer', ", "'cancelled', "),
     Mutant("ack and fail not fenced", "include/fence", "  if conv.token == token then\n", "  if true then\n"),
     Mutant("lost ack forgotten", "include/fence", "if conv.done_token == token then", "if false then"),
-    Mutant("pauses ignored", "include/prelude", "number(conv, 'paused_until_ms') > now_ms\n", "false\n"),
+    Mutant("pauses ignored", "include/prelude", "is_ahead(number(conv, 'paused_until_ms'))\n", "false\n"),
     Mutant("renew not fenced", "renew", "if conv.token ~= token then", "if false then"),
     Mutant("renew of a cancelled batch", "renew", "elseif conv.cancelled then", "elseif false then"),
     Mutant("answer not fenced", "answered", "if conv.token ~= token then", "if false then"),
     Mutant("ack strands the next burst", "ack", "rearm(name, conv)\n  if", "call('ZREM', key('wake'), name)\n  if"),
-    Mutant("failures not counted", "fail", "(mode == 'release' and 0 or 1)", "0"),
-    Mutant("release counts as a failure", "fail", "(mode == 'release' and 0 or 1)", "1"),
+    Mutant("failures not counted", "fail", "(COUNTED[mode] or 0)", "0"),
+    Mutant("release counts as a failure", "fail", "(COUNTED[mode] or 0)", "1"),
     Mutant("retry without a wake entry", "fail", "wake_set_and_announce(name, now_ms + delay_ms)\n", ""),
     Mutant("second click moves the deadline", "flush_now", "if not conv.fired then", "if true then"),
     Mutant("discard under a live lease", "include/stop", "  elseif leased(conv) then\n", "  elseif false then\n"),
     Mutant("redrive twice", "redrive", "elseif redriven then", "elseif false then"),
     Mutant("resume too late", "resume", "  rearm(name, conv)\n", ""),
+    Mutant(
+        "error in one ends the call for all",
+        "claim",
+        "guarded(claim_anew, name) or { 'broken', 0 }",
+        "claim_anew()",
+    ),
+    Mutant(
+        "malformed window loses its messages",
+        "include/sick",
+        "  rebuild_window(name)\n",
+        "  call('HDEL', key('conv', name), 'window')\n",
+    ),
+    Mutant("batch without messages is kept", "claim", "    drop_lost_batch()\n", ""),
+    Mutant(
+        "burst without messages has no record", "include/seal", "    return discard_lost_window()\n", "    return nil\n"
+    ),
     Mutant("repair overlooks batches", "repair", "if flush_id or window or redrive", "if window"),
     Mutant("sweep forgets conversations too early", "sweep", "now_ms - tonumber(ARGV[2])", "now_ms"),
 ]

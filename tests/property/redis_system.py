@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from buffer import script_calls, scripts
 from buffer.keys import Keys, Ref, ref_of
@@ -52,6 +52,8 @@ class Snapshot:
         for raw, ttl_ms, value in found:
             key = raw.decode()
             kind, _, name = key.removeprefix(root).partition(":")
+            if kind == "buffer" and len(value) == 1 and value[0] == b"of another type":
+                continue
             self.values[kind][name] = value
             if ttl_ms != -1:
                 self.volatile.add(kind)
@@ -154,6 +156,15 @@ class System:
         ref = self.ref(who)
         [reply] = self.run("claim", *script_calls.claim_args([(ref.hash, caller)], self.settings))
         return script_calls.read_claim(reply)
+
+    def claim_lot(self, callers: dict[Conversation, str]) -> list[Claim]:
+        """Claim several conversations in one call. An error of the call is a failed assertion."""
+        claims = [(self.ref(who).hash, caller) for who, caller in callers.items()]
+        try:
+            replies = self.run("claim", *script_calls.claim_args(claims, self.settings))
+        except ResponseError as error:
+            raise AssertionError(f"one conversation ended the call for all: {error}") from error
+        return [script_calls.read_claim(reply) for reply in replies]
 
     def fenced(self, verb: str, who: Conversation, *args: Any) -> str:
         lease: Any = (self.ref(who).hash, *args)

@@ -146,7 +146,7 @@ class Model:
             self.ended["acked"] += len(batch.messages)
         elif mode == "dead" or batch.failures >= self.settings.agent_max_attempts:
             outcome = "dead"
-            self._bury(talk, who)
+            self._bury(talk, who) if batch.messages else self._drop(talk)
         else:
             outcome, batch.token, batch.retry_at_ms = "ok", None, self.now_ms + delay_ms
         talk.done = (token, outcome)
@@ -211,6 +211,24 @@ class Model:
         for talk in self.talks.values():
             if talk.idle_since_ms is None:
                 self._rest(talk)
+
+    def sicken(self, who: str, how: str) -> bool:
+        """What spoiled keys do to a conversation at its next claim. Return False where they do nothing."""
+        talk = self.talks[who]
+        if how == "window" and talk.buffer:
+            talk.deadline_ms, talk.fired = self.now_ms, "quiet"
+        elif how == "batch" and talk.batch:
+            talk.batch = replace(talk.batch, messages=[])
+        elif how == "buffer" and self._is_next(talk):
+            self._discard_window(talk)
+        else:
+            return False
+        return True
+
+    def _is_next(self, talk: Talk) -> bool:
+        """Would a claim seal the open burst?"""
+        held = talk.batch or talk.redrive or self._paused(talk)
+        return bool(talk.buffer) and not held and talk.deadline_ms <= self.now_ms
 
     def is_held(self, who: str) -> bool:
         """Does a conversation hold something, or a pause?"""
@@ -295,7 +313,7 @@ class Model:
         """What the next claim makes of a batch whose holder vanished."""
         if talk.batch and talk.batch.token:
             talk.batch.crashes, talk.batch.token = talk.batch.crashes + 1, None
-        if talk.batch and talk.batch.cancelled:
+        if talk.batch and (talk.batch.cancelled or not talk.batch.messages):
             self._drop(talk)
         elif talk.batch and talk.batch.crashes >= script_calls.MAX_CRASHES:
             self._bury(talk, who)

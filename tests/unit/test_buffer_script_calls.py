@@ -93,7 +93,24 @@ def test_claim_reply_without_a_batch():
 def test_claim_reply_with_text_that_is_no_utf8():
     """A name that was cut in the middle of a character does not break a delivery."""
     entry = ENTRY_HEADER.pack(0, 5, 0, 6, TIMED, bytes(4), b"f" * 8) + b"{}"
-    reply = [b"batch", b"1:w", b"id", 1, 0, b"quiet", 9, b"\n", b"", b"generic", b"loja", b"ana", b"\xc3", entry, b""]
+    reply = [
+        b"batch",
+        b"1:w",
+        b"id",
+        1,
+        0,
+        0,
+        b"quiet",
+        9,
+        b"\n",
+        b"",
+        b"generic",
+        b"loja",
+        b"ana",
+        b"\xc3",
+        entry,
+        b"",
+    ]
     batch = script_calls.read_claim(reply).batch
     assert batch is not None
     assert batch.name == "\ufffd"

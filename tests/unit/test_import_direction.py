@@ -22,8 +22,8 @@ MAY_IMPORT = {
 IMPORTED_BY = {
     "rq": ["worker.rq"],
     "uvicorn": ["webhook.fast_path", "cli.commands.serve"],
-    "aiohttp": ["worker.agent", "cli.echo"],
-    "httpx": ["worker.agent"],
+    "aiohttp": ["worker.agent", "worker.agent_connection", "worker.agent_errors", "cli.echo"],
+    "httpx": ["worker.agent", "worker.agent_answer", "worker.agent_errors"],
     "httpx_aiohttp": ["worker.agent"],
 }
 """Libraries, and the only modules and packages that may import them."""

@@ -68,6 +68,12 @@ def test_bytes():
     assert render_burst(BATCH) == BYTES
 
 
+def test_skipped_messages_are_counted():
+    """The body says how many stored messages could not be read, and an ordinary body says nothing of it."""
+    assert rendered(stored(), skipped=2)["skipped"] == 2
+    assert "skipped" not in rendered(stored())
+
+
 def test_what_belongs_to_an_attempt_is_not_in_it():
     """Another worker, attempt or stored answer renders the same bytes."""
     again = BATCH._replace(token="8:w2", attempt=9, failures=5, answer=b"{}")

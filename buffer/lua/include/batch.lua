@@ -2,7 +2,7 @@
 
 local BATCH_FIELDS = { 'flush_id', 'reason', 'closed_ms', 'separator', 'sealed_name', 'sealed_peer', 'has_media',
                        'claims', 'failures', 'crashes', 'token', 'lease_until_ms', 'retry_at_ms',
-                       'cancelled', 'answer' }
+                       'cancelled', 'answer', 'unreached_ms' }
 
 -- Set the wake entry of a conversation without a batch, or move the conversation to the idle index.
 local function rearm(name, conv)
@@ -22,10 +22,15 @@ local function rearm(name, conv)
   end
 end
 
-local function forget_batch(name, conv)
+local function forget_batch_media(name, conv)
   if conv.has_media then
     drop_media(name, call('LRANGE', key('batch', name), 0, -1))
+    conv.has_media = nil
   end
+end
+
+local function forget_batch(name, conv)
+  forget_batch_media(name, conv)
   call('DEL', key('lock', name), key('batch', name))
   call('HDEL', key('conv', name), unpack(BATCH_FIELDS))
   for _, field in ipairs(BATCH_FIELDS) do
@@ -42,14 +47,19 @@ end
 local function discard_batch(name, conv, cause)
   local entry = summary(name, conv, 'discarded')
   entry.cause = cause
+  forget_batch_media(name, conv) -- may fail: nothing is recorded then
   history_push(entry)
   count('discarded', entry.messages)
   forget_batch(name, conv)
 end
 
--- Keep the batch as a dead letter: its fields in key `letter`, its messages in key `remains`.
+-- Keep the batch as a dead letter: its fields in key `letter`, its messages in key `remains`. A batch whose list is gone
+-- has nothing to keep.
 local function make_dead_letter(name, conv, problem)
   local entry = summary(name, conv, 'dead')
+  if entry.messages == 0 then
+    return discard_batch(name, conv, 'lost')
+  end
   entry.error = problem
   call('ZADD', key('dead'), now_ms, conv.flush_id)
   local dead_letter = { 'conversation', name, 'ref', conv.ref, 'gateway', conv.gateway, 'channel', conv.channel,

@@ -16,6 +16,11 @@ local ENTRY_HEADER = 25
 local NO_ALBUM = '\0\0\0\0'
 local KEYWORD, MEDIA, TIMED = 1, 2, 4
 
+-- Return false for bytes that no script has written: too short, without a payload, or received after the year 2200.
+local function is_readable(entry)
+  return #entry > ENTRY_HEADER and byte(entry, 7) < 7 and byte(entry, ENTRY_HEADER + 1) == 123
+end
+
 local function order_of(entry)
   return (struct.unpack('>I6', entry))
 end

@@ -91,12 +91,20 @@ local function wake_set_and_announce(name, at_ms)
   end
 end
 
+-- No script writes a moment that is ten years ahead: it is garbage.
+local FAR_MS = 3650 * 86400000
+
+-- Return true if `at_ms` is yet to come.
+local function is_ahead(at_ms)
+  return at_ms > now_ms and at_ms < now_ms + FAR_MS
+end
+
 local function paused(conv)
-  return conv.paused_until_ms and number(conv, 'paused_until_ms') > now_ms
+  return conv.paused_until_ms and is_ahead(number(conv, 'paused_until_ms'))
 end
 
 local function leased(conv)
-  return conv.token and number(conv, 'lease_until_ms') > now_ms
+  return conv.token and is_ahead(number(conv, 'lease_until_ms'))
 end
 
 local function count(total, amount)

@@ -1,10 +1,21 @@
 -- Serves a dead letter that was redriven: same flush_id, same messages, attempts counted from the start.
 -- Needs `entry`, and these variables of claim.lua: name, conv, set.
 
+local function is_whole(flush_id)
+  return call('TYPE', key('letter', flush_id)).ok == 'hash' and call('TYPE', key('remains', flush_id)).ok == 'list'
+end
+
 -- Make the next redriven dead letter the batch of the conversation. Return false if none is left.
 local function load_redriven()
   local flush_id = call('LPOP', key('redrive', name))
-  while flush_id and call('EXISTS', key('remains', flush_id)) == 0 do
+  while flush_id and not is_whole(flush_id) do
+    for _, kind in ipairs({ 'letter', 'remains' }) do
+      if call('EXISTS', key(kind, flush_id)) == 1 then
+        call('RENAME', key(kind, flush_id), key('sick', kind .. ':' .. flush_id))
+        count('sick', 1)
+      end
+    end
+    call('ZREM', key('dead'), flush_id)
     flush_id = call('LPOP', key('redrive', name))
   end
   if call('EXISTS', key('redrive', name)) == 0 then

@@ -38,15 +38,20 @@ local function closing_reason()
   return 'quiet'
 end
 
+-- The time of receipt of an entry; of one that cannot be read, now.
+local function receipt_of(entry)
+  return is_readable(entry) and received_of(entry) or now_ms
+end
+
 -- Make a new window of the entries that did not fit. It opened when the first of them was received.
 local function reopen(entries, from)
   local bytes, keyword = 0, false
   for i = from, #entries do
     bytes = bytes + size_of(entries[i])
-    keyword = keyword or keyword_of(entries[i])
+    keyword = keyword or is_readable(entries[i]) and keyword_of(entries[i])
   end
-  local opened_ms = received_of(entries[from])
-  local deadline_ms = math.min(received_of(entries[#entries]) + window_ms, opened_ms + max_wait_ms)
+  local opened_ms = receipt_of(entries[from])
+  local deadline_ms = math.min(receipt_of(entries[#entries]) + window_ms, opened_ms + max_wait_ms)
   local fired = single and 'disabled' or keyword and 'keyword' or #entries - from + 1 >= max_messages and 'max_messages'
     or bytes >= max_bytes and 'max_bytes'
   conv.opened_ms, conv.deadline_ms = opened_ms, fired and now_ms or deadline_ms
@@ -55,41 +60,69 @@ local function reopen(entries, from)
   call('SET', key('timer', name), '', 'PX', math.max(1, conv.deadline_ms - now_ms))
 end
 
--- Return the first `size` entries, sorted by order_ms. Entries with the same order_ms keep the order of arrival.
+-- Return the first `size` entries, sorted by order_ms. Entries with the same order_ms keep the order of arrival. Those
+-- that cannot be read stand last: the worker leaves them out and counts them.
 local function in_order(entries, size)
-  local places = {}
+  local places, unreadable = {}, {}
   for i = 1, size do
-    places[i] = i
+    local list = is_readable(entries[i]) and places or unreadable
+    list[#list + 1] = i
   end
   table.sort(places, function(a, b)
     local first, second = order_of(entries[a]), order_of(entries[b])
     return first < second or (first == second and a < b)
   end)
+  for _, place in ipairs(unreadable) do
+    places[#places + 1] = place
+  end
   for i, place in ipairs(places) do
     places[i] = entries[place]
   end
   return places
 end
 
--- Return the sealed messages. A failover may roll the seal back, and the next one must then give the same flush_id with
+-- The list held messages that no batch tells of. They are no part of this one.
+local function set_stale_aside(stale)
+  for _, entry in ipairs(call('LRANGE', key('batch', name), 0, stale - 1)) do
+    call('RPUSH', key('sick', 'stale:' .. name), entry)
+  end
+  call('LTRIM', key('batch', name), stale, -1)
+  count('sick', 1)
+end
+
+-- The messages of the window are gone. Record as many as it counted.
+local function discard_lost_window()
+  history_push({ ref = conv.ref, outcome = 'discarded', cause = 'lost', messages = conv.depth, opened_ms = conv.opened_ms })
+  count('discarded', conv.depth)
+  forget_window(name)
+end
+
+-- Return the sealed messages, or nothing if there are none. A failover may roll the seal back, and the next one must then give the same flush_id with
 -- the same bytes, or another flush_id. So all fields follow from the window, not from the time of this call, and the
 -- flush_id holds a digest of everything that goes into the agent's request.
 local function seal()
   local entries = call('LRANGE', key('buffer', name), 0, -1)
+  if #entries == 0 then
+    return discard_lost_window()
+  end
   local size = fitting(entries)
   local reason, sealed_name, sealed_peer = closing_reason(), conv.name or '', conv.peer
   local batch, prints = in_order(entries, size), { reason, separator, sealed_peer, sealed_name }
   for _, entry in ipairs(batch) do
     table.insert(prints, fingerprint_of(entry) .. edit_of(entry))
-    if not conv.has_media and has_media(entry) then
+    if not conv.has_media and is_readable(entry) and has_media(entry) then
       set({ has_media = '1' })
     end
   end
-  local closed_ms = math.max(number(conv, 'deadline_ms'), received_of(entries[size]))
+  local closed_ms = math.max(number(conv, 'deadline_ms'), receipt_of(entries[size]))
   local generation = math.max(number(conv, 'generation') + 1, closed_ms)
   local digest = string.sub(redis.sha1hex(table.concat(prints, '\0')), 1, 12)
+  local length
   for i = 1, size, 1000 do
-    call('RPUSH', key('batch', name), unpack(batch, i, math.min(i + 999, size)))
+    length = call('RPUSH', key('batch', name), unpack(batch, i, math.min(i + 999, size)))
+  end
+  if length > size then
+    set_stale_aside(length - size)
   end
   set({ flush_id = conv.ref .. '-' .. string.format('%d', generation) .. '-' .. digest, generation = generation,
         reason = reason, closed_ms = closed_ms, separator = separator, sealed_name = sealed_name,

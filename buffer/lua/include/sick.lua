@@ -1,0 +1,98 @@
+-- Sets aside what no script can read: a key of another type, or a malformed window. It stays as evidence under
+-- `sick:<kind>:<name>`, and the conversation goes on with what is left. Needs `entry`.
+
+local TYPES_IN_PARTITION = { wake = 'zset', idle = 'zset', alias = 'hash', dead = 'zset', history = 'list',
+                             counters = 'hash', suspects = 'zset' }
+local TYPES_IN_CONVERSATION = { conv = 'hash', buffer = 'list', batch = 'list', media = 'hash', redrive = 'list' }
+local TYPES_IN_LETTER = { letter = 'hash', remains = 'list' }
+
+local PUT_OFF_MS = 60000
+
+-- Rename the keys that are of another type than in `types`. Return how many.
+local function set_aside(types, name)
+  local moved = 0
+  for kind, wanted in pairs(types) do
+    local found = call('TYPE', key(kind, name)).ok
+    if found ~= 'none' and found ~= wanted then
+      call('RENAME', key(kind, name), key('sick', name and kind .. ':' .. name or kind))
+      moved = moved + 1
+    end
+  end
+  return moved
+end
+
+-- Put the messages of a batch that nothing tells of back into the buffer.
+local function unseal(name)
+  local sealed = call('LRANGE', key('batch', name), 0, -1)
+  for i = #sealed, 1, -1 do
+    call('LPUSH', key('buffer', name), sealed[i])
+  end
+  call('DEL', key('batch', name))
+end
+
+-- Without its conv hash a conversation has no identity until its person writes again, and that append finds the
+-- messages in the buffer. Its dead letters can be redriven again.
+local function forget_redrives(name)
+  for _, flush_id in ipairs(call('LRANGE', key('redrive', name), 0, -1)) do
+    call('HDEL', key('letter', flush_id), 'redriven')
+  end
+  call('DEL', key('redrive', name), key('lock', name))
+end
+
+-- Open a window for messages that lie in the buffer without one, or with one that makes no sense. It is due now.
+local function rebuild_window(name)
+  local entries = call('LRANGE', key('buffer', name), 0, -1)
+  if #entries == 0 then
+    call('HDEL', key('conv', name), 'window')
+    return
+  end
+  local bytes = 0
+  for _, entry in ipairs(entries) do
+    bytes = bytes + #entry
+  end
+  local opened_ms = is_readable(entries[1]) and received_of(entries[1]) or now_ms
+  write_window(name, { opened_ms = min(opened_ms, now_ms), deadline_ms = now_ms, bytes = bytes, depth = #entries,
+                       fired = 'quiet' })
+end
+
+-- Return true if a window has all its numbers, and moments that can be.
+local function is_sound(window)
+  local conv = {}
+  return pcall(unpack_window, conv, window) and conv.opened_ms < now_ms + FAR_MS and conv.deadline_ms < now_ms + FAR_MS
+end
+
+local function heal_window(name)
+  local window = call('HGET', key('conv', name), 'window')
+  if window and is_sound(window) then
+    return 0
+  elseif window then
+    call('SET', key('sick', 'window:' .. name), window)
+  end
+  rebuild_window(name)
+  return window and 1 or 0
+end
+
+local function heal(name)
+  allow_writes_when_full()
+  local moved = set_aside(TYPES_IN_PARTITION) + set_aside(TYPES_IN_CONVERSATION, name)
+  local flush_id = call('HGET', key('conv', name), 'flush_id')
+  if flush_id then
+    moved = moved + set_aside(TYPES_IN_LETTER, flush_id)
+  else
+    unseal(name)
+  end
+  if call('HEXISTS', key('conv', name), 'ref') == 1 then
+    moved = moved + heal_window(name)
+  else
+    forget_redrives(name)
+  end
+  count('sick', moved)
+end
+
+-- Keep the error of a conversation that cannot be healed, and look at it again later.
+local function put_off(name, problem)
+  allow_writes_when_full()
+  wake_set(name, now_ms + PUT_OFF_MS)
+  count('broken', 1)
+  call('SET', key('sick', 'problem:' .. name), type(problem) == 'table' and problem.err or tostring(problem))
+end
