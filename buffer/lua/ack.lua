@@ -4,10 +4,11 @@
 -- ARGV     1 now_ms or ''   then two for each conversation: its hash · token
 -- returns  one for each conversation: 'ok' | 'lost' | 'cancelled' | 'broken' (its keys cannot be read);
 --          a repeated ack returns the same as the first
--- touches  wake idle history counters · conv batch lock media sick
+-- touches  wake idle history counters alias · conv batch lock media sick
 --
 -- A late ack succeeds while its token is still the current one, even if its lease is over.
 
+-- include: alias
 -- include: entry
 -- include: history
 -- include: batch

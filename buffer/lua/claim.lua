@@ -5,7 +5,8 @@
 --          8 separator   9 '1' when every message is its own flush
 --          then two for each conversation: its hash · the caller's random id
 -- returns  one for each conversation, in order, until the reply is large (REPLY_MAX); the others were not touched:
---          { status, until_ms }: 'busy' (leased, or waiting to retry), 'early' (deadline moved), 'paused', 'empty',
+--          { status, until_ms }: 'busy' (leased, waiting to retry, or behind a batch of
+--            the same person), 'early' (deadline moved), 'paused', 'empty',
 --            'broken' (its keys cannot be read)
 --          { 'batch', token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer or '',
 --            gateway, channel, peer, name, then each message and its inline media or '' … }
@@ -136,6 +137,12 @@ local function drop_lost_batch()
   end
 end
 
+-- include: person
+
+local function has_work()
+  return conv.flush_id or conv.redrive or conv.opened_ms and number(conv, 'deadline_ms') <= now_ms
+end
+
 -- The decision: a batch that exists goes first, then a dead letter that was redriven, then the open burst.
 local function claim()
   if conv.flush_id then
@@ -158,6 +165,12 @@ local function claim()
   if conv.paused_until_ms then
     call('HDEL', key('conv', name), 'paused_until_ms', 'pause_mode')
     conv.paused_until_ms = nil
+  end
+  if (conv.behind or resolved ~= name) and has_work() then
+    local until_ms = blocked_until()
+    if until_ms then
+      return wait_until('busy', until_ms)
+    end
   end
   if conv.flush_id then
     return lease()

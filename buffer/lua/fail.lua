@@ -7,8 +7,9 @@
 --          'retry' counts against max_attempts; 'release' (a hand-back at shutdown) does not; 'dead' is final;
 --          'unreached' (the agent never got the request) does not count, until give_up_ms have passed since the first
 -- returns  'ok' | 'dead' | 'lost' | 'cancelled' | 'broken' (its keys cannot be read); a repeated fail returns the same as the first
--- touches  wake idle dead history counters · conv batch lock media · letter remains sick
+-- touches  wake idle dead history counters alias · conv batch lock media · letter remains sick
 
+-- include: alias
 -- include: entry
 -- include: history
 -- include: batch

@@ -285,3 +285,18 @@ async def everything(driver: ScriptDriver) -> dict[str, bytes]:
     return {
         key: await driver.redis.dump(key) for key in await driver.all_keys() if not re.search("}:(timer|lock):", key)
     }
+
+
+async def test_later_messages_wait_for_the_batch_of_the_other_name(driver: ScriptDriver):
+    """What is said after two names became one is not claimed before the batch that stays under the other name ends."""
+    tokens = {name: (await driver.in_flight(f"old {name.peer}", to=name)).token for name in NAMES}
+    assert await link(driver, "new") == "new"
+    kept = await home(driver)
+    [left] = [name for name in NAMES if name != kept]
+    assert await driver.store.ack(driver.ref(kept), tokens[kept]) == "ok"
+    driver.clock.advance(WINDOW_MS)
+    assert (await driver.claim(kept, "w2")).status == "busy"
+    assert (await driver.wake_ms(kept) or 0) > driver.clock()
+    assert await driver.store.ack(driver.ref(left), tokens[left]) == "ok"
+    assert await driver.wake_ms(kept) == driver.clock()
+    assert ids(await driver.claim_batch(kept, "w3")) == ["new"]

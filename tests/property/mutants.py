@@ -187,6 +187,19 @@ PEOPLE_MUTANTS = [
     ),
     Mutant("merged conversation stays idle", "include/merge", "  call('ZREM', key('idle'), keep.name)\n", ""),
     Mutant("dropped conversation is awake", "include/merge", "    call('ZREM', key('wake'), drop.name)\n", ""),
+    Mutant(
+        "later messages overtake a batch of their person",
+        "claim",
+        "if (conv.behind or resolved ~= name) and has_work() then",
+        "if resolved ~= name and has_work() then",
+    ),
+    Mutant(
+        "two calls for one person", "include/person", "if leased(other_conv) or not conv.flush_id then", "if false then"
+    ),
+    Mutant(
+        "merge forgets what stays behind", "include/merge", "behind = behind ~= '' and behind or nil", "behind = nil"
+    ),
+    Mutant("end of a batch wakes nobody", "include/batch", "    wake_person(name, conv)\n", ""),
     Mutant("alias is held by a pause", "claim", "(conv.flush_id or resolved == name)", "true"),
     Mutant(
         "batch of the dropped conversation lost", "include/merge", "  if drop.conv.flush_id then\n", "  if false then\n"

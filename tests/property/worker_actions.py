@@ -14,6 +14,9 @@ from tests.property.walk_settings import NAMES, START_MS
 
 REMEMBERED_MAX = 10
 
+ENDS = ("lease_until_ms", "retry_at_ms", "deadline_ms")
+"""Fields of a conversation until whose moments a claim may be refused."""
+
 
 class Flight(NamedTuple):
     """A worker that was given a batch."""
@@ -220,6 +223,8 @@ class WorkerActions:
         if conv.get("token") != flight.token:
             return conv["done_outcome"] if conv.get("done_token") == flight.token else "lost"
         ids = self.picture.ids("batch", self.hashes[flight.name])
+        if acked or outcome == "dead" or "cancelled" in conv:
+            self._expect_awake(flight.name)
         if "cancelled" in conv:
             self.expected.end(ids, "discarded")
             return "cancelled"
@@ -232,10 +237,13 @@ class WorkerActions:
         is_free = not invariants_with_aliases.is_leased(conv, now_ms) and int(conv.get("retry_at_ms", 0)) <= now_ms
         if "cancelled" in conv and is_free:
             self.expected.end(self.picture.ids("batch", self.hashes[name]), "discarded")
-        batch = self.system.claim(self.talks[name], caller).batch
-        self.is_sealing = True
+        claim = self.system.claim(self.talks[name], caller)
+        batch, self.is_sealing = claim.batch, True
+        if claim.until_ms:
+            self._check_wait(name, claim.until_ms)
         if batch:
             self._check_lease(name, batch)
+            self._check_turn(name, batch)
             self._compare(name, batch)
             flight = Flight(name, caller, batch.token)
             if flight not in self.flights:
@@ -248,6 +256,41 @@ class WorkerActions:
             assert batch.token == conv["token"], "two leases"
         else:
             assert int(leader.get("paused_until_ms", 0)) <= self.expected.now_ms, "a batch went out in a pause"
+
+    def _expect_awake(self, name: str) -> None:
+        """The end of a batch wakes what waited for it under the other names of the person."""
+        for hash_ in self.names:
+            if self.picture.resolve(hash_) == self._place(name):
+                self.latest_ms[self.names[hash_]] = self.expected.now_ms
+
+    def _check_wait(self, name: str, until_ms: int) -> None:
+        """Whoever waits for another batch of the person does not wait longer than for that batch."""
+        ends = [self.expected.now_ms + self.system.settings.lease_ms]
+        ends += [int(conv.get(field, 0)) for conv in self._of_person(name) for field in ENDS]
+        ends.append(int(self.picture.conv(self._place(name)).get("paused_until_ms", 0)))
+        assert until_ms <= max(ends), f"{name} waits too long"
+        self.latest_ms[name] = max(self.latest_ms[name], until_ms)
+
+    def _check_turn(self, name: str, batch: Batch) -> None:
+        """A person's batches go out one at a time, the oldest first, whatever names they are under."""
+        conv, now_ms = self._conv(name), self.expected.now_ms
+        if batch.token == conv.get("token"):
+            return
+        age = (batch.closed_ms, self.hashes[name])
+        for other in self._others_with_batch(name):
+            other_conv = self.picture.conv(other)
+            assert not invariants_with_aliases.is_leased(other_conv, now_ms), "two calls for one person"
+            assert batch.flush_id == conv.get("flush_id"), "later messages overtook a batch of their person"
+            assert age < (int(other_conv["closed_ms"]), other), "a batch overtook an older one of its person"
+
+    def _others_with_batch(self, name: str) -> list[str]:
+        """Return the hashes of the other names of a person that hold a batch."""
+        place, own = self._place(name), self.hashes[name]
+        names = [hash_ for hash_ in self.names if hash_ != own and self.picture.resolve(hash_) == place]
+        return [hash_ for hash_ in names if "flush_id" in self.picture.conv(hash_)]
+
+    def _of_person(self, name: str) -> list[dict[str, str]]:
+        return [self._conv(name), *(self.picture.conv(hash_) for hash_ in self._others_with_batch(name))]
 
     def _compare(self, name: str, batch: Batch) -> None:
         notes = [self.expected.notes[json.loads(stored.payload)["message_id"]] for stored in batch.messages]

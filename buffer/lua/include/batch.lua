@@ -1,4 +1,5 @@
--- Ends the sealed batch of a conversation, and sets the wake entry for the next step. Needs `entry` and `history`.
+-- Ends the sealed batch of a conversation, and sets the wake entry for the next step. Needs `entry`,
+-- `history` and `alias`.
 
 local BATCH_FIELDS = { 'flush_id', 'reason', 'closed_ms', 'separator', 'sealed_name', 'sealed_peer', 'has_media',
                        'claims', 'failures', 'crashes', 'token', 'lease_until_ms', 'retry_at_ms',
@@ -29,12 +30,30 @@ local function forget_batch_media(name, conv)
   end
 end
 
+-- Other batches of the person, and the open burst, may have waited for the end of this one.
+local function wake_person(name, conv)
+  local kept = resolve(name)
+  local behind = kept == name and conv.behind or call('HGET', key('conv', kept), 'behind') or ''
+  local others = behind .. kept
+  for i = 1, #others, 16 do
+    local other = sub(others, i, i + 15)
+    if other ~= name then
+      call('ZADD', key('wake'), 'XX', 'LT', now_ms, other)
+    end
+  end
+  wake_announce()
+end
+
 local function forget_batch(name, conv)
   forget_batch_media(name, conv)
   call('DEL', key('lock', name), key('batch', name))
   call('HDEL', key('conv', name), unpack(BATCH_FIELDS))
   for _, field in ipairs(BATCH_FIELDS) do
     conv[field] = nil
+  end
+  if conv.is_left or conv.behind then
+    call('HDEL', key('conv', name), 'is_left')
+    wake_person(name, conv)
   end
 end
 

@@ -3,7 +3,8 @@
 
 local TYPES_IN_PARTITION = { wake = 'zset', idle = 'zset', alias = 'hash', dead = 'zset', history = 'list',
                              counters = 'hash', suspects = 'zset' }
-local TYPES_IN_CONVERSATION = { conv = 'hash', buffer = 'list', batch = 'list', media = 'hash', redrive = 'list' }
+local TYPES_IN_CONVERSATION = { conv = 'hash', buffer = 'list', batch = 'list', media = 'hash', redrive = 'list',
+                                seen = 'string', mark = 'hash' }
 local TYPES_IN_LETTER = { letter = 'hash', remains = 'list' }
 
 local PUT_OFF_MS = 60000
