@@ -108,5 +108,8 @@ class Gateway:
     success_reply: HTTPReply | None = None
     """The reply to a request that was accepted. None for the JSON counts."""
 
+    verify_head: Callable[[Request, Settings], bool] | None = None
+    """Returns False if headers and query show, without the body, that `verify` fails. None if they never do."""
+
     verification: Verification | None = None
     """None for a gateway that sends no GET request."""

@@ -18,7 +18,7 @@ from buffer.models import Conversation, Message
 from config.settings import Settings
 from gateways.base import BadRequest, BodySchema, Gateway, HTTPReply, Request
 from gateways.content import Content, choice_content, location_content, media_of, unknown_content, with_part_ids
-from gateways.credentials import header_scheme
+from gateways.credentials import carries, header_scheme
 from gateways.fields import number_of
 
 NAME = "twilio"
@@ -186,6 +186,7 @@ GATEWAY = Gateway(
     is_open,
     verify,
     parse,
+    verify_head=carries("x-twilio-signature"),
     security_schemes={
         "twilioSignature": header_scheme(
             "X-Twilio-Signature",
