@@ -106,7 +106,19 @@ class Revoke:
     target_id: str
 
 
-Event = Message | Presence | Edit | Revoke
+@dataclass(slots=True, frozen=True)
+class Ignored:
+    """A part of a body that is no message: it calls nobody and changes nothing.
+
+    `reason` is one of IGNORED_REASONS in `gateways/ignored.py`. `shape` is the name of the event and of its fields,
+    never a value, for an authentic body that fits no known form (reason `misfit`).
+    """
+
+    reason: str
+    shape: str | None = None
+
+
+Event = Message | Presence | Edit | Revoke | Ignored
 
 
 class Reason(StrEnum):

@@ -115,7 +115,7 @@ def _time_ms(written: Any) -> int | None:
         moment = datetime.fromisoformat(written.replace(" UTC", "+00:00")) if isinstance(written, str) else None
     except ValueError:
         moment = None
-    return time_of(moment.timestamp() if moment and moment.tzinfo else written, 1000)
+    return time_of(moment.timestamp() if moment and moment.tzinfo else written)
 
 
 def _contents(body: dict[str, Any]) -> list[Content]:

@@ -151,7 +151,7 @@ def _message(item: dict[str, Any], chat: Chat) -> Message | None:
     return Message(
         conversation=chat.conversation,
         message_id=text_of(item.get("id")),
-        timestamp_ms=time_of(item.get("timestamp"), 1000),
+        timestamp_ms=time_of(item.get("timestamp")),
         kind=content.kind,
         text=content.text,
         media=content.media,
@@ -174,7 +174,7 @@ def _edit(item: dict[str, Any], chat: Chat) -> Edit | None:
     target_id, content = text_of(edit.get("original_message_id")), read_content(object_of(edit.get("message")))
     if target_id is None or content is None or content.text is None:
         return None
-    return Edit(chat.conversation, target_id, content.text, time_of(item.get("timestamp"), 1000), chat.from_me)
+    return Edit(chat.conversation, target_id, content.text, time_of(item.get("timestamp")), chat.from_me)
 
 
 def _query_parameter(name: str, description: str, schema: OpenAPIObject, *, required: bool = True) -> OpenAPIObject:

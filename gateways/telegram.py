@@ -64,7 +64,7 @@ def _read_edit(message: dict[str, Any], channel: str) -> Edit | None:
     text = text_of(message.get("text")) or text_of(message.get("caption"))
     if chat is None or target_id is None or text is None:
         return None
-    edited_ms = time_of(message.get("edit_date"), 1000) or time_of(message.get("date"), 1000)
+    edited_ms = time_of(message.get("edit_date")) or time_of(message.get("date"))
     return Edit(chat.conversation, target_id, text, edited_ms, _is_bot(message))
 
 
@@ -97,7 +97,7 @@ def _message(
     return Message(
         conversation=chat.conversation,
         message_id=text_of(message_id),
-        timestamp_ms=time_of(update.get("date"), 1000),
+        timestamp_ms=time_of(update.get("date")),
         kind=content.kind,
         text=content.text,
         media=content.media,
