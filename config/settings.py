@@ -67,6 +67,15 @@ class Settings(BaseSettings):
     webhook_max_body: int = Field(
         16_777_216, ge=1024, description="largest accepted request body (bytes); a larger one gets 413"
     )
+    webhook_bodies_max: int = Field(
+        268_435_456, ge=4096, description="bytes of all request bodies that one process holds; above it 503"
+    )
+    webhook_head_timeout: Seconds = Field(
+        10.0, description="longest time from a new connection, or a request's first byte, to the end of its headers"
+    )
+    webhook_body_timeout: Seconds = Field(
+        30.0, description="longest time for a request body, or for each MiB of a larger one"
+    )
     webhook_allow_unsigned: bool = Field(
         False, description="true: gateways without a secret are open, too (for demo and tests only)"
     )

@@ -66,6 +66,11 @@ def _rules(settings: Settings) -> list[tuple[bool, str]]:
             "a duplicate could enter an open burst",
         ),
         (
+            settings.webhook_bodies_max < 2 * settings.webhook_max_body,
+            f"WEBHOOK_BODIES_MAX={settings.webhook_bodies_max} must be at least 2 x WEBHOOK_MAX_BODY="
+            f"{settings.webhook_max_body}: a body of the largest size would never fit beside others",
+        ),
+        (
             settings.twilio_auth_token is not None and settings.public_base_url is None,
             "TWILIO_AUTH_TOKEN is set, so PUBLIC_BASE_URL must be too: Twilio signs the address that it calls, and "
             "without that address no signature can be checked. Set it to the part before /webhooks/twilio of the "

@@ -111,6 +111,8 @@ class Gateway:
 
     configured: Callable[[Settings], Callable[[Request], Sequence[Event]]] | None = None
     """Returns `parse` as the settings want it. None for a gateway whose `parse` needs no setting."""
+    verify_head: Callable[[Request, Settings], bool] | None = None
+    """Returns False if headers and query show, without the body, that `verify` fails. None if they never do."""
 
     verification: Verification | None = None
     """None for a gateway that sends no GET request."""

@@ -50,6 +50,13 @@ def verify(request: Request, settings: Settings, *, clock: Callable[[], float] =
     return is_genuine and _is_fresh(timestamp, settings.signature_max_age, clock())
 
 
+def verify_head(request: Request, settings: Settings) -> bool:
+    """Return True if the request carries the static token, or a signature that its body may match."""
+    if token_matches(request, settings.chatwoot_token):
+        return True
+    return settings.chatwoot_secret is not None and bool(request.headers.get("x-chatwoot-signature", ""))
+
+
 def _is_fresh(timestamp: str, max_age_s: float, now_s: float) -> bool:
     if max_age_s == 0:
         return True
@@ -201,6 +208,7 @@ GATEWAY = Gateway(
     is_open,
     verify,
     parse,
+    verify_head=verify_head,
     security_schemes=STATIC_TOKEN
     | {
         "chatwootSignature": header_scheme(

@@ -297,6 +297,7 @@ GATEWAY = Gateway(
     is_open,
     verify,
     parse,
+    verify_head=verify,
     security_schemes=STATIC_TOKEN | {"evolutionKey": header_scheme("apikey", "EVOLUTION_TOKEN")},
     auth_hint="with the header `Authorization: Bearer <EVOLUTION_TOKEN>`",
 )

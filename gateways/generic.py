@@ -176,6 +176,7 @@ GATEWAY = Gateway(
     is_open,
     verify,
     parse,
+    verify_head=verify,
     security_schemes=STATIC_TOKEN,
     auth_hint="with the header `Authorization: Bearer <GENERIC_TOKEN>`",
     body_schema=BODY_SCHEMA,

@@ -14,7 +14,7 @@ import orjson
 from buffer.models import Conversation, Edit, Event, Ignored, Message, Revoke
 from config.settings import Settings
 from gateways.base import BodySchema, Gateway, HTTPReply, OpenAPIObject, Request, Verification
-from gateways.credentials import header_scheme, secrets_equal, signature_matches
+from gateways.credentials import carries, header_scheme, secrets_equal, signature_matches
 from gateways.fields import object_of, objects_of, read_json, text_of, time_of
 from gateways.ignored import ignored, misfit
 from gateways.meta_content import read_content, read_context
@@ -204,6 +204,7 @@ GATEWAY = Gateway(
     is_open,
     verify,
     parse,
+    verify_head=carries("x-hub-signature-256"),
     security_schemes={
         "metaSignature": header_scheme(
             "X-Hub-Signature-256", "`sha256=` and the HMAC-SHA256 of the raw body with META_APP_SECRET, in hexadecimal"

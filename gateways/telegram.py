@@ -226,6 +226,7 @@ GATEWAY = Gateway(
     is_open,
     verify,
     parse,
+    verify_head=verify,
     security_schemes=STATIC_TOKEN
     | {
         "telegramSecret": header_scheme(

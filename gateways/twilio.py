@@ -17,7 +17,7 @@ from buffer.models import Conversation, Event, Ignored, Message
 from config.settings import Settings
 from gateways.base import BadRequest, BodySchema, Gateway, HTTPReply, Request
 from gateways.content import Content, with_part_ids
-from gateways.credentials import header_scheme
+from gateways.credentials import carries, header_scheme
 from gateways.ignored import ignored, misfit
 from gateways.twilio_content import Form, read_contents, read_context
 
@@ -148,6 +148,7 @@ GATEWAY = Gateway(
     is_open,
     verify,
     parse,
+    verify_head=carries("x-twilio-signature"),
     security_schemes={
         "twilioSignature": header_scheme(
             "X-Twilio-Signature",

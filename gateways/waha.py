@@ -9,7 +9,7 @@ from buffer.models import Edit, Event, Ignored, Message, Presence, Revoke
 from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
 from gateways.content import Content
-from gateways.credentials import header_scheme, signature_matches
+from gateways.credentials import carries, header_scheme, signature_matches
 from gateways.fields import first_text, object_of, objects_of, read_object, text_of, time_of
 from gateways.ignored import ignored, misfit
 from gateways.jid import Chat, chat_of, no_chat, person_of
@@ -205,6 +205,7 @@ GATEWAY = Gateway(
     is_open,
     verify,
     parse,
+    verify_head=carries("x-webhook-hmac"),
     security_schemes={
         "wahaSignature": header_scheme(
             "X-Webhook-Hmac", "The HMAC-SHA512 of the raw body with WAHA_HMAC_KEY, in hexadecimal"

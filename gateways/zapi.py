@@ -164,6 +164,7 @@ GATEWAY = Gateway(
     is_open,
     verify,
     parse,
+    verify_head=verify,
     security_schemes=STATIC_TOKEN
     | {
         "zapiToken": header_scheme("z-api-token", "ZAPI_TOKEN"),

@@ -14,6 +14,7 @@ from buffer.errors import PartitionMismatch, StoreError, UnsafeServer
 from buffer.store import Store
 from buffer.transport.clients import connect
 from buffer.transport.server_checks import check_server
+from config.descriptors import connections_max, raise_descriptor_limit
 from config.gc import tune_webhook_gc
 from config.killpoints import arm
 from config.logs import get_logger
@@ -21,6 +22,7 @@ from config.settings import Settings, require
 from webhook.asgi import WebhookEndpoint
 from webhook.fast_path import INGEST
 from webhook.ingest import Ingest
+from webhook.limits import LIMITS, ConnectionLimits
 from webhook.openapi import add_webhooks
 from webhook.probes import probe_routes
 
@@ -72,7 +74,7 @@ class App:
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
-        scope.get("state", {})[INGEST] = self.ingest
+        scope.get("state", {}).update({INGEST: self.ingest, LIMITS: self._connection_limits()})
         try:
             await self._start()
         except (UnsafeServer, PartitionMismatch) as error:
@@ -82,6 +84,11 @@ class App:
         await receive()
         await self._stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _connection_limits(self) -> ConnectionLimits:
+        settings = self.settings
+        most = connections_max(raise_descriptor_limit())
+        return ConnectionLimits(settings.webhook_head_timeout, settings.webhook_body_timeout, most)
 
     async def _start(self) -> None:
         tune_webhook_gc()

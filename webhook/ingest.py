@@ -21,6 +21,7 @@ from config.settings import Settings
 from gateways.base import Gateway, Request
 from gateways.registry import GATEWAYS
 from webhook.append_coalescer import STORE_TIMEOUT_S, TIMED_OUT, AppendCoalescer
+from webhook.limits import BodyBudget, BodyReader
 from webhook.request_log import RequestLog
 from webhook.responses import Counts, HTTPError, Response, error_response, response_of, success_response
 
@@ -98,6 +99,7 @@ class Ingest:
         self._sink: _Sink | None = None
         self._nonces = _nonces()
         self.body_max = settings.webhook_max_body
+        self.budget = BodyBudget(settings.webhook_bodies_max)
         self.not_ready_reason = "the service is starting; try again"
 
     def accept_into(self, store: Store) -> None:
@@ -117,10 +119,14 @@ class Ingest:
             raise HTTPError(405, "method_not_allowed", "a webhook is a POST", [(b"allow", allowed)])
         return gateway, tail
 
-    def check_size(self, size: int) -> None:
-        """Raise HTTPError (413) if a body has more bytes than WEBHOOK_MAX_BODY."""
-        if size > self.body_max:
-            raise HTTPError(413, "too_large", f"the body is larger than WEBHOOK_MAX_BODY={self.body_max} bytes")
+    def check_head(self, gateway: Gateway, request: Request) -> None:
+        """Raise HTTPError (401) if headers and query show that the request is not authentic. Its body is not read."""
+        if self._authenticates and gateway.verify_head and not gateway.verify_head(request, self._settings):
+            raise _unauthorized(gateway)
+
+    def body_reader(self) -> BodyReader:
+        """Return a reader for one body, within the limits of this process."""
+        return BodyReader(self.budget, self.body_max, self._settings.webhook_body_timeout)
 
     def verification_response(self, gateway: Gateway, request: Request) -> Response | None:
         """Return the response to a verification request (GET), or None if the gateway sends none."""
@@ -149,8 +155,7 @@ class Ingest:
 
     def _authenticate(self, gateway: Gateway, request: Request) -> None:
         if self._authenticates and not gateway.verify(request, self._settings):
-            detail = f"the token or signature of this {gateway.name} webhook is wrong or missing"
-            raise HTTPError(401, "unauthorized", detail)
+            raise _unauthorized(gateway)
 
     def _open_sink(self) -> _Sink:
         if self._sink is None:
@@ -233,6 +238,10 @@ class Ingest:
 
     def _encode(self, message: Message) -> Append:
         return encode_message(message, next(self._nonces), self._keywords, self._inline_max)
+
+
+def _unauthorized(gateway: Gateway) -> HTTPError:
+    return HTTPError(401, "unauthorized", f"the token or signature of this {gateway.name} webhook is wrong or missing")
 
 
 def _count_results(appends: Sequence[Append], results: Sequence[Appended], log: RequestLog) -> Counts:

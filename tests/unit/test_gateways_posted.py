@@ -6,7 +6,7 @@ import hmac
 import orjson
 import pytest
 
-from buffer.stored_message import decode_message
+from buffer.stored_message import decode_messages
 from gateways.twilio import TWIML
 from tests import recorded_bodies
 from tests.recorded_bodies import body_of, described, expected_of
@@ -151,7 +151,7 @@ def buffers(server, prefix):
     """Return the texts of the buffered messages, one list per conversation."""
     with server.client() as client:
         lists = [client.lrange(key, 0, -1) for key in client.scan_iter(f"{prefix}:*buffer:*")]
-    messages = [[decode_message(entry, b"") for entry in entries] for entries in lists]
+    messages = [decode_messages(entries, [b""] * len(entries)) for entries in lists]
     return sorted([orjson.loads(message.edit or message.payload)["text"] for message in each] for each in messages)
 
 
