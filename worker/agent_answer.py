@@ -69,27 +69,20 @@ async def read(response: httpx.Response, url: httpx.URL) -> AgentReply | AgentFa
 
 
 async def _content(response: httpx.Response) -> bytes:
-    try:
-        coding = _coding(response.headers.get("content-encoding", ""))
-        packed = await _body(response)
-    except BaseException:
-        await response.aclose()
-        raise
-    return packed if coding is None else _unpack(packed, coding)
-
-
-async def _body(response: httpx.Response) -> bytes:
     content = bytearray()
+    headers = response.headers
     try:
+        coding = _coding(headers["content-encoding"]) if "content-encoding" in headers else None
         async for chunk in cast(AsyncIterable[bytes], response.stream):
             content += chunk
             if len(content) > ANSWER_MAX:
                 raise _too_long()
-    except httpx.ReadError as error:
+    except BaseException as error:
+        await response.aclose()
         if isinstance(error.__cause__, AnswerTooLong):
             raise _too_long() from None
         raise
-    return bytes(content)
+    return bytes(content) if coding is None else _unpack(content, coding)
 
 
 def _too_long() -> Unreadable:
@@ -107,7 +100,7 @@ def _coding(header: str) -> str | None:
     return codings[0] if codings and codings[0] in WINDOW_BITS else None
 
 
-def _unpack(packed: bytes, coding: str) -> bytes:
+def _unpack(packed: bytes | bytearray, coding: str) -> bytes:
     """Unpack one layer, at most ANSWER_MAX bytes. Raises Unreadable, or httpx.DecodingError for broken data."""
     if not packed:
         return b""
@@ -122,7 +115,7 @@ def _unpack(packed: bytes, coding: str) -> bytes:
         raise httpx.DecodingError(f"its {coding} data is broken ({error})") from None
 
 
-def _inflate(packed: bytes, window_bits: int) -> bytes:
+def _inflate(packed: bytes | bytearray, window_bits: int) -> bytes:
     unpacker = zlib.decompressobj(window_bits)
     content = unpacker.decompress(packed, ANSWER_MAX + 1)
     if len(content) > ANSWER_MAX:
