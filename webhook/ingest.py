@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from buffer.errors import StoreError, StoreUnavailable
+from buffer.errors import ConversationBroken, StoreError, StoreUnavailable
 from buffer.keys import fingerprint_of
 from buffer.models import (
     Append,
@@ -44,6 +44,7 @@ RESULT_TEXT: dict[AppendStatus, str] = {
     "discarded": "descartada: atendimento humano",
     "revoked": "apagada pelo autor",
     "stale": "antiga demais, ignorada",
+    "broken": "recusada: conversa danificada no Redis",
 }
 log = get_logger()
 
@@ -124,7 +125,7 @@ class Ingest:
         self._opened().collector.submit(appends, results)
 
     def settle(self, appends: Sequence[Append], results: Sequence[Appended]) -> Counts:
-        """Tell what became of messages, and count it."""
+        """Tell what became of messages, and count it; raises ConversationBroken if not all are taken care of."""
         kill_point("webhook_after_append")
         accepted = duplicates = 0
         for status, _, _ in results:
@@ -133,7 +134,16 @@ class Ingest:
         if self._tells:
             for append, result in zip(appends, results, strict=True):
                 _tell(append, result)
+        if accepted + duplicates < len(results):
+            self._check_refusals(appends, results)
         return Counts(accepted, duplicates, len(appends) - accepted - duplicates)
+
+    def _check_refusals(self, appends: Sequence[Append], results: Sequence[Appended]) -> None:
+        """Raise ConversationBroken for messages that were not taken: their gateway has to send them again."""
+        for append, (status, _, _) in zip(appends, results, strict=True):
+            if status == "broken":
+                ref = self._opened().store.ref(append.conversation)
+                raise ConversationBroken(f"a key of the conversation {ref} in Redis is damaged; repair or delete it")
 
     def respond(self, gateway: Gateway, counts: Counts) -> Response:
         """The answer to what was taken."""

@@ -5,13 +5,15 @@
 --          7 dedupe_ttl_ms  8 '1' when every message is its own flush   9 max_age_ms (0 = any age)
 --          then one record for each message; include/record.lua has its layout
 -- returns  three for each message: 'new' | 'duplicate' | 'discarded' (a human has taken over) | 'revoked' (its revoke
---          came first) | 'stale' (older than max_age_ms) · deadline_ms · depth of the burst
+--          came first) | 'stale' (older than max_age_ms) | 'broken' (a key of the conversation is damaged: nothing of
+--          it was stored) · deadline_ms · depth of the burst
 -- touches  wake idle counters history alias · conv buffer batch seen timer lock media mark redrive
 --
 -- A message id that is in the seen set changes nothing, except that a lost wake entry is put back
 -- (docs/invariants.md#8).
 -- The script first decides about every message, then writes each conversation once. The wake entries are the first
--- write: a full server refuses them, and then nothing was written (invariant 11).
+-- write: a full server refuses them, and then nothing was written (invariant 11). It checks all keys of a conversation
+-- before the first write, so that a damaged one stops nothing but its own messages.
 
 -- include: history
 -- include: seen
@@ -32,11 +34,12 @@ local RECEIVED = struct.pack('>I6', now_ms)
 
 local first_wake_ms, nearest_ms = wake_first_ms(), math.huge
 local has_aliases = call('EXISTS', key('alias')) == 1
-local totals = { new = 0, duplicate = 0, discarded = 0, revoked = 0, stale = 0, resent = 0 }
+local totals = { new = 0, duplicate = 0, discarded = 0, revoked = 0, stale = 0, resent = 0, broken = 0 }
 
 -- To be written: the conversations as they will be · wake entries to set · wake entries to put back if they are lost ·
 -- discards to record.
 local convs, wakes, repairs, discards = {}, {}, {}, {}
+local BROKEN = 'broken' -- stands for a conversation with a damaged key
 
 -- The message that is appended; at_… are offsets in its record.
 local record, name, alias, nonce, order, flags, rest, fingerprint, peer, sender, payload
@@ -50,21 +53,29 @@ end
 
 ---- decide per message ----
 
+-- Return the conversation as its keys hold it, or BROKEN if one of them is damaged: a claim looks at it then.
 local function load_conversation()
   local conv = convs[name]
-  if not conv then
-    local flat = call('HMGET', CONV .. name, 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer',
-      'name')
+  if conv then
+    return conv
+  end
+  local seen, depth = try('GET', SEEN .. name) or '', try('LLEN', BUFFER .. name)
+  local flat = try('HMGET', CONV .. name, 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer', 'name')
+  if flat.err or seen.err or #seen % SEEN_RECORD > 0 or type(depth) == 'table'
+    or flat[5] and type(try('HLEN', key('mark', name))) == 'table' or flat[1] and #flat[1] < WINDOW_SIZE then
+    conv = BROKEN
+  else
     conv = { is_busy = flat[2] or flat[3], paused_until_ms = flat[4], has_pending_changes = flat[5], peer = flat[6],
-             name = flat[7], seen = call('GET', SEEN .. name) or '' }
+             name = flat[7], seen = seen, bytes = 0, depth = depth, has_timer = flat[1] }
     if flat[1] then
       unpack_window(conv, flat[1])
-      conv.has_timer = true
-    else
-      conv.bytes, conv.depth = 0, call('LLEN', BUFFER .. name)
+      conv = conv.depth == depth and conv or BROKEN
     end
-    convs[name] = conv
   end
+  if conv == BROKEN then
+    add(repairs, now_ms, name)
+  end
+  convs[name] = conv
   return conv
 end
 
@@ -221,7 +232,7 @@ local function write_burst(name, conv)
     call('PSETEX', TIMER .. name, left_ms, '')
   end
   if conv.was_idle then
-    call('ZREM', key('idle'), name)
+    try('ZREM', key('idle'), name)
   end
   if conv.media then
     call('HSET', key('media', name), unpack(conv.media))
@@ -235,7 +246,7 @@ local function write_conversation(name, conv, seen_rewrites)
   if conv.fresh then
     seen_add(name, conv.seen, conv.fresh, dedupe_ttl_ms, seen_rewrites)
   end
-  if conv.was_revoked then
+  if conv.was_revoked and call('TYPE', key('idle')).ok == 'zset' then
     call('ZADD', key('idle'), 'XX', now_ms, name)
   end
   if conv.used_changes then
@@ -252,7 +263,9 @@ local function write_conversations()
   end
   local seen_rewrites = {}
   for name, conv in pairs(convs) do
-    write_conversation(name, conv, seen_rewrites)
+    if conv ~= BROKEN then
+      write_conversation(name, conv, seen_rewrites)
+    end
   end
   if #seen_rewrites > 0 then
     call('MSET', unpack(seen_rewrites))
@@ -267,15 +280,23 @@ end
 -- Few messages name an alias: the included functions are made only for those, not in every call. Conversations are
 -- written before one of them moves.
 local function merge_alias()
+  -- include: damage
   -- include: entry
   -- include: window
   -- include: batch
   -- include: stop
   -- include: merge
   write_conversations()
+  local other = resolve(alias)
+  if other ~= name and (damage(name) or damage(other)) then
+    convs[name] = BROKEN
+    add(repairs, now_ms, name)
+    add(repairs, now_ms, other)
+    return
+  end
   local limits = { max_wait_ms = max_wait_ms, max_messages = max_messages, max_bytes = max_bytes,
                    dedupe_ttl_ms = dedupe_ttl_ms }
-  name, has_aliases = merge_conversations(name, resolve(alias), limits), true
+  name, has_aliases = merge_conversations(name, other, limits), true
 end
 
 -- Return status, deadline_ms and depth, and true if the message id is in the seen set.
@@ -290,6 +311,9 @@ local function append_message()
     merge_alias()
   end
   local conv = load_conversation()
+  if conv == BROKEN or at_payload > at_media and type(try('HLEN', key('media', name))) == 'table' then
+    return 'broken', 0, 0
+  end
   local known = seen_nonce(conv.seen, fingerprint, dedupe_ttl_ms)
     or conv.fresh and seen_nonce(conv.fresh, fingerprint, dedupe_ttl_ms)
   if not known then
@@ -320,6 +344,7 @@ count('accepted', totals.new)
 count('duplicates', totals.duplicate)
 count('discarded', totals.discarded + totals.revoked)
 count('stale', totals.stale)
+count('broken', totals.broken)
 count('resent', totals.resent) -- every call must write: WAIT covers only the last write of its own connection
 if nearest_ms < first_wake_ms then
   wake_announce()

@@ -51,7 +51,10 @@ MUTANTS = [
     Mutant("message cap one late", "append", "depth >= max_messages", "depth > max_messages"),
     Mutant("byte cap ignored", "append", "bytes >= max_bytes", "false"),
     Mutant("takeover ignored", "append", "if is_taken_over(conv) then", "if false then"),
-    Mutant("awake conversation stays idle", "append", "    call('ZREM', key('idle'), name)\n", ""),
+    Mutant("damaged window ends the script", "append", " or flat[1] and #flat[1] < WINDOW_SIZE then", " then"),
+    Mutant("half an id ignored", "append", " or #seen % SEEN_RECORD > 0", ""),
+    Mutant("missing list ignored", "append", "conv.depth == depth and conv or BROKEN", "conv"),
+    Mutant("awake conversation stays idle", "append", "    try('ZREM', key('idle'), name)\n", ""),
     Mutant(
         "typing beyond the longest wait",
         "extend",
@@ -224,7 +227,7 @@ PEOPLE_MUTANTS = [
     Mutant(
         "pending change never used up", "append", "    call('HDEL', key('mark', name), unpack(conv.used_changes))\n", ""
     ),
-    Mutant("emptied burst flushed", "revoke", "if conv.depth == 0 then", "if false then"),
+    Mutant("emptied burst flushed", "revoke", "if call('EXISTS', key('buffer', name)) == 0 then", "if false then"),
     Mutant("media of a revoked message stays", "revoke", "  drop_media(name, { entry })\n", ""),
     Mutant("media of a delivered message stays", "include/batch", "  if conv.has_media then\n", "  if false then\n"),
     Mutant(
