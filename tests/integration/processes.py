@@ -22,8 +22,8 @@ from tests.servers import free_port
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-of-the-tests"
 WORKER = [sys.executable, "-m", "cli", "worker"]
-SHORT_WAY = ("--http", "webhook.fast_path:FastPathProtocol", "--no-access-log")
-PLAIN_WAY = ("--http", "httptools")
+FAST_PATH = ("--http", "webhook.fast_path:FastPathProtocol", "--no-access-log")
+UVICORN_PATH = ("--http", "httptools")
 TAIL = 3_000
 POST_WITHIN_S = 30.0
 
@@ -101,10 +101,10 @@ class Worker(Process):
 
 
 class Webhook(Process):
-    """uvicorn with the webhook, on a free port; on the short way, as `debouncer serve` runs it."""
+    """uvicorn with the webhook, on a free port. By default on the fast path, as `debouncer serve` runs it."""
 
     def __init__(
-        self, workers: int, settings: Mapping[str, object], folder: Path, way: Sequence[str] = SHORT_WAY
+        self, workers: int, settings: Mapping[str, object], folder: Path, options: Sequence[str] = FAST_PATH
     ) -> None:
         self.port = free_port()
         self.workers = workers
@@ -113,7 +113,7 @@ class Webhook(Process):
         self.client = httpx.Client(headers=bearer(), limits=limits, timeout=POST_WITHIN_S, verify=False)
         many = ["--workers", str(workers)] if workers > 1 else []
         listen = ["--host", "127.0.0.1", "--port", str(self.port)]
-        command = [sys.executable, "-m", "uvicorn", "webhook.main:app", *listen, *many, *way]
+        command = [sys.executable, "-m", "uvicorn", "webhook.main:app", *listen, *many, *options]
         super().__init__(command, settings, folder)
 
     @property
