@@ -34,6 +34,10 @@ class ConversationBroken(StoreError):
     """A key of the conversation in Redis is damaged; nothing was accepted, try again when it is repaired."""
 
 
+class ConversationFull(StoreError):
+    """MESSAGE_BUFFER_MAX_PENDING messages of the conversation wait already; nothing was accepted, try again later."""
+
+
 class UnsafeServer(StoreError):
     """This Redis server is not fit to hold messages."""
 

@@ -28,7 +28,7 @@ PLAIN_KIND = "text"
 
 NO_ALBUM = bytes(4)
 
-AppendStatus = Literal["new", "duplicate", "discarded", "revoked", "stale", "broken"]
+AppendStatus = Literal["new", "duplicate", "discarded", "revoked", "stale", "broken", "full"]
 """The result for one appended message (lua/append.lua)."""
 
 EditResult = Literal["changed", "older", "late", "early"]

@@ -68,6 +68,7 @@ def append_args(partition: int, messages: Iterable[ResolvedAppend], settings: Se
         _flag(not settings.message_buffer_enabled),
         settings.max_age_ms,
         IDS_MAX,
+        settings.message_buffer_max_pending,
     ]
     args += [encode_record(*item) for item in messages]
     return args

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from buffer.errors import ConversationBroken, StoreUnavailable
+from buffer.errors import ConversationBroken, ConversationFull, StoreUnavailable
 from buffer.keys import fingerprint_of
 from buffer.models import Append, Appended, Edit, EditResult, Event, Message, Presence, Revoke, RevokeResult
 from buffer.store import Store
@@ -253,9 +253,11 @@ def _raise_refusal(appends: Sequence[Append], results: Sequence[Appended]) -> No
     """Raise a StoreError if Redis refused a message of one person: the gateway must send the request again."""
     for append, (status, _, _) in zip(appends, results, strict=True):
         gateway, channel, peer = append.conversation
+        whose = f"the conversation of {mask(peer)} ({gateway}, {channel})"
         if status == "broken":
-            whose = f"the conversation of {mask(peer)} ({gateway}, {channel})"
             raise ConversationBroken(f"a key of {whose} in Redis is damaged; a worker sets it aside as sick:*")
+        if status == "full":
+            raise ConversationFull(f"{whose} has MESSAGE_BUFFER_MAX_PENDING messages waiting: is a worker running?")
 
 
 def _nonces() -> Iterator[bytes]:

@@ -3,11 +3,11 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 partition   3 window_ms   4 max_wait_ms   5 max_messages   6 max_bytes
 --          7 dedupe_ttl_ms  8 '1' when every message is its own flush   9 max_age_ms (0 = any age)
---          10 ids that a generation of the partition's memory holds
+--          10 ids that a generation of the partition's memory holds   11 max_pending
 --          then one record for each message; include/record.lua has its layout
 -- returns  three for each message: 'new' | 'duplicate' | 'discarded' (a human has taken over) | 'revoked' (its revoke
 --          came first) | 'stale' (older than max_age_ms) | 'broken' (a key of the conversation is damaged: nothing of
---          it was stored) · deadline_ms · depth of the burst
+--          it was stored) | 'full' (max_pending messages wait already) · deadline_ms · depth of the burst
 -- touches  wake idle counters history alias ids · conv buffer batch seen timer lock media mark redrive
 --
 -- A message id that is in the seen set changes nothing, except that a lost wake entry is put back
@@ -24,8 +24,8 @@
 local partition, window_ms, max_wait_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local max_messages, max_bytes, dedupe_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local single = ARGV[8] == '1'
-local max_age_ms, ids_max = tonumber(ARGV[9]), tonumber(ARGV[10])
-local FIRST = 11 -- the first record
+local max_age_ms, ids_max, max_pending = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local FIRST = 12 -- the first record
 local NO_TAG = '\0\0\0\0' -- the message id is unique in its conversation only
 
 local MESSAGES_PER_WRITE = 100 -- Lua's unpack passes only some thousand values to one command
@@ -38,7 +38,8 @@ local RECEIVED = struct.pack('>I6', now_ms)
 
 local first_wake_ms, nearest_ms = wake_first_ms(), math.huge
 local has_aliases = call('EXISTS', key('alias')) == 1
-local totals = { new = 0, duplicate = 0, discarded = 0, revoked = 0, stale = 0, resent = 0, broken = 0 }
+local totals = { new = 0, duplicate = 0, discarded = 0, revoked = 0, stale = 0, resent = 0, broken = 0,
+                 full = 0 }
 
 -- To be written: the conversations as they will be · wake entries to set · wake entries to put back if they are lost ·
 -- discards to record · ids to remember.
@@ -163,9 +164,9 @@ end
 
 ---- main ----
 
--- Merge with the conversation `other`: of the alias, or, for a twin, the one that brought this message under another
--- name. Few messages merge: the included functions are made only for those, not in every call. Conversations are written
--- before one of them moves.
+-- Merge with the conversation `other`: that of the alias, or, for a twin, the one that brought this message under another
+-- name. Few messages merge: the included functions are made only for those, not in every call. The conversations of this
+-- call are written before one of them moves.
 local function merge_with(other, is_twin)
   -- include: damage
   -- include: entry
@@ -212,6 +213,9 @@ local function append_message()
   end
   if conv == BROKEN or at_payload > at_media and type(try('HLEN', key('media', name))) == 'table' then
     return 'broken', 0, 0
+  elseif not known and conv.depth >= max_pending then
+    repair_wake(conv)
+    return 'full', conv.deadline_ms or 0, conv.depth
   elseif not known then
     return append_new(conv)
   end
@@ -250,6 +254,7 @@ count('duplicates', totals.duplicate)
 count('discarded', totals.discarded + totals.revoked)
 count('stale', totals.stale)
 count('broken', totals.broken)
+count('full', totals.full)
 count('resent', totals.resent) -- every call must write: WAIT covers only the last write of its own connection
 if nearest_ms < first_wake_ms then
   wake_announce()

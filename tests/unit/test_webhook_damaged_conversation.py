@@ -1,4 +1,4 @@
-"""A damaged conversation costs its neighbours nothing: its own requests are refused, so that they come again."""
+"""A damaged or crowded conversation costs its neighbours nothing: its own requests are refused, and come again."""
 
 from __future__ import annotations
 
@@ -30,3 +30,16 @@ async def test_only_its_own_requests_are_refused(valkey, prefix, make_settings):
             "/webhooks/generic", json=[{"conversation": w, "text": "oi", "message_id": "m1"} for w in ("bad", "d")]
         )
         assert again.json() == {"accepted": 1, "duplicates": 1, "ignored": 0}
+
+
+async def test_crowded_conversation_is_refused(valkey, prefix, make_settings):
+    """Beyond MESSAGE_BUFFER_MAX_PENDING a person's requests get 503, and nobody else's."""
+    settings = make_settings(redis_url=valkey.url, webhook_allow_unsigned=True, message_buffer_max_pending=2)
+
+    async with serving(settings) as http:
+
+        async def say(who: str) -> int:
+            return (await http.post("/webhooks/generic", json={"conversation": who, "text": "oi"})).status_code
+
+        assert [await say("a") for _ in range(3)] == [200, 200, 503]
+        assert await say("b") == 200
