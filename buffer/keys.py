@@ -25,6 +25,7 @@ KINDS = {
     "wake": "ZSET conversation -> time (ms) of its next dispatch: the wake index",
     "idle": "ZSET conversation -> time (ms) since which it holds nothing; sweep removes the oldest",
     "alias": "HASH alias of a person (conversation hash) -> the conversation it belongs to",
+    "ids": "HASH message id and channel -> the conversation that brought it, for the latest ids: ids:new and ids:old",
     "dead": "ZSET flush_id -> time (ms) at which its batch became a dead letter",
     "history": "LIST of JSON, newest first, bounded: the flushes and discards that ended",
     "owners": "HASH deployment and host -> time (ms) at which a worker of it was last at work; in partition 0 only",

@@ -31,7 +31,7 @@ NO_ALBUM = bytes(4)
 SUSPECT_CRASHES = 2
 """After so many crashes a batch is a suspect (lua/include/suspect.lua)."""
 
-AppendStatus = Literal["new", "duplicate", "discarded", "revoked", "stale"]
+AppendStatus = Literal["new", "duplicate", "discarded", "revoked", "stale", "broken", "full"]
 """The result for one appended message (lua/append.lua)."""
 
 EditResult = Literal["changed", "older", "late", "early"]
@@ -173,6 +173,7 @@ class Append(NamedTuple):
     that equals `order_ms`. `order_ms` is the gateway's timestamp, or None to order the message by its receipt. `nonce`
     identifies the request: an append repeated with the same nonce gets the same result. `alias` is another id of the
     same person. `media` is inline media in base64. `album` is four bytes that the messages of an album share.
+    `is_unique_in_channel`: no other message of the channel has this id, whatever its conversation is called.
     """
 
     conversation: Conversation
@@ -185,6 +186,7 @@ class Append(NamedTuple):
     alias: Conversation | None = None
     media: bytes = b""
     album: bytes = NO_ALBUM
+    is_unique_in_channel: bool = False
 
 
 class Change(NamedTuple):

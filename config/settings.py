@@ -45,6 +45,11 @@ class Settings(BaseSettings):
         20, ge=1, le=10_000, description="a burst with this number of messages is flushed at once"
     )
     message_buffer_max_bytes: int = Field(262_144, ge=1, description="a burst of this size (bytes) is flushed at once")
+    message_buffer_max_pending: int = Field(
+        10_000,
+        ge=1,
+        description="messages of one conversation that may wait for a worker; above it the gateway gets 503",
+    )
     message_buffer_separator: str = Field(
         "\n", description=r"placed between the texts of a burst; \n, \t and \r can be used"
     )

@@ -11,12 +11,13 @@ import random
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from buffer.errors import StoreUnavailable
+from buffer.errors import ConversationBroken, ConversationFull, StoreUnavailable
 from buffer.keys import fingerprint_of
 from buffer.models import Append, Appended, Edit, EditResult, Event, Message, Presence, Revoke, RevokeResult
 from buffer.store import Store
 from buffer.stored_message import encode_edit, encode_message
 from config.killpoints import kill_point
+from config.logs import mask
 from config.settings import Settings
 from gateways.base import Gateway, Request
 from gateways.registry import GATEWAYS
@@ -245,7 +246,7 @@ def _unauthorized(gateway: Gateway) -> HTTPError:
 
 
 def _count_results(appends: Sequence[Append], results: Sequence[Appended], log: RequestLog) -> Counts:
-    """Count the results of a request's appends and log each of them."""
+    """Count the results of a request's appends and log each of them. Raises StoreError if a message was refused."""
     kill_point("webhook_after_append")
     accepted = duplicates = 0
     for status, _, _ in results:
@@ -253,7 +254,20 @@ def _count_results(appends: Sequence[Append], results: Sequence[Appended], log: 
         duplicates += status == "duplicate"
     if log.logs_each_message:
         log.log_results(appends, results)
+    if accepted + duplicates < len(results):
+        _raise_refusal(appends, results)
     return Counts(accepted, duplicates, len(appends) - accepted - duplicates)
+
+
+def _raise_refusal(appends: Sequence[Append], results: Sequence[Appended]) -> None:
+    """Raise a StoreError if Redis refused a message of one person: the gateway must send the request again."""
+    for append, (status, _, _) in zip(appends, results, strict=True):
+        gateway, channel, peer = append.conversation
+        whose = f"the conversation of {mask(peer)} ({gateway}, {channel})"
+        if status == "broken":
+            raise ConversationBroken(f"a key of {whose} in Redis is damaged; a worker sets it aside as sick:*")
+        if status == "full":
+            raise ConversationFull(f"{whose} has MESSAGE_BUFFER_MAX_PENDING messages waiting: is a worker running?")
 
 
 def _nonces() -> Iterator[bytes]:

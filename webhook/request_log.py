@@ -20,6 +20,8 @@ RESULT_TEXT: dict[AppendStatus, str] = {
     "discarded": "descartada: atendimento humano",
     "revoked": "apagada pelo autor",
     "stale": "antiga demais, ignorada",
+    "full": "recusada: mensagens demais esperando",
+    "broken": "recusada: conversa danificada no Redis",
 }
 """The end of a message's log line, by the status of its append."""
 

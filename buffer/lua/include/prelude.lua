@@ -2,7 +2,7 @@
 -- KEYS[1] is the partition's root. ARGV[1] is the time in ms, or '' for the server's clock (docs/invariants.md#9).
 
 local root = KEYS[1]
-local call, sub, byte, min, max = redis.call, string.sub, string.byte, math.min, math.max
+local call, try, sub, byte, min, max = redis.call, redis.pcall, string.sub, string.byte, math.min, math.max
 
 local function key(kind, name)
   if name then
@@ -34,7 +34,7 @@ end
 
 -- The open burst is the field `window` of the conv hash. One field, because append reads and writes it in every call:
 -- opened_ms (6 bytes, unsigned) · deadline_ms (6) · bytes (4) · depth (4) · the reason why it has fired, or nothing.
-local WINDOW = '>I6I6I4I4'
+local WINDOW, WINDOW_SIZE = '>I6I6I4I4', 20
 
 local function unpack_window(conv, window)
   local at
@@ -107,8 +107,9 @@ local function leased(conv)
   return conv.token and is_ahead(number(conv, 'lease_until_ms'))
 end
 
+-- Counters of another type stop no script: a total is worth less than what it counts.
 local function count(total, amount)
   if amount ~= 0 then
-    call('HINCRBY', key('counters'), total, amount)
+    try('HINCRBY', key('counters'), total, amount)
   end
 end
