@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pydantic import SecretStr
 
 from config.settings import Settings
-from gateways.base import OpenAPIObject, Request
+from gateways.base import Gateway, OpenAPIObject, Request
 
 STATIC_TOKEN: dict[str, OpenAPIObject] = {
     "bearer": {
@@ -78,3 +78,17 @@ def bearer_of(request: Request) -> str:
     value = request.headers.get("authorization", "").strip()
     scheme, space, token = value.partition(" ")
     return token.strip() if space and scheme.lower() == "bearer" else value
+
+
+def ways_to_authenticate(gateway: Gateway) -> str:
+    """Return how a request of this gateway carries its token or signature, as a piece of a sentence."""
+    ways = [_way(scheme) for scheme in gateway.security_schemes.values()]
+    if len(ways) == 1:
+        return f"it comes in {ways[0]} ({gateway.auth_hint})"
+    return f"send it as {', '.join(ways[:-1])} or {ways[-1]}"
+
+
+def _way(scheme: OpenAPIObject) -> str:
+    if scheme.get("scheme") == "bearer":
+        return "`Authorization: Bearer …`"
+    return f"`?{scheme['name']}=…`" if scheme["in"] == "query" else f"the header `{scheme['name']}`"

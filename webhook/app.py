@@ -123,6 +123,7 @@ class App:
         log.info("Redis can be reached; webhooks are accepted")
 
     async def _stop(self) -> None:
+        self.ingest.left_out.flush(everything=True)
         if self._reconnecting is not None:
             self._reconnecting.cancel()
         if self._store is not None:

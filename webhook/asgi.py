@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope, Send
 
 from gateways.base import Gateway, HeaderMapping, Headers, Request
-from webhook.ingest import Ingest
+from webhook.ingest import Ingest, gateway_named_in
 from webhook.limits import BodyReader, Disconnected
-from webhook.responses import Busy, HTTPError, Response, error_response, http_error_response, send_response
+from webhook.responses import Busy, HTTPError, Response, http_error_response, send_response
 
 DIGITS_MAX = 20
 """Digits of a content-length that are read. More digits are larger than any allowed body, whichever they are."""
@@ -28,6 +28,7 @@ class WebhookEndpoint:
         try:
             gateway, tail = self._ingest.route(scope["path"], scope["method"])
         except HTTPError as error:
+            self._ingest.left_out.refuse(gateway_named_in(scope["path"]), error)
             await send_response(send, http_error_response(error))
             return
         body = self._ingest.body_reader()
@@ -49,7 +50,7 @@ class WebhookEndpoint:
                 self._ingest.check_head(gateway, request)
             request.body = await body.read(receive)
         except (HTTPError, Busy) as error:
-            return error_response(error, gateway)
+            return self._ingest.refuse(gateway, error)
         if method == "GET" and (response := self._ingest.verification_response(gateway, request)):
             return response
         return await self._handle(gateway, request)

@@ -22,7 +22,7 @@ from gateways.base import Gateway, Headers, Request
 from webhook.connection import BODY, CLOSE, HEAD, NOTHING, LimitedProtocol
 from webhook.ingest import Ingest
 from webhook.limits import body_timed_out
-from webhook.responses import Busy, HeaderPairs, HTTPError, Response, encode_headers, error_response
+from webhook.responses import Busy, HeaderPairs, HTTPError, Response, encode_headers
 
 INGEST = "ingest"
 """Key of the application's Ingest in the lifespan state, which uvicorn passes to each connection."""
@@ -162,11 +162,11 @@ class FastPathProtocol(LimitedProtocol):
         self._body = b""
         super().connection_lost(exc)
 
-    def _end_early(self, fast_request: _FastRequest, error: Exception) -> None:
+    def _end_early(self, fast_request: _FastRequest, error: HTTPError | Busy) -> None:
         """Respond before the body is complete. uvicorn drops the rest of it."""
         self._receiving, self._body = None, b""
         self._give_back()
-        self._write_response(fast_request, error_response(error, fast_request.target.gateway))
+        self._write_response(fast_request, fast_request.ingest.refuse(fast_request.target.gateway, error))
 
     def _give_back(self) -> None:
         if self._ingest is not None:

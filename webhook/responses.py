@@ -32,10 +32,16 @@ class Counts(NamedTuple):
 
 
 class HTTPError(Exception):
-    """An error response: HTTP status, error code, and a sentence that tells the client how to correct the request."""
+    """An error response: HTTP status, error code, and a sentence that tells the client how to correct the request.
 
-    def __init__(self, status: int, code: str, detail: str, headers: HeaderPairs = ()) -> None:
+    `log_detail` is the sentence of the log if `detail` holds values of the request.
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, headers: HeaderPairs = (), log_detail: str | None = None
+    ) -> None:
         super().__init__(detail)
+        self.log_detail = log_detail
         self.status = status
         self.code = code
         self.detail = detail
