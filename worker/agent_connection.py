@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.streams import StreamReader
 
 KEEPALIVE_S = 30.0
 """How long an idle connection to the agent stays open."""
@@ -43,15 +43,19 @@ class Connection(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._room = 0
+        self._answer: StreamReader | None = None
 
     def set_response_params(self, **params: Any) -> None:
         """Begin to wait for the answer to a call."""
         connected.set(True)
         self._room = HEAD_MAX
+        self._answer = None
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
         """Parse what arrived. aiohttp parses all of it at once, so it gets no more than there is room for."""
+        if self._answer is not None and self._answer.is_eof():
+            self._room = 0
         while len(data) > self._room:
             if not self._room:
                 self._refuse()
@@ -64,18 +68,14 @@ class Connection(ResponseHandler):
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Take the head of an answer. The last one makes room for its body."""
-        message, payload = data
-        if message.code >= 200 and payload is not EMPTY_PAYLOAD:
+        if data[0].code >= 200:
             self._room = WIRE_MAX
-            payload.on_eof(self._expect_nothing)
+            self._answer = data[1]
         super().feed_data(data, size)
 
     def close(self) -> None:
         """Close at once. A close that first sends what is left would last as long as the agent reads nothing."""
         self.abort()
-
-    def _expect_nothing(self) -> None:
-        self._room = 0
 
     def _refuse(self) -> None:
         if self._payload is not None and not self._payload.is_eof():
