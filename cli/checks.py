@@ -81,7 +81,7 @@ def _folder(settings: Settings) -> str:
 
 
 async def _overview(store: Store) -> Overview | None:
-    """Return what waits. None if it cannot be read, of which the other checks say why."""
+    """Return the waiting counts, or None if they cannot be read. The other checks say why."""
     try:
         return await overview_of(store)
     except StoreError:

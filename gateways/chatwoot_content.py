@@ -57,7 +57,7 @@ def _listed(value: Any) -> list[dict[str, Any]]:
 
 
 def read_context(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the optional parts of what stands around a message: quote, story, advertisement, forwarding."""
+    """Return the optional parts around a message: quote, story, advertisement, forwarding."""
     attributes = body.get("content_attributes")
     if not attributes or not isinstance(attributes, dict):
         return {}
@@ -109,7 +109,7 @@ def _attachment(item: dict[str, Any], caption: str | None) -> Content:
 
 
 def _file(name: str, item: dict[str, Any], caption: str | None) -> Content:
-    """Read a file, or what is shared by its address. What was spoken in it is its text, if it has no other."""
+    """Read a file or a shared address. A transcript becomes its text if it has no other."""
     url, kind = text_of(item.get("data_url")), MEDIA_KINDS.get(name, "unknown")
     media = media_of(url, text_of(item.get("id")), None, caption) if url else None
     if kind == "unknown":

@@ -125,7 +125,7 @@ def amount_of(value: Any, per_unit: int = 1) -> float | None:
 
 
 def quoted_of(quoted_id: str | None, **told: Any) -> dict[str, Any]:
-    """Return the `quoted` of a message: what the gateway told of the message that it answers, else an empty object.
+    """Return the `quoted` of a message, or an empty object if the gateway told nothing of the quoted message.
 
     `told` is any of `text`, `kind`, `media_url`, `from_me` (a message of ours) and `story` (a status update).
     """

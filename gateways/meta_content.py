@@ -54,7 +54,7 @@ def read_content(item: dict[str, Any]) -> Content | Ignored:
 
 
 def read_context(item: dict[str, Any], content: Content, author: str | None) -> dict[str, Any]:
-    """Return the optional parts of a message: those of its content, and those of what stands around it."""
+    """Return the optional parts of a message: those of its content, and those around it."""
     if "context" not in item and "referral" not in item:
         return content.extra_with(participant=author)
     context = object_of(item.get("context"))

@@ -154,7 +154,7 @@ def _words_in(value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _words_at(node: Mapping[str, Any], below: list[Any]) -> Iterator[tuple[str, str]]:
-    """Yield the words of one object, and collect what lies below it."""
+    """Yield the words of one object, and collect the values below it."""
     for written, part in node.items():
         name = written.lower()
         if name in WORDLESS_NAMES or not is_public(written):

@@ -27,7 +27,7 @@ CONTEXT = frozenset(
 
 
 def read_context(message: dict[str, Any], extra: dict[str, Any], is_group: bool) -> dict[str, Any]:
-    """Return the optional parts of a message: `extra`, and those of what stands around it."""
+    """Return the optional parts of a message: `extra`, and those around it."""
     if CONTEXT.isdisjoint(message):
         return extra
     replied = _replied(message)

@@ -55,7 +55,7 @@ def read_contents(form: Form) -> Sequence[Content] | Ignored:
 
 
 def read_context(form: Form) -> dict[str, Any]:
-    """Return the optional parts of what stands around a message."""
+    """Return the optional parts around a message."""
     if CONTEXT.isdisjoint(form.keys()):
         return {}
     return known(
@@ -121,7 +121,7 @@ def _reaction(form: Form, emoji: str | None) -> Content | Ignored:
 
 
 def _unread(form: Form) -> Content:
-    """Read a message without words by the advertisement that the person came from, else as what is left of the form."""
+    """Read a message without words by the advertisement that the person came from, else as the rest of the form."""
     if advert := ad_opener(_referral(form)):
         return advert
     rest = {name: parsed(value) or value for name, value in form.items() if value and not PLUMBING.match(name)}

@@ -81,7 +81,7 @@ def context_in(message: dict[str, Any]) -> Sequence[dict[str, Any]]:
 
 
 def read_context(message: dict[str, Any], contexts: Sequence[dict[str, Any]], sides: Sides) -> dict[str, Any]:
-    """Return the parts around a message: what it answers, its advertisement, forwarding."""
+    """Return the parts around a message: quote, advertisement, forwarding."""
     found = read_contexts(contexts, sides)
     quoted_id, quoted = _quoted(message, found)
     forwarded = found.get("forwarded") or is_forwarded(message) or None
@@ -89,7 +89,7 @@ def read_context(message: dict[str, Any], contexts: Sequence[dict[str, Any]], si
 
 
 def _quoted(message: dict[str, Any], found: dict[str, Any]) -> tuple[str | None, dict[str, Any] | None]:
-    """Return the id of the quoted message, and what is told of it. uazapi's own `quoted` is the id."""
+    """Return the id and the known parts of the quoted message. uazapi's own `quoted` is the id."""
     own, quoted = message.get("quoted"), found.get("quoted")
     if isinstance(own, dict) and own:
         quoted_id = first_text(own, "messageid", "id") or found.get("quoted_id")

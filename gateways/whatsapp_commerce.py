@@ -16,7 +16,7 @@ ITEM_LISTS = ("products", "items", "product_items", "orderItems")
 
 
 def order_content(raw_type: str, body: dict[str, Any], words: str | None, order: dict[str, Any]) -> Content:
-    """Return the content of an order, a product or a payment. `words` are what the person wrote with it."""
+    """Return the content of an order, a product or a payment. `words` are the person's text beside it."""
     content = unknown_content(raw_type, words, body)
     if order:
         content.extra["order"] = order

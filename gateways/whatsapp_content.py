@@ -187,7 +187,7 @@ def _media(name: str, body: dict[str, Any], message: dict[str, Any], message_id:
 
 
 def with_transcript(content: Content, holder: dict[str, Any]) -> Content:
-    """Keep what was spoken in a file, as its `transcript` and, where it has no other text, as its text."""
+    """Keep the speech of a file as its `transcript` and, where it has no other text, as its text."""
     if transcript := (first_text(holder, *TRANSCRIPTS) or "").removeprefix("[audio]").strip():
         content.text = content.text or transcript
         content.extra["transcript"] = transcript

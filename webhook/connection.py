@@ -105,7 +105,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def refuse(self, error: HTTPError) -> None:
-        """Respond to what the client sends now with an error, and close. Earlier requests without a response get none.
+        """Respond to the current request with an error, and close. Earlier requests without a response get none.
 
         A client that reads the error as the response to an earlier request would not send that one again.
         """

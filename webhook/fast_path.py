@@ -157,7 +157,7 @@ class FastPathProtocol(LimitedProtocol):
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Free what the connection holds."""
+        """Free the memory and the budget of the connection."""
         self._give_back()
         self._body = b""
         super().connection_lost(exc)

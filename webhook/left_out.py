@@ -76,7 +76,7 @@ class LeftOut:
             self._add(Key("ignored", gateway, reason), meaning)
 
     def flush(self, *, everything: bool = False) -> None:
-        """Log what has no line yet. The timer calls this, and the end of the process (`everything`)."""
+        """Log the counts that have no line yet. The timer calls this, and the end of the process (`everything`)."""
         for key, count in self._limiter.due(everything=everything):
             self._tell(key, count)
         if self._timer is not None:
@@ -108,5 +108,5 @@ class LeftOut:
 
 
 def without_values(detail: str) -> str:
-    """Hide what stands in backticks and is no name of a field: a client may write anything there."""
+    """Hide a text in backticks that is no field name: a client may write anything there."""
     return QUOTED.sub(lambda found: found[0] if FIELD.fullmatch(found[1]) else "`?`", detail)

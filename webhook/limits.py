@@ -50,7 +50,7 @@ class BodyBudget:
         self.held += size
 
     def give_back(self, size: int) -> None:
-        """Free what was reserved."""
+        """Free the reserved bytes."""
         self.held -= size
 
 

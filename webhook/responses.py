@@ -99,7 +99,7 @@ def http_error_response(error: HTTPError) -> Response:
 
 
 def http_error_of(error: Exception, gateway: Gateway) -> HTTPError:
-    """Return what the gateway is told about an error. One that passes gets the status that makes it send again."""
+    """Return the HTTP error for an exception. One that passes gets the status that makes it send again."""
     if isinstance(error, HTTPError):
         return error
     if isinstance(error, BadRequest):

@@ -53,7 +53,7 @@ class Connection(ResponseHandler):
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrived. aiohttp parses all of it at once, so it gets no more than there is room for."""
+        """Parse the bytes that arrived. aiohttp parses all of them at once, so it gets no more than there is room for."""
         if self._answer is not None and self._answer.is_eof():
             self._room = 0
         while len(data) > self._room:
@@ -74,7 +74,7 @@ class Connection(ResponseHandler):
         super().feed_data(data, size)
 
     def close(self) -> None:
-        """Close at once. A close that first sends what is left would last as long as the agent reads nothing."""
+        """Close at once. A close that first sends the remaining bytes would last as long as the agent reads nothing."""
         self.abort()
 
     def _refuse(self) -> None:

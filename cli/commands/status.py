@@ -39,7 +39,7 @@ async def _rows(settings: Settings) -> list[tuple[str, str]]:
 
 
 def overview_rows(overview: Overview) -> list[tuple[str, str]]:
-    """Return the rows of what waits."""
+    """Return the rows of the waiting counts."""
     states = overview.states
     rows = [
         ("waiting", count_of(states["open"] + states["redriven"] + overview.uncounted, "conversation")),
