@@ -53,7 +53,7 @@ class Connection(ResponseHandler):
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        """Parse the bytes that arrived. aiohttp parses all of them at once, so it gets no more than there is room for."""
+        """Parse the bytes that arrived. aiohttp parses all of them at once, so it gets no more than fit."""
         if self._answer is not None and self._answer.is_eof():
             self._room = 0
         while len(data) > self._room:
