@@ -91,7 +91,12 @@ async def test_the_timer_tells(lines: list[Any], monkeypatch: pytest.MonkeyPatch
         counted.refuse("evolution", WRONG)
     told = asyncio.Event()
     write = left_out.log.warning
-    monkeypatch.setattr(left_out.log, "warning", lambda *args, **fields: (write(*args, **fields), told.set()))
+
+    def write_and_tell(text: str, **fields: Any) -> None:
+        write(text, **fields)
+        told.set()
+
+    monkeypatch.setattr(left_out.log, "warning", write_and_tell)
     await told.wait()
     assert [fields["count"] for _, fields in lines] == [1, 2]
 
