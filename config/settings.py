@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     webhook_body_timeout: Seconds = Field(
         30.0, description="longest time for a request body, or for each MiB of a larger one"
     )
+    webhook_docs: bool = Field(True, description="false: there is no page /docs; /openapi.json stays")
     webhook_allow_unsigned: bool = Field(
         False, description="true: gateways without a secret are open, too (for demo and tests only)"
     )

@@ -24,6 +24,7 @@ from webhook.fast_path import INGEST
 from webhook.ingest import Ingest
 from webhook.limits import LIMITS, ConnectionLimits
 from webhook.openapi import add_webhooks
+from webhook.pages import about_routes, add_docs, add_error_form
 from webhook.probes import probe_routes
 
 REDIS_TIMEOUT_S = 1.0
@@ -58,7 +59,15 @@ class App:
             await self.api(scope, receive, send)
 
     def _build_api(self) -> FastAPI:
-        api = FastAPI(title="debouncer", version=version("debouncer"), summary="One burst, one answer")
+        own_version = version("debouncer")
+        # FastAPI's own pages load scripts from a CDN
+        api = FastAPI(
+            title="debouncer", version=own_version, summary="One burst, one answer", docs_url=None, redoc_url=None
+        )
+        add_error_form(api)
+        api.include_router(about_routes(own_version))
+        if self.settings.webhook_docs:
+            add_docs(api)
         api.include_router(
             probe_routes(lambda: self._store if self._ready else None, lambda: self.ingest.not_ready_reason)
         )

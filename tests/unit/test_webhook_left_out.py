@@ -92,8 +92,8 @@ async def test_the_timer_tells(lines: list[Any], monkeypatch: pytest.MonkeyPatch
     told = asyncio.Event()
     write = left_out.log.warning
 
-    def write_and_tell(*args: Any, **fields: Any) -> None:
-        write(*args, **fields)
+    def write_and_tell(text: str, **fields: Any) -> None:
+        write(text, **fields)
         told.set()
 
     monkeypatch.setattr(left_out.log, "warning", write_and_tell)
