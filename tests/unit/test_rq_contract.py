@@ -444,9 +444,9 @@ def abandon(client: Any, queue: JobQueue) -> str:
     client.zadd(started.key, {entry: time.time() - 1})
     started.cleanup()
     (job_id,) = FailedJobRegistry(queue=queue.rq).get_job_ids()
-    assert "AbandonedJobError" in str(
-        Job.fetch(job_id, connection=client, serializer="json").latest_result().exc_string
-    )  # type: ignore[union-attr]
+    result = Job.fetch(job_id, connection=client, serializer="json").latest_result()
+    assert result is not None
+    assert "AbandonedJobError" in str(result.exc_string)
     return job_id
 
 
