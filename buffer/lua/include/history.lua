@@ -9,7 +9,9 @@ local function history_push(...)
     records[i] = cjson.encode(entry)
   end
   if #records > 0 then
-    try('LPUSH', key('history'), unpack(records))
+    if is_set_aside(try('LPUSH', key('history'), unpack(records)), 'history') then
+      try('LPUSH', key('history'), unpack(records))
+    end
     try('LTRIM', key('history'), 0, HISTORY_MAX - 1)
   end
 end

@@ -107,9 +107,17 @@ local function leased(conv)
   return conv.token and is_ahead(number(conv, 'lease_until_ms'))
 end
 
+-- Set aside a partition's key of another type, as evidence. Return true if it was one.
+local function is_set_aside(reply, kind)
+  if type(reply) == 'table' and reply.err and string.find(reply.err, 'WRONGTYPE', 1, true) then
+    try('RENAME', key(kind), key('sick', kind))
+    return true
+  end
+end
+
 -- Counters of another type stop no script: a total is worth less than what it counts.
 local function count(total, amount)
-  if amount ~= 0 then
+  if amount ~= 0 and is_set_aside(try('HINCRBY', key('counters'), total, amount), 'counters') then
     try('HINCRBY', key('counters'), total, amount)
   end
 end
