@@ -112,7 +112,8 @@ async def test_a_batch_that_failed_is_stored_by_its_repetition(configured, start
         server.restart()
         back = [await post(client, "meta", "voice"), await post(client, "chatwoot", "incoming_text")]
     assert [answer.status_code for answer in away] == [503, 500]
-    assert [answer.json()["accepted"] for answer in back] == [1, 1]
+    # A late first attempt may have stored the message, and then the repetition is the duplicate.
+    assert [answer.json()["accepted"] + answer.json()["duplicates"] for answer in back] == [1, 1]
     assert stored(server, prefix) == 2
 
 
