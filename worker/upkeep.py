@@ -1,8 +1,9 @@
-"""The upkeep: repairs the wake index after a start or a failover, and deletes idle conversations."""
+"""The upkeep: repairs the wake index, deletes idle conversations, and notices other deployments on the same Redis."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import redis.exceptions as rx
 
@@ -39,6 +40,7 @@ class Upkeep:
         self._partitions = settings.redis_partitions
         self._guard = store.keys.prefix + ":repaired"
         self._wanted = asyncio.Event()
+        self._conflict: str | None = None
 
     def request_repair(self) -> None:
         """Repair soon. Called when the server may have lost its last writes (restart, failover)."""
@@ -50,6 +52,7 @@ class Upkeep:
         found = False
         while True:
             try:
+                await self._announce()
                 found = await self._repair(guard_s, found)
                 await self._sweep()
             except (StoreError, rx.RedisError, OSError) as error:
@@ -57,6 +60,16 @@ class Upkeep:
             guard_s = await self._wait()
             if found:
                 guard_s = REPAIR_AGAIN_S
+
+    async def _announce(self) -> None:
+        """Note this worker among those of its prefix. Log once if one of another deployment is at work there too."""
+        try:
+            conflict = await self._store.announce_owner(socket.gethostname())
+        except StoreError:  # a full server must not keep the repair and the sweep from their turn
+            return
+        if conflict and conflict != self._conflict:
+            log.warning(conflict)
+        self._conflict = conflict
 
     async def _wait(self) -> int:
         try:
