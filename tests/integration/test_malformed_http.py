@@ -40,7 +40,8 @@ def answers_to(webhook: Webhook, sent: bytes, count: int | None = None) -> list[
     with contextlib.suppress(ConnectionError), socket.create_connection(address, ANSWER_WITHIN_S) as connection:
         connection.sendall(sent)
         if count is None:
-            connection.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):  # the server may have closed already, and then this end is not connected
+                connection.shutdown(socket.SHUT_WR)
         while len(STATUS.findall(received)) != count and (piece := connection.recv(65_536)):
             received += piece
     return [int(status) for status in STATUS.findall(received)]
