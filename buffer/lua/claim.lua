@@ -5,12 +5,12 @@
 --          8 separator   9 '1' when every message is its own flush
 --          then two for each conversation: its hash · the caller's random id
 -- returns  one for each conversation, in order, until the reply is large (REPLY_MAX); the others were not touched:
---          { status, until_ms }: 'busy' (leased, waiting to retry, or behind a batch of
---            the same person), 'early' (deadline moved), 'paused', 'empty',
+--          { status, until_ms }: 'busy' (leased, waiting to retry, behind a batch of the
+--            same person, or a suspect beside others), 'early' (deadline moved), 'paused', 'empty',
 --            'broken' (its keys cannot be read)
 --          { 'batch', token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer or '',
 --            gateway, channel, peer, name, then each message and its inline media or '' … }
--- touches  wake idle dead history counters alias · conv buffer batch timer lock redrive media · letter remains sick
+-- touches  wake idle dead history counters suspects alias · conv buffer batch timer lock redrive media · letter remains sick
 --
 -- The conv hash decides, whatever caused the claim. The batch of a worker that died is claimed again as it was
 -- (docs/invariants.md#4). A claim repeated with the same random id (lost reply) returns the same batch.
@@ -21,6 +21,7 @@
 -- include: window
 -- include: batch
 -- include: guard
+-- include: suspect
 
 local lease_ms, max_messages, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local window_ms, max_wait_ms, max_crashes = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -106,6 +107,7 @@ local function count_crash()
     call('HDEL', key('conv', name), 'token')
     call('DEL', key('lock', name))
     conv.token = nil
+    conv.rests_until_ms = now_ms + rest_ms(conv.crashes, lease_ms)
   end
   if conv.cancelled then
     discard_batch(name, conv, conv.cancelled)
@@ -138,6 +140,18 @@ local function drop_lost_batch()
 end
 
 -- include: person
+
+-- Keep a suspect waiting that has to rest, or that would run beside too many others. Note one that may run.
+local function must_wait_as_suspect()
+  local rests_until_ms = number(conv, 'rests_until_ms')
+  if rests_until_ms > now_ms then
+    call('HSET', key('conv', name), 'retry_at_ms', rests_until_ms)
+    return wait_until('busy', rests_until_ms)
+  elseif is_crowded(name, conv) then
+    return wait_until('busy', now_ms + SUSPECT_POLL_MS)
+  end
+  call('ZADD', key('suspects'), now_ms + lease_ms, name)
+end
 
 local function has_work()
   return conv.flush_id or conv.redrive or conv.opened_ms and number(conv, 'deadline_ms') <= now_ms
@@ -173,7 +187,7 @@ local function claim()
     end
   end
   if conv.flush_id then
-    return lease()
+    return number(conv, 'crashes') >= SUSPECT_CRASHES and must_wait_as_suspect() or lease()
   end
   arm_lease_wake()
   if conv.redrive and load_redriven() then

@@ -55,6 +55,7 @@ local function fail()
   call('HSET', key('conv', name), 'failures', failures, 'retry_at_ms', now_ms + delay_ms)
   call('HDEL', key('conv', name), 'token')
   call('DEL', key('lock', name))
+  leave_suspects(name, conv)
   return keep_outcome(name, token, 'ok')
 end
 

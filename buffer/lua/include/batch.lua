@@ -44,7 +44,15 @@ local function wake_person(name, conv)
   wake_announce()
 end
 
+-- The slots of a suspect are free when it is no longer in flight.
+local function leave_suspects(name, conv)
+  if number(conv, 'crashes') > 0 then
+    call('ZREM', key('suspects'), name)
+  end
+end
+
 local function forget_batch(name, conv)
+  leave_suspects(name, conv)
   forget_batch_media(name, conv)
   call('DEL', key('lock', name), key('batch', name))
   call('HDEL', key('conv', name), unpack(BATCH_FIELDS))
