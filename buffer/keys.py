@@ -28,6 +28,7 @@ KINDS = {
     "dead": "ZSET flush_id -> time (ms) at which its batch became a dead letter",
     "history": "LIST of JSON, newest first, bounded: the flushes and discards that ended",
     "counters": "HASH of totals since first start, and the dispatch counter",
+    "hold": "STRING the time (ms) until which no lease is taken over, because the clock has jumped",
     "suspects": "ZSET conversation in flight whose batch is a suspect -> end of its lease",
     # one of each per conversation
     "conv": "HASH identity, open window, sealed batch, lease",

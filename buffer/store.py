@@ -136,6 +136,11 @@ class Store:
         args = script_calls.dispatch_args(min(limit, DISPATCH_MAX), self.settings)
         return script_calls.read_dispatch(partition, await self._run("dispatch", partition, args))
 
+    async def hold_takeovers(self, partition: int) -> int:
+        """Take over no lease for FLUSH_LEASE, because the server's clock has jumped. Returns the end of that in ms."""
+        args = script_calls.hold_takeovers_args(self.settings)
+        return script_calls.read_hold_takeovers(await self._run("hold_takeovers", partition, args))
+
     async def claim(self, ref: Ref, caller: str) -> Claim:
         """Claim the batch of a conversation. A repeated claim with the same random `caller` returns the same batch."""
         return script_calls.read_claim(await self._claims.call(ref.partition, (ref.hash, caller)))
@@ -221,6 +226,21 @@ class Store:
             await asyncio.sleep(rests * (time.monotonic() - began))
             began = time.monotonic()
         return put_back, dropped
+
+    async def restore_wake(self, refs: Sequence[Ref]) -> int:
+        """Put the wake entries of conversations back if they are lost. Returns how many were.
+
+        For conversations that a hint names, as an expired timer key does: they wait for no repair.
+        """
+        hashes: defaultdict[int, list[str]] = defaultdict(list)
+        for ref in refs:
+            hashes[ref.partition].append(ref.hash)
+        put_back = 0
+        for partition, names in hashes.items():
+            for start in range(0, len(names), CONVERSATIONS_PER_SWEEP):
+                args = script_calls.repair_args(names[start : start + CONVERSATIONS_PER_SWEEP])
+                put_back += script_calls.read_repair(await self._run("repair", partition, args))[0]
+        return put_back
 
     async def snapshot(self, partition: int, limit: int = 50) -> dict[str, Any]:
         """Return totals of a partition and its `limit` soonest conversations. lua/snapshot.lua lists the fields."""

@@ -18,7 +18,7 @@ REPAIR_EVERY_S = 3600
 """Time between two repairs that no event caused, for all workers together."""
 
 REPAIR_AGAIN_S = 60
-"""After a repair that a start or a reconnect caused, others skip theirs for this time."""
+"""After a repair that a start or a reconnect caused, or that found something, others skip theirs for this time."""
 
 RESTS = 4
 """The repair rests 4 times as long as each call took. It uses at most a fifth of the server, and takes minutes for a
@@ -48,11 +48,14 @@ class Upkeep:
         guard_s = REPAIR_AGAIN_S
         while True:
             try:
-                await self._repair(guard_s)
+                found = await self._repair(guard_s)
                 await self._sweep()
             except (StoreError, rx.RedisError, OSError) as error:
                 log.debug("upkeep put off", error=str(error))
+                found = True
             guard_s = await self._wait()
+            if found:
+                guard_s = REPAIR_AGAIN_S
 
     async def _wait(self) -> int:
         try:
@@ -63,14 +66,18 @@ class Upkeep:
         self._wanted.clear()
         return REPAIR_AGAIN_S
 
-    async def _repair(self, guard_s: int) -> None:
+    async def _repair(self, guard_s: int) -> bool:
+        """Repair unless another worker does. Return True if something was lost: the next repair is due in a minute."""
         kind = "soon" if guard_s == REPAIR_AGAIN_S else "hourly"
         if not await self._store.client.set(f"{self._guard}:{kind}", "1", nx=True, ex=guard_s):
-            return
+            return False
+        found = False
         for partition in range(self._partitions):
             back, dropped = await self._store.repair(partition, RESTS)
             if back or dropped:
+                found = True
                 log.warning("wake index repaired", partition=partition, put_back=back, dropped=dropped)
+        return found
 
     async def _sweep(self) -> None:
         for partition in range(self._partitions):

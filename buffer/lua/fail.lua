@@ -9,8 +9,6 @@
 -- returns  'ok' | 'dead' | 'lost' | 'cancelled' | 'broken' (its keys cannot be read); a repeated fail returns the same as the first
 -- touches  wake idle dead history counters alias · conv batch lock media · letter remains sick
 
--- include: alias
--- include: entry
 -- include: history
 -- include: batch
 -- include: fence

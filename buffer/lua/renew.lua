@@ -6,7 +6,6 @@
 --          operator: stop, release) | 'broken' (its keys cannot be read: stop)
 -- touches  wake counters suspects · conv lock sick
 
--- include: entry
 -- include: guard
 
 local lease_ms = tonumber(ARGV[2])

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from buffer import script_calls
 from buffer.keys import Ref, fingerprint_of
 from buffer.models import Append, Batch, Claim, FailureMode, PauseMode
 from tests.property.invariants import check
@@ -187,6 +188,14 @@ class ModelComparison:
 
     def forget_scripts(self) -> None:
         self.system.client.script_flush()
+
+    def hold(self) -> None:
+        """A dispatcher saw the server's clock jump."""
+        found = int(self.system.run("hold_takeovers", *script_calls.hold_takeovers_args(self.system.settings)))
+        self.model.hold_until_ms = self.model.now_ms + self.system.settings.lease_ms
+        assert found == self.model.hold_until_ms
+        for who in PEOPLE:
+            self.latest_ms[who] = max(self.latest_ms[who], found)
 
     def sicken(self, who: str, how: str) -> None:
         """Somebody spoils keys of a conversation; then all are claimed in one call."""

@@ -71,7 +71,7 @@ class Model:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.now_ms = 0
+        self.now_ms = self.hold_until_ms = 0
         self.talks: defaultdict[str, Talk] = defaultdict(Talk)
         self.letters: dict[str, tuple[str, Sealed]] = {}
         self.counters: Counter[str] = Counter()
@@ -114,6 +114,8 @@ class Model:
             return ("batch", talk.batch) if mine else ("busy", talk.batch.lease_until_ms)
         if talk.batch and talk.batch.retry_at_ms > self.now_ms:
             return "busy", talk.batch.retry_at_ms
+        if talk.batch and talk.batch.token and self.hold_until_ms > self.now_ms:
+            return "busy", self.hold_until_ms
         self._take_over(talk, who)
         if self._paused(talk):
             return "paused", talk.paused_until_ms
@@ -264,7 +266,7 @@ class Model:
         settings = self.settings
         reasons = {
             "disabled": not settings.message_buffer_enabled,
-            "keyword": any(said.keyword for said in talk.buffer),
+            "keyword": any(said.keyword for said in talk.buffer[: settings.message_buffer_max_messages]),
             "max_messages": len(talk.buffer) >= settings.message_buffer_max_messages,
             "max_bytes": sum(said.size for said in talk.buffer) >= settings.message_buffer_max_bytes,
         }

@@ -1,8 +1,20 @@
 -- Sets aside what no script can read: a key of another type, or a malformed window. It stays as evidence under
--- `sick:<kind>:<name>`, and the conversation goes on with what is left. Needs `entry`.
+-- `sick:<kind>:<name>`, and the conversation goes on with what is left.
+
+-- include: entry
+
+-- Return true for an error that says nothing about the keys: the server is full, a replica, or forbids the command.
+local function is_refusal(problem)
+  local text = type(problem) == 'table' and problem.err or tostring(problem)
+  for _, word in ipairs({ 'OOM', 'READONLY', 'MISCONF', 'NOREPLICAS', 'MASTERDOWN', "can't run this command" }) do
+    if string.find(text, word, 1, true) then
+      return true
+    end
+  end
+end
 
 local TYPES_IN_PARTITION = { wake = 'zset', idle = 'zset', alias = 'hash', dead = 'zset', history = 'list',
-                             counters = 'hash', suspects = 'zset' }
+                             counters = 'hash', suspects = 'zset', hold = 'string' }
 local TYPES_IN_CONVERSATION = { conv = 'hash', buffer = 'list', batch = 'list', media = 'hash', redrive = 'list',
                                 seen = 'string', mark = 'hash' }
 local TYPES_IN_LETTER = { letter = 'hash', remains = 'list' }
@@ -49,7 +61,7 @@ local function rebuild_window(name)
   end
   local bytes = 0
   for _, entry in ipairs(entries) do
-    bytes = bytes + #entry
+    bytes = bytes + max(0, size_of(entry))
   end
   local opened_ms = is_readable(entries[1]) and received_of(entries[1]) or now_ms
   write_window(name, { opened_ms = min(opened_ms, now_ms), deadline_ms = now_ms, bytes = bytes, depth = #entries,
