@@ -1,4 +1,4 @@
-"""The webhook application: the hot path in front, FastAPI behind it, one life cycle for both."""
+"""The webhook application: webhooks go to `WebhookEndpoint`, all other paths to FastAPI. Both share one lifespan."""
 
 from __future__ import annotations
 
@@ -25,13 +25,16 @@ from webhook.openapi import add_webhooks
 from webhook.probes import probe_routes
 
 REDIS_TIMEOUT_S = 1.0
+"""Seconds that one Redis command may take. It is below STORE_TIMEOUT_S, so that a failed append can be sent again."""
+
 RECHECK_S = 0.5
+"""Seconds between two attempts to reach Redis at start."""
 
 log = get_logger()
 
 
 class App:
-    """An ASGI application; build it with create_app."""
+    """An ASGI application. Build it with create_app."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -41,10 +44,10 @@ class App:
         self._redis_url = require(settings.redis_url, "REDIS_URL")
         self._store: Store | None = None
         self._ready = False
-        self._opening: asyncio.Task[None] | None = None
+        self._reconnecting: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Route one ASGI event stream."""
+        """Pass an ASGI connection to the webhooks, the lifespan or FastAPI."""
         if scope["type"] == "http" and scope["path"].startswith("/webhooks/"):
             await self._webhooks(scope, receive, send)
         elif scope["type"] == "lifespan":
@@ -54,7 +57,9 @@ class App:
 
     def _build_api(self) -> FastAPI:
         api = FastAPI(title="debouncer", version=version("debouncer"), summary="One burst, one answer")
-        api.include_router(probe_routes(lambda: self._store if self._ready else None, lambda: self.ingest.why_not))
+        api.include_router(
+            probe_routes(lambda: self._store if self._ready else None, lambda: self.ingest.not_ready_reason)
+        )
 
         def describe() -> dict[str, Any]:
             if api.openapi_schema is None:
@@ -85,39 +90,39 @@ class App:
         client = connect(self._redis_url, timeout_s=REDIS_TIMEOUT_S)
         store = self._store = Store(client, self.settings)
         try:
-            await self._open(store)
+            await self._check_and_accept(store)
         except (UnsafeServer, PartitionMismatch):
             await store.close()
             raise
         except StoreError as error:
-            self.ingest.why_not = str(error)
-            log.warning("Redis is away; webhooks are answered 503 until it is back", error=str(error))
-            self._opening = asyncio.create_task(self._open_later(store))
+            self.ingest.not_ready_reason = str(error)
+            log.warning("Redis cannot be reached; webhooks get 503 until it can", error=str(error))
+            self._reconnecting = asyncio.create_task(self._reconnect(store))
 
-    async def _open(self, store: Store) -> None:
+    async def _check_and_accept(self, store: Store) -> None:
         for warning in await check_server(store.client, self.settings):
             log.warning(warning)
         await store.load_scripts()
-        self.ingest.open(store)
+        self.ingest.accept_into(store)
         self._ready = True
 
-    async def _open_later(self, store: Store) -> None:
+    async def _reconnect(self, store: Store) -> None:
         while not self._ready:
             await asyncio.sleep(RECHECK_S)
             try:
-                await self._open(store)
+                await self._check_and_accept(store)
             except StoreError as error:
-                self.ingest.why_not = str(error)
-        log.info("Redis is back; webhooks are accepted")
+                self.ingest.not_ready_reason = str(error)
+        log.info("Redis can be reached; webhooks are accepted")
 
     async def _stop(self) -> None:
-        if self._opening is not None:
-            self._opening.cancel()
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
         if self._store is not None:
             await self._store.close()
 
 
 def create_app(settings: Settings) -> App:
-    """Build the webhook application; raises SettingsError when REDIS_URL is missing."""
+    """Build the webhook application. Raises SettingsError if REDIS_URL is not set."""
     arm(settings.debouncer_kill_at)
     return App(settings)

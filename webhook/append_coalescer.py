@@ -1,4 +1,4 @@
-"""Gathers the messages of the requests of one loop turn into one append call, and fans the results back."""
+"""Sends the messages of one loop iteration's requests in shared append calls, and gives each request its results."""
 
 from __future__ import annotations
 
@@ -12,176 +12,178 @@ from buffer.retry import retry_unavailable
 from buffer.store import Store
 from buffer.transport.connection import ReplyReceiver
 
-ANSWER_WITHIN_S = 1.7
-"""A gateway hears 503 within 2 s (docs/invariants.md#7); the rest is for reading and answering."""
+STORE_TIMEOUT_S = 1.7
+"""Seconds that a request may wait for Redis. The response must leave within 2 s (docs/invariants.md#7)."""
 
-WAITING_MAX = 10_000
-"""Messages waiting for Redis in one process; past it the gateway is told to come back."""
+TIMED_OUT = "Redis did not answer in time"
+
+MESSAGES_WAITING_MAX = 10_000
+"""Messages of one process that may wait for Redis. Further requests are refused at once."""
 
 MESSAGES_PER_CALL = 32
-"""Messages in one append call, so that one script does not hold the server for long."""
+"""Messages in one append call, so that one script does not block the server for long."""
 
 SEND_EARLY_AFTER = 16
-"""Requests that need not wait for the end of their loop turn: Redis works on them while the next are being read."""
+"""Requests after which a call is sent before the loop iteration ends: Redis works while the next requests are read."""
 
 TIMEOUT_CHECK_EVERY_S = 0.1
-"""How often requests that have waited too long are looked for: one timer for all costs less than one each."""
+"""Seconds between two checks for requests that waited too long. One timer for all costs less than one for each."""
 
 T = TypeVar("T")
 
 ResultsReceiver = ReplyReceiver[list[Appended]]
-"""Who hears what became of the messages of a request."""
+"""Receives the results of a request's messages, or the error."""
 
 
-class _Request(NamedTuple):
-    """The messages of one request, and who hears of them."""
+class _Submission(NamedTuple):
+    """The messages of one request, and the receiver of their results."""
 
     messages: Sequence[Append]
-    results: ResultsReceiver
+    receiver: ResultsReceiver
 
 
 class _AppendCall:
-    """The requests that share a call, and until when (loop time) they may wait for it; it hears the call's reply."""
+    """One append call: its submissions, and the loop time until which they may wait. It receives the reply."""
 
-    __slots__ = ("_collector", "requests", "size", "until_s")
+    __slots__ = ("_coalescer", "size", "submissions", "until_s")
 
-    def __init__(self, collector: AppendCoalescer, requests: list[_Request], until_s: float) -> None:
-        self._collector = collector
-        self.requests = requests
-        self.size = sum([len(request.messages) for request in requests])
+    def __init__(self, coalescer: AppendCoalescer, submissions: list[_Submission], until_s: float) -> None:
+        self._coalescer = coalescer
+        self.submissions = submissions
+        self.size = sum([len(submission.messages) for submission in submissions])
         self.until_s = until_s
 
     def messages(self) -> list[Append]:
-        """Of all requests, in order."""
-        return [message for request in self.requests for message in request.messages]
+        """Return the messages of all submissions, in order."""
+        return [message for submission in self.submissions for message in submission.messages]
 
     def done(self) -> bool:
-        """It wants to hear the reply, also when its requests were refused meanwhile: then it is over."""
+        """Return False: the reply ends the call, also if its submissions timed out before."""
         return False
 
     def set_result(self, results: list[Appended]) -> None:
-        """The messages are in Redis."""
-        self._collector.end(self)
-        _answer(self.requests, results)
+        """Give each submission its results."""
+        self._coalescer.forget(self)
+        _distribute(self.submissions, results)
 
     def set_exception(self, error: Exception) -> None:
-        """They are not; a full server stays full, whatever else it was shows when the same is sent again."""
+        """Fail all submissions if Redis is full. Send them again after any other error."""
         if isinstance(error, StoreFull):
-            self._collector.end(self)
-            _refuse(self.requests, error)
+            self._coalescer.forget(self)
+            _fail_all(self.submissions, error)
         else:
-            self._collector.retry_in_task(self)
+            self._coalescer.retry_in_task(self)
 
 
 class AppendCoalescer:
-    """In front of the store: bounded, and one failing message does not fail its neighbours."""
+    """A bounded queue in front of `Store.append`. A message that cannot be stored fails its own request only."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._arrived: list[_Request] = []
-        self._under_way: list[_AppendCall] = []
-        self._depth = 0
-        self._senders: set[asyncio.Task[None]] = set()
+        self._unsent: list[_Submission] = []
+        self._in_flight: list[_AppendCall] = []
+        self._messages_waiting = 0
+        self._retries: set[asyncio.Task[None]] = set()
         self._failed: list[_AppendCall] = []
-        self._looking = False
+        self._timeout_timer: asyncio.TimerHandle | None = None
 
     async def append(self, messages: Sequence[Append]) -> list[Appended]:
-        """Store the messages of one request; raises StoreUnavailable, StoreFull or StoreError within 2 s."""
+        """Append the messages of one request. Raises StoreUnavailable, StoreFull or StoreError within 2 s."""
         results: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
         self.submit(messages, results)
         return await results
 
-    def submit(self, messages: Sequence[Append], results: ResultsReceiver) -> None:
-        """The same without waiting; raises StoreUnavailable at once when too many wait already."""
-        if self._depth >= WAITING_MAX:
+    def submit(self, messages: Sequence[Append], receiver: ResultsReceiver) -> None:
+        """Append the messages of one request without waiting. `receiver` gets the results, or the error, within 2 s.
+
+        Raises StoreUnavailable if too many messages wait already.
+        """
+        if self._messages_waiting >= MESSAGES_WAITING_MAX:
             raise StoreUnavailable("too many messages are waiting for Redis; try again")
-        if not self._arrived:
+        if not self._unsent:
             asyncio.get_running_loop().call_soon(self._send_all)
-        self._arrived.append(_Request(messages, results))
-        self._depth += len(messages)
-        if len(self._arrived) >= SEND_EARLY_AFTER:
+        self._unsent.append(_Submission(messages, receiver))
+        self._messages_waiting += len(messages)
+        if len(self._unsent) >= SEND_EARLY_AFTER:
             self._send_all()
 
     def _send_all(self) -> None:
-        """What has arrived in this turn of the loop and was not sent yet."""
+        """Send the submissions of this loop iteration that are not sent yet."""
         loop = asyncio.get_running_loop()
-        if self._arrived and not self._looking:
-            self._looking = True
-            loop.call_later(TIMEOUT_CHECK_EVERY_S, self._refuse_late)
-        arrived, self._arrived = self._arrived, []
-        for requests in _in_calls(arrived, lambda request: len(request.messages)):
-            group = _AppendCall(self, requests, loop.time() + ANSWER_WITHIN_S)
-            self._under_way.append(group)
-            self._send_at_once(group)
+        if self._unsent and self._timeout_timer is None:
+            self._timeout_timer = loop.call_later(TIMEOUT_CHECK_EVERY_S, self._check_timeouts)
+        unsent, self._unsent = self._unsent, []
+        for submissions in _split_into_calls(unsent, lambda submission: len(submission.messages)):
+            call = _AppendCall(self, submissions, loop.time() + STORE_TIMEOUT_S)
+            self._in_flight.append(call)
+            self._send_or_retry(call)
 
-    def _send_at_once(self, group: _AppendCall) -> None:
+    def _send_or_retry(self, call: _AppendCall) -> None:
         try:
-            is_sent = self._store.send_append(group.messages(), group)
-        except Exception:  # a message that cannot be sent; which one, shows there
+            is_sent = self._store.send_append(call.messages(), call)
+        except Exception:  # one of the messages cannot be encoded: the retry finds it and fails its request only
             is_sent = False
         if not is_sent:
-            self.retry_in_task(group)
+            self.retry_in_task(call)
 
-    def retry_in_task(self, group: _AppendCall) -> None:
-        """In a task, which has time for whatever may be wrong; when a connection is lost, many groups fail together."""
+    def retry_in_task(self, call: _AppendCall) -> None:
+        """Send a call again in a task. Calls that fail together are sent together: a lost connection fails many."""
         if not self._failed:
-            asyncio.get_running_loop().call_soon(self._send_failed)
-        self._failed.append(group)
+            asyncio.get_running_loop().call_soon(self._start_retries)
+        self._failed.append(call)
 
-    def _send_failed(self) -> None:
+    def _start_retries(self) -> None:
         failed, self._failed = self._failed, []
-        for groups in _in_calls(failed, lambda group: group.size):
-            sender = asyncio.get_running_loop().create_task(self._send_groups(groups))
-            self._senders.add(sender)
-            sender.add_done_callback(self._senders.discard)
+        for calls in _split_into_calls(failed, lambda call: call.size):
+            task = asyncio.get_running_loop().create_task(self._retry(calls))
+            self._retries.add(task)
+            task.add_done_callback(self._retries.discard)
 
-    def end(self, group: _AppendCall) -> None:
-        """Nobody of this group waits any more."""
-        self._under_way.remove(group)
-        self._depth -= group.size
+    def forget(self, call: _AppendCall) -> None:
+        """Remove a call that has its reply: its messages no longer count as waiting."""
+        self._in_flight.remove(call)
+        self._messages_waiting -= call.size
 
-    def _refuse_late(self) -> None:
-        """One timer for all, as long as any are under way."""
+    def _check_timeouts(self) -> None:
+        """Fail the requests that waited for STORE_TIMEOUT_S. Check again as long as calls are in flight."""
         loop = asyncio.get_running_loop()
-        for group in self._under_way:
-            if group.until_s <= loop.time():
-                _refuse(group.requests, StoreUnavailable("Redis did not answer in time"))
-        self._looking = bool(self._under_way)
-        if self._looking:
-            loop.call_later(TIMEOUT_CHECK_EVERY_S, self._refuse_late)
+        for call in self._in_flight:
+            if call.until_s <= loop.time():
+                _fail_all(call.submissions, StoreUnavailable(TIMED_OUT))
+        self._timeout_timer = loop.call_later(TIMEOUT_CHECK_EVERY_S, self._check_timeouts) if self._in_flight else None
 
-    async def _send_groups(self, groups: list[_AppendCall]) -> None:
-        """In one call; each group may still be refused at its own time."""
-        requests = [request for group in groups for request in group.requests]
+    async def _retry(self, calls: list[_AppendCall]) -> None:
+        """Send several calls as one. The requests of each may still time out at their own time."""
+        submissions = [submission for call in calls for submission in call.submissions]
         try:
-            await self._send(requests, groups[0].until_s)
+            await self._append_together(submissions, calls[0].until_s)
         finally:
-            for group in groups:
-                self.end(group)
+            for call in calls:
+                self.forget(call)
 
-    async def _send(self, requests: list[_Request], until_s: float) -> None:
-        messages = [message for request in requests for message in request.messages]
+    async def _append_together(self, submissions: list[_Submission], until_s: float) -> None:
+        messages = [message for submission in submissions for message in submission.messages]
         left_s = until_s - asyncio.get_running_loop().time()
         try:
             results = await retry_unavailable(lambda: self._store.append(messages), left_s)
         except (StoreUnavailable, StoreFull) as error:
-            _refuse(requests, error)
+            _fail_all(submissions, error)
         except Exception as error:
-            await self._send_singly(requests, until_s, error)
+            await self._append_singly(submissions, until_s, error)
         else:
-            _answer(requests, results)
+            _distribute(submissions, results)
 
-    async def _send_singly(self, requests: list[_Request], until_s: float, error: Exception) -> None:
-        """One request spoilt the call; resending is safe, what was stored answers as the first time."""
-        if len(requests) == 1:
-            _refuse(requests, error)
+    async def _append_singly(self, submissions: list[_Submission], until_s: float, error: Exception) -> None:
+        """Append each submission alone after one of them failed the call. Messages already stored are recognised."""
+        if len(submissions) == 1:
+            _fail_all(submissions, error)
             return
-        for request in requests:
-            await self._send([request], until_s)
+        for submission in submissions:
+            await self._append_together([submission], until_s)
 
 
-def _in_calls(items: list[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
-    """Requests or groups in order, in lists of no more messages than a call may have, or of a single one."""
+def _split_into_calls(items: list[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
+    """Yield the items in order, in lists of at most MESSAGES_PER_CALL messages. A larger item is alone in its list."""
     call: list[T] = []
     size = 0
     for item in items:
@@ -194,16 +196,16 @@ def _in_calls(items: list[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
         yield call
 
 
-def _answer(requests: list[_Request], results: list[Appended]) -> None:
+def _distribute(submissions: list[_Submission], results: list[Appended]) -> None:
     start = 0
-    for messages, waiting in requests:
+    for messages, receiver in submissions:
         end = start + len(messages)
-        if not waiting.done():
-            waiting.set_result(results[start:end])
+        if not receiver.done():
+            receiver.set_result(results[start:end])
         start = end
 
 
-def _refuse(requests: list[_Request], error: Exception) -> None:
-    for request in requests:
-        if not request.results.done():
-            request.results.set_exception(error)
+def _fail_all(submissions: list[_Submission], error: Exception) -> None:
+    for submission in submissions:
+        if not submission.receiver.done():
+            submission.receiver.set_exception(error)

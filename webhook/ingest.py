@@ -1,88 +1,115 @@
-"""What becomes of a webhook: verify, parse, append, and 2xx only then. It is the hot path; HTTP is left to others."""
+"""Authenticates, parses and stores webhook requests, and responds to them. HTTP is in fast_path.py and asgi.py.
+
+A request gets 2xx only after Redis has stored its messages.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import random
-import time
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from buffer.errors import StoreError, StoreUnavailable
+from buffer.errors import StoreUnavailable
 from buffer.keys import fingerprint_of
-from buffer.models import (
-    Append,
-    Appended,
-    AppendStatus,
-    Edit,
-    EditResult,
-    Event,
-    Message,
-    Presence,
-    Revoke,
-    RevokeResult,
-)
+from buffer.models import Append, Appended, Edit, EditResult, Event, Message, Presence, Revoke, RevokeResult
 from buffer.store import Store
 from buffer.stored_message import encode_edit, encode_message
 from config.killpoints import kill_point
-from config.logs import get_logger, mask
 from config.settings import Settings
-from gateways.base import BadRequest, Gateway, Request
+from gateways.base import Gateway, Request
 from gateways.registry import GATEWAYS
-from webhook.append_coalescer import ANSWER_WITHIN_S, AppendCoalescer, ResultsReceiver
-from webhook.responses import Counts, HTTPError, Response, counts_response, response_of
+from webhook.append_coalescer import STORE_TIMEOUT_S, TIMED_OUT, AppendCoalescer
+from webhook.request_log import RequestLog
+from webhook.responses import Counts, HTTPError, Response, error_response, response_of, success_response
 
 TYPING = ("composing", "recording")
+"""Presence states that extend the deadline of an open burst."""
+
 CHANGED: tuple[EditResult | RevokeResult, ...] = ("changed", "removed", "early")
-LATE = "Redis did not answer in time"
-MESSAGES_PER_STEP = 1000
-COMPLAIN_EVERY_S = 5.0
+"""Results of an edit or revoke that changed the buffer, or that wait in Redis for their message."""
+
+MESSAGES_PER_APPEND = 1000
+"""Messages of one request that are appended together. A larger request is appended in several steps, so that it delays
+neither Redis nor the other requests of this process."""
+
 NONCE_BITS = 32
-RESULT_TEXT: dict[AppendStatus, str] = {
-    "duplicate": "duplicada, ignorada",
-    "discarded": "descartada: atendimento humano",
-    "revoked": "apagada pelo autor",
-    "stale": "antiga demais, ignorada",
-}
-log = get_logger()
+
+Respond = Callable[[Response], None]
 
 
 class _Sink(NamedTuple):
-    """The way into the buffer, once it is open."""
+    """The store that accepts messages, and the coalescer in front of its append call."""
 
     store: Store
-    collector: AppendCoalescer
+    coalescer: AppendCoalescer
+
+
+class _PendingRequest:
+    """A request that waits for its results. It calls `respond` exactly once."""
+
+    __slots__ = ("_log", "_respond", "_responded", "appends", "gateway")
+
+    def __init__(self, gateway: Gateway, respond: Respond, log: RequestLog) -> None:
+        self.gateway = gateway
+        self._respond = respond
+        self._log = log
+        self._responded = False
+        self.appends: Sequence[Append] = ()
+
+    def done(self) -> bool:
+        """Return True if the response was given, for example because Redis did not answer in time."""
+        return self._responded
+
+    def set_result(self, results: Sequence[Appended]) -> None:
+        """Respond with the results of the appends. An error must not reach the other requests of the same call."""
+        try:
+            counts = _count_results(self.appends, results, self._log)
+            self.respond(success_response(self.gateway, counts))
+        except Exception as error:
+            self.set_exception(error)
+
+    def set_exception(self, error: Exception) -> None:
+        """Log a failure, then respond with its status."""
+        self._log.log_failure(error)
+        self.respond(error_response(error, self.gateway))
+
+    def respond(self, response: Response) -> None:
+        """Give the response to the caller of `Ingest.handle`, unless it has one."""
+        if not self._responded:
+            self._responded = True
+            self._respond(response)
 
 
 class Ingest:
-    """Takes the requests of every gateway, once the store was found fit."""
+    """Handles the requests of all gateways. It refuses messages until `accept_into` gives it a store."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._checks = not settings.webhook_allow_unsigned
+        self._authenticates = not settings.webhook_allow_unsigned
         self._keywords = settings.message_buffer_flush_keywords
         self._inline_max = settings.media_inline_max
-        self._open = {name for name, gateway in GATEWAYS.items() if not self._checks or gateway.is_open(settings)}
-        self._tells = settings.log_level in ("DEBUG", "INFO")
+        self._open_gateways = {
+            name for name, gateway in GATEWAYS.items() if not self._authenticates or gateway.is_open(settings)
+        }
+        self._log = RequestLog(settings.log_level)
         self._sink: _Sink | None = None
-        self._refused = 0
-        self._complained_at = -COMPLAIN_EVERY_S
-        self.body_max = settings.webhook_max_body
         self._nonces = _nonces()
-        self.why_not = "the service is starting; try again"
+        self.body_max = settings.webhook_max_body
+        self.not_ready_reason = "the service is starting; try again"
 
-    def open(self, store: Store) -> None:
-        """Begin to accept messages into this store."""
+    def accept_into(self, store: Store) -> None:
+        """Accept messages from now on and append them to this store."""
         self._sink = _Sink(store, AppendCoalescer(store))
 
     def route(self, path: str, method: str) -> tuple[Gateway, str]:
-        """The gateway of a path and what follows it there; raises Refused."""
+        """Return the gateway that a path names, and the rest of the path. Raises HTTPError (404 or 405)."""
         name, _, tail = path.removeprefix("/webhooks/").partition("/")
         gateway = GATEWAYS.get(name)
         if gateway is None:
             raise HTTPError(404, "unknown_gateway", f"{name!r:.60} is not a gateway; known: {', '.join(GATEWAYS)}")
-        if name not in self._open:
+        if name not in self._open_gateways:
             raise HTTPError(404, "gateway_closed", f"no secret of the gateway {name} is configured, so it is closed")
         if method != "POST" and (method != "GET" or gateway.verification is None):
             allowed = b"GET, POST" if gateway.verification else b"POST"
@@ -90,91 +117,85 @@ class Ingest:
         return gateway, tail
 
     def check_size(self, size: int) -> None:
-        """Raises Refused for a body of more bytes than are allowed."""
+        """Raise HTTPError (413) if a body has more bytes than WEBHOOK_MAX_BODY."""
         if size > self.body_max:
             raise HTTPError(413, "too_large", f"the body is larger than WEBHOOK_MAX_BODY={self.body_max} bytes")
 
-    def shake_hands(self, gateway: Gateway, request: Request) -> Response | None:
-        """The answer to a GET of a gateway that asks before it sends."""
+    def verification_response(self, gateway: Gateway, request: Request) -> Response | None:
+        """Return the response to a verification request (GET), or None if the gateway sends none."""
         verification = gateway.verification
         return response_of(verification.reply(request, self._settings)) if verification else None
 
-    def read(self, gateway: Gateway, request: Request) -> Sequence[Event]:
-        """The events of an authentic request; raises Refused, BadRequest or StoreUnavailable."""
-        if self._checks and not gateway.verify(request, self._settings):
+    def handle(self, gateway: Gateway, request: Request, respond: Respond) -> Coroutine[Any, Any, None] | None:
+        """Authenticate, parse and store a request. Call `respond` exactly once, now or later, also after an error.
+
+        Returns None, or a coroutine with the remaining steps, which the caller must run.
+        """
+        pending = _PendingRequest(gateway, respond, self._log)
+        try:
+            self._authenticate(gateway, request)
+            sink = self._open_sink()
+            events = gateway.parse(request)
+            appends = self._encode_messages(events)
+            if appends is None:
+                return self._handle_in_steps(pending, sink, events)
+            pending.appends = appends
+            kill_point("webhook_before_append")
+            sink.coalescer.submit(appends, pending)
+        except Exception as error:
+            pending.set_exception(error)
+        return None
+
+    def _authenticate(self, gateway: Gateway, request: Request) -> None:
+        if self._authenticates and not gateway.verify(request, self._settings):
             detail = f"the token or signature of this {gateway.name} webhook is wrong or missing"
             raise HTTPError(401, "unauthorized", detail)
-        self._opened()
-        return gateway.parse(request)
 
-    def pack(self, events: Sequence[Event]) -> list[Append] | None:
-        """The stored form of events that are messages for us and few; None for others, which need `take`."""
-        if len(events) > MESSAGES_PER_STEP:
+    def _open_sink(self) -> _Sink:
+        if self._sink is None:
+            raise StoreUnavailable(self.not_ready_reason)
+        return self._sink
+
+    def _encode_messages(self, events: Sequence[Event]) -> list[Append] | None:
+        """Return the appends of a request that holds only messages to store, and no more than one append call takes.
+
+        Returns None for all other requests, which `_handle_in_steps` handles.
+        """
+        if not 0 < len(events) <= MESSAGES_PER_APPEND:
             return None
         appends = []
         for event in events:
-            if not (isinstance(event, Message) and self._is_for_us(event)):
+            if not (isinstance(event, Message) and self._is_wanted(event)):
                 return None
-            appends.append(self._packed(event))
+            appends.append(self._encode(event))
         return appends
 
-    def submit(self, appends: list[Append], results: ResultsReceiver) -> None:
-        """Append what `pack` made; raises StoreUnavailable when too many wait, else `results` hears of it in time."""
-        kill_point("webhook_before_append")
-        self._opened().collector.submit(appends, results)
+    async def _handle_in_steps(self, pending: _PendingRequest, sink: _Sink, events: Sequence[Event]) -> None:
+        """Handle a request that holds edits, revokes, typing events, ignored messages, or too many messages."""
+        try:
+            counts = await self._store_events(sink, events)
+            pending.respond(success_response(pending.gateway, counts))
+        except Exception as error:
+            pending.set_exception(error)
 
-    def settle(self, appends: Sequence[Append], results: Sequence[Appended]) -> Counts:
-        """Tell what became of messages, and count it."""
-        kill_point("webhook_after_append")
-        accepted = duplicates = 0
-        for status, _, _ in results:
-            accepted += status == "new"
-            duplicates += status == "duplicate"
-        if self._tells:
-            for append, result in zip(appends, results, strict=True):
-                _tell(append, result)
-        return Counts(accepted, duplicates, len(appends) - accepted - duplicates)
-
-    def respond(self, gateway: Gateway, counts: Counts) -> Response:
-        """The answer to what was taken."""
-        return counts_response(counts) if gateway.success_reply is None else response_of(gateway.success_reply)
-
-    async def take(self, events: Sequence[Event]) -> Counts:
-        """In the order of the body: an edit or revoke behind its message must find it in the buffer."""
-        way = self._opened()
-        messages = [event for event in events if isinstance(event, Message) and self._is_for_us(event)]
-        accepted, duplicates, _ = await self._append_all(way.collector, messages)
+    async def _store_events(self, sink: _Sink, events: Sequence[Event]) -> Counts:
+        """Append the messages, then apply the other events: an edit or revoke must find its message in the buffer."""
+        messages = [event for event in events if isinstance(event, Message) and self._is_wanted(event)]
+        accepted, duplicates, _ = await self._append_all(sink.coalescer, messages)
         if len(messages) < len(events):
-            accepted += await self._act_on_buffer(way.store, events)
+            accepted += await self._apply_all(sink.store, events)
         return Counts(accepted, duplicates, max(1, len(events)) - accepted - duplicates)
 
-    def _opened(self) -> _Sink:
-        if self._sink is None:
-            raise StoreUnavailable(self.why_not)
-        return self._sink
-
-    def complain(self, error: Exception) -> None:
-        """Log what was not the client's fault; in an outage, which refuses thousands a second, one line in a while."""
-        if isinstance(error, HTTPError | BadRequest):
-            return
-        if not isinstance(error, StoreError):
-            log.error("a webhook broke off; its gateway will send again", error=repr(error), exc_info=error)
-            return
-        self._refused += 1
-        now = time.monotonic()
-        if now - self._complained_at >= COMPLAIN_EVERY_S:
-            log.warning("messages not stored; their gateways will send again", refused=self._refused, error=str(error))
-            self._refused, self._complained_at = 0, now
-
-    async def _act_on_buffer(self, store: Store, events: Sequence[Event]) -> int:
+    async def _apply_all(self, store: Store, events: Sequence[Event]) -> int:
+        """Apply the events that are no messages, in order, and return the number that changed something."""
         try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                return sum([await self._act(store, event) for event in events])
+            async with asyncio.timeout(STORE_TIMEOUT_S):
+                return sum([await self._apply(store, event) for event in events])
         except TimeoutError:
-            raise StoreUnavailable(LATE) from None
+            raise StoreUnavailable(TIMED_OUT) from None
 
-    async def _act(self, store: Store, event: Event) -> bool:
-        """Let an event that is no message act on the buffer; whether it changed something."""
+    async def _apply(self, store: Store, event: Event) -> bool:
+        """Apply an edit, revoke or typing event, and return True if it changed something."""
         if isinstance(event, Presence):
             return event.state in TYPING and await store.extend(event.conversation) > 0
         if isinstance(event, Edit):
@@ -183,7 +204,8 @@ class Ingest:
             return await store.revoke(event.conversation, fingerprint_of(event.target_id)) in CHANGED
         return False
 
-    def _is_for_us(self, message: Message) -> bool:
+    def _is_wanted(self, message: Message) -> bool:
+        """Return False for messages that we sent, and for groups and reactions unless the settings enable them."""
         settings = self._settings
         return not (
             message.from_me
@@ -191,38 +213,40 @@ class Ingest:
             or (message.kind == "reaction" and not settings.reactions_enabled)
         )
 
-    async def _append_all(self, collector: AppendCoalescer, messages: list[Message]) -> Counts:
-        """In lots, so that one enormous body holds up neither Redis nor the other requests of this process."""
-        lots = [messages[start : start + MESSAGES_PER_STEP] for start in range(0, len(messages), MESSAGES_PER_STEP)]
+    async def _append_all(self, coalescer: AppendCoalescer, messages: list[Message]) -> Counts:
+        """Append messages in steps of MESSAGES_PER_APPEND and add up their counts."""
+        starts = range(0, len(messages), MESSAGES_PER_APPEND)
         try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                counts = [await self._append(collector, lot) for lot in lots]
+            async with asyncio.timeout(STORE_TIMEOUT_S):
+                counts = [
+                    await self._append(coalescer, messages[start : start + MESSAGES_PER_APPEND]) for start in starts
+                ]
         except TimeoutError:
-            raise StoreUnavailable(LATE) from None
+            raise StoreUnavailable(TIMED_OUT) from None
         return Counts(*map(sum, zip(*counts, strict=True))) if counts else Counts(0, 0, 0)
 
-    async def _append(self, collector: AppendCoalescer, messages: list[Message]) -> Counts:
-        appends = [self._packed(message) for message in messages]
+    async def _append(self, coalescer: AppendCoalescer, messages: list[Message]) -> Counts:
+        appends = [self._encode(message) for message in messages]
         kill_point("webhook_before_append")
-        return self.settle(appends, await collector.append(appends))
+        return _count_results(appends, await coalescer.append(appends), self._log)
 
-    def _packed(self, message: Message) -> Append:
+    def _encode(self, message: Message) -> Append:
         return encode_message(message, next(self._nonces), self._keywords, self._inline_max)
 
 
+def _count_results(appends: Sequence[Append], results: Sequence[Appended], log: RequestLog) -> Counts:
+    """Count the results of a request's appends and log each of them."""
+    kill_point("webhook_after_append")
+    accepted = duplicates = 0
+    for status, _, _ in results:
+        accepted += status == "new"
+        duplicates += status == "duplicate"
+    if log.logs_each_message:
+        log.log_results(appends, results)
+    return Counts(accepted, duplicates, len(appends) - accepted - duplicates)
+
+
 def _nonces() -> Iterator[bytes]:
-    """They tell a message from another of its id, and not from a resend of itself; they keep no secret."""
+    """Yield nonces that distinguish a resend from another message with the same id. They need not be secret."""
     for number in itertools.count(random.getrandbits(NONCE_BITS)):
         yield (number % 2**NONCE_BITS).to_bytes(NONCE_BITS // 8, "big")
-
-
-def _tell(append: Append, result: Appended) -> None:
-    gateway, channel, peer = append.conversation
-    outcome = "✅ Mensagem adicionada ao buffer" if result.status == "new" else RESULT_TEXT[result.status]
-    log.info(
-        f"📥 Nova mensagem de {mask(peer)} · {outcome}",
-        gateway=gateway,
-        channel=channel,
-        depth=result.depth,
-        deadline_ms=result.deadline_ms,
-    )

@@ -1,4 +1,4 @@
-"""The application for `uvicorn webhook.main:app`; settings come from the environment."""
+"""The application for `uvicorn webhook.main:app`. Its settings come from the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/healthz` (this process) and `/readyz` (Redis answers and knows the scripts)."""
+"""The probes: `/healthz` for this process, and `/readyz` for Redis and its scripts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from fastapi.responses import JSONResponse
 
 from buffer.store import Store
 
-PROBE_WITHIN_S = 2.0
-READINESS: dict[int | str, dict[str, Any]] = {
+PROBE_TIMEOUT_S = 2.0
+"""Seconds that `/readyz` waits for Redis."""
+
+READYZ_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {
             "application/json": {
@@ -27,18 +29,21 @@ READINESS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def probe_routes(store: Callable[[], Store | None], why_not: Callable[[], str]) -> APIRouter:
-    """The two probes; `store` gives None while the service may not accept messages, `why_not` says why."""
+def probe_routes(store: Callable[[], Store | None], not_ready_reason: Callable[[], str]) -> APIRouter:
+    """Build the routes of the two probes.
+
+    `store` returns None as long as the service does not accept messages, and `not_ready_reason` returns the reason.
+    """
     router = APIRouter(tags=["probes"])
 
     @router.get("/healthz", summary="The process is alive")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.get("/readyz", summary="Messages can be stored", responses=READINESS)
+    @router.get("/readyz", summary="Messages can be stored", responses=READYZ_RESPONSES)
     async def readyz() -> JSONResponse:
         current = store()
-        problem = why_not() if current is None else await _problem(current)
+        problem = not_ready_reason() if current is None else await _problem(current)
         if problem:
             return JSONResponse({"error": "not_ready", "detail": problem}, 503)
         return JSONResponse({"status": "ok"})
@@ -48,7 +53,7 @@ def probe_routes(store: Callable[[], Store | None], why_not: Callable[[], str]) 
 
 async def _problem(store: Store) -> str | None:
     try:
-        async with asyncio.timeout(PROBE_WITHIN_S):
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
             await store.load_scripts()
     except Exception as error:
         return f"Redis does not answer: {error or type(error).__name__}"

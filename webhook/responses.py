@@ -1,4 +1,4 @@
-"""The HTTP answers of webhooks: JSON, with errors as `{"error": code, "detail": sentence}`."""
+"""The HTTP responses of webhooks: JSON, with errors as `{"error": code, "detail": sentence}`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from buffer.errors import StoreError
 from gateways.base import BadRequest, Gateway, HTTPReply
 
 RETRY_AFTER_S = 1
+"""Seconds after which a gateway may send refused messages again."""
+
 NOT_STORED = "the messages could not be stored; send the same again"
 
 HeaderPairs = Sequence[tuple[bytes, bytes]]
 
 
 class Counts(NamedTuple):
-    """What became of the messages of a body."""
+    """The messages and events of one request, counted by their result."""
 
     accepted: int
     duplicates: int
@@ -27,7 +29,7 @@ class Counts(NamedTuple):
 
 
 class HTTPError(Exception):
-    """The request is answered with an error: HTTP status, code, and a sentence that says what to do."""
+    """An error response: HTTP status, error code, and a sentence that tells the client how to correct the request."""
 
     def __init__(self, status: int, code: str, detail: str, headers: HeaderPairs = ()) -> None:
         super().__init__(detail)
@@ -38,48 +40,61 @@ class HTTPError(Exception):
 
 
 class Response(NamedTuple):
-    """An answer that is ready to be sent; `lines` are its headers as they are written."""
+    """A complete HTTP response. `header_lines` are its headers, encoded for HTTP/1.1."""
 
     status: int
     headers: HeaderPairs
-    lines: bytes
+    header_lines: bytes
     body: bytes
 
 
-def response_of(answer: HTTPReply, headers: HeaderPairs = ()) -> Response:
-    """Complete an answer with the headers that every one has."""
-    own = (b"content-type", answer.content_type.encode()), (b"content-length", str(len(answer.body)).encode())
-    return Response(answer.status, (*own, *headers), encode_headers((*own, *headers)), answer.body)
+def response_of(reply: HTTPReply, headers: HeaderPairs = ()) -> Response:
+    """Add the content-type and content-length headers to a reply, and encode its headers."""
+    content_headers = (
+        (b"content-type", reply.content_type.encode()),
+        (b"content-length", str(len(reply.body)).encode()),
+    )
+    all_headers = (*content_headers, *headers)
+    return Response(reply.status, all_headers, encode_headers(all_headers), reply.body)
 
 
 def encode_headers(headers: HeaderPairs) -> bytes:
-    """Headers as they are written."""
+    """Encode headers as lines of HTTP/1.1."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+def success_response(gateway: Gateway, counts: Counts) -> Response:
+    """Return the response that the gateway wants after its messages are stored, by default the counts as JSON."""
+    return counts_response(counts) if gateway.success_reply is None else response_of(gateway.success_reply)
 
 
 @lru_cache(64)
 def counts_response(counts: Counts) -> Response:
-    """The answer to a body that was taken; nearly all are the same few."""
+    """Return the counts as a JSON response. It is cached: nearly all requests have the same few counts."""
     return response_of(HTTPReply(200, "application/json", orjson.dumps(counts._asdict())))
 
 
-def error_response(error: Exception, gateway: Gateway | None = None) -> Response:
-    """The answer that tells an error; `gateway` decides which status makes it send the same again."""
-    refused = error if isinstance(error, HTTPError) else _http_error_of(error, gateway)
-    body = orjson.dumps({"error": refused.code, "detail": refused.detail})
-    return response_of(HTTPReply(refused.status, "application/json", body), refused.headers)
+def error_response(error: Exception, gateway: Gateway) -> Response:
+    """Return the response to an error. A StoreError gets the status that makes the gateway send the request again."""
+    return http_error_response(error if isinstance(error, HTTPError) else _http_error_of(error, gateway))
 
 
-def _http_error_of(error: Exception, gateway: Gateway | None) -> HTTPError:
+def http_error_response(error: HTTPError) -> Response:
+    """Return the response that an HTTPError describes."""
+    body = orjson.dumps({"error": error.code, "detail": error.detail})
+    return response_of(HTTPReply(error.status, "application/json", body), error.headers)
+
+
+def _http_error_of(error: Exception, gateway: Gateway) -> HTTPError:
     if isinstance(error, BadRequest):
         return HTTPError(400, "bad_request", str(error))
     if isinstance(error, StoreError):
-        again = [(b"retry-after", str(RETRY_AFTER_S).encode())]
-        return HTTPError(gateway.retry_status if gateway else 503, "unavailable", NOT_STORED, again)
+        retry_after = [(b"retry-after", str(RETRY_AFTER_S).encode())]
+        return HTTPError(gateway.retry_status, "unavailable", NOT_STORED, retry_after)
     return HTTPError(500, "internal", "the service failed at this request; its log says why")
 
 
 async def send_response(send: Send, response: Response) -> None:
-    """Send an answer as ASGI events."""
+    """Send a response as ASGI events."""
     await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
     await send({"type": "http.response.body", "body": response.body})

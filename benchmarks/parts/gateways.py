@@ -91,7 +91,7 @@ async def _cpu_us(url: str, scope: dict[str, Any], body: bytes, secrets: dict[st
     settings = settings_for(url, log_level="WARNING", **secrets)
     store = Store(connect(url, timeout_s=10), settings)
     ingest = Ingest(settings)
-    ingest.open(store)
+    ingest.accept_into(store)
     webhooks = WebhookEndpoint(ingest)
     statuses: set[int] = set()
 

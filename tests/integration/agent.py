@@ -126,6 +126,10 @@ class RecordingAgent:
         """The calls with this person's messages, in order of arrival."""
         return [call for call in list(self.calls) if call.peer == peer]
 
+    def under_way(self) -> list[Call]:
+        """The calls that have not been answered yet."""
+        return [call for call in list(self.calls) if call.ended_ms is None]
+
     def flushes(self) -> set[str]:
         """The distinct Idempotency-Keys: one for each flush."""
         return {call.key for call in list(self.calls)}

@@ -12,6 +12,7 @@ from tests.integration.agent import RecordingAgent
 from tests.integration.checker import Verdict
 from tests.integration.deployment import Deployment
 from tests.integration.processes import Webhook, Worker
+from tests.integration.up import Up
 from tests.servers import Server
 
 IMPATIENT: dict[str, object] = {
@@ -50,6 +51,21 @@ def start_deployment(
     yield start
     for deployment in started:
         deployment.close()
+
+
+@pytest.fixture
+def up(tmp_path: Path, agent: RecordingAgent) -> Iterator[Callable[..., Up]]:
+    """Start `debouncer up` with this test's agent: up("--workers", "2", message_buffer_timeout=5)."""
+    started: list[Up] = []
+
+    def start(*arguments: str, **settings: object) -> Up:
+        folder = tmp_path / f"up-{len(started)}"
+        started.append(Up(folder, *arguments, **{"agent_url": agent.url, **settings}))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from config.settings import Settings, load_settings
 from tests.conversation_hash import read_conv
 from tests.integration.agent import RecordingAgent
 from tests.integration.polling import until
-from tests.integration.processes import SHORT_WAY, TOKEN, WORKER, Process, Webhook, Worker
+from tests.integration.processes import FAST_PATH, TOKEN, WORKER, Process, Webhook, Worker
 from tests.servers import Server
 
 T = TypeVar("T")
@@ -56,10 +56,10 @@ class Deployment:
         self._started: list[Process] = []
 
     def webhook(
-        self, workers: int = 1, *, ready: bool = True, way: Sequence[str] = SHORT_WAY, **settings: object
+        self, workers: int = 1, *, ready: bool = True, options: Sequence[str] = FAST_PATH, **settings: object
     ) -> Webhook:
         """Start uvicorn with this many workers and options; settings are added to those of the deployment."""
-        webhook = Webhook(workers, {**self.settings, **settings}, self._new_folder("webhook"), way)
+        webhook = Webhook(workers, {**self.settings, **settings}, self._new_folder("webhook"), options)
         self._started.append(webhook)
         if ready:
             webhook.wait_ready()

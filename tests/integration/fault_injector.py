@@ -18,6 +18,12 @@ class FaultInjector:
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
+    def has_injected(self, count: int) -> bool:
+        """Whether `inject` has returned this often; raises the error that has ended the thread."""
+        if self._error is not None:
+            raise self._error
+        return self.injections >= count
+
     def __enter__(self) -> FaultInjector:
         self._thread.start()
         return self

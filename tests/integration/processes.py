@@ -22,8 +22,9 @@ from tests.servers import free_port
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-of-the-tests"
 WORKER = [sys.executable, "-m", "cli", "worker"]
-SHORT_WAY = ("--http", "webhook.fast_path:FastPathProtocol", "--no-access-log")
-PLAIN_WAY = ("--http", "httptools")
+FAST_PATH = ("--http", "webhook.fast_path:FastPathProtocol", "--no-access-log")
+UVICORN_PATH = ("--http", "httptools")
+SERVE = ("serve",)
 TAIL = 3_000
 POST_WITHIN_S = 30.0
 
@@ -101,19 +102,21 @@ class Worker(Process):
 
 
 class Webhook(Process):
-    """uvicorn with the webhook, on a free port; on the short way, as `debouncer serve` runs it."""
+    """The webhook on a free port: uvicorn on the fast path by default, or the command `debouncer serve`."""
 
     def __init__(
-        self, workers: int, settings: Mapping[str, object], folder: Path, way: Sequence[str] = SHORT_WAY
+        self, workers: int, settings: Mapping[str, object], folder: Path, options: Sequence[str] = FAST_PATH
     ) -> None:
         self.port = free_port()
         self.workers = workers
+        self._listens_first = options == SERVE
         # No connection is kept: each post may reach another uvicorn worker, as those of real gateways do.
         limits = httpx.Limits(max_keepalive_connections=0)
         self.client = httpx.Client(headers=bearer(), limits=limits, timeout=POST_WITHIN_S, verify=False)
         many = ["--workers", str(workers)] if workers > 1 else []
         listen = ["--host", "127.0.0.1", "--port", str(self.port)]
-        command = [sys.executable, "-m", "uvicorn", "webhook.main:app", *listen, *many, *way]
+        program = ["cli", *options] if options == SERVE else ["uvicorn", "webhook.main:app", *options]
+        command = [sys.executable, "-m", *program, *listen, *many]
         super().__init__(command, settings, folder)
 
     @property
@@ -149,9 +152,10 @@ class Webhook(Process):
         super().close()
 
     def _serving(self) -> bool:
-        """One process listens after its start-up, several before it."""
+        """One process of uvicorn listens after its start-up; several, and `debouncer serve`, before it."""
         lines = self.log
-        return "Uvicorn running on" in lines and lines.count("Application startup complete") >= self.workers
+        listens = self._listens_first or "Uvicorn running on" in lines
+        return listens and lines.count("Application startup complete") >= self.workers
 
 
 def bearer() -> dict[str, str]:

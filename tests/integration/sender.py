@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 from zlib import crc32
 
 import aiohttp
 
-from tests.integration.processes import Webhook, bearer
+from tests.integration.processes import bearer
 
 AGAIN_S = 0.2
 ANSWER_WITHIN_S = 10.0
 PLAY_WITHIN_S = 150.0
 """Longer than any plan: a service that accepts nothing must fail the test, not hang it."""
+
+WAVES_MAX = 20
+"""Crowds, far above what any test needs: what never comes must fail the test, not keep it writing."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -37,13 +41,30 @@ class Sent:
     acked_ms: float | None = None
 
 
-def crowd(people: int, messages: int, gap_s: float, spread_s: float = 0.0) -> list[Said]:
-    """Many people with a burst of the same size each, interleaved; they begin spread over `spread_s`."""
+def crowd(people: int, messages: int, gap_s: float, spread_s: float = 0.0, first: int = 0) -> list[Said]:
+    """Many people with a burst of the same size each, interleaved; they begin spread over `spread_s`.
+
+    Their numbers begin at `first`.
+    """
     return [
-        Said(number * spread_s / people + index * gap_s, f"person-{number:04d}", f"m-{number:04d}-{index}")
-        for number in range(people)
+        Said(number * spread_s / people + index * gap_s, f"person-{one:04d}", f"m-{one:04d}-{index}")
+        for number, one in enumerate(range(first, first + people))
         for index in range(messages)
     ]
+
+
+def waves(people: int, messages: int, gap_s: float, spread_s: float = 0.0) -> Iterator[list[Said]]:
+    """Crowds of new people, one after the other."""
+    for wave in range(WAVES_MAX):
+        yield crowd(people, messages, gap_s, spread_s, first=wave * people)
+
+
+class Address(Protocol):
+    """Whatever serves the generic gateway."""
+
+    @property
+    def url(self) -> str:
+        """The address of the generic gateway."""
 
 
 class Sender:
@@ -52,7 +73,7 @@ class Sender:
     Everybody writes to one of `channels` numbers of ours.
     """
 
-    def __init__(self, *webhooks: Webhook, channels: int = 1) -> None:
+    def __init__(self, *webhooks: Address, channels: int = 1) -> None:
         self.sent: list[Sent] = []
         self.statuses: dict[int, int] = defaultdict(int)
         self._urls: list[str] = []
@@ -60,13 +81,29 @@ class Sender:
         self._turn = 0
         self.serve(*webhooks)
 
-    def serve(self, *webhooks: Webhook) -> None:
+    def serve(self, *webhooks: Address) -> None:
         """Post to these from now on, in turn, as a load balancer does."""
         self._urls = [webhook.url for webhook in webhooks]
 
     def play(self, plan: Iterable[Said]) -> None:
         """Say everything at its time; returns when all of it was accepted."""
         asyncio.run(self._play(plan))
+
+    def play_until(self, enough: Callable[[], bool], plans: Iterable[Iterable[Said]]) -> None:
+        """Play one plan after the other until `enough` is true; fails when it never is.
+
+        How much else happens in the time of one plan depends on the machine.
+        """
+        for plan in plans:
+            self.play(plan)
+            if enough():
+                return
+        raise AssertionError("everything was said, and what the test waits for has not happened often enough")
+
+    @property
+    def people(self) -> int:
+        """How many people have said something."""
+        return len({sent.peer for sent in self.sent})
 
     async def _play(self, plan: Iterable[Said]) -> None:
         by_peer: dict[str, list[Said]] = defaultdict(list)

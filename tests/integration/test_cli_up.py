@@ -5,91 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
-from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.integration.agent import Answer
 from tests.integration.alive import running
 from tests.integration.polling import until
-from tests.integration.processes import TOKEN, Process, bearer
-from tests.servers import free_port
 
 ENDS_WITHIN_S = 20.0
-POST_WITHIN_S = 20.0
-
-
-class Up(Process):
-    """`debouncer up` with a window of one second."""
-
-    def __init__(self, folder: Path, *arguments: str, **settings: object) -> None:
-        folder.mkdir()
-        self.port = free_port()
-        self.data = Path(str(settings.get("data_dir", folder / "data")))
-        basis = {
-            "port": self.port,
-            "data_dir": self.data,
-            "generic_token": TOKEN,
-            "log_format": "json",
-            "message_buffer_timeout": 1.0,
-            "agent_timeout": 5.0,
-            "shutdown_grace": 5.0,
-            "retry_base": 0.2,
-            "retry_max": 1.0,
-            "visibility_time": 1.0,
-            "flush_lease": 1.5,
-            "flush_renew_interval": 0.5,
-        }
-        super().__init__([sys.executable, "-m", "cli", "up", *arguments], {**basis, **settings}, folder)
-
-    def wait_up(self) -> None:
-        """Wait until it has logged that it is up."""
-        until("it is up", lambda: "debouncer is up" in self.log or not self.alive)
-        assert self.alive, self.log
-
-    def children(self, name: str) -> list[int]:
-        """The process ids that a part has had, oldest first."""
-        lines = self.log_lines()
-        return [line["child"] for line in lines if line["event"] == "process started" and line["process"] == name]
-
-    def pids(self) -> set[int]:
-        """Every process that has written to the log, or was started."""
-        started = {pid for name in ("server", "worker", "webhook") for pid in self.children(name)}
-        return started | {line["pid"] for line in self.log_lines()}
-
-    def say(self, peer: str, text: str) -> None:
-        """Post a message that must be accepted, after a refusal once more, as a gateway does."""
-        body = {"conversation": peer, "text": text, "message_id": f"{peer}-{text}"}
-        until(f"{text!r} is accepted", lambda: self._post(body))
-
-    def wait_stored(self, text: str) -> None:
-        """Wait until a message has reached the server's file: `everysec` may lag behind its answer."""
-        files = self.data / "appendonlydir"
-        until(f"{text!r} is on file", lambda: any(text.encode() in file.read_bytes() for file in files.glob("*.aof")))
-
-    def _post(self, body: dict[str, str]) -> bool:
-        try:
-            url = f"http://127.0.0.1:{self.port}/webhooks/generic"
-            return httpx.post(url, json=body, headers=bearer(), timeout=POST_WITHIN_S).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-
-@pytest.fixture
-def up(tmp_path, agent):
-    """Start `debouncer up` with this test's agent: up("--workers", "2", message_buffer_timeout=5)."""
-    started = []
-
-    def start(*arguments: str, **settings: object) -> Up:
-        folder = tmp_path / f"up-{len(started)}"
-        started.append(Up(folder, *arguments, **{"agent_url": agent.url, **settings}))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.close()
 
 
 def test_up_does_everything(up, agent, tmp_path):

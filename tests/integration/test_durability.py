@@ -13,6 +13,7 @@ from tests.integration.deployment import Deployment
 from tests.integration.polling import until
 from tests.integration.processes import Webhook
 from tests.integration.sender import Sender, crowd
+from tests.integration.slow_link import SlowLink
 from tests.replicas import follow, promote
 from tests.servers import Server
 
@@ -103,6 +104,45 @@ def test_a_promoted_replica_has_all_that_was_accepted(
     print(f"answers to posts: {dict(sender.statuses)}")
     assert verdict.problems == []
     assert sender.statuses[503] > 0
+
+
+LAG_S = 0.1
+TOO_SLOW_S = 1.0
+"""One way; the webhooks wait 0.5 s for the replica's word, which is there and back."""
+
+
+def test_a_lagging_replica_has_all_that_was_accepted(
+    start_deployment: Callable[..., Deployment], start_server: Callable[..., Server]
+) -> None:
+    """The primary dies with writes on their way to a replica that lags, first a little, then more than is waited for.
+
+    What is on its way is lost: nothing of that may have got a 2xx.
+    """
+    primary, replica, next_replica = start_server(), start_server(), start_server()
+    link = SlowLink(primary.port, lag_s=LAG_S)
+    follow(replica, primary, link.port)
+    deployment = start_deployment(primary, durability="replica")
+    sender = Sender(deployment.webhook(2))
+
+    def fail_over() -> None:
+        until("much of it is accepted", lambda: sender.statuses[200] >= 60)
+        link.lag_s = TOO_SLOW_S
+        until("the replica is too late", lambda: sender.statuses[503] >= 20)
+        primary.kill()
+        link.cut()
+        promote(replica)
+        follow(next_replica, replica)
+        sender.serve(deployment.webhook(2, redis_url=replica.url))
+
+    failover = threading.Thread(target=fail_over)
+    failover.start()
+    sender.play(crowd(50, 4, gap_s=0.6, spread_s=2.0))
+    failover.join()
+    deployment.redis = replica.client()
+    deployment.worker(redis_url=replica.url)
+    deployment.wait_drained()
+    print(f"answers to posts: {dict(sender.statuses)}")
+    assert judge(sender.sent, deployment.agent.calls, Rules()).problems == []
 
 
 def test_nothing_is_accepted_that_the_disk_lacks(

@@ -1,4 +1,4 @@
-"""The short way of a webhook through uvicorn and uvicorn's own: the same requests get the same answers."""
+"""The fast path and uvicorn's own path: the same requests get the same responses."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from buffer.keys import ref_of
 from buffer.models import Conversation
 from tests.integration.deployment import Deployment
 from tests.integration.polling import until
-from tests.integration.processes import PLAIN_WAY, SHORT_WAY, TOKEN
+from tests.integration.processes import FAST_PATH, TOKEN, UVICORN_PATH
 from tests.servers import Server
 
 pytestmark = pytest.mark.server
 
-ANSWER_WITHIN_S = 20.0
+RESPONSE_TIMEOUT_S = 20.0
 BODY_MAX = 300_000
-WAYS = {"short": SHORT_WAY, "plain": PLAIN_WAY}
+PATHS = {"fast": FAST_PATH, "uvicorn": UVICORN_PATH}
 BEARER = f"authorization: Bearer {TOKEN}"
 OI = {"conversation": "ana", "text": "oi", "message_id": "m1"}
 PRESENCE = {
@@ -33,27 +33,27 @@ PRESENCE = {
 
 
 def request(body: object = OI, *fields: str, path: str = "/webhooks/generic", method: str = "POST") -> bytes:
-    """An HTTP request with a body; without other fields it is authentic."""
+    """Build an HTTP request with a body. Without other header fields it is authentic."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = [f"{method} {path} HTTP/1.1", "host: x", f"content-length: {len(content)}", *(fields or (BEARER,))]
     return "\r\n".join((*lines, "", "")).encode() + content
 
 
-def answers(port: int, sent: Sequence[bytes], count: int) -> list[tuple[bytes, bytes]]:
-    """Send pieces on one connection; status line and body of `count` answers."""
-    with closing(socket.create_connection(("127.0.0.1", port), timeout=ANSWER_WITHIN_S)) as connection:
+def responses(port: int, sent: Sequence[bytes], count: int) -> list[tuple[bytes, bytes]]:
+    """Send pieces on one connection, and return status line and body of `count` responses."""
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=RESPONSE_TIMEOUT_S)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for piece in sent:
             connection.sendall(piece)
         reader = connection.makefile("rb")
-        return [_answer(reader) for _ in range(count)]
+        return [_read_response(reader) for _ in range(count)]
 
 
-def _answer(reader: BinaryIO) -> tuple[bytes, bytes]:
+def _read_response(reader: BinaryIO) -> tuple[bytes, bytes]:
     status = reader.readline()
     if status.startswith(b"HTTP/1.1 100"):
         reader.readline()
-        return _answer(reader)
+        return _read_response(reader)
     fields = iter(lambda: reader.readline().rstrip(), b"")
     headers = dict(line.lower().split(b": ", 1) for line in fields)
     return status, reader.read(int(headers.get(b"content-length", 0)))
@@ -84,7 +84,7 @@ CASES: dict[str, tuple[bytes, ...]] = {
     "not for us": (request({"event": "x"}, f"apikey: {TOKEN}", path="/webhooks/evolution"),),
     "presence": (request(PRESENCE, f"apikey: {TOKEN}", path="/webhooks/evolution"),),
     "hundred messages": (request([{**OI, "message_id": str(number)} for number in range(100)]),),
-    "larger than the short way takes": (request({**OI, "text": "x" * 100_000}),),
+    "larger than the fast path takes": (request({**OI, "text": "x" * 100_000}),),
     "larger than allowed": (request({**OI, "text": "x" * BODY_MAX}),),
     "in chunks": (
         request(b"", BEARER, "transfer-encoding: chunked").replace(b"content-length: 0\r\n", b"")
@@ -96,12 +96,12 @@ CASES: dict[str, tuple[bytes, ...]] = {
     "last of its connection": (request(OI, BEARER, "connection: close"),),
     "old HTTP": (request().replace(b"HTTP/1.1", b"HTTP/1.0"),),
 }
-"""What is sent on one connection; as many answers come as there are heads."""
+"""Bytes that are sent on one connection. Each request head in them gets one response."""
 
 
 @pytest.fixture(scope="module")
 def ports(shared_deployment: Deployment) -> dict[str, int]:
-    """The ports of two webhooks, one a way, each with a buffer of its own."""
+    """Start two webhooks, one for each path and each with its own buffer, and return their ports."""
     settings: dict[str, Any] = {
         "message_buffer_timeout": 300,
         "message_buffer_max_wait": 900,
@@ -109,47 +109,47 @@ def ports(shared_deployment: Deployment) -> dict[str, int]:
         "evolution_token": TOKEN,
     }
     return {
-        name: shared_deployment.webhook(way=way, redis_key_prefix=f"ways-{name}", **settings).port
-        for name, way in WAYS.items()
+        name: shared_deployment.webhook(options=options, redis_key_prefix=f"paths-{name}", **settings).port
+        for name, options in PATHS.items()
     }
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_both_ways_answer_alike(ports: dict[str, int], case: str) -> None:
+def test_both_paths_respond_alike(ports: dict[str, int], case: str) -> None:
     """Status and body are the same, in the order of the requests."""
     sent = CASES[case]
     count = len(re.findall(rb" HTTP/1\.[01]\r\n", b"".join(sent)))
-    short, plain = (answers(ports[name], sent, count) for name in WAYS)
-    assert short == plain
-    assert all(body for _, body in short)
+    fast, uvicorn = (responses(ports[name], sent, count) for name in PATHS)
+    assert fast == uvicorn
+    assert all(body for _, body in fast)
 
 
-def test_both_ways_store_alike(ports: dict[str, int], shared_deployment: Deployment, peer: str) -> None:
-    """A message that came twice lies in either buffer once."""
+def test_both_paths_store_alike(ports: dict[str, int], shared_deployment: Deployment, peer: str) -> None:
+    """A message that is sent twice is in either buffer once."""
     ref = ref_of(Conversation("generic", "default", peer), 1)
     for name, port in ports.items():
-        answers(port, [request({**OI, "conversation": peer})] * 2, 2)
-        assert shared_deployment.redis.llen(f"ways-{name}:{{p0}}:buffer:{ref.hash}") == 1
+        responses(port, [request({**OI, "conversation": peer})] * 2, 2)
+        assert shared_deployment.redis.llen(f"paths-{name}:{{p0}}:buffer:{ref.hash}") == 1
 
 
 def test_an_idle_connection_is_closed(start_deployment: Callable[..., Deployment]) -> None:
-    """After the last answer uvicorn's time for idle connections runs, from then on."""
-    port = start_deployment().webhook(way=(*SHORT_WAY, "--timeout-keep-alive", "1")).port
-    with closing(socket.create_connection(("127.0.0.1", port), timeout=ANSWER_WITHIN_S)) as connection:
+    """The idle time of a connection begins with its last response."""
+    port = start_deployment().webhook(options=(*FAST_PATH, "--timeout-keep-alive", "1")).port
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=RESPONSE_TIMEOUT_S)) as connection:
         for _ in range(3):
             connection.sendall(request())
             assert connection.recv(10_000).startswith(b"HTTP/1.1 200")
         assert connection.recv(1) == b""
 
 
-def test_what_waits_for_redis_is_answered_before_the_end(
+def test_a_waiting_request_gets_its_response_before_the_process_ends(
     start_deployment: Callable[..., Deployment], start_server: Callable[..., Server]
 ) -> None:
-    """SIGTERM while Redis is frozen: the request that waits gets its 503, then the process ends."""
+    """SIGTERM while Redis is frozen: the waiting request gets 503, then the process ends."""
     server = start_server()
     webhook = start_deployment(server).webhook()
     server.freeze()
-    with closing(socket.create_connection(("127.0.0.1", webhook.port), timeout=ANSWER_WITHIN_S)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", webhook.port), timeout=RESPONSE_TIMEOUT_S)) as connection:
         connection.sendall(request())
         webhook.terminate()
         until("it stops", lambda: "Shutting down" in webhook.log)
@@ -159,10 +159,10 @@ def test_what_waits_for_redis_is_answered_before_the_end(
     webhook.wait()
 
 
-def test_who_hangs_up_disturbs_nobody(
+def test_clients_that_disconnect_disturb_no_others(
     start_deployment: Callable[..., Deployment], start_server: Callable[..., Server]
 ) -> None:
-    """Clients that leave while Redis is frozen: what they sent is stored once Redis is back, and others are served."""
+    """Clients disconnect while Redis is frozen: their messages are stored afterwards, and other clients are served."""
     server = start_server()
     webhook = start_deployment(server).webhook()
     server.freeze()

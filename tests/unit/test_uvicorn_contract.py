@@ -1,4 +1,4 @@
-"""What the short way of a webhook leans on in uvicorn: a release that changes it must fail here, not in production."""
+"""The parts of uvicorn that the fast path relies on. A release that changes one must fail here, not in production."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ SOURCE = inspect.getsource(HttpToolsProtocol)
 CALLBACKS = {"on_message_begin", "on_url", "on_header", "on_headers_complete", "on_body", "on_message_complete"}
 
 
-def test_what_uvicorn_asks_of_a_cycle_a_delivery_has():
-    """uvicorn keeps a delivery where it keeps its cycles, and asks it for these."""
-    asked = set(re.findall(r"self\.cycle\.(\w+)", SOURCE))
-    assert asked == {"response_complete", "disconnected", "message_event", "keep_alive", "body", "more_body"}
-    assert asked - {"body", "more_body"} <= {*_FastRequest.__slots__, "message_event"}
+def test_a_fast_request_has_what_uvicorn_uses_of_a_cycle():
+    """uvicorn keeps a fast request where it keeps its cycles, and uses these attributes."""
+    used = set(re.findall(r"self\.cycle\.(\w+)", SOURCE))
+    assert used == {"response_complete", "disconnected", "message_event", "keep_alive", "body", "more_body"}
+    assert used - {"body", "more_body"} <= {*_FastRequest.__slots__, "message_event"}
     assert "existing_cycle.response_complete" in SOURCE
 
 
-def test_bodies_are_ours_on_the_short_way():
-    """`body` and `more_body` are asked for in the two callbacks that a delivery never reaches."""
+def test_bodies_are_ours_on_the_fast_path():
+    """uvicorn uses `body` and `more_body` only in the two callbacks that a fast request never reaches."""
     rest = SOURCE.replace(inspect.getsource(HttpToolsProtocol.on_body), "")
     rest = rest.replace(inspect.getsource(HttpToolsProtocol.on_message_complete), "")
     assert not re.search(r"cycle\.(more_)?body", rest)
 
 
-def test_what_we_replace_is_there():
-    """Every method that we override exists, with the arguments that we give it."""
+def test_overridden_methods_exist_in_uvicorn():
+    """Every method that we override exists in uvicorn and has the same parameters."""
     for name, ours in vars(FastPathProtocol).items():
         if inspect.isfunction(ours) and hasattr(HttpToolsProtocol, name):
             theirs = inspect.signature(getattr(HttpToolsProtocol, name))
@@ -45,14 +45,14 @@ def test_what_we_replace_is_there():
     assert all(callable(getattr(HttpToolsProtocol, name)) for name in overridden)
 
 
-def test_a_request_begins_with_these():
-    """uvicorn's own way is given what ours has read by then: nothing else is set when a message begins."""
+def test_a_request_begins_with_these_attributes():
+    """uvicorn sets nothing else when a message begins, so the fast path can give the request back to it later."""
     begun = set(re.findall(r"self\.(\w+) =", inspect.getsource(HttpToolsProtocol.on_message_begin)))
     assert begun == {"url", "expect_100_continue", "headers", "scope"}
 
 
-async def test_a_connection_has_what_we_read():
-    """Attributes of the protocol, its flow and the server's state."""
+async def test_a_connection_has_the_attributes_that_we_read():
+    """The attributes of the protocol, its flow control and the server's state exist."""
     protocol = FastPathProtocol(_config(), ServerState(), {})
     for name in ("access_log", "root_path", "limit_concurrency", "pipeline", "tasks", "parser", "timeout_keep_alive"):
         assert hasattr(protocol, name), name
@@ -68,25 +68,25 @@ async def test_a_connection_has_what_we_read():
 @pytest.mark.parametrize(
     "options", [{"root_path": "/bot"}, {"limit_concurrency": 3}], ids=["root_path", "limit_concurrency"]
 )
-async def test_options_that_need_uvicorns_own_way(options: dict[str, object]):
-    """A root path and a limit of connections are uvicorn's work: they turn the short way off."""
+async def test_options_that_turn_the_fast_path_off(options: dict[str, object]):
+    """uvicorn itself handles a root path and a limit of connections, so they turn the fast path off."""
     state = {INGEST: object()}
     assert FastPathProtocol(_config(), ServerState(), state)._ingest is state[INGEST]
     assert FastPathProtocol(_config(**options), ServerState(), state)._ingest is None
 
 
 async def test_the_lifespan_leaves_the_ingest(make_settings):
-    """uvicorn hands the state of the lifespan to every connection; the application leaves its ingest there."""
+    """uvicorn gives the lifespan state to every connection. The application puts its ingest there."""
     app = create_app(make_settings(redis_url="redis://127.0.0.1:1/0"))
-    told: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    received: asyncio.Queue[dict[str, str]] = asyncio.Queue()
     state: dict[str, object] = {}
-    heard: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-    life = asyncio.create_task(app({"type": "lifespan", "state": state}, told.get, heard.put))
-    await told.put({"type": "lifespan.startup"})
-    assert (await heard.get())["type"] == "lifespan.startup.complete"
+    sent: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    lifespan = asyncio.create_task(app({"type": "lifespan", "state": state}, received.get, sent.put))
+    await received.put({"type": "lifespan.startup"})
+    assert (await sent.get())["type"] == "lifespan.startup.complete"
     assert state[INGEST] is app.ingest
-    await told.put({"type": "lifespan.shutdown"})
-    await life
+    await received.put({"type": "lifespan.shutdown"})
+    await lifespan
 
 
 def _config(**options: object) -> Config:
