@@ -214,24 +214,6 @@ class Model:
             if talk.idle_since_ms is None:
                 self._rest(talk)
 
-    def sicken(self, who: str, how: str) -> bool:
-        """What spoiled keys do to a conversation at its next claim. Return False where they do nothing."""
-        talk = self.talks[who]
-        if how == "window" and talk.buffer:
-            talk.deadline_ms, talk.fired = self.now_ms, "quiet"
-        elif how == "batch" and talk.batch:
-            talk.batch = replace(talk.batch, messages=[])
-        elif how == "buffer" and self._is_next(talk):
-            self._discard_window(talk)
-        else:
-            return False
-        return True
-
-    def _is_next(self, talk: Talk) -> bool:
-        """Would a claim seal the open burst?"""
-        held = talk.batch or talk.redrive or self._paused(talk)
-        return bool(talk.buffer) and not held and talk.deadline_ms <= self.now_ms
-
     def is_held(self, who: str) -> bool:
         """Does a conversation hold something, or a pause?"""
         talk = self.talks[who]
