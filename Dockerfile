@@ -1,4 +1,6 @@
-# One image, two services: `debouncer serve` and `debouncer worker`.
+# One image for `debouncer serve` and `debouncer worker`. Everything in one container, with its messages in a volume:
+#   docker run -e AGENT_URL=... -e EVOLUTION_TOKEN=... -v debouncer-data:/var/lib/debouncer/data -p 8000:8000 \
+#     debouncer up --host 0.0.0.0
 FROM python:3.13-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/debouncer
@@ -15,11 +17,18 @@ COPY worker worker
 RUN /opt/debouncer/bin/pip install --no-deps --no-build-isolation .
 
 FROM python:3.13-slim
-RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/debouncer debouncer
+LABEL org.opencontainers.image.title="debouncer" \
+      org.opencontainers.image.description="Holds a burst of WhatsApp messages until the person pauses, then makes one call to the agent." \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="MIT"
+RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/debouncer debouncer \
+    && install --directory --owner=debouncer --mode=700 /var/lib/debouncer/data
 COPY --from=build /opt/debouncer /opt/debouncer
 ENV PATH=/opt/debouncer/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /var/lib/debouncer
 USER debouncer
+# DATA_DIR of `debouncer up`. `serve` and `worker` write nothing there.
+VOLUME /var/lib/debouncer/data
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["debouncer"]

@@ -1,6 +1,8 @@
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
+# What the program needs to run, and what its tests need besides.
+RUNTIME := .venv/.runtime
 READY := .venv/.ready
 COMPILE := $(BIN)/pip-compile --quiet --no-header --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --annotation-style=line
@@ -11,7 +13,7 @@ PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check install
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: $(READY) ## watch a burst of messages become one call to the agent
+demo: $(RUNTIME) ## watch a burst of messages become one call to the agent
 	@$(BIN)/debouncer demo $(ARGS)
 
 check: $(READY) ## check style, formatting and types
@@ -32,7 +34,7 @@ cover: $(READY) ## run the tests and print which lines they reach (in the tests'
 bench: $(READY) ## measure, each figure beside its baseline
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-run: $(READY) ## run everything in one command (settings: .env)
+run: $(RUNTIME) ## run everything in one command (settings: .env)
 	@$(BIN)/debouncer up $(ARGS)
 
 lock: $(READY) ## pin and hash the dependencies again (on Python 3.11; newer releases: ARGS=--upgrade)
@@ -45,11 +47,16 @@ clean: ## remove what the other targets made, .venv included (data/ stays)
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): requirements.lock pyproject.toml
+$(RUNTIME): deploy/requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		|| { echo "debouncer needs Python 3.11 or newer, and $(PYTHON) is older or missing. Name one that fits: make demo PYTHON=python3.12"; exit 1; }
-	@echo "Setting up .venv with hash-checked packages; about a minute, only the first time ..."
+	@echo "Setting up .venv with hash-checked packages; about half a minute, only the first time ..."
 	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) has no venv module (on Debian: apt install python3-venv)."; exit 1; }
-	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --require-hashes -r deploy/requirements.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(READY): $(RUNTIME) requirements.lock
+	@echo "Adding the packages of the tests to .venv; about a minute, only the first time ..."
+	@$(PIP) --require-hashes -r requirements.lock
 	@touch $@

@@ -30,6 +30,14 @@ class StoreFull(StoreError):
     """Redis is out of memory (maxmemory with noeviction); nothing was accepted, try again later."""
 
 
+class ConversationBroken(StoreError):
+    """A key of the conversation in Redis is damaged; nothing was accepted, try again when it is repaired."""
+
+
+class ConversationFull(StoreError):
+    """MESSAGE_BUFFER_MAX_PENDING messages of the conversation wait already; nothing was accepted, try again later."""
+
+
 class UnsafeServer(StoreError):
     """This Redis server is not fit to hold messages."""
 
@@ -47,6 +55,8 @@ def store_error(error: BaseException) -> StoreError:
     if isinstance(error, rx.ConnectionError | rx.TimeoutError | OSError | TimeoutError):
         reason = str(error).partition(" : <")[0]  # Sentinel's errors go on with the repr of the client's objects
         return StoreUnavailable(f"Redis cannot be reached: {reason}" if reason else None)
+    if "BROKEN " in str(error):
+        return ConversationBroken(f"a conversation in Redis is damaged: {str(error).partition('BROKEN ')[2]}")
     if isinstance(error, TEMPORARY_ERRORS) or TEMPORARY_CODES.search(str(error)):
         return StoreUnavailable(f"Redis is not ready: {error}")
     return StoreError(f"Redis refused a command: {error}")

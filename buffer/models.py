@@ -31,7 +31,7 @@ NO_ALBUM = bytes(4)
 SUSPECT_CRASHES = 2
 """After so many crashes a batch is a suspect (lua/include/suspect.lua)."""
 
-AppendStatus = Literal["new", "duplicate", "discarded", "revoked", "stale"]
+AppendStatus = Literal["new", "duplicate", "discarded", "revoked", "stale", "broken", "full"]
 """The result for one appended message (lua/append.lua)."""
 
 EditResult = Literal["changed", "older", "late", "early"]
@@ -45,6 +45,12 @@ ClaimStatus = Literal["batch", "busy", "early", "paused", "empty", "broken"]
 
 RedriveResult = Literal["ok", "already", "unknown"]
 """The result of a redrive (lua/redrive.lua)."""
+
+DiscardLetterResult = Literal["ok", "unknown"]
+"""The result of discarding a dead letter (lua/discard_letter.lua)."""
+
+PendingState = Literal["open", "retry", "in_flight", "redriven", "paused", "broken"]
+"""What a conversation in the wake index waits for (lua/pending.lua)."""
 
 FailureMode = Literal["retry", "unreached", "dead", "release"]
 """The end of an attempt without an ack: `retry` counts it, `release` does not, `dead` makes a dead letter.
@@ -113,7 +119,19 @@ class Revoke:
     target_id: str
 
 
-Event = Message | Presence | Edit | Revoke
+@dataclass(slots=True, frozen=True)
+class Ignored:
+    """A part of a body that is no message: it calls nobody and changes nothing.
+
+    `reason` is one of IGNORED_REASONS in `gateways/ignored.py`. `shape` is the name of the event and of its fields,
+    never a value, for an authentic body that fits no known form (reason `misfit`).
+    """
+
+    reason: str
+    shape: str | None = None
+
+
+Event = Message | Presence | Edit | Revoke | Ignored
 
 
 class Reason(StrEnum):
@@ -155,6 +173,7 @@ class Append(NamedTuple):
     that equals `order_ms`. `order_ms` is the gateway's timestamp, or None to order the message by its receipt. `nonce`
     identifies the request: an append repeated with the same nonce gets the same result. `alias` is another id of the
     same person. `media` is inline media in base64. `album` is four bytes that the messages of an album share.
+    `is_unique_in_channel`: no other message of the channel has this id, whatever its conversation is called.
     """
 
     conversation: Conversation
@@ -167,6 +186,7 @@ class Append(NamedTuple):
     alias: Conversation | None = None
     media: bytes = b""
     album: bytes = NO_ALBUM
+    is_unique_in_channel: bool = False
 
 
 class Change(NamedTuple):
@@ -257,3 +277,35 @@ class Claim(NamedTuple):
     status: ClaimStatus
     batch: Batch | None
     until_ms: int | None
+
+
+class Pending(NamedTuple):
+    """A conversation in the wake index: its state, the time at which it is due, and the number of its messages."""
+
+    state: PendingState
+    due_ms: int
+    messages: int
+    conversation: Conversation
+
+
+class DeadLetter(NamedTuple):
+    """A dead letter, for people. `redriven_ms` is None unless it waits to be delivered again.
+
+    `messages` is 0 if the messages are gone.
+    """
+
+    flush_id: str
+    died_ms: int
+    redriven_ms: int | None
+    conversation: Conversation
+    error: str
+    messages: int
+    attempts: int
+
+
+class DeadLetters(NamedTuple):
+    """A page of the dead letters of a partition, with the number of all of them."""
+
+    now_ms: int
+    total: int
+    page: list[DeadLetter]

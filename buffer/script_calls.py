@@ -38,6 +38,9 @@ from config.settings import Settings
 MAX_CRASHES = 20
 """A batch whose worker died this often becomes a dead letter: it would kill every worker in turn."""
 
+IDS_MAX = 50_000
+"""Message ids in each of the two generations of a partition's memory: together up to 9 MB."""
+
 Args = list[Any]
 
 ResolvedAppend = tuple[Ref, Ref | None, Append]
@@ -65,6 +68,8 @@ def append_args(partition: int, messages: Iterable[ResolvedAppend], settings: Se
         settings.dedupe_ttl_ms,
         _flag(not settings.message_buffer_enabled),
         settings.max_age_ms,
+        IDS_MAX,
+        settings.message_buffer_max_pending,
     ]
     args += [encode_record(*item) for item in messages]
     return args

@@ -23,11 +23,15 @@ VERBS = (
     "flush_now",
     "discard",
     "redrive",
+    "dead_letters",
+    "discard_letter",
     "pause",
     "resume",
     "sweep",
     "repair",
     "snapshot",
+    "pending",
+    "announce_owner",
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from buffer import script_calls, scripts
+from buffer import operator_calls, script_calls, scripts
 from buffer.append_results import AppendReplyDecoder, in_message_order
 from buffer.errors import store_error
 from buffer.key_scan import conversation_hashes
@@ -22,14 +22,18 @@ from buffer.models import (
     Change,
     Claim,
     Conversation,
+    DeadLetters,
+    DiscardLetterResult,
     Dispatched,
     EditResult,
     Failure,
     Outcome,
     PauseMode,
+    Pending,
     RedriveResult,
     RevokeResult,
 )
+from buffer.owners import FORGET_MS, conflict, owner_of
 from buffer.phone_numbers import canonical_phone
 from buffer.script_calls import Args, ResolvedAppend
 from buffer.transport.clients import AsyncClient
@@ -194,6 +198,17 @@ class Store:
         partition = Ref.parse(flush_id).partition
         return script_calls.read_redrive(await self._run("redrive", partition, script_calls.redrive_args(flush_id)))
 
+    async def dead_letters(self, partition: int, offset: int = 0, limit: int = 50) -> DeadLetters:
+        """Return a page of the dead letters of a partition, oldest first."""
+        args = operator_calls.dead_letters_args(offset, limit)
+        return operator_calls.read_dead_letters(await self._run("dead_letters", partition, args))
+
+    async def discard_letter(self, flush_id: str, cause: str = "operator") -> DiscardLetterResult:
+        """Delete a dead letter, with a record. Raises ValueError if `flush_id` is none."""
+        partition = Ref.parse(flush_id).partition
+        args = operator_calls.discard_letter_args(flush_id, cause)
+        return operator_calls.read_discard_letter(await self._run("discard_letter", partition, args))
+
     async def pause(
         self, conversation: Conversation, pause_ms: int = DEFAULT_PAUSE_MS, mode: PauseMode = PauseMode.HOLD
     ) -> int:
@@ -227,24 +242,55 @@ class Store:
             began = time.monotonic()
         return put_back, dropped
 
-    async def restore_wake(self, refs: Sequence[Ref]) -> int:
-        """Put the wake entries of conversations back if they are lost. Returns how many were.
-
-        For conversations that a hint names, as an expired timer key does: they wait for no repair.
-        """
-        hashes: defaultdict[int, list[str]] = defaultdict(list)
-        for ref in refs:
-            hashes[ref.partition].append(ref.hash)
+    async def restore(self, partition: int, hashes: Sequence[str]) -> int:
+        """Put back the wake entries that some of these conversations lack. Returns how many were put back."""
         put_back = 0
-        for partition, names in hashes.items():
-            for start in range(0, len(names), CONVERSATIONS_PER_SWEEP):
-                args = script_calls.repair_args(names[start : start + CONVERSATIONS_PER_SWEEP])
-                put_back += script_calls.read_repair(await self._run("repair", partition, args))[0]
+        for start in range(0, len(hashes), CONVERSATIONS_PER_SWEEP):
+            some = hashes[start : start + CONVERSATIONS_PER_SWEEP]
+            try:
+                scores: list[float | None] = await self.client.zmscore(self.keys.of(partition, "wake"), list(some))
+            except (RedisError, OSError) as error:
+                raise store_error(error) from error
+            if lost := [name for name, score in zip(some, scores, strict=True) if score is None]:
+                reply = await self._run("repair", partition, script_calls.repair_args(lost))
+                put_back += script_calls.read_repair(reply)[0]
         return put_back
+
+    async def leased(self, refs: Sequence[Ref]) -> set[Ref]:
+        """Return the conversations whose batch has a lease, live or over by the server's clock."""
+        pipeline = self.client.pipeline(transaction=False)
+        for ref in refs:
+            pipeline.hexists(self.keys.of(ref.partition, "conv", ref.hash), "token")
+        try:
+            found = await pipeline.execute(raise_on_error=False)
+        except (RedisError, OSError) as error:
+            raise store_error(error) from error
+        return {ref for ref, has_token in zip(refs, found, strict=True) if has_token is True or has_token == 1}
 
     async def snapshot(self, partition: int, limit: int = 50) -> dict[str, Any]:
         """Return totals of a partition and its `limit` soonest conversations. lua/snapshot.lua lists the fields."""
         return script_calls.read_snapshot(await self._run("snapshot", partition, script_calls.snapshot_args(limit)))
+
+    async def pending(self, partition: int, offset: int = 0, limit: int = 50) -> tuple[int, list[Pending]]:
+        """Return the time of the server in ms, and a page of the conversations in the wake index, soonest first."""
+        args = operator_calls.pending_args(offset, limit)
+        return operator_calls.read_pending(await self._run("pending", partition, args))
+
+    async def announce_owner(self, host: str) -> str | None:
+        """Note that a worker of these settings is at work on `host`. Returns a sentence if another deployment is, too.
+
+        A worker calls this at its start and once a minute.
+        """
+        return await self._owner_conflict(str(owner_of(self.settings, host)))
+
+    async def owner_conflict(self) -> str | None:
+        """Return a sentence if another deployment is at work with this prefix, without announcing anything."""
+        return await self._owner_conflict("")
+
+    async def _owner_conflict(self, owner: str) -> str | None:
+        args = operator_calls.announce_owner_args(owner, FORGET_MS)
+        now_ms, owners = operator_calls.read_announce_owner(await self._run("announce_owner", 0, args))
+        return conflict(self.settings, owners, now_ms)
 
     async def load_scripts(self) -> None:
         """Load the scripts that the server does not have."""

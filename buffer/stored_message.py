@@ -23,8 +23,9 @@ A record is one message of an append call. The same table is in lua/include/reco
       32     4  nonce of the request
       36     6  order_ms, if the flag TIMED is set
       42    13  flags, album and fingerprint, as in a stored message (include/entry.lua)
-      55    20  lengths of the next five fields, 4 bytes each
-      75     …  gateway · channel · peer · sender's name · inline media · JSON payload
+      55     4  tag of the channel, if message ids are unique in it, else zeros
+      59    20  lengths of the next five fields, 4 bytes each
+      79     …  gateway · channel · peer · sender's name · inline media · JSON payload
 """
 
 from __future__ import annotations
@@ -34,11 +35,13 @@ import struct
 import uuid
 from collections.abc import Collection, Sequence
 from typing import Any
+from zlib import crc32
 
 import orjson
 
 from buffer.keys import Ref, fingerprint_of
 from buffer.models import NO_ALBUM, PLAIN_KIND, Append, Change, Conversation, Edit, Message, StoredMessage
+from buffer.phone_numbers import WHATSAPP
 
 ENTRY_HEADER = struct.Struct(">HIHIB4s8s")
 """The fields before the payload. `struct` has no integer of 6 bytes: a time is packed as its high 2 and low 4 bytes."""
@@ -53,7 +56,7 @@ RECEIVED_AT, RECEIVED_HIGHEST = 6, 6
 
 EDITED_MS_SIZE = 13
 
-RECORD_HEADER = struct.Struct(">16s16s4sHIB4s8sIIIII")
+RECORD_HEADER = struct.Struct(">16s16s4sHIB4s8sIIIIII")
 """The fields of a record before the texts."""
 
 NO_ALIAS = b" " * 16
@@ -79,6 +82,7 @@ def encode_message(message: Message, nonce: bytes, keywords: Collection[str], in
         Conversation(conversation.gateway, conversation.channel, alias) if alias else None,
         inline,
         _album_bytes(message.extra) if message.extra else NO_ALBUM,
+        conversation.gateway in WHATSAPP and not message.is_group and message.message_id is not None,
     )
 
 
@@ -89,7 +93,7 @@ def encode_edit(edit: Edit) -> Change:
 
 def encode_record(ref: Ref, alias: Ref | None, message: Append) -> bytes:
     """Encode a message as the record of an append call."""
-    conversation, fingerprint, nonce, payload, order_ms, name, keyword, _, media, album = message
+    conversation, fingerprint, nonce, payload, order_ms, name, keyword, _, media, album, is_unique = message
     gateway, channel, peer = map(str.encode, conversation)
     sender = name.encode() if name else b""
     flags = (KEYWORD if keyword else 0) | (MEDIA if media else 0) | (0 if order_ms is None else TIMED)
@@ -103,6 +107,7 @@ def encode_record(ref: Ref, alias: Ref | None, message: Append) -> bytes:
         flags,
         album,
         fingerprint,
+        crc32(channel, crc32(gateway)) | 1 if is_unique else 0,
         len(gateway),
         len(channel),
         len(peer),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 
 from cli.sockets import WILDCARDS, own_address, url_of
-from cli.terminal import columns, redact_url
+from cli.terminal import columns, count_of, redact_url
 from config.settings import Settings
 from gateways.registry import GATEWAYS
+
+NO_GATEWAY = "no gateway is open, so every webhook is refused: set EVOLUTION_TOKEN, GENERIC_TOKEN or another secret"
 
 
 def banner(settings: Settings, store: str) -> list[str]:
@@ -19,7 +21,7 @@ def banner(settings: Settings, store: str) -> list[str]:
     rows += [
         ("Bursts go to", f"{agent} after {quiet_s:g} s of quiet"),
         ("Messages are kept in", store),
-        ("Processes", f"{_count(settings.uvicorn_workers, 'webhook')}, 1 worker"),
+        ("Processes", f"{count_of(settings.uvicorn_workers, 'webhook')}, 1 worker"),
     ]
     hints = _hints(settings)
     return ["debouncer is up; Ctrl-C stops it.", "", *columns(rows), *([""] if hints else []), *hints]
@@ -69,7 +71,3 @@ def _hints(settings: Settings) -> list[str]:
 def _example(settings: Settings) -> str:
     url = f"{url_of(own_address(settings.host), settings.port)}/webhooks/generic"
     return f"""curl -H "Authorization: Bearer $GENERIC_TOKEN" -d '{{"conversation": "ana", "text": "oi"}}' {url}"""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,61 +1,111 @@
-"""The checks of `debouncer check`: the server, RQ's queue, the agent and the gateways. They write nothing."""
+"""The checks of `debouncer check`: the server, what it holds, RQ's queue, the agent and the gateways.
+
+They write nothing and make no call to the agent.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import urlsplit
+from pathlib import Path
 
 import redis.exceptions as rx
 
+from buffer.errors import StoreError
+from buffer.store import Store
 from buffer.transport.clients import AsyncClient
 from buffer.transport.server_checks import CheckResult, inspect_server
-from cli.banner import open_gateways
+from cli.agent_check import check_agent
+from cli.banner import NO_GATEWAY, open_gateways
 from cli.embedded import server_program
-from cli.preflight import REDIS_ERRORS, error_text, open_client, replica_conflict
-from cli.terminal import redact_url
-from config.settings import Settings
+from cli.overview import Overview, overview_of
+from cli.preflight import REDIS_ERRORS, open_client, replica_conflict
+from cli.redis_errors import explain
+from cli.target import with_running_server
+from cli.terminal import count_of, redact_url
+from config.settings import Settings, spelling_warnings
 from worker.expiry_listener import merged_flags
-
-AGENT_TIMEOUT_S = 3.0
+from worker.rq.heartbeats import live_worker_hosts
+from worker.rq.suspension import is_suspended
 
 
 async def run_checks(settings: Settings) -> list[CheckResult]:
     """Return all results. Raises SettingsError for a Redis URL that cannot be read."""
+    found = with_running_server(settings)
     return [
-        *await _server(settings),
-        *await _queue(settings),
-        await _agent(settings),
+        *[CheckResult("warning", "settings", text) for text in spelling_warnings()],
+        *await _server(settings, found),
+        *await _queue(found),
+        await asyncio.to_thread(check_agent, settings.agent_url),
         _gateways(settings),
     ]
 
 
-async def _server(settings: Settings) -> list[CheckResult]:
-    if settings.redis_url is None:
-        return _embedded(settings)
-    client = open_client(settings.redis_url, "REDIS_URL")
-    try:
-        results = await inspect_server(client, settings)
-        return [
-            CheckResult("ok", "Redis", f"{redact_url(settings.redis_url)} replies"),
-            *results,
-            await _events(client),
-        ]
-    except REDIS_ERRORS as error:
-        return [CheckResult("problem", "Redis", f"REDIS_URL={redact_url(settings.redis_url)}: {error_text(error)}")]
-    finally:
-        await client.aclose()
-
-
-def _embedded(settings: Settings) -> list[CheckResult]:
-    server_program()
-    found = CheckResult(
-        "warning",
-        "Redis",
-        "REDIS_URL is not set: `serve` and `worker` need it; "
-        f"`up` starts a server of its own in DATA_DIR={settings.data_dir}",
-    )
+async def _server(settings: Settings, found: Settings) -> list[CheckResult]:
+    """Check REDIS_URL, or the embedded server, which `found` names if it runs."""
     conflict = replica_conflict(settings)
-    return [found, CheckResult("problem", "durability", conflict)] if conflict else [found]
+    problems = [CheckResult("problem", "durability", conflict)] if conflict else []
+    url = found.redis_url
+    if url is None:
+        return [_no_server(settings), *problems]
+    client = open_client(url, "REDIS_URL")
+    store = Store(client, found)
+    try:
+        await client.ping()
+        overview = await _overview(store)
+        if settings.redis_url is None:
+            return [_embedded(settings, overview), *_contents(overview), *problems]
+        results = await inspect_server(client, found)
+        first = CheckResult("ok", "Redis", f"{redact_url(url)} replies")
+        return [first, *results, await _events(client), *_contents(overview), *await _owners(store)]
+    except REDIS_ERRORS as error:
+        return [CheckResult("problem", "Redis", f"REDIS_URL={redact_url(url)}: {explain(error, url)}")]
+    finally:
+        await store.close()
+
+
+def _no_server(settings: Settings) -> CheckResult:
+    server_program()
+    text = f"embedded Valkey in {_folder(settings)}: not running; `debouncer up` starts it"
+    return CheckResult("ok", "Redis", f"{text} (`serve` and `worker` need REDIS_URL)")
+
+
+def _embedded(settings: Settings, overview: Overview | None) -> CheckResult:
+    text = f"embedded Valkey in {_folder(settings)}: running"
+    if overview is None:
+        return CheckResult("warning", "Redis", f"{text}, but what waits there cannot be read")
+    return CheckResult("ok", "Redis", f"{text}, {overview.waiting + overview.in_flight} waiting, {overview.dead} dead")
+
+
+def _folder(settings: Settings) -> str:
+    return f"{Path(settings.data_dir)}/"
+
+
+async def _overview(store: Store) -> Overview | None:
+    """Return the waiting counts, or None if they cannot be read. The other checks say why."""
+    try:
+        return await overview_of(store)
+    except StoreError:
+        return None
+
+
+def _contents(overview: Overview | None) -> list[CheckResult]:
+    """Return a warning for dead letters and one for overdue conversations."""
+    results = []
+    if overview is not None and overview.dead:
+        text = f"{overview.dead_text()}; `debouncer dead` lists them, `debouncer dead retry --all` sends them again"
+        results.append(CheckResult("warning", "dead", text))
+    if overview is not None and overview.overdue:
+        text = f"{overview.due_text()}: is a worker running? `debouncer status` shows more"
+        results.append(CheckResult("warning", "overdue", text))
+    return results
+
+
+async def _owners(store: Store) -> list[CheckResult]:
+    try:
+        conflict = await store.owner_conflict()
+    except StoreError:
+        return []
+    return [CheckResult("warning", "deployment", conflict)] if conflict else []
 
 
 async def _events(client: AsyncClient) -> CheckResult:
@@ -72,38 +122,27 @@ async def _events(client: AsyncClient) -> CheckResult:
 
 
 async def _queue(settings: Settings) -> list[CheckResult]:
-    """Check the Redis of RQ_REDIS_URL. Without it, the queue is on the server that is checked already."""
-    url = settings.rq_redis_url
+    """Check RQ's queue on the Redis of RQ_REDIS_URL or REDIS_URL: that it replies, and that it is not suspended."""
+    url, name = settings.queue_redis_url, "RQ_REDIS_URL" if settings.rq_redis_url else "REDIS_URL"
     if url is None:
-        cluster = (settings.redis_url or "").startswith("redis+cluster")
+        return []
+    if url.startswith("redis+cluster"):
         message = "RQ_REDIS_URL is not set, and RQ cannot work on the cluster of REDIS_URL; name a single server"
-        return [CheckResult("problem", "queue", message)] if cluster else []
-    client = open_client(url, "RQ_REDIS_URL")
+        return [CheckResult("problem", "queue", message)]
+    client = open_client(url, name)
     try:
-        await client.ping()
+        suspended, hosts = await is_suspended(client), await live_worker_hosts(client, settings.rq_queue)
     except REDIS_ERRORS as error:
-        return [CheckResult("problem", "queue", f"RQ_REDIS_URL={redact_url(url)}: {error_text(error)}")]
+        # Without RQ_REDIS_URL, the server is checked already.
+        text = f"RQ_REDIS_URL={redact_url(url)}: {explain(error, url)}"
+        return [CheckResult("problem", "queue", text)] if settings.rq_redis_url else []
     finally:
         await client.aclose()
-    return [CheckResult("ok", "queue", f"{redact_url(url)} replies")]
-
-
-async def _agent(settings: Settings) -> CheckResult:
-    """Check that the agent's port accepts a connection. An agent that is away is a warning: bursts wait for it."""
-    if settings.agent_url is None:
-        return CheckResult("problem", "agent", "AGENT_URL is not set: it is the address that bursts are sent to")
-    parts = urlsplit(settings.agent_url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        async with asyncio.timeout(AGENT_TIMEOUT_S):
-            _, writer = await asyncio.open_connection(parts.hostname, port)
-    except (OSError, TimeoutError) as error:
-        reason = str(error) or f"no connection within {AGENT_TIMEOUT_S:g} s"
-        return CheckResult(
-            "warning", "agent", f"{parts.hostname}:{port} cannot be reached ({reason}); bursts will wait for it"
-        )
-    writer.close()
-    return CheckResult("ok", "agent", f"{parts.hostname}:{port} accepts connections (no request was made)")
+    if suspended:
+        text = f"suspended (`rq suspend`): no burst goes out until `rq resume --url {redact_url(url)}`"
+        return [CheckResult("warning", "queue", text)]
+    where = f"{redact_url(url)} replies, " if settings.rq_redis_url else ""
+    return [CheckResult("ok", "queue", f"{where}{count_of(len(hosts), 'worker')} alive on {settings.rq_queue}")]
 
 
 def _gateways(settings: Settings) -> CheckResult:
@@ -113,5 +152,5 @@ def _gateways(settings: Settings) -> CheckResult:
             "warning", "gateways", "WEBHOOK_ALLOW_UNSIGNED=true: anyone who reaches the port can post messages"
         )
     if not names:
-        return CheckResult("warning", "gateways", "none is open: set EVOLUTION_TOKEN, GENERIC_TOKEN or another secret")
+        return CheckResult("problem", "gateways", NO_GATEWAY)
     return CheckResult("ok", "gateways", f"{', '.join(names)} open")

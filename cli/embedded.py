@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import shutil
+import socket
 import tempfile
 from pathlib import Path
 from urllib.parse import quote
@@ -23,6 +24,9 @@ from config.settings import SettingsError
 SOCKET_PATH_MAX = 103
 """Bytes. Linux allows 107, macOS 103."""
 
+ADDRESS = "socket"
+"""A file in the data folder with the path of the socket, which is elsewhere if the folder's own path is too long."""
+
 PLAIN_PATH = re.compile(r"[\w./+@-]+", re.ASCII)
 """A socket path must match: the server shows it in CLIENT INFO, where spaces and equals signs separate the fields."""
 
@@ -30,6 +34,9 @@ GRACE_S = 30.0
 PING_EVERY_S = 0.05
 LOG_AFTER_S = 2.0
 """A start that takes longer is logged: the server loads its data."""
+
+PROBE_WITHIN_S = 1.0
+"""Longest wait for a connection to the socket of a running server."""
 
 LOG_TAIL_LINES = 5
 
@@ -52,7 +59,8 @@ class EmbeddedServer:
         self._log = os.open(self.folder / "valkey.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._socket_folder = None if _fits(self.folder) else _short_folder()
         self._socket = _socket_in(self._socket_folder or self.folder)
-        self.url = f"unix://{quote(str(self._socket))}?db=0"
+        self.url = _url_of(self._socket)
+        (self.folder / ADDRESS).write_text(str(self._socket), encoding="utf-8")
         self._process = SupervisedProcess(self._spec())
 
     async def start(self) -> None:
@@ -71,6 +79,7 @@ class EmbeddedServer:
 
     def close(self) -> None:
         """Unlock the folder."""
+        (self.folder / ADDRESS).unlink(missing_ok=True)
         if self._socket_folder is not None:
             shutil.rmtree(self._socket_folder, ignore_errors=True)
         os.close(self._log)
@@ -116,6 +125,19 @@ async def _pings(client: AsyncClient) -> bool:
         return False
 
 
+def running_server(data_dir: str) -> str | None:
+    """Return the URL of the embedded server of an `up` that runs on this data folder, or None."""
+    folder = Path(data_dir).expanduser().absolute()
+    try:
+        path = Path((folder / ADDRESS).read_text(encoding="utf-8"))
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(PROBE_WITHIN_S)
+            probe.connect(str(path))
+    except (OSError, ValueError):
+        return None
+    return _url_of(path)
+
+
 def server_program() -> Path:
     """Return the path of the installed server. Raises SettingsError on a platform without one."""
     try:
@@ -140,6 +162,10 @@ def _lock(folder: Path) -> int:
             "Stop it, or choose another folder: --data-dir"
         ) from None
     return lock
+
+
+def _url_of(path: Path) -> str:
+    return f"unix://{quote(str(path))}?db=0"
 
 
 def _socket_in(folder: Path) -> Path:

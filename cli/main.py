@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import io
+import re
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from buffer.errors import PartitionMismatch, UnsafeServer
 from config.settings import SettingsError
 
 INTERRUPTED = 130
+INVALID_CHOICE = re.compile(r"argument (?P<kind>\w+): invalid choice: '(?P<word>.*)' \(choose from (?P<choices>.*)\)")
+"""The error of argparse for a command that does not exist. Python 3.12 writes the choices without quotes."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,15 +42,30 @@ def _replace_unprintable() -> None:
             stream.reconfigure(errors="replace")
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that suggests the command nearest to a misspelt one. Its subparsers are of this class, too."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error with a suggestion, and exit with code 2."""
+        found = INVALID_CHOICE.search(message)
+        if found is None:
+            super().error(message)
+        choices = re.findall(r"[\w-]+", found["choices"])
+        near = difflib.get_close_matches(found["word"], choices, n=1)
+        suggestion = f"; did you mean `{near[0]}`?" if near else f". There are: {', '.join(choices)}"
+        self.exit(2, f"{self.prog}: there is no {found['kind'].lower()} {found['word']!r}{suggestion}\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="debouncer", description="Holds a burst of messages until the person pauses, then calls the agent once."
     )
     parser.add_argument("--version", action="version", version=version("debouncer"))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_services(commands)
     _add_checks(commands)
+    _add_operations(commands)
     _add_examples(commands)
     return parser
 
@@ -80,12 +99,46 @@ def _add_address(command: argparse.ArgumentParser) -> None:
 
 
 def _add_checks(commands: _Commands) -> None:
-    _add(commands, "check", "show the settings, try every connection")
+    _add_data_dir(_add(commands, "check", "show the settings, try every connection"))
     health = _add(commands, "health", "exit 0 when a process of this container is healthy, else 1")
     parts = health.add_subparsers(dest="part", required=True, metavar="PART")
     webhook = parts.add_parser("webhook", help="the webhook on this machine can store messages")
     webhook.add_argument("--port", type=int, help="port of the webhook (PORT)")
-    parts.add_parser("worker", help="a worker of this host reported within the last minute")
+    worker = parts.add_parser("worker", help="a worker of this host reported within the last minute")
+    _add_data_dir(worker)
+
+
+def _add_data_dir(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data-dir", metavar="DIR", help="data folder of a running `up` (DATA_DIR)")
+
+
+def _add_operations(commands: _Commands) -> None:
+    _add_data_dir(_add(commands, "status", "show what waits, what is in flight, what is dead, and who works"))
+    pending = _add(commands, "pending", "list the conversations that wait, soonest first")
+    _add_page(pending)
+    _add_data_dir(pending)
+    dead = _add(commands, "dead", "list the dead letters, send them again, or discard them")
+    _add_page(dead)
+    _add_data_dir(dead)
+    actions = dead.add_subparsers(dest="action", metavar="ACTION")
+    _add_page(actions.add_parser("list", help="list them, oldest first (as without an action)"))
+    retry = actions.add_parser("retry", help="send dead letters to the agent again, with the same key")
+    retry.add_argument("flush_id", nargs="*", metavar="ID", help="flush ids from the list")
+    retry.add_argument("--all", action="store_true", help="all of them, oldest first")
+    discard = actions.add_parser("discard", help="delete dead letters for good, with a record")
+    discard.add_argument("flush_id", nargs="+", metavar="ID", help="flush ids from the list")
+
+
+def _add_page(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--limit", type=_natural, default=50, metavar="N", help="rows at most (default: 50)")
+    command.add_argument("--offset", type=_natural, default=0, metavar="N", help="rows to leave out (default: 0)")
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 100_000:
+        raise ValueError
+    return number
 
 
 def _add_examples(commands: _Commands) -> None:

@@ -22,11 +22,6 @@ def open_client(url: str, name: str) -> AsyncClient:
         raise SettingsError(f"{name}: this address cannot be understood: {error}") from None
 
 
-def error_text(error: Exception) -> str:
-    """Return the message without the client objects that redis-py adds to the errors of Sentinel."""
-    return str(error).partition(" : <")[0] or type(error).__name__
-
-
 def replica_conflict(settings: Settings) -> str | None:
     """Return a refusal if DURABILITY=replica is set for the embedded server, which has no replica, else None."""
     if settings.redis_url is not None or settings.durability != "replica":

@@ -40,3 +40,27 @@ def redact_url(url: str) -> str:
     if at:
         place = parts._replace(netloc=f"{login.partition(':')[0]}:***@{host}").geturl()
     return place + ("?***" if question_mark else "")
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun in the singular or plural."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def shown_text(offset: int, shown: int, total: int) -> str:
+    """Return which rows of a list are shown, or '' if all are."""
+    return f"; {offset + 1} to {offset + shown} shown (--offset, --limit)" if 0 < shown < total else ""
+
+
+def duration_text(ms: float) -> str:
+    """Return a duration in its largest whole unit, with two units from minutes on."""
+    seconds = round(ms / 1000)
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, rest = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if minutes < 5 and rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours // 24} days"

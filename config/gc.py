@@ -11,8 +11,8 @@ import sys
 WORKER_THRESHOLDS = (15_000, 50, 100)
 """Two hundred flushes in flight are fewer objects than the first threshold, so they come and go without a collection.
 
-They leave no reference cycles, not even the failed ones (`_drop_tracebacks` in worker/agent.py). Full collections are
-rare: the objects in flight survive them, and their cost grows with the number of these objects.
+They leave no reference cycles, not even the failed ones (`drop_tracebacks` in worker/agent_errors.py). Full collections
+are rare: the objects in flight survive them, and their cost grows with the number of these objects.
 """
 
 WEBHOOK_THRESHOLDS = (50_000, 20, 20)

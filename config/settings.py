@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -10,12 +9,14 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from config.redis_address import address_problem
 from config.settings_rules import combination_problems
+from config.spelling import refused_names, told_names
+from config.value_errors import sentence
 
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r"}
-REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
-OWN_PREFIXES = ("MESSAGE_BUFFER_", "AGENT_", "WEBHOOK_", "DEBOUNCER_", "FLUSH_", "RETRY_", "DURABIL")
-"""A variable that begins with one of these and is nearly a setting is refused as a misspelt one."""
+ChatwootStatus = Literal["open", "pending", "resolved", "snoozed"]
+CHATWOOT_STATUSES: tuple[ChatwootStatus, ...] = ("open", "pending", "resolved", "snoozed")
 
 
 class SettingsError(Exception):
@@ -44,6 +45,11 @@ class Settings(BaseSettings):
         20, ge=1, le=10_000, description="a burst with this number of messages is flushed at once"
     )
     message_buffer_max_bytes: int = Field(262_144, ge=1, description="a burst of this size (bytes) is flushed at once")
+    message_buffer_max_pending: int = Field(
+        10_000,
+        ge=1,
+        description="messages of one conversation that may wait for a worker; above it the gateway gets 503",
+    )
     message_buffer_separator: str = Field(
         "\n", description=r"placed between the texts of a burst; \n, \t and \r can be used"
     )
@@ -66,6 +72,16 @@ class Settings(BaseSettings):
     webhook_max_body: int = Field(
         16_777_216, ge=1024, description="largest accepted request body (bytes); a larger one gets 413"
     )
+    webhook_bodies_max: int = Field(
+        268_435_456, ge=4096, description="bytes of all request bodies that one process holds; above it 503"
+    )
+    webhook_head_timeout: Seconds = Field(
+        10.0, description="longest time from a new connection, or a request's first byte, to the end of its headers"
+    )
+    webhook_body_timeout: Seconds = Field(
+        30.0, description="longest time for a request body, or for each MiB of a larger one"
+    )
+    webhook_docs: bool = Field(True, description="false: there is no page /docs; /openapi.json stays")
     webhook_allow_unsigned: bool = Field(
         False, description="true: gateways without a secret are open, too (for demo and tests only)"
     )
@@ -99,7 +115,12 @@ class Settings(BaseSettings):
         None, description="key that signs the calls to the agent (Standard Webhooks)"
     )
     agent_max_attempts: int = Field(
-        8, ge=1, le=100, description="number of calls after which a batch becomes a dead letter"
+        8, ge=1, le=100, description="number of failed calls after which a batch becomes a dead letter"
+    )
+    agent_give_up: Seconds = Field(
+        86_400.0,
+        description="time after which a batch becomes a dead letter if no connection to the agent can be made; "
+        "such attempts do not count",
     )
     retry_base: Seconds = Field(5.0, description="wait before the second attempt; doubles with each attempt")
     retry_max: Seconds = Field(300.0, description="longest wait between two attempts")
@@ -122,6 +143,10 @@ class Settings(BaseSettings):
     reactions_enabled: bool = Field(False, description="true: a reaction is a message")
     canonical_phones: bool = Field(
         True, description="true: spellings of one WhatsApp number (Brazil's ninth digit …) are one person"
+    )
+    chatwoot_statuses: Annotated[tuple[ChatwootStatus, ...], NoDecode] = Field(
+        CHATWOOT_STATUSES,
+        description="statuses of the Chatwoot conversations that are heard; an open one only without a human assignee",
     )
 
     generic_token: Annotated[SecretStr | None, BlankIsNone] = Field(
@@ -161,7 +186,7 @@ class Settings(BaseSettings):
         None, description="opens /webhooks/telegram: the secret_token given to setWebhook"
     )
     admin_token: Annotated[SecretStr | None, BlankIsNone] = Field(
-        None, description="opens page, admin API and metrics (not built yet); without it loopback only"
+        None, description="reserved: it will open the page and the admin API, which do not exist yet; no effect today"
     )
 
     data_dir: str = Field("data", description="folder in which `debouncer up` keeps the embedded server's files")
@@ -179,7 +204,12 @@ class Settings(BaseSettings):
                 value = value.replace(written, meant)
         return value
 
-    @field_validator("message_buffer_flush_keywords", mode="before")
+    @field_validator("chatwoot_statuses", mode="before")
+    @classmethod
+    def _blank_is_all(cls, value: Any) -> Any:
+        return value or CHATWOOT_STATUSES
+
+    @field_validator("message_buffer_flush_keywords", "chatwoot_statuses", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -194,8 +224,8 @@ class Settings(BaseSettings):
     @field_validator("redis_url", "rq_redis_url")
     @classmethod
     def _redis_scheme(cls, value: str | None) -> str | None:
-        if value is not None and urlsplit(value).scheme not in REDIS_SCHEMES:
-            raise ValueError(f"must start with one of {', '.join(s + '://' for s in REDIS_SCHEMES)}")
+        if value is not None and (problem := address_problem(value)):
+            raise ValueError(problem)
         return value
 
     @field_validator("agent_url", "public_base_url")
@@ -239,6 +269,11 @@ class Settings(BaseSettings):
         return _ms(self.flush_lease)
 
     @property
+    def give_up_ms(self) -> int:
+        """Return how long a batch waits for an agent that cannot be reached, in milliseconds."""
+        return _ms(self.agent_give_up)
+
+    @property
     def visibility_ms(self) -> int:
         """Return how long dispatch hides a conversation, in milliseconds."""
         return _ms(self.visibility_time)
@@ -280,22 +315,12 @@ def load_settings(env_file: str | None = ".env", **overrides: Any) -> Settings:
     try:
         settings = Settings(_env_file=env_file, **overrides)
     except ValidationError as error:
-        raise SettingsError("\n".join(_sentence(item) for item in error.errors())) from None
-    _refuse_misspelt()
+        raise SettingsError("\n".join(sentence(item, Settings.model_fields) for item in error.errors())) from None
+    if refused := refused_names((name.upper() for name in Settings.model_fields), env_file, os.environ):
+        raise SettingsError("\n".join(refused))
     return settings
 
 
-def _sentence(item: Any) -> str:
-    name = ".".join(str(part) for part in item["loc"][:1]).upper()
-    message = str(item["msg"]).removeprefix("Value error, ")
-    return f"{name}: {message}" if name else message
-
-
-def _refuse_misspelt() -> None:
-    known = {name.upper() for name in Settings.model_fields}
-    for name in os.environ:
-        if name in known or not name.startswith(OWN_PREFIXES):
-            continue
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
-        if close:
-            raise SettingsError(f"{name} is not a setting; did you mean {close[0]}?")
+def spelling_warnings(env_file: str | None = ".env") -> list[str]:
+    """Return a sentence for each name, in the environment or in `.env`, that may be a misspelt setting."""
+    return list(told_names((name.upper() for name in Settings.model_fields), env_file, os.environ))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -11,26 +12,39 @@ if TYPE_CHECKING:
 DURABILITY_TIMEOUT_MAX_S = 0.8
 """The webhook waits 1 s for a reply of Redis, and a gateway must get its response within 2 s."""
 
+LOOKS_LIKE_MS = 1_000
+"""Seconds. A window of this size or more was probably meant in milliseconds."""
+
 
 def combination_problems(settings: Settings) -> list[str]:
     """Return one sentence for each rule that the settings break."""
     rules = [*_rules(settings), *_durability_rules(settings)]
-    return [sentence for broken, sentence in rules if broken]
+    return [sentence + _defaults_note(sentence, settings) for broken, sentence in rules if broken]
+
+
+def _defaults_note(sentence: str, settings: Settings) -> str:
+    """Name the settings of a broken rule that nobody has set, unless nobody has set any of them."""
+    names = [name for name in re.findall(r"\b([A-Z][A-Z_]+)=", sentence) if name.lower() in type(settings).model_fields]
+    unset = [name for name in names if name.lower() not in settings.model_fields_set]
+    if not unset or len(unset) == len(names):
+        return ""
+    return f". {unset[0]} has its default here: set it, too" if len(unset) == 1 else ""
 
 
 def _rules(settings: Settings) -> list[tuple[bool, str]]:
     window, max_wait = settings.message_buffer_timeout, settings.message_buffer_max_wait
-    typing = settings.message_buffer_typing_timeout or window
+    typing = settings.message_buffer_typing_timeout
     lease, renew_interval = settings.flush_lease, settings.flush_renew_interval
     return [
         (
             window >= max_wait,
             f"MESSAGE_BUFFER_TIMEOUT={window:g} must be less than MESSAGE_BUFFER_MAX_WAIT={max_wait:g}: "
-            "the window could never end a burst",
+            f"the window could never end a burst{_unit_hint(window)}",
         ),
         (
-            typing > max_wait,
-            f"MESSAGE_BUFFER_TYPING_TIMEOUT={typing:g} must not exceed MESSAGE_BUFFER_MAX_WAIT={max_wait:g}",
+            # Without a value of its own it is the window, of which the rule above speaks.
+            typing is not None and typing > max_wait,
+            f"MESSAGE_BUFFER_TYPING_TIMEOUT={typing or 0:g} must not exceed MESSAGE_BUFFER_MAX_WAIT={max_wait:g}",
         ),
         (
             lease < 3 * renew_interval,
@@ -52,12 +66,22 @@ def _rules(settings: Settings) -> list[tuple[bool, str]]:
             "a duplicate could enter an open burst",
         ),
         (
+            settings.webhook_bodies_max < 2 * settings.webhook_max_body,
+            f"WEBHOOK_BODIES_MAX={settings.webhook_bodies_max} must be at least 2 x WEBHOOK_MAX_BODY="
+            f"{settings.webhook_max_body}: a body of the largest size would never fit beside others",
+        ),
+        (
             settings.twilio_auth_token is not None and settings.public_base_url is None,
             "TWILIO_AUTH_TOKEN is set, so PUBLIC_BASE_URL must be too: Twilio signs the address that it calls, and "
             "without that address no signature can be checked. Set it to the part before /webhooks/twilio of the "
             "address in Twilio's console",
         ),
     ]
+
+
+def _unit_hint(seconds: float) -> str:
+    """Return a hint for a value that looks like milliseconds."""
+    return f" (durations are seconds; {seconds:g} ms are {seconds / 1000:g})" if seconds >= LOOKS_LIKE_MS else ""
 
 
 def _durability_rules(settings: Settings) -> list[tuple[bool, str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from buffer.models import Event
+from buffer.models import Ignored as Ignored
 from config.settings import Settings
 
 OpenAPIObject = dict[str, Any]
@@ -92,7 +93,7 @@ class Gateway:
     """Returns True if the request carries a valid token or signature, compared in constant time."""
 
     parse: Callable[[Request], Sequence[Event]]
-    """Returns the messages and events of the body in their order. Raises BadRequest."""
+    """Returns the messages and events of the body in their order, and why a part of it is none. Raises BadRequest."""
 
     security_schemes: Mapping[str, OpenAPIObject]
     """The OpenAPI security schemes that `verify` accepts, by name. Any one of them is enough."""
@@ -107,6 +108,11 @@ class Gateway:
 
     success_reply: HTTPReply | None = None
     """The reply to a request that was accepted. None for the JSON counts."""
+
+    configured: Callable[[Settings], Callable[[Request], Sequence[Event]]] | None = None
+    """Returns `parse` as the settings want it. None for a gateway whose `parse` needs no setting."""
+    verify_head: Callable[[Request, Settings], bool] | None = None
+    """Returns False if headers and query show, without the body, that `verify` fails. None if they never do."""
 
     verification: Verification | None = None
     """None for a gateway that sends no GET request."""

@@ -7,24 +7,32 @@ delivery to an agent bot after 429 and 500 only, and then hands the conversation
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from buffer.models import Conversation, Event, Message, Presence
-from config.settings import Settings
+from buffer.models import Conversation, Edit, Event, Message, Presence, Revoke
+from config.settings import CHATWOOT_STATUSES, Settings
 from gateways.base import Gateway, Request
-from gateways.content import Content, contacts_content, location_content, media_of, unknown_content, with_part_ids
+from gateways.chatwoot_content import answer_mark, read_answers, read_contents, read_context
+from gateways.content import Content, quoted_of, with_part_ids
 from gateways.credentials import STATIC_TOKEN, header_scheme, signature_matches, token_matches
 from gateways.fields import number_of, object_of, objects_of, read_object, text_of, time_of
+from gateways.ignored import ignored, misfit
 
 NAME = "chatwoot"
+CREATED, UPDATED = "message_created", "message_updated"
 TYPING = {"conversation_typing_on": "composing", "conversation_typing_off": "paused"}
+EVENTS = frozenset({CREATED, UPDATED, *TYPING})
 FROM_ME = {"incoming": False, "0": False, "outgoing": True, "1": True}
-HUMAN_STATUS = "open"
-"""The status of a conversation that humans have taken over from the bot."""
+STATUS_NUMBERS = {"0": "open", "1": "resolved", "2": "pending", "3": "snoozed"}
+"""The statuses in nested objects, which some versions write as numbers."""
 
-MEDIA_KINDS = {"image": "image", "audio": "audio", "video": "video", "file": "document"}
+SHARED_STATUS = "open"
+"""The status of a conversation that belongs to the humans as soon as one of them is its assignee."""
+
+CALL = "voice_call"
 
 
 def is_open(settings: Settings) -> bool:
@@ -42,6 +50,13 @@ def verify(request: Request, settings: Settings, *, clock: Callable[[], float] =
     return is_genuine and _is_fresh(timestamp, settings.signature_max_age, clock())
 
 
+def verify_head(request: Request, settings: Settings) -> bool:
+    """Return True if the request carries the static token, or a signature that its body may match."""
+    if token_matches(request, settings.chatwoot_token):
+        return True
+    return settings.chatwoot_secret is not None and bool(request.headers.get("x-chatwoot-signature", ""))
+
+
 def _is_fresh(timestamp: str, max_age_s: float, now_s: float) -> bool:
     if max_age_s == 0:
         return True
@@ -49,19 +64,85 @@ def _is_fresh(timestamp: str, max_age_s: float, now_s: float) -> bool:
     return signed_s is not None and abs(now_s - signed_s) <= max_age_s
 
 
-def parse(request: Request) -> list[Event]:
-    """Return the messages or the typing event of one body. Other events give none. Raises BadRequest."""
+def parse(request: Request, statuses: Collection[str] = CHATWOOT_STATUSES) -> Sequence[Event]:
+    """Return the events of one body. Raises BadRequest.
+
+    `statuses` are those of the conversations that are heard (CHATWOOT_STATUSES).
+    """
     body = read_object(request.body)
-    conversation, name = _conversation(body), text_of(body.get("event")) or ""
+    conversation, name = _conversation(body), text_of(body.get("event"))
+    if name not in EVENTS:
+        return [ignored("unknown_event") if name else misfit(None, body)]
     if conversation is None:
-        return []
-    if name in TYPING and _is_typing_contact(body):
-        return [Presence(conversation, TYPING[name])]
+        return [misfit(name, body, body.get("conversation"))]
+    if name in TYPING:
+        return [Presence(conversation, TYPING[name]) if _is_typing_contact(body) else ignored("not_delivered_here")]
+    if body.get("private") is True:
+        return [ignored("private_note")]
+    return (
+        _read_created(body, conversation, statuses) if name == CREATED else _read_updated(body, conversation, statuses)
+    )
+
+
+def configured(settings: Settings) -> Callable[[Request], Sequence[Event]]:
+    """Return `parse` for the statuses that are configured."""
+    return partial(parse, statuses=settings.chatwoot_statuses)
+
+
+def _read_created(body: dict[str, Any], conversation: Conversation, statuses: Collection[str]) -> Sequence[Event]:
     from_me = FROM_ME.get(text_of(body.get("message_type")) or "")
-    if name != "message_created" or from_me is None or not _is_for_bot(body, from_me):
-        return []
-    parts = with_part_ids(_contents(body), text_of(body.get("id")))
+    if from_me is None:
+        return [ignored("notification")]
+    if not from_me and (reason := _why_not_heard(body, statuses)):
+        return [ignored(reason)]
+    if body.get("content_type") == CALL:
+        return [ignored("call")]
+    parts = with_part_ids(read_contents(body), text_of(body.get("id")))
     return [_message(body, conversation, from_me, part_id, content) for part_id, content in parts]
+
+
+def _read_updated(body: dict[str, Any], conversation: Conversation, statuses: Collection[str]) -> Sequence[Event]:
+    """Read the answer to a form of ours, or the edit or deletion of a message of the person.
+
+    An update does not tell what has changed. An edit without a new text changes nothing.
+    """
+    attributes, message_id = object_of(body.get("content_attributes")), text_of(body.get("id"))
+    if content := read_answers(body):
+        reason = _why_not_heard(body, statuses)
+        return [ignored(reason) if reason else _answer(body, conversation, content)]
+    if FROM_ME.get(text_of(body.get("message_type")) or "") is not False:
+        return [ignored("unknown_event")]
+    if message_id is None:
+        return [misfit(UPDATED, body)]
+    parts = list(with_part_ids(read_contents(body), message_id))
+    if attributes.get("deleted") in (True, "true"):
+        return [Revoke(conversation, part_id) for part_id, _ in parts if part_id]
+    changed_ms = _time_ms(body.get("updated_at"))
+    edits = [
+        Edit(conversation, part_id, content.text, changed_ms) for part_id, content in parts if part_id and content.text
+    ]
+    return edits or [ignored("edit_without_text")]
+
+
+def _why_not_heard(body: dict[str, Any], statuses: Collection[str]) -> str | None:
+    """Return the reason why a message of the person is not for the agent, or None if it is."""
+    conversation = object_of(body.get("conversation"))
+    written = text_of(conversation.get("status"))
+    status = STATUS_NUMBERS.get(written or "", written)
+    if status is not None and status not in statuses:
+        return f"status_{status}" if status in CHATWOOT_STATUSES else "status_other"
+    return "with_human" if status == SHARED_STATUS and _has_human(conversation) else None
+
+
+def _has_human(conversation: dict[str, Any]) -> bool:
+    """Return True if the assignee of a conversation is a human. Newer versions can assign a bot."""
+    meta = object_of(conversation.get("meta"))
+    assignee = object_of(meta.get("assignee")) or object_of(conversation.get("assignee"))
+    last = object_of(next(iter(objects_of(conversation.get("messages"))), {}).get("conversation"))
+    holders = (conversation, meta) if "assignee" in meta else (conversation, meta, last)
+    is_assigned = bool(assignee) or any(holder.get("assignee_id") for holder in holders)
+    written = text_of(assignee.get("type")) or text_of(meta.get("assignee_type")) or ""
+    return is_assigned and not any(name in written.lower() for name in ("bot", "assistant"))
 
 
 def _conversation(body: dict[str, Any]) -> Conversation | None:
@@ -74,12 +155,6 @@ def _conversation(body: dict[str, Any]) -> Conversation | None:
 def _is_typing_contact(body: dict[str, Any]) -> bool:
     # agents have a type, contacts of some versions have none
     return object_of(body.get("user")).get("type") in (None, "contact") and body.get("is_private") is not True
-
-
-def _is_for_bot(body: dict[str, Any], from_me: bool) -> bool:
-    """Return False for private notes, and for messages of the person in an open conversation."""
-    status = object_of(body.get("conversation")).get("status")
-    return body.get("private") is not True and (from_me or status != HUMAN_STATUS)
 
 
 def _message(
@@ -95,10 +170,27 @@ def _message(
         media=content.media,
         sender_name=text_of(sender.get("name")),
         from_me=from_me,
-        extra=content.extra_with(
-            quoted_id=text_of(object_of(body.get("content_attributes")).get("in_reply_to")),
-            via_api=from_me and sender.get("type") == "agent_bot",
-        ),
+        extra=content.extra | read_context(body) | ({"via_api": True} if _is_bot(sender, from_me) else {}),
+    )
+
+
+def _is_bot(sender: dict[str, Any], from_me: bool) -> bool:
+    return from_me and sender.get("type") == "agent_bot"
+
+
+def _answer(body: dict[str, Any], conversation: Conversation, content: Content) -> Message:
+    """Return the answer to a form as a message of the person. The body is the message with the form, which is ours."""
+    form_id = text_of(body.get("id"))
+    person = object_of(object_of(object_of(body.get("conversation")).get("meta")).get("sender"))
+    form = quoted_of(form_id, text=text_of(body.get("content")), from_me=True)
+    return Message(
+        conversation=conversation,
+        message_id=f"{form_id}:{answer_mark(body)}" if form_id else None,
+        timestamp_ms=_time_ms(body.get("updated_at")),
+        kind=content.kind,
+        text=content.text,
+        sender_name=text_of(person.get("name")),
+        extra=content.extra_with(quoted_id=form_id, quoted=form),
     )
 
 
@@ -108,45 +200,7 @@ def _time_ms(written: Any) -> int | None:
         moment = datetime.fromisoformat(written.replace(" UTC", "+00:00")) if isinstance(written, str) else None
     except ValueError:
         moment = None
-    return time_of(moment.timestamp() if moment and moment.tzinfo else written, 1000)
-
-
-def _contents(body: dict[str, Any]) -> list[Content]:
-    text, attachments = text_of(body.get("content")), objects_of(body.get("attachments"))
-    if not attachments:
-        return [Content("text", text) if text else unknown_content(text_of(body.get("content_type")))]
-    return [_attachment(item, None if index else text) for index, item in enumerate(attachments)]
-
-
-def _attachment(item: dict[str, Any], caption: str | None) -> Content:
-    name = text_of(item.get("file_type")) or ""
-    if name == "location":
-        content = _location(item)
-    elif name == "contact":
-        content = contacts_content([_card(item, caption)])
-    else:
-        return _file(name, item, caption)
-    content.text = caption or content.text
-    return content
-
-
-def _file(name: str, item: dict[str, Any], caption: str | None) -> Content:
-    url = text_of(item.get("data_url"))
-    media = media_of(url, text_of(item.get("id")), None, caption) if url else None
-    kind = MEDIA_KINDS.get(name, "unknown")
-    return Content(kind, caption, media, {"raw_type": name} if name and kind == "unknown" else {})
-
-
-def _location(item: dict[str, Any]) -> Content:
-    latitude, longitude = number_of(item.get("coordinates_lat")), number_of(item.get("coordinates_long"))
-    return location_content(latitude, longitude, text_of(item.get("fallback_title")), None)
-
-
-def _card(item: dict[str, Any], caption: str | None) -> dict[str, Any]:
-    """Return one phone of a contact as a card. If `meta` has no name, the message's text is the name."""
-    meta, phone = object_of(item.get("meta")), text_of(item.get("fallback_title"))
-    names = [name for part in ("firstName", "lastName") if (name := text_of(meta.get(part)))]
-    return {"name": " ".join(names) or caption, "phones": [phone] if phone else []}
+    return time_of(moment.timestamp() if moment and moment.tzinfo else written)
 
 
 GATEWAY = Gateway(
@@ -154,6 +208,7 @@ GATEWAY = Gateway(
     is_open,
     verify,
     parse,
+    verify_head=verify_head,
     security_schemes=STATIC_TOKEN
     | {
         "chatwootSignature": header_scheme(
@@ -163,4 +218,5 @@ GATEWAY = Gateway(
     },
     auth_hint="signed with CHATWOOT_SECRET, or with `?token=<CHATWOOT_TOKEN>` at its end",
     retry_status=500,
+    configured=configured,
 )

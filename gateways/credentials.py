@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 
 from pydantic import SecretStr
 
-from gateways.base import OpenAPIObject, Request
+from config.settings import Settings
+from gateways.base import Gateway, OpenAPIObject, Request
 
 STATIC_TOKEN: dict[str, OpenAPIObject] = {
     "bearer": {
@@ -66,8 +68,27 @@ def token_matches(request: Request, secret: SecretStr | None, *headers: str) -> 
     return any([secrets_equal(candidate, secret) for candidate in given if candidate])
 
 
+def carries(header: str) -> Callable[[Request, Settings], bool]:
+    """Return a `verify_head` for gateways that sign the body: True if the header with the signature is there."""
+    return lambda request, _: bool(request.headers.get(header, ""))
+
+
 def bearer_of(request: Request) -> str:
     """Return the token in `Authorization`, with or without the word Bearer before it. Empty if there is none."""
     value = request.headers.get("authorization", "").strip()
     scheme, space, token = value.partition(" ")
     return token.strip() if space and scheme.lower() == "bearer" else value
+
+
+def ways_to_authenticate(gateway: Gateway) -> str:
+    """Return how a request of this gateway carries its token or signature, as a piece of a sentence."""
+    ways = [_way(scheme) for scheme in gateway.security_schemes.values()]
+    if len(ways) == 1:
+        return f"it comes in {ways[0]} ({gateway.auth_hint})"
+    return f"send it as {', '.join(ways[:-1])} or {ways[-1]}"
+
+
+def _way(scheme: OpenAPIObject) -> str:
+    if scheme.get("scheme") == "bearer":
+        return "`Authorization: Bearer …`"
+    return f"`?{scheme['name']}=…`" if scheme["in"] == "query" else f"the header `{scheme['name']}`"

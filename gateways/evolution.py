@@ -14,14 +14,26 @@ from typing import Any
 import orjson
 from pydantic import SecretStr
 
-from buffer.models import Edit, Event, Message, Presence, Revoke
+from buffer.models import Edit, Event, Ignored, Message, Presence, Revoke
 from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
+from gateways.content import Content, unknown_content
 from gateways.credentials import STATIC_TOKEN, bearer_of, header_scheme, token_matches
 from gateways.evolution_go import to_baileys_message
-from gateways.fields import first_text, object_of, objects_of, read_object, text_of, time_of
-from gateways.jid import Chat, bare_jid, chat_of, person_of
-from gateways.whatsapp_content import edited_text, quoted_id, read_content, unwrap
+from gateways.fields import first_object, first_text, object_of, objects_of, read_object, text_of, time_of
+from gateways.ignored import ignored, misfit
+from gateways.jid import Chat, bare_jid, chat_of, no_chat, person_of
+from gateways.whatsapp_content import (
+    EDITED,
+    REVOKED,
+    VIEW_ONCE,
+    edited_text,
+    read_content,
+    unwrap,
+    view_once_id,
+    with_transcript,
+)
+from gateways.whatsapp_context import Sides, contexts_in, in_context, read_contexts
 
 NAME = "evolution"
 
@@ -29,8 +41,12 @@ EXPIRY_LEEWAY_S = 1800
 """Seconds. Evolution signs a JWT once per event and retries the event for up to 25 minutes, so it may have expired."""
 
 STATES = frozenset({"composing", "recording", "paused", "available", "unavailable"})
-REVOKED = ("REVOKE", "0")
-EDITED = ("MESSAGE_EDIT", "14")
+REVOKE_STUBS = ("REVOKE", "1")
+"""The stub that stands for a revoked message, by name and number."""
+
+CIPHER_STUBS = ("CIPHERTEXT", "2")
+"""The stub that stands for a message that is not decrypted yet."""
+
 TRUE = (True, "true")
 
 PEER_JID_FIELDS = ("remoteJidAlt", "senderPn")
@@ -71,19 +87,23 @@ def _claims(signed: str) -> dict[str, Any]:
 
 
 def parse(request: Request) -> list[Event]:
-    """Return the events of one body. Other events of Evolution give none. Raises BadRequest."""
+    """Return the events of one body, or why it gives none. Raises BadRequest."""
     body = read_object(request.body)
     written = body.get("event")
-    reader = READERS.get(written) or READERS.get(_event_name(written)) if isinstance(written, str) else None
+    if not isinstance(written, str) or not written:
+        return [misfit(None, body)]
+    name = written if written in READERS else _event_name(written)
+    reader = READERS.get(name)
     if reader is None:
-        return []
+        return [ignored("call" if name == "call" else "unknown_event")]
     channel = first_text(body, "instance", "instanceName", "instanceId")
     if channel is None:
         raise BadRequest("`instance` is missing: it must be the name of the Evolution instance, a string")
     data, own_jid = body.get("data"), body.get("sender")
-    if isinstance(data, dict):
+    if isinstance(data, dict) and "messages" not in data:
         return reader(data, channel, own_jid)
-    return [event for record in objects_of(data) for event in reader(record, channel, own_jid)]
+    events = [event for record in _records(body) for event in reader(record, channel, own_jid)]
+    return events or [misfit(name, body)]
 
 
 def _event_name(written: str) -> str:
@@ -91,30 +111,47 @@ def _event_name(written: str) -> str:
     return written.lower().replace("_", ".").replace("-", ".")
 
 
+def _records(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the records of a body whose `data` is not one object: a list, `{"messages": […]}`, or flat."""
+    data = body.get("data")
+    if isinstance(data, dict):
+        return objects_of(data.get("messages")) or [data]
+    if data is None and isinstance(body.get("key"), dict):
+        return [body]
+    return objects_of(data)
+
+
 def _read_upsert(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
-    content, key = unwrap(object_of(data.get("message"))), object_of(data.get("key"))
+    written = data.get("message")
+    content = unwrap(written if isinstance(written, dict) else first_object(written))
+    key = object_of(data.get("key"))
     chat = _chat(key, channel, own_jid)
     if chat is None:
-        return []
+        return [no_chat(key.get("remoteJid"), "messages.upsert", data, key)]
+    if not content and text_of(data.get("messageStubType")) in REVOKE_STUBS and (revoked_id := text_of(key.get("id"))):
+        return [Revoke(chat.conversation, revoked_id)]
     if protocol := object_of(content.get("protocolMessage")):
-        return _edit_or_revoke(protocol, chat, time_of(data.get("messageTimestamp"), 1000))
-    message = _message(data, key, content, chat)
-    return [message] if message else []
+        return [_edit_or_revoke(protocol, chat, time_of(data.get("messageTimestamp")))]
+    return [_message(data, key, content, chat, own_jid)]
 
 
-def _message(data: dict[str, Any], key: dict[str, Any], message: dict[str, Any], chat: Chat) -> Message | None:
+def _message(
+    data: dict[str, Any], key: dict[str, Any], message: dict[str, Any], chat: Chat, own_jid: Any
+) -> Message | Ignored:
     message_id = text_of(key.get("id"))
-    content = read_content(message, message_id)
-    if content is None:
-        return None
-    if quoted := quoted_id(data, message):
-        content.extra["quoted_id"] = quoted
+    content = read_content(message, message_id) if message else _stub(data, key)
+    if contexts := contexts_in(data, message, *message.values()):
+        content = in_context(content, read_contexts(contexts, _sides(key, chat, own_jid)))
+    if isinstance(content, Ignored):
+        return content
+    if content.media is not None:
+        _add_file(content, data)
     if chat.is_group and (author := _author(key)):
         content.extra["participant"] = author
     return Message(
         chat.conversation,
         message_id,
-        time_of(data.get("messageTimestamp"), 1000),
+        time_of(data.get("messageTimestamp")),
         content.kind,
         content.text,
         content.media,
@@ -122,8 +159,33 @@ def _message(data: dict[str, Any], key: dict[str, Any], message: dict[str, Any],
         chat.from_me,
         chat.is_group,
         chat.alias,
+        None if message or content.extra.get("raw_type") != VIEW_ONCE else view_once_id(message_id),
         extra=content.extra,
     )
+
+
+def _stub(data: dict[str, Any], key: dict[str, Any]) -> Content | Ignored:
+    """Read a record without a message: the linked device cannot read a message that can be viewed once."""
+    if True in (key.get("isViewOnce"), data.get("isViewOnce")):
+        return unknown_content(VIEW_ONCE)
+    stub = text_of(data.get("messageStubType"))
+    return ignored("waiting" if stub in CIPHER_STUBS else "notification" if stub else "empty")
+
+
+def _sides(key: dict[str, Any], chat: Chat, own_jid: Any) -> Sides:
+    person = [key.get(name) for name in ("remoteJid", *OTHER_JID_FIELDS, "participant", "participantAlt")]
+    return Sides(person, [own_jid], not chat.is_group)
+
+
+def _add_file(content: Content, data: dict[str, Any]) -> None:
+    """Add the file and the transcript that some versions put beside the message."""
+    media = content.media or {}
+    if (base64 := text_of(data.get("base64"))) and "base64" not in media:
+        media["base64"] = base64
+    if media.get("url") is None:
+        media["url"] = text_of(data.get("mediaUrl"))
+    if "transcript" not in content.extra:
+        with_transcript(content, data)
 
 
 def _read_sent(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
@@ -137,27 +199,58 @@ def _read_sent(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
 
 def _read_edited(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
     # Evolution sends `messages.edited` for every protocol message, and `data` is then that protocol message
-    chat = _chat(object_of(data.get("key")), channel, own_jid)
-    return _edit_or_revoke(data, chat, None) if chat else []
+    protocol = object_of(object_of(data.get("message")).get("protocolMessage")) or data
+    key = object_of(protocol.get("key"))
+    chat = _chat(key, channel, own_jid)
+    return [_edit_or_revoke(protocol, chat, None) if chat else no_chat(key.get("remoteJid"), "messages.edited", data)]
 
 
-def _edit_or_revoke(protocol: dict[str, Any], chat: Chat, sent_ms: int | None) -> list[Event]:
+def _edit_or_revoke(protocol: dict[str, Any], chat: Chat, sent_ms: int | None) -> Event:
     target_id = first_text(object_of(protocol.get("key")), "id", "ID")
-    action = text_of(protocol.get("type"))
-    if target_id is None:
-        return []
-    if action in REVOKED:
+    action = (text_of(protocol.get("type")) or "").upper()
+    if target_id is not None and action in REVOKED:
+        return Revoke(chat.conversation, target_id)
+    if action not in EDITED:
+        return ignored("protocol")
+    text = edited_text(protocol.get("editedMessage"))
+    if target_id is None or text is None:
+        return ignored("edit_without_text")
+    edited_ms = time_of(protocol.get("timestampMs", protocol.get("timestampMS")))
+    return Edit(chat.conversation, target_id, text, edited_ms or sent_ms, chat.from_me)
+
+
+def _read_update(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
+    """Read a change of a message. Receipts, the usual case, give nothing, and neither does the status DELETED.
+
+    Some versions send that status for an edit. An edit has the new content, a revoke the number of its stub.
+    """
+    update = object_of(data.get("update")) or data
+    key = object_of(data.get("key")) or {**data, "id": data.get("keyId")}
+    edited = object_of(update.get("message")).get("editedMessage")
+    is_revoke = text_of(update.get("messageStubType")) in REVOKE_STUBS
+    if not edited and not is_revoke:
+        return [ignored("unknown_event")]
+    chat, target_id = _chat(key, channel, own_jid), text_of(key.get("id"))
+    if chat is None or target_id is None:
+        return [no_chat(key.get("remoteJid"), "messages.update", data)]
+    if is_revoke:
         return [Revoke(chat.conversation, target_id)]
-    if action in EDITED and (text := edited_text(protocol.get("editedMessage"))):
-        edited_ms = time_of(protocol.get("timestampMs", protocol.get("timestampMS")), 1)
-        return [Edit(chat.conversation, target_id, text, edited_ms or sent_ms, chat.from_me)]
-    return []
+    text = edited_text(edited)
+    sent_ms = time_of(update.get("messageTimestamp"))
+    return [Edit(chat.conversation, target_id, text, sent_ms, chat.from_me) if text else ignored("edit_without_text")]
 
 
 def _read_deleted(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
-    key = object_of(data.get("key")) or data
-    chat, target_id = _chat(key, channel, own_jid), text_of(key.get("id"))
-    return [Revoke(chat.conversation, target_id)] if chat and target_id else []
+    return [
+        _deleted(key, channel, own_jid) for key in objects_of(data.get("keys")) or [object_of(data.get("key")) or data]
+    ]
+
+
+def _deleted(key: dict[str, Any], channel: str, own_jid: Any) -> Event:
+    chat, target_id = _chat(key, channel, own_jid), first_text(key, "id", "keyId")
+    if chat and target_id:
+        return Revoke(chat.conversation, target_id)
+    return misfit("messages.delete", key) if chat else no_chat(key.get("remoteJid"), "messages.delete", key)
 
 
 def _read_presence(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
@@ -167,7 +260,7 @@ def _read_presence(data: dict[str, Any], channel: str, own_jid: Any) -> list[Eve
         chat = _chat({"remoteJid": data.get("id"), "remoteJidAlt": jid}, channel, own_jid)
         if chat and state in STATES:
             events.append(Presence(chat.conversation, state, person_of([jid]).peer if chat.is_group else None))
-    return events
+    return events or [ignored("empty")]
 
 
 def _read_go_message(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
@@ -178,9 +271,11 @@ READERS: dict[str, Callable[[dict[str, Any], str, Any], list[Event]]] = {
     "messages.upsert": _read_upsert,
     "send.message": _read_sent,
     "messages.edited": _read_edited,
+    "messages.update": _read_update,
     "messages.delete": _read_deleted,
     "presence.update": _read_presence,
     "message": _read_go_message,
+    "undecryptablemessage": _read_go_message,
 }
 
 
@@ -206,6 +301,7 @@ GATEWAY = Gateway(
     is_open,
     verify,
     parse,
+    verify_head=verify,
     security_schemes=STATIC_TOKEN | {"evolutionKey": header_scheme("apikey", "EVOLUTION_TOKEN")},
     auth_hint="with the header `Authorization: Bearer <EVOLUTION_TOKEN>`",
 )

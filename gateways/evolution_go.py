@@ -7,16 +7,24 @@ from typing import Any
 
 from gateways.fields import object_of
 
+BESIDE = ("base64", "mediaUrl", "speechToText", "contextInfo")
+"""Fields beside the message that have the same name in both forms."""
+
 
 def to_baileys_message(data: dict[str, Any]) -> dict[str, Any]:
     """Convert the `data` of an Evolution Go `Message` to the `data` of a v2 `messages.upsert`."""
     info = object_of(data.get("Info"))
-    return {
+    message = {
         "key": _key(info),
         "pushName": info.get("PushName"),
         "message": data.get("Message"),
         "messageTimestamp": _seconds(info.get("Timestamp")),
+        "isViewOnce": data.get("IsViewOnce") is True or data.get("UnavailableType") == "view_once",
     }
+    beside = {name: data[name] for name in BESIDE if name in data}
+    if quoted := object_of(data.get("quoted")):
+        beside["contextInfo"] = quoted
+    return message | beside
 
 
 def _key(info: dict[str, Any]) -> dict[str, Any]:

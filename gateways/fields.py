@@ -14,6 +14,15 @@ from gateways.base import BadRequest
 MAX_TIME_MS = 2**53
 """Milliseconds since 1970. Redis scripts compute with doubles, which are exact only below this number."""
 
+EARLIEST_S = 1_230_768_000
+"""2009-01-01, in seconds since 1970."""
+
+LATEST_S = 4_102_444_800
+"""2100-01-01, in seconds since 1970."""
+
+UNITS_PER_MS = (1, 1000, 1_000_000)
+"""Milliseconds, microseconds and nanoseconds."""
+
 NUMBERS = (int, float)
 
 
@@ -80,6 +89,13 @@ def objects_of(value: Any) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def first_object(value: Any) -> dict[str, Any]:
+    """Return an object unchanged, the first object of a list, and an empty one for anything else."""
+    if isinstance(value, dict):
+        return value
+    return next((item for item in value if isinstance(item, dict)), {}) if isinstance(value, list) else {}
+
+
 def int_of(value: Any) -> int | None:
     """Return the integer part of a number or of a string with one, or the value of a protobuf Long `{low, high}`.
 
@@ -109,13 +125,18 @@ def number_of(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def time_of(value: Any, unit_ms: int) -> int | None:
-    """Return a time in milliseconds from a count of units (1000: seconds, 1: ms).
+def time_of(value: Any) -> int | None:
+    """Return a time in milliseconds from a count of seconds, milliseconds, microseconds or nanoseconds since 1970.
 
-    Returns None if there is no number, or if the time is not above 0 and below MAX_TIME_MS.
+    The size of the count tells its unit. Returns None if there is no number, and for a time before 2009 (no gateway is
+    older) or from 2100 on. The clock of this machine is not asked: a wrong one must not change what is stored.
     """
     count = value if type(value) in NUMBERS else int_of(value)
     if count is None:
         return None
-    time_ms = count * unit_ms
-    return round(time_ms) if 0 < time_ms < MAX_TIME_MS else None
+    if EARLIEST_S <= count < LATEST_S:
+        return count * 1000 if type(count) is int else round(count * 1000)
+    for per_ms in UNITS_PER_MS:
+        if EARLIEST_S * 1000 * per_ms <= count < LATEST_S * 1000 * per_ms:
+            return int(count // per_ms)
+    return None

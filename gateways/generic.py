@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 from buffer.models import KINDS, Conversation, Message
 from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
+from gateways.content import known
 from gateways.credentials import STATIC_TOKEN, token_matches
-from gateways.fields import MAX_TIME_MS, json_type, read_json
+from gateways.fields import EARLIEST_S, LATEST_S, MAX_TIME_MS, json_type, read_json, time_of
 from gateways.generic_schema import BODY_SCHEMA, MAX_MESSAGES, MEDIA_FIELDS
+from gateways.raw import raw_of
 
 NAME = "generic"
 
@@ -18,6 +20,28 @@ EXACT = 2**53
 
 MEDIA_ALWAYS = ("url", "id", "mime", "caption")
 """The fields of `media` that are kept without a value."""
+
+
+PARTS: dict[str, type] = {
+    "location": dict,
+    "contacts": list,
+    "interactive": dict,
+    "order": dict,
+    "quoted_id": str,
+    "quoted": dict,
+    "referral": dict,
+    "product": dict,
+    "forwarded": bool,
+    "transcript": str,
+    "thread": dict,
+    "links": list,
+    "raw": dict,
+}
+"""The parts of the content beside text and media, with their types. They reach the agent as they are."""
+
+PART_NAMES = frozenset(PARTS)
+EARLIEST_MS, LATEST_MS = EARLIEST_S * 1000, LATEST_S * 1000
+"""Between these a time is in milliseconds without a doubt."""
 
 
 class Item(NamedTuple):
@@ -77,7 +101,14 @@ def _message(item: Item, channel: str) -> Message:
         text=text,
         media=media,
         sender_name=_text(item, "sender_name"),
+        extra={} if PART_NAMES.isdisjoint(item.fields) else _parts(item.fields),
     )
+
+
+def _parts(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the optional parts of the content. One of another JSON type is left out, as unknown fields are."""
+    given = {name: fields[name] for name, kind in PARTS.items() if fields.get(name) and type(fields[name]) is kind}
+    return given | known(raw=raw_of(given.pop("raw", None)))
 
 
 def _id(item: Item, name: str) -> str | None:
@@ -114,13 +145,14 @@ def _kind(item: Item) -> str:
 
 
 def _timestamp_ms(item: Item) -> int | None:
+    """Return the time of a message. Seconds in its place become milliseconds, and an absurd time counts as absent."""
     value = item.fields.get("timestamp_ms")
-    if value is None:
-        return None
+    if value is None or (type(value) is int and EARLIEST_MS <= value < LATEST_MS):
+        return value
     timestamp_ms = _whole(value)
     if timestamp_ms is None or not 0 <= timestamp_ms < MAX_TIME_MS:
         raise item.refusal("timestamp_ms", "an integer, the milliseconds since 1970")
-    return timestamp_ms
+    return time_of(timestamp_ms)
 
 
 def _media(item: Item) -> dict[str, Any] | None:
@@ -144,6 +176,7 @@ GATEWAY = Gateway(
     is_open,
     verify,
     parse,
+    verify_head=verify,
     security_schemes=STATIC_TOKEN,
     auth_hint="with the header `Authorization: Bearer <GENERIC_TOKEN>`",
     body_schema=BODY_SCHEMA,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
-from buffer.models import Conversation
+from buffer.models import Conversation, Ignored
 from gateways.fields import text_of
+from gateways.ignored import ignored, misfit
 
 PHONE_HOSTS = ("@s.whatsapp.net", "@c.us")
 IGNORED_HOSTS = ("@broadcast", "@newsletter")
@@ -46,6 +47,12 @@ def chat_of(
         return Chat(Conversation(gateway, channel, jid), None, True, from_me)
     peer, alias = _identify([jid, *map(bare_jid, other_jids)])
     return Chat(Conversation(gateway, channel, peer or jid), alias, False, from_me)
+
+
+def no_chat(address: Any, event: str | None, *objects: Any) -> Ignored:
+    """Return why an event has no chat: it is of a broadcast list or a newsletter, or its objects fit no known form."""
+    jid = bare_jid(address)
+    return ignored("status") if jid and jid.endswith(IGNORED_HOSTS) else misfit(event, *objects)
 
 
 def bare_jid(jid: Any) -> str | None:

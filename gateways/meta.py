@@ -11,16 +11,19 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from buffer.models import Conversation, Edit, Event, Message, Revoke
+from buffer.models import Conversation, Edit, Event, Ignored, Message, Revoke
 from config.settings import Settings
 from gateways.base import BodySchema, Gateway, HTTPReply, OpenAPIObject, Request, Verification
-from gateways.credentials import header_scheme, secrets_equal, signature_matches
+from gateways.credentials import carries, header_scheme, secrets_equal, signature_matches
 from gateways.fields import object_of, objects_of, read_json, text_of, time_of
-from gateways.meta_content import quoted_id, read_content
+from gateways.ignored import ignored, misfit
+from gateways.meta_content import read_content, read_context
 
 NAME = "meta"
 WHATSAPP = "whatsapp_business_account"
 SYSTEM = "system"
+NO_MESSAGES = ("statuses", "errors")
+"""The lists of a change that tell of messages of ours."""
 
 
 class Field(NamedTuple):
@@ -90,23 +93,29 @@ def parse(request: Request) -> list[Event]:
 
     The order is kept because timestamps are whole seconds.
     """
-    body = object_of(read_json(request.body))
-    if body.get("object") != WHATSAPP:
-        return []
+    body = read_json(request.body)
+    kind = text_of(object_of(body).get("object"))
+    if kind != WHATSAPP:
+        return [ignored("unknown_event") if kind else misfit(None, body)]
     changes = [change for entry in objects_of(body.get("entry")) for change in objects_of(entry.get("changes"))]
-    return [event for change in changes for event in _events(change)]
+    return [event for change in changes for event in _events(change)] or [misfit(kind, body)]
 
 
 def _events(change: dict[str, Any]) -> Iterator[Event]:
-    field = FIELDS.get(text_of(change.get("field")) or "")
-    value = object_of(change.get("value"))
+    name, value = text_of(change.get("field")), object_of(change.get("value"))
+    field = FIELDS.get(name or "")
+    if field is None:
+        yield ignored("unknown_event") if name else misfit(None, change)
+        return
     channel = text_of(object_of(value.get("metadata")).get("phone_number_id"))
-    if field is None or channel is None:
+    items = objects_of(value.get(field.items))
+    if channel is None or not items:
+        is_known = channel is not None and any(value.get(part) for part in NO_MESSAGES)
+        yield ignored("unknown_event") if is_known else misfit(name, value)
         return
     context = Change(field, channel, _people(value))
-    for item in objects_of(value.get(field.items)):
-        if event := _event(item, context):
-            yield event
+    for item in items:
+        yield _event(item, context)
 
 
 def _people(value: dict[str, Any]) -> dict[str, Person]:
@@ -118,15 +127,17 @@ def _people(value: dict[str, Any]) -> dict[str, Person]:
     return people
 
 
-def _event(item: dict[str, Any], change: Change) -> Event | None:
+def _event(item: dict[str, Any], change: Change) -> Event:
     chat, name = _chat(item, change), text_of(item.get("type"))
-    if chat is None or name == SYSTEM:
-        return None
+    if name == SYSTEM:
+        return ignored("notification")
+    if chat is None:
+        return misfit(name, item)
     if name == "edit":
         return _edit(item, chat)
     if name == "revoke":
         target_id = text_of(object_of(item.get("revoke")).get("original_message_id"))
-        return Revoke(chat.conversation, target_id) if target_id else None
+        return Revoke(chat.conversation, target_id) if target_id else misfit(name, item)
     return _message(item, chat)
 
 
@@ -144,14 +155,14 @@ def _person(item: dict[str, Any], change: Change) -> Person:
     return Person(phone or known.phone, user_id or known.user_id, known.name)
 
 
-def _message(item: dict[str, Any], chat: Chat) -> Message | None:
+def _message(item: dict[str, Any], chat: Chat) -> Event:
     content, person = read_content(item), chat.person
-    if content is None:
-        return None
+    if isinstance(content, Ignored):
+        return content
     return Message(
         conversation=chat.conversation,
         message_id=text_of(item.get("id")),
-        timestamp_ms=time_of(item.get("timestamp"), 1000),
+        timestamp_ms=time_of(item.get("timestamp")),
         kind=content.kind,
         text=content.text,
         media=content.media,
@@ -159,7 +170,7 @@ def _message(item: dict[str, Any], chat: Chat) -> Message | None:
         from_me=chat.from_me,
         is_group=chat.is_group,
         conversation_alias=person.user_id if person.phone and not chat.is_group else None,
-        extra=content.extra_with(quoted_id=quoted_id(item), participant=_author(chat)),
+        extra=read_context(item, content, _author(chat)),
     )
 
 
@@ -169,12 +180,14 @@ def _author(chat: Chat) -> str | None:
     return chat.person.phone or chat.person.user_id
 
 
-def _edit(item: dict[str, Any], chat: Chat) -> Edit | None:
+def _edit(item: dict[str, Any], chat: Chat) -> Event:
     edit = object_of(item.get("edit"))
     target_id, content = text_of(edit.get("original_message_id")), read_content(object_of(edit.get("message")))
-    if target_id is None or content is None or content.text is None:
-        return None
-    return Edit(chat.conversation, target_id, content.text, time_of(item.get("timestamp"), 1000), chat.from_me)
+    if target_id is None:
+        return misfit("edit", item, edit)
+    if isinstance(content, Ignored) or content.text is None:
+        return ignored("edit_without_text")
+    return Edit(chat.conversation, target_id, content.text, time_of(item.get("timestamp")), chat.from_me)
 
 
 def _query_parameter(name: str, description: str, schema: OpenAPIObject, *, required: bool = True) -> OpenAPIObject:
@@ -191,6 +204,7 @@ GATEWAY = Gateway(
     is_open,
     verify,
     parse,
+    verify_head=carries("x-hub-signature-256"),
     security_schemes={
         "metaSignature": header_scheme(
             "X-Hub-Signature-256", "`sha256=` and the HMAC-SHA256 of the raw body with META_APP_SECRET, in hexadecimal"

@@ -8,27 +8,74 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gateways.content import Content, choice_content, contacts_content, location_content, media_of, unknown_content
-from gateways.fields import number_of, object_of, objects_of, text_of
+from buffer.models import Ignored
+from gateways.answers import ad_opener, ad_referral, form_content, json_text
+from gateways.content import (
+    Content,
+    amount_of,
+    choice_content,
+    contacts_content,
+    item_of,
+    location_content,
+    media_of,
+    order_of,
+    product_of,
+    unknown_content,
+)
+from gateways.fields import first_object, first_text, number_of, object_of, objects_of, text_of
+from gateways.ignored import ignored
+from gateways.raw import words_of
 
 MEDIA_KINDS = {"image": "image", "sticker": "image", "audio": "audio", "video": "video", "document": "document"}
+NOT_MESSAGES = {
+    "pin": "pin",
+    "pin_in_chat": "pin",
+    "keep": "keep",
+    "keep_in_chat": "keep",
+    "call": "call",
+    "call_log": "call",
+    "encrypted_reaction": "encrypted",
+    "reaction": "encrypted",
+    "status_mention": "status",
+}
+"""The types of what Meta could not convert that are no message, each with the reason why it is ignored."""
 
 
-def read_content(item: dict[str, Any]) -> Content | None:
-    """Read one message. Return None if it removes a reaction."""
+def read_content(item: dict[str, Any]) -> Content | Ignored:
+    """Read one message. Return the reason if it is none (a removed reaction, a pin)."""
     name = text_of(item.get("type")) or ""
     body = item.get(name)
     if name == "reaction":
         return _reaction(object_of(body))
-    if name in MEDIA_KINDS and isinstance(body, dict):
-        return _media(name, body)
+    if name in MEDIA_KINDS and (fields := first_object(body)):
+        return _media(name, fields)
     read = READERS.get(name)
-    return (read(body) if read else None) or unknown_content(name)
+    return (read(body) if read else None) or _unread(item, name, body)
 
 
-def quoted_id(item: dict[str, Any]) -> str | None:
-    """Return the id of the quoted message."""
-    return text_of(object_of(item.get("context")).get("id"))
+def read_context(item: dict[str, Any], content: Content, author: str | None) -> dict[str, Any]:
+    """Return the optional parts of a message: those of its content, and those around it."""
+    if "context" not in item and "referral" not in item:
+        return content.extra_with(participant=author)
+    context = object_of(item.get("context"))
+    product = object_of(context.get("referred_product"))
+    return content.extra_with(
+        quoted_id=text_of(context.get("id")),
+        participant=author,
+        forwarded=any(context.get(name) is True for name in ("forwarded", "frequently_forwarded")),
+        product=product_of(product.get("catalog_id"), product.get("product_retailer_id")),
+        referral=ad_referral(item.get("referral")),
+    )
+
+
+def _unread(item: dict[str, Any], name: str, body: Any) -> Content | Ignored:
+    """Read a message of no known form by the words in it, or by the advertisement that the person came from."""
+    fields = body if isinstance(body, dict | list) else None
+    if name == "unsupported" and (reason := NOT_MESSAGES.get(text_of(object_of(body).get("type")) or "")):
+        return ignored(reason)
+    content = unknown_content(name, words_of(fields), fields or item.get("errors"))
+    advert = ad_opener(ad_referral(item.get("referral"))) if content.text is None else None
+    return advert or content
 
 
 def _media(name: str, body: dict[str, Any]) -> Content:
@@ -39,13 +86,15 @@ def _media(name: str, body: dict[str, Any]) -> Content:
     return Content(MEDIA_KINDS[name], caption, media, {"sticker": True} if name == "sticker" else {})
 
 
-def _reaction(body: dict[str, Any]) -> Content | None:
+def _reaction(body: dict[str, Any]) -> Content | Ignored:
     emoji = text_of(body.get("emoji"))
-    return Content("reaction", emoji, extra={"target_id": text_of(body.get("message_id"))}) if emoji else None
+    if emoji is None:
+        return ignored("taken_back")
+    return Content("reaction", emoji, extra={"target_id": text_of(body.get("message_id"))})
 
 
 def _text(body: Any) -> Content | None:
-    text = text_of(object_of(body).get("body"))
+    text = body if isinstance(body, str) else text_of(first_object(body).get("body"))
     return Content("text", text) if text else None
 
 
@@ -70,21 +119,32 @@ def _card(card: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _interactive(body: Any) -> Content | None:
+def read_interactive(body: Any) -> Content | None:
+    """Read a tapped button, a chosen row or a filled-in form. Return None for anything else."""
+    fields = object_of(body)
     for name in ("button_reply", "list_reply"):
-        if reply := object_of(object_of(body).get(name)):
-            return choice_content(text_of(reply.get("id")), text_of(reply.get("title")))
-    return _form(object_of(object_of(body).get("nfm_reply")))
+        if reply := object_of(fields.get(name)):
+            return choice_content(
+                text_of(reply.get("id")), text_of(reply.get("title")), text_of(reply.get("description"))
+            )
+    return _form(object_of(fields.get("nfm_reply"))) or _answer(fields)
 
 
 def _form(reply: dict[str, Any]) -> Content | None:
-    """Read a filled-in form (Flow). Its answers stay JSON text."""
+    """Read a filled-in form (Flow). Its answers are JSON text."""
     if not reply:
         return None
-    content = choice_content(text_of(reply.get("name")), text_of(reply.get("body")))
-    if answers := text_of(reply.get("response_json")):
-        content.extra["interactive"]["response_json"] = answers
-    return content
+    return form_content(text_of(reply.get("name")), text_of(reply.get("body")), reply.get("response_json"))
+
+
+def _answer(fields: dict[str, Any]) -> Content | None:
+    """Read the answer to a request of another type, for example for permission to call."""
+    name = text_of(fields.get("type"))
+    reply = object_of(fields.get(name or ""))
+    if not reply:
+        return None
+    title = first_text(reply, "title", "response", "body", "text")
+    return choice_content(first_text(reply, "id") or name, title, None, json_text(reply))
 
 
 def _button(body: Any) -> Content | None:
@@ -92,15 +152,32 @@ def _button(body: Any) -> Content | None:
     return choice_content(text_of(button.get("payload")), text_of(button.get("text"))) if button else None
 
 
-def _order(body: Any) -> Content:
-    return unknown_content("order", text_of(object_of(body).get("text")))
+def _order(body: Any) -> Content | None:
+    fields = object_of(body)
+    words, items = text_of(fields.get("text")), [_item(item) for item in objects_of(fields.get("product_items"))]
+    content = unknown_content("order", words, fields)
+    if order := order_of(None, words, items, _total(items)):
+        content.extra["order"] = order
+    return content
+
+
+def _item(item: dict[str, Any]) -> dict[str, Any]:
+    price = amount_of(item.get("item_price"))
+    return item_of(item.get("product_retailer_id"), item.get("name"), item.get("quantity"), price, item.get("currency"))
+
+
+def _total(items: list[dict[str, Any]]) -> float | None:
+    """Return the sum of the items, or None if a price or quantity is missing."""
+    if not items or any("price" not in item or "quantity" not in item for item in items):
+        return None
+    return amount_of(round(sum(item["price"] * item["quantity"] for item in items), 4))
 
 
 READERS: dict[str, Callable[[Any], Content | None]] = {
     "text": _text,
     "location": _location,
     "contacts": _contacts,
-    "interactive": _interactive,
+    "interactive": read_interactive,
     "button": _button,
     "order": _order,
 }

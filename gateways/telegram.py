@@ -1,27 +1,57 @@
-"""Telegram's Bot API: one update per request, with the `secret_token` given to setWebhook in a header."""
+"""Telegram's Bot API: one update per request, with the `secret_token` given to setWebhook in a header.
+
+The peer of a topic is `<chat>:<topic>`, that of a chat of a business account `<chat>@<business connection>`: a message
+is answered in its own topic, and through its own connection.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from buffer.models import Conversation, Edit, Event, Message
+from buffer.models import Conversation, Edit, Event, Ignored, Message, Revoke
 from config.settings import Settings
 from gateways.base import Gateway, Request
-from gateways.content import Content
+from gateways.content import Content, thread_of
 from gateways.credentials import STATIC_TOKEN, header_scheme, token_matches
 from gateways.fields import object_of, read_object, text_of, time_of
-from gateways.telegram_content import full_name, read_button, read_content, read_reaction
+from gateways.ignored import ignored, misfit
+from gateways.telegram_content import full_name, read_button, read_content, read_poll_answer, read_reaction
+from gateways.telegram_context import read_context, topic_name
 
 NAME = "telegram"
 GROUP_TYPES = ("group", "supergroup")
+OTHER_UPDATES = frozenset(
+    {
+        "business_connection",
+        "channel_post",
+        "chat_boost",
+        "chat_join_request",
+        "chat_member",
+        "chosen_inline_result",
+        "edited_channel_post",
+        "inline_query",
+        "managed_bot",
+        "message_reaction_count",
+        "my_chat_member",
+        "poll",
+        "pre_checkout_query",
+        "purchased_paid_media",
+        "removed_chat_boost",
+        "shipping_query",
+        "subscription",
+    }
+)
+"""Updates that hold no message of a person to us."""
 
 
 class Chat(NamedTuple):
-    """The chat of an update."""
+    """The chat of an update, and the fields that an answer in it needs."""
 
     conversation: Conversation
     is_group: bool
+    thread: dict[str, Any] | None = None
+    connection_id: str | None = None
 
 
 def is_open(settings: Settings) -> bool:
@@ -34,8 +64,8 @@ def verify(request: Request, settings: Settings) -> bool:
     return token_matches(request, settings.telegram_secret_token, "x-telegram-bot-api-secret-token")
 
 
-def parse(request: Request) -> list[Event]:
-    """Return the event of one update. Updates of other types give none. Raises BadRequest.
+def parse(request: Request) -> Sequence[Event]:
+    """Return the events of one update. Raises BadRequest.
 
     An update does not name the bot that received it, so the tail of the path names the channel.
     """
@@ -43,67 +73,113 @@ def parse(request: Request) -> list[Event]:
     channel = request.tail.strip("/") or "default"
     for name, reader in READERS.items():
         if isinstance(content := update.get(name), dict):
-            event = reader(content, channel)
-            return [event] if event else []
-    return []
+            return reader(content, channel)
+    if isinstance(answer := update.get("poll_answer"), dict):
+        return [_read_poll_answer(answer, channel, text_of(update.get("update_id")))]
+    return [_unread(update)]
 
 
-def _read_message(message: dict[str, Any], channel: str) -> Message | None:
-    event = _message(message, channel, message.get("from"), read_content(message), message.get("message_id"))
-    if event is not None:
-        if quoted_id := text_of(object_of(message.get("reply_to_message")).get("message_id")):
-            event.extra["quoted_id"] = quoted_id
-        if album_id := text_of(message.get("media_group_id")):
-            event.extra["album_id"] = album_id
-        event.from_me = _is_bot(message)
-    return event
+def _unread(update: dict[str, Any]) -> Ignored:
+    names = [name for name, content in update.items() if isinstance(content, dict)]
+    if any(name in OTHER_UPDATES for name in names):
+        return ignored("unknown_event")
+    return misfit(next(iter(names), None), update)
 
 
-def _read_edit(message: dict[str, Any], channel: str) -> Edit | None:
+def _read_message(message: dict[str, Any], channel: str) -> list[Event]:
+    chat = _chat(message, channel)
+    if chat is None:
+        return [_without_chat(message)]
+    content = read_content(message)
+    if isinstance(content, Ignored):
+        return [content]
+    event = _message(message, chat, message.get("from"), content, message.get("message_id"))
+    event.extra = read_context(message, event.extra, chat.is_group)
+    event.from_me = _is_ours(message, chat)
+    return [event]
+
+
+def _read_edit(message: dict[str, Any], channel: str) -> list[Event]:
     chat, target_id = _chat(message, channel), text_of(message.get("message_id"))
-    text = text_of(message.get("text")) or text_of(message.get("caption"))
-    if chat is None or target_id is None or text is None:
-        return None
-    edited_ms = time_of(message.get("edit_date"), 1000) or time_of(message.get("date"), 1000)
-    return Edit(chat.conversation, target_id, text, edited_ms, _is_bot(message))
+    if chat is None or target_id is None:
+        return [_without_chat(message) if chat is None else misfit("edited_message", message)]
+    content = read_content(message)
+    if isinstance(content, Ignored) or content.text is None:
+        return [ignored("edit_without_text")]
+    edited_ms = time_of(message.get("edit_date")) or time_of(message.get("date"))
+    return [Edit(chat.conversation, target_id, content.text, edited_ms, _is_ours(message, chat))]
 
 
-def _read_callback(query: dict[str, Any], channel: str) -> Message | None:
+def _read_deleted(deleted: dict[str, Any], channel: str) -> list[Event]:
+    """Read the ids of the messages that were deleted in a chat of a business account."""
+    chat, listed = _chat(deleted, channel), deleted.get("message_ids")
+    target_ids = [target_id for each in listed if (target_id := text_of(each))] if isinstance(listed, list) else []
+    if chat is None or not target_ids:
+        return [misfit("deleted_business_messages", deleted)]
+    return [Revoke(chat.conversation, target_id) for target_id in target_ids]
+
+
+def _read_callback(query: dict[str, Any], channel: str) -> list[Event]:
     # only the chat, because the date of the message with the button is not the date of the tap, which has none
-    update = {"chat": object_of(query.get("message")).get("chat")}
-    return _message(update, channel, query.get("from"), read_button(query), query.get("id"))
+    message, content = object_of(query.get("message")), read_button(query)
+    chat = _chat(message, channel)
+    if chat is None or content is None:
+        is_known = any(name in query for name in ("game_short_name", "inline_message_id"))
+        return [ignored("unknown_event") if is_known else misfit("callback_query", query, message)]
+    return [_message({}, chat, query.get("from"), content, query.get("id"))]
 
 
-def _read_reaction(change: dict[str, Any], channel: str) -> Message | None:
+def _read_reaction(change: dict[str, Any], channel: str) -> list[Event]:
+    chat, content = _chat(change, channel), read_reaction(change)
+    if chat is None or content is None:
+        return [ignored("taken_back") if chat else misfit("message_reaction", change)]
     reaction_id = ":".join(("reaction", *(text_of(change.get(name)) or "" for name in ("message_id", "date"))))
-    return _message(change, channel, change.get("user"), read_reaction(change), reaction_id)
+    return [_message(change, chat, change.get("user"), content, reaction_id)]
 
 
-READERS: dict[str, Callable[[dict[str, Any], str], Event | None]] = {
+def _read_poll_answer(answer: dict[str, Any], channel: str, update_id: str | None) -> Event:
+    """Read a vote. It names the voter and no chat, so it belongs to the private chat with the voter."""
+    user, content = object_of(answer.get("user")), read_poll_answer(answer)
+    chat = _chat({"chat": {"id": user.get("id"), "type": "private"}}, channel)
+    if chat is None:
+        return ignored("unknown_event") if "voter_chat" in answer else misfit("poll_answer", answer)
+    if content is None:
+        return ignored("taken_back")
+    return _message({}, chat, user, content, f"poll_answer:{update_id}" if update_id else None)
+
+
+READERS: dict[str, Callable[[dict[str, Any], str], Sequence[Event]]] = {
     "message": _read_message,
     "edited_message": _read_edit,
     "callback_query": _read_callback,
     "message_reaction": _read_reaction,
+    "business_message": _read_message,
+    "edited_business_message": _read_edit,
+    "deleted_business_messages": _read_deleted,
+    "guest_message": _read_message,
 }
 
 
-def _message(
-    update: dict[str, Any], channel: str, user: Any, content: Content | None, message_id: Any
-) -> Message | None:
-    chat, author = _chat(update, channel), object_of(user)
-    if chat is None or content is None:
-        return None
-    participant = text_of(author.get("id")) if chat.is_group else None
+def _message(update: dict[str, Any], chat: Chat, user: Any, content: Content, message_id: Any) -> Message:
+    author = object_of(user)
     return Message(
         conversation=chat.conversation,
         message_id=text_of(message_id),
-        timestamp_ms=time_of(update.get("date"), 1000),
+        timestamp_ms=time_of(update.get("date")),
         kind=content.kind,
         text=content.text,
         media=content.media,
         sender_name=full_name(author),
         is_group=chat.is_group,
-        extra=content.extra_with(participant=participant),
+        extra=_extra(content, chat, author) if chat.is_group or chat.thread or chat.connection_id else content.extra,
+    )
+
+
+def _extra(content: Content, chat: Chat, author: dict[str, Any]) -> dict[str, Any]:
+    return content.extra_with(
+        participant=text_of(author.get("id")) if chat.is_group else None,
+        thread=chat.thread,
+        business_connection_id=chat.connection_id,
     )
 
 
@@ -112,12 +188,37 @@ def _chat(update: dict[str, Any], channel: str) -> Chat | None:
     chat_id, chat_type = text_of(chat.get("id")), chat.get("type")
     if chat_id is None or chat_type == "channel":
         return None
-    return Chat(Conversation(NAME, channel, chat_id), chat_type in GROUP_TYPES)
+    is_group = chat_type in GROUP_TYPES
+    if "message_thread_id" in update or "business_connection_id" in update or "direct_messages_topic" in update:
+        return _inner_chat(update, channel, chat_id, is_group)
+    return Chat(Conversation(NAME, channel, chat_id), is_group)
 
 
-def _is_bot(message: dict[str, Any]) -> bool:
-    """Return True if a bot wrote the message. In messages of anonymous admins and channels, `from` is a bot too."""
-    return object_of(message.get("from")).get("is_bot") is True and not object_of(message.get("sender_chat"))
+def _inner_chat(update: dict[str, Any], channel: str, chat_id: str, is_group: bool) -> Chat:
+    """Return a chat inside a chat: a topic, the chat of a business account, or one person's messages to a channel."""
+    connection_id = text_of(update.get("business_connection_id"))
+    direct = object_of(update.get("direct_messages_topic"))
+    topic_id = update.get("message_thread_id") if update.get("is_topic_message") is True else direct.get("topic_id")
+    thread = thread_of(topic_id, topic_name(update) or full_name(object_of(direct.get("user"))))
+    peer = chat_id + (f"@{connection_id}" if connection_id else "") + (f":{thread['id']}" if thread else "")
+    return Chat(Conversation(NAME, channel, peer), is_group and not direct, thread, connection_id)
+
+
+def _without_chat(message: dict[str, Any]) -> Ignored:
+    chat = object_of(message.get("chat"))
+    return ignored("unknown_event") if chat.get("type") == "channel" else misfit("message", message, chat)
+
+
+def _is_ours(message: dict[str, Any], chat: Chat) -> bool:
+    """Return True if a bot wrote the message, or the owner of the business account that we answer for.
+
+    In messages of anonymous admins and channels, `from` is a bot too. The chat of a business account has the id of the
+    person on the other side.
+    """
+    author = object_of(message.get("from"))
+    if chat.connection_id and "id" in author and author.get("id") != object_of(message.get("chat")).get("id"):
+        return True
+    return author.get("is_bot") is True and not object_of(message.get("sender_chat"))
 
 
 GATEWAY = Gateway(
@@ -125,6 +226,7 @@ GATEWAY = Gateway(
     is_open,
     verify,
     parse,
+    verify_head=verify,
     security_schemes=STATIC_TOKEN
     | {
         "telegramSecret": header_scheme(

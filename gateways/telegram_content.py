@@ -6,8 +6,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from gateways.content import Content, choice_content, contacts_content, location_content, media_of, unknown_content
-from gateways.fields import number_of, object_of, objects_of, text_of
+from buffer.models import Ignored
+from gateways.answers import parsed
+from gateways.content import (
+    Content,
+    amount_of,
+    choice_content,
+    contacts_content,
+    location_content,
+    media_of,
+    order_of,
+    unknown_content,
+)
+from gateways.fields import int_of, number_of, object_of, objects_of, text_of
+from gateways.ignored import ignored
+from gateways.raw import words_of
 
 NOT_CONTENT = frozenset(
     {
@@ -37,7 +50,7 @@ NOT_CONTENT = frozenset(
         "paid_star_count",
     }
 )
-NOT_CONTENT_PREFIXES = ("forward_", "reply_to_", "caption", "has_", "is_", "show_")
+NOT_CONTENT_PREFIXES = ("forward_", "reply_to_", "guest_", "caption", "has_", "is_", "show_")
 SERVICE_PREFIXES = (
     "boost_added",
     "channel_chat_",
@@ -45,38 +58,53 @@ SERVICE_PREFIXES = (
     "chat_owner_",
     "chat_shared",
     "checklist_tasks_",
+    "community_chat_",
     "connected_website",
     "delete_chat_",
     "direct_message_price_",
     "forum_topic_",
     "general_forum_topic_",
+    "gift_upgrade_",
     "giveaway_c",
     "group_chat_",
     "left_chat_",
+    "managed_bot_",
     "message_auto_delete_",
     "migrate_",
     "new_chat_",
     "paid_message_price_",
     "passport_data",
     "pinned_message",
+    "poll_option_",
     "proximity_alert_",
+    "refunded_payment",
     "suggested_post_",
     "supergroup_chat_",
+    "user_shared",
     "users_shared",
     "video_chat_",
+    "voice_chat_",
     "write_access_",
 )
 """Fields of the messages that Telegram itself writes into a chat."""
 
+UNIT_CURRENCIES = frozenset({"CLP", "ISK", "JPY", "KRW", "PYG", "UGX", "VND", "XTR"})
+"""Currencies that Telegram counts in whole units. It counts the others in hundredths."""
 
-def read_content(message: dict[str, Any]) -> Content | None:
-    """Read a message. Return None for a service message of Telegram (joined, pinned …)."""
+
+def read_content(message: dict[str, Any]) -> Content | Ignored:
+    """Read a message. Return the reason if it is none: a service message of Telegram (joined, pinned …)."""
     if text := text_of(message.get("text")):
         return Content("text", text)
+    return read_part(message) or _unknown(message)
+
+
+def read_part(message: dict[str, Any]) -> Content | None:
+    """Read the part of a message that is of a known kind: a file, a place, a contact. None without any."""
     for name, read in READERS.items():
-        if content := read(message.get(name)):
+        if name in message and (content := read(message[name])):
             return _captioned(content, text_of(message.get("caption")))
-    return _unknown(message)
+    return None
 
 
 def read_reaction(change: dict[str, Any]) -> Content | None:
@@ -102,6 +130,15 @@ def read_button(query: dict[str, Any]) -> Content | None:
         text_of(button.get("callback_data")): text_of(button.get("text")) for row in rows for button in objects_of(row)
     }
     return choice_content(data, labels.get(data)) if data else None
+
+
+def read_poll_answer(answer: dict[str, Any]) -> Content | None:
+    """Read a vote. Telegram tells the numbers of the chosen options, from 0 on. None if the vote was taken back."""
+    chosen = answer.get("option_ids")
+    numbers = [number for each in chosen if (number := text_of(each))] if isinstance(chosen, list) else []
+    content = choice_content(", ".join(numbers) or None, None)
+    content.extra["poll_id"] = text_of(answer.get("poll_id"))
+    return content if numbers else None
 
 
 def _captioned(content: Content, caption: str | None) -> Content:
@@ -157,7 +194,19 @@ def _contact(contact: Any) -> Content | None:
 
 def _web_app(data: Any) -> Content | None:
     fields = object_of(data)
-    return choice_content(text_of(fields.get("data")), text_of(fields.get("button_text"))) if fields else None
+    answers = text_of(fields.get("data"))
+    is_form = isinstance(parsed(answers), dict | list)
+    title = text_of(fields.get("button_text"))
+    return choice_content(answers, title, response_json=answers if is_form else None) if fields else None
+
+
+def _paid_media(paid: Any) -> Content | None:
+    """Read the first paid file that Telegram shows to the bot."""
+    for item in objects_of(object_of(paid).get("paid_media")):
+        for name in ("photo", "video"):
+            if content := READERS[name](item.get(name)):
+                return content
+    return None
 
 
 # in this order: an animation has a `document` of the same file too, and a venue a `location`
@@ -174,7 +223,53 @@ READERS: dict[str, Callable[[Any], Content | None]] = {
     "location": _location,
     "contact": _contact,
     "web_app_data": _web_app,
+    "paid_media": _paid_media,
 }
+
+
+def _question(poll: Any) -> str | None:
+    return text_of(object_of(poll).get("question"))
+
+
+def _tasks(checklist: Any) -> str | None:
+    fields = object_of(checklist)
+    tasks = [f"- {text}" for task in objects_of(fields.get("tasks")) if (text := text_of(task.get("text")))]
+    return "\n".join(([title] if (title := text_of(fields.get("title"))) else []) + tasks) or None
+
+
+def _titled(body: Any) -> str | None:
+    fields = object_of(body)
+    return "\n".join(text for name in ("title", "description", "text") if (text := text_of(fields.get(name)))) or None
+
+
+def _thrown(dice: Any) -> str | None:
+    fields = object_of(dice)
+    return " ".join(text for name in ("emoji", "value") if (text := text_of(fields.get(name)))) or None
+
+
+def _gift_words(gift: Any) -> str | None:
+    return text_of(object_of(gift).get("text"))
+
+
+WORDS: dict[str, Callable[[Any], str | None]] = {
+    "poll": _question,
+    "checklist": _tasks,
+    "invoice": _titled,
+    "game": _titled,
+    "dice": _thrown,
+    "gift": _gift_words,
+    "unique_gift": _gift_words,
+    "successful_payment": lambda payment: None,
+}
+"""How the words are read in parts that have no kind of their own. `words_of` reads those of other parts."""
+
+
+def _payment(payment: Any) -> dict[str, Any]:
+    """Return an invoice, or the payment of one, as an order."""
+    fields = object_of(payment)
+    currency = text_of(fields.get("currency"))
+    total = amount_of(int_of(fields.get("total_amount")), 1 if currency in UNIT_CURRENCIES else 100)
+    return order_of(fields.get("invoice_payload"), None, (), total, currency)
 
 
 def full_name(user: dict[str, Any]) -> str | None:
@@ -184,9 +279,17 @@ def full_name(user: dict[str, Any]) -> str | None:
     return whole.strip() or None
 
 
-def _unknown(message: dict[str, Any]) -> Content | None:
+def _unknown(message: dict[str, Any]) -> Content | Ignored:
     others = (name for name in message if name not in NOT_CONTENT and name not in READERS)
     parts = [name for name in others if not name.startswith(NOT_CONTENT_PREFIXES)]
-    if not parts or any(name.startswith(SERVICE_PREFIXES) for name in parts):
-        return None
-    return unknown_content(parts[0], text_of(message.get("caption")))
+    if any(name.startswith(SERVICE_PREFIXES) for name in parts):
+        return ignored("notification")
+    name = next(iter(parts), None) or next((name for name in READERS if message.get(name)), None)
+    if name is None:
+        words = words_of(message.get("text"))
+        return Content("text", words) if words else ignored("empty")
+    body = message[name] if isinstance(message[name], dict | list) else None
+    content = unknown_content(name, text_of(message.get("caption")) or WORDS.get(name, words_of)(body), body)
+    if name in ("invoice", "successful_payment") and (order := _payment(body)):
+        content.extra["order"] = order
+    return content

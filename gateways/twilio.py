@@ -10,16 +10,16 @@ import hashlib
 import hmac
 import re
 from functools import lru_cache
-from itertools import count, takewhile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from buffer.models import Conversation, Message
+from buffer.models import Conversation, Event, Ignored, Message
 from config.settings import Settings
 from gateways.base import BadRequest, BodySchema, Gateway, HTTPReply, Request
-from gateways.content import Content, choice_content, location_content, media_of, unknown_content, with_part_ids
-from gateways.credentials import header_scheme
-from gateways.fields import number_of
+from gateways.content import Content, with_part_ids
+from gateways.credentials import carries, header_scheme
+from gateways.ignored import ignored, misfit
+from gateways.twilio_content import Form, read_contents, read_context
 
 NAME = "twilio"
 MAX_FIELDS = 1000
@@ -29,12 +29,8 @@ PORTS = {"http": 80, "https": 443}
 INBOUND = ("received", "receiving")
 """The status of an incoming message. Forms with any other status are callbacks about messages of ours."""
 
-MEDIA_KINDS = ("image", "audio", "video", "document")
 PHONE = re.compile(r"(?:(?:whatsapp|rcs):)?\+?([0-9]+)")
-MEDIA_ID = re.compile(r"/Media/([^/?#]+)")
 TWIML = HTTPReply(200, "text/xml", b'<?xml version="1.0" encoding="UTF-8"?><Response/>')
-
-Form = dict[str, str]
 
 
 class Chat(NamedTuple):
@@ -97,14 +93,20 @@ def _pair(field: bytes) -> tuple[bytes, bytes]:
     return (unquote_to_bytes(name), unquote_to_bytes(value)) if b"%" in field else (name, value)
 
 
-def parse(request: Request) -> list[Message]:
-    """Return the messages of one form, one per attachment. A status callback gives none. Raises BadRequest."""
+def parse(request: Request) -> list[Event]:
+    """Return the messages of one form, one per attachment. Raises BadRequest."""
     pairs = _read_pairs(request.body)
     form = {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in pairs}
     chat, message_id = _chat(form), form.get("MessageSid") or form.get("SmsMessageSid")
-    if chat is None or not message_id or _is_callback(form):
-        return []
-    return [_message(form, chat, part_id, content) for part_id, content in with_part_ids(_contents(form), message_id)]
+    if _is_callback(form):
+        return [ignored("unknown_event")]
+    if chat is None or not message_id:
+        return [ignored("call") if "CallSid" in form else misfit(form.get("EventType"), form)]
+    contents = read_contents(form)
+    if isinstance(contents, Ignored):
+        return [contents]
+    context = read_context(form)
+    return [_message(form, chat, part_id, content, context) for part_id, content in with_part_ids(contents, message_id)]
 
 
 def _is_callback(form: Form) -> bool:
@@ -127,7 +129,7 @@ def _name(address: str | None) -> str | None:
     return phone[1] if phone else (address or "").removeprefix("whatsapp:") or None
 
 
-def _message(form: Form, chat: Chat, message_id: str | None, content: Content) -> Message:
+def _message(form: Form, chat: Chat, message_id: str | None, content: Content, context: dict[str, Any]) -> Message:
     return Message(
         conversation=chat.conversation,
         message_id=message_id,
@@ -137,48 +139,8 @@ def _message(form: Form, chat: Chat, message_id: str | None, content: Content) -
         media=content.media,
         sender_name=form.get("ProfileName") or None,
         conversation_alias=chat.alias,
-        extra=content.extra_with(quoted_id=form.get("OriginalRepliedMessageSid")),
+        extra=content.extra | context,
     )
-
-
-def _contents(form: Form) -> list[Content]:
-    urls = list(takewhile(bool, (form.get(f"MediaUrl{index}", "") for index in count())))
-    return [_media(form, index, url) for index, url in enumerate(urls)] or [_text_or_choice(form)]
-
-
-def _media(form: Form, index: int, url: str) -> Content:
-    caption = (form.get("Body") or None) if index == 0 else None
-    mime, media_id = form.get(f"MediaContentType{index}") or None, MEDIA_ID.search(url)
-    media = media_of(url, media_id[1] if media_id else None, mime, caption)
-    is_sticker = form.get("MessageType") == "sticker"
-    return Content(_media_kind(form, mime), caption, media, {"sticker": True} if is_sticker else {})
-
-
-def _media_kind(form: Form, mime: str | None) -> str:
-    """Return the kind of a file. The message's type decides before the file's: a picture can be sent as a document."""
-    name, family = form.get("MessageType", ""), (mime or "").partition("/")[0]
-    if name == "sticker":
-        return "image"
-    if name in MEDIA_KINDS or mime is None:
-        return name if name in MEDIA_KINDS else "unknown"
-    return family if family in MEDIA_KINDS else "document"
-
-
-def _text_or_choice(form: Form) -> Content:
-    text, title = form.get("Body") or None, form.get("ButtonText") or form.get("ListTitle")
-    choice_id = form.get("ButtonPayload") or form.get("ListId")
-    if form.get("Latitude") and form.get("Longitude"):
-        return _location(form)
-    if title or choice_id:
-        return choice_content(choice_id or None, title or text)
-    return Content("text", text) if text else unknown_content(form.get("MessageType"))
-
-
-def _location(form: Form) -> Content:
-    latitude, longitude = number_of(form["Latitude"]), number_of(form["Longitude"])
-    content = location_content(latitude, longitude, form.get("Label") or None, form.get("Address") or None)
-    content.text = content.text or form.get("Body") or None
-    return content
 
 
 GATEWAY = Gateway(
@@ -186,6 +148,7 @@ GATEWAY = Gateway(
     is_open,
     verify,
     parse,
+    verify_head=carries("x-twilio-signature"),
     security_schemes={
         "twilioSignature": header_scheme(
             "X-Twilio-Signature",

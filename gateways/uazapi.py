@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from buffer.models import Edit, Event, Message, Presence
+from buffer.models import Edit, Event, Ignored, Message, Presence, Revoke
 from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
 from gateways.content import Content
 from gateways.credentials import STATIC_TOKEN, header_scheme, secrets_equal, token_matches
-from gateways.fields import first_text, object_of, read_object, text_of, time_of
-from gateways.jid import Chat, chat_of, person_of
-from gateways.uazapi_content import read_message
+from gateways.fields import first_object, first_text, object_of, objects_of, read_object, text_of, time_of
+from gateways.ignored import ignored, misfit
+from gateways.jid import Chat, chat_of, no_chat, person_of
+from gateways.uazapi_content import context_in, is_protocol, read_context, read_message, read_protocol
+from gateways.whatsapp_content import VIEW_ONCE, view_once_id
+from gateways.whatsapp_context import Sides, in_context
 
 NAME = "uazapi"
+ACTIONS = {
+    "revoke": frozenset({"deleted", "delete", "revoked", "revoke"}),
+    "edit": frozenset({"edited", "edit", "message_edit"}),
+}
+"""Marks of a change of a message, in lower case."""
+
+ACTION_OF_EVENT = dict.fromkeys(("messages_delete", "messages_deleted", "message_deleted"), "revoke")
+UPDATE_FIELDS = {"chatid": "Chat", "fromMe": "IsFromMe", "sender_pn": "Sender", "sender_lid": "SenderAlt"}
+"""uazapi's names of the fields of an address, and those of whatsmeow, its library."""
+
 STATES = frozenset({"composing", "recording", "paused", "available", "unavailable"})
 
 
@@ -35,28 +48,82 @@ def verify(request: Request, settings: Settings) -> bool:
 
 
 def parse(request: Request) -> list[Event]:
-    """Return the event of one body. Other events of uazapi give none. Raises BadRequest."""
+    """Return the events of one body, or why it gives none. Raises BadRequest."""
     body = read_object(request.body)
-    reader = READERS.get((first_text(body, "EventType", "event") or "").lower())
+    name = (first_text(body, "EventType", "event") or "").lower()
+    reader = READERS.get(name)
     if reader is None:
-        return []
+        reason = "call" if name == "call" else "unknown_event"
+        return [ignored(reason) if name or isinstance(body.get("event"), dict) else misfit(None, body)]
     channel = first_text(body, "instanceName", "instance", "owner")
-    if channel is None:
+    if channel is None and reader is not _read_update:
         raise BadRequest("`instanceName` is missing: it must be the name of the uazapi instance, a string")
-    event = reader(body, channel)
-    return [event] if event else []
+    return reader(body, channel or "")
 
 
-def _read_message(body: dict[str, Any], channel: str) -> Event | None:
-    message = object_of(body.get("message")) or object_of(body.get("data"))
+def _read_messages(body: dict[str, Any], channel: str) -> list[Event]:
+    events = [_read_message(message, body, channel) for message in _messages(body)]
+    return events or [misfit("messages", body)]
+
+
+def _messages(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the messages of a body: an object, a list, or the fields of one message in the body itself."""
+    for name in ("message", "data", "messages"):
+        if (value := body.get(name)) and (found := [value] if isinstance(value, dict) else objects_of(value)):
+            return found
+    return [body] if first_text(body, "chatid", "messageid") else []
+
+
+def _read_message(message: dict[str, Any], body: dict[str, Any], channel: str) -> Event:
     chat = _chat(message, object_of(body.get("chat")), channel)
+    if chat is None:
+        return no_chat(message.get("chatid"), "messages", message)
     message_id = _message_id(message)
+    if is_protocol(message) and (change := _change(message, chat)):
+        return change
+    if message_id and _is_revoked(message):
+        return Revoke(chat.conversation, message_id)
     content = read_message(message, message_id)
-    if chat is None or content is None:
-        return None
+    contexts = context_in(message)
+    if contexts or message.get("quoted") or message.get("forwarded"):
+        content = in_context(content, read_context(message, contexts, _sides(message, body, chat)))
+    if isinstance(content, Ignored):
+        return content
     if target_id := text_of(message.get("edited")):
         return _edit(message, chat, target_id, content.text)
     return _message(message, chat, message_id, content)
+
+
+def _sides(message: dict[str, Any], body: dict[str, Any], chat: Chat) -> Sides:
+    names = ("chatid", "chatlid") if chat.from_me else ("chatid", "chatlid", "sender_pn", "sender", "sender_lid")
+    return Sides([message.get(name) for name in names], [body.get("owner"), message.get("owner")], not chat.is_group)
+
+
+def _change(message: dict[str, Any], chat: Chat) -> Event | None:
+    """Return the edit or revoke in a message of the protocol, None for any other of its messages."""
+    target_id, text = read_protocol(message)
+    if target_id is None:
+        return None
+    return _edit(message, chat, target_id, text) if text else Revoke(chat.conversation, target_id)
+
+
+def _is_revoked(message: dict[str, Any]) -> bool:
+    """Return True for a message that is marked as deleted."""
+    if True in (message.get("deleted"), message.get("isDeleted"), message.get("revoked")):
+        return True
+    status = message.get("status")
+    return isinstance(status, str) and bool(status) and status.lower() in ACTIONS["revoke"]
+
+
+def _action(update: dict[str, Any]) -> str | None:
+    """Return `revoke` or `edit` for an update that is marked as one."""
+    if _is_revoked(update):
+        return "revoke"
+    for name in ("status", "Type", "type", "State", "state"):
+        for action, words in ACTIONS.items():
+            if (text_of(update.get(name)) or "").lower() in words:
+                return action
+    return None
 
 
 def _message_id(message: dict[str, Any]) -> str | None:
@@ -68,7 +135,7 @@ def _message(message: dict[str, Any], chat: Chat, message_id: str | None, conten
     return Message(
         conversation=chat.conversation,
         message_id=message_id,
-        timestamp_ms=time_of(message.get("messageTimestamp"), 1),
+        timestamp_ms=time_of(message.get("messageTimestamp")),
         kind=content.kind,
         text=content.text,
         media=content.media,
@@ -76,21 +143,40 @@ def _message(message: dict[str, Any], chat: Chat, message_id: str | None, conten
         from_me=chat.from_me,
         is_group=chat.is_group,
         conversation_alias=chat.alias,
+        dedupe_id=view_once_id(message_id) if content.extra.get("raw_type") == VIEW_ONCE else None,
         extra=content.extra_with(
-            quoted_id=text_of(message.get("quoted")),
             participant=_author(message) if chat.is_group else None,
             via_api=chat.from_me and _is_true(message.get("wasSentByApi")),
         ),
     )
 
 
-def _edit(message: dict[str, Any], chat: Chat, target_id: str, text: str | None) -> Edit | None:
+def _edit(message: dict[str, Any], chat: Chat, target_id: str, text: str | None) -> Event:
     # an edit is a message with an id of its own and the id of its target in `edited`
-    sent_ms = time_of(message.get("messageTimestamp"), 1)
-    return Edit(chat.conversation, target_id, text, sent_ms, chat.from_me) if text else None
+    if text is None:
+        return ignored("edit_without_text")
+    return Edit(chat.conversation, target_id, text, time_of(message.get("messageTimestamp")), chat.from_me)
 
 
-def _read_presence(body: dict[str, Any], channel: str) -> Presence | None:
+def _read_update(body: dict[str, Any], channel: str) -> list[Event]:
+    """Read a change of messages. Receipts, the usual case, give nothing."""
+    update = first_object(body.get("event")) or first_object(body.get("message")) or first_object(body.get("data"))
+    update = update or body
+    action = _action(update) or ACTION_OF_EVENT.get((text_of(body.get("EventType")) or "").lower())
+    if action is None or not channel:
+        return [ignored("unknown_event")]
+    address = {name: first_text(update, name, other) for name, other in UPDATE_FIELDS.items()}
+    chat = _chat(update | address, object_of(body.get("chat")), channel)
+    listed = update.get("MessageIDs")
+    ids = [text_of(each) for each in listed] if isinstance(listed, list) else [_message_id(update)]
+    if chat is None or not any(ids):
+        return [no_chat(address["chatid"], "messages_update", update)]
+    if action == "revoke":
+        return [Revoke(chat.conversation, target_id) for target_id in ids if target_id]
+    return [_edit(update, chat, text_of(update.get("edited")) or ids[0] or "", text_of(update.get("text")))]
+
+
+def _read_presence(body: dict[str, Any], channel: str) -> list[Event]:
     """Read a typing event, whose form is not documented: flat, or as whatsmeow has it, uazapi's library."""
     presence = object_of(body.get("event")) or object_of(body.get("data")) or body
     message = {
@@ -102,16 +188,22 @@ def _read_presence(body: dict[str, Any], channel: str) -> Presence | None:
     }
     chat = _chat(message, object_of(body.get("chat")), channel)
     state = (first_text(presence, "presence", "State", "state") or "").lower()
-    if chat is None or chat.from_me or state not in STATES:
-        return None
+    if chat is None:
+        return [no_chat(message["chatid"], "presence", presence)]
+    if chat.from_me or state not in STATES:
+        return [ignored("empty") if chat.from_me else misfit("presence", presence)]
     if state == "composing" and presence.get("Media") == "audio":
         state = "recording"
-    return Presence(chat.conversation, state, _author(message) if chat.is_group else None)
+    return [Presence(chat.conversation, state, _author(message) if chat.is_group else None)]
 
 
-READERS: dict[str, Callable[[dict[str, Any], str], Event | None]] = {
-    "messages": _read_message,
-    "message": _read_message,
+READERS: dict[str, Callable[[dict[str, Any], str], list[Event]]] = {
+    "messages": _read_messages,
+    "message": _read_messages,
+    "messages_update": _read_update,
+    "messages_delete": _read_update,
+    "messages_deleted": _read_update,
+    "message_deleted": _read_update,
     "presence": _read_presence,
 }
 

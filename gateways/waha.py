@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from buffer.models import Edit, Event, Message, Presence, Revoke
+from buffer.models import Edit, Event, Ignored, Message, Presence, Revoke
 from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
 from gateways.content import Content
-from gateways.credentials import header_scheme, signature_matches
+from gateways.credentials import carries, header_scheme, signature_matches
 from gateways.fields import first_text, object_of, objects_of, read_object, text_of, time_of
-from gateways.jid import Chat, chat_of, person_of
-from gateways.waha_content import read_payload, read_reaction
+from gateways.ignored import ignored, misfit
+from gateways.jid import Chat, chat_of, no_chat, person_of
+from gateways.waha_content import has_context, read_context, read_payload, read_reaction, read_vote
+from gateways.whatsapp_content import VIEW_ONCE, view_once_id
+from gateways.whatsapp_context import Sides, in_context
 
 NAME = "waha"
 ALGORITHM = "sha512"
@@ -39,33 +42,49 @@ def verify(request: Request, settings: Settings) -> bool:
 
 
 def parse(request: Request) -> list[Event]:
-    """Return the events of one body. Other events of WAHA give none. Raises BadRequest."""
+    """Return the events of one body, or why it gives none. Raises BadRequest."""
     body = read_object(request.body)
-    reader = READERS.get(text_of(body.get("event")) or "")
+    name = text_of(body.get("event")) or ""
+    reader = READERS.get(name)
     if reader is None:
-        return []
+        return [ignored(UNREAD.get(name, "unknown_event")) if name else misfit(None, body)]
     session = text_of(body.get("session"))
     if session is None:
         raise BadRequest("`session` is missing: it must be the name of the WAHA session, a string")
-    return list(reader(object_of(body.get("payload")), session))
+    payload, own = body.get("payload"), body.get("me")
+    if isinstance(payload, dict):
+        return list(reader(payload, session, own)) or [ignored("empty")]
+    events = [event for each in objects_of(payload) for event in reader(each, session, own)]
+    return events or [misfit(name, body)]
 
 
-def _read_message(payload: dict[str, Any], session: str) -> Iterator[Event]:
-    yield from _message(payload, session, read_payload(payload))
+def _read_message(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
+    yield _message(payload, session, own, read_payload(payload))
 
 
-def _read_reaction(payload: dict[str, Any], session: str) -> Iterator[Event]:
-    yield from _message(payload, session, read_reaction(payload))
+def _read_reaction(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
+    yield _message(payload, session, own, read_reaction(payload))
 
 
-def _message(payload: dict[str, Any], session: str, content: Content | None) -> Iterator[Message]:
+def _read_vote(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
+    """Read a vote. Its own id, time and author are in `vote`, and the poll is the message that it answers."""
+    vote, poll = object_of(payload.get("vote")), object_of(payload.get("poll"))
+    yield _message(payload | vote | {"replyTo": {"id": poll.get("id")}}, session, own, read_vote(vote))
+
+
+def _message(payload: dict[str, Any], session: str, own: Any, content: Content | Ignored) -> Message | Ignored:
     chat = _chat(payload, session)
-    if chat is None or content is None:
-        return
-    yield Message(
+    if chat is None:
+        return no_chat(payload.get("from"), "message", payload)
+    if has_context(payload):
+        content = in_context(content, read_context(payload, _sides(payload, chat, own)))
+    if isinstance(content, Ignored):
+        return content
+    raw_id = _raw_id(payload.get("id"))
+    return Message(
         conversation=chat.conversation,
         message_id=text_of(payload.get("id")),
-        timestamp_ms=time_of(payload.get("timestamp"), 1000),
+        timestamp_ms=time_of(payload.get("timestamp")),
         kind=content.kind,
         text=content.text,
         media=content.media,
@@ -73,33 +92,44 @@ def _message(payload: dict[str, Any], session: str, content: Content | None) -> 
         from_me=chat.from_me,
         is_group=chat.is_group,
         conversation_alias=chat.alias,
-        dedupe_id=_raw_id(payload.get("id")),
+        dedupe_id=view_once_id(raw_id) if content.extra.get("raw_type") == VIEW_ONCE else raw_id,
         extra=content.extra_with(
-            quoted_id=text_of(object_of(payload.get("replyTo")).get("id")),
             participant=_author(payload) if chat.is_group else None,
             via_api=chat.from_me and payload.get("source") == "api",
         ),
     )
 
 
-def _read_edit(payload: dict[str, Any], session: str) -> Iterator[Event]:
+def _sides(payload: dict[str, Any], chat: Chat, own: Any) -> Sides:
+    person = _recipient(payload) if chat.from_me else payload.get("from")
+    others = _other_jids(payload, chat.from_me)
+    return Sides([person, *others], [object_of(own).get("id")], not chat.is_group)
+
+
+def _read_edit(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
     chat, text = _chat(payload, session), text_of(payload.get("body"))
     target_id = _raw_id(payload.get("editedMessageId"))
-    if chat and text and target_id:
-        yield Edit(chat.conversation, target_id, text, time_of(payload.get("timestamp"), 1000), chat.from_me)
+    if chat is None:
+        yield no_chat(payload.get("from"), "message", payload)
+    elif text and target_id:
+        yield Edit(chat.conversation, target_id, text, time_of(payload.get("timestamp")), chat.from_me)
+    else:
+        yield ignored("edit_without_text")
 
 
-def _read_revoke(payload: dict[str, Any], session: str) -> Iterator[Event]:
+def _read_revoke(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
     """Read a revoke. `after` is the notice of it, `before` the revoked message if WAHA still has it."""
     after, before = object_of(payload.get("after")), object_of(payload.get("before"))
-    chat = _chat(after, session) or _chat(before, session)
+    chat = _chat(after, session) or _chat(before, session) or _chat(payload, session)
     # old versions have no `revokedMessageId`
     target_id = _raw_id(payload.get("revokedMessageId") or before.get("id") or after.get("id"))
-    if chat and target_id:
-        yield Revoke(chat.conversation, target_id)
+    if chat is None:
+        yield no_chat(after.get("from") or before.get("from"), "message", payload)
+    else:
+        yield Revoke(chat.conversation, target_id) if target_id else misfit("message", payload)
 
 
-def _read_presence(payload: dict[str, Any], session: str) -> Iterator[Event]:
+def _read_presence(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
     for presence in objects_of(payload.get("presences")):
         jid = presence.get("participant")
         chat = chat_of((NAME, session), payload.get("id"), [jid], is_group=False, from_me=False)
@@ -108,12 +138,22 @@ def _read_presence(payload: dict[str, Any], session: str) -> Iterator[Event]:
             yield Presence(chat.conversation, state, person_of([jid]).peer if chat.is_group else None)
 
 
-READERS: dict[str, Callable[[dict[str, Any], str], Iterator[Event]]] = {
+UNREAD = {
+    "call.received": "call",
+    "call.accepted": "call",
+    "call.rejected": "call",
+    "poll.vote.failed": "encrypted",
+    "event.response.failed": "encrypted",
+}
+"""Events that carry no messages, where a better reason than the common one is known."""
+
+READERS: dict[str, Callable[[dict[str, Any], str, Any], Iterator[Event]]] = {
     "message": _read_message,
     "message.any": _read_message,
     "message.reaction": _read_reaction,
     "message.edited": _read_edit,
     "message.revoked": _read_revoke,
+    "poll.vote": _read_vote,
     "presence.update": _read_presence,
 }
 
@@ -165,6 +205,7 @@ GATEWAY = Gateway(
     is_open,
     verify,
     parse,
+    verify_head=carries("x-webhook-hmac"),
     security_schemes={
         "wahaSignature": header_scheme(
             "X-Webhook-Hmac", "The HMAC-SHA512 of the raw body with WAHA_HMAC_KEY, in hexadecimal"

@@ -11,9 +11,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from gateways.base import BadRequest
-from gateways.content import Content, choice_content, contacts_content, location_content, media_of
-from gateways.fields import first_text, number_of, object_of, objects_of, read_json, text_of
+from buffer.models import Ignored
+from gateways.content import Content, contacts_content, location_content, media_of, unknown_content
+from gateways.fields import first_text, number_of, object_of, objects_of, text_of
+from gateways.ignored import ignored
+from gateways.raw import words_of
+from gateways.whatsapp_choices import CHOICE_READERS
+from gateways.whatsapp_commerce import COMMERCE_READERS, order_inside
 
 WRAPPERS = frozenset(
     {
@@ -27,17 +31,50 @@ WRAPPERS = frozenset(
         "groupMentionedMessage",
         "lottieStickerMessage",
         "deviceSentMessage",
+        "botInvokeMessage",
+        "botForwardedMessage",
+        "spoilerMessage",
+        "questionMessage",
     }
 )
-"""Keys that hold another message object."""
+"""Keys that hold another message object. A key that is not in the list is looked into where nothing else is known."""
 
-ADDED_BY_GATEWAYS = ("base64", "mediaUrl", "speechToText")
+TRANSCRIPTS = ("speechToText", "transcription", "transcript")
+
+ADDED_BY_GATEWAYS = ("base64", "mediaUrl", *TRANSCRIPTS)
 """Keys beside the content that gateways add for a file: its bytes, its address, its transcript."""
 
-NOT_CONTENT = frozenset({*ADDED_BY_GATEWAYS, "messageContextInfo", "senderKeyDistributionMessage"})
+NOT_CONTENT = frozenset({*ADDED_BY_GATEWAYS, "messageContextInfo", "contextInfo", "senderKeyDistributionMessage"})
 
-WITHOUT_CONTENT = frozenset({"protocolMessage", "albumMessage"})
-"""Keys of messages that hold nothing for the agent."""
+WITHOUT_CONTENT = {
+    "albumMessage": "album",
+    "protocolMessage": "protocol",
+    "fastRatchetKeySenderKeyDistributionMessage": "protocol",
+    "initialSecurityNotificationSettingSync": "protocol",
+    "messageHistoryBundle": "protocol",
+    "messageHistoryNotice": "protocol",
+    "stickerSyncRmrMessage": "protocol",
+    "chat": "protocol",
+    "pinInChatMessage": "pin",
+    "keepInChatMessage": "keep",
+    "call": "call",
+    "callLogMesssage": "call",
+    "callLogMessage": "call",
+    "bcallMessage": "call",
+    "scheduledCallEditMessage": "call",
+    "encReactionMessage": "encrypted",
+    "encCommentMessage": "encrypted",
+    "encEventResponseMessage": "encrypted",
+    "encEventUpdateMessage": "encrypted",
+    "secretEncryptedMessage": "encrypted",
+    "placeholderMessage": "waiting",
+    "statusMentionMessage": "status",
+    "groupStatusMentionMessage": "status",
+    "statusNotificationMessage": "status",
+    "limitSharingMessage": "notification",
+    "requestPhoneNumberMessage": "notification",
+}
+"""Keys of what is no message, each with the reason why it is ignored."""
 
 MEDIA_KINDS = {
     "imageMessage": "image",
@@ -47,6 +84,14 @@ MEDIA_KINDS = {
     "ptvMessage": "video",
     "documentMessage": "document",
 }
+REVOKED = ("REVOKE", "0")
+EDITED = ("MESSAGE_EDIT", "14")
+"""The types of `protocolMessage` that change a message, by name and number."""
+
+VIEW_ONCE = "view_once"
+"""The `raw_type` of a message that can be viewed once, of which the gateway has only a stub."""
+
+CARD_LISTS = ("contactMessage", "contactsArrayMessage")
 PHONE_LINE = re.compile(r"^(?:[\w-]+\.)?TEL([^:\r\n]*):([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
 WHATSAPP_ID = re.compile(r"waid=(\d+)", re.IGNORECASE)
 
@@ -65,34 +110,68 @@ def _wrapped(message: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def read_content(message: dict[str, Any], message_id: str | None) -> Content | None:
-    """Read an unwrapped message. Return None if it has no content (protocol, album header, removed reaction)."""
+def read_content(message: dict[str, Any], message_id: str | None) -> Content | Ignored:
+    """Read an unwrapped message. Return the reason if it is none (protocol, pin, call, album header …)."""
+    return _content_of(message, message_id, wrappers_left=3)
+
+
+def _content_of(message: dict[str, Any], message_id: str | None, wrappers_left: int) -> Content | Ignored:
     if text := text_of(message.get("conversation")):
         return Content("text", text)
     parts = {name: body for name, body in message.items() if name not in NOT_CONTENT and body not in (None, "")}
     for name, body in parts.items():
-        if name in WITHOUT_CONTENT:
-            return None
-        if name in MEDIA_KINDS and isinstance(body, dict):
-            return _media(name, body, message, message_id)
-        if name in READERS and isinstance(body, dict):
-            return READERS[name](body)
-    return Content("unknown", extra={"raw_type": next(iter(parts))}) if parts else None
+        if reason := WITHOUT_CONTENT.get(name):
+            return ignored(reason)
+        if name in CARD_LISTS and isinstance(body, list):
+            return _contacts({"contacts": body})
+        fields = _fields(body)
+        if name in MEDIA_KINDS and fields is not None:
+            return _media(name, fields, message, message_id)
+        if name in READERS and fields is not None:
+            return READERS[name](fields)
+    return _unknown(parts, message, message_id, wrappers_left) if parts else ignored("empty")
+
+
+def _fields(body: Any) -> dict[str, Any] | None:
+    """Return the fields of content. A list in their place counts as its first object."""
+    if isinstance(body, dict):
+        return body
+    return next((item for item in body if isinstance(item, dict)), None) if isinstance(body, list) else None
+
+
+def _unknown(
+    parts: dict[str, Any], message: dict[str, Any], message_id: str | None, wrappers_left: int
+) -> Content | Ignored:
+    """Read content of no known kind: as the message that it wraps, else by the words in it."""
+    name, body = next(iter(parts.items()))
+    if name == "extendedTextMessage" and isinstance(body, str):
+        return Content("text", body)
+    inner = object_of(object_of(body).get("message"))
+    if inner and wrappers_left:
+        beside = {added: message[added] for added in ADDED_BY_GATEWAYS if added in message}
+        content = _content_of(unwrap(beside | inner), message_id, wrappers_left - 1)
+        if isinstance(content, Ignored) or content.kind != "unknown":
+            return content
+    content = unknown_content(name, words_of(body), body)
+    if order := order_inside(body):
+        content.extra["order"] = order
+    return content
+
+
+def view_once_id(message_id: str | None) -> str | None:
+    """Return the id for dedupe of the stub of a message that can be viewed once.
+
+    The message itself, if it comes after all, has the same id and must not be a duplicate.
+    """
+    return f"{message_id}#{VIEW_ONCE}" if message_id else None
 
 
 def edited_text(edited: Any) -> str | None:
     """Return the new text or caption in the `editedMessage` of an edit."""
+    if isinstance(edited, str):
+        return edited or None
     content = read_content(unwrap({"editedMessage": edited}), None)
-    return content.text if content else None
-
-
-def quoted_id(data: dict[str, Any], message: dict[str, Any]) -> str | None:
-    """Return the id of the quoted message. It is in the `contextInfo` beside the message or inside its content."""
-    for holder in (data, *message.values()):
-        context = holder.get("contextInfo") if isinstance(holder, dict) else None
-        if isinstance(context, dict) and (quoted := first_text(context, "stanzaId", "stanzaID")):
-            return quoted
-    return None
+    return content.text if isinstance(content, Content) else None
 
 
 def _media(name: str, body: dict[str, Any], message: dict[str, Any], message_id: str | None) -> Content:
@@ -101,26 +180,29 @@ def _media(name: str, body: dict[str, Any], message: dict[str, Any], message_id:
     media = media_of(text_of(message.get("mediaUrl")), message_id, text_of(body.get("mimetype")), caption)
     if name == "documentMessage" and (filename := first_text(body, "fileName", "title")):
         media["filename"] = filename
-    if base64 := text_of(message.get("base64")):
+    if base64 := text_of(message.get("base64")) or text_of(body.get("base64")):
         media["base64"] = base64
-    extra = {"sticker": True} if name == "stickerMessage" else {}
-    return Content(MEDIA_KINDS[name], caption or _transcript(message), media, extra)
+    extra: dict[str, Any] = {"sticker": True} if name == "stickerMessage" else {}
+    return with_transcript(Content(MEDIA_KINDS[name], caption, media, extra), message)
 
 
-def _transcript(message: dict[str, Any]) -> str | None:
-    text = text_of(message.get("speechToText")) or ""
-    return text.removeprefix("[audio]").strip() or None
+def with_transcript(content: Content, holder: dict[str, Any]) -> Content:
+    """Keep the speech of a file as its `transcript` and, where it has no other text, as its text."""
+    if transcript := (first_text(holder, *TRANSCRIPTS) or "").removeprefix("[audio]").strip():
+        content.text = content.text or transcript
+        content.extra["transcript"] = transcript
+    return content
 
 
-def _text(body: dict[str, Any]) -> Content | None:
+def _text(body: dict[str, Any]) -> Content | Ignored:
     text = text_of(body.get("text"))
-    return Content("text", text) if text else None
+    return Content("text", text) if text else ignored("empty")
 
 
 def _location(body: dict[str, Any]) -> Content:
     latitude, longitude = number_of(body.get("degreesLatitude")), number_of(body.get("degreesLongitude"))
     content = location_content(latitude, longitude, text_of(body.get("name")), text_of(body.get("address")))
-    content.text = content.text or text_of(body.get("caption"))
+    content.text = content.text or first_text(body, "caption", "comment")
     return content
 
 
@@ -142,45 +224,19 @@ def _phone(parameters: str, written: str) -> str:
     return registered.group(1) if registered else written.strip()
 
 
-def _reaction(body: dict[str, Any]) -> Content | None:
+def _reaction(body: dict[str, Any]) -> Content | Ignored:
     emoji = text_of(body.get("text"))
     target_id = first_text(object_of(body.get("key")), "id", "ID")
-    return Content("reaction", emoji, extra={"target_id": target_id}) if emoji else None
+    return Content("reaction", emoji, extra={"target_id": target_id}) if emoji else ignored("taken_back")
 
 
-def _list_choice(body: dict[str, Any]) -> Content:
-    reply = object_of(body.get("singleSelectReply"))
-    return choice_content(first_text(reply, "selectedRowId", "selectedRowID"), text_of(body.get("title")))
-
-
-def _button(body: dict[str, Any]) -> Content:
-    choice_id = first_text(body, "selectedButtonId", "selectedButtonID", "selectedId", "selectedID")
-    return choice_content(choice_id, text_of(body.get("selectedDisplayText")))
-
-
-def _native_flow(body: dict[str, Any]) -> Content:
-    flow = object_of(body.get("nativeFlowResponseMessage"))
-    params = _params(first_text(flow, "paramsJson", "paramsJSON"))
-    title = text_of(object_of(body.get("body")).get("text")) or text_of(params.get("display_text"))
-    return choice_content(text_of(params.get("id")), title)
-
-
-def _params(written: str | None) -> dict[str, Any]:
-    try:
-        return object_of(read_json((written or "{}").encode()))
-    except BadRequest:
-        return {}
-
-
-READERS: dict[str, Callable[[dict[str, Any]], Content | None]] = {
+READERS: dict[str, Callable[[dict[str, Any]], Content | Ignored]] = {
     "extendedTextMessage": _text,
     "locationMessage": _location,
     "liveLocationMessage": _location,
     "contactMessage": _contact,
     "contactsArrayMessage": _contacts,
     "reactionMessage": _reaction,
-    "listResponseMessage": _list_choice,
-    "buttonsResponseMessage": _button,
-    "templateButtonReplyMessage": _button,
-    "interactiveResponseMessage": _native_flow,
+    **CHOICE_READERS,
+    **COMMERCE_READERS,
 }

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from buffer.models import Edit, Event, Message, Presence
+from buffer.models import Edit, Event, Ignored, Message, Presence, Revoke
 from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
-from gateways.content import Content
+from gateways.content import Content, known, with_part_ids
 from gateways.credentials import STATIC_TOKEN, header_scheme, token_matches
-from gateways.fields import first_text, read_object, text_of, time_of
-from gateways.jid import Chat, chat_of, person_of
+from gateways.fields import first_text, object_of, read_object, text_of, time_of
+from gateways.ignored import ignored, misfit
+from gateways.jid import Chat, chat_of, no_chat, person_of
 from gateways.whatsapp_content import read_content
-from gateways.zapi_content import to_whatsapp_message
+from gateways.whatsapp_context import ad_opener, ad_referral
+from gateways.zapi_content import CONTEXT, quoted_id, read_context, reason_without_content, to_whatsapp_messages
 
 NAME = "zapi"
+REVOKED = frozenset({"REVOKE", "REVOKED", "MESSAGE_REVOKE", "MESSAGE_REVOKED", "MESSAGE_DELETED"})
 STATES = frozenset({"composing", "recording", "paused", "available", "unavailable"})
 
 
@@ -30,37 +33,68 @@ def verify(request: Request, settings: Settings) -> bool:
 
 
 def parse(request: Request) -> list[Event]:
-    """Return the event of one body. Other events of Z-API give none. Raises BadRequest."""
+    """Return the events of one body, or why it gives none. Raises BadRequest."""
     body = read_object(request.body)
-    reader = READERS.get((text_of(body.get("type")) or "").lower())
+    name = (text_of(body.get("type")) or "").lower()
+    reader = READERS.get(name)
     if reader is None:
-        return []
+        return [ignored("unknown_event") if name else misfit(None, body)]
     channel = first_text(body, "instanceId", "connectedPhone")
     if channel is None:
         raise BadRequest("`instanceId` is missing: it must be the id of the Z-API instance, a string")
     chat = _chat(body, channel)
-    event = reader(body, chat) if chat else None
-    return [event] if event else []
+    if chat is None:
+        return [ignored("status") if _is_broadcast(body) else no_chat(body.get("phone"), name, body)]
+    return reader(body, chat)
 
 
-def _read_message(body: dict[str, Any], chat: Chat) -> Event | None:
+def _read_message(body: dict[str, Any], chat: Chat) -> list[Event]:
     # a waiting message is not decrypted yet: its content comes later under the same id, which must not be a duplicate
     if body.get("waitingMessage") is True:
-        return None
+        return [ignored("waiting")]
+    if (notice := text_of(body.get("notification"))) and notice.upper() in REVOKED:
+        return [_revoke(body, chat)]
     message_id = text_of(body.get("messageId"))
-    content = read_content(to_whatsapp_message(body), message_id)
-    if content is None:
-        return None
+    if words := text_of(object_of(body.get("text")).get("message")):
+        return [_said(body, chat, message_id, Content("text", words))]
+    contents = [_content(body, message, message_id) for message in to_whatsapp_messages(body)] or [_no_content(body)]
+    first = contents[0]
+    if len(contents) == 1:
+        return [first if isinstance(first, Ignored) else _said(body, chat, message_id, first)]
+    messages = [content for content in contents if isinstance(content, Content)]
+    return [_message(body, chat, part_id, content) for part_id, content in with_part_ids(messages, message_id)]
+
+
+def _said(body: dict[str, Any], chat: Chat, message_id: str | None, content: Content) -> Event:
     if body.get("isEdit") is True:
         return _edit(body, chat, message_id, content.text)
     return _message(body, chat, message_id, content)
 
 
+def _content(body: dict[str, Any], message: dict[str, Any], message_id: str | None) -> Content | Ignored:
+    content = read_content(message, message_id)
+    if isinstance(content, Ignored) and content.reason == "empty":
+        return ad_opener(_advert(body)) or content
+    return content
+
+
+def _no_content(body: dict[str, Any]) -> Content | Ignored:
+    """Return why a body has no content, or the advertisement that the person came from."""
+    reason = reason_without_content(body)
+    return ad_opener(_advert(body)) or (ignored(reason) if reason else misfit("receivedcallback", body))
+
+
+def _advert(body: dict[str, Any]) -> dict[str, Any]:
+    return known(referral=ad_referral(body) or None)
+
+
 def _message(body: dict[str, Any], chat: Chat, message_id: str | None, content: Content) -> Message:
+    if not body.keys().isdisjoint(CONTEXT):
+        content.extra |= known(**read_context(body))
     return Message(
         conversation=chat.conversation,
         message_id=message_id,
-        timestamp_ms=time_of(body.get("momment"), 1),
+        timestamp_ms=time_of(body.get("momment")),
         kind=content.kind,
         text=content.text,
         media=content.media,
@@ -69,34 +103,45 @@ def _message(body: dict[str, Any], chat: Chat, message_id: str | None, content: 
         is_group=chat.is_group,
         conversation_alias=chat.alias,
         extra=content.extra_with(
-            quoted_id=text_of(body.get("referenceMessageId")),
             participant=_author(body) if chat.is_group else None,
             via_api=chat.from_me and body.get("fromApi") is True,
         ),
     )
 
 
-def _edit(body: dict[str, Any], chat: Chat, target_id: str | None, text: str | None) -> Edit | None:
+def _edit(body: dict[str, Any], chat: Chat, target_id: str | None, text: str | None) -> Event:
     # the `messageId` of an edit is its target's, and its own is `editMessageId`
     if target_id is None or text is None:
-        return None
-    return Edit(chat.conversation, target_id, text, time_of(body.get("momment"), 1), chat.from_me)
+        return ignored("edit_without_text")
+    return Edit(chat.conversation, target_id, text, time_of(body.get("momment")), chat.from_me)
 
 
-def _read_presence(body: dict[str, Any], chat: Chat) -> Presence | None:
+def _revoke(body: dict[str, Any], chat: Chat) -> Event:
+    # the `messageId` of a revoke is its own, and without a reference that of its target
+    target_id = quoted_id(body) or text_of(body.get("messageId"))
+    return Revoke(chat.conversation, target_id) if target_id else misfit("receivedcallback", body)
+
+
+def _read_presence(body: dict[str, Any], chat: Chat) -> list[Event]:
     state = (text_of(body.get("status")) or "").lower()
-    return Presence(chat.conversation, state, _author(body) if chat.is_group else None) if state in STATES else None
+    if state not in STATES:
+        return [misfit("presencechatcallback", body)]
+    return [Presence(chat.conversation, state, _author(body) if chat.is_group else None)]
 
 
-READERS: dict[str, Callable[[dict[str, Any], Chat], Event | None]] = {
+READERS: dict[str, Callable[[dict[str, Any], Chat], list[Event]]] = {
     "receivedcallback": _read_message,
     "presencechatcallback": _read_presence,
 }
 
 
+def _is_broadcast(body: dict[str, Any]) -> bool:
+    return True in (body.get("isNewsletter"), body.get("broadcast"))
+
+
 def _chat(body: dict[str, Any], channel: str) -> Chat | None:
     from_me = body.get("fromMe") is True
-    if True in (body.get("isNewsletter"), body.get("broadcast")):
+    if _is_broadcast(body):
         return None
     # in our own messages the sender is us
     lids = [body.get("chatLid"), None if from_me else body.get("senderLid")]
@@ -119,6 +164,7 @@ GATEWAY = Gateway(
     is_open,
     verify,
     parse,
+    verify_head=verify,
     security_schemes=STATIC_TOKEN
     | {
         "zapiToken": header_scheme("z-api-token", "ZAPI_TOKEN"),

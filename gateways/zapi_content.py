@@ -6,22 +6,106 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from gateways.content import quoted_of
 from gateways.fields import first_text, object_of, objects_of, text_of
+from gateways.raw import nearest_text, words_of
+from gateways.whatsapp_choices import option_names
+from gateways.whatsapp_content import ADDED_BY_GATEWAYS
+from gateways.whatsapp_context import ad_referral
 
-NOT_CONTENT = frozenset({"externalAdReply", "statusImage", "statusVideo", "statusText", "referencedMessage"})
+WITHOUT_CONTENT = {"pinMessage": "pin", "unpinMessage": "pin", "keepMessage": "keep", "callMessage": "call"}
+"""Keys of what is no message, each with the reason why it is ignored."""
+
+NOT_CONTENT = frozenset(
+    {
+        "externalAdReply",
+        "statusImage",
+        "statusVideo",
+        "statusText",
+        "referencedMessage",
+        "contextInfo",
+        "messageContextInfo",
+        "notificationParameters",
+        *WITHOUT_CONTENT,
+    }
+)
+CONTEXT = frozenset(
+    {
+        "referenceMessageId",
+        "referencedMessage",
+        "statusImage",
+        "statusVideo",
+        "statusText",
+        "externalAdReply",
+        "forwarded",
+    }
+)
+"""Fields about what stands around a message."""
+
+STATUS_KINDS = {"statusImage": "image", "statusVideo": "video", "statusText": "text"}
 
 
-def to_whatsapp_message(body: dict[str, Any]) -> dict[str, Any]:
-    """Return WhatsApp's `message` object for a body. Content of an unknown kind keeps its own key."""
+def to_whatsapp_messages(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return WhatsApp's `message` objects for a body, one for each item of a list.
+
+    Content of an unknown kind keeps its own key.
+    """
     for name, convert in CONVERTERS.items():
-        if isinstance(content := body.get(name), dict):
-            return convert(content)
-    unknown = (name for name, value in body.items() if isinstance(value, dict) and value and name not in NOT_CONTENT)
-    return {name: body[name] for name in unknown}
+        if content := body.get(name):
+            items = content if isinstance(content, list) else [content]
+            if converted := [convert(item) for item in items if isinstance(item, dict)]:
+                return converted
+            if name in WORDS and (words := next((item for item in items if isinstance(item, str) and item), None)):
+                return [{"conversation": words}]
+    if cards := objects_of(body.get("contacts")):
+        return [{"contactsArrayMessage": {"contacts": [_card(card) for card in cards]}}]
+    unknown = {name: value for name, value in body.items() if isinstance(value, dict | list) and value}
+    return [{name: value} for name, value in unknown.items() if name not in NOT_CONTENT and objects_in(value)][:1]
+
+
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    """Return the objects in content: itself, or those of a list."""
+    return [value] if isinstance(value, dict) else objects_of(value)
+
+
+def reason_without_content(body: dict[str, Any]) -> str | None:
+    """Return why a body without a message is ignored, None if the reason is not known."""
+    for name, reason in WITHOUT_CONTENT.items():
+        if body.get(name):
+            return reason
+    notice = (text_of(body.get("notification")) or "").upper()
+    if "CALL" in notice or text_of(body.get("callId")):
+        return "call"
+    return "notification" if notice else None
+
+
+def quoted_id(body: dict[str, Any]) -> str | None:
+    """Return the id of the message that a body answers, edits or revokes."""
+    return text_of(body.get("referenceMessageId")) or text_of(object_of(body.get("referencedMessage")).get("messageId"))
+
+
+def read_context(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the parts around a message, some without a value. Z-API tells the content of stories alone."""
+    answered = quoted_id(body)
+    return {
+        "quoted_id": answered,
+        "quoted": _story(body, answered) if body.get("isStatusReply") is True else None,
+        "referral": (ad_referral(body) or None) if "externalAdReply" in body else None,
+        "forwarded": True if body.get("forwarded") is True else None,
+    }
+
+
+def _story(body: dict[str, Any], answered: str | None) -> dict[str, Any]:
+    for name, kind in STATUS_KINDS.items():
+        if story := object_of(body.get(name)):
+            text = first_text(story, "caption", "message", "text")
+            media_url = first_text(story, "imageUrl", "videoUrl")
+            return quoted_of(answered, text=text, kind=kind, media_url=media_url, story=True)
+    return quoted_of(answered, story=True)
 
 
 def _text(content: dict[str, Any]) -> dict[str, Any]:
-    return {"conversation": text_of(content.get("message"))}
+    return {"conversation": text_of(content.get("message")) or words_of(content)}
 
 
 def _file(name: str, content: dict[str, Any]) -> dict[str, Any]:
@@ -30,7 +114,9 @@ def _file(name: str, content: dict[str, Any]) -> dict[str, Any]:
         "mimetype": first_text(content, "mimeType", "mimetype"),
         "fileName": first_text(content, "fileName", "title"),
     }
-    return {"mediaUrl": content.get(f"{name}Url"), f"{name}Message": file}
+    url = first_text(content, f"{name}Url", "url", "mediaUrl", "link")
+    beside = {added: content[added] for added in ADDED_BY_GATEWAYS if added in content and added != "mediaUrl"}
+    return {"mediaUrl": url, f"{name}Message": file} | beside
 
 
 def _location(content: dict[str, Any]) -> dict[str, Any]:
@@ -39,10 +125,14 @@ def _location(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _contact(content: dict[str, Any]) -> dict[str, Any]:
+    return {"contactMessage": _card(content)}
+
+
+def _card(content: dict[str, Any]) -> dict[str, Any]:
     phones = content.get("phones")
     lines = [f"TEL:{phone}" for phone in map(text_of, phones) if phone] if isinstance(phones, list) else []
     card = "\n".join(lines) or content.get("vCard")
-    return {"contactMessage": {"displayName": content.get("displayName"), "vcard": card}}
+    return {"displayName": first_text(content, "displayName", "name"), "vcard": card}
 
 
 def _reaction(content: dict[str, Any]) -> dict[str, Any]:
@@ -51,16 +141,27 @@ def _reaction(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _button(content: dict[str, Any]) -> dict[str, Any]:
-    return _choice(content.get("buttonId"), text_of(content.get("message")))
+    button_id = first_text(content, "buttonId", "selectedButtonId", "selectedId", "id")
+    return _choice(
+        button_id, first_text(content, "message", "title", "text") or nearest_text(content, ("displaytext",))
+    )
 
 
 def _row(content: dict[str, Any]) -> dict[str, Any]:
-    return _choice(content.get("selectedRowId"), first_text(content, "title", "message"))
+    row_id = first_text(content, "selectedRowId") or nearest_text(content, ("selectedrowid", "rowid"))
+    row = {"title": first_text(content, "title", "message"), "description": text_of(content.get("description"))}
+    chosen = {name: value for name, value in row.items() if value} | {"singleSelectReply": {"selectedRowId": row_id}}
+    return {"listResponseMessage": chosen} if row_id or row["title"] else {}
 
 
 def _vote(content: dict[str, Any]) -> dict[str, Any]:
-    chosen = [text_of(option.get("name")) for option in objects_of(content.get("options"))]
-    return _choice(None, ", ".join(filter(None, chosen)))
+    return _choice(None, option_names(content.get("options")))
+
+
+def _pix_key(content: dict[str, Any]) -> dict[str, Any]:
+    """Show the key of a payment, which is no secret and yet bears the name of one."""
+    told = [text for name in ("key", "merchantName") if (text := text_of(content.get(name)))]
+    return {"pixKeyMessage": content | {"text": ", ".join(told) or None}}
 
 
 def _choice(choice_id: Any, title: str | None) -> dict[str, Any]:
@@ -68,13 +169,23 @@ def _choice(choice_id: Any, title: str | None) -> dict[str, Any]:
     return {"buttonsResponseMessage": chosen} if text_of(choice_id) or title else {}
 
 
+WORDS = ("text", "hydratedTemplate")
+"""Content that may be a string."""
+
 CONVERTERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "text": _text,
     "hydratedTemplate": _text,
     "location": _location,
+    "liveLocation": _location,
     "contact": _contact,
     "reaction": _reaction,
     "buttonsResponseMessage": _button,
+    "buttonReply": _button,
+    "buttonResponse": _button,
+    "templateButtonReplyMessage": _button,
     "listResponseMessage": _row,
+    "listReply": _row,
+    "listResponse": _row,
     "pollVote": _vote,
-} | {name: partial(_file, name) for name in ("image", "audio", "video", "document", "sticker")}
+    "pixKeyMessage": _pix_key,
+} | {name: partial(_file, name) for name in ("image", "audio", "video", "ptv", "document", "sticker")}

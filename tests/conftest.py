@@ -11,7 +11,8 @@ import pytest
 
 from buffer.store import Store
 from buffer.transport.clients import connect
-from config.settings import OWN_PREFIXES, Settings, load_settings
+from config.settings import Settings, load_settings
+from config.spelling import OWN_PREFIXES
 from tests.servers import KINDS, Server
 
 START_MS = 1_700_000_000_000

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from buffer.models import Event, Ignored
 from gateways.registry import GATEWAYS
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -31,6 +33,10 @@ CASES = sorted(
     for path in (FIXTURES / name).glob("*.headers.json")
 )
 
+FIELD = FIXTURES / "field"
+FIELD_CASES = sorted((path.parent.name, path.stem) for path in FIELD.glob("*/*.json"))
+"""Bodies that people met in the field, several in one file, with what their parser must return."""
+
 CORRECTED: dict[tuple[str, str], dict[str, Any]] = {
     # the body has the name that the file really had, the expectation another
     ("uazapi", "document"): {"filename": "Cata\u0301logo Fittivirtual PDF.pdf"},
@@ -48,6 +54,11 @@ def body_of(gateway: str, case: str) -> bytes:
     return (FIXTURES / gateway / f"{case}.{'form' if gateway in FORMS else 'json'}").read_bytes()
 
 
+def field_case(gateway: str, case: str) -> dict[str, Any]:
+    """Return the `bodies` of a case of the field in their order, and what is `expected` of each."""
+    return dict(json.loads((FIELD / gateway / f"{case}.json").read_bytes()))
+
+
 def expected_of(gateway: str, case: str) -> Any:
     """Return the expected events of a case. A channel that the body does not have comes from the path."""
     expected = json.loads((FIXTURES / gateway / f"{case}.expected.json").read_bytes())
@@ -57,6 +68,11 @@ def expected_of(gateway: str, case: str) -> Any:
     for name, value in CORRECTED.get((gateway, case), {}).items():
         expected[0]["media"][name] = value
     return expected
+
+
+def heard(events: Iterable[Event]) -> list[Event]:
+    """Return the events that change something: those of a parser without what it ignores."""
+    return [event for event in events if not isinstance(event, Ignored)]
 
 
 def opened_by(gateway: str, auth: dict[str, Any]) -> dict[str, Any]:

@@ -48,10 +48,12 @@ ENV_INTRODUCTION = """\
 def default_text(field: FieldInfo) -> str:
     """Return the default as it is written in the environment."""
     value = field.default
-    if value is None or value == ():
+    if value is None:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(value)
     return str(value).removesuffix(".0").replace("\n", r"\n")
 
 

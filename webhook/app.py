@@ -14,6 +14,7 @@ from buffer.errors import PartitionMismatch, StoreError, UnsafeServer
 from buffer.store import Store
 from buffer.transport.clients import connect
 from buffer.transport.server_checks import check_server
+from config.descriptors import connections_max, raise_descriptor_limit
 from config.gc import tune_webhook_gc
 from config.killpoints import arm
 from config.logs import get_logger
@@ -21,7 +22,9 @@ from config.settings import Settings, require
 from webhook.asgi import WebhookEndpoint
 from webhook.fast_path import INGEST
 from webhook.ingest import Ingest
+from webhook.limits import LIMITS, ConnectionLimits
 from webhook.openapi import add_webhooks
+from webhook.pages import about_routes, add_docs, add_error_form
 from webhook.probes import probe_routes
 
 REDIS_TIMEOUT_S = 1.0
@@ -56,7 +59,15 @@ class App:
             await self.api(scope, receive, send)
 
     def _build_api(self) -> FastAPI:
-        api = FastAPI(title="debouncer", version=version("debouncer"), summary="One burst, one answer")
+        own_version = version("debouncer")
+        # FastAPI's own pages load scripts from a CDN
+        api = FastAPI(
+            title="debouncer", version=own_version, summary="One burst, one answer", docs_url=None, redoc_url=None
+        )
+        add_error_form(api)
+        api.include_router(about_routes(own_version))
+        if self.settings.webhook_docs:
+            add_docs(api)
         api.include_router(
             probe_routes(lambda: self._store if self._ready else None, lambda: self.ingest.not_ready_reason)
         )
@@ -72,7 +83,7 @@ class App:
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
-        scope.get("state", {})[INGEST] = self.ingest
+        scope.get("state", {}).update({INGEST: self.ingest, LIMITS: self._connection_limits()})
         try:
             await self._start()
         except (UnsafeServer, PartitionMismatch) as error:
@@ -82,6 +93,11 @@ class App:
         await receive()
         await self._stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _connection_limits(self) -> ConnectionLimits:
+        settings = self.settings
+        most = connections_max(raise_descriptor_limit())
+        return ConnectionLimits(settings.webhook_head_timeout, settings.webhook_body_timeout, most)
 
     async def _start(self) -> None:
         tune_webhook_gc()
@@ -116,6 +132,7 @@ class App:
         log.info("Redis can be reached; webhooks are accepted")
 
     async def _stop(self) -> None:
+        self.ingest.left_out.flush(everything=True)
         if self._reconnecting is not None:
             self._reconnecting.cancel()
         if self._store is not None:

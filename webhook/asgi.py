@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
 from functools import partial
-from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
 
-from gateways.base import Gateway, Headers, Request
-from webhook.ingest import Ingest
-from webhook.responses import HTTPError, Response, http_error_response, send_response
+from gateways.base import Gateway, HeaderMapping, Headers, Request
+from webhook.ingest import Ingest, gateway_named_in
+from webhook.limits import BodyReader, Disconnected
+from webhook.responses import Busy, HTTPError, Response, http_error_response, send_response
 
 DIGITS_MAX = 20
 """Digits of a content-length that are read. More digits are larger than any allowed body, whichever they are."""
-
-
-class Disconnected(Exception):
-    """The client closed its connection before its body was complete."""
 
 
 class WebhookEndpoint:
@@ -31,17 +26,32 @@ class WebhookEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Process one request."""
         try:
-            response = await self._process(scope, receive)
+            gateway, tail = self._ingest.route(scope["path"], scope["method"])
+        except HTTPError as error:
+            self._ingest.left_out.refuse(gateway_named_in(scope["path"]), error)
+            await send_response(send, http_error_response(error))
+            return
+        body = self._ingest.body_reader()
+        try:
+            response = await self._process(gateway, _head_of(scope, tail), scope["method"], body, receive)
+            await send_response(send, response)
         except Disconnected:
             return
-        except HTTPError as error:
-            response = http_error_response(error)
-        await send_response(send, response)
+        finally:
+            body.close()
 
-    async def _process(self, scope: Scope, receive: Receive) -> Response:
-        gateway, tail = self._ingest.route(scope["path"], scope["method"])
-        request = await self._read(scope, receive, tail)
-        if scope["method"] == "GET" and (response := self._ingest.verification_response(gateway, request)):
+    async def _process(
+        self, gateway: Gateway, request: Request, method: str, body: BodyReader, receive: Receive
+    ) -> Response:
+        """Return the response. A request that its head refuses is refused before its body is read."""
+        try:
+            body.reserve(_declared_size(request.headers))
+            if method == "POST":
+                self._ingest.check_head(gateway, request)
+            request.body = await body.read(receive)
+        except (HTTPError, Busy) as error:
+            return self._ingest.refuse(gateway, error)
+        if method == "GET" and (response := self._ingest.verification_response(gateway, request)):
             return response
         return await self._handle(gateway, request)
 
@@ -52,25 +62,12 @@ class WebhookEndpoint:
             await remaining
         return await response
 
-    async def _read(self, scope: Scope, receive: Receive, tail: str) -> Request:
-        headers = Headers(dict(scope["headers"]))
-        self._ingest.check_size(_declared_size(headers))
-        body = await self._read_body(receive)
-        query = scope["query_string"].decode("latin-1")
-        path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
-        return Request(headers, dict(parse_qsl(query)) if query else {}, tail, body, path, query)
 
-    async def _read_body(self, receive: Receive) -> bytes:
-        chunks, size = [], 0
-        event: MutableMapping[str, Any] = {"more_body": True}
-        while event.get("more_body"):
-            event = await receive()
-            if event["type"] == "http.disconnect":
-                raise Disconnected
-            chunks.append(event.get("body", b""))
-            size += len(chunks[-1])
-            self._ingest.check_size(size)
-        return b"".join(chunks)
+def _head_of(scope: Scope, tail: str) -> Request:
+    """Return the request without its body."""
+    query = scope["query_string"].decode("latin-1")
+    path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
+    return Request(Headers(dict(scope["headers"])), dict(parse_qsl(query)) if query else {}, tail, b"", path, query)
 
 
 def _set_unless_cancelled(future: asyncio.Future[Response], response: Response) -> None:
@@ -79,6 +76,6 @@ def _set_unless_cancelled(future: asyncio.Future[Response], response: Response) 
         future.set_result(response)
 
 
-def _declared_size(headers: Headers) -> int:
+def _declared_size(headers: HeaderMapping) -> int:
     declared = headers.get("content-length", "")
     return int(declared[:DIGITS_MAX]) if declared.isascii() and declared.isdigit() else 0

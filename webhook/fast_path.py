@@ -15,12 +15,14 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
 from gateways.base import Gateway, Headers, Request
+from webhook.connection import BODY, CLOSE, HEAD, NOTHING, LimitedProtocol
 from webhook.ingest import Ingest
-from webhook.responses import HeaderPairs, HTTPError, Response, encode_headers
+from webhook.limits import body_timed_out
+from webhook.responses import Busy, HeaderPairs, HTTPError, Response, encode_headers
 
 INGEST = "ingest"
 """Key of the application's Ingest in the lifespan state, which uvicorn passes to each connection."""
@@ -73,7 +75,7 @@ class _FastRequest:
         self.response_complete = False
 
 
-class FastPathProtocol(HttpToolsProtocol):
+class FastPathProtocol(LimitedProtocol):
     """One connection. Set it with `http=FastPathProtocol` in uvicorn's configuration."""
 
     def __init__(
@@ -90,10 +92,11 @@ class FastPathProtocol(HttpToolsProtocol):
         self._default_header_lines = b""
         self._receiving: _FastRequest | None = None
         self._body = b""
-        self._idle_since: float | None = None
+        self._reserved = 0
 
     def on_message_begin(self) -> None:
         """Start to read a request. The scope of uvicorn's own path is made later, only if it is needed."""
+        self._part = HEAD
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -103,6 +106,7 @@ class FastPathProtocol(HttpToolsProtocol):
         self._receiving = fast_request = self._make_fast_request()
         if fast_request is not None:
             self.cycle = fast_request  # type: ignore[assignment]
+            self._part, self._deadline_s = BODY, None
             self._body = b""
             return
         url, headers, expect = self.url, self.headers, self.expect_100_continue
@@ -124,7 +128,50 @@ class FastPathProtocol(HttpToolsProtocol):
         if fast_request is None:
             super().on_message_complete()
         else:
+            self._part = NOTHING
+            if self._reserved:  # the body was late
+                self._deadline_s = None
+                self._give_back()
             self._process(fast_request)
+
+    def on_body_late(self) -> None:
+        """Refuse a request whose head shows that it is not authentic, and reserve the memory of all others."""
+        fast_request = self._receiving
+        if fast_request is None:
+            return
+        ingest, size = fast_request.ingest, int(fast_request.headers[b"content-length"])
+        gateway, tail, path, query, query_string = fast_request.target
+        try:
+            ingest.check_head(gateway, Request(Headers(fast_request.headers), query, tail, b"", path, query_string))
+            ingest.budget.take(size, size)
+            self._reserved = size
+        except (HTTPError, Busy) as error:
+            self._end_early(fast_request, error)
+
+    def on_body_timeout(self) -> None:
+        """Refuse a request whose body did not arrive in time."""
+        if self._receiving is None:
+            super().on_body_timeout()
+        else:
+            self._end_early(self._receiving, body_timed_out(self._limits.body_timeout_s))
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Free the memory and the budget of the connection."""
+        self._give_back()
+        self._body = b""
+        super().connection_lost(exc)
+
+    def _end_early(self, fast_request: _FastRequest, error: HTTPError | Busy) -> None:
+        """Respond before the body is complete. uvicorn drops the rest of it."""
+        self._receiving, self._body = None, b""
+        self._give_back()
+        self._write_response(fast_request, fast_request.ingest.refuse(fast_request.target.gateway, error))
+
+    def _give_back(self) -> None:
+        if self._ingest is not None:
+            self._ingest.budget.give_back(self._reserved)
+            self._reserved = 0
 
     def _make_fast_request(self) -> _FastRequest | None:
         """Return a fast request, or None for uvicorn's own path.
@@ -169,7 +216,7 @@ class FastPathProtocol(HttpToolsProtocol):
         if fast_request.disconnected or self.transport.is_closing():
             return
         status, _, header_lines, body = response
-        end = b"\r\n" if fast_request.keep_alive else b"connection: close\r\n\r\n"
+        end = b"\r\n" if fast_request.keep_alive else CLOSE
         default_headers = self.server_state.default_headers
         if default_headers is not self._default_headers:  # uvicorn makes a new list each second, for the date
             self._default_headers, self._default_header_lines = default_headers, encode_headers(default_headers)
@@ -177,37 +224,6 @@ class FastPathProtocol(HttpToolsProtocol):
         if not fast_request.keep_alive:
             self.transport.close()
         self.on_response_complete()
-
-    def on_response_complete(self) -> None:
-        """Continue with the next request of the connection, or start its idle time."""
-        if self.pipeline:
-            super().on_response_complete()
-            return
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        self._idle_since = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._check_idle_in(self.timeout_keep_alive)
-
-    def _unset_keepalive_if_required(self) -> None:
-        """End the idle time, because data arrived. The timer keeps running: to set one for each request costs more."""
-        self._idle_since = None
-
-    def _check_idle_in(self, delay_s: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(delay_s, self.timeout_keep_alive_handler)
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close the connection if it has been idle for `timeout_keep_alive`, else check again when it may have been."""
-        self.timeout_keep_alive_task = None
-        if self._idle_since is None or self.transport.is_closing():
-            return
-        left_s = self._idle_since + self.timeout_keep_alive - self.loop.time()
-        if left_s > 0:
-            self._check_idle_in(left_s)
-        else:
-            super().timeout_keep_alive_handler()
 
 
 @lru_cache(TARGETS_MAX)

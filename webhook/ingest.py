@@ -11,18 +11,22 @@ import random
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from buffer.errors import StoreUnavailable
+from buffer.errors import ConversationBroken, ConversationFull, StoreUnavailable
 from buffer.keys import fingerprint_of
-from buffer.models import Append, Appended, Edit, EditResult, Event, Message, Presence, Revoke, RevokeResult
+from buffer.models import Append, Appended, Edit, EditResult, Event, Ignored, Message, Presence, Revoke, RevokeResult
 from buffer.store import Store
 from buffer.stored_message import encode_edit, encode_message
 from config.killpoints import kill_point
+from config.logs import mask
 from config.settings import Settings
 from gateways.base import Gateway, Request
+from gateways.credentials import ways_to_authenticate
 from gateways.registry import GATEWAYS
 from webhook.append_coalescer import STORE_TIMEOUT_S, TIMED_OUT, AppendCoalescer
+from webhook.left_out import NO_GATEWAY
+from webhook.limits import BodyBudget, BodyReader
 from webhook.request_log import RequestLog
-from webhook.responses import Counts, HTTPError, Response, error_response, response_of, success_response
+from webhook.responses import Busy, Counts, HTTPError, Response, error_response, response_of, success_response
 
 TYPING = ("composing", "recording")
 """Presence states that extend the deadline of an open burst."""
@@ -72,7 +76,7 @@ class _PendingRequest:
 
     def set_exception(self, error: Exception) -> None:
         """Log a failure, then respond with its status."""
-        self._log.log_failure(error)
+        self._log.log_failure(self.gateway, error)
         self.respond(error_response(error, self.gateway))
 
     def respond(self, response: Response) -> None:
@@ -94,9 +98,12 @@ class Ingest:
             name for name, gateway in GATEWAYS.items() if not self._authenticates or gateway.is_open(settings)
         }
         self._log = RequestLog(settings.log_level)
+        self._parsers = {name: gateway.configured(settings) for name, gateway in GATEWAYS.items() if gateway.configured}
+        self.left_out = self._log.left_out
         self._sink: _Sink | None = None
         self._nonces = _nonces()
         self.body_max = settings.webhook_max_body
+        self.budget = BodyBudget(settings.webhook_bodies_max)
         self.not_ready_reason = "the service is starting; try again"
 
     def accept_into(self, store: Store) -> None:
@@ -108,23 +115,40 @@ class Ingest:
         name, _, tail = path.removeprefix("/webhooks/").partition("/")
         gateway = GATEWAYS.get(name)
         if gateway is None:
-            raise HTTPError(404, "unknown_gateway", f"{name!r:.60} is not a gateway; known: {', '.join(GATEWAYS)}")
+            known = f"known: {', '.join(GATEWAYS)}"
+            detail, told = f"{name!r:.60} is not a gateway; {known}", f"the address names no gateway; {known}"
+            raise HTTPError(404, "unknown_gateway", detail, log_detail=told)
         if name not in self._open_gateways:
-            raise HTTPError(404, "gateway_closed", f"no secret of the gateway {name} is configured, so it is closed")
+            detail = f"no secret of the gateway {name} is configured, so it is closed"
+            raise HTTPError(404, "gateway_closed", detail, log_detail=f"{detail}; docs/gateways.md names its setting")
         if method != "POST" and (method != "GET" or gateway.verification is None):
             allowed = b"GET, POST" if gateway.verification else b"POST"
             raise HTTPError(405, "method_not_allowed", "a webhook is a POST", [(b"allow", allowed)])
         return gateway, tail
 
-    def check_size(self, size: int) -> None:
-        """Raise HTTPError (413) if a body has more bytes than WEBHOOK_MAX_BODY."""
-        if size > self.body_max:
-            raise HTTPError(413, "too_large", f"the body is larger than WEBHOOK_MAX_BODY={self.body_max} bytes")
+    def check_head(self, gateway: Gateway, request: Request) -> None:
+        """Raise HTTPError (401) if headers and query show that the request is not authentic. Its body is not read."""
+        if self._authenticates and gateway.verify_head and not gateway.verify_head(request, self._settings):
+            raise _unauthorized(gateway)
+
+    def body_reader(self) -> BodyReader:
+        """Return a reader for one body, within the limits of this process."""
+        return BodyReader(self.budget, self.body_max, self._settings.webhook_body_timeout)
 
     def verification_response(self, gateway: Gateway, request: Request) -> Response | None:
         """Return the response to a verification request (GET), or None if the gateway sends none."""
-        verification = gateway.verification
-        return response_of(verification.reply(request, self._settings)) if verification else None
+        if gateway.verification is None:
+            return None
+        reply = gateway.verification.reply(request, self._settings)
+        if reply.status != 200:
+            told = f"the verify token of {gateway.name} is wrong or missing: it must be the one configured here"
+            self.left_out.refuse(gateway.name, HTTPError(reply.status, "forbidden", told))
+        return response_of(reply)
+
+    def refuse(self, gateway: Gateway, error: HTTPError | Busy) -> Response:
+        """Log a refusal that `handle` has not seen, and return its response."""
+        self._log.log_failure(gateway, error)
+        return error_response(error, gateway)
 
     def handle(self, gateway: Gateway, request: Request, respond: Respond) -> Coroutine[Any, Any, None] | None:
         """Authenticate, parse and store a request. Call `respond` exactly once, now or later, also after an error.
@@ -135,7 +159,7 @@ class Ingest:
         try:
             self._authenticate(gateway, request)
             sink = self._open_sink()
-            events = gateway.parse(request)
+            events = self._parsers.get(gateway.name, gateway.parse)(request)
             appends = self._encode_messages(events)
             if appends is None:
                 return self._handle_in_steps(pending, sink, events)
@@ -148,8 +172,7 @@ class Ingest:
 
     def _authenticate(self, gateway: Gateway, request: Request) -> None:
         if self._authenticates and not gateway.verify(request, self._settings):
-            detail = f"the token or signature of this {gateway.name} webhook is wrong or missing"
-            raise HTTPError(401, "unauthorized", detail)
+            raise _unauthorized(gateway)
 
     def _open_sink(self) -> _Sink:
         if self._sink is None:
@@ -174,6 +197,7 @@ class Ingest:
         """Handle a request that holds edits, revokes, typing events, ignored messages, or too many messages."""
         try:
             counts = await self._store_events(sink, events)
+            self._count_ignored(pending.gateway.name, events)
             pending.respond(success_response(pending.gateway, counts))
         except Exception as error:
             pending.set_exception(error)
@@ -190,9 +214,15 @@ class Ingest:
         """Apply the events that are no messages, in order, and return the number that changed something."""
         try:
             async with asyncio.timeout(STORE_TIMEOUT_S):
-                return sum([await self._apply(store, event) for event in events])
+                return sum([await self._apply_and_count(store, event) for event in events])
         except TimeoutError:
             raise StoreUnavailable(TIMED_OUT) from None
+
+    async def _apply_and_count(self, store: Store, event: Event) -> bool:
+        changed = await self._apply(store, event)
+        if not changed and isinstance(event, Presence | Edit | Revoke):
+            self.left_out.ignore(event.conversation.gateway, "unchanged")
+        return changed
 
     async def _apply(self, store: Store, event: Event) -> bool:
         """Apply an edit, revoke or typing event, and return True if it changed something."""
@@ -204,6 +234,16 @@ class Ingest:
             return await store.revoke(event.conversation, fingerprint_of(event.target_id)) in CHANGED
         return False
 
+    def _count_ignored(self, gateway: str, events: Sequence[Event]) -> None:
+        """Count the parts of a body that call nobody."""
+        for event in events:
+            if isinstance(event, Ignored):
+                self.left_out.ignore(gateway, event.reason, event.shape)
+            elif isinstance(event, Message) and (reason := self._ignored_reason(event)):
+                self.left_out.ignore(gateway, reason)
+        if not events:
+            self.left_out.ignore(gateway, "unknown_event")
+
     def _is_wanted(self, message: Message) -> bool:
         """Return False for messages that we sent, and for groups and reactions unless the settings enable them."""
         settings = self._settings
@@ -212,6 +252,14 @@ class Ingest:
             or (message.is_group and not settings.groups_enabled)
             or (message.kind == "reaction" and not settings.reactions_enabled)
         )
+
+    def _ignored_reason(self, message: Message) -> str | None:
+        """Return why a message is not wanted, or None if it is."""
+        if self._is_wanted(message):
+            return None
+        if message.from_me:
+            return "own"
+        return "group" if message.is_group and not self._settings.groups_enabled else "reaction"
 
     async def _append_all(self, coalescer: AppendCoalescer, messages: list[Message]) -> Counts:
         """Append messages in steps of MESSAGES_PER_APPEND and add up their counts."""
@@ -234,8 +282,20 @@ class Ingest:
         return encode_message(message, next(self._nonces), self._keywords, self._inline_max)
 
 
+def gateway_named_in(path: str) -> str:
+    """Return the name of the gateway in a path under /webhooks/, or NO_GATEWAY."""
+    name = path.removeprefix("/webhooks/").partition("/")[0]
+    return name if name in GATEWAYS else NO_GATEWAY
+
+
+def _unauthorized(gateway: Gateway) -> HTTPError:
+    ways = ways_to_authenticate(gateway)
+    detail = f"the token or signature of this {gateway.name} webhook is wrong or missing; {ways}"
+    return HTTPError(401, "unauthorized", detail, log_detail=f"token or signature wrong or missing; {ways}")
+
+
 def _count_results(appends: Sequence[Append], results: Sequence[Appended], log: RequestLog) -> Counts:
-    """Count the results of a request's appends and log each of them."""
+    """Count the results of a request's appends and log each of them. Raises StoreError if a message was refused."""
     kill_point("webhook_after_append")
     accepted = duplicates = 0
     for status, _, _ in results:
@@ -243,7 +303,24 @@ def _count_results(appends: Sequence[Append], results: Sequence[Appended], log: 
         duplicates += status == "duplicate"
     if log.logs_each_message:
         log.log_results(appends, results)
-    return Counts(accepted, duplicates, len(appends) - accepted - duplicates)
+    ignored = len(appends) - accepted - duplicates
+    if ignored:
+        _raise_refusal(appends, results)
+        for append, result in zip(appends, results, strict=True):
+            if result.status not in ("new", "duplicate"):
+                log.left_out.ignore(append.conversation.gateway, result.status)
+    return Counts(accepted, duplicates, ignored)
+
+
+def _raise_refusal(appends: Sequence[Append], results: Sequence[Appended]) -> None:
+    """Raise a StoreError if Redis refused a message of one person: the gateway must send the request again."""
+    for append, (status, _, _) in zip(appends, results, strict=True):
+        gateway, channel, peer = append.conversation
+        whose = f"the conversation of {mask(peer)} ({gateway}, {channel})"
+        if status == "broken":
+            raise ConversationBroken(f"a key of {whose} in Redis is damaged; a worker sets it aside as sick:*")
+        if status == "full":
+            raise ConversationFull(f"{whose} has MESSAGE_BUFFER_MAX_PENDING messages waiting: is a worker running?")
 
 
 def _nonces() -> Iterator[bytes]:

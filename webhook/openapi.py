@@ -83,6 +83,7 @@ def _errors(gateway: Gateway) -> OpenAPIObject:
     return {
         "400": _json_reply(f"The body is not what {gateway.name} sends", "Error"),
         "401": _json_reply("The token or signature is wrong or missing", "Error"),
+        "408": _json_reply("The body did not arrive within WEBHOOK_BODY_TIMEOUT", "Error"),
         "413": _json_reply("The body is larger than WEBHOOK_MAX_BODY", "Error"),
         str(gateway.retry_status): not_stored,
         **_CLOSED,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from buffer.errors import StoreError
 from buffer.models import Append, Appended, AppendStatus
+from config.log_limiter import LogLimiter
 from config.logs import get_logger, mask
-from gateways.base import BadRequest
-from webhook.responses import HTTPError
+from gateways.base import BadRequest, Gateway
+from webhook.left_out import LeftOut
+from webhook.responses import Busy, HTTPError, http_error_of
 
 STORE_FAILURE_LOG_EVERY_S = 5.0
 """Least seconds between two log lines about the store: an outage refuses thousands of requests a second."""
@@ -20,6 +21,8 @@ RESULT_TEXT: dict[AppendStatus, str] = {
     "discarded": "descartada: atendimento humano",
     "revoked": "apagada pelo autor",
     "stale": "antiga demais, ignorada",
+    "full": "recusada: mensagens demais esperando",
+    "broken": "recusada: conversa danificada no Redis",
 }
 """The end of a message's log line, by the status of its append."""
 
@@ -31,27 +34,26 @@ class RequestLog:
 
     def __init__(self, log_level: str) -> None:
         self.logs_each_message = log_level in ("DEBUG", "INFO")
-        self._refused = 0
-        self._last_logged_s = -STORE_FAILURE_LOG_EVERY_S
+        self.left_out = LeftOut()
+        self._store_failures: LogLimiter[None] = LogLimiter(STORE_FAILURE_LOG_EVERY_S)
 
     def log_results(self, appends: Sequence[Append], results: Sequence[Appended]) -> None:
         """Log one line for each message of a request. The caller asks `logs_each_message` before, which is cheaper."""
         for append, result in zip(appends, results, strict=True):
             _log_result(append, result)
 
-    def log_failure(self, error: Exception) -> None:
-        """Log an error that the client did not cause. Store errors share one line every STORE_FAILURE_LOG_EVERY_S."""
+    def log_failure(self, gateway: Gateway, error: Exception) -> None:
+        """Log an error. Store errors share one line every STORE_FAILURE_LOG_EVERY_S, refusals one a minute."""
         if isinstance(error, StoreError):
             self._log_store_failure(error)
-        elif not isinstance(error, HTTPError | BadRequest):
+        elif isinstance(error, HTTPError | BadRequest | Busy):
+            self.left_out.refuse(gateway.name, http_error_of(error, gateway))
+        else:
             log.error("a webhook request failed; its gateway will send it again", error=repr(error), exc_info=error)
 
     def _log_store_failure(self, error: StoreError) -> None:
-        self._refused += 1
-        now_s = time.monotonic()
-        if now_s - self._last_logged_s >= STORE_FAILURE_LOG_EVERY_S:
-            log.warning("messages not stored; their gateways will send again", refused=self._refused, error=str(error))
-            self._refused, self._last_logged_s = 0, now_s
+        if refused := self._store_failures.add(None):
+            log.warning("messages not stored; their gateways will send again", refused=refused, error=str(error))
 
 
 def _log_result(append: Append, result: Appended) -> None:

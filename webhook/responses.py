@@ -15,7 +15,10 @@ from gateways.base import BadRequest, Gateway, HTTPReply
 RETRY_AFTER_S = 1
 """Seconds after which a gateway may send refused messages again."""
 
+RETRY_AFTER = [(b"retry-after", str(RETRY_AFTER_S).encode())]
+
 NOT_STORED = "the messages could not be stored; send the same again"
+BUSY = "this process holds as many request bodies as WEBHOOK_BODIES_MAX allows; send the same again"
 
 HeaderPairs = Sequence[tuple[bytes, bytes]]
 
@@ -29,14 +32,24 @@ class Counts(NamedTuple):
 
 
 class HTTPError(Exception):
-    """An error response: HTTP status, error code, and a sentence that tells the client how to correct the request."""
+    """An error response: HTTP status, error code, and a sentence that tells the client how to correct the request.
 
-    def __init__(self, status: int, code: str, detail: str, headers: HeaderPairs = ()) -> None:
+    `log_detail` is the sentence of the log if `detail` holds values of the request.
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, headers: HeaderPairs = (), log_detail: str | None = None
+    ) -> None:
         super().__init__(detail)
+        self.log_detail = log_detail
         self.status = status
         self.code = code
         self.detail = detail
         self.headers = headers
+
+
+class Busy(Exception):
+    """The bodies in hand leave no memory for this one. The gateway gets the status that makes it send again."""
 
 
 class Response(NamedTuple):
@@ -76,7 +89,7 @@ def counts_response(counts: Counts) -> Response:
 
 def error_response(error: Exception, gateway: Gateway) -> Response:
     """Return the response to an error. A StoreError gets the status that makes the gateway send the request again."""
-    return http_error_response(error if isinstance(error, HTTPError) else _http_error_of(error, gateway))
+    return http_error_response(http_error_of(error, gateway))
 
 
 def http_error_response(error: HTTPError) -> Response:
@@ -85,12 +98,15 @@ def http_error_response(error: HTTPError) -> Response:
     return response_of(HTTPReply(error.status, "application/json", body), error.headers)
 
 
-def _http_error_of(error: Exception, gateway: Gateway) -> HTTPError:
+def http_error_of(error: Exception, gateway: Gateway) -> HTTPError:
+    """Return the HTTP error for an exception. One that passes gets the status that makes it send again."""
+    if isinstance(error, HTTPError):
+        return error
     if isinstance(error, BadRequest):
         return HTTPError(400, "bad_request", str(error))
-    if isinstance(error, StoreError):
-        retry_after = [(b"retry-after", str(RETRY_AFTER_S).encode())]
-        return HTTPError(gateway.retry_status, "unavailable", NOT_STORED, retry_after)
+    if isinstance(error, StoreError | Busy):
+        detail = BUSY if isinstance(error, Busy) else NOT_STORED
+        return HTTPError(gateway.retry_status, "unavailable", detail, RETRY_AFTER)
     return HTTPError(500, "internal", "the service failed at this request; its log says why")
 
 

@@ -5,54 +5,25 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import email.utils
 import hashlib
 import hmac
 import ssl
 import time
-from collections.abc import AsyncIterable
-from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, cast
 
 import aiohttp
 import httpx
-import orjson
 from httpx_aiohttp import AiohttpTransport
 
 from buffer.models import Batch
 from config.settings import Settings, require
-
-DEAD_STATUSES = frozenset({400, 413, 415, 422})
-"""HTTP statuses that reject this very batch: it becomes a dead letter (docs/invariants.md#retry)."""
+from worker import agent_answer, agent_errors
+from worker.agent_answer import AgentFailure, AgentReply
+from worker.agent_connection import connected, open_session
 
 CONNECT_TIMEOUT_S = 5.0
 TIMEOUT = {"connect": CONNECT_TIMEOUT_S}
 """Timeouts in the form of httpx, in seconds. The whole call has another one, AGENT_TIMEOUT."""
-
-KEEPALIVE_S = 30.0
-"""How long an idle connection to the agent stays open."""
-
-ANSWER_MAX = 1_048_576
-"""Largest answer that is read, in bytes. An answer is a chat message."""
-
-
-@dataclass(slots=True, frozen=True)
-class AgentReply:
-    """The agent accepted the batch (2xx). `not_understood` describes an answer without readable replies."""
-
-    replies: tuple[str, ...] = ()
-    not_understood: str | None = None
-
-
-@dataclass(slots=True, frozen=True)
-class AgentFailure:
-    """The agent did not accept the batch. `dead`: do not retry. `sent`: the agent may have read the request."""
-
-    error: str
-    dead: bool = False
-    sent: bool = True
-    retry_after_s: float | None = field(default=None)
 
 
 class Agent:
@@ -69,42 +40,40 @@ class Agent:
 
     async def call(self, batch: Batch, body: bytes) -> AgentReply | AgentFailure:
         """Deliver one batch. Return an AgentFailure for every error of the agent or the network, and raise none."""
+        connected.set(False)
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._call(batch, body)
+                response = await self._transport.handle_async_request(self._request(batch, body))
+                return await agent_answer.read(response, self._url)
         except TimeoutError:
-            return AgentFailure(f"the agent did not answer within AGENT_TIMEOUT={self._timeout_s:g} s")
-        except httpx.HTTPError as error:
-            _drop_tracebacks(error)
-            return AgentFailure(_network_error(error), sent=not _was_not_sent(error))
+            return self._timed_out()
         except aiohttp.ClientResponseError as error:
-            return AgentFailure(f"the agent's answer is not HTTP: {error.message}")
+            agent_errors.drop_tracebacks(error)
+            return AgentFailure(f"the agent's answer is not HTTP: {error.message[:200]}")
+        except (httpx.HTTPError, aiohttp.ClientError, OSError, UnicodeError) as error:
+            return self._failed(error)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._transport.aclose()
 
     def _open(self) -> aiohttp.ClientSession:
-        context = self._transport.ssl_context
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections_max, keepalive_timeout=KEEPALIVE_S, ssl=context),
-            headers=self._headers,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            response_class=_Response,
-        )
+        return open_session(self._headers, self._connections_max, self._transport.ssl_context)
 
-    async def _call(self, batch: Batch, body: bytes) -> AgentReply | AgentFailure:
-        response = await self._transport.handle_async_request(self._request(batch, body))
-        content = await _read(response)
-        if content is None:
-            return _too_long(response.status_code)
-        if response.is_success:
-            return read_answer(response.headers.get("content-type", ""), content)
-        return AgentFailure(
-            f"the agent answered {response.status_code}" + _advice(response.status_code),
-            dead=response.status_code in DEAD_STATUSES,
-            retry_after_s=_retry_after(response.headers.get("retry-after")),
-        )
+    def _timed_out(self) -> AgentFailure:
+        limit = f"within AGENT_TIMEOUT={self._timeout_s:g} s"
+        if connected.get():
+            return AgentFailure(f"the agent did not answer {limit}")
+        return AgentFailure(f"the agent cannot be reached: there was no connection {limit}", sent=False)
+
+    def _failed(self, error: Exception) -> AgentFailure:
+        """Return the failure for an error. A call that never had a connection was surely not sent."""
+        try:
+            if connected.get():
+                return AgentFailure(agent_errors.broken(error))
+            return AgentFailure(agent_errors.not_reached(error, self._url, CONNECT_TIMEOUT_S), sent=False)
+        finally:
+            agent_errors.drop_tracebacks(error)
 
     def _request(self, batch: Batch, body: bytes) -> httpx.Request:
         """Build the request for the transport. httpx.AsyncClient would build the same and double the cost of a call."""
@@ -119,18 +88,6 @@ class Agent:
         )
         request.read()
         return request
-
-
-class _Response(aiohttp.ClientResponse):
-    """A response without its reason phrase: AiohttpTransport raises UnicodeEncodeError for one that is not UTF-8."""
-
-    @property
-    def reason(self) -> None:
-        return None
-
-    @reason.setter
-    def reason(self, _: str | None) -> None:
-        pass
 
 
 def _ssl_context(url: httpx.URL) -> ssl.SSLContext:
@@ -149,31 +106,12 @@ def _fixed_headers(url: httpx.URL) -> dict[str, str]:
         "content-type": "application/json",
         "user-agent": "debouncer",
         "accept": "*/*",
-        "accept-encoding": "gzip, deflate",
+        "accept-encoding": "identity",
     }
     if url.userinfo:
         signed = next(httpx.BasicAuth(url.username, url.password).auth_flow(httpx.Request("POST", url)))
         headers["authorization"] = signed.headers["authorization"]
     return headers
-
-
-async def _read(response: httpx.Response) -> bytes | None:
-    """Read the whole body. Return None if it is longer than ANSWER_MAX.
-
-    The connection of a response that was not read to its end is closed.
-    """
-    content = b""
-    chunks = response.aiter_bytes() if "content-encoding" in response.headers else response.stream
-    try:
-        async for chunk in cast(AsyncIterable[bytes], chunks):
-            content += chunk
-            if len(content) > ANSWER_MAX:
-                await response.aclose()
-                return None
-    except BaseException:
-        await response.aclose()
-        raise
-    return content
 
 
 def sign(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
@@ -190,85 +128,3 @@ def _signing_key(secret: str) -> bytes:
         except binascii.Error:
             pass
     return secret.encode()
-
-
-def read_answer(content_type: str, content: bytes) -> AgentReply:
-    """Read the replies of a 2xx body: `{"reply"}`, `{"replies"}`, text/plain, or an empty body for none."""
-    kind = content_type.partition(";")[0].strip().lower()
-    if not content.strip():
-        return AgentReply()
-    if kind == "text/plain":
-        return AgentReply((content.decode("utf-8", "replace"),))
-    try:
-        parsed = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        return AgentReply(not_understood=f"a body of type {kind or 'unknown'} that is not JSON")
-    replies = _replies(parsed) if isinstance(parsed, dict) else None
-    if replies is None:
-        return AgentReply(not_understood="JSON without `reply` (a string) or `replies` (a list of strings)")
-    return AgentReply(tuple(reply for reply in replies if reply))
-
-
-def _replies(parsed: dict[str, Any]) -> list[str] | None:
-    replies = parsed.get("replies", [parsed["reply"]] if "reply" in parsed else None)
-    if isinstance(replies, list) and all(isinstance(reply, str) for reply in replies):
-        return replies
-    return [] if "reply" in parsed and parsed["reply"] is None else None
-
-
-def _too_long(status: int) -> AgentReply | AgentFailure:
-    detail = f"an answer longer than {ANSWER_MAX} bytes"
-    return (
-        AgentReply(not_understood=detail)
-        if 200 <= status < 300
-        else AgentFailure(f"the agent answered {status} with {detail}")
-    )
-
-
-def _advice(status: int) -> str:
-    hints = {
-        301: ": AGENT_URL redirects, which is not followed; set the final address",
-        302: ": AGENT_URL redirects, which is not followed; set the final address",
-        401: ": it wants credentials that AGENT_URL does not carry",
-        404: ": is the workflow switched on and AGENT_URL its production address?",
-        409: ": it is still at work on this flush",
-        422: ": it took the same Idempotency-Key for another body, or rejects the body",
-    }
-    return hints.get(status, "")
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Convert Retry-After, a number or an HTTP date (RFC 9110), to seconds from now. Return None if unreadable."""
-    if not value:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
-
-
-def _drop_tracebacks(error: httpx.HTTPError) -> None:
-    """Break the reference cycles error -> traceback -> request body of the error's causes.
-
-    Without this, failed calls keep their bodies in memory until a full collection: gigabytes while an agent is away.
-    """
-    cause = error.__cause__
-    while cause is not None:
-        cause.__traceback__ = None
-        cause = cause.__cause__
-
-
-def _was_not_sent(error: httpx.HTTPError) -> bool:
-    """Return True if no connection was made.
-
-    The cause decides, because the transport also maps "closed after reading the request" to ConnectTimeout.
-    """
-    return isinstance(error.__cause__, aiohttp.ClientConnectorError)
-
-
-def _network_error(error: httpx.HTTPError) -> str:
-    if _was_not_sent(error):
-        return f"the agent cannot be reached: {error}"
-    return f"the connection to the agent broke: {error or type(error).__name__}"

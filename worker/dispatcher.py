@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from buffer.errors import StoreError
 from buffer.keys import Ref
@@ -12,9 +12,12 @@ from buffer.store import Store
 from config.killpoints import kill_point
 from config.logs import get_logger
 from config.settings import Settings
+from worker.expired_timers import ExpiredTimers
+from worker.outage import Outage
 from worker.rq.job_ids import group_into_jobs, refs_of_argument
 from worker.rq.queue import JobQueue
 from worker.rq.runner import JobRunner
+from worker.server_clock import ServerClock
 
 SLEEP_MAX_S = 1.0
 """Longest sleep between two passes. It bounds the delay after a lost announcement, and one pass a second is the whole
@@ -39,33 +42,57 @@ GROUPS_MIN = 8
 ROUNDING_S = 0.001
 """Added to each sleep. A timer may fire 1 ms early, and a pass just before the deadline would be a pass for nothing."""
 
+
 log = get_logger()
+
+
+async def _renew_nothing() -> None:
+    pass
 
 
 class Dispatcher:
     """Dispatches due conversations. Each worker process has one; the wake index gives a conversation to one of them."""
 
-    def __init__(self, store: Store, queue: JobQueue, settings: Settings, runner: JobRunner) -> None:
+    def __init__(
+        self,
+        store: Store,
+        queue: JobQueue,
+        settings: Settings,
+        runner: JobRunner,
+        renew_leases: Callable[[], Awaitable[None]] = _renew_nothing,
+    ) -> None:
         self._store = store
         self._queue = queue
         self._partitions = settings.redis_partitions
         self._queue_max = 2 * settings.worker_concurrency
         self._group_size = max(1, min(GROUP_MAX, settings.worker_concurrency // GROUPS_MIN))
         self._runner = runner
+        self._renew_leases = renew_leases
+        self._lease_s = settings.flush_lease
+        self._step_max_s = settings.flush_renew_interval
+        self._clock = ServerClock()
+        self._no_takeover_until = 0.0
+        self._timers = ExpiredTimers(store, settings, self.wake)
         self._wake = asyncio.Event()
         self._passes = 0
         self._expiry_timer: asyncio.TimerHandle | None = None
         self._pass_at_last_expiry = 0
         self._stopping = False
         self._first_partition = 0
-        self._failing = False
+        self._outage = Outage("dispatch is held up; it goes on by itself", "dispatch goes on")
+        self._rq_outage = Outage("RQ's queue is away; flushes start without it", "RQ's queue is back")
 
     def wake(self) -> None:
         """Start a pass now. Called for an announcement that a deadline became nearer."""
         self._wake.set()
 
-    def timer_expired(self) -> None:
-        """Start a pass soon, unless one starts before. Called for an expired timer key, whose deadline may be known."""
+    def timer_expired(self, ref: Ref | None = None) -> None:
+        """Start a pass soon, unless one starts before. Called for an expired timer key, whose deadline may be known.
+
+        `ref` is the conversation of the key. If its wake entry is lost, it is put back.
+        """
+        if ref is not None:
+            self._timers.expired(ref)
         self._pass_at_last_expiry = self._passes
         if self._expiry_timer is None:
             self._arm_expiry_timer()
@@ -95,9 +122,9 @@ class Dispatcher:
             self._wake.clear()
             try:
                 pause_s = await self.dispatch_due()
-                self._failing = False
+                self._outage.works()
             except StoreError as error:
-                self._log_failure(error)
+                self._outage.fails(error)
                 pause_s = RETRY_S
             await self._sleep(pause_s)
 
@@ -108,10 +135,14 @@ class Dispatcher:
         limits = self._limits(self._room(len(queued)))
         if not limits:
             return RETRY_S
+        asked_at = asyncio.get_running_loop().time()
         calls = (self._store.dispatch(partition, limit) for partition, limit in limits.items())
         found = await asyncio.gather(*calls, return_exceptions=True)
         dispatched = [one for one in found if isinstance(one, Dispatched)]
-        if due := [item for one in dispatched for item in one.due]:
+        await self._note_clocks(dict(zip(limits, found, strict=True)), asked_at)
+        due = await self._without_leases([item for one in dispatched for item in one.due])
+        if due:
+            self._timers.dispatched(item.ref for item in due)
             kill_point("worker_after_dispatch")
             size = self._group_size if any(_is_behind(one) for one in dispatched) else 1
             await self._enqueue([item for item in due if item.ref not in queued], size)
@@ -121,6 +152,29 @@ class Dispatcher:
                 raise one
         complete = len(limits) == self._partitions
         return min(SLEEP_MAX_S if complete else RETRY_S, *(_seconds_until_next(one) for one in dispatched))
+
+    async def _note_clocks(self, found: Mapping[int, Dispatched | BaseException], asked_at: float) -> None:
+        """If a server's clock went forward, renew the leases first, and take none over for the time of a lease.
+
+        The step ended all leases by the server's clock. Their workers are alive and notice it within a pass.
+        """
+        now = asyncio.get_running_loop().time()
+        replies = {partition: one for partition, one in found.items() if isinstance(one, Dispatched)}
+        steps = [self._clock.step_s(partition, one.now_ms, asked_at, now) for partition, one in replies.items()]
+        step_s = max(steps, default=0.0)
+        if step_s > self._step_max_s:
+            log.warning("the clock of the Redis server went forward; no lease is taken over for a while", by_s=step_s)
+            self._no_takeover_until = now + self._lease_s
+            # Also for what is in the queue already, and for workers that start only now.
+            await asyncio.gather(*(self._store.hold_takeovers(partition) for partition in replies))
+            await self._renew_leases()
+
+    async def _without_leases(self, due: list[Due]) -> list[Due]:
+        """After a step of the clock, leave out the conversations with a lease. They are due again soon."""
+        if not due or asyncio.get_running_loop().time() >= self._no_takeover_until:
+            return due
+        leased = await self._store.leased([item.ref for item in due])
+        return [item for item in due if item.ref not in leased]
 
     def _limits(self, room: int) -> dict[int, int]:
         """Share the room among the partitions. Return how many conversations each may dispatch."""
@@ -134,11 +188,16 @@ class Dispatcher:
 
         Empty while RQ's server fails, because no worker can take those jobs.
         """
-        try:
-            return set() if self._queue.fails else await self._queue.queued()
-        except StoreError as error:
-            self._log_failure(error)
+        if self._queue.fails:
+            self._rq_outage.lasts()
             return set()
+        try:
+            queued = await self._queue.queued()
+        except StoreError as error:
+            self._rq_outage.fails(error)
+            return set()
+        self._rq_outage.works()
+        return queued
 
     def _room(self, queued: int) -> int:
         """Return how many conversations to dispatch.
@@ -160,7 +219,7 @@ class Dispatcher:
                 await self._runner.enqueue_and_dequeue(jobs[:JOBS_PER_CALL])
                 del jobs[:JOBS_PER_CALL]
         except StoreError as error:
-            self._log_failure(error)
+            self._rq_outage.fails(error)
         for ref in (ref for job in jobs for ref in refs_of_argument(job.argument)):
             if not self._runner.run_inline(ref):
                 break
@@ -173,11 +232,6 @@ class Dispatcher:
                 await self._wake.wait()
         except TimeoutError:
             pass
-
-    def _log_failure(self, error: Exception) -> None:
-        if not self._failing:
-            log.warning("dispatch is held up; it goes on by itself", error=str(error) or type(error).__name__)
-        self._failing = True
 
 
 def _is_behind(found: Dispatched) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import redis.exceptions as rx
 
-from buffer.keys import Keys
+from buffer.keys import Keys, Ref
 from buffer.transport.clients import AsyncClient
 from config.logs import get_logger
 from config.settings import Settings
@@ -25,7 +25,7 @@ log = get_logger()
 
 
 class ExpiryListener:
-    """Subscribes to announcements and expiry events, and calls a function for each.
+    """Subscribes to announcements and expiry events, and calls a function for each, with the conversation if known.
 
     `on_announcement` is also called for every new subscription, because hints may have been lost before.
     `on_reconnect` is called when a lost subscription is back.
@@ -36,7 +36,7 @@ class ExpiryListener:
         client: AsyncClient,
         settings: Settings,
         on_announcement: Callable[[], None],
-        on_timer_expired: Callable[[], None],
+        on_timer_expired: Callable[[Ref], None],
         on_reconnect: Callable[[], None],
     ) -> None:
         self._client = client
@@ -85,8 +85,8 @@ class ExpiryListener:
     def _receive(self, message: dict[str, Any]) -> None:
         if message["channel"].decode() != self._events:
             self._on_announcement()
-        elif self._keys.timer_ref(message["data"].decode("utf-8", "replace")) is not None:
-            self._on_timer_expired()
+        elif (ref := self._keys.timer_ref(message["data"].decode("utf-8", "replace"))) is not None:
+            self._on_timer_expired(ref)
 
     async def _enable_events(self) -> None:
         """Add NEEDED_FLAGS to notify-keyspace-events. Log it if the server forbids CONFIG SET."""

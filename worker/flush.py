@@ -18,7 +18,8 @@ from buffer.store import Store
 from config.killpoints import kill_point
 from config.logs import get_logger, mask
 from config.settings import Settings
-from worker.agent import Agent, AgentFailure, AgentReply
+from worker.agent import Agent
+from worker.agent_answer import AgentFailure, AgentReply
 from worker.leases import LeaseEnded, Leases
 from worker.request_body import render_burst
 
@@ -43,6 +44,10 @@ class Flusher:
         self._settings = settings
         self._leases = Leases(store, settings)
 
+    async def renew_leases(self) -> None:
+        """Renew the leases of all calls in flight now."""
+        await self._leases.renew_all()
+
     async def flush(self, ref: Ref) -> str:
         """Deliver the batch of a conversation if it has one. Return the result as one word, for logs and RQ.
 
@@ -66,7 +71,7 @@ class Flusher:
         gateway, channel, peer = batch.conversation
         flush_log = log.bind(flush_id=batch.flush_id, gateway=gateway, channel=channel, peer=peer)
         flush_log.info(
-            f"🔄 Iniciando processamento de {len(batch.messages)} mensagens",
+            f"🔄 Iniciando processamento de {_mensagens(len(batch.messages))}",
             attempt=batch.attempt,
             reason=batch.reason.value,
         )
@@ -114,26 +119,35 @@ class Flusher:
         return "acked"
 
     async def _fail(self, ref: Ref, batch: Batch, failure: AgentFailure) -> str:
-        delay_ms = self._delay_ms(batch.failures, failure.retry_after_s)
-        outcome = await retry_unavailable(
-            lambda: self._store.fail(ref, batch.token, failure.error, delay_ms=delay_ms, dead=failure.dead),
-            OUTCOME_RETRY_S,
-        )
+        delay_ms = self._delay_ms(batch, failure)
+        outcome = await retry_unavailable(lambda: self._end_attempt(ref, batch, failure, delay_ms), OUTCOME_RETRY_S)
+        if outcome is Outcome.DEAD:
+            _log_dead_letter(batch, failure)
+            return outcome.value
+        result = "retry" if outcome is Outcome.OK else outcome.value
+        retry = {"retry_in_s": delay_ms / 1000, "counted": failure.sent} if outcome is Outcome.OK else {}
         log.warning(
-            "flush failed", flush_id=batch.flush_id, error=failure.error, attempt=batch.attempt,
-            outcome=outcome.value, retry_in_s=delay_ms / 1000 if outcome is Outcome.OK else None,
-        )  # fmt: skip
-        return "retry" if outcome is Outcome.OK else outcome.value
+            "flush failed", flush_id=batch.flush_id, error=failure.error, attempt=batch.attempt, outcome=result, **retry
+        )
+        return result
 
-    def _delay_ms(self, failures: int, retry_after_s: float | None) -> int:
+    async def _end_attempt(self, ref: Ref, batch: Batch, failure: AgentFailure, delay_ms: int) -> Outcome:
+        """Count the attempt, unless the request surely never reached the agent. Then AGENT_GIVE_UP is the limit."""
+        if failure.sent:
+            return await self._store.fail(ref, batch.token, failure.error, delay_ms=delay_ms, dead=failure.dead)
+        give_up_ms = self._settings.give_up_ms
+        return await self._store.unreached(ref, batch.token, failure.error, delay_ms=delay_ms, give_up_ms=give_up_ms)
+
+    def _delay_ms(self, batch: Batch, failure: AgentFailure) -> int:
         """Return Retry-After, at least RETRY_BASE and at most RETRY_MAX.
 
         Without Retry-After, return an exponential delay of at most RETRY_MAX, changed by JITTER.
         """
         settings = self._settings
-        delay_s = min(settings.retry_base * 2.0 ** min(failures, 32), settings.retry_max)
-        if retry_after_s is not None:
-            return int(min(max(retry_after_s, settings.retry_base), settings.retry_max) * 1000)
+        if failure.retry_after_s is not None:
+            return int(min(max(failure.retry_after_s, settings.retry_base), settings.retry_max) * 1000)
+        before = batch.failures if failure.sent else batch.attempt - 1 - batch.failures
+        delay_s = min(settings.retry_base * 2.0 ** min(before, 32), settings.retry_max)
         return int(delay_s * random.uniform(1 - JITTER, 1 + JITTER) * 1000)  # noqa: S311
 
     async def _abandon(self, ref: Ref, batch: Batch, outcome: Outcome) -> str:
@@ -148,6 +162,26 @@ class Flusher:
             await asyncio.shield(retry_unavailable(lambda: self._store.release(ref, batch.token), CLAIM_RETRY_S))
         except StoreError as error:
             log.warning("release failed; the batch is redelivered when its lease expires", error=str(error))
+
+
+def _mensagens(count: int) -> str:
+    return f"{count} mensagem" if count == 1 else f"{count} mensagens"
+
+
+def _log_dead_letter(batch: Batch, failure: AgentFailure) -> None:
+    count = len(batch.messages)
+    attempts = batch.failures + 1 if failure.sent else batch.attempt
+    peer = mask(batch.conversation.peer)
+    log.error(
+        f"dead letter: {count} message{'' if count == 1 else 's'} of {peer} {'was' if count == 1 else 'were'} not "
+        f"delivered after {attempts} attempt{'' if attempts == 1 else 's'} ({failure.error}); "
+        "`debouncer dead` lists it and sends it again",
+        flush_id=batch.flush_id,
+        gateway=batch.conversation.gateway,
+        channel=batch.conversation.channel,
+        attempt=batch.attempt,
+        outcome=Outcome.DEAD.value,
+    )
 
 
 async def flush_all(flush: Callable[[Ref], Coroutine[Any, Any, str]], refs: Sequence[Ref]) -> str:

@@ -85,6 +85,13 @@ class Leases:
             self._renewer = asyncio.create_task(self._renew_due())
         return _Lease(self._held, ref, token, until, now + self._interval_s, holder, holder.cancelling())
 
+    async def renew_all(self) -> None:
+        """Renew every lease now, and wait until each renewal has ended."""
+        for lease in [lease for lease in self._held if lease.renew_at != math.inf]:
+            self._start_renewal(lease)
+        if self._renewals:
+            await asyncio.wait(set(self._renewals))
+
     async def _renew_due(self) -> None:
         try:
             while self._held:

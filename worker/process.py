@@ -16,6 +16,7 @@ from buffer.errors import StoreError, StoreFull, StoreUnavailable
 from buffer.store import Store
 from buffer.transport.clients import connect, connect_sync
 from buffer.transport.server_checks import check_server
+from config.descriptors import raise_descriptor_limit
 from config.gc import tune_worker_gc
 from config.killpoints import arm
 from config.logs import get_logger
@@ -24,8 +25,10 @@ from worker.agent import Agent
 from worker.dispatcher import Dispatcher
 from worker.expiry_listener import ExpiryListener
 from worker.flush import Flusher
+from worker.outage import Outage
 from worker.rq.queue import JobQueue
 from worker.rq.worker import MAINTENANCE_EVERY_S, AsyncWorker
+from worker.suspension import SuspensionLog
 from worker.upkeep import Upkeep
 
 REDIS_TIMEOUT_S = 2.0
@@ -35,6 +38,9 @@ FINAL_WRITE_S = 2.0
 """Time for the last write of RQ's registries. A stop does not wait longer for a frozen server."""
 
 CANCEL_AGAIN_S = 0.2
+
+DESCRIPTORS_KEPT = 100
+"""File descriptors that no call to the agent may take: those of Redis, RQ, name look-ups, logs and libraries."""
 
 log = get_logger()
 
@@ -60,6 +66,7 @@ class WorkerProcess:
     def __init__(self, settings: Settings) -> None:
         url = require(settings.redis_url, "REDIS_URL")
         queue_url = settings.rq_redis_url or url
+        settings = bounded_by_descriptors(settings, raise_descriptor_limit())
         self._settings = settings
         self._agent = Agent(settings)
         self._store = Store(connect(url, timeout_s=REDIS_TIMEOUT_S), settings)
@@ -93,18 +100,17 @@ class WorkerProcess:
 
     async def _wait_for_redis(self) -> bool:
         """Wait until Redis answers and passes the checks. Return False if a stop was requested meanwhile."""
-        logged = False
+        outage = Outage("waiting for Redis", "Redis answers")
         while not self._stop_requested.is_set():
             try:
                 await check_server(self._store.client, self._settings, accepting=False)
                 await self._store.load_scripts()
                 await asyncio.to_thread(self._connection.ping)
             except (StoreUnavailable, StoreFull, rx.RedisError, OSError) as error:
-                if not logged:
-                    log.warning("waiting for Redis", error=str(error))
-                logged = True
+                outage.fails(error)
                 await asyncio.sleep(REDIS_RETRY_S)
                 continue
+            outage.works()
             return True
         return False
 
@@ -112,8 +118,8 @@ class WorkerProcess:
         settings = self._settings
         queue = JobQueue(settings, self._connection, self._queue_client)
         flusher = Flusher(self._store, self._agent, settings)
-        worker = AsyncWorker(queue, flusher.flush, settings.worker_concurrency)
-        dispatcher = Dispatcher(self._store, queue, settings, worker.runner)
+        worker = AsyncWorker(queue, flusher.flush, settings.worker_concurrency, SuspensionLog(self._store).note)
+        dispatcher = Dispatcher(self._store, queue, settings, worker.runner, flusher.renew_leases)
         upkeep = Upkeep(self._store, settings)
         listener = ExpiryListener(
             self._listen_client, settings, dispatcher.wake, dispatcher.timer_expired, upkeep.request_repair
@@ -125,7 +131,7 @@ class WorkerProcess:
         helping = _start(listener.run(), upkeep.run(), self._maintain(worker))
         showing = _start(worker.registries.write_forever(), worker.registries.keep_alive())
         await self._until_stopped([*feeding, *helping, *showing])
-        log.info("stopping; no new jobs are taken", in_flight=worker.runner.in_flight)
+        log.info(_stop_sentence(worker.runner.in_flight, settings.shutdown_grace), in_flight=worker.runner.in_flight)
         dispatcher.stop()
         worker.runner.stop()
         await _cancel(helping)
@@ -172,6 +178,26 @@ class WorkerProcess:
         worker.registries.close()
         # Threads cannot be cancelled. One that waits for a frozen server ends when its connection is closed.
         self._connection.connection_pool.disconnect()
+
+
+def bounded_by_descriptors(settings: Settings, limit: int) -> Settings:
+    """Return the settings with as many calls in flight as this process may open connections for."""
+    most = max(1, limit - DESCRIPTORS_KEPT)
+    if settings.worker_concurrency <= most:
+        return settings
+    log.warning(
+        f"WORKER_CONCURRENCY={settings.worker_concurrency} is more than this process may open files for; "
+        f"it makes at most {most} calls at once. Raise the hard limit (ulimit -Hn, LimitNOFILE=, --ulimit nofile=)",
+        limit=limit,
+    )
+    return settings.model_copy(update={"worker_concurrency": most})
+
+
+def _stop_sentence(calls: int, grace_s: float) -> str:
+    if not calls:
+        return "stopping; no new jobs are taken"
+    waiting = f"waiting up to {grace_s:g} s for {calls} call{'' if calls == 1 else 's'}"
+    return f"stopping; no new jobs are taken; {waiting}; a second signal hands them back"
 
 
 def _start(*coroutines: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:

@@ -15,10 +15,11 @@ EVERY_S = 60.0
 """Time between two sweeps of idle conversations, and between two checks whether a repair is due."""
 
 REPAIR_EVERY_S = 3600
-"""Time between two repairs that no event caused, for all workers together."""
+"""Time between two repairs that no event caused and that find nothing, for all workers together."""
 
-REPAIR_AGAIN_S = 60
-"""After a repair that a start or a reconnect caused, or that found something, others skip theirs for this time."""
+REPAIR_AGAIN_S = 55
+"""After a repair that a start, a reconnect or an earlier find caused, others skip theirs for this time. It is less than
+EVERY_S, so that the worker that found something repairs in each of its rounds."""
 
 RESTS = 4
 """The repair rests 4 times as long as each call took. It uses at most a fifth of the server, and takes minutes for a
@@ -46,13 +47,13 @@ class Upkeep:
     async def run(self) -> None:
         """Repair and sweep until cancelled."""
         guard_s = REPAIR_AGAIN_S
+        found = False
         while True:
             try:
-                found = await self._repair(guard_s)
+                found = await self._repair(guard_s, found)
                 await self._sweep()
             except (StoreError, rx.RedisError, OSError) as error:
                 log.debug("upkeep put off", error=str(error))
-                found = True
             guard_s = await self._wait()
             if found:
                 guard_s = REPAIR_AGAIN_S
@@ -66,11 +67,14 @@ class Upkeep:
         self._wanted.clear()
         return REPAIR_AGAIN_S
 
-    async def _repair(self, guard_s: int) -> bool:
-        """Repair unless another worker does. Return True if something was lost: the next repair is due in a minute."""
+    async def _repair(self, guard_s: int, found_before: bool) -> bool:
+        """Repair, unless another worker has just done it. Return True if the index was not right; then repair again.
+
+        What makes entries get lost may go on, so a repair that finds something is followed by another one soon.
+        """
         kind = "soon" if guard_s == REPAIR_AGAIN_S else "hourly"
         if not await self._store.client.set(f"{self._guard}:{kind}", "1", nx=True, ex=guard_s):
-            return False
+            return found_before
         found = False
         for partition in range(self._partitions):
             back, dropped = await self._store.repair(partition, RESTS)

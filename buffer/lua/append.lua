@@ -3,15 +3,19 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 partition   3 window_ms   4 max_wait_ms   5 max_messages   6 max_bytes
 --          7 dedupe_ttl_ms  8 '1' when every message is its own flush   9 max_age_ms (0 = any age)
+--          10 ids that a generation of the partition's memory holds   11 max_pending
 --          then one record for each message; include/record.lua has its layout
 -- returns  three for each message: 'new' | 'duplicate' | 'discarded' (a human has taken over) | 'revoked' (its revoke
---          came first) | 'stale' (older than max_age_ms) · deadline_ms · depth of the burst
--- touches  wake idle counters history alias · conv buffer batch seen timer lock media mark redrive
+--          came first) | 'stale' (older than max_age_ms) | 'broken' (a key of the conversation is damaged: nothing of
+--          it was stored) | 'full' (max_pending messages wait already) · deadline_ms · depth of the burst
+-- touches  wake idle counters history alias ids · conv buffer batch seen timer lock media mark redrive
 --
 -- A message id that is in the seen set changes nothing, except that a lost wake entry is put back
--- (docs/invariants.md#8).
+-- (docs/invariants.md#8). If the ids of a gateway are unique in a channel, a known id under another name of the person
+-- merges the two conversations.
 -- The script first decides about every message, then writes each conversation once. The wake entries are the first
--- write: a full server refuses them, and then nothing was written (invariant 11).
+-- write: a full server refuses them, and then nothing was written (invariant 11). It checks all keys of a conversation
+-- before the first write, so that a damaged one stops nothing but its own messages.
 
 -- include: history
 -- include: seen
@@ -20,7 +24,9 @@
 local partition, window_ms, max_wait_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local max_messages, max_bytes, dedupe_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local single = ARGV[8] == '1'
-local max_age_ms = tonumber(ARGV[9])
+local max_age_ms, ids_max, max_pending = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local FIRST = 12 -- the first record
+local NO_TAG = '\0\0\0\0' -- the message id is unique in its conversation only
 
 local MESSAGES_PER_WRITE = 100 -- Lua's unpack passes only some thousand values to one command
 local NO_ALIAS = string.rep(' ', 16)
@@ -32,14 +38,17 @@ local RECEIVED = struct.pack('>I6', now_ms)
 
 local first_wake_ms, nearest_ms = wake_first_ms(), math.huge
 local has_aliases = call('EXISTS', key('alias')) == 1
-local totals = { new = 0, duplicate = 0, discarded = 0, revoked = 0, stale = 0, resent = 0 }
+local totals = { new = 0, duplicate = 0, discarded = 0, revoked = 0, stale = 0, resent = 0, broken = 0,
+                 full = 0 }
 
 -- To be written: the conversations as they will be · wake entries to set · wake entries to put back if they are lost ·
--- discards to record.
-local convs, wakes, repairs, discards = {}, {}, {}, {}
+-- discards to record · ids to remember.
+local convs, wakes, repairs, discards, new_ids = {}, {}, {}, {}, {}
+local owners -- of the ids of this call: the conversations that brought them
+local BROKEN = 'broken' -- stands for a conversation with a damaged key
 
 -- The message that is appended; at_… are offsets in its record.
-local record, name, alias, nonce, order, flags, rest, fingerprint, peer, sender, payload
+local record, name, alias, nonce, order, flags, rest, tag, fingerprint, peer, sender, payload
 local at_gateway, at_channel, at_peer, at_sender, at_media, at_payload
 
 local function add(list, first, second)
@@ -50,21 +59,29 @@ end
 
 ---- decide per message ----
 
+-- Return the conversation as its keys hold it, or BROKEN if one of them is damaged: a claim looks at it then.
 local function load_conversation()
   local conv = convs[name]
-  if not conv then
-    local flat = call('HMGET', CONV .. name, 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer',
-      'name')
+  if conv then
+    return conv
+  end
+  local seen, depth = try('GET', SEEN .. name) or '', try('LLEN', BUFFER .. name)
+  local flat = try('HMGET', CONV .. name, 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer', 'name')
+  if flat.err or seen.err or #seen % SEEN_RECORD > 0 or type(depth) == 'table'
+    or flat[5] and type(try('HLEN', key('mark', name))) == 'table' or flat[1] and #flat[1] < WINDOW_SIZE then
+    conv = BROKEN
+  else
     conv = { is_busy = flat[2] or flat[3], paused_until_ms = flat[4], has_pending_changes = flat[5], peer = flat[6],
-             name = flat[7], seen = call('GET', SEEN .. name) or '' }
+             name = flat[7], seen = seen, bytes = 0, depth = depth, has_timer = flat[1] }
     if flat[1] then
       unpack_window(conv, flat[1])
-      conv.has_timer = true
-    else
-      conv.bytes, conv.depth = 0, call('LLEN', BUFFER .. name)
+      conv = conv.depth == depth and conv or BROKEN
     end
-    convs[name] = conv
   end
+  if conv == BROKEN then
+    add(repairs, now_ms, name)
+  end
+  convs[name] = conv
   return conv
 end
 
@@ -76,114 +93,12 @@ local function repair_wake(conv)
   end
 end
 
--- Return why this message closes the burst at once, or nil.
-local function firing(depth, bytes)
-  if single then
-    return 'disabled'
-  elseif flags % 2 == KEYWORD then
-    return 'keyword'
-  elseif depth >= max_messages then
-    return 'max_messages'
-  elseif bytes >= max_bytes then
-    return 'max_bytes'
-  end
-end
+-- include: burst
 
--- A deadline that has fired never moves. Nor does its wake entry: the conversation may be dispatched already.
-local function schedule(conv, deadline_ms, fired_before)
-  if conv.is_busy or fired_before then
-    add(repairs, fired_before and deadline_ms or now_ms, name)
-  elseif paused(conv) then
-    add(wakes, number(conv, 'paused_until_ms'), name)
-  else
-    add(wakes, deadline_ms, name)
-    nearest_ms = min(nearest_ms, deadline_ms)
-  end
-end
-
--- Change a field of the conv hash; it is written together with the window.
-local function change(conv, field, value)
-  conv[field] = value
-  conv.changes = conv.changes or {}
-  add(conv.changes, field, value)
-end
-
-local function set_identity(conv)
-  conv.peer = peer
-  conv.changes = { 'ref', partition .. '-' .. name, 'gateway', sub(record, at_gateway, at_channel - 1),
-                   'channel', sub(record, at_channel, at_peer - 1), 'peer', peer }
-end
-
-local function update_identity(conv)
-  if not conv.peer then
-    set_identity(conv)
-  elseif peer ~= conv.peer and (is_phone(peer) or not is_phone(conv.peer)) then
-    change(conv, 'peer', peer)
-  end
-  if sender ~= conv.name and sender ~= '' then
-    change(conv, 'name', sender)
-  end
-end
-
--- Most calls bring one message for a conversation: only a second one needs a table.
-local function add_entry(conv, entry)
-  if not conv.entry then
-    conv.entry = entry
-  else
-    conv.more = conv.more or {}
-    conv.more[#conv.more + 1] = entry
-  end
-end
-
--- Add the message to the open burst, or open one. `edit` is the edit that came before the message, or nil.
-local function add_to_burst(conv, edit)
-  if edit then
-    payload = payload .. '\n' .. string.sub(edit, 2)
-  end
-  local depth, bytes = conv.depth + 1, conv.bytes + #payload
-  local deadline_ms = min(now_ms + window_ms, (conv.opened_ms or now_ms) + max_wait_ms)
-  local fired = conv.fired
-  if fired then
-    deadline_ms = conv.deadline_ms
-  else
-    fired = firing(depth, bytes)
-    deadline_ms = fired and now_ms or deadline_ms
-  end
-  schedule(conv, deadline_ms, conv.fired)
-  add_entry(conv, (flags >= TIMED and order or RECEIVED) .. RECEIVED .. rest .. payload)
-  if at_payload > at_media then
-    conv.media = conv.media or {}
-    add(conv.media, fingerprint, sub(record, at_media, at_payload - 1))
-  end
-  if not conv.opened_ms then
-    conv.opened_ms, conv.was_idle = now_ms, conv.peer
-  end
-  update_identity(conv)
-  conv.depth, conv.bytes, conv.deadline_ms, conv.fired = depth, bytes, deadline_ms, fired
-  return 'new', deadline_ms, depth
-end
-
-local function record_discard(cause)
+local function discard(conv, cause)
+  repair_wake(conv)
   discards[#discards + 1] = { ref = call('HGET', CONV .. name, 'ref') or nil, outcome = 'discarded', cause = cause,
                               messages = 1 }
-end
-
-local function discard_taken_over(conv)
-  repair_wake(conv)
-  add(repairs, number(conv, 'paused_until_ms'), name)
-  record_discard('takeover')
-  return 'discarded', 0, 0
-end
-
-local function discard_revoked(conv)
-  repair_wake(conv)
-  conv.was_revoked = true
-  record_discard('revoke')
-  return 'revoked', 0, 0
-end
-
-local function is_taken_over(conv)
-  return paused(conv) and call('HGET', CONV .. name, 'pause_mode') == 'takeover'
 end
 
 -- A pending change is 'r' for a revoke, or 'e' and the edit. Its message uses it up.
@@ -194,54 +109,33 @@ local function append_new(conv)
     conv.used_changes[#conv.used_changes + 1] = fingerprint
   end
   conv.fresh = (conv.fresh or '') .. seen_record(fingerprint, nonce)
-  if is_taken_over(conv) then
-    return discard_taken_over(conv)
+  if tag ~= NO_TAG and alias == NO_ALIAS then
+    owners[fingerprint .. tag] = name
+    add(new_ids, fingerprint .. tag, name)
+  end
+  if paused(conv) and call('HGET', CONV .. name, 'pause_mode') == 'takeover' then
+    discard(conv, 'takeover')
+    add(repairs, number(conv, 'paused_until_ms'), name)
+    return 'discarded', 0, 0
   elseif pending_change == 'r' then
-    return discard_revoked(conv)
+    discard(conv, 'revoke')
+    conv.was_revoked = true
+    return 'revoked', 0, 0
   end
   return add_to_burst(conv, pending_change)
 end
 
 
+-- Return the nonce of the message if its conversation remembers it.
+local function find_nonce(conv)
+  return seen_nonce(conv.seen, fingerprint, dedupe_ttl_ms)
+    or conv.fresh and seen_nonce(conv.fresh, fingerprint, dedupe_ttl_ms)
+end
+
+
 ---- write per conversation ----
 
-local function write_burst(name, conv)
-  if conv.more then
-    call('RPUSH', BUFFER .. name, conv.entry, unpack(conv.more))
-  else
-    call('RPUSH', BUFFER .. name, conv.entry)
-  end
-  if conv.changes then
-    call('HSET', CONV .. name, 'window', pack_window(conv), unpack(conv.changes))
-  else
-    call('HSET', CONV .. name, 'window', pack_window(conv))
-  end
-  local left_ms = max(1, conv.deadline_ms - now_ms)
-  if not conv.has_timer or call('PEXPIRE', TIMER .. name, left_ms) == 0 then
-    call('PSETEX', TIMER .. name, left_ms, '')
-  end
-  if conv.was_idle then
-    call('ZREM', key('idle'), name)
-  end
-  if conv.media then
-    call('HSET', key('media', name), unpack(conv.media))
-  end
-end
-
-local function write_conversation(name, conv, seen_rewrites)
-  if conv.entry then
-    write_burst(name, conv)
-  end
-  if conv.fresh then
-    seen_add(name, conv.seen, conv.fresh, dedupe_ttl_ms, seen_rewrites)
-  end
-  if conv.was_revoked then
-    call('ZADD', key('idle'), 'XX', now_ms, name)
-  end
-  if conv.used_changes then
-    call('HDEL', key('mark', name), unpack(conv.used_changes))
-  end
-end
+-- include: write
 
 local function write_conversations()
   if #repairs > 0 then
@@ -252,30 +146,51 @@ local function write_conversations()
   end
   local seen_rewrites = {}
   for name, conv in pairs(convs) do
-    write_conversation(name, conv, seen_rewrites)
+    if conv ~= BROKEN then
+      write_conversation(name, conv, seen_rewrites)
+    end
   end
   if #seen_rewrites > 0 then
     call('MSET', unpack(seen_rewrites))
   end
+  if #new_ids > 0 then
+    -- include: ids
+    add_ids(new_ids, ids_max)
+  end
   history_push(unpack(discards))
-  convs, wakes, repairs, discards = {}, {}, {}, {}
+  convs, wakes, repairs, discards, new_ids = {}, {}, {}, {}, {}
 end
 
 
 ---- main ----
 
--- Few messages name an alias: the included functions are made only for those, not in every call. Conversations are
--- written before one of them moves.
-local function merge_alias()
+-- Merge with the conversation `other`: that of the alias, or, for a twin, the one that brought this message under another
+-- name. Few messages merge: the included functions are made only for those, not in every call. The conversations of this
+-- call are written before one of them moves.
+local function merge_with(other, is_twin)
+  -- include: damage
   -- include: entry
   -- include: window
   -- include: batch
   -- include: stop
   -- include: merge
+  -- include: ids
   write_conversations()
+  other = resolve(other)
+  if is_twin and not is_twin_of(name, other, peer, fingerprint, dedupe_ttl_ms) then
+    return
+  elseif other ~= name and (damage(name) or damage(other)) then
+    convs[name] = BROKEN
+    add(repairs, now_ms, name)
+    add(repairs, now_ms, other)
+    return
+  end
   local limits = { max_wait_ms = max_wait_ms, max_messages = max_messages, max_bytes = max_bytes,
                    dedupe_ttl_ms = dedupe_ttl_ms }
-  name, has_aliases = merge_conversations(name, resolve(alias), limits), true
+  name, has_aliases = merge_conversations(name, other, limits), true
+  if is_twin and is_phone(peer) then
+    call('HSET', CONV .. name, 'peer', peer)
+  end
 end
 
 -- Return status, deadline_ms and depth, and true if the message id is in the seen set.
@@ -287,30 +202,48 @@ local function append_message()
     name = resolve(name)
   end
   if alias ~= NO_ALIAS then
-    merge_alias()
+    merge_with(alias)
   end
   local conv = load_conversation()
-  local known = seen_nonce(conv.seen, fingerprint, dedupe_ttl_ms)
-    or conv.fresh and seen_nonce(conv.fresh, fingerprint, dedupe_ttl_ms)
-  if not known then
+  local known = conv ~= BROKEN and find_nonce(conv)
+  if not known and owners and (owners[fingerprint .. tag] or name) ~= name then
+    merge_with(owners[fingerprint .. tag], true)
+    conv = load_conversation()
+    known = conv ~= BROKEN and find_nonce(conv)
+  end
+  if conv == BROKEN or at_payload > at_media and type(try('HLEN', key('media', name))) == 'table' then
+    return 'broken', 0, 0
+  elseif not known and conv.depth >= max_pending then
+    repair_wake(conv)
+    return 'full', conv.deadline_ms or 0, conv.depth
+  elseif not known then
     return append_new(conv)
   end
   repair_wake(conv)
   return known == nonce and 'new' or 'duplicate', conv.deadline_ms or 0, conv.depth, true
 end
 
--- include: record
-
 local records, replies = ARGV, {}
-for i = 10, #records do
+local ids = {}
+for i = FIRST, #records do
+  local id = sub(records[i], 48, 59)
+  if sub(id, 9) ~= NO_TAG then
+    ids[#ids + 1] = id
+  end
+end
+if #ids > 0 then
+  -- include: ids
+  owners = owners_of(ids)
+end
+for i = FIRST, #records do
   record = records[i]
-  unpack_record()
+  -- include: record
   local status, deadline_ms, depth, repeated = append_message()
   local total = repeated and status == 'new' and 'resent' or status
   totals[total] = totals[total] + 1
-  local at = 3 * (i - 10)
+  local at = 3 * (i - FIRST)
   replies[at + 1], replies[at + 2], replies[at + 3] = status, deadline_ms, depth
-  if (i - 9) % MESSAGES_PER_WRITE == 0 then
+  if (i - FIRST + 1) % MESSAGES_PER_WRITE == 0 then
     write_conversations()
   end
 end
@@ -320,6 +253,8 @@ count('accepted', totals.new)
 count('duplicates', totals.duplicate)
 count('discarded', totals.discarded + totals.revoked)
 count('stale', totals.stale)
+count('broken', totals.broken)
+count('full', totals.full)
 count('resent', totals.resent) -- every call must write: WAIT covers only the last write of its own connection
 if nearest_ms < first_wake_ms then
   wake_announce()

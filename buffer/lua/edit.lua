@@ -4,16 +4,22 @@
 -- ARGV     1 now_ms or ''   2 conversation hash   3 fingerprint of the message   4 edited_ms ('' = now)
 --          5 JSON object with the fields to replace   6 dedupe_ttl_ms   7 partition   8 gateway   9 channel   10 peer
 -- returns  'changed' | 'older' (a newer edit won) | 'late' (sealed already) | 'early' (kept until the message comes)
--- touches  idle counters alias · conv buffer seen mark
+--          or an error with the code BROKEN and the kind of the damaged key
+-- touches  idle counters alias · conv buffer batch seen media mark redrive
 --
 -- Every call writes, if only a counter: WAIT and WAITAOF cover only the last write of their own connection.
 
 -- include: entry
 -- include: seen
+-- include: damage
 -- include: alias
 -- include: pending_change
 
 local name, fingerprint, edited_ms, patch = resolve(ARGV[2]), ARGV[3], tonumber(ARGV[4]) or now_ms, ARGV[5]
+local damaged = damage(name)
+if damaged then
+  return broken_reply(name, damaged)
+end
 local conv = read_conv(name)
 local edit = string.format('%013d', edited_ms) .. patch
 
@@ -31,8 +37,10 @@ if place then
   end
   local changed = string.sub(entry, 1, at and at - 1 or -1) .. '\n' .. edit
   call('LSET', key('buffer', name), place, changed)
-  conv.bytes = conv.bytes + #changed - #entry
-  write_window(name, conv)
+  if conv.opened_ms then
+    conv.bytes = conv.bytes + #changed - #entry
+    write_window(name, conv)
+  end
   return 'changed'
 elseif seen_nonce(call('GET', key('seen', name)) or '', fingerprint, tonumber(ARGV[6])) then
   count('late_edits', 1)

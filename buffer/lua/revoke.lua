@@ -4,29 +4,37 @@
 -- ARGV     1 now_ms or ''   2 conversation hash   3 fingerprint of the message   4 dedupe_ttl_ms   5 partition
 --          6 gateway   7 channel   8 peer
 -- returns  'removed' | 'late' (sealed already) | 'early' (kept until the message comes)
--- touches  wake idle history counters alias · conv buffer batch seen timer lock media mark
+--          or an error with the code BROKEN and the kind of the damaged key
+-- touches  wake idle history counters alias · conv buffer batch seen timer lock media mark redrive
 
 -- include: alias
 -- include: entry
 -- include: history
 -- include: seen
+-- include: damage
 -- include: window
 -- include: batch
 -- include: pending_change
 
 local name, fingerprint = resolve(ARGV[2]), ARGV[3]
+local damaged = damage(name)
+if damaged then
+  return broken_reply(name, damaged)
+end
 local conv = read_conv(name)
 allow_writes_when_full()
 local place, entry = find_entry(name, fingerprint)
 if place then
   call('LSET', key('buffer', name), place, '')
   call('LREM', key('buffer', name), 1, '')
-  conv.bytes, conv.depth = conv.bytes - size_of(entry), conv.depth - 1
-  write_window(name, conv)
+  if conv.opened_ms then
+    conv.bytes, conv.depth = conv.bytes - size_of(entry), conv.depth - 1
+    write_window(name, conv)
+  end
   drop_media(name, { entry })
   history_push({ ref = conv.ref, outcome = 'discarded', cause = 'revoke', messages = 1 })
   count('discarded', 1)
-  if conv.depth == 0 then
+  if call('EXISTS', key('buffer', name)) == 0 then
     forget_window(name)
     conv.opened_ms = nil
     if not conv.flush_id then

@@ -8,11 +8,9 @@ import socket
 import sys
 
 from cli.options import load_settings_with_flags
-from cli.preflight import REDIS_ERRORS, error_text, open_client
 from cli.probes import readiness_problem
 from cli.sockets import own_address
-from cli.terminal import redact_url
-from config.settings import Settings, require
+from config.settings import Settings
 
 REPLY_TIMEOUT_S = 4.0
 
@@ -37,17 +35,15 @@ def _problem(part: str, settings: Settings) -> str | None:
 
 async def _worker_problem(settings: Settings) -> str | None:
     # Imported here because importing RQ takes longer than the whole health check of the webhook.
+    from cli.target import Unreachable, open_queue, require_server
     from worker.rq.heartbeats import live_worker_hosts
 
-    url = require(settings.queue_redis_url, "REDIS_URL")
-    client = open_client(url, "RQ_REDIS_URL" if settings.rq_redis_url else "REDIS_URL")
+    settings = require_server(settings)
     try:
-        async with asyncio.timeout(REPLY_TIMEOUT_S):
+        async with asyncio.timeout(REPLY_TIMEOUT_S), open_queue(settings) as client:
             hosts = await live_worker_hosts(client, settings.rq_queue)
-    except REDIS_ERRORS as error:
-        return f"Redis at {redact_url(url)} does not reply: {error_text(error)}"
-    finally:
-        await client.aclose()
+    except Unreachable as error:
+        return str(error)
     host = socket.gethostname()
     if host in hosts:
         return None

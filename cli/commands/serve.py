@@ -12,7 +12,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from cli.options import load_settings_with_flags
+from cli.options import load_settings_with_flags, warn_of_spelling
 from cli.preflight import preflight
 from cli.shutdown import exit_on_signal
 from cli.sockets import BACKLOG, bind_listener
@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings_with_flags(args)
     require(settings.redis_url, "REDIS_URL")
     configure_logs(settings)
+    warn_of_spelling()
     listener = _inherited(args.fd) if args.fd is not None else bind_listener(settings.host, settings.port)
     asyncio.run(preflight(settings))
     return _serve(_config(settings), listener)

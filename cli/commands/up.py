@@ -10,15 +10,17 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from cli.banner import banner, open_gateways, webhook_url
+from cli.banner import NO_GATEWAY, banner, open_gateways, webhook_url
 from cli.embedded import EmbeddedServer, ServerFailed
-from cli.options import load_settings_with_flags, require_agent
+from cli.options import UNDER_UP, load_settings_with_flags, require_agent, warn_of_spelling
 from cli.preflight import preflight, replica_conflict
 from cli.probes import wait_until_ready
 from cli.shutdown import ShutdownSignal, exit_on_signal
 from cli.sockets import bind_listener, own_address
 from cli.supervisor import DEBOUNCER_COMMAND, ProcessSpec, SupervisedProcess
+from cli.target import with_running_server
 from cli.terminal import Colours, redact_url
+from cli.waiting import tell_stopping, tell_waiting_at_end, tell_waiting_at_start
 from config.logs import configure_logs, get_logger
 from config.settings import Settings, SettingsError
 
@@ -37,6 +39,9 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings_with_flags(args)
     require_agent(settings, "up")
     configure_logs(settings)
+    warn_of_spelling()
+    if not open_gateways(settings):
+        log.warning(NO_GATEWAY)
     if problem := replica_conflict(settings):
         raise SettingsError(problem)
     with bind_listener(settings.host, settings.port) as listener:
@@ -56,11 +61,13 @@ async def _run(settings: Settings, listener: socket.socket) -> None:
     async with AsyncExitStack() as stack:
         if await shutdown.run_until_shutdown(_start(settings, listener, stack, shutdown)):
             await shutdown.requested.wait()
-        log.info("stopping")
+            await tell_stopping(with_running_server(settings))
+        else:
+            log.info("stopping")
 
 
 async def _start(settings: Settings, listener: socket.socket, stack: AsyncExitStack, shutdown: ShutdownSignal) -> None:
-    env, store = dict(os.environ), redact_url(settings.redis_url or "")
+    env, store = {**os.environ, UNDER_UP: "1"}, redact_url(settings.redis_url or "")
     if settings.redis_url is None:
         appendfsync = "always" if settings.durability == "disk" else "everysec"
         server = EmbeddedServer(Path(settings.data_dir), appendfsync)
@@ -68,6 +75,10 @@ async def _start(settings: Settings, listener: socket.socket, stack: AsyncExitSt
         stack.push_async_callback(server.stop, shutdown.forced)
         await server.start()
         env["REDIS_URL"], store = server.url, f"{server.folder} (embedded Valkey, append-only file)"
+    found = with_running_server(settings)
+    await tell_waiting_at_start(found)
+    # Runs after the worker has stopped and before the server stops.
+    stack.push_async_callback(tell_waiting_at_end, found, settings.data_dir if settings.redis_url is None else None)
     for child in (_worker(settings, env), _webhook(listener, env)):
         stack.push_async_callback(child.stop, shutdown.forced)
         await child.start()

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import sys
 
-from cli.options import load_settings_with_flags, require_agent
+from cli.options import load_settings_with_flags, require_agent, warn_of_spelling
 from cli.preflight import preflight
 from cli.shutdown import exit_on_signal
 from config.logs import configure_logs
@@ -19,6 +19,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings_with_flags(args)
     require_agent(settings, "worker")
     configure_logs(settings)
+    warn_of_spelling()
     asyncio.run(preflight(settings, accepting=False))
     try:
         run_worker(settings)

@@ -17,7 +17,8 @@ from cli.echo import EchoAgent
 from cli.embedded import EmbeddedServer
 from cli.sockets import bind_listener, url_of
 from cli.supervisor import DEBOUNCER_COMMAND, ProcessSpec, SupervisedProcess
-from config.settings import OWN_PREFIXES, Settings
+from config.settings import Settings
+from config.spelling import OWN_PREFIXES
 
 LOOPBACK = "127.0.0.1"
 WEBHOOK_PROCESSES = 2

@@ -258,6 +258,13 @@ def test_check_names_every_problem(start, start_server, prefix):
     assert found == [["problem", "memory"], ["warning", "persistence"], ["problem", "partitions"], ["problem", "agent"]]
 
 
+def test_check_without_a_gateway(start, start_server, agent):
+    """No open gateway is a problem: every webhook would be refused."""
+    check = start("check", redis_url=start_server(appendonly="yes").url, agent_url=agent.url, generic_token="")
+    assert check.wait(ENDS_WITHIN_S) == 1
+    assert "no gateway is open" in check.log
+
+
 def test_check_of_a_cluster(start, start_server, agent):
     """The check works on a cluster and finds no problem there."""
     cluster = Cluster(start_server)
@@ -267,11 +274,13 @@ def test_check_of_a_cluster(start, start_server, agent):
 
 
 def test_check_without_redis_url(start, agent):
-    """Without REDIS_URL the check warns, because only `up` works without it. An unreachable agent is a warning, too."""
-    check = start("check", agent_url="http://127.0.0.1:1/", generic_token="")
+    """Without REDIS_URL the check looks for the embedded server. An unreachable agent is a warning."""
+    check = start("check", agent_url="http://127.0.0.1:1/")
     assert check.wait(ENDS_WITHIN_S) == 0
     found = [line.split()[1] for line in check.log.splitlines() if line.startswith("  warning")]
-    assert found == ["Redis", "agent", "gateways"]
+    assert found == ["agent"]
+    assert "no agent listens there (connection refused" in check.log
+    assert "embedded Valkey in data/: not running; `debouncer up` starts it" in check.log
 
 
 def test_check_of_the_queue(start, valkey, agent):

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
+from pathlib import Path
 
 import pytest
 
+from cli.embedded import running_server
 from tests.integration.agent import Answer
 from tests.integration.alive import running
 from tests.integration.polling import until
+from tests.integration.processes import TOKEN, Process
 
 ENDS_WITHIN_S = 20.0
 
@@ -67,6 +71,83 @@ def test_messages_survive_a_restart(up, agent):
     second.wait_up()
     until("the agent is called", lambda: agent.calls_of("ana"))
     assert agent.calls_of("ana")[0].texts == ["oi"]
+
+
+def run_command(folder: Path, *arguments: str) -> tuple[int, str]:
+    """Run a command in the folder of an `up`, with no settings but an agent and a gateway."""
+    (folder / "command").mkdir(exist_ok=True)
+    settings = {"agent_url": "http://127.0.0.1:1/", "generic_token": TOKEN, "data_dir": folder / "data"}
+    process = Process([sys.executable, "-m", "cli", *arguments], settings, folder / "command")
+    code = process.wait(ENDS_WITHIN_S)
+    return code, process.log
+
+
+def test_up_tells_what_waits(up, agent):
+    """The end says what is kept, the next start says what waited, and each names dead letters."""
+    agent.default = Answer(status=400)
+    first = up(message_buffer_timeout=1)
+    first.wait_up()
+    first.say("bruno", "oi")
+    until("bruno's burst is dead", lambda: '"dead"' in first.log)
+    agent.default = Answer(status=500)
+    first.say("ana", "oi")
+    first.terminate()
+    assert first.wait(ENDS_WITHIN_S) == 0
+    assert f"1 conversation waiting is kept in {first.data}/ and goes out at the next start" in first.log
+    second = up(data_dir=first.data)
+    second.wait_up()
+    events = [line["event"] for line in second.log_lines()]
+    assert "1 conversation waiting from before" in events
+    assert "1 dead letter from before; `debouncer dead` lists them" in events
+
+
+def test_commands_find_a_running_up(up, tmp_path):
+    """check, health, status, pending and dead find the embedded server of a running `up` by its data folder."""
+    service = up(message_buffer_timeout=30, message_buffer_max_wait=60)
+    service.wait_up()
+    service.say("5511900000001", "oi")
+    folder = service.data.parent
+    code, checked = run_command(folder, "check")
+    assert (code, f"embedded Valkey in {service.data}/: running, 1 waiting, 0 dead" in checked) == (0, True)
+    assert run_command(folder, "health", "worker") == (0, "")
+    assert "1 conversation pending" in run_command(folder, "pending")[1]
+    assert "1 alive" in run_command(folder, "status")[1]
+    assert run_command(folder, "dead") == (0, "There are no dead letters.\n")
+    service.kill()
+    until("the server is gone", lambda: run_command(folder, "status")[0] == 2)
+
+
+def test_a_socket_elsewhere_is_found(up, tmp_path):
+    """The server is found, too, when the folder's path is too long for its socket."""
+    data = tmp_path / ("my data " + "x" * 100)
+    service = up(data_dir=data)
+    service.wait_up()
+    assert running_server(str(data)) is not None
+    service.terminate()
+    assert service.wait(ENDS_WITHIN_S) == 0
+    assert running_server(str(data)) is None
+
+
+def test_up_tells_for_what_it_waits(up, agent):
+    """With a call in flight, the end says for how long it waits and that a second Ctrl-C hands back."""
+    agent.answer("ana", Answer(held=True))
+    service = up(agent_timeout=60, shutdown_grace=60)
+    service.wait_up()
+    service.say("ana", "oi")
+    until("the agent is called", lambda: agent.calls_of("ana"))
+    service.signal(signal.SIGINT)
+    text = "stopping; waiting up to 60 s for 1 call in flight; Ctrl-C again hands back what is left"
+    until("it says so", lambda: text in service.log)
+    service.signal(signal.SIGINT)
+    assert service.wait(ENDS_WITHIN_S) == 0
+    assert "1 conversation waiting is kept" in service.log
+
+
+def test_up_without_a_gateway_says_so(up):
+    """An `up` that would refuse every webhook says so."""
+    service = up(generic_token="")
+    service.wait_up()
+    assert "no gateway is open, so every webhook is refused" in service.log
 
 
 def test_a_second_up_is_refused(up):

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from buffer.keys import ref_of
 from tests.integration.agent import Answer
 from tests.integration.checker import Rules, Verdict, judge
-from tests.integration.deployment import Deployment
+from tests.integration.deployment import Deployment, person
 from tests.integration.fault_injector import FaultInjector
 from tests.integration.polling import until
 from tests.integration.sender import Sender, crowd, waves
@@ -134,3 +135,16 @@ def test_rq_on_a_server_that_refuses_writes(
         assert client.llen("rq:queue:flush") == 6
         client.config_set("min-replicas-to-write", 0)
         until("RQ's queue is worked off again", lambda: client.llen("rq:queue:flush") == 0)
+
+
+def test_a_lost_wake_entry_is_put_back_by_its_timer(start_deployment: Callable[..., Deployment], peer: str) -> None:
+    """The worker's own repair comes once a minute at most; the expired timer key names the conversation long before."""
+    deployment = start_deployment(message_buffer_timeout=2.0)
+    worker = deployment.worker()
+    until("the first repair is over", lambda: deployment.redis.exists("deb:repaired:soon"))
+    deployment.webhook().say(peer, "oi")
+    assert deployment.redis.zrem("deb:{p0}:wake", ref_of(person(peer), 1).hash)
+    deployment.wait_calls(peer)
+    deployment.wait_drained()
+    assert "wake index repaired" in worker.log
+    assert len(deployment.agent.calls) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import resource
 import time
 from collections.abc import Callable
 
@@ -117,21 +118,55 @@ def test_exhausted_retries_become_a_dead_letter_that_can_be_redriven(
     assert dead(shared_deployment, key) == {}
 
 
+NO_ATTEMPT_TO_SPARE = {"message_buffer_timeout": 0.3, "agent_max_attempts": 1, "retry_base": 0.2, "retry_max": 0.2}
+
+
 def test_an_agent_that_is_down_gets_the_call_when_it_is_up(
     start_deployment: Callable[..., Deployment], peer: str
 ) -> None:
-    """Refused connections count as attempts and lose nothing; the call comes with its one key."""
-    deployment = start_deployment(message_buffer_timeout=0.3)
+    """Refused connections are no attempts: however many there are, the call comes with its one key."""
+    deployment = start_deployment(**NO_ATTEMPT_TO_SPARE)
     deployment.agent.shut()
     webhook, worker = deployment.webhook(), deployment.worker()
     webhook.say(peer, "oi")
-    until("the agent was found down", lambda: "the agent cannot be reached" in worker.log)
+    until("the agent was found down again and again", lambda: worker.log.count("the agent cannot be reached") >= 5)
     assert deployment.agent.calls == []
+    assert deployment.snapshot()["dead"] == 0
     deployment.agent.open()
     deployment.wait_drained()
     (call,) = deployment.agent.calls
-    assert call.attempt > 1
+    assert call.attempt > 5
     assert call.texts == ["oi"]
+
+
+def test_a_worker_without_descriptors_makes_no_dead_letters(
+    start_deployment: Callable[..., Deployment], peer: str
+) -> None:
+    """What never left this machine is not the batch's fault."""
+    deployment = start_deployment(**NO_ATTEMPT_TO_SPARE)
+    webhook, worker = deployment.webhook(), deployment.worker()
+    webhook.say("somebody before", "oi")
+    deployment.wait_drained()  # the connections to Redis are open
+    deployment.agent.shut()
+    deployment.agent.open()  # the connection to the agent is not
+    before = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+    webhook.say(peer, "oi")
+    until("calls have failed", lambda: worker.log.count("no file descriptor left") >= 3)
+    assert deployment.snapshot()["dead"] == 0
+    resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, before)
+    deployment.wait_drained()
+    assert len(deployment.agent.calls_of(peer)) == 1
+
+
+def test_an_agent_that_stays_down_is_given_up(start_deployment: Callable[..., Deployment], peer: str) -> None:
+    """After AGENT_GIVE_UP the batch is a dead letter, which is an error of its own in the log."""
+    deployment = start_deployment(**NO_ATTEMPT_TO_SPARE, agent_give_up=1)
+    deployment.agent.shut()
+    webhook, worker = deployment.webhook(), deployment.worker()
+    webhook.say(peer, "oi")
+    until("the batch is dead", lambda: deployment.snapshot()["dead"] == 1)
+    until("the log says so", lambda: "dead letter: 1 message of" in worker.log)
 
 
 def test_no_more_calls_at_once_than_allowed(start_deployment: Callable[..., Deployment]) -> None:

@@ -8,9 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from rq import Worker
-from rq.job import Job
 from rq.registry import FailedJobRegistry, StartedJobRegistry
-from rq.serializers import JSONSerializer
 from rq.suspension import resume, suspend
 
 from tests.integration.agent import Answer
@@ -25,11 +23,11 @@ MANY = 300
 
 
 def check_nothing_left(deployment: Deployment) -> None:
-    """Nothing of any job, but for those that RQ shows as failed."""
+    """Nothing of any job, and none that RQ shows as failed."""
     queue = queue_of(deployment)
     assert queue.count == deployment.redis.llen(queue.intermediate_queue_key) == 0
     assert StartedJobRegistry(queue=queue).count == 0
-    assert job_ids(deployment) == set(FailedJobRegistry(queue=queue).get_job_ids())
+    assert job_ids(deployment) == set(FailedJobRegistry(queue=queue).get_job_ids()) == set()
     assert not list(deployment.redis.scan_iter("*first_seen*"))
 
 
@@ -58,8 +56,8 @@ def test_a_crash_leaves_nothing_in_rq_for_ever(
     check_nothing_left(deployment)
 
 
-def test_the_jobs_of_a_dead_worker_are_abandoned_and_come_again(start_deployment: Callable[..., Deployment]) -> None:
-    """kill -9 with jobs in flight: another worker's maintenance fails them, while our leases bring the batches back."""
+def test_the_jobs_of_a_dead_worker_are_handed_back_and_come_again(start_deployment: Callable[..., Deployment]) -> None:
+    """kill -9 with jobs in flight: another worker's maintenance forgets them, and our leases bring the batches back."""
     deployment = start_deployment(message_buffer_timeout=0.3, **CRASHES)
     deployment.agent.default = Answer(held=True)
     doomed = deployment.worker()
@@ -74,9 +72,8 @@ def test_the_jobs_of_a_dead_worker_are_abandoned_and_come_again(start_deployment
     deployment.redis.delete(dead.key)
     healthy = deployment.worker()
     failed = FailedJobRegistry(queue=queue_of(deployment))
-    until("RQ shows them as failed", lambda: set(failed.get_job_ids()) == lost)
-    jobs = Job.fetch_many(lost, deployment.redis, serializer=JSONSerializer)
-    assert all("AbandonedJobError" in str(job and job.latest_result().exc_string) for job in jobs)  # type: ignore[union-attr]
+    until("RQ's jobs are handed back", lambda: "RQ jobs of a worker that died are handed back" in healthy.log)
+    assert not lost & (set(failed.get_job_ids()) | job_ids(deployment))
     assert [worker.name == dead.name for worker in Worker.all(connection=deployment.redis)] == [False]
     deployment.wait_drained()
     assert [[call.attempt for call in deployment.agent.calls_of(one)] for one in PEOPLE] == [[1, 2]] * 20

@@ -117,6 +117,19 @@ async def test_same_id_in_another_conversation_is_new(driver: ScriptDriver):
     assert other.status == "new"
 
 
+async def test_crowded_conversation(open_driver):
+    """Beyond MESSAGE_BUFFER_MAX_PENDING a message is not taken, nobody else is refused, and room makes it welcome."""
+    driver = open_driver(message_buffer_max_pending=3, message_buffer_max_messages=2)
+    statuses = [one.status for one in await driver.append("m1", "m2", "m3", "m4", "m1")]
+    assert statuses == ["new", "new", "new", "full", "duplicate"]
+    assert (await driver.append("m1", to=BIA))[0].status == "new"
+    assert (await driver.counters())["full"] == 1
+    batch = await driver.claim_batch()
+    assert (await driver.append("m4"))[0] == ("new", driver.clock(), 2)
+    await driver.store.ack(driver.ref(), batch.token)
+    assert ids(await driver.claim_batch(caller="w2")) == ["m3", "m4"]
+
+
 async def test_id_is_forgotten_after_dedupe_ttl(open_driver):
     """An id counts as seen to the end of DEDUPE_TTL, then it is new again and its old record is dropped."""
     driver = open_driver(dedupe_ttl=100)

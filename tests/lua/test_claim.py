@@ -270,7 +270,8 @@ async def test_token_differs_after_a_rollback(driver: ScriptDriver):
 
 async def test_twelve_thousand_messages(open_driver):
     """More messages than Lua can unpack at once: ten thousand are one batch, the rest is the next."""
-    driver = open_driver(message_buffer_max_messages=10_000, message_buffer_max_bytes=100_000_000, dedupe_ttl=60)
+    caps = {"message_buffer_max_messages": 10_000, "message_buffer_max_bytes": 100_000_000}
+    driver = open_driver(**caps, message_buffer_max_pending=20_000, dedupe_ttl=60)
     batch = await driver.in_flight("m0")
     names = [f"m{i}" for i in range(1, 12_001)]
     for start in range(0, 12_000, 1_000):

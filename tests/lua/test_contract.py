@@ -15,10 +15,12 @@ from buffer.models import (
     AppendStatus,
     Change,
     ClaimStatus,
+    DiscardLetterResult,
     EditResult,
     FailureMode,
     Outcome,
     PauseMode,
+    PendingState,
     RedriveResult,
     RevokeResult,
 )
@@ -47,11 +49,15 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "flush_now": lambda store: store.flush_now(ANA),
     "discard": lambda store: store.discard(ANA),
     "redrive": lambda store: store.redrive("0-abc-1-def"),
+    "dead_letters": lambda store: store.dead_letters(0),
+    "discard_letter": lambda store: store.discard_letter("0-abc-1-def"),
     "pause": lambda store: store.pause(ANA, 1_000, PauseMode.HOLD),
     "resume": lambda store: store.resume(ANA),
     "sweep": lambda store: store.sweep(0),
     "repair": lambda store: store.repair(0),
     "snapshot": lambda store: store.snapshot(0),
+    "pending": lambda store: store.pending(0),
+    "announce_owner": lambda store: store.announce_owner("host"),
 }
 
 STATUSES: dict[str, set[str]] = {
@@ -64,6 +70,8 @@ STATUSES: dict[str, set[str]] = {
     "ack": {*Outcome} - {"dead"},
     "fail": {*Outcome},
     "redrive": set(get_args(RedriveResult)),
+    "discard_letter": set(get_args(DiscardLetterResult)),
+    "pending": set(get_args(PendingState)),
 }
 MODES: dict[str, set[str]] = {"fail": set(get_args(FailureMode)), "pause": {*PauseMode}}
 

@@ -75,15 +75,3 @@ async def test_delivery_after_repair(driver: ScriptDriver):
     assert await driver.store.ack(driver.ref(), batch.token) == "ok"
     driver.clock.advance(WINDOW_MS)
     assert ids(await driver.claim_batch()) == ["m2"]
-
-
-async def test_hint_restores_a_lost_wake_entry(driver: ScriptDriver):
-    """A conversation that a hint names gets its lost wake entry back, and is due; one that holds nothing does not."""
-    await driver.append("m1", to=ANA)
-    await driver.append("m1", to=BIA)
-    await driver.delete_wake_entry(ANA)
-    before_ms = await driver.wake_ms(BIA)
-    unknown = Conversation("generic", "loja", "nobody")
-    assert await driver.store.restore_wake([driver.ref(who) for who in (ANA, BIA, unknown)]) == 1
-    assert (await driver.wake_ms(ANA), await driver.wake_ms(BIA)) == (driver.clock(), before_ms)
-    assert await driver.wake_ms(unknown) is None

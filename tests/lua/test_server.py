@@ -1,4 +1,4 @@
-"""Scripts on a server that forgets them, restarts, is full, is a replica, or holds a key of another type."""
+"""Scripts on a server that forgets them, restarts, is full, or is a replica."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from buffer.errors import StoreError, StoreFull, StoreUnavailable
+from buffer.errors import StoreFull, StoreUnavailable
 from buffer.retry import retry_unavailable
 from buffer.store import Store
 from tests.lua.driver import ANA, BIA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
@@ -157,21 +157,6 @@ async def test_full_server_obeys_operators(own: tuple[Server, ScriptDriver]):
     assert await driver.store.flush_now(ANA) == 2
     assert ids(await driver.claim_batch()) == ["m1", "m2"]
     assert await driver.store.discard(BIA) == (1, False)
-
-
-@pytest.mark.parametrize("kind", ["wake", "conv", "buffer", "seen", "timer"])
-async def test_key_of_another_type(driver: ScriptDriver, kind: str):
-    """A key of another type raises an error that quotes the server, and the client goes on."""
-    key = driver.partition_key(kind) if kind == "wake" else driver.key(kind)
-    await driver.redis.sadd(key, "not ours")
-    try:
-        if kind == "timer":
-            assert (await driver.append("m1"))[0].status == "new"
-        else:
-            with pytest.raises(StoreError, match=r"Redis refused a command: .*WRONGTYPE|wrong kind of value"):
-                await driver.append("m1")
-    finally:
-        await driver.clean()
 
 
 async def test_replica_is_not_ready(own: tuple[Server, ScriptDriver]):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any, NamedTuple, Protocol
 
+from tests.property.redis_system import DAMAGES
 from tests.property.walk_settings import DEDUPE_S, LEASE_S, MAX_AGE_S, MAX_WAIT_S, NAMES, PEOPLE, VISIBILITY_S, WINDOW_S
 
 ANYBODY = tuple(PEOPLE)
@@ -29,6 +30,7 @@ WORLD_ACTIONS: Actions = {
         16, {"who": ANYBODY, "count": (1, 1, 2, 3, 6), "shift_ms": (0, 0, -9_000, 7), "keyword": (False,) * 5 + (True,)}
     ),
     "say_all": Action(3, {"shift_ms": (0, 5)}),
+    "say_beside_sick": Action(3, {"who": ANYBODY, "damage": tuple(DAMAGES), "place": (0, 1, 2)}),
     "resend": Action(4, {"index": ANY}),
     "repeat": Action(4, {"index": ANY}),
     "type": Action(3, {"who": ANYBODY}),

@@ -29,6 +29,7 @@ class SentMessage:
     order_ms: int | None = None
     taken: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     edit: PendingChange | None = None
+    brought_by: str = ""
 
 
 class ExpectedMessages:
@@ -71,7 +72,8 @@ class ExpectedMessages:
         if self.remembered(note, name):
             return False
         still_lies = self.held[note.id] > 0 and any(self.linked(known, name) for known in note.taken)
-        return still_lies or bool(self.remembered(note, name, 1_001))
+        names = [name, note.brought_by] if note.brought_by else [name]
+        return still_lies or any(self.remembered(note, each, 1_001) for each in names)
 
     def append(self, note: SentMessage, name: str, nonce: bytes, takeovers: set[bool]) -> set[str]:
         """What may be answered to a message; `takeovers`: whether a human may be answering the person."""
@@ -81,10 +83,16 @@ class ExpectedMessages:
         overtaken = "revoked" if self._mark(name, note.id) == PendingChange(float("inf")) else "new"
         return {"discarded" if takeover else overtaken for takeover in takeovers}
 
-    def take(self, note: SentMessage, name: str, nonce: bytes, status: str) -> None:
+    def owner(self, note: SentMessage) -> str | None:
+        """Return the name that brought a message without an alias and remembers it."""
+        return note.brought_by if note.brought_by and self.remembered(note, note.brought_by) else None
+
+    def take(self, note: SentMessage, name: str, nonce: bytes, status: str, *, has_alias: bool) -> None:
         """A message that was not remembered was answered with this."""
         note.taken = {known: at for known, at in note.taken.items() if not self.linked(known, name)}
         note.taken[name] = (self.now_ms, nonce)
+        if not has_alias:
+            note.brought_by = name
         self.counters["accepted"] += status == "new"
         self.counters["discarded"] += status in ("discarded", "revoked")
         self.held[note.id] += status == "new"

@@ -8,14 +8,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import redis
+
 from buffer import script_calls
 from buffer.keys import Ref, fingerprint_of
-from buffer.models import Append, Batch, Claim, FailureMode, PauseMode
+from buffer.models import Append, Batch, Claim, Conversation, FailureMode, PauseMode
 from tests.property.invariants import check
 from tests.property.redis_system import System
 from tests.property.reference_model import Model, ModelMessage
 from tests.property.spoiled_keys import spoil
-from tests.property.walk_settings import PAYLOAD_SIZES, PEOPLE, START_MS
+from tests.property.walk_settings import PAYLOAD_SIZES, PEOPLE, SICK, START_MS
 
 REMEMBERED_MAX = 8
 
@@ -56,10 +58,23 @@ class ModelComparison:
     # What people and gateways do
 
     def say(self, who: str, count: int, shift_ms: int = 0, keyword: bool = False) -> None:
-        self._request([(who, self._message(who, shift_ms, keyword)) for _ in range(count)])
+        self._request([(who, self._message(PEOPLE[who], shift_ms, keyword)) for _ in range(count)])
 
     def say_all(self, shift_ms: int) -> None:
-        self._request([(who, self._message(who, shift_ms, False)) for who in [*PEOPLE, *PEOPLE]])
+        self._request([(who, self._message(PEOPLE[who], shift_ms, False)) for who in [*PEOPLE, *PEOPLE]])
+
+    def say_beside_sick(self, who: str, damage: str, place: int) -> None:
+        """A neighbour in the same call has a damaged key, and the call is sent again: only the neighbour is refused."""
+        self.system.append([self._message(SICK, 0, False)])
+        self.model.counters["accepted"] += 1
+        self.system.damage(SICK, damage)
+        self.requests = [
+            *self.requests[1 - REMEMBERED_MAX :],
+            Request(self._nonce(), [(who, self._message(PEOPLE[who], 0, False)) for _ in range(2)]),
+        ]
+        for _ in range(2):
+            self._append(self.requests[-1], place)
+        self.system.remove(SICK)
 
     def resend(self, index: int) -> None:
         """The reply was lost: the same request again."""
@@ -272,13 +287,13 @@ class ModelComparison:
 
     # How it is done
 
-    def _message(self, who: str, shift_ms: int, keyword: bool) -> Append:
+    def _message(self, who: Conversation, shift_ms: int, keyword: bool) -> Append:
         self.serial += 1
         message_id = f"m{self.serial}"
         payload = json.dumps({"message_id": message_id}).ljust(PAYLOAD_SIZES[self.serial % 3]).encode()
         name = f"name {self.serial}" if self.serial % 4 == 0 else None
         order_ms = self.model.now_ms + shift_ms if shift_ms else None
-        return Append(PEOPLE[who], fingerprint_of(message_id), b"", payload, order_ms, name, keyword)
+        return Append(who, fingerprint_of(message_id), b"", payload, order_ms, name, keyword)
 
     def _nonce(self) -> bytes:
         self.serial += 1
@@ -288,8 +303,17 @@ class ModelComparison:
         self.requests = [*self.requests[1 - REMEMBERED_MAX :], Request(self._nonce(), messages)]
         self._append(self.requests[-1])
 
-    def _append(self, request: Request) -> None:
-        found = self.system.append([message._replace(nonce=request.nonce) for _, message in request.messages])
+    def _append(self, request: Request, sick_at: int | None = None) -> None:
+        """Append the messages of a request, with one of a sick neighbour at the place `sick_at`."""
+        messages = [message._replace(nonce=request.nonce) for _, message in request.messages]
+        if sick_at is not None:
+            messages.insert(sick_at, self._message(SICK, 0, False))
+        try:
+            found = self.system.append(messages)
+        except redis.ResponseError as error:
+            raise AssertionError(f"the script broke off: {error}") from error
+        if sick_at is not None:
+            assert found.pop(sick_at).status == "broken"
         now_ms = self.model.now_ms
         expected = []
         for (who, message), (_, said_id) in zip(request.messages, _ids(request), strict=True):

@@ -23,7 +23,7 @@ class Mutant(NamedTuple):
 
 
 MUTANTS = [
-    Mutant("dedupe removed", "append", "  if not known then\n", "  if true then\n"),
+    Mutant("dedupe removed", "append", "  elseif not known then\n", "  elseif true then\n"),
     Mutant("lost reply is a duplicate", "append", "known == nonce and 'new' or 'duplicate'", "'duplicate'"),
     Mutant("ids never forgotten", "include/seen", " and seconds_at(seen, at) * 1000 + ttl_ms >= now_ms then", " then"),
     Mutant(
@@ -32,10 +32,10 @@ MUTANTS = [
         "    call('APPEND', key('seen', name), records)\n",
         "    call('APPEND', key('seen', name), records)\n    call('EXPIRE', key('seen', name), 999)\n",
     ),
-    Mutant("append without a wake entry", "append", "    add(wakes, deadline_ms, name)\n", ""),
+    Mutant("append without a wake entry", "include/burst", "    add(wakes, deadline_ms, name)\n", ""),
     Mutant(
         "longest wait ignored",
-        "append",
+        "include/burst",
         "min(now_ms + window_ms, (conv.opened_ms or now_ms) + max_wait_ms)",
         "now_ms + window_ms",
     ),
@@ -47,11 +47,19 @@ MUTANTS = [
         "  return known",
     ),
     Mutant("duplicate repairs nothing", "append", "  repair_wake(conv)\n  return known", "  return known"),
-    Mutant("fired deadline moves", "append", "  local fired = conv.fired\n", "  local fired = nil\n"),
-    Mutant("message cap one late", "append", "depth >= max_messages", "depth > max_messages"),
-    Mutant("byte cap ignored", "append", "bytes >= max_bytes", "false"),
-    Mutant("takeover ignored", "append", "if is_taken_over(conv) then", "if false then"),
-    Mutant("awake conversation stays idle", "append", "    call('ZREM', key('idle'), name)\n", ""),
+    Mutant("fired deadline moves", "include/burst", "  local fired = conv.fired\n", "  local fired = nil\n"),
+    Mutant("message cap one late", "include/burst", "depth >= max_messages", "depth > max_messages"),
+    Mutant("byte cap ignored", "include/burst", "bytes >= max_bytes", "false"),
+    Mutant(
+        "takeover ignored",
+        "append",
+        "if paused(conv) and call('HGET', CONV .. name, 'pause_mode') == 'takeover' then",
+        "if false then",
+    ),
+    Mutant("damaged window ends the script", "append", " or flat[1] and #flat[1] < WINDOW_SIZE then", " then"),
+    Mutant("half an id ignored", "append", " or #seen % SEEN_RECORD > 0", ""),
+    Mutant("missing list ignored", "append", "conv.depth == depth and conv or BROKEN", "conv"),
+    Mutant("awake conversation stays idle", "include/write", "    try('ZREM', key('idle'), name)\n", ""),
     Mutant(
         "typing beyond the longest wait",
         "extend",
@@ -166,6 +174,13 @@ MUTANTS = [
 
 PEOPLE_MUTANTS = [
     Mutant("alias unknown", "append", "  if alias ~= NO_ALIAS then\n", "  if false then\n"),
+    Mutant("second name not recognised", "append", "if not known and owners and", "if false and"),
+    Mutant(
+        "id that came under another name not recorded",
+        "append",
+        "    add(new_ids, fingerprint .. tag, name)\n",
+        "",
+    ),
     Mutant("alias not set", "include/merge", "  call('HSET', key('alias'), name, target)\n", ""),
     Mutant("aliases not noted", "include/merge", "  call('HSET', key('conv', target), 'aliases', conv.aliases)\n", ""),
     Mutant(
@@ -254,12 +269,15 @@ PEOPLE_MUTANTS = [
         "  conv.bytes = conv.bytes + #changed - #entry\n",
         "",
     ),
-    Mutant("early edit lost", "append", "  if edit then\n    payload =", "  if false then\n    payload ="),
+    Mutant("early edit lost", "include/burst", "  if edit then\n    payload =", "  if false then\n    payload ="),
     Mutant("early revoke ignored", "append", "if pending_change == 'r' then", "if false then"),
     Mutant(
-        "pending change never used up", "append", "    call('HDEL', key('mark', name), unpack(conv.used_changes))\n", ""
+        "pending change never used up",
+        "include/write",
+        "    call('HDEL', key('mark', name), unpack(conv.used_changes))\n",
+        "",
     ),
-    Mutant("emptied burst flushed", "revoke", "if conv.depth == 0 then", "if false then"),
+    Mutant("emptied burst flushed", "revoke", "if call('EXISTS', key('buffer', name)) == 0 then", "if false then"),
     Mutant("media of a revoked message stays", "revoke", "  drop_media(name, { entry })\n", ""),
     Mutant("media of a delivered message stays", "include/batch", "  if conv.has_media then\n", "  if false then\n"),
     Mutant(
@@ -280,7 +298,7 @@ PEOPLE_MUTANTS = [
     ),
     Mutant("album cut", "include/seal", "if album == NO_ALBUM or (behind", "if true or (behind"),
     Mutant("peer of the claim", "claim", "conv.sealed_peer, conv.sealed_name }", "conv.peer, conv.sealed_name }"),
-    Mutant("phone given up", "append", "(is_phone(peer) or not is_phone(conv.peer))", "true"),
+    Mutant("phone given up", "include/burst", "(is_phone(peer) or not is_phone(conv.peer))", "true"),
     Mutant("phone given up by a pause", "pause", "if not conv.ref then", "if true then"),
     Mutant("stale message accepted", "append", "struct.unpack('>I6', order) < now_ms - max_age_ms then", "false then"),
     Mutant("extend by alias", "extend", "resolve(ARGV[2])", "ARGV[2]"),

@@ -121,8 +121,10 @@ class PeopleActions(WorkerActions):
 
     def _append(self, request: Request) -> None:
         is_stale = request.notes[0].order_ms and self._is_stale(request.notes[0].order_ms)
-        takeovers = self._takeovers(request)
         known = self.expected.groups[request.name]
+        if not request.alias and not is_stale:
+            self._meet_by_id(request)
+        takeovers = self._takeovers(request)
         if request.alias and not is_stale:
             self.expected.link(request.name, request.alias)
         notes = [note for note in request.notes if self._is_clear(note, request.name)]
@@ -134,6 +136,14 @@ class PeopleActions(WorkerActions):
             self._append(request._replace(notes=[self._note(request.notes[0].who, None)]))
         if known is not self.expected.groups[request.name]:
             self._united(request.name, True in takeovers)
+
+    def _meet_by_id(self, request: Request) -> None:
+        """A message that came under another name tells that both are one person, if that name still remembers it."""
+        for note in request.notes:
+            if self.expected.remembered(note, request.name):
+                continue
+            if owner := self.expected.owner(note):
+                self.expected.link(request.name, owner)
 
     def _is_stale(self, order_ms: int) -> bool:
         return 0 < self.system.settings.max_age_ms < self.expected.now_ms - order_ms
@@ -155,6 +165,7 @@ class PeopleActions(WorkerActions):
             alias=self.talks[request.alias] if request.alias else None,
             media=note.media,
             album=note.album,
+            is_unique_in_channel=True,
         )
 
     def _took(self, note: SentMessage, request: Request, status: str, expected: set) -> None:
@@ -168,7 +179,7 @@ class PeopleActions(WorkerActions):
         if is_known:
             self.expected.counters["duplicates"] += status == "duplicate"
         else:
-            self.expected.take(note, request.name, request.nonce, status)
+            self.expected.take(note, request.name, request.nonce, status, has_alias=bool(request.alias))
 
     def _takeovers(self, request: Request) -> set[bool]:
         """Whether a human answers: of several pauses the one that ends last counts."""

@@ -42,6 +42,19 @@ return found
 """
 
 
+DAMAGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "conv": ("SET", ("not ours",)),
+    "buffer": ("SET", ("not ours",)),
+    "seen": ("APPEND", ("half",)),
+    "short window": ("HSET", ("window", "not ours")),
+    "false window": ("HSET", ("window", "garbage of some length")),
+    "missing list": ("DEL", ()),
+}
+"""How a key can be damaged: the command and its arguments after the key. The first three are the kind of the key."""
+
+DAMAGED_KINDS = {"short window": "conv", "false window": "conv", "missing list": "buffer"}
+
+
 class Snapshot:
     """Everything that lies in Redis at one moment, by kind and name."""
 
@@ -137,6 +150,19 @@ class System:
             for message in messages
         ]
         return script_calls.read_append(self.run("append", *script_calls.append_args(0, named, self.settings)))
+
+    def damage(self, who: Conversation, damage: str) -> None:
+        """Damage a key of a conversation."""
+        command, args = DAMAGES[damage]
+        key = self.keys.of(0, DAMAGED_KINDS.get(damage, damage), self.ref(who).hash)
+        self.client.execute_command(command, key, *args)
+
+    def remove(self, who: Conversation) -> None:
+        """Remove everything that is known of a conversation."""
+        name = self.ref(who).hash
+        self.client.delete(*(self.keys.of(0, kind, name) for kind in ("conv", "buffer", "seen", "timer")))
+        for index in ("wake", "idle"):
+            self.client.zrem(self.keys.of(0, index), name)
 
     def edit(self, who: Conversation, change: Change) -> str:
         args = script_calls.edit_args(self.ref(who), who, change, self.settings)

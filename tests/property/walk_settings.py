@@ -7,6 +7,9 @@ from config.settings import Settings, load_settings
 
 START_MS = 1_700_000_000_000
 PEOPLE = {name: Conversation("generic", "loja", name) for name in ("ana", "bia", "caio")}
+SICK = Conversation("generic", "loja", "doro")
+"""A neighbour whose keys get damaged."""
+
 NAMES = {
     "ana": ("5500000001", "ana@lid", "ana.bsuid"),
     "bia": ("bia@lid", "5500000002"),

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from buffer import script_calls, scripts
+from buffer import operator_calls, script_calls, scripts
 from buffer.keys import Ref
 from buffer.models import Append, Conversation
 from buffer.stored_message import ENTRY_HEADER, KEYWORD, MEDIA, TIMED
@@ -15,19 +15,26 @@ REF = Ref(3, "abcdefghijklmnop")
 ANA = Conversation("generic", "loja", "ana")
 
 
+SEAMS = (script_calls, operator_calls)
+
+
 @pytest.mark.parametrize("verb", scripts.VERBS)
 def test_every_verb_has_both_halves(verb: str):
-    """Each verb has a function for its arguments and one for its reply."""
-    assert callable(getattr(script_calls, f"{verb}_args"))
-    assert callable(getattr(script_calls, f"read_{verb}"))
+    """Each verb has a function for its arguments and one for its reply, in one of the two modules."""
+    [seam] = [seam for seam in SEAMS if hasattr(seam, f"{verb}_args")]
+    assert callable(getattr(seam, f"read_{verb}"))
 
 
 def test_every_half_has_a_verb():
     """No function for arguments or a reply is left of a verb that is gone."""
-    own = {name: value for name, value in vars(script_calls).items() if not name.startswith("_")}
-    names = [name for name, value in own.items() if getattr(value, "__module__", None) == script_calls.__name__]
-    assert {name.removesuffix("_args") for name in names if name.endswith("_args")} == set(scripts.VERBS)
-    assert {name.removeprefix("read_") for name in names if name.startswith("read_")} == set(scripts.VERBS)
+    own = {
+        name
+        for seam in SEAMS
+        for name, value in vars(seam).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == seam.__name__
+    }
+    assert {name.removesuffix("_args") for name in own if name.endswith("_args")} == set(scripts.VERBS)
+    assert {name.removeprefix("read_") for name in own if name.startswith("read_")} == set(scripts.VERBS)
 
 
 def test_append_arguments(make_settings):
@@ -35,27 +42,38 @@ def test_append_arguments(make_settings):
     settings = make_settings(message_buffer_enabled=False)
     message = Append(ANA, b"f" * 8, b"nnnn", b"{}", order_ms=None, name="Zé", keyword=True)
     args = script_calls.append_args(3, [(REF, None, message)], settings)
-    assert args[:8] == [3, 8_000, 60_000, 20, 262_144, 604_800_000, "1", 0]
+    assert args[:10] == [3, 8_000, 60_000, 20, 262_144, 604_800_000, "1", 0, script_calls.IDS_MAX, 10_000]
     lengths = struct.pack(">5I", *(len(text.encode()) for text in (*ANA, "Zé", "")))
     texts = "".join((*ANA, "Zé")).encode()
     head = REF.hash.encode() + b" " * 16 + b"nnnn" + bytes(6) + bytes([KEYWORD]) + bytes(4) + b"f" * 8
-    assert args[8:] == [head + lengths + texts + b"{}"]
+    assert args[10:] == [head + bytes(4) + lengths + texts + b"{}"]
 
 
 def test_alias_media_and_album_are_sent(make_settings):
     """The alias, the inline media and the album have their places in the record."""
     message = Append(ANA, b"f" * 8, b"nnnn", b"{}", alias=ANA, media=b"QUJD", album=b"abcd")
-    [record] = script_calls.append_args(3, [(REF, Ref(3, "p" * 16), message)], make_settings())[8:]
+    [record] = script_calls.append_args(3, [(REF, Ref(3, "p" * 16), message)], make_settings())[10:]
     assert record[16:32] == b"p" * 16
     assert record[42] == MEDIA
     assert record[43:47] == b"abcd"
     assert record.endswith(b"QUJD{}")
 
 
+def test_tag_of_the_channel(make_settings):
+    """A message whose id is unique in its channel is sent with a tag that only this channel has."""
+
+    def tag(channel: str, is_unique: bool) -> bytes:
+        message = Append(ANA._replace(channel=channel), b"f" * 8, b"n" * 4, b"{}", is_unique_in_channel=is_unique)
+        return script_calls.append_args(3, [(REF, None, message)], make_settings())[10][55:59]
+
+    assert tag("loja", False) == bytes(4)
+    assert tag("loja", True) == tag("loja", True) != tag("other", True) != bytes(4)
+
+
 def test_order_of_zero_is_an_order(make_settings):
     """A timestamp of 0 is sent as such, not as `none given`."""
     message = Append(ANA, b"f" * 8, b"nnnn", b"{}", order_ms=0)
-    [record] = script_calls.append_args(3, [(REF, None, message)], make_settings())[8:]
+    [record] = script_calls.append_args(3, [(REF, None, message)], make_settings())[10:]
     assert record[36:43] == bytes(6) + bytes([TIMED])
 
 

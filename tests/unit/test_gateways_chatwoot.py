@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from buffer.models import Conversation, Presence
+from buffer.models import Conversation, Ignored, Presence
 from config.settings import Settings
 from gateways import chatwoot
 from gateways.base import BadRequest, Request
@@ -129,32 +129,89 @@ def test_a_body_that_is_no_object_is_refused(body):
         chatwoot.parse(asking(body))
 
 
+ASSIGNED = {
+    "id": 48,
+    "inbox_id": 29269,
+    "status": "open",
+    "meta": {"assignee": {"id": 5, "name": "Bia", "type": "user"}},
+}
+
+
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "reason"),
     [
-        {"private": True},
-        {"private": True, "message_type": "outgoing"},
-        {"message_type": "template"},
-        {"message_type": 2},
-        {"message_type": None},
-        {"event": "message_updated"},
-        {"event": "conversation_updated"},
-        {"event": None},
-        {"conversation": None},
-        {"conversation": {"inbox_id": 29269}},
-        {"conversation": {"id": 48}, "inbox": None},
-        {"conversation": {"id": 48, "status": "open"}},
+        ({"private": True}, "private_note"),
+        ({"private": True, "message_type": "outgoing"}, "private_note"),
+        ({"message_type": "template"}, "notification"),
+        ({"message_type": 2}, "notification"),
+        ({"message_type": None}, "notification"),
+        ({"event": "message_updated", "message_type": "outgoing"}, "unknown_event"),
+        ({"event": "message_updated", "content": None}, "edit_without_text"),
+        ({"event": "conversation_updated"}, "unknown_event"),
+        ({"event": None}, "misfit"),
+        ({"conversation": None}, "misfit"),
+        ({"conversation": {"inbox_id": 29269}}, "misfit"),
+        ({"conversation": {"id": 48}, "inbox": None}, "misfit"),
+        ({"content_type": "voice_call"}, "call"),
+        ({"conversation": ASSIGNED}, "with_human"),
     ],
 )
-def test_messages_that_are_not_for_the_bot_are_ignored(fields):
-    """Private notes, notices, updates, and messages in a conversation that a human has taken over give no event."""
-    assert parse(created(**fields)) == []
+def test_messages_that_are_not_for_the_bot_are_ignored(fields, reason):
+    """Private notes, notices, and messages in a conversation that a human answers call nobody."""
+    assert [event.reason for event in parse(created(**fields))] == [reason]
 
 
-@pytest.mark.parametrize("status", ["pending", "resolved", "snoozed", None])
-def test_only_open_conversations_are_not_for_the_bot(status):
-    """A message in a conversation with any status but open, or with none, is for the bot."""
+@pytest.mark.parametrize("status", ["pending", "resolved", "snoozed", "open", None])
+def test_conversations_of_every_status_are_heard(status):
+    """Without an assignee a message is for the bot, whatever the status of its conversation is."""
     assert read(conversation={"id": 48, "inbox_id": 29269, "status": status}).conversation == HERE
+
+
+@pytest.mark.parametrize(
+    ("fields", "with_human"),
+    [
+        ({"meta": {"assignee": None}}, False),
+        ({"meta": {"assignee": {"id": 5, "name": "Bia"}}}, True),
+        ({"meta": {"assignee": {"id": 5, "type": "agent_bot"}}}, False),
+        ({"meta": {"assignee": {"id": 5}, "assignee_type": "AgentBot"}}, False),
+        ({"assignee": {"id": 5, "type": "user"}}, True),
+        ({"assignee_id": 5}, True),
+        ({"assignee_id": None, "meta": {}}, False),
+        ({"messages": [{"conversation": {"assignee_id": 5}}]}, True),
+        ({"messages": [{"conversation": {"assignee_id": 5}}], "meta": {"assignee": None}}, False),
+        ({"status": "0", "assignee_id": 5}, True),
+        ({"status": "pending", "assignee_id": 5}, False),
+    ],
+)
+def test_an_open_conversation_with_a_human_assignee_is_the_humans(fields, with_human):
+    """The assignee is named in several places. A bot is no human, and a pending conversation stays the bot's."""
+    (event,) = parse(created(conversation={"id": 48, "inbox_id": 29269, "status": "open"} | fields))
+    assert (event == Ignored("with_human")) is with_human
+
+
+@pytest.mark.parametrize(
+    ("statuses", "status", "reason"),
+    [
+        ("pending", "open", "status_open"),
+        ("pending", "pending", None),
+        ("pending", None, None),
+        ("open,pending", "resolved", "status_resolved"),
+        ("open", 2, "status_pending"),
+        ("open", "archived", "status_other"),
+        ("", "snoozed", None),
+    ],
+)
+def test_the_setting_says_which_statuses_are_heard(statuses, status, reason):
+    """CHATWOOT_STATUSES leaves out the other statuses, each with a reason of its own. Blank is every status."""
+    parse_configured = chatwoot.GATEWAY.configured(configured(chatwoot_statuses=statuses))
+    body = created(conversation={"id": 48, "inbox_id": 29269, "status": status})
+    (event,) = parse_configured(asking(json.dumps(body).encode()))
+    assert (event.reason if isinstance(event, Ignored) else None) == reason
+
+
+def test_messages_of_humans_are_read_in_every_conversation():
+    """A message from us is not for the agent, and is read whoever answers the conversation."""
+    assert read(message_type="outgoing", conversation=ASSIGNED).from_me
 
 
 @pytest.mark.parametrize(("message_type", "from_me"), [("incoming", False), (0, False), ("outgoing", True), (1, True)])
@@ -202,9 +259,9 @@ def test_only_the_contacts_typing_is_presence():
     assert typing("conversation_typing_on") == [Presence(HERE, "composing")]
     assert typing("conversation_typing_off") == [Presence(HERE, "paused")]
     assert typing("conversation_typing_on", user={"id": 1}) == [Presence(HERE, "composing")]
-    assert typing("conversation_typing_on", user={"type": "user"}) == []
-    assert typing("conversation_typing_on", user={"type": "agent_bot"}) == []
-    assert typing("conversation_typing_on", is_private=True) == []
+    assert typing("conversation_typing_on", user={"type": "user"}) == [Ignored("not_delivered_here")]
+    assert typing("conversation_typing_on", user={"type": "agent_bot"}) == [Ignored("not_delivered_here")]
+    assert typing("conversation_typing_on", is_private=True) == [Ignored("not_delivered_here")]
 
 
 @pytest.mark.parametrize(
@@ -212,8 +269,13 @@ def test_only_the_contacts_typing_is_presence():
     [
         ({"file_type": "file", "data_url": "u"}, "document", "oi", {}),
         ({"file_type": "audio", "data_url": "u"}, "audio", "oi", {}),
-        ({"file_type": "ig_reel", "data_url": "u"}, "unknown", "oi", {"raw_type": "ig_reel"}),
-        ({"data_url": "u"}, "unknown", "oi", {}),
+        (
+            {"file_type": "ig_reel", "data_url": "u"},
+            "unknown",
+            "oi",
+            {"raw_type": "ig_reel", "raw": {"file_type": "ig_reel", "data_url": "u"}},
+        ),
+        ({"data_url": "u"}, "unknown", "oi", {"raw": {"data_url": "u"}}),
         (
             {"file_type": "location", "coordinates_lat": 1, "coordinates_long": "2.5", "fallback_title": "Sé"},
             "location",

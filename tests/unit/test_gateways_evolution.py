@@ -11,6 +11,7 @@ from buffer.models import Conversation, Edit, Presence, Revoke
 from config.settings import Settings
 from gateways import evolution
 from gateways.base import BadRequest, Request
+from tests.recorded_bodies import heard
 
 (VECTOR,) = json.loads((Path(__file__).parent.parent / "fixtures/auth_vectors.json").read_bytes())["evolution"]
 EXPIRY_S = VECTOR["claims"]["exp"]
@@ -31,7 +32,7 @@ def asking(headers=None, query=None, body=b"{}"):
 
 def parse(event="messages.upsert", data=None, **envelope):
     body = {"event": event, "instance": "loja", "sender": OWN, "data": data} | envelope
-    return evolution.parse(asking(body=json.dumps(body).encode()))
+    return heard(evolution.parse(asking(body=json.dumps(body).encode())))
 
 
 def record(message, **key):

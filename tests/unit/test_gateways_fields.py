@@ -96,20 +96,29 @@ def test_a_number_is_finite_or_nothing(value, number):
 
 
 @pytest.mark.parametrize(
-    ("value", "unit_ms", "moment"),
+    ("value", "moment"),
     [
-        (1749766101, 1000, 1749766101000),
-        (1710481111.853, 1000, 1710481111853),
-        ("1749766101123", 1, 1749766101123),
-        ({"low": 1746620000, "high": 407}, 1, 1749798309472),
-        (2**53 - 1, 1, 2**53 - 1),
-        (2**53, 1, None),
-        (1e308, 1000, None),
-        (0, 1, None),
-        (-1, 1, None),
-        (None, 1, None),
+        (1749766101, 1749766101000),
+        (1710481111.853, 1710481111853),
+        ("1749766101123", 1749766101123),
+        ({"low": 1746620000, "high": 407}, 1749798309472),
+        (1749766101123456, 1749766101123),
+        ("1749766101123456789", 1749766101123),
+        (1230768000, 1230768000000),
+        (4102444799999, 4102444799999),
+        (1230767999, None),
+        (4102444800, None),
+        (4102444800000, None),
+        (174976610, None),
+        (2**53 - 1, None),
+        (1e308, None),
+        (10**400, None),
+        (0, None),
+        (-1749766101, None),
+        (True, None),
+        (None, None),
     ],
 )
-def test_a_time_is_one_that_redis_can_hold(value, unit_ms, moment):
-    """Counts of any unit become milliseconds that a double holds exactly, or None."""
-    assert time_of(value, unit_ms) == moment
+def test_the_unit_of_a_time_follows_from_its_size(value, moment):
+    """Seconds, ms, us and ns since 1970 become ms, and a time that no gateway can mean is None."""
+    assert time_of(value) == moment

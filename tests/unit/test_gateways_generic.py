@@ -49,7 +49,7 @@ def test_every_field():
         "conversation": 5511900000001,
         "channel": 7,
         "message_id": 42,
-        "timestamp_ms": 0,
+        "timestamp_ms": 1749766101000,
         "kind": "image",
         "media": {"url": "https://example.com/a.png", "mime": "image/png", "caption": "olha"},
         "sender_name": "Ana",
@@ -58,7 +58,34 @@ def test_every_field():
     }
     media = {"url": "https://example.com/a.png", "id": None, "mime": "image/png", "caption": "olha"}
     conversation = Conversation("generic", "7", "5511900000001")
-    assert parse(body) == [Message(conversation, "42", 0, "image", "olha", media, "Ana")]
+    assert parse(body) == [Message(conversation, "42", 1749766101000, "image", "olha", media, "Ana")]
+
+
+def test_the_other_parts_of_the_content_go_along():
+    """Quotes, orders and the other parts of the content reach the agent as they are. `raw` is bounded."""
+    parts = {
+        "quoted_id": "M0",
+        "quoted": {"id": "M0", "text": "Plano A ou B?"},
+        "order": {"items": [{"id": "SKU-1", "quantity": 2}]},
+        "referral": {"headline": "Sofa"},
+        "forwarded": True,
+        "transcript": "oi",
+        "thread": {"id": "33"},
+        "links": ["https://example.com"],
+    }
+    (message,) = parse(OI | parts | {"raw": {"a": 1, "token": "T"}})
+    assert message.extra == parts | {"raw": {"a": 1}}
+    odd = {"quoted": "M0", "order": [1], "forwarded": "yes", "thread": 7, "links": {}, "location": None, "raw": "x"}
+    assert parse(OI | odd) == parse(OI)
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"), [(1749766101, 1749766101000), (1749766101000.0, 1749766101000), (0, None), (5, None)]
+)
+def test_the_unit_of_a_time_follows_from_its_size(written, moment):
+    """Seconds in place of milliseconds are read as seconds. A time before 2009 counts as absent."""
+    (message,) = parse(OI | {"timestamp_ms": written})
+    assert message.timestamp_ms == moment
 
 
 def test_a_list_keeps_its_order():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from buffer.models import Conversation, Edit, Revoke
+from buffer.models import Conversation, Edit, Ignored, Revoke
 from config.settings import Settings
 from gateways import meta
 from gateways.base import BadRequest, Request
@@ -107,10 +107,21 @@ def test_a_body_that_is_not_json_is_refused(body):
         meta.parse(asking(body))
 
 
-@pytest.mark.parametrize("body", [b"[]", b"7", b"null", b'"x"', b'{"object": {}}', b'{"object": "instagram"}'])
-def test_json_of_another_form_is_accepted_and_ignored(body):
-    """Authentic JSON of another form gives no events and no error, or Meta would repeat it."""
-    assert meta.parse(asking(body)) == []
+@pytest.mark.parametrize(
+    ("body", "event"),
+    [
+        (b"[]", Ignored("misfit", "- []")),
+        (b"7", Ignored("misfit", "- int")),
+        (b"null", Ignored("misfit", "- NoneType")),
+        (b'"5511900000001"', Ignored("misfit", "- str")),
+        (b'{"object": {}, "x": 1}', Ignored("misfit", "- {object,x}")),
+        (b'{"object": "instagram"}', Ignored("unknown_event")),
+        (b'{"object": "whatsapp_business_account"}', Ignored("misfit", "whatsapp_business_account {object}")),
+    ],
+)
+def test_json_of_another_form_is_accepted_and_ignored(body, event):
+    """Authentic JSON of another form gives no message and no error, or Meta would repeat it. A misfit is described."""
+    assert meta.parse(asking(body)) == [event]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +130,7 @@ def test_json_of_another_form_is_accepted_and_ignored(body):
         ("text", {"body": "oi"}, ("text", "oi", {})),
         ("sticker", {"id": "1", "animated": False}, ("image", None, {"sticker": True})),
         ("interactive", {"type": "x", "button_reply": {"id": "b", "title": "Sim"}}, ("interactive", "Sim", None)),
-        ("order", {"text": "sem cebola"}, ("unknown", "sem cebola", {"raw_type": "order"})),
+        ("order", {"text": "sem cebola"}, ("unknown", "sem cebola", None)),
         ("request_welcome", None, ("unknown", None, {"raw_type": "request_welcome"})),
         ("text", None, ("unknown", None, {"raw_type": "text"})),
         ("text", {"body": ""}, ("unknown", None, {"raw_type": "text"})),
@@ -128,7 +139,16 @@ def test_json_of_another_form_is_accepted_and_ignored(body):
         ("button", None, ("unknown", None, {"raw_type": "button"})),
         ("location", [], ("unknown", None, {"raw_type": "location"})),
         ("contacts", {}, ("unknown", None, {"raw_type": "contacts"})),
-        ("interactive", {"type": "nfm_reply"}, ("unknown", None, {"raw_type": "interactive"})),
+        (
+            "interactive",
+            {"type": "nfm_reply"},
+            ("unknown", None, {"raw_type": "interactive", "raw": {"type": "nfm_reply"}}),
+        ),
+        (
+            "address",
+            {"body": "Rua A, 1"},
+            ("unknown", "Rua A, 1", {"raw_type": "address", "raw": {"body": "Rua A, 1"}}),
+        ),
         (None, None, ("unknown", None, {})),
     ],
 )
@@ -210,33 +230,38 @@ def test_edits_and_revokes_name_their_target():
 
 
 @pytest.mark.parametrize(
-    "ignored",
+    ("left_out", "reason"),
     [
-        change(item("system", {"body": "changed number"})),
-        change(item("text", {"body": "oi"}, **{"from": None})),
-        change(item("reaction", {"message_id": "T1", "emoji": ""})),
-        change(item("revoke", {})),
-        change(item("edit", {"original_message_id": "T1"})),
-        change(item("edit", {"message": {"type": "text", "text": {"body": "novo"}}})),
-        change({"id": "S1", "status": "read"}, name="statuses"),
-        change(item("text", {"body": "oi"}), field="history"),
-        change(item("text", {"body": "oi"}), field="standby"),
-        change(item("text", {"body": "oi"}), field=None),
-        change(item("text", {"body": "oi"}), number=None),
+        (change(item("system", {"body": "changed number"})), "notification"),
+        (change(item("text", {"body": "oi"}, **{"from": None})), "misfit"),
+        (change(item("reaction", {"message_id": "T1", "emoji": ""})), "taken_back"),
+        (change(item("unsupported", {"type": "pin_in_chat"})), "pin"),
+        (change(item("unsupported", {"type": "call_log"})), "call"),
+        (change(item("revoke", {})), "misfit"),
+        (change(item("edit", {"original_message_id": "T1"})), "edit_without_text"),
+        (change(item("edit", {"message": {"type": "text", "text": {"body": "novo"}}})), "misfit"),
+        (change({"id": "S1", "status": "read"}, name="statuses"), "unknown_event"),
+        (change(), "misfit"),
+        (change(item("text", {"body": "oi"}), field="history"), "unknown_event"),
+        (change(item("text", {"body": "oi"}), field="standby"), "unknown_event"),
+        (change(item("text", {"body": "oi"}), field=None), "misfit"),
+        (change(item("text", {"body": "oi"}), number=None), "misfit"),
     ],
 )
-def test_items_that_are_no_messages_are_ignored(ignored):
-    """System notices, statuses and replayed history give no event, and the other items of the body are read."""
+def test_items_that_are_no_messages_are_ignored(left_out, reason):
+    """System notices, statuses and replayed history call nobody, and the other items of the body are read."""
     said = change(item("text", {"body": "oi"}, id="wamid.2"))
-    assert [event.message_id for event in parse(ignored, said, ignored)] == ["wamid.2"]
+    before, message, after = parse(left_out, said, left_out)
+    assert (before.reason, message.message_id, after.reason) == (reason, "wamid.2", reason)
 
 
-@pytest.mark.parametrize("kind", ["page", "instagram", None, 7])
-def test_other_products_of_the_app_are_ignored(kind):
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("page", "unknown_event"), ("instagram", "unknown_event"), (None, "misfit"), ([], "misfit")]
+)
+def test_other_products_of_the_app_are_ignored(kind, reason):
     """One app secret signs for Messenger and Instagram too, which are not ours."""
     said = change(item("text", {"body": "oi"}))
-    assert parse(said) != []
-    assert parse(said, kind=kind) == []
+    assert [event.reason for event in parse(said, kind=kind)] == [reason]
 
 
 def test_the_order_is_that_of_the_batch():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from buffer.models import Conversation, Edit
+from buffer.models import Conversation, Edit, Ignored, Message
 from config.settings import Settings
 from gateways import telegram
 from gateways.base import Request
@@ -79,24 +79,30 @@ def test_the_path_names_the_channel(tail, channel):
 
 
 @pytest.mark.parametrize(
-    "update",
+    ("update", "reason"),
     [
-        {},
-        {"message": None},
-        {"message": []},
-        {"channel_post": {"message_id": 1, "chat": {"id": -1, "type": "channel"}, "text": "post"}},
-        {"edited_channel_post": {"message_id": 1, "chat": {"id": -1, "type": "channel"}, "text": "post"}},
-        {"message": {"message_id": 1, "chat": {"id": -1, "type": "channel"}, "text": "post"}},
-        {"message": {"message_id": 1, "text": "oi"}},
-        {"inline_query": {"id": "1", "from": PERSON, "query": "oi"}},
-        {"poll": {"id": "1"}},
-        {"chat_member": {"chat": GROUP, "from": PERSON}},
-        {"message_reaction_count": {"chat": GROUP, "message_id": 1}},
+        ({}, "misfit"),
+        ({"message": None}, "misfit"),
+        ({"message": []}, "misfit"),
+        ({"some_future_update": {"text": "oi"}}, "misfit"),
+        ({"channel_post": {"message_id": 1, "chat": {"id": -1, "type": "channel"}, "text": "post"}}, "unknown_event"),
+        ({"edited_channel_post": {"message_id": 1, "chat": {"id": -1}, "text": "post"}}, "unknown_event"),
+        ({"message": {"message_id": 1, "chat": {"id": -1, "type": "channel"}, "text": "post"}}, "unknown_event"),
+        ({"message": {"message_id": 1, "text": "oi"}}, "misfit"),
+        ({"inline_query": {"id": "1", "from": PERSON, "query": "oi"}}, "unknown_event"),
+        ({"poll": {"id": "1"}}, "unknown_event"),
+        ({"chat_member": {"chat": GROUP, "from": PERSON}}, "unknown_event"),
+        ({"message_reaction_count": {"chat": GROUP, "message_id": 1}}, "unknown_event"),
+        ({"business_connection": {"id": "BC1", "user": PERSON, "is_enabled": True}}, "unknown_event"),
+        ({"deleted_business_messages": {"business_connection_id": "BC1", "chat": {"id": 1}}}, "misfit"),
+        ({"poll_answer": {"poll_id": "1", "user": PERSON, "option_ids": []}}, "taken_back"),
+        ({"poll_answer": {"poll_id": "1", "voter_chat": GROUP, "option_ids": [1]}}, "unknown_event"),
+        ({"poll_answer": {"poll_id": "1", "option_ids": [1]}}, "misfit"),
     ],
 )
-def test_other_updates_are_ignored(update):
-    """Channels, queries, memberships and odd updates give no event."""
-    assert parse(**update) == []
+def test_other_updates_are_ignored(update, reason):
+    """Channels, queries, memberships and odd updates call nobody."""
+    assert [event.reason for event in parse(**update)] == [reason]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +146,11 @@ def test_messages_of_bots_are_from_us(fields, from_me):
 
 def test_an_answer_names_the_message_it_answers():
     """A reply is kept as a quote."""
-    assert said(text="sim", reply_to_message={"message_id": 7, "text": "?"}).extra == {"quoted_id": "7"}
+    quoted = {"id": "7", "text": "?", "kind": "text"}
+    assert said(text="sim", reply_to_message={"message_id": 7, "text": "?"}).extra == {
+        "quoted_id": "7",
+        "quoted": quoted,
+    }
 
 
 @pytest.mark.parametrize(
@@ -207,37 +217,42 @@ def test_a_contact_without_a_phone_is_still_a_contact():
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "reason"),
     [
-        {"new_chat_members": [PERSON]},
-        {"left_chat_member": PERSON},
-        {"pinned_message": {"message_id": 1, "text": "x"}},
-        {"group_chat_created": True},
-        {"migrate_to_chat_id": -100},
-        {"forum_topic_created": {"name": "x"}},
-        {"video_chat_started": {}},
-        {"text": ""},
-        {"photo": []},
-        {},
+        ({"new_chat_members": [PERSON]}, "notification"),
+        ({"left_chat_member": PERSON}, "notification"),
+        ({"pinned_message": {"message_id": 1, "text": "x"}}, "notification"),
+        ({"group_chat_created": True}, "notification"),
+        ({"migrate_to_chat_id": -100}, "notification"),
+        ({"forum_topic_created": {"name": "x"}}, "notification"),
+        ({"video_chat_started": {}}, "notification"),
+        ({"refunded_payment": {"currency": "XTR"}}, "notification"),
+        ({"poll_option_added": {"option_text": "a"}}, "notification"),
+        ({"text": ""}, "empty"),
+        ({"photo": []}, "empty"),
+        ({}, "empty"),
     ],
 )
-def test_service_messages_are_ignored(fields):
-    """Service messages and empty ones give nothing."""
-    assert sent(**fields) == []
+def test_service_messages_are_ignored(fields, reason):
+    """Service messages and empty ones call nobody."""
+    assert sent(**fields) == [Ignored(reason)]
 
 
 @pytest.mark.parametrize("name", ["poll", "dice", "story", "invoice", "some_future_thing"])
 def test_unknown_types_are_kept(name):
     """A message of a type we do not know reaches the agent under Telegram's name for it."""
     message = said(**{name: {"x": 1}}, has_protected_content=True, forward_origin={}, caption="a")
-    assert (message.kind, message.text, message.extra) == ("unknown", "a", {"raw_type": name})
+    assert (message.kind, message.text) == ("unknown", "a")
+    assert message.extra == {"raw_type": name, "raw": {"x": 1}, "forwarded": True}
 
 
 def test_the_answer_of_a_web_app_is_a_choice():
     """The data of a web app has the label of the button that opened it as title."""
     message = said(web_app_data={"data": '{"size":"M"}', "button_text": "Tamanho"})
     assert (message.kind, message.text) == ("interactive", "Tamanho")
-    assert message.extra == {"interactive": {"id": '{"size":"M"}', "title": "Tamanho"}}
+    answers = '{"size":"M"}'
+    assert message.extra == {"interactive": {"id": answers, "title": "Tamanho", "response_json": answers}}
+    assert "response_json" not in said(web_app_data={"data": "M", "button_text": "a"}).extra["interactive"]
 
 
 @pytest.mark.parametrize(
@@ -245,15 +260,20 @@ def test_the_answer_of_a_web_app_is_a_choice():
     [
         ({"text": "novo", "edit_date": 1441645600}, [Edit(ANA, "20", "novo", 1441645600000)]),
         ({"photo": [{"file_id": "F"}], "caption": "novo"}, [Edit(ANA, "20", "novo", 1441645532000)]),
-        ({"location": {"latitude": 1, "longitude": 2}}, []),
-        ({"text": "novo", "message_id": None}, []),
-        ({"text": "novo", "chat": None}, []),
+        (
+            {"checklist": {"title": "Lista", "tasks": [{"text": "pão"}]}},
+            [Edit(ANA, "20", "Lista\n- pão", 1441645532000)],
+        ),
+        ({"location": {"latitude": 1, "longitude": 2}}, ["edit_without_text"]),
+        ({"text": "novo", "message_id": None}, ["misfit"]),
+        ({"text": "novo", "chat": None}, ["misfit"]),
     ],
 )
 def test_an_edit_has_the_new_text_or_caption(fields, edits):
     """A live location that moves is no edit, nor is one without a target."""
     told = {"message_id": 20, "from": PERSON, "chat": {"id": 1111111, "type": "private"}, "date": 1441645532}
-    assert parse(edited_message=told | fields) == edits
+    events = parse(edited_message=told | fields)
+    assert [event.reason if isinstance(event, Ignored) else event for event in events] == edits
 
 
 def tap(**fields):
@@ -282,7 +302,7 @@ def test_the_text_of_a_tapped_button_is_its_label():
 )
 def test_the_text_of_a_tap_without_its_message_is_its_data(fields, count):
     """Telegram does not send the message of an old button. A tap without a chat or data gives no event."""
-    taps = tap(**fields)
+    taps = [event for event in tap(**fields) if isinstance(event, Message)]
     assert [(message.text, message.extra["interactive"]["title"]) for message in taps] == [("s", None)] * count
 
 
@@ -316,6 +336,7 @@ def test_a_tap_in_a_group_names_its_author():
 def test_a_reaction_is_what_was_added(old, new, emojis):
     """An update has all reactions before and after. The added one counts, and a removed one gives no event."""
     change = {"chat": {"id": 1111111, "type": "private"}, "message_id": 7, "user": PERSON, "date": 9}
-    messages = parse(message_reaction=change | {"old_reaction": old, "new_reaction": new})
+    events = parse(message_reaction=change | {"old_reaction": old, "new_reaction": new})
+    messages = [event for event in events if event != Ignored("taken_back")]
     assert [(message.kind, message.text) for message in messages] == [("reaction", emoji) for emoji in emojis]
     assert all((m.message_id, m.extra) == ("reaction:7:9", {"target_id": "7"}) for m in messages)

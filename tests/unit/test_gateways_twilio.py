@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from buffer.models import Conversation
+from buffer.models import Conversation, Ignored
 from config.settings import Settings
 from gateways import twilio
 from gateways.base import BadRequest, Request
@@ -132,25 +132,29 @@ def test_a_form_of_thousands_of_fields_is_refused():
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("fields", "event"),
     [
-        {"MessageStatus": "sent"},
-        {"SmsStatus": "delivered"},
-        {"MessageStatus": "failed", "SmsStatus": "failed"},
-        {"From": None},
-        {"To": ""},
-        {"MessageSid": None, "CallSid": "CA1", "CallStatus": "ringing"},
+        ({"MessageStatus": "sent"}, Ignored("unknown_event")),
+        ({"SmsStatus": "delivered"}, Ignored("unknown_event")),
+        ({"SmsStatus": "read", "EventType": "READ"}, Ignored("unknown_event")),
+        ({"MessageStatus": "failed", "SmsStatus": "failed"}, Ignored("unknown_event")),
+        ({"From": None}, Ignored("misfit", "- {Body,MessageSid,To}")),
+        ({"To": "", "EventType": "onNews"}, Ignored("misfit", "onNews {Body,EventType,From,MessageSid,To}")),
+        ({"MessageSid": None, "CallSid": "CA1", "CallStatus": "ringing"}, Ignored("call")),
+        ({"Body": None, "MessageType": "reaction"}, Ignored("encrypted")),
     ],
 )
-def test_callbacks_and_calls_are_ignored(fields):
-    """Status callbacks and calls to the same address give no event."""
-    assert parse(**fields) == []
+def test_what_is_no_message_is_ignored_for_a_reason(fields, event):
+    """Status callbacks, calls and reactions that cannot be read call nobody, and a misfit names its fields."""
+    assert parse(**fields) == [event]
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b"\xff", b"=", b"%"])
-def test_a_body_without_message_fields_is_ignored(body):
-    """A body without the fields of a message, form or not, holds nothing."""
-    assert twilio.parse(asking(ADDRESS, body)) == []
+@pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b"\xff", b"=", b"%", b'{"text": "5511900000001"}'])
+def test_a_body_without_message_fields_is_a_misfit(body):
+    """A body without the fields of a message, form or not, holds nothing. Its shape shows no value."""
+    (event,) = twilio.parse(asking(ADDRESS, body))
+    assert event.reason == "misfit"
+    assert "5511900000001" not in event.shape
 
 
 @pytest.mark.parametrize(

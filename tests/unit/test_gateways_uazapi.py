@@ -8,6 +8,7 @@ from buffer.models import Conversation, Edit, Presence
 from config.settings import Settings
 from gateways import uazapi
 from gateways.base import BadRequest, Request
+from tests.recorded_bodies import heard
 
 TOKEN = "11111111-2222-3333-4444-555555555555"
 PHONE = "5511900000001@s.whatsapp.net"
@@ -23,7 +24,7 @@ def accepted(body=b"{}", headers=None, query=None, token=TOKEN):
 
 
 def post(body):
-    return uazapi.parse(Request({}, {}, "messages/text", json.dumps(body).encode()))
+    return heard(uazapi.parse(Request({}, {}, "messages/text", json.dumps(body).encode())))
 
 
 def parse(chat=None, **fields):
@@ -316,7 +317,8 @@ def test_unknown_types_are_kept():
     content = {"messageContextInfo": {}, "pollCreationMessageV3": {"name": "Almoço?"}}
     message = said(type="poll", messageType="PollCreationMessageV3", content=content, text="Almoço?")
     assert (message.kind, message.text) == ("unknown", "Almoço?")
-    assert message.extra == {"raw_type": "PollCreationMessageV3"}
+    raw = {"pollCreationMessageV3": {"name": "Almoço?"}}
+    assert message.extra == {"raw_type": "PollCreationMessageV3", "raw": raw}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from buffer.models import Conversation, Edit, Presence, Revoke
 from config.settings import Settings
 from gateways import waha
 from gateways.base import BadRequest, Request
+from tests.recorded_bodies import heard
 
 (VECTOR,) = json.loads((Path(__file__).parent.parent / "fixtures/auth_vectors.json").read_bytes())["waha"]
 BODY = VECTOR["body_utf8"].encode()
@@ -30,7 +31,7 @@ def accepted(signature, algorithm=None, body=BODY, key=VECTOR["key"]):
 def parse(event="message", **payload):
     told = {"id": f"false_{PHONE}_M1", "timestamp": 1667561485, "from": PHONE, "fromMe": False} | payload
     body = {"event": event, "session": "loja", "payload": told}
-    return waha.parse(Request({}, {}, "", json.dumps(body).encode()))
+    return heard(waha.parse(Request({}, {}, "", json.dumps(body).encode())))
 
 
 def said(event="message", **payload):
@@ -250,16 +251,18 @@ def test_a_choice_in_a_list_is_found_in_the_engines_data(holder):
 
 
 @pytest.mark.parametrize(
-    ("data", "raw_type"),
+    ("data", "raw_type", "text", "raw"),
     [
-        ({"message": {"pollCreationMessage": {"name": "x"}}}, "pollCreationMessage"),
-        ({"type": "product"}, "product"),
+        ({"message": {"pollCreationMessage": {"name": "x"}}}, "pollCreationMessage", "x", {"name": "x"}),
+        ({"type": "product"}, "product", None, {"type": "product"}),
+        ({"type": "event_creation", "eventName": "x", "id": {}}, "event_creation", "x", None),
     ],
 )
-def test_unknown_types_are_kept(data, raw_type):
-    """A message of a type we do not know reaches the agent under the engine's word for it."""
+def test_unknown_types_are_kept(data, raw_type, text, raw):
+    """A message of a type we do not know reaches the agent under the engine's word for it, with its fields."""
     message = said(body=None, _data=data)
-    assert (message.kind, message.text, message.extra) == ("unknown", None, {"raw_type": raw_type})
+    assert (message.kind, message.text) == ("unknown", text)
+    assert message.extra == {"raw_type": raw_type, "raw": raw or {"type": "event_creation", "eventName": "x"}}
 
 
 def test_a_text_of_an_unknown_type_is_a_text():
@@ -301,7 +304,11 @@ def test_a_change_without_target_or_text_changes_nothing(payload):
     """An incomplete edit or revoke is ignored."""
     assert parse("message.edited", **payload) == []
     assert parse("message.revoked", after={"from": PHONE}) == []
-    assert parse("message.revoked", revokedMessageId="T1") == []
+
+
+def test_a_revoke_without_a_notice_names_the_chat_itself():
+    """Where `after` and `before` are absent, the chat is that of the payload."""
+    assert parse("message.revoked", revokedMessageId="T1") == [Revoke(ANA, "T1")]
 
 
 def test_presence_in_a_group_names_its_author():

@@ -8,6 +8,7 @@ from buffer.models import Conversation, Edit, Presence
 from config.settings import Settings
 from gateways import zapi
 from gateways.base import BadRequest, Request
+from tests.recorded_bodies import heard
 
 TOKEN = "a-static-token"
 PHONE = "5544999999999"
@@ -28,7 +29,7 @@ def parse(**fields):
         "phone": PHONE,
         "momment": 1632228638000,
     }
-    return zapi.parse(Request({}, {}, "", json.dumps(body | fields).encode()))
+    return heard(zapi.parse(Request({}, {}, "", json.dumps(body | fields).encode())))
 
 
 def said(**fields):
@@ -116,7 +117,7 @@ def test_chats_that_are_no_conversation_are_ignored(fields):
     assert parse(text={"message": "oi"}, **fields) == []
 
 
-@pytest.mark.parametrize("notification", ["CALL_VOICE", "REVOKE", "GROUP_CREATE", "E2E_ENCRYPTED"])
+@pytest.mark.parametrize("notification", ["CALL_VOICE", "GROUP_CREATE", "E2E_ENCRYPTED"])
 def test_a_notification_says_nothing(notification):
     """A notice of WhatsApp about a chat gives no event."""
     assert parse(notification=notification, notificationParameters=["1"], callId="2") == []
@@ -290,7 +291,8 @@ def test_messages_without_content_are_ignored(content):
 def test_unknown_types_are_kept(content):
     """Content of an unknown kind reaches the agent under its own key, not under that of another field."""
     message = said(**content)
-    assert (message.kind, message.text, message.extra) == ("unknown", None, {"raw_type": "carouselMessage"})
+    assert (message.kind, message.text, message.extra["raw_type"]) == ("unknown", "a", "carouselMessage")
+    assert message.extra["raw"] == {"text": "a"}
 
 
 def test_an_advertisement_does_not_hide_the_text():

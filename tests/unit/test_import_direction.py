@@ -21,9 +21,9 @@ MAY_IMPORT = {
 }
 IMPORTED_BY = {
     "rq": ["worker.rq"],
-    "uvicorn": ["webhook.fast_path", "cli.commands.serve"],
-    "aiohttp": ["worker.agent", "cli.echo"],
-    "httpx": ["worker.agent"],
+    "uvicorn": ["webhook.connection", "webhook.fast_path", "cli.commands.serve"],
+    "aiohttp": ["worker.agent", "worker.agent_connection", "worker.agent_errors", "cli.echo"],
+    "httpx": ["worker.agent", "worker.agent_answer", "worker.agent_errors"],
     "httpx_aiohttp": ["worker.agent"],
 }
 """Libraries, and the only modules and packages that may import them."""
@@ -140,7 +140,7 @@ def test_imports_point_down():
 
 
 def test_libraries_have_their_places():
-    """Only worker.rq imports rq, only the fast path and the serve command import uvicorn, and so on."""
+    """Only worker.rq imports rq, only the connection, the fast path and the serve command import uvicorn, and so on."""
     assert [wrong for module, source in read_sources().items() for wrong in wrong_libraries(module, source)] == []
 
 

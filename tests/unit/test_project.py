@@ -16,11 +16,27 @@ from jsonschema import Draft202012Validator
 from packaging.requirements import Requirement
 
 from config.settings import Settings
+from config.spelling import COMPOSE_NAMES
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ["requirements.lock", "deploy/requirements.lock"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+
+
+class ComposeLoader(yaml.SafeLoader):
+    """Reads the tags that Compose adds to YAML: `!override` replaces a list instead of adding to it."""
+
+
+def _override(loader: ComposeLoader, node: yaml.SequenceNode) -> list[object]:
+    return list(loader.construct_sequence(node))
+
+
+ComposeLoader.add_constructor("!override", _override)
+OVERRIDES = {
+    path.name: yaml.load(path.read_text(encoding="utf-8"), ComposeLoader)
+    for path in sorted((ROOT / "deploy").glob("compose.*.yml"))
+}
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 OURS = {name: service for name, service in COMPOSE["services"].items() if service.get("image") == "debouncer"}
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
@@ -67,6 +83,14 @@ def test_compose_file_is_valid():
     assert compose_errors(COMPOSE) == []
 
 
+@pytest.mark.parametrize("name", OVERRIDES)
+def test_compose_override_is_valid(name):
+    """Each override holds to the schema, changes services that exist, and is named at the head of the compose file."""
+    assert compose_errors(OVERRIDES[name]) == []
+    assert set(OVERRIDES[name]["services"]) <= set(COMPOSE["services"])
+    assert f"deploy/{name}" in (ROOT / "docker-compose.yml").read_text(encoding="utf-8").partition("\nname:")[0]
+
+
 @pytest.mark.parametrize("broken", [{"volume": {}}, {"services": {"a": {"imaje": "x"}}}, {"services": {"a": []}}])
 def test_compose_schema_can_refuse(broken):
     """The schema check above refuses a compose file with an unknown key or a wrong type."""
@@ -92,19 +116,37 @@ def test_compose_health_check_exists(name):
 
 
 def test_compose_services():
-    """The services are there; webhook and worker are checked, and the debug page is off unless asked for."""
+    """The services are there; webhook and worker are checked; sample agent and debug page are off unless asked for."""
     assert set(COMPOSE["services"]) == {"valkey", "webhook", "worker", "agent", "rq-dashboard"}
     assert set(HEALTH) == {"webhook", "worker"}
     assert COMPOSE["services"]["rq-dashboard"]["profiles"] == ["debug"]
+    assert COMPOSE["services"]["agent"]["profiles"] == ["demo"]
+
+
+@pytest.mark.parametrize("name", ["webhook", "worker"])
+def test_compose_has_no_agent_by_default(name):
+    """Without AGENT_URL, Compose refuses to start."""
+    assert OURS[name]["environment"]["AGENT_URL"].startswith("${AGENT_URL:?")
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_compose_rotates_logs(name):
+    """No service fills the disk with its log."""
+    assert COMPOSE["services"][name]["logging"]["options"] == {"max-size": "10m", "max-file": "5"}
 
 
 @pytest.mark.parametrize("name", ["webhook", "worker"])
 def test_compose_services_scale(name):
-    """Nothing fixed stands in the way of --scale: no name, and a range of host ports for the webhook."""
+    """No fixed name stands in the way of --scale."""
     service = OURS[name]
     assert "container_name" not in service
     assert service["depends_on"]["valkey"] == {"condition": "service_healthy"}
-    assert all(re.search(r":\d+-\d+:\d+$", port) for port in service.get("ports", []))
+
+
+def test_compose_port_is_fixed():
+    """The webhook has one host port, which a restart does not change, and a range only with the override."""
+    ports = [COMPOSE["services"]["webhook"]["ports"], OVERRIDES["compose.scale.yml"]["services"]["webhook"]["ports"]]
+    assert [[bool(re.search(r":\d+-\d+:\d+$", port)) for port in found] for found in ports] == [[False], [True]]
 
 
 def test_compose_dashboard_reads_our_jobs():
@@ -123,7 +165,12 @@ def test_compose_server_keeps_messages():
     """The compose file's server writes an append-only file to a volume and never evicts."""
     valkey = COMPOSE["services"]["valkey"]
     options = dict(zip(valkey["command"][1::2], valkey["command"][2::2], strict=True))
-    assert options == {"--appendonly": "yes", "--appendfsync": "everysec", "--maxmemory-policy": "noeviction"}
+    assert options == {
+        "--appendonly": "yes",
+        "--appendfsync": "everysec",
+        "--maxmemory": "${VALKEY_MAXMEMORY:-256mb}",
+        "--maxmemory-policy": "noeviction",
+    }
     assert [volume.partition(":")[2] for volume in valkey["volumes"]] == ["/data"]
 
 
@@ -179,6 +226,8 @@ def test_image_is_built_safely():
     assert "install --require-hashes -r deploy/requirements.lock" in text
     assert re.findall(r"^USER (.+)$", last_stage, re.MULTILINE) == ["debouncer"]
     assert 'ENTRYPOINT ["debouncer"]' in last_stage
+    assert f"VOLUME /var/lib/debouncer/{Settings.model_fields['data_dir'].default}\n" in last_stage
+    assert f'image.version="{PROJECT["project"]["version"]}"' in last_stage
     assert "STOPSIGNAL SIGTERM" in last_stage
 
 
@@ -200,6 +249,30 @@ def test_makefile_stays_small():
     assert {"demo", "check", "fix", "test", "cover", "bench", "run"} <= set(targets)
     assert len(targets) <= 10
     assert re.findall(r"^([a-z]+):.*## .+$", text, re.MULTILINE) == targets
+
+
+def test_makefile_installs_no_more_than_needed():
+    """run and demo install the packages of the image, and the other targets those of the tests; all with hashes."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    needs = dict(re.findall(r"^([a-z]+): (\$\(\w+\))", text, re.MULTILINE))
+    assert {name for name, stamp in needs.items() if stamp == "$(RUNTIME)"} == {"run", "demo"}
+    assert {name for name, stamp in needs.items() if stamp == "$(READY)"} == {
+        "check",
+        "fix",
+        "test",
+        "cover",
+        "bench",
+        "lock",
+    }
+    assert re.findall(r"-r (\S+)", text) == re.findall(r"--require-hashes -r (\S+)", text)
+    assert re.findall(r"-r (\S+)", text) == ["deploy/requirements.lock", "requirements.lock"]
+
+
+def test_compose_names_are_known():
+    """Each name that the compose files read from `.env` is a setting, or known as one of theirs."""
+    files = [ROOT / "docker-compose.yml", *sorted((ROOT / "deploy").glob("compose.*.yml"))]
+    read = {name for file in files for name in re.findall(r"\$\{(\w+)", file.read_text(encoding="utf-8"))}
+    assert read - {name.upper() for name in Settings.model_fields} == COMPOSE_NAMES
 
 
 def test_workflow_may_do_nothing_but_read():

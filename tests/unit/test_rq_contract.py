@@ -75,6 +75,9 @@ SIGNATURES: list[tuple[Callable[..., Any], set[str]]] = [
     (utcformat, {"dt"}),
     (Queue.get_job_ids, set()),
     (Queue.fetch_job, {"job_id"}),
+    (Job.delete, {"remove_from_queue"}),
+    (Job.latest_result, set()),
+    (FailedJobRegistry.get_job_ids, {"cleanup"}),
     (Queue.acquire_maintenance_lock, set()),
     (Queue.release_maintenance_lock, set()),
     (IntermediateQueue.get_job_ids, set()),
@@ -416,3 +419,71 @@ async def test_the_heartbeat_begins_with_the_workers_hash(client: Any, queue: Jo
         assert pipeline.execute()[0] == 1
         worker.heartbeat(pipeline=pipeline)
         assert pipeline.execute()[0] == 0
+
+
+@pytest.mark.parametrize("result", ["retry", "dead", "lost", "cancelled"])
+@pytest.mark.parametrize("shown", [True, False])
+async def test_a_failed_call_is_not_a_finished_job(
+    client: Any, queue: JobQueue, monkeypatch: pytest.MonkeyPatch, result: str, shown: bool
+) -> None:
+    """RQ's own worker would count any job that returns. Ours counts only those whose batch needs no other attempt."""
+    monkeypatch.setattr(registries, "SHOW_AFTER_S", 0.0 if shown else 60.0)
+    ours = Ours(queue)
+    await ours.start()
+    ours.go_on.set_result(result)
+    await ours.end()
+    worker = state_of(client, ours.worker).keys["rq:worker:WORKER"][0]
+    assert (worker["successful_job_count"], worker.get("failed_job_count")) == ("0", None)
+    assert not client.exists(f"rq:job:{REF}-7", "rq:failed:flush", queue.rq.intermediate_queue_key)
+
+
+def abandon(client: Any, queue: JobQueue) -> str:
+    """Let RQ's clean-up fail the running job, as after the death of its worker."""
+    started = StartedJobRegistry(queue=queue.rq)
+    (entry,) = client.zrange(started.key, 0, -1)
+    client.zadd(started.key, {entry: time.time() - 1})
+    started.cleanup()
+    (job_id,) = FailedJobRegistry(queue=queue.rq).get_job_ids()
+    result = Job.fetch(job_id, connection=client, serializer="json").latest_result()
+    assert result is not None
+    assert "AbandonedJobError" in str(result.exc_string)
+    return job_id
+
+
+@pytest.mark.usefixtures("shown_at_once")
+async def test_an_abandoned_job_leaves_nothing(client: Any, queue: JobQueue) -> None:
+    """The worker died, and its batch is delivered all the same: another worker's maintenance forgets the job."""
+    doomed = Ours(queue)
+    await doomed.start()
+    job_id = abandon(client, queue)
+    AsyncWorker(queue, doomed._flush, 1).clean_registries()
+    assert not client.exists(f"rq:job:{job_id}", "rq:failed:flush", f"rq:results:{job_id}")
+    await doomed.end()
+
+
+@pytest.mark.usefixtures("shown_at_once")
+async def test_a_bug_stays_in_the_failed_registry(client: Any, queue: JobQueue) -> None:
+    """Only the death of a worker is forgotten: an error of a flush is shown until FAILURE_TTL_S is over."""
+    ours = Ours(queue)
+    await ours.start()
+    await ours.end(LookupError("a bug of ours"))
+    other = AsyncWorker(queue, ours._flush, 1)
+    for _ in range(2):
+        other.clean_registries()
+    assert FailedJobRegistry(queue=queue.rq).get_job_ids() == [f"{REF}-7"]
+
+
+@pytest.mark.parametrize("job_id", [f"{REF}-7", "report"])
+async def test_a_job_that_was_taken_and_never_started(client: Any, queue: JobQueue, job_id: str) -> None:
+    """After two clean-ups a flush is forgotten, and a job of another program has failed, as under RQ's worker."""
+    client.delete(queue.rq.key)
+    queue.rq.create_job(JOB_FUNCTION, args=("x",), job_id=job_id).save()
+    client.rpush(queue.rq.intermediate_queue_key, job_id)
+    other = AsyncWorker(queue, Ours._flush, 1)  # type: ignore[arg-type]
+    for _ in range(2):
+        client.delete(queue.rq.registry_cleaning_key)
+        other.clean_registries()
+    assert not client.exists(queue.rq.intermediate_queue_key)
+    is_flush = job_id != "report"
+    assert FailedJobRegistry(queue=queue.rq).get_job_ids() == ([] if is_flush else ["report"])
+    assert client.exists(f"rq:job:{job_id}") == (0 if is_flush else 1)

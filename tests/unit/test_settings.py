@@ -7,7 +7,7 @@ import re
 import pytest
 from pydantic import SecretStr
 
-from config.settings import Settings, SettingsError, load_settings
+from config.settings import Settings, SettingsError, load_settings, spelling_warnings
 from config.settings_rules import DURABILITY_TIMEOUT_MAX_S
 from tests.settings_docs import ENV_EXAMPLE, GROUPS, README, REFERENCE, ROW, env_example, readme, reference, rows
 from webhook.app import REDIS_TIMEOUT_S
@@ -139,10 +139,10 @@ def test_a_wait_leaves_time_for_an_answer():
     assert DURABILITY_TIMEOUT_MAX_S + 0.1 < REDIS_TIMEOUT_S < STORE_TIMEOUT_S
 
 
-@pytest.mark.parametrize("value", ["disc", "replicas", "true", ""])
+@pytest.mark.parametrize("value", ["disc", "replicas", "true"])
 def test_unknown_durability_is_refused(monkeypatch, value):
     """An unknown DURABILITY is refused with the known names."""
-    assert refusal(monkeypatch, DURABILITY=value) == "DURABILITY: Input should be 'memory', 'replica' or 'disk'"
+    assert refusal(monkeypatch, DURABILITY=value) == f"DURABILITY={value!r} is unknown; write memory, replica or disk"
 
 
 def test_all_problems_are_named_at_once(monkeypatch):
@@ -159,6 +159,7 @@ ZERO_IS_NO_CAPACITY = [
     "REDIS_PARTITIONS",
     "AGENT_TIMEOUT",
     "AGENT_MAX_ATTEMPTS",
+    "AGENT_GIVE_UP",
     "WORKER_CONCURRENCY",
     "VISIBILITY_TIME",
     "DURABILITY_TIMEOUT",
@@ -170,7 +171,65 @@ ZERO_IS_NO_CAPACITY = [
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "eight", ""])
 def test_numbers_that_cannot_work_are_refused(monkeypatch, name, value):
     """Zero, negative, endless and unreadable numbers are refused by the variable's name."""
-    assert refusal(monkeypatch, **{name: value}).startswith(f"{name}: ")
+    assert refusal(monkeypatch, **{name: value}).startswith(f"{name}={value!r} ")
+
+
+WRONG_VALUES = [
+    ("MESSAGE_BUFFER_TIMEOUT", "8s", "is not a number of seconds; write 8"),
+    ("MESSAGE_BUFFER_TIMEOUT", "2,5", "is not a number of seconds; write 2.5"),
+    ("MESSAGE_BUFFER_TIMEOUT", "500ms", "is not a number of seconds; write 0.5"),
+    ("MESSAGE_BUFFER_TIMEOUT", "oito", "is not a number of seconds; write one like 8"),
+    ("AGENT_TIMEOUT", "1m", "is not a number of seconds; write 60"),
+    ("MESSAGE_BUFFER_TYPING_TIMEOUT", "3 s", "is not a number of seconds; write 3"),
+    ("MESSAGE_BUFFER_TIMEOUT", "0", "must be more than 0 seconds"),
+    ("WEBHOOK_MAX_BODY", "16MB", "is not a number of bytes; write 16777216"),
+    ("WEBHOOK_MAX_BODY", "16.777.216", "is not a number of bytes; write 16777216"),
+    ("PORT", "99999", "must be at most 65535"),
+    ("PORT", "http", "is not a whole number; write one like 8000"),
+    ("PORT", "", "is empty: write a whole number, or leave the line out (default: 8000)"),
+    ("MESSAGE_BUFFER_ENABLED", "sim", "is neither true nor false; write true"),
+    ("GROUPS_ENABLED", "não", "is neither true nor false; write false"),
+    ("GROUPS_ENABLED", "maybe", "is neither true nor false; write true or false"),
+    ("LOG_LEVEL", "LOUD", "is unknown; write DEBUG, INFO, WARNING or ERROR"),
+    ("RQ_QUEUE", "a b", "may only contain letters, digits, dots, dashes and underscores"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "sentence"), WRONG_VALUES)
+def test_wrong_value_is_shown_with_what_was_expected(monkeypatch, name, value, sentence):
+    """A wrong value is shown beside what was expected, in words of this project, with what to write."""
+    assert refusal(monkeypatch, **{name: value}) == f"{name}={value!r} {sentence}"
+
+
+MEANT_ADDRESSES = [
+    ("redis:6379", "redis://redis:6379/0"),
+    ("redis:6379/2", "redis://redis:6379/2"),
+    ("10.0.0.5:6380", "redis://10.0.0.5:6380/0"),
+    ("redis", "redis://redis:6379/0"),
+    ("6379", "redis://localhost:6379/0"),
+    ("//cache:6379", "redis://cache:6379/0"),
+    ("rediss:cache:6379", "rediss://cache:6379/0"),
+    ("redis:/cache:6379", "redis://cache:6379/0"),
+    ("unix:/run/redis.sock", "unix:///run/redis.sock"),
+    ("/run/redis.sock", "unix:///run/redis.sock"),
+    ("valkey://cache:6379/0", "redis://cache:6379/0"),
+    ("sentinel://one,two/main", "redis+sentinel://one,two/main"),
+]
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "RQ_REDIS_URL"])
+@pytest.mark.parametrize(("url", "form"), MEANT_ADDRESSES)
+def test_address_that_leads_elsewhere_is_refused(monkeypatch, name, url, form):
+    """An address that a client would read as another server is refused with the form that is meant."""
+    assert refusal(monkeypatch, **{name: url}).endswith(f"; did you mean {form}?")
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://", "redis://:6379", "redis:///0", "redis://:a#b@h:1", "redis://h/name", "unix://"]
+)
+def test_address_without_a_place_is_refused(monkeypatch, url):
+    """An address that leaves host, socket or database to a client's default is refused."""
+    assert refusal(monkeypatch, REDIS_URL=url).startswith("REDIS_URL: ")
 
 
 @pytest.mark.parametrize("name", ["REDIS_URL", "RQ_REDIS_URL"])
@@ -205,7 +264,7 @@ def test_base_url_with_more_than_a_base_is_refused(monkeypatch, url):
 @pytest.mark.parametrize("value", ["-1", "nan", "inf", "soon", ""])
 def test_bad_signature_age_is_refused(monkeypatch, value):
     """The age is a number of seconds, and only 0 accepts any age."""
-    assert refusal(monkeypatch, SIGNATURE_MAX_AGE=value).startswith("SIGNATURE_MAX_AGE: ")
+    assert refusal(monkeypatch, SIGNATURE_MAX_AGE=value).startswith(f"SIGNATURE_MAX_AGE={value!r} ")
     assert load(monkeypatch, SIGNATURE_MAX_AGE="0.5").signature_max_age == 0.5
 
 
@@ -253,6 +312,8 @@ def test_keywords_are_a_comma_list(monkeypatch, written, words):
         ("MESSAGE_BUFFER_MAX_MESSAGE", "MESSAGE_BUFFER_MAX_MESSAGES"),
         ("AGENT_TIMEOUTS", "AGENT_TIMEOUT"),
         ("WEBHOOK_MAXBODY", "WEBHOOK_MAX_BODY"),
+        ("MESSAGE_BUFER_TIMEOUT", "MESSAGE_BUFFER_TIMEOUT"),
+        ("AGENT_ULR", "AGENT_URL"),
         ("DURABILTY", "DURABILITY"),
         ("DURABILITY_TIMOUT", "DURABILITY_TIMEOUT"),
         ("RETRY_BASES", "RETRY_BASE"),
@@ -261,6 +322,72 @@ def test_keywords_are_a_comma_list(monkeypatch, written, words):
 def test_misspelt_variable_is_refused(monkeypatch, wrong, right):
     """A variable that is nearly a setting stops the start instead of being ignored."""
     assert refusal(monkeypatch, **{wrong: "5"}) == f"{wrong} is not a setting; did you mean {right}?"
+
+
+TOLD = [
+    ("EVOLUTION_TOKEM", "EVOLUTION_TOKEN"),
+    ("EVOLUTION_APIKEY", "EVOLUTION_TOKEN"),
+    ("EVOLUTION_API_KEY", "EVOLUTION_TOKEN"),
+    ("AGENTURL", "AGENT_URL"),
+    ("GENERIC_TOKE", "GENERIC_TOKEN"),
+    ("CHATWOOTTOKEN", "CHATWOOT_TOKEN"),
+    ("META_APP_SECERT", "META_APP_SECRET"),
+    ("PUBLIC_BASE_ULR", "PUBLIC_BASE_URL"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "right"), TOLD)
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_name_near_a_setting_is_told(monkeypatch, tmp_path, wrong, right, place):
+    """A name near a setting, in the environment or in the file, is told with the setting that was meant."""
+    file = tmp_path / "env"
+    file.write_text(f"{wrong}=x\n" if place == "file" else "", encoding="utf-8")
+    if place == "environment":
+        monkeypatch.setenv(wrong, "x")
+    load_settings(env_file=str(file))
+    [told] = [text for text in spelling_warnings(str(file)) if wrong in text]
+    assert told.endswith(f"is not a setting and is ignored; did you mean {right}?")
+
+
+def test_misspelt_name_in_the_file_is_refused(tmp_path):
+    """What is refused in the environment is refused in the file, too."""
+    (tmp_path / "env").write_text("MESSAGE_BUFER_TIMEOUT=5\nMESSAGE_BUFFER_TIMOUT=5\n", encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(env_file=str(tmp_path / "env"))
+    assert str(caught.value).count("did you mean MESSAGE_BUFFER_TIMEOUT?") == 2
+
+
+def test_unknown_names_of_the_file_are_told_in_one_line(tmp_path):
+    """Names of other programs in a shared file are one line, and those of docker-compose.yml none."""
+    (tmp_path / "env").write_text(
+        "POSTGRES_PASSWORD=x\nFOO=1\nPORT=1\nPUBLISH_PORT=1\nCOMPOSE_FILE=x\n", encoding="utf-8"
+    )
+    assert [
+        text.partition(" in ")[0] + text[text.rindex(":") :] for text in spelling_warnings(str(tmp_path / "env"))
+    ] == ["not settings, so ignored: FOO, POSTGRES_PASSWORD"]
+
+
+@pytest.mark.parametrize(
+    "name", ["REDIS_HOST", "REDIS_PORT", "AGENT_PORT_9000_TCP", "WORKER_SERVICE_HOST", "TOKEN", "HOSTS"]
+)
+def test_common_names_of_the_environment_are_not_told(monkeypatch, name):
+    """Names that Kubernetes or other programs set are no misspelt settings."""
+    monkeypatch.setenv(name, "x")
+    load_settings(env_file=None)
+    assert [text for text in spelling_warnings(None) if name in text] == []
+
+
+def test_only_what_was_set_is_blamed(monkeypatch):
+    """A window above the longest wait blames neither the typing time, nor the longest wait as if it had been set."""
+    [line] = refusal(monkeypatch, MESSAGE_BUFFER_TIMEOUT="90").splitlines()
+    assert line.startswith("MESSAGE_BUFFER_TIMEOUT=90 must be less than MESSAGE_BUFFER_MAX_WAIT=60")
+    assert line.endswith("MESSAGE_BUFFER_MAX_WAIT has its default here: set it, too")
+    assert "default" not in refusal(monkeypatch, MESSAGE_BUFFER_TIMEOUT="90", MESSAGE_BUFFER_MAX_WAIT="80")
+
+
+def test_milliseconds_are_noticed(monkeypatch):
+    """A window of 8000 is shown to be seconds."""
+    assert "durations are seconds; 8000 ms are 8" in refusal(monkeypatch, MESSAGE_BUFFER_TIMEOUT="8000")
 
 
 @pytest.mark.parametrize("name", ["AGENT_NAME", "FLUSH_TOILET", "PATHS", "WEBHOOK_COLOUR"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis.exceptions as rx
 
-from buffer.errors import StoreError, StoreFull, StoreUnavailable, store_error
+from buffer.errors import ConversationBroken, StoreError, StoreFull, StoreUnavailable, store_error
 from buffer.models import Conversation
 from buffer.retry import retry_unavailable
 from buffer.store import Store
@@ -36,10 +36,13 @@ async def test_calls_keep_their_replies(store: Store):
     await store.client.set(store.keys.of(0, "buffer", store.ref(ANA).hash), "not a list")
     people = [ANA._replace(peer=f"p{i}") for i in range(20)]
     results: list[Any] = await asyncio.gather(
-        *(store.append([message("m1", who)]) for who in [*people, ANA, *people]), return_exceptions=True
+        *(store.append([message("m1", who)]) for who in people),
+        store.revoke(ANA, b"f" * 8),
+        *(store.append([message("m1", who)]) for who in people),
+        return_exceptions=True,
     )
     assert [r[0].depth for r in results[:20]] == [1] * 20
-    assert isinstance(results[20], StoreError)
+    assert isinstance(results[20], ConversationBroken)
     assert [r[0].status for r in results[21:]] == ["duplicate"] * 20
 
 
@@ -124,6 +127,7 @@ async def test_two_stores_on_one_server(valkey: Server, open_store):
         (rx.ResponseError("NOREPLICAS Not enough good replicas to write."), StoreUnavailable),
         (rx.ResponseError("MISCONF Errors writing to the AOF file"), StoreUnavailable),
         (rx.ResponseError("BUSY Redis is busy running a script."), StoreUnavailable),
+        (rx.ResponseError("BROKEN the key d:{p0}:conv:x has another type"), ConversationBroken),
         (rx.ResponseError("Error running script: @user_script: 44: -READONLY You can't write"), StoreUnavailable),
         (rx.OutOfMemoryError("OOM command not allowed when used memory > 'maxmemory'."), StoreFull),
         (rx.ResponseError("Error running script: -OOM command not allowed when used memory"), StoreFull),

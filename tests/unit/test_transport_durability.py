@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from buffer.errors import NotDurable, StoreError, StoreUnavailable
+from buffer.errors import ConversationBroken, NotDurable, StoreUnavailable
 from buffer.models import Change, Conversation
 from buffer.retry import retry_unavailable
 from buffer.store import Store
@@ -157,10 +157,10 @@ async def test_a_call_that_failed_keeps_its_error(pair, open_store):
     store = open_store(primary, **REPLICA)
     await store.client.set(store.keys.of(0, "buffer", store.ref(BIA).hash), "not a list")
     replica.freeze()
-    calls = [store.append([message("m1", who)]) for who in (ANA, BIA)]
+    calls = [store.append([message("m1", ANA)]), store.revoke(BIA, b"f" * 8)]
     unconfirmed, refused = await asyncio.gather(*calls, return_exceptions=True)
     assert type(unconfirmed) is NotDurable
-    assert type(refused) is StoreError
+    assert type(refused) is ConversationBroken
 
 
 async def test_a_forgetful_server_waits_too(pair, open_store):

@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import Server, ServerState
 
 from webhook.app import create_app
+from webhook.connection import LimitedProtocol
 from webhook.fast_path import INGEST, FastPathProtocol, _FastRequest
 
 SOURCE = inspect.getsource(HttpToolsProtocol)
@@ -36,13 +37,28 @@ def test_bodies_are_ours_on_the_fast_path():
 
 def test_overridden_methods_exist_in_uvicorn():
     """Every method that we override exists in uvicorn and has the same parameters."""
-    for name, ours in vars(FastPathProtocol).items():
+    for name, ours in [*vars(FastPathProtocol).items(), *vars(LimitedProtocol).items()]:
         if inspect.isfunction(ours) and hasattr(HttpToolsProtocol, name):
             theirs = inspect.signature(getattr(HttpToolsProtocol, name))
             assert list(inspect.signature(ours).parameters) == list(theirs.parameters), name
     assert set(vars(FastPathProtocol)) >= CALLBACKS - {"on_url", "on_header"}
     overridden = {"data_received", "on_response_complete", "_unset_keepalive_if_required", "timeout_keep_alive_handler"}
+    overridden |= {"connection_made", "connection_lost"}
     assert all(callable(getattr(HttpToolsProtocol, name)) for name in overridden)
+
+
+def test_a_packet_is_read_as_uvicorn_reads_it():
+    """uvicorn does no more with a packet than we do: it feeds the parser, whose two errors it knows."""
+    source = inspect.getsource(HttpToolsProtocol.data_received)
+    assert set(re.findall(r"self\.(?!logger)(\w+)", source)) == {
+        "_unset_keepalive_if_required",
+        "parser",
+        "send_400_response",
+        "_should_upgrade",
+        "handle_websocket_upgrade",
+        "_unsupported_upgrade_warning",
+    }
+    assert re.findall(r"except httptools\.(\w+)", source) == ["HttpParserError", "HttpParserUpgrade"]
 
 
 def test_a_request_begins_with_these_attributes():

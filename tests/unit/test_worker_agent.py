@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from buffer.models import Batch, Conversation, Reason
-from worker.agent import Agent, AgentFailure, AgentReply
+from worker.agent import Agent
+from worker.agent_answer import AgentFailure, AgentReply
 
 BATCH = Batch(
     "1:t", "flush-1", 3, 0, Reason.QUIET, Conversation("generic", "loja", "ana"), None, 1, 1, 1, "\n", None, ()
@@ -86,7 +87,7 @@ Host: {address}
 content-type: application/json
 user-agent: debouncer
 accept: */*
-accept-encoding: gzip, deflate
+accept-encoding: identity
 {authorization}idempotency-key: flush-1
 debouncer-attempt: 3
 Content-Length: {length}

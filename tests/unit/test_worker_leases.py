@@ -213,12 +213,15 @@ def asked_again(leases: Leases) -> bool:
     return any(now + 0.1 < lease.renew_at < math.inf for lease in leases._held)
 
 
-async def test_a_server_that_refuses(valkey: Server, open_store, clock: Clock):
+async def test_a_server_that_refuses(valkey: Server, open_store, clock: Clock, monkeypatch: pytest.MonkeyPatch):
     """An error that is no outage is raised in the holder."""
     store = open_store(valkey, **OFTEN)
     holder = Holder(Leases(store, store.settings), store, await claimed(store, clock))
     await holder.begun.wait()
-    ref = store.ref(ANA)
-    await store.client.set(store.keys.of(ref.partition, "conv", ref.hash), "not a hash")
-    with pytest.raises(StoreError, match="WRONGTYPE"):
+
+    async def refuse(ref: Ref, token: str) -> Outcome:
+        raise StoreError("Redis refused a command: NOPERM")
+
+    monkeypatch.setattr(store, "renew", refuse)
+    with pytest.raises(StoreError, match="NOPERM"):
         await asyncio.wait_for(holder.task, PATIENCE_S)

@@ -53,3 +53,11 @@ def refs_of_id(job_id: str) -> list[Ref]:
     if not dash or not number.isdigit():
         raise ValueError(f"RQ job {job_id!r} is not a flush; expected <partition>-<hashes>-<number>")
     return refs_of_argument(argument)
+
+
+def is_flush(job_id: str) -> bool:
+    """Return True for an id that the dispatcher made."""
+    try:
+        return bool(refs_of_id(job_id))
+    except ValueError:
+        return False

@@ -51,6 +51,10 @@ class JobStopped(Exception):
     """RQ's stop-job or stop-execution ended this flush. Its batch was released and is delivered again."""
 
 
+class NotDelivered(Exception):
+    """The flush ended without an ack: it is retried, dead, or another worker's. RQ counts the job neither way."""
+
+
 class RegistryWriter:
     """Writes RQ's registries for one worker. Flushes do not depend on them."""
 
@@ -74,8 +78,7 @@ class RegistryWriter:
     def job_ended(self, job_id: str, error: BaseException | None = None) -> None:
         """Note that a job has ended.
 
-        `error` is None for a success, CancelledError for a released batch, JobStopped, or a bug. A failure of the agent
-        is a success here.
+        `error` is None for a success, CancelledError for a released batch, NotDelivered, JobStopped, or a bug.
         """
         self._ended[job_id] = error
         self._changed.set()
@@ -235,7 +238,7 @@ class RegistryWriter:
 
 
 def _is_failure(error: BaseException | None) -> bool:
-    return error is not None and not isinstance(error, asyncio.CancelledError)
+    return error is not None and not isinstance(error, asyncio.CancelledError | NotDelivered)
 
 
 def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:

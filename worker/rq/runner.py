@@ -12,11 +12,12 @@ from typing import Any
 
 from buffer.errors import StoreError
 from buffer.keys import Ref
+from buffer.models import Outcome
 from config.killpoints import kill_point
 from config.logs import get_logger
 from worker.rq.job_ids import NewJob, refs_of_id
 from worker.rq.queue import Dequeued, JobQueue
-from worker.rq.registries import JobStopped, RegistryWriter
+from worker.rq.registries import JobStopped, NotDelivered, RegistryWriter
 
 POP_WAIT_S = 1
 """Seconds that a pop blocks. A stop waits for the pop, which could strand a job if cancelled; a frozen server makes
@@ -27,6 +28,9 @@ DEQUEUE_MAX = 1000
 
 REDIS_RETRY_S = 0.5
 
+UNDELIVERED = frozenset({"retry", *(outcome.value for outcome in Outcome if outcome is not Outcome.OK)})
+"""Results of flushes whose batch the agent did not accept in this attempt."""
+
 log = get_logger()
 
 FlushFunction = Callable[[Ref], Coroutine[Any, Any, str]]
@@ -36,11 +40,19 @@ FlushFunction = Callable[[Ref], Coroutine[Any, Any, str]]
 class JobRunner:
     """Runs the flushes of this process; the dispatcher enqueues through it, so that a new job can start at once."""
 
-    def __init__(self, queue: JobQueue, registries: RegistryWriter, flush: FlushFunction, concurrency: int) -> None:
+    def __init__(
+        self,
+        queue: JobQueue,
+        registries: RegistryWriter,
+        flush: FlushFunction,
+        concurrency: int,
+        on_suspension: Callable[[bool], None] = lambda _: None,
+    ) -> None:
         self._queue = queue
         self._registries = registries
         self._flush = flush
         self._concurrency = concurrency
+        self._on_suspension = on_suspension
         self._slots = asyncio.Semaphore(concurrency)
         self._jobs: dict[str, set[asyncio.Task[str]]] = {}
         self._errors: dict[str, BaseException] = {}
@@ -130,6 +142,7 @@ class JobRunner:
         with self._reserve(room):
             dequeued = await self._queue.enqueue_and_dequeue(jobs, room)
         self._registries.suspended(dequeued.suspended)
+        self._on_suspension(dequeued.suspended)
         self._start_jobs(dequeued.job_ids)
         return dequeued
 
@@ -189,6 +202,8 @@ class JobRunner:
             self._errors[job_id] = error
         elif error is not None:
             self._errors.setdefault(job_id, error)
+        elif task.result() in UNDELIVERED:
+            self._errors.setdefault(job_id, NotDelivered())
         tasks = self._jobs[job_id]
         tasks.discard(task)
         if not tasks:

@@ -1,4 +1,4 @@
--- The history: flushes and discards that ended, newest first. It is bounded.
+-- The history: flushes and discards that ended, newest first. It is bounded. A key of another type stops no script.
 
 local HISTORY_MAX = 1000
 
@@ -9,7 +9,9 @@ local function history_push(...)
     records[i] = cjson.encode(entry)
   end
   if #records > 0 then
-    call('LPUSH', key('history'), unpack(records))
-    call('LTRIM', key('history'), 0, HISTORY_MAX - 1)
+    if is_set_aside(try('LPUSH', key('history'), unpack(records)), 'history') then
+      try('LPUSH', key('history'), unpack(records))
+    end
+    try('LTRIM', key('history'), 0, HISTORY_MAX - 1)
   end
 end

@@ -2,7 +2,7 @@
 -- KEYS[1] is the partition's root. ARGV[1] is the time in ms, or '' for the server's clock (docs/invariants.md#9).
 
 local root = KEYS[1]
-local call, sub, byte, min, max = redis.call, string.sub, string.byte, math.min, math.max
+local call, try, sub, byte, min, max = redis.call, redis.pcall, string.sub, string.byte, math.min, math.max
 
 local function key(kind, name)
   if name then
@@ -34,7 +34,7 @@ end
 
 -- The open burst is the field `window` of the conv hash. One field, because append reads and writes it in every call:
 -- opened_ms (6 bytes, unsigned) · deadline_ms (6) · bytes (4) · depth (4) · the reason why it has fired, or nothing.
-local WINDOW = '>I6I6I4I4'
+local WINDOW, WINDOW_SIZE = '>I6I6I4I4', 20
 
 local function unpack_window(conv, window)
   local at
@@ -107,8 +107,17 @@ local function leased(conv)
   return conv.token and is_ahead(number(conv, 'lease_until_ms'))
 end
 
+-- Set aside a partition's key of another type, as evidence. Return true if it was one.
+local function is_set_aside(reply, kind)
+  if type(reply) == 'table' and reply.err and string.find(reply.err, 'WRONGTYPE', 1, true) then
+    try('RENAME', key(kind), key('sick', kind))
+    return true
+  end
+end
+
+-- Counters of another type stop no script: a total is worth less than what it counts.
 local function count(total, amount)
-  if amount ~= 0 then
-    call('HINCRBY', key('counters'), total, amount)
+  if amount ~= 0 and is_set_aside(try('HINCRBY', key('counters'), total, amount), 'counters') then
+    try('HINCRBY', key('counters'), total, amount)
   end
 end

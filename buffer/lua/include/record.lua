@@ -7,20 +7,19 @@
 --       32     4  nonce of the request
 --       36     6  order_ms, if the flag TIMED is set
 --       42    13  flags, album and fingerprint, as in a stored message (include/entry.lua)
---       55    20  lengths of the next five fields, 4 bytes each
---       75     …  gateway · channel · peer · sender's name · inline media · JSON payload
+--       55     4  tag of the channel, if message ids are unique in it, else zeros
+--       59    20  lengths of the next five fields, 4 bytes each
+--       79     …  gateway · channel · peer · sender's name · inline media · JSON payload
 --
--- Needs the variables of append.lua for the message that is appended, and sets them.
+-- Sets the variables of append.lua for the message that is appended, from `record`.
 
-local function unpack_record()
-  name, alias, nonce, order, rest, at_channel, at_peer, at_sender, at_media, at_payload, at_gateway =
-    struct.unpack('>c16c16c4c6c13I4I4I4I4I4', record)
-  at_channel = at_gateway + at_channel
-  at_peer = at_channel + at_peer
-  at_sender = at_peer + at_sender
-  at_media = at_sender + at_media
-  at_payload = at_media + at_payload
-  flags, fingerprint = byte(rest), sub(rest, 6)
-  peer, sender = sub(record, at_peer, at_sender - 1), sub(record, at_sender, at_media - 1)
-  payload = sub(record, at_payload)
-end
+name, alias, nonce, order, rest, tag, at_channel, at_peer, at_sender, at_media, at_payload, at_gateway =
+  struct.unpack('>c16c16c4c6c13c4I4I4I4I4I4', record)
+at_channel = at_gateway + at_channel
+at_peer = at_channel + at_peer
+at_sender = at_peer + at_sender
+at_media = at_sender + at_media
+at_payload = at_media + at_payload
+flags, fingerprint = byte(rest), sub(rest, 6)
+peer, sender = sub(record, at_peer, at_sender - 1), sub(record, at_sender, at_media - 1)
+payload = sub(record, at_payload)

@@ -1,0 +1,81 @@
+-- Adds the message that is appended to the open burst of its conversation, as include/write.lua will write it.
+-- Needs `alias`, and the variables of append.lua.
+
+-- Return why this message closes the burst at once, or nil.
+local function firing(depth, bytes)
+  if single then
+    return 'disabled'
+  elseif flags % 2 == KEYWORD then
+    return 'keyword'
+  elseif depth >= max_messages then
+    return 'max_messages'
+  elseif bytes >= max_bytes then
+    return 'max_bytes'
+  end
+end
+
+-- A deadline that has fired never moves. Nor does its wake entry: the conversation may be dispatched already.
+local function schedule(conv, deadline_ms, fired_before)
+  if conv.is_busy or fired_before then
+    add(repairs, fired_before and deadline_ms or now_ms, name)
+  elseif paused(conv) then
+    add(wakes, number(conv, 'paused_until_ms'), name)
+  else
+    add(wakes, deadline_ms, name)
+    nearest_ms = min(nearest_ms, deadline_ms)
+  end
+end
+
+-- Change a field of the conv hash; it is written together with the window.
+local function change(conv, field, value)
+  conv[field] = value
+  conv.changes = conv.changes or {}
+  add(conv.changes, field, value)
+end
+
+local function update_identity(conv)
+  if not conv.peer then
+    conv.peer = peer
+    conv.changes = { 'ref', partition .. '-' .. name, 'gateway', sub(record, at_gateway, at_channel - 1),
+                     'channel', sub(record, at_channel, at_peer - 1), 'peer', peer }
+  elseif peer ~= conv.peer and (is_phone(peer) or not is_phone(conv.peer)) then
+    change(conv, 'peer', peer)
+  end
+  if sender ~= conv.name and sender ~= '' then
+    change(conv, 'name', sender)
+  end
+end
+
+-- Add the message to the open burst, or open one. `edit` is the edit that came before the message, or nil.
+local function add_to_burst(conv, edit)
+  if edit then
+    payload = payload .. '\n' .. string.sub(edit, 2)
+  end
+  local depth, bytes = conv.depth + 1, conv.bytes + #payload
+  local deadline_ms = min(now_ms + window_ms, (conv.opened_ms or now_ms) + max_wait_ms)
+  local fired = conv.fired
+  if fired then
+    deadline_ms = conv.deadline_ms
+  else
+    fired = firing(depth, bytes)
+    deadline_ms = fired and now_ms or deadline_ms
+  end
+  schedule(conv, deadline_ms, conv.fired)
+  local entry = (flags >= TIMED and order or RECEIVED) .. RECEIVED .. rest .. payload
+  if not conv.entry then
+    conv.entry = entry
+  else
+    conv.more = conv.more or {} -- most calls bring one message for a conversation: only a second one needs a table
+    conv.more[#conv.more + 1] = entry
+  end
+  if at_payload > at_media then
+    conv.media = conv.media or {}
+    add(conv.media, fingerprint, sub(record, at_media, at_payload - 1))
+  end
+  if not conv.opened_ms then
+    conv.opened_ms, conv.was_idle = now_ms, conv.peer
+  end
+  update_identity(conv)
+  conv.depth, conv.bytes, conv.deadline_ms, conv.fired = depth, bytes, deadline_ms, fired
+  return 'new', deadline_ms, depth
+end

@@ -1,0 +1,127 @@
+"""Names of the environment and of `.env` that look like a misspelt setting, with the setting that was meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+
+from dotenv import dotenv_values
+
+OWN_PREFIXES = ("MESSAGE_BUF", "AGENT_", "WEBHOOK_", "DEBOUNCER_", "FLUSH_", "RETRY_", "DURABIL")
+"""A name that begins with one of these and is nearly a setting is refused."""
+
+MEANT = {
+    "EVOLUTION_APIKEY": "EVOLUTION_TOKEN",
+    "EVOLUTION_API_KEY": "EVOLUTION_TOKEN",
+    "EVOLUTION_KEY": "EVOLUTION_TOKEN",
+    "EVOLUTION_SECRET": "EVOLUTION_TOKEN",
+    "META_TOKEN": "META_VERIFY_TOKEN",
+    "META_SECRET": "META_APP_SECRET",
+    "TWILIO_TOKEN": "TWILIO_AUTH_TOKEN",
+    "TELEGRAM_TOKEN": "TELEGRAM_SECRET_TOKEN",
+    "WAHA_TOKEN": "WAHA_HMAC_KEY",
+    "N8N_URL": "AGENT_URL",
+    "N8N_WEBHOOK_URL": "AGENT_URL",
+    "REDIS_HOST": "REDIS_URL",
+    "REDIS_URI": "REDIS_URL",
+    "BUFFER_TIMEOUT": "MESSAGE_BUFFER_TIMEOUT",
+    "MESSAGE_BUFFER_WINDOW": "MESSAGE_BUFFER_TIMEOUT",
+    "DEBOUNCE_TIMEOUT": "MESSAGE_BUFFER_TIMEOUT",
+    "WORKERS": "UVICORN_WORKERS",
+    "UVICORN_PORT": "PORT",
+    "UVICORN_HOST": "HOST",
+}
+"""Names that people write for a setting, although their spelling is not near."""
+
+COMMON = frozenset({"META_TOKEN", "META_SECRET", "TWILIO_TOKEN", "TELEGRAM_TOKEN", "N8N_URL", "N8N_WEBHOOK_URL"}) | {
+    "REDIS_HOST",
+    "REDIS_URI",
+    "BUFFER_TIMEOUT",
+    "WORKERS",
+    "UVICORN_PORT",
+    "UVICORN_HOST",
+}
+"""Names of MEANT that other programs read too: in the environment they are not told, in `.env` they are."""
+
+COMPOSE_NAMES = frozenset({"PUBLISH_ADDRESS", "PUBLISH_PORT", "VALKEY_MAXMEMORY"})
+"""Names that docker-compose.yml reads from `.env`. Those that begin with COMPOSE_ are Docker's."""
+
+SHORTEST = 8
+"""Letters of a name at least, for it to be near a setting. Shorter ones are near too many other words."""
+
+LONG = 12
+"""A name with this number of letters may have two mistakes, a shorter one may have one."""
+
+NEAR = 0.85
+"""Smallest ratio of difflib at which a name is near a setting, also with more mistakes."""
+
+
+def refused_names(known: Iterable[str], env_file: str | None, environ: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each name that is certainly a misspelt setting, in the environment or in the file."""
+    names = set(known)
+    places = {**_file_names(env_file), **dict.fromkeys(environ, "")}
+    return [
+        f"{name}{place} is not a setting; did you mean {meant}?"
+        for name, place in places.items()
+        if (meant := _near(name, names)) and name.upper().startswith(OWN_PREFIXES)
+    ]
+
+
+def told_names(known: Iterable[str], env_file: str | None, environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each other name that may be a misspelt setting, and one for the unknown rest of the file."""
+    names = set(known)
+    file_names = _file_names(env_file)
+    unknown = []
+    for name, place in file_names.items():
+        meant = MEANT.get(name.upper()) or _near(name, names)
+        if name.upper() in names or (name.upper().startswith(OWN_PREFIXES) and _near(name, names)):
+            continue
+        if meant:
+            yield f"{name}{place} is not a setting and is ignored; did you mean {meant}?"
+        elif name.upper() not in COMPOSE_NAMES and not name.upper().startswith("COMPOSE_"):
+            unknown.append(name)
+    if unknown:
+        yield f"not settings, so ignored in {env_file}: {', '.join(sorted(unknown))}"
+    for name in environ:
+        if name in file_names or name.upper() in COMMON or name.upper().startswith(OWN_PREFIXES):
+            continue
+        if meant := MEANT.get(name.upper()) or _near(name, names):
+            yield f"{name} is not a setting and is ignored; did you mean {meant}?"
+
+
+def _file_names(env_file: str | None) -> dict[str, str]:
+    """Return the names in the file, each with the words that name the place."""
+    if env_file is None:
+        return {}
+    return dict.fromkeys(dotenv_values(env_file, encoding="utf-8"), f" in {env_file}")
+
+
+def _near(name: str, known: set[str]) -> str | None:
+    """Return the setting that a name is nearly, or None. A setting itself is near nothing."""
+    upper = name.upper()
+    if upper in known or len(_letters(upper)) < SHORTEST:
+        return None
+    mistakes = 2 if len(_letters(upper)) >= LONG else 1
+    best = min(known, key=lambda setting: (_distance(_letters(upper), _letters(setting)), setting))
+    if _distance(_letters(upper), _letters(best)) <= mistakes:
+        return best
+    if not upper.startswith(OWN_PREFIXES):
+        return None
+    return next(iter(difflib.get_close_matches(upper, known, n=1, cutoff=NEAR)), None)
+
+
+def _letters(name: str) -> str:
+    return name.replace("_", "").replace("-", "")
+
+
+def _distance(one: str, other: str) -> int:
+    """Return how many letters must be changed, added, dropped or swapped with their neighbour."""
+    rows = [list(range(len(other) + 1))]
+    for i, left in enumerate(one, start=1):
+        row = [i]
+        for j, right in enumerate(other, start=1):
+            row.append(min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (left != right)))
+            if i > 1 and j > 1 and left == other[j - 2] and right == one[i - 2]:
+                row[j] = min(row[j], rows[-2][j - 2] + 1)
+        rows.append(row)
+    return rows[-1][-1]

@@ -1,0 +1,67 @@
+"""announce_owner: two deployments on one Redis with one prefix notice each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from buffer.owners import FORGET_MS, RECENT_MS
+from tests.lua.driver import ScriptDriver
+
+OURS = {"agent_url": "http://one/"}
+
+
+@pytest.fixture
+def ours(open_driver) -> ScriptDriver:
+    """Our deployment."""
+    return open_driver(**OURS)
+
+
+async def test_workers_of_one_deployment(ours: ScriptDriver, open_driver):
+    """Several hosts with the same agent and queue are one deployment."""
+    second = open_driver(**OURS)
+    assert await ours.store.announce_owner("host-a") is None
+    assert await second.store.announce_owner("host-b") is None
+    assert await ours.store.announce_owner("host-a") is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"), [({"agent_url": "http://two/"}, "AGENT_URL"), ({**OURS, "rq_queue": "other"}, "RQ_QUEUE")]
+)
+async def test_another_deployment(ours: ScriptDriver, open_driver, settings: dict[str, str], word: str):
+    """Another agent or another queue is told to both, with the host."""
+    other = open_driver(**settings)
+    await ours.store.announce_owner("host-a")
+    told = await other.store.announce_owner("host-b")
+    assert told is not None
+    assert word in told
+    assert "host-a" in told
+    assert "host-b" in (await ours.store.announce_owner("host-a") or "")
+
+
+async def test_an_old_one_is_no_conflict(ours: ScriptDriver, open_driver):
+    """A deployment that has been away for a while is no conflict: somebody changed AGENT_URL."""
+    await open_driver(agent_url="http://two/").store.announce_owner("host-b")
+    ours.clock.advance(RECENT_MS - 1)
+    assert await ours.store.owner_conflict() is not None
+    ours.clock.advance(1)
+    assert await ours.store.owner_conflict() is None
+
+
+async def test_old_ones_are_forgotten(ours: ScriptDriver, open_driver):
+    """An owner that was not seen for a day leaves no trace."""
+    await open_driver(agent_url="http://two/").store.announce_owner("host-b")
+    ours.clock.advance(FORGET_MS + 1)
+    await ours.store.announce_owner("host-a")
+    assert await ours.redis.hlen(ours.partition_key("owners")) == 1
+
+
+async def test_no_address_is_stored(ours: ScriptDriver, open_driver):
+    """The key holds a digest of AGENT_URL, not its password."""
+    await open_driver(agent_url="http://me:hunter2@two/").store.announce_owner("host-b")
+    assert "hunter2" not in str(await ours.redis.hgetall(ours.partition_key("owners")))
+
+
+async def test_looking_changes_nothing(ours: ScriptDriver):
+    """owner_conflict writes nothing."""
+    assert await ours.store.owner_conflict() is None
+    assert await ours.all_keys() == []

@@ -1,0 +1,160 @@
+"""What clients may take of a webhook process: memory for bodies, descriptors for connections."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from config.descriptors import connections_max
+from gateways.base import Headers, Request
+from gateways.registry import GATEWAYS
+from tests.recorded_bodies import FORMS
+from tests.signing import OPEN, SECRET, sign
+from webhook.connection import LimitedProtocol
+from webhook.fast_path import FastPathProtocol
+from webhook.limits import LIMITS, SMALL_BODY_MAX, BodyBudget, BodyReader, ConnectionLimits, Disconnected
+from webhook.responses import Busy, HTTPError
+
+LARGE = SMALL_BODY_MAX + 1
+
+
+def test_large_bodies_leave_a_quarter_to_small_ones():
+    """Large bodies fill three quarters of the budget, small ones all of it."""
+    budget = BodyBudget(4 * LARGE)
+    for _ in range(3):
+        budget.take(LARGE, LARGE)
+    with pytest.raises(Busy):
+        budget.take(LARGE, LARGE)
+    budget.take(SMALL_BODY_MAX, SMALL_BODY_MAX)
+    with pytest.raises(Busy):
+        budget.take(SMALL_BODY_MAX, SMALL_BODY_MAX)
+    budget.give_back(SMALL_BODY_MAX)
+    budget.take(1, 1)
+    assert budget.held == 3 * LARGE + 1
+
+
+def receiver(*pieces: bytes, ends: bool = True, leaves: bool = False) -> Any:
+    """Return an ASGI `receive` that gives these pieces, and then waits for ever or tells that the client left."""
+    events: list[dict[str, Any]] = [{"type": "http.request", "body": each, "more_body": True} for each in pieces]
+    if leaves:
+        events.append({"type": "http.disconnect"})
+    elif ends:
+        events.append({"type": "http.request"})
+
+    async def receive() -> dict[str, Any]:
+        if not events:
+            await asyncio.Event().wait()
+        return events.pop(0)
+
+    return receive
+
+
+@pytest.mark.parametrize(
+    ("receive", "error"),
+    [
+        (receiver(b"x" * 60, b"x" * 60), HTTPError),
+        (receiver(b"x" * 60, ends=False), HTTPError),
+        (receiver(b"x" * 60, leaves=True), Disconnected),
+    ],
+    ids=["too large", "too slow", "left"],
+)
+async def test_what_a_body_took_comes_back(receive, error):
+    """Whatever ends the reading of a body, its memory is free after its response."""
+    budget = BodyBudget(1000)
+    reader = BodyReader(budget, 100, 0.05)
+    reader.reserve(10)
+    with pytest.raises(error):
+        await reader.read(receive)
+    assert budget.held == 60
+    reader.close()
+    assert budget.held == 0
+
+
+async def test_a_declared_body_is_counted_once():
+    """A body takes its declared length at once, and its pieces take nothing more."""
+    budget = BodyBudget(1000)
+    reader = BodyReader(budget, 100, 5)
+    reader.reserve(90)
+    assert await reader.read(receiver(b"a" * 40, b"b" * 50)) == b"a" * 40 + b"b" * 50
+    assert budget.held == 90
+
+
+async def test_pieces_without_a_length_use_up_the_budget():
+    """A body of unknown length is refused when its next piece does not fit."""
+    budget = BodyBudget(100)
+    reader = BodyReader(budget, 1000, 5)
+    with pytest.raises(Busy):
+        await reader.read(receiver(b"a" * 60, b"b" * 60))
+    assert budget.held == 60
+
+
+@pytest.mark.parametrize(("descriptors", "most"), [(20, 1), (256, 224), (1024, 896), (1_048_576, 917_504)])
+def test_descriptors_are_kept(descriptors: int, most: int):
+    """An eighth of all descriptors, and at least 32, is not for clients."""
+    assert connections_max(descriptors) == most
+
+
+@pytest.mark.parametrize("protocol", [LimitedProtocol, FastPathProtocol])
+async def test_a_connection_too_many_is_refused(protocol):
+    """It gets 503 and is closed, and those before it stay."""
+    state = ServerState()
+    config = Config("webhook.fast_path:FastPathProtocol", log_config=None, access_log=False)
+    config.load()
+    transports = [Transport() for _ in range(3)]
+    for transport in transports:
+        protocol(config, state, {LIMITS: ConnectionLimits(connections_max=2)}).connection_made(transport)
+    assert [transport.closed for transport in transports] == [False, False, True]
+    assert transports[2].written.startswith(b"HTTP/1.1 503")
+    assert b"retry-after: 1" in transports[2].written
+    for connection in list(state.connections):
+        connection.connection_lost(None)
+
+
+class Transport:
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.closed = False
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return default
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("gateway", GATEWAYS)
+def test_a_head_never_refuses_what_is_authentic(make_settings, gateway):
+    """`verify_head` is True for whatever `verify` takes, and False without any token or signature."""
+    record, settings = GATEWAYS[gateway], make_settings(**OPEN)
+    body = b"a=b" if gateway in FORMS else b"{}"
+    signed = sign(gateway, f"/webhooks/{gateway}", body)
+    headers = {name.lower().encode(): value.encode() for name, value in signed.headers.items()}
+    path, _, query = signed.path.partition("?")
+    request = Request(Headers(headers), dict(parse_qsl(query)), "", body, path, query)
+    assert record.verify(request, settings)
+    if record.verify_head is not None:
+        request.body = b""
+        assert record.verify_head(request, settings)
+        assert not record.verify_head(Request(Headers({}), {}, "", b"", signed.path), settings)
+
+
+@pytest.mark.parametrize("gateway", sorted(set(GATEWAYS)))
+def test_a_wrong_token_is_refused_by_the_head(make_settings, gateway):
+    """A token is compared before the body is read, also where the gateway may sign instead."""
+    record = GATEWAYS[gateway]
+    settings = make_settings(**{**OPEN, "chatwoot_secret": None, "chatwoot_token": SECRET})
+    wrong = Request(Headers({b"authorization": b"Bearer no", b"x-chatwoot-signature": b"00"}), {"token": "no"}, "", b"")
+    assert record.verify_head is None or not record.verify_head(wrong, settings)

@@ -1,0 +1,140 @@
+"""What a flush does after a failed call, and what it tells the operator."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from buffer.keys import Ref
+from buffer.models import Batch, Claim, Conversation, Outcome, Reason, StoredMessage
+from buffer.store import Store
+from worker.agent import Agent
+from worker.agent_answer import AgentFailure, AgentReply
+from worker.flush import JITTER, Flusher
+
+REF = Ref(0, "0123456789abcdef")
+PEER = "5511900000011"
+DOWN = AgentFailure("the agent cannot be reached: nobody listens at agent:80 (connection refused)", sent=False)
+BROKEN = AgentFailure("the agent answered 500")
+
+
+def batch(messages: int = 1, attempt: int = 1, failures: int = 0) -> Batch:
+    """A batch with so many messages."""
+    stored = tuple(StoredMessage(number, b'{"text": "oi"}') for number in range(messages))
+    who = Conversation("generic", "loja", PEER)
+    return Batch("t", "flush-1", attempt, failures, Reason.QUIET, who, None, 1, 1, 1, "\n", None, stored)
+
+
+class FakeStore:
+    """Hands out one batch and records how its attempt ends."""
+
+    def __init__(self, batch: Batch, outcome: Outcome) -> None:
+        self.batch = batch
+        self.outcome = outcome
+        self.ends: list[tuple[str, dict[str, Any]]] = []
+
+    async def claim(self, ref: Ref, caller: str) -> Claim:
+        return Claim("batch", self.batch, None)
+
+    async def renew(self, ref: Ref, token: str) -> Outcome:
+        return Outcome.OK
+
+    async def fail(self, ref: Ref, token: str, error: str, **how: Any) -> Outcome:
+        self.ends.append(("fail", how))
+        return self.outcome
+
+    async def unreached(self, ref: Ref, token: str, error: str, **how: Any) -> Outcome:
+        self.ends.append(("unreached", how))
+        return self.outcome
+
+    async def ack(self, ref: Ref, token: str) -> Outcome:
+        self.ends.append(("ack", {}))
+        return self.outcome
+
+
+class FakeAgent:
+    """Answers every call the same."""
+
+    def __init__(self, result: AgentReply | AgentFailure) -> None:
+        self.result = result
+
+    async def call(self, batch: Batch, body: bytes) -> AgentReply | AgentFailure:
+        return self.result
+
+
+async def flush(
+    make_settings, one: Batch, result: AgentReply | AgentFailure, outcome: Outcome = Outcome.OK, **overrides: Any
+) -> tuple[str, tuple[str, dict[str, Any]], list[Any]]:
+    """Flush; returns the result, how the attempt ended in the store, and the log lines."""
+    store = FakeStore(one, outcome)
+    settings = make_settings(agent_url="http://agent/", **overrides)
+    flusher = Flusher(cast(Store, store), cast(Agent, FakeAgent(result)), settings)
+    with capture_logs() as lines:
+        word = await flusher.flush(REF)
+    (end,) = store.ends
+    return word, end, list(lines)
+
+
+async def test_an_attempt_that_never_left_does_not_count(make_settings):
+    """It ends as `unreached` with AGENT_GIVE_UP as its limit; the log says that it is not counted."""
+    word, (verb, how), lines = await flush(make_settings, batch(), DOWN, agent_give_up=7.5)
+    assert (word, verb, how["give_up_ms"]) == ("retry", "unreached", 7_500)
+    (line,) = [line for line in lines if line["event"] == "flush failed"]
+    assert (line["outcome"], line["counted"], line["log_level"]) == ("retry", False, "warning")
+    assert line["retry_in_s"] > 0
+
+
+@pytest.mark.parametrize(("attempt", "failures", "expected_s"), [(1, 0, 5), (2, 0, 10), (4, 2, 10), (300, 0, 300)])
+async def test_the_back_off_of_attempts_that_never_left(make_settings, attempt, failures, expected_s):
+    """RETRY_BASE, doubled with each of them, at most RETRY_MAX. Failures that count do not make it longer."""
+    _, (_, how), _ = await flush(make_settings, batch(1, attempt, failures), DOWN)
+    assert abs(how["delay_ms"] / 1000 - expected_s) <= expected_s * JITTER
+
+
+@pytest.mark.parametrize(("attempt", "failures", "expected_s"), [(1, 0, 5), (9, 1, 10), (99, 50, 300)])
+async def test_the_back_off_of_failures(make_settings, attempt, failures, expected_s):
+    """A night of attempts that never left does not make the wait after the first failure longer."""
+    word, (verb, how), lines = await flush(make_settings, batch(1, attempt, failures), BROKEN)
+    assert (word, verb, how["dead"]) == ("retry", "fail", False)
+    assert abs(how["delay_ms"] / 1000 - expected_s) <= expected_s * JITTER
+    assert lines[-1]["outcome"] == "retry"
+    assert lines[-1]["counted"] is True
+
+
+async def test_a_dead_letter_is_an_error_of_its_own(make_settings):
+    """The line says who, how many, why, and what to do; the number is masked."""
+    word, _, lines = await flush(make_settings, batch(3, 8, 7), BROKEN, Outcome.DEAD)
+    assert word == "dead"
+    line = lines[-1]
+    assert line["log_level"] == "error"
+    assert line["event"] == (
+        "dead letter: 3 messages of 5511*******11 were not delivered after 8 attempts (the agent answered 500); "
+        "`debouncer dead` lists it and sends it again"
+    )
+    assert (line["flush_id"], line["outcome"]) == ("flush-1", "dead")
+    assert not any(PEER in str(value) for one in lines for value in one.values() if one is line)
+
+
+async def test_a_dead_letter_of_one_message_that_never_left(make_settings):
+    """Attempts that do not count are counted here: they are what the operator has seen in the log."""
+    _, _, lines = await flush(make_settings, batch(1, 290, 0), DOWN, Outcome.DEAD)
+    assert "dead letter: 1 message of 5511*******11 was not delivered after 290 attempts (the agent cannot" in str(
+        lines[-1]["event"]
+    )
+
+
+@pytest.mark.parametrize(("messages", "words"), [(1, "1 mensagem"), (2, "2 mensagens")])
+async def test_the_marker_of_a_flush(make_settings, messages, words):
+    """One message is singular."""
+    word, _, lines = await flush(make_settings, batch(messages), AgentReply())
+    assert word == "acked"
+    assert lines[0]["event"] == f"🔄 Iniciando processamento de {words}"
+
+
+@pytest.mark.parametrize("outcome", [Outcome.LOST, Outcome.CANCELLED])
+async def test_no_line_says_ok_beside_a_failure(make_settings, outcome):
+    """The outcome in the log is what became of the batch."""
+    _, _, lines = await flush(make_settings, batch(), BROKEN, outcome)
+    assert [line["outcome"] for line in lines if line["event"] == "flush failed"] == [outcome.value]

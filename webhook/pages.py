@@ -1,0 +1,52 @@
+"""What all other paths answer: `/` says what this is, and an error has the form that webhooks use."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.exceptions import HTTPException
+
+from webhook import docs_page
+
+WHERE = "webhooks are at /webhooks/<gateway>"
+PATHS = f"{WHERE}, the probes at /healthz and /readyz, the description of all at /openapi.json"
+
+
+def about_routes(version: str) -> APIRouter:
+    """Build the route that says what this service is."""
+    router = APIRouter(tags=["about"])
+
+    @router.get("/", summary="What this service is")
+    async def about() -> dict[str, str]:
+        return {"service": "debouncer", "version": version, "detail": PATHS}
+
+    return router
+
+
+def add_docs(api: FastAPI) -> None:
+    """Add `/docs`, a page for people."""
+
+    @api.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(docs_page.render(api.openapi()), headers=docs_page.HEADERS)
+
+
+def add_error_form(api: FastAPI) -> None:
+    """Give the errors of FastAPI's own paths the form `{"error": code, "detail": sentence}`."""
+
+    async def respond(request: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, HTTPException):
+            raise error
+        code, detail = _told(request, error)
+        return JSONResponse({"error": code, "detail": detail}, error.status_code, headers=error.headers)
+
+    api.add_exception_handler(HTTPException, respond)
+
+
+def _told(request: Request, error: HTTPException) -> tuple[str, str]:
+    if error.status_code == 404:
+        is_near = request.url.path.lower().startswith("/webhook")
+        return "not_found", WHERE if is_near else f"there is nothing here; {PATHS}"
+    if error.status_code == 405:
+        return "method_not_allowed", f"this path does not take {request.method}; {PATHS}"
+    return "http_error", str(error.detail)

@@ -1,0 +1,191 @@
+"""Reads the agent's answer within bounds, and says what it means for the batch."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+import zlib
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import httpx
+import orjson
+
+from worker.agent_connection import ANSWER_MAX, AnswerTooLong
+
+DEAD_STATUSES = frozenset({400, 413, 415, 422})
+"""HTTP statuses that reject this very batch: it becomes a dead letter (docs/invariants.md#retry)."""
+
+GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+"""The format for zlib: the first bytes tell gzip from zlib."""
+
+WINDOW_BITS = {"gzip": GZIP_OR_ZLIB, "x-gzip": GZIP_OR_ZLIB, "deflate": GZIP_OR_ZLIB}
+UNREADABLE = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
+"""Content codings that are not unpacked. Other words in `content-encoding` are no coding, and the body is plain."""
+
+
+@dataclass(slots=True, frozen=True)
+class AgentReply:
+    """The agent accepted the batch (2xx). `not_understood` describes an answer without readable replies."""
+
+    replies: tuple[str, ...] = ()
+    not_understood: str | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class AgentFailure:
+    """The agent did not accept the batch. `dead`: do not retry. `sent`: the agent may have read the request."""
+
+    error: str
+    dead: bool = False
+    sent: bool = True
+    retry_after_s: float | None = None
+
+
+class Unreadable(Exception):
+    """The body is not read: too long, or packed in a way that was not asked for. The message is for people."""
+
+
+async def read(response: httpx.Response, url: httpx.URL) -> AgentReply | AgentFailure:
+    """Read an answer of at most ANSWER_MAX bytes. Raises httpx.HTTPError if it breaks off or cannot be unpacked.
+
+    The connection of an answer that was not read to its end is closed.
+    """
+    try:
+        content = await _content(response)
+    except Unreadable as reason:
+        detail = str(reason)
+        if response.is_success:
+            return AgentReply(not_understood=detail)
+        return AgentFailure(f"the agent answered {response.status_code} with {detail}")
+    if response.is_success:
+        return read_answer(response.headers.get("content-type", ""), content)
+    return AgentFailure(
+        f"the agent answered {response.status_code}" + _advice(response, url),
+        dead=response.status_code in DEAD_STATUSES,
+        retry_after_s=_retry_after(response.headers.get("retry-after")),
+    )
+
+
+async def _content(response: httpx.Response) -> bytes:
+    content = bytearray()
+    headers = response.headers
+    try:
+        coding = _coding(headers["content-encoding"]) if "content-encoding" in headers else None
+        async for chunk in cast(AsyncIterable[bytes], response.stream):
+            content += chunk
+            if len(content) > ANSWER_MAX:
+                raise _too_long()
+    except BaseException as error:
+        await response.aclose()
+        if isinstance(error.__cause__, AnswerTooLong):
+            raise _too_long() from None
+        raise
+    return bytes(content) if coding is None else _unpack(content, coding)
+
+
+def _too_long() -> Unreadable:
+    return Unreadable(f"an answer longer than {ANSWER_MAX} bytes")
+
+
+def _coding(header: str) -> str | None:
+    """Return the one content coding to unpack, or None. Raises Unreadable for others, and for two layers.
+
+    Each layer multiplies what a small answer can grow to, and none was asked for.
+    """
+    codings = [word for part in header.split(",") if (word := part.strip().lower()) not in ("", "identity")]
+    if any(coding in UNREADABLE for coding in codings) or len(codings) > 1:
+        raise Unreadable(f"content-encoding {', '.join(codings)[:60]!r}, which was not asked for")
+    return codings[0] if codings and codings[0] in WINDOW_BITS else None
+
+
+def _unpack(packed: bytes | bytearray, coding: str) -> bytes:
+    """Unpack one layer, at most ANSWER_MAX bytes. Raises Unreadable, or httpx.DecodingError for broken data."""
+    if not packed:
+        return b""
+    try:
+        try:
+            return _inflate(packed, WINDOW_BITS[coding])
+        except zlib.error:
+            if coding != "deflate":
+                raise
+            return _inflate(packed, -zlib.MAX_WBITS)  # some servers send deflate without its zlib header
+    except zlib.error as error:
+        raise httpx.DecodingError(f"its {coding} data is broken ({error})") from None
+
+
+def _inflate(packed: bytes | bytearray, window_bits: int) -> bytes:
+    unpacker = zlib.decompressobj(window_bits)
+    content = unpacker.decompress(packed, ANSWER_MAX + 1)
+    if len(content) > ANSWER_MAX:
+        raise _too_long()
+    return content
+
+
+def read_answer(content_type: str, content: bytes) -> AgentReply:
+    """Read the replies of a 2xx body: `{"reply"}`, `{"replies"}`, text/plain, or an empty body for none."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if not content.strip():
+        return AgentReply()
+    if kind == "text/plain":
+        return AgentReply((content.decode("utf-8", "replace"),))
+    try:
+        parsed = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return AgentReply(not_understood=_not_json(kind))
+    replies = _replies(parsed) if isinstance(parsed, dict) else None
+    if replies is None:
+        return AgentReply(not_understood="JSON without `reply` (a string) or `replies` (a list of strings)")
+    return AgentReply(tuple(reply for reply in replies if reply))
+
+
+def _not_json(kind: str) -> str:
+    if kind in ("text/html", "application/xhtml+xml"):
+        return "an HTML page: is AGENT_URL the address of the agent itself, and not of a page or a login?"
+    return f"a body of type {kind[:60] or 'unknown'} that is not JSON"
+
+
+def _replies(parsed: dict[str, Any]) -> list[str] | None:
+    replies = parsed.get("replies", [parsed["reply"]] if "reply" in parsed else None)
+    if isinstance(replies, list) and all(isinstance(reply, str) for reply in replies):
+        return replies
+    return [] if "reply" in parsed and parsed["reply"] is None else None
+
+
+def _advice(response: httpx.Response, url: httpx.URL) -> str:
+    status = response.status_code
+    if status in (301, 302, 303, 307, 308):
+        return f": AGENT_URL redirects{_target(response, url)}, which is not followed; set the final address"
+    if status == 404 and "/webhook-test/" in url.path:
+        return ": AGENT_URL is n8n's test address; set the production address (/webhook/...) and switch the workflow on"
+    hints = {
+        101: ": it changes to another protocol; AGENT_URL must be an HTTP address",
+        401: ": it wants credentials that AGENT_URL does not carry",
+        404: ": is the workflow switched on and AGENT_URL its production address?",
+        405: ": it takes no POST at AGENT_URL",
+        409: ": it is still at work on this flush",
+        422: ": it took the same Idempotency-Key for another body, or rejects the body",
+    }
+    return hints.get(status, "")
+
+
+def _target(response: httpx.Response, url: httpx.URL) -> str:
+    """Return ` to <scheme and host>`, or an empty text. The rest of an address may be secret."""
+    try:
+        found = url.join(response.headers["location"])
+    except (KeyError, httpx.InvalidURL, ValueError):
+        return ""
+    return f" to {found.scheme}://{found.netloc.decode('ascii', 'replace')}"[:200] if found.host else ""
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Convert Retry-After, a number or an HTTP date (RFC 9110), to seconds from now. Return None if unreadable."""
+    if not value:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
