@@ -22,8 +22,6 @@ INSTALLED = packages_distributions()
 
 NOT_IMPORTED = {
     "async-timeout": "redis imports it on Python 3.11",
-    "httptools": "uvicorn imports it for the HTTP protocol that we subclass",
-    "python-dotenv": "pydantic-settings imports it to read .env",
 }
 """Runtime dependencies that no module of ours imports, with the reason why they are declared."""
 
