@@ -10,7 +10,7 @@
 --            'broken' (its keys cannot be read)
 --          { 'batch', token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer or '',
 --            gateway, channel, peer, name, then each message and its inline media or '' … }
--- touches  wake idle dead history counters suspects hold alias · conv buffer batch timer lock redrive media · letter remains sick
+-- touches  wake idle dead history counters suspects hold alias · conv buffer batch seen timer lock redrive media · letter remains sick
 --
 -- The conv hash decides, whatever caused the claim. The batch of a worker that died is claimed again as it was
 -- (docs/invariants.md#4). A claim repeated with the same random id (lost reply) returns the same batch.
@@ -24,6 +24,7 @@ local lease_ms, max_messages, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), 
 local window_ms, max_wait_ms, max_crashes = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local separator, single = ARGV[8], ARGV[9] == '1'
 
+local SEEN_RECORD = 16 -- bytes; include/seen.lua has its layout
 local REPLY_MAX = 4 * 1024 * 1024 -- bytes of messages and inline media: server and worker hold a whole reply in memory
 local reply_bytes = 0
 
@@ -97,8 +98,13 @@ end
 
 -- include: seal
 
--- Take a conversation that holds nothing out of the wake index. Messages that no field of it tells of are an error.
+-- Take a conversation that holds nothing out of the wake index. Messages that no field of it tells of are an error, and so
+-- is a memory of ids that append cannot read: append refuses messages then, and has the conversation looked at.
 local function rest()
+  local seen = call('TYPE', key('seen', name)).ok
+  if seen ~= 'none' and (seen ~= 'string' or call('STRLEN', key('seen', name)) % SEEN_RECORD ~= 0) then
+    error('a memory of ids that cannot be read')
+  end
   if call('EXISTS', key('buffer', name), key('batch', name)) > 0 then
     error('messages without a window')
   end

@@ -85,6 +85,15 @@ local function heal_window(name)
   return window and 1 or 0
 end
 
+-- A memory of ids that is no whole number of records of 16 bytes starts anew.
+local function heal_seen(name)
+  if call('STRLEN', key('seen', name)) % 16 == 0 then
+    return 0
+  end
+  call('RENAME', key('seen', name), key('sick', 'seen:' .. name))
+  return 1
+end
+
 local function heal(name)
   allow_writes_when_full()
   local moved = set_aside(TYPES_IN_PARTITION) + set_aside(TYPES_IN_CONVERSATION, name)
@@ -99,6 +108,7 @@ local function heal(name)
   else
     forget_redrives(name)
   end
+  moved = moved + heal_seen(name)
   count('sick', moved)
 end
 
