@@ -30,6 +30,8 @@ KINDS = {
     "history": "LIST of JSON, newest first, bounded: the flushes and discards that ended",
     "owners": "HASH deployment and host -> time (ms) at which a worker of it was last at work; in partition 0 only",
     "counters": "HASH of totals since first start, and the dispatch counter",
+    "hold": "STRING the time (ms) until which no lease is taken over, because the clock has jumped",
+    "suspects": "ZSET conversation in flight whose batch is a suspect -> end of its lease",
     # one of each per conversation
     "conv": "HASH identity, open window, sealed batch, lease",
     "buffer": "LIST the open burst, in arrival order",

@@ -127,6 +127,16 @@ def read_dispatch(partition: int, reply: Sequence[Any]) -> Dispatched:
     return Dispatched(due, int(float(next_ms)) if next_ms else None, int(now_ms))
 
 
+def hold_takeovers_args(settings: Settings) -> Args:
+    """Return the arguments of hold_takeovers.lua."""
+    return [settings.lease_ms]
+
+
+def read_hold_takeovers(reply: int) -> int:
+    """Return the moment in ms until which no lease is taken over."""
+    return int(reply)
+
+
 def claim_args(claims: Iterable[tuple[str, str]], settings: Settings) -> Args:
     """Return the arguments of claim.lua for conversations: the hash of each, and the caller's random id.
 

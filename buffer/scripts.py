@@ -14,6 +14,7 @@ VERBS = (
     "edit",
     "revoke",
     "dispatch",
+    "hold_takeovers",
     "claim",
     "renew",
     "answered",
@@ -45,8 +46,8 @@ class Script:
 
 @cache
 def script(verb: str) -> Script:
-    """Load a script of `VERBS`: the prelude, then the script with each `-- include:` line replaced by that file."""
-    source = _lua("include/prelude") + _expanded(verb)
+    """Load a script of `VERBS`: the prelude, then the script with its includes."""
+    source = _lua("include/prelude") + expanded(verb)
     return Script(verb, source, sha_of(source))
 
 
@@ -55,8 +56,9 @@ def sha_of(source: str) -> str:
     return hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
-def _expanded(name: str) -> str:
-    return re.sub(r"-- include: (\w+)\n", lambda match: _expanded(f"include/{match.group(1)}"), _lua(name))
+def expanded(name: str) -> str:
+    """Return the text of a Lua file, with each `-- include:` line replaced by that file."""
+    return re.sub(r"-- include: (\w+)\n", lambda match: expanded(f"include/{match.group(1)}"), _lua(name))
 
 
 def _lua(name: str) -> str:

@@ -140,6 +140,11 @@ class Store:
         args = script_calls.dispatch_args(min(limit, DISPATCH_MAX), self.settings)
         return script_calls.read_dispatch(partition, await self._run("dispatch", partition, args))
 
+    async def hold_takeovers(self, partition: int) -> int:
+        """Take over no lease for FLUSH_LEASE, because the server's clock has jumped. Returns the end of that in ms."""
+        args = script_calls.hold_takeovers_args(self.settings)
+        return script_calls.read_hold_takeovers(await self._run("hold_takeovers", partition, args))
+
     async def claim(self, ref: Ref, caller: str) -> Claim:
         """Claim the batch of a conversation. A repeated claim with the same random `caller` returns the same batch."""
         return script_calls.read_claim(await self._claims.call(ref.partition, (ref.hash, caller)))

@@ -52,7 +52,7 @@ KEYWORD, MEDIA, TIMED = 1, 2, 4
 """The flags."""
 
 RECEIVED_AT, RECEIVED_HIGHEST = 6, 6
-"""The first byte of received_ms, and its highest value: it stands for the year 2193, and other bytes for garbage."""
+"""The first byte of received_ms, and its highest value, in the year 2213: higher ones are garbage."""
 
 EDITED_MS_SIZE = 13
 

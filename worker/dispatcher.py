@@ -165,6 +165,8 @@ class Dispatcher:
         if step_s > self._step_max_s:
             log.warning("the clock of the Redis server went forward; no lease is taken over for a while", by_s=step_s)
             self._no_takeover_until = now + self._lease_s
+            # Also for what is in the queue already, and for workers that start only now.
+            await asyncio.gather(*(self._store.hold_takeovers(partition) for partition in replies))
             await self._renew_leases()
 
     async def _without_leases(self, due: list[Due]) -> list[Due]:

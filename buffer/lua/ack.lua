@@ -8,8 +8,6 @@
 --
 -- A late ack succeeds while its token is still the current one, even if its lease is over.
 
--- include: alias
--- include: entry
 -- include: history
 -- include: batch
 -- include: fence

@@ -5,7 +5,6 @@
 -- returns  one for each conversation: 'ok' | 'lost' | 'cancelled' | 'broken' (its keys cannot be read)
 -- touches  wake counters · conv sick
 
--- include: entry
 -- include: guard
 
 local function store_answer(name, token, answer)

@@ -5,27 +5,26 @@
 --          8 separator   9 '1' when every message is its own flush
 --          then two for each conversation: its hash · the caller's random id
 -- returns  one for each conversation, in order, until the reply is large (REPLY_MAX); the others were not touched:
---          { status, until_ms }: 'busy' (leased, waiting to retry, or behind a batch of
---            the same person), 'early' (deadline moved), 'paused', 'empty',
+--          { status, until_ms }: 'busy' (leased, waiting to retry, behind a batch of the
+--            same person, or a suspect beside others), 'early' (deadline moved), 'paused', 'empty',
 --            'broken' (its keys cannot be read)
 --          { 'batch', token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer or '',
 --            gateway, channel, peer, name, then each message and its inline media or '' … }
--- touches  wake idle dead history counters alias · conv buffer batch timer lock redrive media · letter remains sick
+-- touches  wake idle dead history counters suspects hold alias · conv buffer batch seen timer lock redrive media · letter remains sick
 --
 -- The conv hash decides, whatever caused the claim. The batch of a worker that died is claimed again as it was
 -- (docs/invariants.md#4). A claim repeated with the same random id (lost reply) returns the same batch.
 
 -- include: alias
 -- include: entry
--- include: history
 -- include: window
--- include: batch
 -- include: guard
 
 local lease_ms, max_messages, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local window_ms, max_wait_ms, max_crashes = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local separator, single = ARGV[8], ARGV[9] == '1'
 
+local SEEN_RECORD = 16 -- bytes; include/seen.lua has its layout
 local REPLY_MAX = 4 * 1024 * 1024 -- bytes of messages and inline media: server and worker hold a whole reply in memory
 local reply_bytes = 0
 
@@ -63,10 +62,10 @@ end
 -- `messages` are given if they were sealed in this call.
 local function batch_reply(messages)
   local reply = { 'batch', conv.token, conv.flush_id, number(conv, 'claims'), number(conv, 'failures'),
-                  number(conv, 'crashes'), conv.reason, number(conv, 'closed_ms'), conv.separator,
+                  conv.crashes or 0, conv.reason, number(conv, 'closed_ms'), conv.separator,
                   conv.answer or '', conv.gateway, conv.channel, conv.sealed_peer, conv.sealed_name }
   for _, entry in ipairs(messages or call('LRANGE', key('batch', name), 0, -1)) do
-    local media = is_readable(entry) and has_media(entry) and call('HGET', key('media', name), fingerprint_of(entry)) or ''
+    local media = has_media(entry) and call('HGET', key('media', name), fingerprint_of(entry)) or ''
     reply[#reply + 1] = entry
     reply[#reply + 1] = media
     reply_bytes = reply_bytes + #entry + #media
@@ -97,27 +96,18 @@ local function lease(messages)
   return batch_reply(messages)
 end
 
--- A token that is still there belongs to a worker that died. End the batch if it must not be delivered any more: it is
--- cancelled, or it would kill one worker after another.
-local function count_crash()
-  if conv.token then
-    conv.crashes = number(conv, 'crashes') + 1
-    call('HSET', key('conv', name), 'crashes', conv.crashes)
-    call('HDEL', key('conv', name), 'token')
-    call('DEL', key('lock', name))
-    conv.token = nil
-  end
-  if conv.cancelled then
-    discard_batch(name, conv, conv.cancelled)
-  elseif number(conv, 'crashes') >= max_crashes then
-    make_dead_letter(name, conv, 'the worker died ' .. conv.crashes .. ' times with this batch')
-  end
-end
-
--- include: redeliver
 -- include: seal
 
+-- Take a conversation that holds nothing out of the wake index. Messages that no field of it tells of are an error, and so
+-- is a memory of ids that append cannot read: append refuses messages then, and has the conversation looked at.
 local function rest()
+  local seen = call('TYPE', key('seen', name)).ok
+  if seen ~= 'none' and (seen ~= 'string' or call('STRLEN', key('seen', name)) % SEEN_RECORD ~= 0) then
+    error('a memory of ids that cannot be read')
+  end
+  if call('EXISTS', key('buffer', name), key('batch', name)) > 0 then
+    error('messages without a window')
+  end
   call('ZREM', key('wake'), name)
   if conv.ref then
     call('ZADD', key('idle'), now_ms, name)
@@ -125,22 +115,81 @@ local function rest()
   return { 'empty', 0 }
 end
 
--- Return true if messages lie there that no field of the conversation tells of.
-local function is_orphaned()
-  return call('EXISTS', key('buffer', name)) == 1 or not conv.flush_id and call('EXISTS', key('batch', name)) == 1
-end
+-- The steps that few claims need. They are made at the first need: a script makes all its functions in each call.
+local function make_rare_steps()
+  -- include: history
+  -- include: batch
+  -- include: suspect
+  -- include: person
+  -- include: redeliver
 
--- A batch whose list is gone has nothing to deliver, and must not stand in the way.
-local function drop_lost_batch()
-  if conv.flush_id and call('LLEN', key('batch', name)) == 0 then
-    discard_batch(name, conv, 'lost')
+  -- Take a batch over whose lease is over. Return a reply if the batch must wait.
+  local function take_over()
+    -- A token that is still there belongs to a worker that died. End the batch if it must not be delivered any more: it is
+    -- cancelled, or it would kill one worker after another.
+    local function count_crash()
+      if conv.token then
+        conv.crashes = number(conv, 'crashes') + 1
+        call('HSET', key('conv', name), 'crashes', conv.crashes)
+        call('HDEL', key('conv', name), 'token')
+        call('DEL', key('lock', name))
+        conv.token = nil
+        conv.rests_until_ms = now_ms + rest_ms(conv.crashes, lease_ms)
+      end
+      if conv.cancelled then
+        discard_batch(name, conv, conv.cancelled)
+      elseif number(conv, 'crashes') >= max_crashes then
+        make_dead_letter(name, conv, 'the worker died ' .. conv.crashes .. ' times with this batch')
+      end
+    end
+
+    -- A batch whose list is gone has nothing to deliver, and must not stand in the way.
+    local function drop_lost_batch()
+      if conv.flush_id and call('LLEN', key('batch', name)) == 0 then
+        discard_batch(name, conv, 'lost')
+      end
+    end
+
+    -- After a jump of the clock a lease that seems over may be alive.
+    local held_until_ms = conv.token and tonumber(call('GET', key('hold')))
+    if held_until_ms and is_ahead(held_until_ms) then
+      return wait_until('busy', held_until_ms)
+    end
+    arm_lease_wake()
+    count_crash()
+    drop_lost_batch()
   end
+
+  -- Return a reply if the batch has to rest, or would run beside too many suspects. Note a suspect that may run.
+  local function wait_as_suspect()
+    local rests_until_ms = number(conv, 'rests_until_ms')
+    if rests_until_ms > now_ms then
+      call('HSET', key('conv', name), 'retry_at_ms', rests_until_ms)
+      return wait_until('busy', rests_until_ms)
+    elseif is_crowded(name, conv) then
+      return wait_until('busy', now_ms + SUSPECT_POLL_MS)
+    end
+    call('ZADD', key('suspects'), now_ms + lease_ms, name)
+  end
+
+  -- Return a reply if an older batch of the person is not done, under whatever name.
+  local function wait_for_person()
+    if not conv.flush_id and not conv.redrive and not (conv.opened_ms and conv.deadline_ms <= now_ms) then
+      return nil
+    end
+    local until_ms = blocked_until()
+    return until_ms and wait_until('busy', until_ms)
+  end
+
+  return { take_over = take_over, wait_as_suspect = wait_as_suspect, wait_for_person = wait_for_person,
+           load_redriven = load_redriven }
 end
 
--- include: person
+local rare_steps
 
-local function has_work()
-  return conv.flush_id or conv.redrive or conv.opened_ms and number(conv, 'deadline_ms') <= now_ms
+local function rare(step)
+  rare_steps = rare_steps or make_rare_steps()
+  return rare_steps[step]()
 end
 
 -- The decision: a batch that exists goes first, then a dead letter that was redriven, then the open burst.
@@ -154,9 +203,10 @@ local function claim()
     elseif is_ahead(number(conv, 'retry_at_ms')) then
       return wait_until('busy', number(conv, 'retry_at_ms'))
     end
-    arm_lease_wake()
-    count_crash()
-    drop_lost_batch()
+    local waits = rare('take_over')
+    if waits then
+      return waits
+    end
   end
   if paused(conv) and (conv.flush_id or resolved == name) then
     return wait_until('paused', number(conv, 'paused_until_ms'))
@@ -166,20 +216,20 @@ local function claim()
     call('HDEL', key('conv', name), 'paused_until_ms', 'pause_mode')
     conv.paused_until_ms = nil
   end
-  if (conv.behind or resolved ~= name) and has_work() then
-    local until_ms = blocked_until()
-    if until_ms then
-      return wait_until('busy', until_ms)
+  if conv.behind or resolved ~= name then
+    local waits = rare('wait_for_person')
+    if waits then
+      return waits
     end
   end
   if conv.flush_id then
-    return lease()
+    return number(conv, 'crashes') > 1 and rare('wait_as_suspect') or lease()
   end
   arm_lease_wake()
-  if conv.redrive and load_redriven() then
+  if conv.redrive and rare('load_redriven') then
     return lease()
   elseif not conv.opened_ms then
-    return is_orphaned() and error('messages without a window') or rest()
+    return rest()
   elseif number(conv, 'deadline_ms') > now_ms then
     return is_ahead(conv.deadline_ms) and wait_until('early', conv.deadline_ms) or error('a window without an end')
   end

@@ -9,8 +9,6 @@
 -- returns  'ok' | 'dead' | 'lost' | 'cancelled' | 'broken' (its keys cannot be read); a repeated fail returns the same as the first
 -- touches  wake idle dead history counters alias · conv batch lock media · letter remains sick
 
--- include: alias
--- include: entry
 -- include: history
 -- include: batch
 -- include: fence
@@ -55,6 +53,7 @@ local function fail()
   call('HSET', key('conv', name), 'failures', failures, 'retry_at_ms', now_ms + delay_ms)
   call('HDEL', key('conv', name), 'token')
   call('DEL', key('lock', name))
+  leave_suspects(name, conv)
   return keep_outcome(name, token, 'ok')
 end
 

@@ -4,9 +4,8 @@
 -- ARGV     1 now_ms or ''   2 lease_ms   then two for each conversation: its hash · token
 -- returns  one for each conversation: 'ok' | 'lost' (another worker has it: stop) | 'cancelled' (discarded by an
 --          operator: stop, release) | 'broken' (its keys cannot be read: stop)
--- touches  wake counters · conv lock sick
+-- touches  wake counters suspects · conv lock sick
 
--- include: entry
 -- include: guard
 
 local lease_ms = tonumber(ARGV[2])
@@ -22,6 +21,9 @@ local function renew(name, token)
   wake_set(name, now_ms + lease_ms)
   call('HSET', key('conv', name), 'lease_until_ms', now_ms + lease_ms)
   call('SET', key('lock', name), token, 'PX', lease_ms)
+  if conv.crashes ~= '0' then
+    call('ZADD', key('suspects'), 'XX', now_ms + lease_ms, name)
+  end
   return 'ok'
 end
 

@@ -5,7 +5,6 @@
 -- returns  { entries put back, entries dropped }
 -- touches  wake idle counters · conv sick
 
--- include: entry
 -- include: guard
 
 local put_back, dropped = 0, 0

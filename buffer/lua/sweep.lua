@@ -7,7 +7,6 @@
 --
 -- The idle index replaces a TTL per conversation: keys with a TTL delay every expiry event.
 
--- include: entry
 -- include: guard
 
 local function forget(name)

@@ -131,6 +131,8 @@ async def test_twenty_crashes_are_a_dead_letter(driver: ScriptDriver):
     first = await driver.in_flight("m1")
     for n in range(19):
         driver.clock.advance(LEASE_MS)
+        claim = await driver.claim(caller=f"w{n}")
+        driver.clock.now_ms = claim.until_ms or driver.clock()
         assert (await driver.claim_batch(caller=f"w{n}")).flush_id == first.flush_id
     await driver.append("m2")
     driver.clock.advance(LEASE_MS)

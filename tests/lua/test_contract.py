@@ -40,6 +40,7 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "edit": lambda store: store.edit(ANA, Change(b"f" * 8, 1, b"{}")),
     "revoke": lambda store: store.revoke(ANA, b"f" * 8),
     "dispatch": lambda store: store.dispatch(0, 10),
+    "hold_takeovers": lambda store: store.hold_takeovers(0),
     "claim": lambda store: store.claim(store.ref(ANA), "w1"),
     "renew": lambda store: store.renew(store.ref(ANA), "1:w1"),
     "answered": lambda store: store.answered(store.ref(ANA), "1:w1", b"{}"),

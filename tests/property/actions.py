@@ -54,6 +54,7 @@ WORLD_ACTIONS: Actions = {
     "pass_time_until_due": Action(14, {"who": ANYBODY}),
     "leap": Action(2, {"ms": LEAPS_MS}),
     "forget_scripts": Action(1, {}),
+    "hold": Action(2, {}),
     "sicken": Action(3, {"who": ANYBODY, "how": ("window", "batch", "buffer")}),
     "sweep": Action(2, {}),
     "repair": Action(2, {"lose": (False, True)}),

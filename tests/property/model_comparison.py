@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 import redis
 
+from buffer import script_calls
 from buffer.keys import Ref, fingerprint_of
 from buffer.models import Append, Batch, Claim, Conversation, FailureMode, PauseMode
 from tests.property.invariants import check
 from tests.property.redis_system import System
 from tests.property.reference_model import Model, ModelMessage
+from tests.property.spoiled_keys import spoil
 from tests.property.walk_settings import PAYLOAD_SIZES, PEOPLE, SICK, START_MS
 
 REMEMBERED_MAX = 8
@@ -203,23 +205,26 @@ class ModelComparison:
     def forget_scripts(self) -> None:
         self.system.client.script_flush()
 
+    def hold(self) -> None:
+        """A dispatcher saw the server's clock jump."""
+        found = int(self.system.run("hold_takeovers", *script_calls.hold_takeovers_args(self.system.settings)))
+        self.model.hold_until_ms = self.model.now_ms + self.system.settings.lease_ms
+        assert found == self.model.hold_until_ms
+        for who in PEOPLE:
+            self.latest_ms[who] = max(self.latest_ms[who], found)
+
     def sicken(self, who: str, how: str) -> None:
         """Somebody spoils keys of a conversation; then all are claimed in one call."""
+        if spoil(self.system, self.model, PEOPLE[who], who, how):
+            self.bodies = {flush_id: body for flush_id, body in self.bodies.items() if not self._lost(who, flush_id)}
+            self.serial += 1
+            caller = f"w{self.serial}"
+            for each, claim in zip(PEOPLE, self.system.claim_lot(dict.fromkeys(PEOPLE.values(), caller)), strict=True):
+                self._compare_claim(each, caller, claim)
+
+    def _lost(self, who: str, flush_id: str) -> bool:
         batch = self.model.talks[who].batch
-        if not self.model.sicken(who, how):
-            return
-        name, client, keys = self.system.ref(PEOPLE[who]).hash, self.system.client, self.system.keys
-        if how == "window":
-            client.hset(keys.of(0, "conv", name), "window", "malformed")
-        elif how == "buffer":
-            client.set(keys.of(0, "buffer", name), "of another type")
-        else:
-            client.delete(keys.of(0, "batch", name))
-            self.bodies.pop(batch.flush_id if batch else "", None)
-        self.serial += 1
-        callers = dict.fromkeys(PEOPLE.values(), f"w{self.serial}")
-        for each, claim in zip(PEOPLE, self.system.claim_lot(callers), strict=True):
-            self._compare_claim(each, f"w{self.serial}", claim)
+        return batch is not None and batch.flush_id == flush_id and not batch.messages
 
     def sweep(self) -> None:
         assert int(self.system.run("sweep", self.system.settings.dedupe_ttl_ms, 100)) == self.model.sweep()

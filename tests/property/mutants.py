@@ -85,19 +85,24 @@ MUTANTS = [
         "'LTRIM', key('buffer', name), size, -1",
         "'LTRIM', key('buffer', name), size + 1, -1",
     ),
-    Mutant("remainder lost", "include/seal", "    reopen(entries, size + 1)\n", "    forget_window(name)\n"),
+    Mutant(
+        "remainder lost",
+        "include/seal",
+        "    reopen(max(0, conv.bytes - bytes_of(batch)))\n",
+        "    forget_window(name)\n",
+    ),
     Mutant(
         "remainder opened by its last message",
         "include/seal",
-        "receipt_of(entries[from])",
-        "receipt_of(entries[#entries])",
+        "receipt_of(head[1])",
+        "receipt_of(last)",
     ),
     Mutant("order of arrival only", "include/seal", "first < second or (first == second and a < b)", "a < b"),
     Mutant(
         "new messages join a sealed batch",
         "claim",
-        "if conv.flush_id then\n    return lease()",
-        "if conv.flush_id and not conv.opened_ms then\n    return lease()",
+        "  if conv.flush_id then\n    return number(conv",
+        "  if conv.flush_id and not conv.opened_ms then\n    return number(conv",
     ),
     Mutant(
         "lease without a wake entry",
@@ -109,8 +114,8 @@ MUTANTS = [
     Mutant(
         "dead letter after new messages",
         "claim",
-        "if conv.redrive and load_redriven() then",
-        "if conv.redrive and not conv.opened_ms and load_redriven() then",
+        "if conv.redrive and rare('load_redriven') then",
+        "if conv.redrive and not conv.opened_ms and rare('load_redriven') then",
     ),
     Mutant("name of the claim", "claim", "conv.sealed_peer, conv.sealed_name }", "conv.sealed_peer, conv.name or '' }"),
     Mutant(
@@ -158,7 +163,8 @@ MUTANTS = [
         "  rebuild_window(name)\n",
         "  call('HDEL', key('conv', name), 'window')\n",
     ),
-    Mutant("batch without messages is kept", "claim", "    drop_lost_batch()\n", ""),
+    Mutant("takeover in a hold", "claim", "if held_until_ms and is_ahead(held_until_ms) then", "if false then"),
+    Mutant("batch without messages is kept", "claim", "    drop_lost_batch()\n  end\n", "  end\n"),
     Mutant(
         "burst without messages has no record", "include/seal", "    return discard_lost_window()\n", "    return nil\n"
     ),
@@ -205,8 +211,8 @@ PEOPLE_MUTANTS = [
     Mutant(
         "later messages overtake a batch of their person",
         "claim",
-        "if (conv.behind or resolved ~= name) and has_work() then",
-        "if resolved ~= name and has_work() then",
+        "if conv.behind or resolved ~= name then",
+        "if resolved ~= name then",
     ),
     Mutant(
         "two calls for one person", "include/person", "if leased(other_conv) or not conv.flush_id then", "if false then"
@@ -311,7 +317,7 @@ PEOPLE_MUTANTS = [
 
 def loader(mutant: Mutant) -> Callable[[str], Script]:
     """Return a loader of scripts with the bug. Raises AssertionError unless its file has the text exactly once."""
-    text = (LUA / f"{mutant.file}.lua").read_text(encoding="utf-8")
+    text = scripts.expanded(mutant.file)
     assert text.count(mutant.old) == 1, f"mutants.py: {mutant.file}.lua no longer has {mutant.old!r} exactly once"
 
     def load(verb: str) -> Script:

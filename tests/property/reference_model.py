@@ -71,7 +71,7 @@ class Model:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.now_ms = 0
+        self.now_ms = self.hold_until_ms = 0
         self.talks: defaultdict[str, Talk] = defaultdict(Talk)
         self.letters: dict[str, tuple[str, Sealed]] = {}
         self.counters: Counter[str] = Counter()
@@ -114,6 +114,8 @@ class Model:
             return ("batch", talk.batch) if mine else ("busy", talk.batch.lease_until_ms)
         if talk.batch and talk.batch.retry_at_ms > self.now_ms:
             return "busy", talk.batch.retry_at_ms
+        if talk.batch and talk.batch.token and self.hold_until_ms > self.now_ms:
+            return "busy", self.hold_until_ms
         self._take_over(talk, who)
         if self._paused(talk):
             return "paused", talk.paused_until_ms
@@ -212,24 +214,6 @@ class Model:
             if talk.idle_since_ms is None:
                 self._rest(talk)
 
-    def sicken(self, who: str, how: str) -> bool:
-        """What spoiled keys do to a conversation at its next claim. Return False where they do nothing."""
-        talk = self.talks[who]
-        if how == "window" and talk.buffer:
-            talk.deadline_ms, talk.fired = self.now_ms, "quiet"
-        elif how == "batch" and talk.batch:
-            talk.batch = replace(talk.batch, messages=[])
-        elif how == "buffer" and self._is_next(talk):
-            self._discard_window(talk)
-        else:
-            return False
-        return True
-
-    def _is_next(self, talk: Talk) -> bool:
-        """Would a claim seal the open burst?"""
-        held = talk.batch or talk.redrive or self._paused(talk)
-        return bool(talk.buffer) and not held and talk.deadline_ms <= self.now_ms
-
     def is_held(self, who: str) -> bool:
         """Does a conversation hold something, or a pause?"""
         talk = self.talks[who]
@@ -264,7 +248,7 @@ class Model:
         settings = self.settings
         reasons = {
             "disabled": not settings.message_buffer_enabled,
-            "keyword": any(said.keyword for said in talk.buffer),
+            "keyword": any(said.keyword for said in talk.buffer[: settings.message_buffer_max_messages]),
             "max_messages": len(talk.buffer) >= settings.message_buffer_max_messages,
             "max_bytes": sum(said.size for said in talk.buffer) >= settings.message_buffer_max_bytes,
         }

@@ -111,3 +111,17 @@ async def test_a_lease_is_taken_over_later(valkey: Server, open_store: Any, cloc
     await worker.dispatcher.dispatch_due()
     assert worker.jobs() == [str(store.ref(ANA))]
     await worker.queue.close()
+
+
+async def test_a_job_in_the_queue_takes_nothing_over(valkey: Server, open_store: Any, clock: Clock):
+    """A claim by whoever did not see the step, as a worker that starts only now, is refused too."""
+    store = open_store(valkey)
+    worker = Worker(valkey, store)
+    await worker.dispatcher.dispatch_due()
+    await claim(store, clock, ANA)
+    clock.advance(STEP_MS)
+    await worker.dispatcher.dispatch_due()
+    assert (await store.claim(store.ref(ANA), "w2")).status == "busy"
+    clock.advance(store.settings.lease_ms)
+    assert (await store.claim(store.ref(ANA), "w2")).status == "batch"
+    await worker.queue.close()

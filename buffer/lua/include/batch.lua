@@ -1,5 +1,4 @@
--- Ends the sealed batch of a conversation, and sets the wake entry for the next step. Needs `entry`,
--- `history` and `alias`.
+-- Ends the sealed batch of a conversation, and sets the wake entry for the next step. Needs `history`.
 
 local BATCH_FIELDS = { 'flush_id', 'reason', 'closed_ms', 'separator', 'sealed_name', 'sealed_peer', 'has_media',
                        'claims', 'failures', 'crashes', 'token', 'lease_until_ms', 'retry_at_ms',
@@ -25,6 +24,7 @@ end
 
 local function forget_batch_media(name, conv)
   if conv.has_media then
+    -- include: entry
     drop_media(name, call('LRANGE', key('batch', name), 0, -1))
     conv.has_media = nil
   end
@@ -32,6 +32,7 @@ end
 
 -- Other batches of the person, and the open burst, may have waited for the end of this one.
 local function wake_person(name, conv)
+  -- include: alias
   local kept = resolve(name)
   local behind = kept == name and conv.behind or call('HGET', key('conv', kept), 'behind') or ''
   local others = behind .. kept
@@ -44,7 +45,15 @@ local function wake_person(name, conv)
   wake_announce()
 end
 
+-- The slots of a suspect are free when it is no longer in flight.
+local function leave_suspects(name, conv)
+  if number(conv, 'crashes') > 0 then
+    call('ZREM', key('suspects'), name)
+  end
+end
+
 local function forget_batch(name, conv)
+  leave_suspects(name, conv)
   forget_batch_media(name, conv)
   call('DEL', key('lock', name), key('batch', name))
   call('HDEL', key('conv', name), unpack(BATCH_FIELDS))

@@ -13,24 +13,22 @@
 --   39 + n     …  patch        a JSON object; its fields replace those of the payload
 
 local ENTRY_HEADER = 25
+local RECEIVED_MAX = 7 * 2 ^ 40 -- the year 2213
 local NO_ALBUM = '\0\0\0\0'
 local KEYWORD, MEDIA, TIMED = 1, 2, 4
-
--- Return false for bytes that no script has written: too short, without a payload, or received after the year 2200.
-local function is_readable(entry)
-  return #entry > ENTRY_HEADER and byte(entry, 7) < 7 and byte(entry, ENTRY_HEADER + 1) == 123
-end
-
-local function order_of(entry)
-  return (struct.unpack('>I6', entry))
-end
 
 local function received_of(entry)
   return (struct.unpack('>I6', entry, 7))
 end
 
+-- Return false for bytes that no script has written: too short, without a payload, or received after RECEIVED_MAX.
+local function is_readable(entry)
+  return #entry > ENTRY_HEADER and received_of(entry) < RECEIVED_MAX
+end
+
+-- Bytes that are no entry have no flags.
 local function flagged(entry, flag)
-  return bit.band(string.byte(entry, 13), flag) ~= 0
+  return bit.band(byte(entry, 13) or 0, flag) ~= 0
 end
 
 local function keyword_of(entry)

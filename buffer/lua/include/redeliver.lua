@@ -1,12 +1,12 @@
 -- Serves a dead letter that was redriven: same flush_id, same messages, attempts counted from the start.
 -- Needs `entry`, and these variables of claim.lua: name, conv, set.
 
-local function is_whole(flush_id)
-  return call('TYPE', key('letter', flush_id)).ok == 'hash' and call('TYPE', key('remains', flush_id)).ok == 'list'
-end
-
 -- Make the next redriven dead letter the batch of the conversation. Return false if none is left.
 local function load_redriven()
+  local function is_whole(flush_id)
+    return call('TYPE', key('letter', flush_id)).ok == 'hash' and call('TYPE', key('remains', flush_id)).ok == 'list'
+  end
+
   local flush_id = call('LPOP', key('redrive', name))
   while flush_id and not is_whole(flush_id) do
     for _, kind in ipairs({ 'letter', 'remains' }) do

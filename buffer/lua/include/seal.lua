@@ -1,4 +1,6 @@
 -- Seals the open burst of the conversation that is claimed: moves its messages into a batch that never changes again.
+-- The messages that came first make the batch, and stand in it by their timestamps: so only the head of the list is
+-- read, and a claim costs what it takes, however much waits behind.
 -- Needs `entry` and `window`, and these variables of claim.lua: name, conv, set, separator, single, max_messages,
 -- max_bytes, window_ms, max_wait_ms.
 
@@ -43,19 +45,28 @@ local function receipt_of(entry)
   return is_readable(entry) and received_of(entry) or now_ms
 end
 
--- Make a new window of the entries that did not fit. It opened when the first of them was received.
-local function reopen(entries, from)
-  local bytes, keyword = 0, false
-  for i = from, #entries do
-    bytes = bytes + size_of(entries[i])
-    keyword = keyword or is_readable(entries[i]) and keyword_of(entries[i])
+local function bytes_of(batch)
+  local bytes = 0
+  for _, entry in ipairs(batch) do
+    bytes = bytes + size_of(entry)
   end
-  local opened_ms = receipt_of(entries[from])
-  local deadline_ms = math.min(receipt_of(entries[#entries]) + window_ms, opened_ms + max_wait_ms)
-  local fired = single and 'disabled' or keyword and 'keyword' or #entries - from + 1 >= max_messages and 'max_messages'
+  return bytes
+end
+
+-- Make a new window of the entries that did not fit, which hold `bytes`. It opened when the first of them was received.
+-- Of a long remainder only as many as the next batch holds are read: it is due at once.
+local function reopen(bytes)
+  local head, keyword = call('LRANGE', key('buffer', name), 0, max_messages - 1), false
+  for _, entry in ipairs(head) do
+    keyword = keyword or keyword_of(entry)
+  end
+  local depth, last = call('LLEN', key('buffer', name)), call('LINDEX', key('buffer', name), -1)
+  local opened_ms = receipt_of(head[1])
+  local deadline_ms = math.min(receipt_of(last) + window_ms, opened_ms + max_wait_ms)
+  local fired = single and 'disabled' or keyword and 'keyword' or depth >= max_messages and 'max_messages'
     or bytes >= max_bytes and 'max_bytes'
   conv.opened_ms, conv.deadline_ms = opened_ms, fired and now_ms or deadline_ms
-  conv.bytes, conv.depth, conv.fired = bytes, #entries - from + 1, fired or nil
+  conv.bytes, conv.depth, conv.fired = bytes, depth, fired or nil
   write_window(name, conv)
   call('SET', key('timer', name), '', 'PX', math.max(1, conv.deadline_ms - now_ms))
 end
@@ -63,16 +74,24 @@ end
 -- Return the first `size` entries, sorted by order_ms. Entries with the same order_ms keep the order of arrival. Those
 -- that cannot be read stand last: the worker leaves them out and counts them.
 local function in_order(entries, size)
-  local places, unreadable = {}, {}
+  local places, orders, unreadable = {}, {}, nil
   for i = 1, size do
-    local list = is_readable(entries[i]) and places or unreadable
-    list[#list + 1] = i
+    local entry, order, received = entries[i], 0, math.huge
+    if #entry > ENTRY_HEADER then
+      order, received = struct.unpack('>I6I6', entry)
+    end
+    if received < RECEIVED_MAX then
+      places[#places + 1], orders[i] = i, order
+    else
+      unreadable = unreadable or {}
+      unreadable[#unreadable + 1] = i
+    end
   end
   table.sort(places, function(a, b)
-    local first, second = order_of(entries[a]), order_of(entries[b])
+    local first, second = orders[a], orders[b]
     return first < second or (first == second and a < b)
   end)
-  for _, place in ipairs(unreadable) do
+  for _, place in ipairs(unreadable or {}) do
     places[#places + 1] = place
   end
   for i, place in ipairs(places) do
@@ -81,17 +100,9 @@ local function in_order(entries, size)
   return places
 end
 
--- The list held messages that no batch tells of. They are no part of this one.
-local function set_stale_aside(stale)
-  for _, entry in ipairs(call('LRANGE', key('batch', name), 0, stale - 1)) do
-    call('RPUSH', key('sick', 'stale:' .. name), entry)
-  end
-  call('LTRIM', key('batch', name), stale, -1)
-  count('sick', 1)
-end
-
 -- The messages of the window are gone. Record as many as it counted.
 local function discard_lost_window()
+  -- include: history
   history_push({ ref = conv.ref, outcome = 'discarded', cause = 'lost', messages = conv.depth, opened_ms = conv.opened_ms })
   count('discarded', conv.depth)
   forget_window(name)
@@ -101,7 +112,7 @@ end
 -- the same bytes, or another flush_id. So all fields follow from the window, not from the time of this call, and the
 -- flush_id holds a digest of everything that goes into the agent's request.
 local function seal()
-  local entries = call('LRANGE', key('buffer', name), 0, -1)
+  local entries = call('LRANGE', key('buffer', name), 0, max_messages) -- one more than fits: an album may go on
   if #entries == 0 then
     return discard_lost_window()
   end
@@ -110,7 +121,7 @@ local function seal()
   local batch, prints = in_order(entries, size), { reason, separator, sealed_peer, sealed_name }
   for _, entry in ipairs(batch) do
     table.insert(prints, fingerprint_of(entry) .. edit_of(entry))
-    if not conv.has_media and is_readable(entry) and has_media(entry) then
+    if not conv.has_media and has_media(entry) then
       set({ has_media = '1' })
     end
   end
@@ -121,15 +132,19 @@ local function seal()
   for i = 1, size, 1000 do
     length = call('RPUSH', key('batch', name), unpack(batch, i, math.min(i + 999, size)))
   end
-  if length > size then
-    set_stale_aside(length - size)
+  if length > size then -- the list held messages that no batch tells of; they are no part of this one
+    for _, entry in ipairs(call('LRANGE', key('batch', name), 0, length - size - 1)) do
+      call('RPUSH', key('sick', 'stale:' .. name), entry)
+    end
+    call('LTRIM', key('batch', name), -size, -1)
+    count('sick', 1)
   end
   set({ flush_id = conv.ref .. '-' .. string.format('%d', generation) .. '-' .. digest, generation = generation,
         reason = reason, closed_ms = closed_ms, separator = separator, sealed_name = sealed_name,
         sealed_peer = sealed_peer, claims = 0, failures = 0, crashes = 0 })
   if size < #entries then
     call('LTRIM', key('buffer', name), size, -1)
-    reopen(entries, size + 1)
+    reopen(max(0, conv.bytes - bytes_of(batch)))
   else
     forget_window(name)
   end

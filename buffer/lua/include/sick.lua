@@ -1,8 +1,20 @@
 -- Sets aside what no script can read: a key of another type, or a malformed window. It stays as evidence under
--- `sick:<kind>:<name>`, and the conversation goes on with what is left. Needs `entry`.
+-- `sick:<kind>:<name>`, and the conversation goes on with what is left.
+
+-- include: entry
+
+-- Return true for an error that says nothing about the keys: the server is full, a replica, or forbids the command.
+local function is_refusal(problem)
+  local text = type(problem) == 'table' and problem.err or tostring(problem)
+  for _, word in ipairs({ 'OOM', 'READONLY', 'MISCONF', 'NOREPLICAS', 'MASTERDOWN', "can't run this command" }) do
+    if string.find(text, word, 1, true) then
+      return true
+    end
+  end
+end
 
 local TYPES_IN_PARTITION = { wake = 'zset', idle = 'zset', alias = 'hash', dead = 'zset', history = 'list',
-                             counters = 'hash', suspects = 'zset' }
+                             counters = 'hash', suspects = 'zset', hold = 'string' }
 local TYPES_IN_CONVERSATION = { conv = 'hash', buffer = 'list', batch = 'list', media = 'hash', redrive = 'list',
                                 seen = 'string', mark = 'hash' }
 local TYPES_IN_LETTER = { letter = 'hash', remains = 'list' }
@@ -49,7 +61,7 @@ local function rebuild_window(name)
   end
   local bytes = 0
   for _, entry in ipairs(entries) do
-    bytes = bytes + #entry
+    bytes = bytes + max(0, size_of(entry))
   end
   local opened_ms = is_readable(entries[1]) and received_of(entries[1]) or now_ms
   write_window(name, { opened_ms = min(opened_ms, now_ms), deadline_ms = now_ms, bytes = bytes, depth = #entries,
@@ -73,6 +85,15 @@ local function heal_window(name)
   return window and 1 or 0
 end
 
+-- A memory of ids that is no whole number of records of 16 bytes starts anew.
+local function heal_seen(name)
+  if call('STRLEN', key('seen', name)) % 16 == 0 then
+    return 0
+  end
+  call('RENAME', key('seen', name), key('sick', 'seen:' .. name))
+  return 1
+end
+
 local function heal(name)
   allow_writes_when_full()
   local moved = set_aside(TYPES_IN_PARTITION) + set_aside(TYPES_IN_CONVERSATION, name)
@@ -87,6 +108,7 @@ local function heal(name)
   else
     forget_redrives(name)
   end
+  moved = moved + heal_seen(name)
   count('sick', moved)
 end
 
