@@ -192,6 +192,8 @@ class FastPathProtocol(LimitedProtocol):
         ):
             return None
         headers = dict(self.headers)
+        if len(headers) != len(self.headers) or b"host" not in headers:  # one may be doubled that must not be
+            return None
         size = int(headers.get(b"content-length", CHUNKED))
         if not 0 <= size <= BODY_MAX or size > ingest.body_max:
             return None
