@@ -93,7 +93,9 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if self._part == NOTHING:
-            self._set_deadline(self.timeout_keep_alive)
+            self._deadline_s = self.loop.time() + self.timeout_keep_alive
+            if self.timeout_keep_alive_task is None:
+                self._check_later()
         elif self._part >= BODY:  # the response came early, and the rest of the body is dropped
             self._set_deadline(self._limits.body_timeout_s)
 

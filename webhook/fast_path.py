@@ -106,7 +106,8 @@ class FastPathProtocol(LimitedProtocol):
         self._receiving = fast_request = self._make_fast_request()
         if fast_request is not None:
             self.cycle = fast_request  # type: ignore[assignment]
-            self._part, self._deadline_s = BODY, None
+            self._part = BODY
+            self._deadline_s = None
             self._body = b""
             return
         url, headers, expect = self.url, self.headers, self.expect_100_continue

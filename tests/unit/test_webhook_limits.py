@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -10,8 +11,7 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from config import descriptors
-from config.descriptors import connections_max
+from config.descriptors import connections_max, raise_descriptor_limit
 from gateways.base import Headers, Request
 from gateways.registry import GATEWAYS
 from tests.recorded_bodies import FORMS
@@ -110,9 +110,9 @@ def test_the_limit_of_descriptors_is_raised(monkeypatch: pytest.MonkeyPatch, ref
         if refused:
             raise refused
 
-    monkeypatch.setattr(descriptors.resource, "getrlimit", lambda _: (256, 4096))
-    monkeypatch.setattr(descriptors.resource, "setrlimit", setrlimit)
-    assert descriptors.raise_descriptor_limit() == limit
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 4096))
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    assert raise_descriptor_limit() == limit
     assert asked == [(4096, 4096)]
 
 
