@@ -44,6 +44,9 @@ STATES = frozenset({"composing", "recording", "paused", "available", "unavailabl
 REVOKE_STUBS = ("REVOKE", "1")
 """The stub that stands for a revoked message, by name and number."""
 
+CIPHER_STUBS = ("CIPHERTEXT", "2")
+"""The stub that stands for a message that is not decrypted yet."""
+
 TRUE = (True, "true")
 
 PEER_JID_FIELDS = ("remoteJidAlt", "senderPn")
@@ -165,7 +168,8 @@ def _stub(data: dict[str, Any], key: dict[str, Any]) -> Content | Ignored:
     """Read a record without a message: the linked device cannot read a message that can be viewed once."""
     if True in (key.get("isViewOnce"), data.get("isViewOnce")):
         return unknown_content(VIEW_ONCE)
-    return ignored("waiting" if data.get("messageStubType") is not None else "empty")
+    stub = text_of(data.get("messageStubType"))
+    return ignored("waiting" if stub in CIPHER_STUBS else "notification" if stub else "empty")
 
 
 def _sides(key: dict[str, Any], chat: Chat, own_jid: Any) -> Sides:

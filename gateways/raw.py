@@ -29,6 +29,7 @@ WORD_NAMES = (
     "body",
     "caption",
     "text",
+    "messagetext",
     "message",
     "conversation",
     "notemessage",

@@ -104,13 +104,14 @@ def _to_whatsapp_message(message: dict[str, Any], text: str | None) -> dict[str,
     if is_text and text:
         return {"conversation": text}
     # not content.URL: the file there is encrypted
-    content, beside = first_object(message.get("content")), {"mediaUrl": message.get("fileURL")}
+    value, beside = message.get("content"), {"mediaUrl": message.get("fileURL")}
+    content = first_object(value)
     if not message.keys().isdisjoint(BESIDE):
         beside |= {name: message[name] for name in BESIDE if name in message}
     if not WHOLE_MESSAGES.isdisjoint(content):
         return unwrap(beside | content)
     name = "" if is_text else WHATSAPP_KEYS.get(message_type.lower().removesuffix("message"), message_type)
-    return beside | {name: content} if name else {}
+    return beside | {name: value if isinstance(value, list) else content} if name else {}
 
 
 def _choice(message: dict[str, Any]) -> Content | None:

@@ -87,7 +87,8 @@ def _product(raw_type: str, body: dict[str, Any]) -> Content:
     return order_content(raw_type, body, words or first_text(product, "title", "name", "description"), order)
 
 
-def _payment(raw_type: str, body: dict[str, Any]) -> Content:
+def _payment(raw_type: str, payment: dict[str, Any]) -> Content:
+    body = object_of(payment.get("paymentInfo")) | payment
     words = words_of(body.get("noteMessage")) or first_text(body, "note", "message")
     amount = object_of(body.get("amount"))
     currency = first_text(body, "currencyCodeIso4217", "currencyCode", "currency")

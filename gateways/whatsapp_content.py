@@ -91,6 +91,7 @@ EDITED = ("MESSAGE_EDIT", "14")
 VIEW_ONCE = "view_once"
 """The `raw_type` of a message that can be viewed once, of which the gateway has only a stub."""
 
+CARD_LISTS = ("contactMessage", "contactsArrayMessage")
 PHONE_LINE = re.compile(r"^(?:[\w-]+\.)?TEL([^:\r\n]*):([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
 WHATSAPP_ID = re.compile(r"waid=(\d+)", re.IGNORECASE)
 
@@ -111,16 +112,18 @@ def _wrapped(message: dict[str, Any]) -> dict[str, Any]:
 
 def read_content(message: dict[str, Any], message_id: str | None) -> Content | Ignored:
     """Read an unwrapped message. Return the reason if it is none (protocol, pin, call, album header …)."""
-    if text := text_of(message.get("conversation")):
-        return Content("text", text)
     return _content_of(message, message_id, wrappers_left=3)
 
 
 def _content_of(message: dict[str, Any], message_id: str | None, wrappers_left: int) -> Content | Ignored:
+    if text := text_of(message.get("conversation")):
+        return Content("text", text)
     parts = {name: body for name, body in message.items() if name not in NOT_CONTENT and body not in (None, "")}
     for name, body in parts.items():
         if reason := WITHOUT_CONTENT.get(name):
             return ignored(reason)
+        if name in CARD_LISTS and isinstance(body, list):
+            return _contacts({"contacts": body})
         fields = _fields(body)
         if name in MEDIA_KINDS and fields is not None:
             return _media(name, fields, message, message_id)

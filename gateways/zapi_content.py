@@ -176,6 +176,7 @@ CONVERTERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "text": _text,
     "hydratedTemplate": _text,
     "location": _location,
+    "liveLocation": _location,
     "contact": _contact,
     "reaction": _reaction,
     "buttonsResponseMessage": _button,
@@ -187,4 +188,4 @@ CONVERTERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "listResponse": _row,
     "pollVote": _vote,
     "pixKeyMessage": _pix_key,
-} | {name: partial(_file, name) for name in ("image", "audio", "video", "document", "sticker")}
+} | {name: partial(_file, name) for name in ("image", "audio", "video", "ptv", "document", "sticker")}
