@@ -26,6 +26,7 @@ class WebhookEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Process one request."""
         try:
+            _check_host(scope)
             gateway, tail = self._ingest.route(scope["path"], scope["method"])
         except HTTPError as error:
             self._ingest.left_out.refuse(gateway_named_in(scope["path"]), error)
@@ -61,6 +62,12 @@ class WebhookEndpoint:
         if remaining is not None:
             await remaining
         return await response
+
+
+def _check_host(scope: Scope) -> None:
+    """Raise HTTPError (400) unless a request of HTTP/1.1 names its host, and does so once."""
+    if scope.get("http_version") == "1.1" and sum(name == b"host" for name, _ in scope["headers"]) != 1:
+        raise HTTPError(400, "bad_request", "a request of HTTP/1.1 must have one Host header")
 
 
 def _head_of(scope: Scope, tail: str) -> Request:

@@ -38,7 +38,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._check_every_s = min(self.timeout_keep_alive, self._limits.head_timeout_s, self._limits.body_timeout_s)
         self._part = NOTHING
         self._deadline_s: float | None = None
-        self._late_head_bytes = 0
+        self._late_bytes = 0
+        self._body_grew = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request. Refuse a connection that would take the descriptors kept for Redis."""
@@ -68,6 +69,12 @@ class LimitedProtocol(HttpToolsProtocol):
         """End the deadline of the head, or of the idle time before it, and wait for the body."""
         super().on_headers_complete()
         self._part, self._deadline_s = BODY, None
+        self.headers = []  # a trailer must not become a header of a request that the application reads meanwhile
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body."""
+        self._body_grew = True
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End the reading of a request, which may have its response already."""
@@ -86,7 +93,9 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if self._part == NOTHING:
-            self._set_deadline(self.timeout_keep_alive)
+            self._deadline_s = self.loop.time() + self.timeout_keep_alive
+            if self.timeout_keep_alive_task is None:
+                self._check_later()
         elif self._part >= BODY:  # the response came early, and the rest of the body is dropped
             self._set_deadline(self._limits.body_timeout_s)
 
@@ -134,20 +143,25 @@ class LimitedProtocol(HttpToolsProtocol):
         """Do nothing: the idle time ends with the next request. The timer keeps running, which costs less."""
 
     def _wait_for_rest(self, packet_size: int) -> None:
-        """Set the deadline of a part when it becomes late, and limit the size of a late head."""
+        """Set the deadline of a part when it becomes late, and limit what comes besides a body."""
         if self.transport.is_closing():
             return
-        if self._part == LATE_HEAD:
-            self._late_head_bytes += packet_size
-            if self._late_head_bytes > HEAD_MAX:
-                self.refuse(HTTPError(431, "too_large", f"the headers are larger than {HEAD_MAX} bytes"))
-        elif self._part == HEAD:
-            self._part, self._late_head_bytes = LATE_HEAD, 0
+        if self._part == HEAD:
+            self._part, self._late_bytes = LATE_HEAD, 0
             self._set_deadline(self._limits.head_timeout_s)
         elif self._part == BODY:
-            self._part = LATE_BODY
+            self._part, self._late_bytes = LATE_BODY, 0
             self._set_deadline(self._limits.body_timeout_s)
             self.on_body_late()
+        else:
+            self._limit_size(packet_size)
+
+    def _limit_size(self, packet_size: int) -> None:
+        """Refuse headers, trailers and chunk extensions that go on and on."""
+        self._late_bytes = 0 if self._body_grew else self._late_bytes + packet_size
+        self._body_grew = False
+        if self._late_bytes > HEAD_MAX:
+            self.refuse(HTTPError(431, "too_large", f"the headers are larger than {HEAD_MAX} bytes"))
 
     def _set_deadline(self, in_s: float) -> None:
         self._deadline_s = self.loop.time() + in_s

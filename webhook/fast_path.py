@@ -106,7 +106,8 @@ class FastPathProtocol(LimitedProtocol):
         self._receiving = fast_request = self._make_fast_request()
         if fast_request is not None:
             self.cycle = fast_request  # type: ignore[assignment]
-            self._part, self._deadline_s = BODY, None
+            self._part = BODY
+            self._deadline_s = None
             self._body = b""
             return
         url, headers, expect = self.url, self.headers, self.expect_100_continue
@@ -192,6 +193,8 @@ class FastPathProtocol(LimitedProtocol):
         ):
             return None
         headers = dict(self.headers)
+        if len(headers) != len(self.headers) or b"host" not in headers:  # one may be doubled that must not be
+            return None
         size = int(headers.get(b"content-length", CHUNKED))
         if not 0 <= size <= BODY_MAX or size > ingest.body_max:
             return None

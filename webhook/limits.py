@@ -13,7 +13,7 @@ LIMITS = "limits"
 """Key of the ConnectionLimits in the lifespan state, which uvicorn passes to each connection."""
 
 HEAD_MAX = 65_536
-"""Bytes of a request's head beyond the packet in which it begins. A larger head gets 431."""
+"""Bytes of a head beyond the packet in which it begins, and of trailers or chunk extensions. A larger one gets 431."""
 
 SMALL_BODY_MAX = 65_536
 """Bytes of a body that may use the whole budget. The last quarter is closed to larger bodies, so that a few of them

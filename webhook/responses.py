@@ -111,6 +111,11 @@ def http_error_of(error: Exception, gateway: Gateway) -> HTTPError:
 
 
 async def send_response(send: Send, response: Response) -> None:
-    """Send a response as ASGI events."""
-    await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
-    await send({"type": "http.response.body", "body": response.body})
+    """Send a response as ASGI events. A client that has left gets none, which is no error of ours."""
+    try:
+        await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+        await send({"type": "http.response.body", "body": response.body})
+    except (OSError, RuntimeError) as error:
+        # uvicorn writes to the closed connection before it hears of the end; uvloop has no error of its own for that
+        if isinstance(error, RuntimeError) and "closed" not in str(error):
+            raise

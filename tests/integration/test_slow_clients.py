@@ -103,10 +103,11 @@ def test_an_unfinished_body_is_given_up(quick: Webhook, begin: bytes, sent: byte
 def test_a_keep_alive_connection_survives_a_refusal(quick: Webhook) -> None:
     """The rest of a refused body is dropped, and the next request of the connection is served."""
     with closing(connect(quick)) as connection:
+        reader = connection.makefile("rb")
         connection.sendall(head(LINE, len(BODY)))
-        assert connection.recv(65_536).startswith(b"HTTP/1.1 401")
+        assert reader.readline().startswith(b"HTTP/1.1 401")
         connection.sendall(BODY + head(LINE + BEARER, len(BODY)) + BODY)
-        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+        assert next(line for line in reader if b"HTTP/1.1 " in line).endswith(b"HTTP/1.1 200 OK\r\n")
 
 
 def test_many_unfinished_bodies_hold_little_memory(start_deployment: Callable[..., Deployment]) -> None:

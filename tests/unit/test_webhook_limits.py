@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -10,7 +11,7 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from config.descriptors import connections_max
+from config.descriptors import connections_max, raise_descriptor_limit
 from gateways.base import Headers, Request
 from gateways.registry import GATEWAYS
 from tests.recorded_bodies import FORMS
@@ -93,10 +94,26 @@ async def test_pieces_without_a_length_use_up_the_budget():
     assert budget.held == 60
 
 
-@pytest.mark.parametrize(("descriptors", "most"), [(20, 1), (256, 224), (1024, 896), (1_048_576, 917_504)])
-def test_descriptors_are_kept(descriptors: int, most: int):
+@pytest.mark.parametrize(("limit", "most"), [(20, 1), (256, 224), (1024, 896), (1_048_576, 917_504)])
+def test_descriptors_are_kept(limit: int, most: int):
     """An eighth of all descriptors, and at least 32, is not for clients."""
-    assert connections_max(descriptors) == most
+    assert connections_max(limit) == most
+
+
+@pytest.mark.parametrize(("refused", "limit"), [(None, 4096), (ValueError, 256), (OSError, 256)])
+def test_the_limit_of_descriptors_is_raised(monkeypatch: pytest.MonkeyPatch, refused: Any, limit: int):
+    """The soft limit becomes the hard one. Where that is refused, the old limit is what counts."""
+    asked: list[tuple[int, int]] = []
+
+    def setrlimit(_: int, limits: tuple[int, int]) -> None:
+        asked.append(limits)
+        if refused:
+            raise refused
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 4096))
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    assert raise_descriptor_limit() == limit
+    assert asked == [(4096, 4096)]
 
 
 @pytest.mark.parametrize("protocol", [LimitedProtocol, FastPathProtocol])
