@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import redis.exceptions as rx
+from redis.asyncio.cluster import RedisCluster
 
 from buffer.errors import PartitionMismatch, StoreError, StoreUnavailable, UnsafeServer, store_error
 from buffer.keys import Keys
@@ -27,7 +28,7 @@ CONFIRMED_BY = {
 }
 
 Info = dict[str, Any]
-"""The reply of INFO. From a cluster it is the reply of one node."""
+"""The reply of INFO from one node."""
 
 
 class CheckResult(NamedTuple):
@@ -47,14 +48,14 @@ async def check_server(client: AsyncClient, settings: Settings, *, accepting: bo
     because a worker must deliver the stored messages from any server.
     """
     try:
-        info: Info = await client.info()
-        _refuse(check_version(info))
-        _refuse(check_eviction(info))
+        infos = await _node_infos(client)
+        _refuse(_worst(check_version, infos))
+        _refuse(_worst(check_eviction, infos))
         await _store_partitions(client, settings)
         _refuse(await check_partitions(client, settings))
         if not accepting:
             return []
-        durability = await check_durability(client, info, settings)
+        durability = await check_durability(client, infos[0], settings)
     except (rx.RedisError, rx.RedisClusterException, OSError) as error:
         raise store_error(error) from error
     _refuse(durability)
@@ -63,12 +64,12 @@ async def check_server(client: AsyncClient, settings: Settings, *, accepting: bo
 
 async def inspect_server(client: AsyncClient, settings: Settings) -> list[CheckResult]:
     """Return the results of all checks without writing anything. Raises redis-py's errors."""
-    info: Info = await client.info()
+    infos = await _node_infos(client)
     return [
-        check_version(info),
-        check_eviction(info),
-        check_persistence(info),
-        await check_durability(client, info, settings),
+        _worst(check_version, infos),
+        _worst(check_eviction, infos),
+        _worst(check_persistence, infos),
+        await check_durability(client, infos[0], settings),
         await check_partitions(client, settings),
     ]
 
@@ -207,6 +208,20 @@ def _appendfsync_problem(config: Mapping[Any, Any]) -> CheckResult | None:
 
 def _durability_result(level: Literal["ok", "warning", "problem"], mode: str, message: str) -> CheckResult:
     return CheckResult(level, "durability", f"DURABILITY={mode}: {message}")
+
+
+async def _node_infos(client: AsyncClient) -> list[Info]:
+    """Return the reply of INFO from the server, or from every primary of a cluster."""
+    if isinstance(client, RedisCluster):
+        # Without target_nodes, redis-py asks one node.
+        return list((await client.info(target_nodes=RedisCluster.PRIMARIES)).values())
+    return [await client.info()]
+
+
+def _worst(check: Callable[[Info], CheckResult], infos: list[Info]) -> CheckResult:
+    """Return the first result that is not ok, or else the first result."""
+    results = [check(info) for info in infos]
+    return next((result for result in results if result.level != "ok"), results[0])
 
 
 def _refuse(result: CheckResult) -> None:

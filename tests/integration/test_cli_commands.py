@@ -273,6 +273,21 @@ def test_check_of_a_cluster(start, start_server, agent):
     assert "problem" not in check.log
 
 
+def test_one_evicting_node_of_a_cluster_is_refused(start, refused, start_server, agent):
+    """One primary that evicts keys is enough for `serve` to be refused and for `check` to show a problem."""
+    cluster = Cluster(start_server)
+    settings = {"redis_url": cluster.url, "rq_redis_url": start_server().url, "agent_url": agent.url}
+    for node in cluster.nodes:
+        with node.client() as client:
+            client.config_set("maxmemory-policy", "allkeys-lru")
+        assert "allkeys-lru" in refused("serve", "--port", str(free_port()), **settings)
+        check = start("check", **settings)
+        assert check.wait(ENDS_WITHIN_S) == 1
+        assert [line.split()[1] for line in check.log.splitlines() if line.startswith("  problem")] == ["memory"]
+        with node.client() as client:
+            client.config_set("maxmemory-policy", "noeviction")
+
+
 def test_check_without_redis_url(start, agent):
     """Without REDIS_URL the check looks for the embedded server. An unreachable agent is a warning."""
     check = start("check", agent_url="http://127.0.0.1:1/")
