@@ -6,7 +6,7 @@ import json
 import re
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -189,8 +189,9 @@ def test_a_giant_head_is_refused(fast: Webhook) -> None:
     """A head that goes on and on is refused while it comes."""
     with closing(connect(fast)) as connection:
         connection.sendall(LINE)
-        for _ in range(8):
-            connection.sendall(b"x: " + b"y" * 50_000 + b"\r\n")
+        with suppress(ConnectionError):  # the server may close before all is sent, and what it sent can still be read
+            for _ in range(8):
+                connection.sendall(b"x: " + b"y" * 50_000 + b"\r\n")
         assert connection.recv(65_536).startswith(b"HTTP/1.1 431")
 
 
