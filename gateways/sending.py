@@ -95,7 +95,7 @@ class Later(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """The gateway does not send this text to this person, in plain words: the rest of the answer becomes a dead letter."""
+    """The gateway does not send this text to this person. The rest of the answer becomes a dead letter."""
 
     reason: str
 
