@@ -65,7 +65,7 @@ def test_no_response_raises(name):
     """Any status, headers and bytes give a result, and its reason is short and can be printed."""
     sender = SENDERS[name]
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(
         st.integers(-1, 1000) | st.sampled_from([200, 201, 400, 401, 404, 422, 429, 500, 503]),
         bodies(),
@@ -92,7 +92,7 @@ def test_no_part_raises(name):
     sender = SENDERS[name]
     kinds = ["text", *sorted(sender.media_kinds)]
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(
         st.builds(Part, st.sampled_from(kinds), st.none() | TEXTS, st.none() | TEXTS, st.none() | TEXTS),
         TEXTS,
