@@ -7,18 +7,23 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from dotenv import dotenv_values
 
-OWN_PREFIXES = ("MESSAGE_BUF", "AGENT_", "WEBHOOK_", "DEBOUNCER_", "FLUSH_", "RETRY_", "DURABIL")
+OWN_PREFIXES = (
+    *("MESSAGE_BUF", "AGENT_", "WEBHOOK_", "DEBOUNCER_", "FLUSH_", "RETRY_", "DURABIL"),
+    *("SEND_REPL", "REPLY_", "TAKEOVER_", "ROUTES_"),
+)
 """A name that begins with one of these and is nearly a setting is refused."""
 
 MEANT = {
-    "EVOLUTION_APIKEY": "EVOLUTION_TOKEN",
-    "EVOLUTION_API_KEY": "EVOLUTION_TOKEN",
-    "EVOLUTION_KEY": "EVOLUTION_TOKEN",
+    "EVOLUTION_KEY": "EVOLUTION_API_KEY",
+    "EVOLUTION_BASE_URL": "EVOLUTION_URL",
+    "EVOLUTION_API_URL": "EVOLUTION_URL",
     "EVOLUTION_SECRET": "EVOLUTION_TOKEN",
-    "META_TOKEN": "META_VERIFY_TOKEN",
+    "META_TOKEN": "META_ACCESS_TOKEN",
     "META_SECRET": "META_APP_SECRET",
     "TWILIO_TOKEN": "TWILIO_AUTH_TOKEN",
-    "TELEGRAM_TOKEN": "TELEGRAM_SECRET_TOKEN",
+    "TWILIO_SID": "TWILIO_ACCOUNT_SID",
+    "TELEGRAM_TOKEN": "TELEGRAM_BOT_TOKEN",
+    "BOT_TOKEN": "TELEGRAM_BOT_TOKEN",
     "WAHA_TOKEN": "WAHA_HMAC_KEY",
     "N8N_URL": "AGENT_URL",
     "N8N_WEBHOOK_URL": "AGENT_URL",
@@ -33,7 +38,9 @@ MEANT = {
 }
 """Names that people write for a setting, although their spelling is not near."""
 
-COMMON = frozenset({"META_TOKEN", "META_SECRET", "TWILIO_TOKEN", "TELEGRAM_TOKEN", "N8N_URL", "N8N_WEBHOOK_URL"}) | {
+COMMON = frozenset({"META_TOKEN", "META_SECRET", "TWILIO_TOKEN", "TWILIO_SID", "TELEGRAM_TOKEN", "BOT_TOKEN"}) | {
+    "N8N_URL",
+    "N8N_WEBHOOK_URL",
     "REDIS_HOST",
     "REDIS_URI",
     "BUFFER_TIMEOUT",
@@ -87,6 +94,18 @@ def told_names(known: Iterable[str], env_file: str | None, environ: Mapping[str,
             continue
         if meant := MEANT.get(name.upper()) or _near(name, names):
             yield f"{name} is not a setting and is ignored; did you mean {meant}?"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the one of the known names that a name is nearly, or None. Case, dashes and underscores do not count."""
+    letters = {_letters(one).lower(): one for one in known}
+    written = _letters(name).lower()
+    if written in letters:
+        return letters[written]
+    best = min(letters, key=lambda one: (_distance(written, one), one), default=None)
+    if best is not None and _distance(written, best) <= (2 if len(written) >= SHORTEST else 1):
+        return letters[best]
+    return next((letters[one] for one in difflib.get_close_matches(written, letters, n=1, cutoff=NEAR)), None)
 
 
 def _file_names(env_file: str | None) -> dict[str, str]:

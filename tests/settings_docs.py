@@ -17,13 +17,16 @@ README, REFERENCE, ENV_EXAMPLE = ROOT / "README.md", ROOT / "docs/settings.md", 
 
 GROUPS = {
     "message_buffer_enabled": "Bursts",
+    "agent_url": "Agent",
+    "send_replies": "Replies",
+    "takeover_pause": "Takeover",
+    "generic_token": "Gateways: secrets of their webhooks",
+    "evolution_url": "Gateways: addresses and secrets for replies",
     "host": "Webhook",
     "redis_url": "Redis",
-    "agent_url": "Agent",
     "worker_concurrency": "Worker",
     "message_max_age": "Messages",
-    "generic_token": "Gateway secrets",
-    "data_dir": "Running",
+    "admin_token": "Running",
 }
 """The first setting of each group, with the group's heading."""
 
@@ -54,7 +57,7 @@ def default_text(field: FieldInfo) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return ",".join(value)
-    return str(value).removesuffix(".0").replace("\n", r"\n")
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("\n", r"\n")
 
 
 def rows() -> dict[str, str]:
