@@ -14,6 +14,13 @@ local function remember_sent(id, tag, name, part)
   end
 end
 
+local function forget_sent(tag, ...)
+  for _, id in ipairs({ ... }) do
+    try('HDEL', key('sent', 'new'), id .. tag)
+    try('HDEL', key('sent', 'old'), id .. tag)
+  end
+end
+
 -- Return the conversation and the part that one of the ids belongs to, or nil.
 local function find_sent(tag, ...)
   for _, id in ipairs({ ... }) do
