@@ -53,7 +53,7 @@ async def read(response: httpx.Response, url: httpx.URL) -> AgentReply | AgentFa
     The connection of an answer that was not read to its end is closed.
     """
     try:
-        content = await _content(response)
+        content = await content_of(response)
     except Unreadable as reason:
         detail = str(reason)
         if response.is_success:
@@ -68,7 +68,8 @@ async def read(response: httpx.Response, url: httpx.URL) -> AgentReply | AgentFa
     )
 
 
-async def _content(response: httpx.Response) -> bytes:
+async def content_of(response: httpx.Response) -> bytes:
+    """Return the body of an answer. Raises Unreadable, or httpx.HTTPError if it breaks off or cannot be unpacked."""
     content = bytearray()
     headers = response.headers
     try:
@@ -156,7 +157,7 @@ def _replies(parsed: dict[str, Any]) -> list[str] | None:
 def _advice(response: httpx.Response, url: httpx.URL) -> str:
     status = response.status_code
     if status in (301, 302, 303, 307, 308):
-        return f": AGENT_URL redirects{_target(response, url)}, which is not followed; set the final address"
+        return f": AGENT_URL redirects{redirect_target(response, url)}, which is not followed; set the final address"
     if status == 404 and "/webhook-test/" in url.path:
         return ": AGENT_URL is n8n's test address; set the production address (/webhook/...) and switch the workflow on"
     hints = {
@@ -170,7 +171,7 @@ def _advice(response: httpx.Response, url: httpx.URL) -> str:
     return hints.get(status, "")
 
 
-def _target(response: httpx.Response, url: httpx.URL) -> str:
+def redirect_target(response: httpx.Response, url: httpx.URL) -> str:
     """Return ` to <scheme and host>`, or an empty text. The rest of an address may be secret."""
     try:
         found = url.join(response.headers["location"])

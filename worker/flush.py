@@ -95,7 +95,7 @@ class Flusher:
     async def _call(self, ref: Ref, batch: Batch, claimed_at: float) -> AgentReply | AgentFailure | Outcome:
         """Call the agent while the lease is renewed. A lost or cancelled lease ends the call; return its outcome."""
         try:
-            with self._leases.hold(ref, batch.token, claimed_at):
+            with self._leases.of(ref, batch.token, claimed_at):
                 return await self._agent.call(batch, render_burst(batch))
         except LeaseEnded as ended:
             return ended.outcome

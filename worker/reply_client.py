@@ -1,0 +1,149 @@
+"""Makes the HTTP requests to gateways, and says what became of a request that got no response."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from gateways.sending import InDoubt, Later, Misconfigured, SendRequest, SendResponse
+from worker import agent_errors
+from worker.agent import ssl_context
+from worker.agent_answer import Unreadable, content_of, redirect_target
+from worker.agent_connection import Connection, Pool, connected, open_session
+
+WHO = "the gateway"
+
+KEEPALIVE_S = 4.0
+"""How long an idle connection to a gateway stays open.
+
+Node.js closes one after 5 s. A request that meets this close is in doubt, so the worker closes first.
+"""
+
+HEADERS = {"user-agent": "debouncer", "accept": "*/*", "accept-encoding": "identity"}
+
+Unsent = Later | Misconfigured | InDoubt
+"""What a request without a response means for the part."""
+
+ERRORS = (Unreadable, TimeoutError, httpx.HTTPError, aiohttp.ClientError, OSError, UnicodeError)
+
+
+class Limits(NamedTuple):
+    """The pool of connections, and the timeouts of one request in seconds.
+
+    `wait_s` is for a free connection, `connect_s` for TCP and TLS, `write_s` for the body, `read_s` for the response.
+    """
+
+    connections: int = 200
+    per_host: int = 50
+    wait_s: float = 10.0
+    connect_s: float = 5.0
+    write_s: float = 10.0
+    read_s: float = 30.0
+
+    @property
+    def total_s(self) -> float:
+        """Return the longest time of a whole request."""
+        return self.wait_s + self.write_s + self.read_s
+
+    def extension(self) -> dict[str, float]:
+        """Return the timeouts in the form of httpx. AiohttpTransport takes `pool` for everything before the write."""
+        return {"pool": self.wait_s, "connect": self.connect_s, "read": self.read_s}
+
+
+def _always() -> bool:
+    return True
+
+
+_may_leave: ContextVar[Callable[[], bool]] = ContextVar("may_leave", default=_always)
+"""Asked when the request has a connection, immediately before its first byte."""
+
+
+class ReplyConnection(Connection):
+    """A connection that sends nothing if the request may not leave any more."""
+
+    def set_response_params(self, **params: Any) -> None:
+        """Begin to wait for the response, or close, so that the write fails before the first byte."""
+        super().set_response_params(**params)
+        if not _may_leave.get()():
+            connected.set(False)
+            self.abort()
+
+
+class ReplyClient:
+    """Sends requests through one pool of connections, bounded in all and for each host."""
+
+    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008
+        self._limits = limits
+        self._transports: dict[str, AiohttpTransport] = {}
+
+    async def send(self, request: SendRequest, may_leave: Callable[[], bool] = _always) -> SendResponse | Unsent:
+        """Make one request. Return its response, or what its failure means: no error of the network is raised.
+
+        Redirects are not followed, because the body and perhaps the address hold what only the gateway may read.
+        `may_leave` is asked before the first byte. If it says no, nothing is sent.
+        """
+        connected.set(False)
+        _may_leave.set(may_leave)
+        response: httpx.Response | None = None
+        try:
+            url = httpx.URL(request.url)
+        except httpx.InvalidURL:
+            return Misconfigured(f"{WHO}'s address is not valid")
+        try:
+            async with asyncio.timeout(self._limits.total_s):
+                response = await self._transport(url).handle_async_request(self._prepare(request, url))
+                return _read(response, await content_of(response), url)
+        except ERRORS as error:
+            return self._failed(error, response, url)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for transport in self._transports.values():
+            await transport.aclose()
+        self._transports.clear()
+
+    def _transport(self, url: httpx.URL) -> AiohttpTransport:
+        """Return the transport for http or https. The certificates are loaded at the first https request."""
+        if url.scheme not in self._transports:
+            context = ssl_context(url)
+            pool = Pool(self._limits.connections, self._limits.per_host, KEEPALIVE_S)
+            session = open_session({}, pool, context, ReplyConnection)
+            self._transports[url.scheme] = AiohttpTransport(verify=context, client=session)
+        return self._transports[url.scheme]
+
+    def _prepare(self, request: SendRequest, url: httpx.URL) -> httpx.Request:
+        extensions = {"timeout": self._limits.extension()}
+        headers = HEADERS | dict(request.headers)
+        return httpx.Request(request.method, url, headers=headers, content=request.body, extensions=extensions)
+
+    def _failed(self, error: Exception, response: httpx.Response | None, url: httpx.URL) -> SendResponse | Unsent:
+        """Return the meaning of an error. The status of an error response says enough without its body."""
+        try:
+            if response is not None and not response.is_success:
+                return _read(response, b"", url)
+            if not connected.get():
+                return Later(agent_errors.not_reached(error, url, self._limits.connect_s, WHO, "its address"))
+            return InDoubt(self._doubt(error))
+        finally:
+            agent_errors.drop_tracebacks(error)
+
+    def _doubt(self, error: Exception) -> str:
+        if isinstance(error, Unreadable):
+            return f"{WHO} answered with {error}"
+        if isinstance(error, TimeoutError | httpx.ReadTimeout):
+            return f"{WHO} did not answer within {self._limits.read_s:g} s"
+        if isinstance(error, aiohttp.ClientResponseError):
+            return f"{WHO}'s answer is not HTTP: {error.message[:200]}"
+        return agent_errors.broken(error, WHO)
+
+
+def _read(response: httpx.Response, body: bytes, url: httpx.URL) -> SendResponse | Unsent:
+    if response.is_redirect:
+        return Misconfigured(f"{WHO}'s address redirects{redirect_target(response, url)}, which is not followed")
+    return SendResponse(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
