@@ -1,0 +1,167 @@
+"""Sends the parts of an answer: marks a part in Redis, makes its request, and stores how that ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from buffer.errors import StoreError
+from buffer.keys import Ref
+from buffer.models import Batch
+from buffer.reply_models import Began, PartLimits, PartOutcome
+from buffer.retry import retry_unavailable
+from buffer.store import Store
+from config.killpoints import kill_point
+from config.settings import Settings
+from gateways.sending import (
+    Again,
+    InDoubt,
+    Later,
+    Part,
+    PartId,
+    Refused,
+    ReplyTo,
+    Sender,
+    SendRequest,
+    SendResponse,
+    SendResult,
+    Target,
+)
+from gateways.sending_http import without_secrets
+from worker.leases import Lease
+from worker.reply_client import ReplyClient, cut_short
+from worker.reply_log import ReplyLog
+from worker.retry_delay import backoff_ms
+
+STORE_RETRY_S = 60.0
+"""How long begin_part and end_part are retried. Without end_part the part is in doubt."""
+
+LAST_WRITE_S = 2.0
+"""How long the end of a part is retried when the worker stops, or the batch is cancelled."""
+
+PACE_MAX_MS = 10_000
+"""Longest wait that REPLY_TYPING_CPS makes before one part."""
+
+LATER_MAX_S = 3_600.0
+"""Longest wait that a gateway can ask for."""
+
+FORMS_MAX = 3
+"""Requests for one part, if the gateway asks for another form."""
+
+
+@dataclass(slots=True, frozen=True)
+class Delivery:
+    """The parts of one answer on their way to the person, and what their requests are made of."""
+
+    ref: Ref
+    batch: Batch
+    lease: Lease
+    settings: Settings
+    sender: Sender
+    target: Target
+    to: ReplyTo
+    parts: Sequence[Part]
+
+    def part_id(self, number: int) -> PartId:
+        """Return the name of a part."""
+        return PartId(self.batch.flush_id, number, len(self.parts))
+
+    def own_id(self, number: int) -> str | None:
+        """Return the id or mark of ours that the gateway gets with a part, or None."""
+        return self.sender.own_id(self.part_id(number)) if self.sender.own_id else None
+
+    def limits(self) -> PartLimits:
+        """Return the rate limits of the channel and of the person."""
+        return PartLimits(*self.sender.channel_rate, *self.sender.person_rate)
+
+    def pace_ms(self, number: int) -> int:
+        """Return how long a person would type a part (REPLY_TYPING_CPS), 0 if there is no such part."""
+        if number > len(self.parts):
+            return 0
+        return pace_ms(self.settings, self.parts[number - 1])
+
+
+def pace_ms(settings: Settings, part: Part) -> int:
+    """Return how long a person would type a part, at most PACE_MAX_MS. 0 without REPLY_TYPING_CPS."""
+    if not settings.reply_typing_cps or not part.text:
+        return 0
+    return min(PACE_MAX_MS, len(part.text) * 1000 // settings.reply_typing_cps)
+
+
+class Replies:
+    """Sends parts. Any number of deliveries may run at once on one event loop."""
+
+    def __init__(self, store: Store, client: ReplyClient) -> None:
+        self._store = store
+        self._client = client
+        self._log = ReplyLog()
+
+    async def send(self, delivery: Delivery, first: int, last: int) -> str | None:
+        """Send the parts `first` to `last` in order. Return None if each has ended, else why the worker stops here.
+
+        Raises LeaseEnded if the lease is lost or cancelled before or during a request.
+        """
+        for number in range(first, last + 1):
+            outcome = await self._send_part(delivery, number)
+            if outcome != "ok":
+                return outcome
+        return None
+
+    async def _send_part(self, delivery: Delivery, number: int) -> str:
+        """Send one part. Its end is stored without the lease being renewed, for it counts as long as nobody claims."""
+        kill_point("worker_before_part")
+        with delivery.lease:
+            began = await self._begin(delivery, number)
+            if began.mark != "send":
+                self._log.stopped(delivery, number, began)
+                return began.mark
+            kill_point("worker_after_part_marked")
+            result = await self._make(delivery, number)
+        kill_point("worker_after_part_sent")
+        return await self._end(delivery, number, result, STORE_RETRY_S)
+
+    async def _begin(self, delivery: Delivery, number: int) -> Began:
+        own_id, limits = delivery.own_id(number), delivery.limits()
+        return await retry_unavailable(
+            lambda: self._store.begin_part(delivery.ref, delivery.batch.token, number, own_id, limits), STORE_RETRY_S
+        )
+
+    async def _make(self, delivery: Delivery, number: int) -> SendResult:
+        """Make the request. If it is cut short, store what became of the part, because nobody else knows."""
+        try:
+            return await self._exchange(delivery, number)
+        except asyncio.CancelledError:
+            try:
+                await asyncio.shield(self._end(delivery, number, cut_short(), LAST_WRITE_S))
+            except StoreError as error:
+                self._log.end_unknown(delivery, number, error)
+            raise
+
+    async def _exchange(self, delivery: Delivery, number: int) -> SendResult:
+        """Make the request, again where the gateway asks for another form of it, and read the response."""
+        part = delivery.parts[number - 1]
+        try:
+            request = delivery.sender.request(delivery.target, delivery.to, part, delivery.part_id(number))
+        except Exception as error:  # noqa: BLE001
+            return Refused(f"the request for this part cannot be made ({error!r})")
+        result: SendResult = InDoubt("the gateway asked for another form of the part too often")
+        for _ in range(FORMS_MAX):
+            result = await self._exchange_once(delivery, request)
+            if not isinstance(result, Again):
+                break
+            request = result.request
+        return without_secrets(result, delivery.target, part)
+
+    async def _exchange_once(self, delivery: Delivery, request: SendRequest) -> SendResult:
+        response = await self._client.send(request, delivery.lease.is_live)
+        if not isinstance(response, SendResponse):
+            return response
+        try:
+            return delivery.sender.read(response, delivery.to)
+        except Exception as error:  # noqa: BLE001
+            return InDoubt(f"the gateway answered {response.status}, and its answer cannot be read ({error!r})")
+
+    async def _end(self, delivery: Delivery, number: int, result: SendResult, retry_s: float) -> PartOutcome:
+        """Store how the sending of a part ended, and say so."""
+        ...
