@@ -52,6 +52,9 @@ DiscardLetterResult = Literal["ok", "unknown"]
 PendingState = Literal["open", "retry", "in_flight", "redriven", "paused", "broken"]
 """What a conversation in the wake index waits for (lua/pending.lua)."""
 
+DeliveryState = Literal["sent", "failed"]
+"""The two reports that say something about a part: WhatsApp took the message (or the person has it), or it failed."""
+
 FailureMode = Literal["retry", "unreached", "dead", "release"]
 """The end of an attempt without an ack: `retry` counts it, `release` does not, `dead` makes a dead letter.
 
@@ -131,7 +134,23 @@ class Ignored:
     shape: str | None = None
 
 
-Event = Message | Presence | Edit | Revoke | Ignored
+@dataclass(slots=True, frozen=True)
+class DeliveryStatus:
+    """A gateway's report on a message that was sent through one of its channels, by us or by another program.
+
+    `message_id` is the gateway's id, `own_mark` an id or mark of ours; a report has at least one of them. `reason` says
+    why a message failed, for people.
+    """
+
+    gateway: str
+    channel: str
+    message_id: str | None
+    state: DeliveryState
+    own_mark: str | None = None
+    reason: str = ""
+
+
+Event = Message | Presence | Edit | Revoke | DeliveryStatus | Ignored
 
 
 class Reason(StrEnum):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from buffer.models import Event
 from buffer.models import Ignored as Ignored
 from config.settings import Settings
+from gateways.sending import Sender
 
 OpenAPIObject = dict[str, Any]
 """A part of an OpenAPI document."""
@@ -116,3 +117,6 @@ class Gateway:
 
     verification: Verification | None = None
     """None for a gateway that sends no GET request."""
+
+    sender: Sender | None = None
+    """How the gateway sends replies. None for a gateway that cannot."""

@@ -86,12 +86,14 @@ class Sent(NamedTuple):
 class Later(NamedTuple):
     """The request surely had no effect and may be repeated, after `after_s` if the gateway said so.
 
-    `whole_channel`: the limit is that of the channel, not of this person.
+    `whole_channel`: the limit is that of the channel, not of this person. `strikes`: after so many in a row, without a
+    `Sent` between them, the channel is misconfigured; 0 is never.
     """
 
     reason: str
     after_s: float | None = None
     whole_channel: bool = False
+    strikes: int = 0
 
 
 class Refused(NamedTuple):
@@ -107,16 +109,22 @@ class Misconfigured(NamedTuple):
 
 
 class InDoubt(NamedTuple):
-    """The part may have been sent or not."""
+    """The part may have been sent or not. `strikes` as in `Later`, counted for different people."""
 
     reason: str
+    strikes: int = 0
 
 
 class Again(NamedTuple):
-    """The request had no effect and is sent at once in another form: without the quote, or to another chat id."""
+    """The request had no effect, and the worker asks `request` for another at once.
+
+    `reply_to` replaces the one of the first request: without the quote, or with another chat id. `as_link`: the file of
+    the part goes as text with its address.
+    """
 
     reason: str
-    request: SendRequest
+    reply_to: ReplyTo | None = None
+    as_link: bool = False
 
 
 SendResult = Sent | Later | Refused | Misconfigured | InDoubt | Again
@@ -154,16 +162,19 @@ class Sender:
     media_kinds: frozenset[PartKind] = frozenset()
     """The kinds of files that `request` can send. Others go as text with the link (gateways/reply_text.py)."""
 
-    typing: Callable[[Target, ReplyTo], SendRequest] | None = None
-    """Returns the request that shows the person that we type. None if the gateway has none."""
+    caption_kinds: frozenset[PartKind] = frozenset({"image", "video", "document"})
+    """The kinds of files that take a caption. The caption of another file is a text part of its own."""
+
+    typing: Callable[[Target, ReplyTo], SendRequest | None] | None = None
+    """Returns the request that shows the person that we type. None if there is none."""
 
     typing_lasts_s: float = 0.0
     """After this time the indicator is asked for again. 0: it stays until the reply."""
 
-    read_receipt: Callable[[Target, ReplyTo], SendRequest] | None = None
-    """Returns the request that marks the last message as read. None if the gateway has none."""
+    read_receipt: Callable[[Target, ReplyTo], SendRequest | None] | None = None
+    """Returns the request that marks the last message as read. None if there is none."""
 
-    hand_over: Callable[[Target, ReplyTo], SendRequest] | None = None
+    hand_over: Callable[[Target, ReplyTo], SendRequest | None] | None = None
     """Returns the request that gives the conversation to a human of a helpdesk. None if the gateway has none."""
 
     probe: Callable[[Target, Conversation], SendRequest] | None = None

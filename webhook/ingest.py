@@ -13,7 +13,19 @@ from typing import Any, NamedTuple
 
 from buffer.errors import ConversationBroken, ConversationFull, StoreUnavailable
 from buffer.keys import fingerprint_of
-from buffer.models import Append, Appended, Edit, EditResult, Event, Ignored, Message, Presence, Revoke, RevokeResult
+from buffer.models import (
+    Append,
+    Appended,
+    DeliveryStatus,
+    Edit,
+    EditResult,
+    Event,
+    Ignored,
+    Message,
+    Presence,
+    Revoke,
+    RevokeResult,
+)
 from buffer.store import Store
 from buffer.stored_message import encode_edit, encode_message
 from config.killpoints import kill_point
@@ -239,6 +251,8 @@ class Ingest:
         for event in events:
             if isinstance(event, Ignored):
                 self.left_out.ignore(gateway, event.reason, event.shape)
+            elif isinstance(event, DeliveryStatus):
+                self.left_out.ignore(gateway, "unknown_event")
             elif isinstance(event, Message) and (reason := self._ignored_reason(event)):
                 self.left_out.ignore(gateway, reason)
         if not events:
