@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from buffer.errors import StoreError
 from buffer.keys import Ref
 from buffer.models import Batch
-from buffer.reply_models import Began, PartLimits, PartOutcome
+from buffer.reply_models import Began, PartLimits, PartOutcome, PartReport
 from buffer.retry import retry_unavailable
 from buffer.store import Store
 from config.killpoints import kill_point
@@ -18,6 +18,7 @@ from gateways.sending import (
     Again,
     InDoubt,
     Later,
+    Misconfigured,
     Part,
     PartId,
     Refused,
@@ -26,11 +27,12 @@ from gateways.sending import (
     SendRequest,
     SendResponse,
     SendResult,
+    Sent,
     Target,
 )
 from gateways.sending_http import without_secrets
 from worker.leases import Lease
-from worker.reply_client import ReplyClient, cut_short
+from worker.reply_client import ReplyClient, cut_short, forget_connection
 from worker.reply_log import ReplyLog
 from worker.retry_delay import backoff_ms
 
@@ -63,6 +65,10 @@ class Delivery:
     to: ReplyTo
     parts: Sequence[Part]
 
+    def part(self, number: int) -> Part:
+        """Return a part. The first one has the number 1."""
+        return self.parts[number - 1]
+
     def part_id(self, number: int) -> PartId:
         """Return the name of a part."""
         return PartId(self.batch.flush_id, number, len(self.parts))
@@ -79,7 +85,7 @@ class Delivery:
         """Return how long a person would type a part (REPLY_TYPING_CPS), 0 if there is no such part."""
         if number > len(self.parts):
             return 0
-        return pace_ms(self.settings, self.parts[number - 1])
+        return pace_ms(self.settings, self.part(number))
 
 
 def pace_ms(settings: Settings, part: Part) -> int:
@@ -112,14 +118,25 @@ class Replies:
         """Send one part. Its end is stored without the lease being renewed, for it counts as long as nobody claims."""
         kill_point("worker_before_part")
         with delivery.lease:
-            began = await self._begin(delivery, number)
-            if began.mark != "send":
-                self._log.stopped(delivery, number, began)
-                return began.mark
-            kill_point("worker_after_part_marked")
-            result = await self._make(delivery, number)
+            result = await self._begin_and_make(delivery, number)
+        if isinstance(result, Began):
+            self._log.stopped(delivery, number, result)
+            return result.mark
         kill_point("worker_after_part_sent")
         return await self._end(delivery, number, result, STORE_RETRY_S)
+
+    async def _begin_and_make(self, delivery: Delivery, number: int) -> SendResult | Began:
+        """Mark a part and make its request. If that is cut short, store what became of it: nobody else knows."""
+        forget_connection()
+        try:
+            began = await self._begin(delivery, number)
+            if began.mark != "send":
+                return began
+            kill_point("worker_after_part_marked")
+            return await self._exchange(delivery, number)
+        except asyncio.CancelledError:
+            await self._end_cut_short(delivery, number)
+            raise
 
     async def _begin(self, delivery: Delivery, number: int) -> Began:
         own_id, limits = delivery.own_id(number), delivery.limits()
@@ -127,31 +144,25 @@ class Replies:
             lambda: self._store.begin_part(delivery.ref, delivery.batch.token, number, own_id, limits), STORE_RETRY_S
         )
 
-    async def _make(self, delivery: Delivery, number: int) -> SendResult:
-        """Make the request. If it is cut short, store what became of the part, because nobody else knows."""
+    async def _end_cut_short(self, delivery: Delivery, number: int) -> None:
         try:
-            return await self._exchange(delivery, number)
-        except asyncio.CancelledError:
-            try:
-                await asyncio.shield(self._end(delivery, number, cut_short(), LAST_WRITE_S))
-            except StoreError as error:
-                self._log.end_unknown(delivery, number, error)
-            raise
+            await asyncio.shield(self._end(delivery, number, cut_short(), LAST_WRITE_S))
+        except StoreError as error:
+            self._log.end_unknown(delivery, number, error)
 
     async def _exchange(self, delivery: Delivery, number: int) -> SendResult:
         """Make the request, again where the gateway asks for another form of it, and read the response."""
-        part = delivery.parts[number - 1]
+        part = delivery.part(number)
         try:
             request = delivery.sender.request(delivery.target, delivery.to, part, delivery.part_id(number))
         except Exception as error:  # noqa: BLE001
             return Refused(f"the request for this part cannot be made ({error!r})")
-        result: SendResult = InDoubt("the gateway asked for another form of the part too often")
         for _ in range(FORMS_MAX):
             result = await self._exchange_once(delivery, request)
             if not isinstance(result, Again):
-                break
+                return result
             request = result.request
-        return without_secrets(result, delivery.target, part)
+        return Refused(f"the gateway asks for another form of this part again and again: {result.reason}")
 
     async def _exchange_once(self, delivery: Delivery, request: SendRequest) -> SendResult:
         response = await self._client.send(request, delivery.lease.is_live)
@@ -164,4 +175,33 @@ class Replies:
 
     async def _end(self, delivery: Delivery, number: int, result: SendResult, retry_s: float) -> PartOutcome:
         """Store how the sending of a part ended, and say so."""
-        ...
+        result = without_secrets(result, delivery.target, delivery.part(number))
+        report = report_of(delivery, number, result)
+        outcome = await retry_unavailable(
+            lambda: self._store.end_part(delivery.ref, delivery.batch.token, number, report), retry_s
+        )
+        self._log.ended(delivery, number, result, outcome)
+        return outcome
+
+
+def report_of(delivery: Delivery, number: int, result: SendResult) -> PartReport:
+    """Return what the store is told about a part. After a part that may have left, the next one waits for its pace."""
+    next_ms, give_up_ms = delivery.pace_ms(number + 1), delivery.settings.reply_give_up_ms
+    match result:
+        case Sent(message_id):
+            return PartReport("sent", message_id, next_ms, give_up_ms)
+        case Later(reason):
+            return PartReport("later", None, _later_ms(delivery, result), give_up_ms, reason)
+        case Refused(reason):
+            return PartReport("refused", None, 0, give_up_ms, reason)
+        case Misconfigured(reason):
+            return PartReport("misconfigured", None, 0, give_up_ms, reason)
+        case InDoubt(reason) | Again(reason):
+            return PartReport("in_doubt", None, next_ms, give_up_ms, reason)
+
+
+def _later_ms(delivery: Delivery, result: Later) -> int:
+    """Return the wait that the gateway asks for, at most LATER_MAX_S, or one that grows with the attempts."""
+    if result.after_s is None:
+        return backoff_ms(delivery.settings, delivery.batch.attempt - 1)
+    return int(min(result.after_s, LATER_MAX_S) * 1000)

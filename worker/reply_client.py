@@ -75,6 +75,18 @@ class ReplyConnection(Connection):
             self.abort()
 
 
+def forget_connection() -> None:
+    """Begin a request of this task: it has not left."""
+    connected.set(False)
+
+
+def cut_short() -> Later | InDoubt:
+    """Return what became of a request of this task that was cancelled."""
+    if connected.get():
+        return InDoubt("the worker stopped before the gateway had answered")
+    return Later("the worker stopped before the request had left", after_s=0.0)
+
+
 class ReplyClient:
     """Sends requests through one pool of connections, bounded in all and for each host."""
 
