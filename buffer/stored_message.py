@@ -42,6 +42,7 @@ import orjson
 from buffer.keys import Ref, fingerprint_of
 from buffer.models import NO_ALBUM, PLAIN_KIND, Append, Change, Conversation, Edit, Message, StoredMessage
 from buffer.phone_numbers import WHATSAPP
+from config.keywords import can_be_keyword, keyword_key
 
 ENTRY_HEADER = struct.Struct(">HIHIB4s8s")
 """The fields before the payload. `struct` has no integer of 6 bytes: a time is packed as its high 2 and low 4 bytes."""
@@ -78,7 +79,7 @@ def encode_message(message: Message, nonce: bytes, keywords: Collection[str], in
         orjson.dumps(_payload_fields(message, message_id, order_ms, media)),
         order_ms,
         None if message.is_group else message.sender_name,
-        bool(keywords) and (message.text or "").strip().casefold() in keywords,
+        bool(keywords) and can_be_keyword(text := message.text or "") and keyword_key(text) in keywords,
         Conversation(conversation.gateway, conversation.channel, alias) if alias else None,
         inline,
         _album_bytes(message.extra) if message.extra else NO_ALBUM,

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from config.agent_settings import AgentSettings
+from config.burst_settings import BurstSettings
+from config.gateway_settings import GatewaySettings
 from config.redis_address import address_problem
+from config.reply_settings import ReplySettings
+from config.setting_types import BlankIsNone, OptionalBaseAddress, OptionalSecret, Seconds, milliseconds, words_of
 from config.settings_rules import combination_problems
 from config.spelling import refused_names, told_names
 from config.value_errors import sentence
 
-ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r"}
 ChatwootStatus = Literal["open", "pending", "resolved", "snoozed"]
 CHATWOOT_STATUSES: tuple[ChatwootStatus, ...] = ("open", "pending", "resolved", "snoozed")
 
@@ -23,47 +26,15 @@ class SettingsError(Exception):
     """The settings cannot work. The message names the variables and a way out."""
 
 
-def _blank_to_none(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
-BlankIsNone = BeforeValidator(_blank_to_none)
-
-
-class Settings(BaseSettings):
+class Settings(GatewaySettings, ReplySettings, AgentSettings, BurstSettings):
     """Every setting. Durations are seconds, sizes are bytes, lists are comma-separated."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_file_encoding="utf-8", hide_input_in_errors=True)
 
-    message_buffer_enabled: bool = Field(True, description="false: each message is flushed on its own, at once")
-    message_buffer_timeout: Seconds = Field(
-        8.0, description="the window: a burst is flushed after this time without a message"
-    )
-    message_buffer_max_wait: Seconds = Field(60.0, description="longest time from a burst's first message to its flush")
-    message_buffer_max_messages: int = Field(
-        20, ge=1, le=10_000, description="a burst with this number of messages is flushed at once"
-    )
-    message_buffer_max_bytes: int = Field(262_144, ge=1, description="a burst of this size (bytes) is flushed at once")
-    message_buffer_max_pending: int = Field(
-        10_000,
-        ge=1,
-        description="messages of one conversation that may wait for a worker; above it the gateway gets 503",
-    )
-    message_buffer_separator: str = Field(
-        "\n", description=r"placed between the texts of a burst; \n, \t and \r can be used"
-    )
-    message_buffer_flush_keywords: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="a message that is exactly one of these words flushes its burst at once"
-    )
-    message_buffer_typing_timeout: Annotated[Seconds | None, BlankIsNone] = Field(
-        None, description="an open burst waits at least this long after a typing event; default: the window"
-    )
-
     host: str = Field("127.0.0.1", description="address that the webhook listens on")
     port: int = Field(8000, ge=1, le=65_535, description="port that the webhook listens on")
     uvicorn_workers: int = Field(1, ge=1, le=512, description="number of webhook processes")
-    public_base_url: Annotated[str | None, BlankIsNone] = Field(
+    public_base_url: OptionalBaseAddress = Field(
         None, repr=False, description="address that gateways call, without /webhooks/...; part of what Twilio signs"
     )
     signature_max_age: float = Field(
@@ -107,24 +78,6 @@ class Settings(BaseSettings):
         0.5, description="longest wait for replica or disk; after it the gateway is told to send again"
     )
 
-    agent_url: Annotated[str | None, BlankIsNone] = Field(
-        None, repr=False, description="address that bursts are sent to (n8n, Dify, your own agent)"
-    )
-    agent_timeout: Seconds = Field(60.0, description="longest wait for the agent's answer")
-    agent_secret: Annotated[SecretStr | None, BlankIsNone] = Field(
-        None, description="key that signs the calls to the agent (Standard Webhooks)"
-    )
-    agent_max_attempts: int = Field(
-        8, ge=1, le=100, description="number of failed calls after which a batch becomes a dead letter"
-    )
-    agent_give_up: Seconds = Field(
-        86_400.0,
-        description="time after which a batch becomes a dead letter if no connection to the agent can be made; "
-        "such attempts do not count",
-    )
-    retry_base: Seconds = Field(5.0, description="wait before the second attempt; doubles with each attempt")
-    retry_max: Seconds = Field(300.0, description="longest wait between two attempts")
-
     worker_concurrency: int = Field(200, ge=1, le=10_000, description="number of agent calls in flight in one worker")
     flush_lease: Seconds = Field(15.0, description="time for which a worker owns a batch without renewing its lease")
     flush_renew_interval: Seconds = Field(5.0, description="time between two renewals of a lease")
@@ -149,46 +102,13 @@ class Settings(BaseSettings):
         description="statuses of the Chatwoot conversations that are heard; an open one only without a human assignee",
     )
 
-    generic_token: Annotated[SecretStr | None, BlankIsNone] = Field(
-        None, description="opens /webhooks/generic: the token of its requests"
-    )
-    evolution_token: Annotated[SecretStr | None, BlankIsNone] = Field(
-        None, description="opens /webhooks/evolution: the token of its requests"
-    )
-    evolution_jwt_key: Annotated[SecretStr | None, BlankIsNone] = Field(
-        None, description="opens /webhooks/evolution: the jwt_key with which Evolution signs tokens"
-    )
-    meta_app_secret: Annotated[SecretStr | None, BlankIsNone] = Field(
-        None, description="opens /webhooks/meta: the App Secret with which Meta signs"
-    )
-    meta_verify_token: Annotated[SecretStr | None, BlankIsNone] = Field(
-        None, description="the Verify Token that Meta sends when the URL is registered"
-    )
-    twilio_auth_token: Annotated[SecretStr | None, BlankIsNone] = Field(
-        None, description="opens /webhooks/twilio: the Auth Token with which Twilio signs; needs PUBLIC_BASE_URL"
-    )
-    chatwoot_secret: Annotated[SecretStr | None, BlankIsNone] = Field(
-        None, description="opens /webhooks/chatwoot: the secret with which Chatwoot signs"
-    )
-    chatwoot_token: Annotated[SecretStr | None, BlankIsNone] = Field(
-        None, description="opens /webhooks/chatwoot: the token of a version that does not sign"
-    )
-    waha_hmac_key: Annotated[SecretStr | None, BlankIsNone] = Field(
-        None, description="opens /webhooks/waha: the key with which WAHA signs"
-    )
-    zapi_token: Annotated[SecretStr | None, BlankIsNone] = Field(
-        None, description="opens /webhooks/zapi: the token of its requests"
-    )
-    uazapi_token: Annotated[SecretStr | None, BlankIsNone] = Field(
-        None, description="opens /webhooks/uazapi: the token of the instance"
-    )
-    telegram_secret_token: Annotated[SecretStr | None, BlankIsNone] = Field(
-        None, description="opens /webhooks/telegram: the secret_token given to setWebhook"
-    )
-    admin_token: Annotated[SecretStr | None, BlankIsNone] = Field(
+    admin_token: OptionalSecret = Field(
         None, description="reserved: it will open the page and the admin API, which do not exist yet; no effect today"
     )
 
+    routes_file: Annotated[str | None, BlankIsNone] = Field(
+        None, description="TOML file with rules of their own for some of our numbers (docs/routes.md)"
+    )
     data_dir: str = Field("data", description="folder in which `debouncer up` keeps the embedded server's files")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe level logged")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: colours on a terminal, else JSON")
@@ -196,25 +116,10 @@ class Settings(BaseSettings):
         None, description="for tests: the named point at which the process kills itself"
     )
 
-    @field_validator("message_buffer_separator", mode="before")
-    @classmethod
-    def _unescape(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            for written, meant in ESCAPES.items():
-                value = value.replace(written, meant)
-        return value
-
     @field_validator("chatwoot_statuses", mode="before")
     @classmethod
     def _blank_is_all(cls, value: Any) -> Any:
-        return value or CHATWOOT_STATUSES
-
-    @field_validator("message_buffer_flush_keywords", "chatwoot_statuses", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return tuple(word.strip().casefold() for word in value.split(",") if word.strip())
-        return value
+        return words_of(value.casefold() if isinstance(value, str) else value) or CHATWOOT_STATUSES
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -228,20 +133,6 @@ class Settings(BaseSettings):
             raise ValueError(problem)
         return value
 
-    @field_validator("agent_url", "public_base_url")
-    @classmethod
-    def _http_scheme(cls, value: str | None) -> str | None:
-        if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
-            raise ValueError("must be a full http:// or https:// address")
-        return value
-
-    @field_validator("public_base_url")
-    @classmethod
-    def _base_url(cls, value: str | None) -> str | None:
-        if value is not None and (urlsplit(value).port == 0 or "?" in value or "#" in value):
-            raise ValueError("must be the address alone, without a query; e.g. https://bot.example.com")
-        return value
-
     @model_validator(mode="after")
     def _check_combinations(self) -> Self:
         if problems := combination_problems(self):
@@ -249,34 +140,14 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def window_ms(self) -> int:
-        """Return the window in milliseconds."""
-        return _ms(self.message_buffer_timeout)
-
-    @property
-    def max_wait_ms(self) -> int:
-        """Return the longest time from a burst's first message to its flush, in milliseconds."""
-        return _ms(self.message_buffer_max_wait)
-
-    @property
-    def typing_ms(self) -> int:
-        """Return how far from now a typing event moves the deadline, in milliseconds."""
-        return _ms(self.message_buffer_typing_timeout or self.message_buffer_timeout)
-
-    @property
     def lease_ms(self) -> int:
         """Return the duration of a lease in milliseconds."""
-        return _ms(self.flush_lease)
-
-    @property
-    def give_up_ms(self) -> int:
-        """Return how long a batch waits for an agent that cannot be reached, in milliseconds."""
-        return _ms(self.agent_give_up)
+        return milliseconds(self.flush_lease)
 
     @property
     def visibility_ms(self) -> int:
         """Return how long dispatch hides a conversation, in milliseconds."""
-        return _ms(self.visibility_time)
+        return milliseconds(self.visibility_time)
 
     @property
     def max_age_ms(self) -> int:
@@ -286,12 +157,12 @@ class Settings(BaseSettings):
     @property
     def dedupe_ttl_ms(self) -> int:
         """Return how long a message id is remembered, in milliseconds."""
-        return _ms(self.dedupe_ttl)
+        return milliseconds(self.dedupe_ttl)
 
     @property
     def durability_ms(self) -> int:
         """Return the longest wait for a replica or the disk, in milliseconds."""
-        return _ms(self.durability_timeout)
+        return milliseconds(self.durability_timeout)
 
     @property
     def queue_redis_url(self) -> str | None:
@@ -304,10 +175,6 @@ def require(value: str | None, name: str) -> str:
     if value is None:
         raise SettingsError(f"{name} is not set, and this process needs it. Set it, or run `debouncer up`")
     return value
-
-
-def _ms(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
 
 
 def load_settings(env_file: str | None = ".env", **overrides: Any) -> Settings:

@@ -18,7 +18,7 @@ LOOKS_LIKE_MS = 1_000
 
 def combination_problems(settings: Settings) -> list[str]:
     """Return one sentence for each rule that the settings break."""
-    rules = [*_rules(settings), *_durability_rules(settings)]
+    rules = [*_burst_rules(settings), *_rules(settings), *_durability_rules(settings)]
     return [sentence + _defaults_note(sentence, settings) for broken, sentence in rules if broken]
 
 
@@ -32,20 +32,8 @@ def _defaults_note(sentence: str, settings: Settings) -> str:
 
 
 def _rules(settings: Settings) -> list[tuple[bool, str]]:
-    window, max_wait = settings.message_buffer_timeout, settings.message_buffer_max_wait
-    typing = settings.message_buffer_typing_timeout
     lease, renew_interval = settings.flush_lease, settings.flush_renew_interval
     return [
-        (
-            window >= max_wait,
-            f"MESSAGE_BUFFER_TIMEOUT={window:g} must be less than MESSAGE_BUFFER_MAX_WAIT={max_wait:g}: "
-            f"the window could never end a burst{_unit_hint(window)}",
-        ),
-        (
-            # Without a value of its own it is the window, of which the rule above speaks.
-            typing is not None and typing > max_wait,
-            f"MESSAGE_BUFFER_TYPING_TIMEOUT={typing or 0:g} must not exceed MESSAGE_BUFFER_MAX_WAIT={max_wait:g}",
-        ),
         (
             lease < 3 * renew_interval,
             f"FLUSH_LEASE={lease:g} must be at least 3 x FLUSH_RENEW_INTERVAL={renew_interval:g}: "
@@ -61,8 +49,9 @@ def _rules(settings: Settings) -> list[tuple[bool, str]]:
             f"RETRY_BASE={settings.retry_base:g} must not exceed RETRY_MAX={settings.retry_max:g}",
         ),
         (
-            settings.dedupe_ttl < max_wait,
-            f"DEDUPE_TTL={settings.dedupe_ttl:g} must be at least MESSAGE_BUFFER_MAX_WAIT={max_wait:g}: "
+            settings.dedupe_ttl < settings.message_buffer_max_wait,
+            f"DEDUPE_TTL={settings.dedupe_ttl:g} must be at least MESSAGE_BUFFER_MAX_WAIT="
+            f"{settings.message_buffer_max_wait:g}: "
             "a duplicate could enter an open burst",
         ),
         (
@@ -75,6 +64,27 @@ def _rules(settings: Settings) -> list[tuple[bool, str]]:
             "TWILIO_AUTH_TOKEN is set, so PUBLIC_BASE_URL must be too: Twilio signs the address that it calls, and "
             "without that address no signature can be checked. Set it to the part before /webhooks/twilio of the "
             "address in Twilio's console",
+        ),
+    ]
+
+
+def _burst_rules(settings: Settings) -> list[tuple[bool, str]]:
+    window, max_wait = settings.message_buffer_timeout, settings.message_buffer_max_wait
+    typing, first = settings.message_buffer_typing_timeout, settings.message_buffer_first
+    return [
+        (
+            window >= max_wait,
+            f"MESSAGE_BUFFER_TIMEOUT={window:g} must be less than MESSAGE_BUFFER_MAX_WAIT={max_wait:g}: "
+            f"the window could never end a burst{_unit_hint(window)}",
+        ),
+        (
+            # Without a value of its own it is the window, of which the rule above speaks.
+            typing is not None and typing > max_wait,
+            f"MESSAGE_BUFFER_TYPING_TIMEOUT={typing or 0:g} must not exceed MESSAGE_BUFFER_MAX_WAIT={max_wait:g}",
+        ),
+        (
+            isinstance(first, float) and first > max_wait,
+            f"MESSAGE_BUFFER_FIRST={first} must not exceed MESSAGE_BUFFER_MAX_WAIT={max_wait:g}",
         ),
     ]
 

@@ -7,18 +7,23 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from dotenv import dotenv_values
 
-OWN_PREFIXES = ("MESSAGE_BUF", "AGENT_", "WEBHOOK_", "DEBOUNCER_", "FLUSH_", "RETRY_", "DURABIL")
+OWN_PREFIXES = (
+    *("MESSAGE_BUF", "AGENT_", "WEBHOOK_", "DEBOUNCER_", "FLUSH_", "RETRY_", "DURABIL"),
+    *("SEND_REPL", "REPLY_", "TAKEOVER_", "ROUTES_"),
+)
 """A name that begins with one of these and is nearly a setting is refused."""
 
 MEANT = {
-    "EVOLUTION_APIKEY": "EVOLUTION_TOKEN",
-    "EVOLUTION_API_KEY": "EVOLUTION_TOKEN",
-    "EVOLUTION_KEY": "EVOLUTION_TOKEN",
+    "EVOLUTION_KEY": "EVOLUTION_API_KEY",
+    "EVOLUTION_BASE_URL": "EVOLUTION_URL",
+    "EVOLUTION_API_URL": "EVOLUTION_URL",
     "EVOLUTION_SECRET": "EVOLUTION_TOKEN",
-    "META_TOKEN": "META_VERIFY_TOKEN",
+    "META_TOKEN": "META_ACCESS_TOKEN",
     "META_SECRET": "META_APP_SECRET",
     "TWILIO_TOKEN": "TWILIO_AUTH_TOKEN",
-    "TELEGRAM_TOKEN": "TELEGRAM_SECRET_TOKEN",
+    "TWILIO_SID": "TWILIO_ACCOUNT_SID",
+    "TELEGRAM_TOKEN": "TELEGRAM_BOT_TOKEN",
+    "BOT_TOKEN": "TELEGRAM_BOT_TOKEN",
     "WAHA_TOKEN": "WAHA_HMAC_KEY",
     "N8N_URL": "AGENT_URL",
     "N8N_WEBHOOK_URL": "AGENT_URL",
@@ -33,7 +38,9 @@ MEANT = {
 }
 """Names that people write for a setting, although their spelling is not near."""
 
-COMMON = frozenset({"META_TOKEN", "META_SECRET", "TWILIO_TOKEN", "TELEGRAM_TOKEN", "N8N_URL", "N8N_WEBHOOK_URL"}) | {
+COMMON = frozenset({"META_TOKEN", "META_SECRET", "TWILIO_TOKEN", "TWILIO_SID", "TELEGRAM_TOKEN", "BOT_TOKEN"}) | {
+    "N8N_URL",
+    "N8N_WEBHOOK_URL",
     "REDIS_HOST",
     "REDIS_URI",
     "BUFFER_TIMEOUT",

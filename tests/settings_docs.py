@@ -17,13 +17,16 @@ README, REFERENCE, ENV_EXAMPLE = ROOT / "README.md", ROOT / "docs/settings.md", 
 
 GROUPS = {
     "message_buffer_enabled": "Bursts",
+    "agent_url": "Agent",
+    "send_replies": "Replies",
+    "takeover_pause": "Takeover",
+    "generic_token": "Gateways: secrets of their webhooks",
+    "evolution_url": "Gateways: addresses and secrets for replies",
     "host": "Webhook",
     "redis_url": "Redis",
-    "agent_url": "Agent",
     "worker_concurrency": "Worker",
     "message_max_age": "Messages",
-    "generic_token": "Gateway secrets",
-    "data_dir": "Running",
+    "admin_token": "Running",
 }
 """The first setting of each group, with the group's heading."""
 
@@ -36,7 +39,7 @@ Settings are environment variables, or lines of a `.env` file ([.env.example](..
 are seconds (decimals allowed), sizes are bytes, lists are comma-separated. `debouncer check` prints the values in force
 and tries every connection.
 
-This page is written from `config/settings.py` by `python -m tests.settings_docs`.
+This page is written from `config/settings.py` and the groups that it imports by `python -m tests.settings_docs`.
 """
 
 ENV_INTRODUCTION = """\
@@ -54,7 +57,7 @@ def default_text(field: FieldInfo) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return ",".join(value)
-    return str(value).removesuffix(".0").replace("\n", r"\n")
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("\n", r"\n")
 
 
 def rows() -> dict[str, str]:

@@ -7,6 +7,7 @@ import re
 import pytest
 from pydantic import SecretStr
 
+from config.keywords import keyword_key
 from config.settings import Settings, SettingsError, load_settings, spelling_warnings
 from config.settings_rules import DURABILITY_TIMEOUT_MAX_S
 from tests.settings_docs import ENV_EXAMPLE, GROUPS, README, REFERENCE, ROW, env_example, readme, reference, rows
@@ -15,7 +16,8 @@ from webhook.append_coalescer import STORE_TIMEOUT_S
 
 UPDATE = "run `python -m tests.settings_docs`"
 SECRETS = [name for name, field in Settings.model_fields.items() if SecretStr.__name__ in str(field.annotation)]
-ADDRESSES = ["AGENT_URL", "PUBLIC_BASE_URL"]
+ADDRESSES = ["AGENT_URL", "PUBLIC_BASE_URL", "EVOLUTION_URL", "META_URL", "GENERIC_REPLY_URL"]
+OPTIONAL = ["AGENT_URL", "PUBLIC_BASE_URL", "EVOLUTION_URL", "GENERIC_REPLY_URL", "TWILIO_ACCOUNT_SID"]
 NEEDED_WITH = {"twilio_auth_token": {"PUBLIC_BASE_URL": "https://bot.example.com"}}
 
 
@@ -88,6 +90,7 @@ IMPOSSIBLE = [
         {"MESSAGE_BUFFER_TYPING_TIMEOUT": "61"},
         "MESSAGE_BUFFER_TYPING_TIMEOUT=61 must not exceed MESSAGE_BUFFER_MAX_W",
     ),
+    ({"MESSAGE_BUFFER_FIRST": "60.5"}, "MESSAGE_BUFFER_FIRST=60.5 must not exceed MESSAGE_BUFFER_MAX_WAIT=60"),
     ({"FLUSH_LEASE": "14"}, "FLUSH_LEASE=14 must be at least 3 x FLUSH_RENEW_INTERVAL=5"),
     ({"FLUSH_RENEW_INTERVAL": "5.1"}, "FLUSH_LEASE=15 must be at least 3 x FLUSH_RENEW_INTERVAL=5.1"),
     ({"SHUTDOWN_GRACE": "59"}, "SHUTDOWN_GRACE=59 must be at least AGENT_TIMEOUT=60"),
@@ -191,6 +194,15 @@ WRONG_VALUES = [
     ("GROUPS_ENABLED", "não", "is neither true nor false; write false"),
     ("GROUPS_ENABLED", "maybe", "is neither true nor false; write true or false"),
     ("LOG_LEVEL", "LOUD", "is unknown; write DEBUG, INFO, WARNING or ERROR"),
+    ("SEND_REPLIES", "on", "is unknown; write auto or off"),
+    ("REPLY_SPLIT", "lines", "is unknown; write off or paragraphs"),
+    ("REPLY_IN_DOUBT", "drop", "is unknown; write hold or resend"),
+    ("REPLY_MARKDOWN", "html", "is unknown; write off or whatsapp"),
+    ("TAKEOVER_FROM", "phone", "is unknown; write device, any or off"),
+    ("REPLY_PARTS_MAX", "0", "must be at least 1"),
+    ("REPLY_TYPING_CPS", "-1", "must be at least 0"),
+    ("REPLY_GIVE_UP", "1d", "is not a number of seconds; write 86400"),
+    ("TAKEOVER_PAUSE", "1h", "is not a number of seconds; write 3600"),
     ("RQ_QUEUE", "a b", "may only contain letters, digits, dots, dashes and underscores"),
 ]
 
@@ -268,7 +280,7 @@ def test_bad_signature_age_is_refused(monkeypatch, value):
     assert load(monkeypatch, SIGNATURE_MAX_AGE="0.5").signature_max_age == 0.5
 
 
-@pytest.mark.parametrize("name", ["REDIS_URL", "RQ_REDIS_URL", *ADDRESSES, "MESSAGE_BUFFER_TYPING_TIMEOUT", *SECRETS])
+@pytest.mark.parametrize("name", ["REDIS_URL", "RQ_REDIS_URL", *OPTIONAL, "MESSAGE_BUFFER_TYPING_TIMEOUT", *SECRETS])
 def test_blank_means_unset(monkeypatch, name):
     """NAME= (as compose files and .env templates write it) is the same as no NAME at all."""
     assert load(monkeypatch, **{name.upper(): " "}) == load_settings(env_file=None)
@@ -296,13 +308,72 @@ def test_separator_escapes(monkeypatch, written, meant):
     [
         ("", ()),
         ("pronto", ("pronto",)),
-        (" Pronto , é só isso,,OK ", ("pronto", "é só isso", "ok")),
+        (" Pronto , É só isso,,OK ", ("pronto", "e so isso", "ok")),
         (",", ()),
     ],
 )
 def test_keywords_are_a_comma_list(monkeypatch, written, words):
-    """Keywords are split at commas, trimmed and compared without case."""
+    """Keywords are split at commas, trimmed and compared without case and accents."""
     assert load(monkeypatch, MESSAGE_BUFFER_FLUSH_KEYWORDS=written).message_buffer_flush_keywords == words
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("  ÓBVIO ", "obvio"),
+        ("é só isso", "e so isso"),
+        ("e\u0301", "e"),
+        ("STRASSE", "strasse"),
+        ("Straße", "strasse"),
+        ("#BOT", "#bot"),
+        ("ponto.", "ponto."),
+        ("안녕", "안녕"),
+        ("", ""),
+    ],
+)
+def test_keywords_compare_without_case_and_accents(text, key):
+    """A keyword that is typed without its accents, or with other ones, is the same keyword; other signs count."""
+    assert keyword_key(text) == keyword_key(key) == key
+
+
+@pytest.mark.parametrize(
+    ("written", "actions"),
+    [
+        ("", {}),
+        ("#bot=resume,#humano=take", {"#bot": "resume", "#humano": "take"}),
+        (" Voltar Já = resume ,a=b=take", {"voltar ja": "resume", "a=b": "take"}),
+    ],
+)
+def test_takeover_keywords_have_an_action(monkeypatch, written, actions):
+    """Each keyword of TAKEOVER_KEYWORDS has the action that stands behind its last equals sign."""
+    assert load(monkeypatch, TAKEOVER_KEYWORDS=written).takeover_actions == actions
+
+
+@pytest.mark.parametrize("value", ["#bot", "#bot=", "=take", "#bot=stop", "#bot=resume,#BÓT=take"])
+def test_unreadable_takeover_keywords_are_refused(monkeypatch, value):
+    """A keyword without an action, with an unknown one, or with two is refused by the setting's name."""
+    assert refusal(monkeypatch, TAKEOVER_KEYWORDS=value).startswith("TAKEOVER_KEYWORDS: '")
+
+
+@pytest.mark.parametrize(
+    ("written", "first_ms"), [("normal", 8000), ("Immediate", 0), ("2.5", 2500), ("60", 60_000), ("0.0001", 1)]
+)
+def test_first_window(monkeypatch, written, first_ms):
+    """The window after a first message is the normal one, none, or a number of seconds."""
+    assert load(monkeypatch, MESSAGE_BUFFER_FIRST=written).first_ms == first_ms
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "now", "", "2,5"])
+def test_bad_first_window_is_refused(monkeypatch, value):
+    """Any other value is refused with what can be written."""
+    sentence = f"MESSAGE_BUFFER_FIRST: {value!r} must be normal, immediate or a number of seconds, e.g. 2.5"
+    assert refusal(monkeypatch, MESSAGE_BUFFER_FIRST=value) == sentence
+
+
+def test_blank_address_of_a_hosted_gateway_is_its_own(monkeypatch):
+    """The addresses of hosted gateways have a default, which a blank value keeps."""
+    names = ["META_URL", "TWILIO_URL", "ZAPI_URL", "TELEGRAM_URL"]
+    assert load(monkeypatch, **dict.fromkeys(names, "")) == load_settings(env_file=None)
 
 
 @pytest.mark.parametrize(
@@ -317,6 +388,9 @@ def test_keywords_are_a_comma_list(monkeypatch, written, words):
         ("DURABILTY", "DURABILITY"),
         ("DURABILITY_TIMOUT", "DURABILITY_TIMEOUT"),
         ("RETRY_BASES", "RETRY_BASE"),
+        ("REPLY_INDOUBT", "REPLY_IN_DOUBT"),
+        ("TAKEOVER_PAUZE", "TAKEOVER_PAUSE"),
+        ("SEND_REPLYS", "SEND_REPLIES"),
     ],
 )
 def test_misspelt_variable_is_refused(monkeypatch, wrong, right):
@@ -326,8 +400,8 @@ def test_misspelt_variable_is_refused(monkeypatch, wrong, right):
 
 TOLD = [
     ("EVOLUTION_TOKEM", "EVOLUTION_TOKEN"),
-    ("EVOLUTION_APIKEY", "EVOLUTION_TOKEN"),
-    ("EVOLUTION_API_KEY", "EVOLUTION_TOKEN"),
+    ("EVOLUTION_APIKEY", "EVOLUTION_API_KEY"),
+    ("EVOLUTION_KEY", "EVOLUTION_API_KEY"),
     ("AGENTURL", "AGENT_URL"),
     ("GENERIC_TOKE", "GENERIC_TOKEN"),
     ("CHATWOOTTOKEN", "CHATWOOT_TOKEN"),
