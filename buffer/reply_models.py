@@ -43,6 +43,21 @@ class Began(NamedTuple):
     at_ms: int | None
 
 
+class PartReport(NamedTuple):
+    """How the sending of a part ended.
+
+    `message_id` is the gateway's id of a part that was sent. `delay_ms` is the wait before this part is sent again
+    (`later`), or before the next one is sent. `give_up_ms` is the time after which a part that is put back again and
+    again makes a dead letter. `reason` is for people.
+    """
+
+    end: PartEnd
+    message_id: str | None = None
+    delay_ms: int = 0
+    give_up_ms: int = 0
+    reason: str = ""
+
+
 class Doubt(NamedTuple):
     """A part in doubt, for people. `answer` is the stored answer that holds it, and `number` its number in it."""
 

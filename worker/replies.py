@@ -32,7 +32,7 @@ from gateways.sending import (
 )
 from gateways.sending_http import without_secrets
 from worker.leases import Lease
-from worker.reply_client import ReplyClient, cut_short, forget_connection
+from worker.reply_client import ReplyClient, cut_short, forget_request
 from worker.reply_log import ReplyLog
 from worker.retry_delay import backoff_ms
 
@@ -127,7 +127,7 @@ class Replies:
 
     async def _begin_and_make(self, delivery: Delivery, number: int) -> SendResult | Began:
         """Mark a part and make its request. If that is cut short, store what became of it: nobody else knows."""
-        forget_connection()
+        forget_request()
         try:
             began = await self._begin(delivery, number)
             if began.mark != "send":
@@ -155,14 +155,16 @@ class Replies:
         part = delivery.part(number)
         try:
             request = delivery.sender.request(delivery.target, delivery.to, part, delivery.part_id(number))
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             return Refused(f"the request for this part cannot be made ({error!r})")
-        for _ in range(FORMS_MAX):
-            result = await self._exchange_once(delivery, request)
+        result = await self._exchange_once(delivery, request)
+        for _ in range(FORMS_MAX - 1):
             if not isinstance(result, Again):
                 return result
-            request = result.request
-        return Refused(f"the gateway asks for another form of this part again and again: {result.reason}")
+            result = await self._exchange_once(delivery, result.request)
+        if isinstance(result, Again):
+            return Refused(f"the gateway asks for another form of this part again and again: {result.reason}")
+        return result
 
     async def _exchange_once(self, delivery: Delivery, request: SendRequest) -> SendResult:
         response = await self._client.send(request, delivery.lease.is_live)
@@ -170,7 +172,7 @@ class Replies:
             return response
         try:
             return delivery.sender.read(response, delivery.to)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             return InDoubt(f"the gateway answered {response.status}, and its answer cannot be read ({error!r})")
 
     async def _end(self, delivery: Delivery, number: int, result: SendResult, retry_s: float) -> PartOutcome:

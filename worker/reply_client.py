@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
 
 import aiohttp
 import httpx
@@ -15,7 +16,7 @@ from gateways.sending import InDoubt, Later, Misconfigured, SendRequest, SendRes
 from worker import agent_errors
 from worker.agent import ssl_context
 from worker.agent_answer import Unreadable, content_of, redirect_target
-from worker.agent_connection import Connection, Pool, connected, open_session
+from worker.agent_connection import Connection, Pool, open_session
 
 WHO = "the gateway"
 
@@ -31,6 +32,15 @@ Unsent = Later | Misconfigured | InDoubt
 """What a request without a response means for the part."""
 
 ERRORS = (Unreadable, TimeoutError, httpx.HTTPError, aiohttp.ClientError, OSError, UnicodeError)
+
+
+TRIES = 3
+"""Connections that one request takes from the pool, if the gateway closed the ones before without a word."""
+
+STALE = Later(f"the connection to {WHO} was closed before the request")
+"""The result of a try whose connection was closed before the first byte."""
+
+TOO_LATE = Later("the lease was over before the request had left", after_s=0.0)
 
 
 class Limits(NamedTuple):
@@ -60,29 +70,71 @@ def _always() -> bool:
     return True
 
 
-_may_leave: ContextVar[Callable[[], bool]] = ContextVar("may_leave", default=_always)
-"""Asked when the request has a connection, immediately before its first byte."""
+@dataclass(slots=True)
+class Departure:
+    """Whether a request may leave, and whether a byte of it has left."""
+
+    may_leave: Callable[[], bool] = _always
+    has_connection: bool = False
+    has_left: bool = False
+
+
+_departure: ContextVar[Departure] = ContextVar("departure")
+"""The departure of the request that a task makes."""
+
+
+class WatchedTransport:
+    """A transport that notes the first byte of a request, and closes instead if it may not leave any more."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.departure = Departure()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Write, or close."""
+        if self._leaves():
+            self._transport.write(data)
+
+    def writelines(self, parts: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Write, or close."""
+        if self._leaves():
+            self._transport.writelines(parts)
+
+    def _leaves(self) -> bool:
+        if not self.departure.has_left and not self.departure.may_leave():
+            self._transport.abort()
+            return False
+        self.departure.has_left = True
+        return True
 
 
 class ReplyConnection(Connection):
-    """A connection that sends nothing if the request may not leave any more."""
+    """A connection that watches its transport."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to watch."""
+        super().connection_made(cast(asyncio.Transport, WatchedTransport(cast(asyncio.Transport, transport))))
 
     def set_response_params(self, **params: Any) -> None:
-        """Begin to wait for the response, or close, so that the write fails before the first byte."""
+        """Begin a request."""
+        departure = _departure.get()
+        departure.has_connection = True
+        if isinstance(self.transport, WatchedTransport):
+            self.transport.departure = departure
         super().set_response_params(**params)
-        if not _may_leave.get()():
-            connected.set(False)
-            self.abort()
 
 
-def forget_connection() -> None:
+def forget_request() -> None:
     """Begin a request of this task: it has not left."""
-    connected.set(False)
+    _departure.set(Departure())
 
 
 def cut_short() -> Later | InDoubt:
     """Return what became of a request of this task that was cancelled."""
-    if connected.get():
+    if _departure.get().has_left:
         return InDoubt("the worker stopped before the gateway had answered")
     return Later("the worker stopped before the request had left", after_s=0.0)
 
@@ -100,13 +152,19 @@ class ReplyClient:
         Redirects are not followed, because the body and perhaps the address hold what only the gateway may read.
         `may_leave` is asked before the first byte. If it says no, nothing is sent.
         """
-        connected.set(False)
-        _may_leave.set(may_leave)
-        response: httpx.Response | None = None
         try:
             url = httpx.URL(request.url)
         except httpx.InvalidURL:
             return Misconfigured(f"{WHO}'s address is not valid")
+        result: SendResponse | Unsent = STALE
+        for _ in range(TRIES):
+            if result is STALE:
+                _departure.set(Departure(may_leave))
+                result = await self._try(request, url)
+        return result
+
+    async def _try(self, request: SendRequest, url: httpx.URL) -> SendResponse | Unsent:
+        response: httpx.Response | None = None
         try:
             async with asyncio.timeout(self._limits.total_s):
                 response = await self._transport(url).handle_async_request(self._prepare(request, url))
@@ -139,11 +197,17 @@ class ReplyClient:
         try:
             if response is not None and not response.is_success:
                 return _read(response, b"", url)
-            if not connected.get():
-                return Later(agent_errors.not_reached(error, url, self._limits.connect_s, WHO, "its address"))
-            return InDoubt(self._doubt(error))
+            if _departure.get().has_left:
+                return InDoubt(self._doubt(error))
+            return self._unsent(error, url)
         finally:
             agent_errors.drop_tracebacks(error)
+
+    def _unsent(self, error: Exception, url: httpx.URL) -> Later:
+        departure = _departure.get()
+        if not departure.has_connection:
+            return Later(agent_errors.not_reached(error, url, self._limits.connect_s, WHO, "its address"))
+        return STALE if departure.may_leave() else TOO_LATE
 
     def _doubt(self, error: Exception) -> str:
         if isinstance(error, Unreadable):

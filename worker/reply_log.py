@@ -97,9 +97,10 @@ class ReplyLog:
             log.warning("part put back", **_fields(delivery, number), error=result.reason, parts_put_back=count)
 
     def _dead(self, delivery: Delivery, number: int, result: SendResult) -> None:
+        peer, reason = mask(delivery.batch.conversation.peer), getattr(result, "reason", "")
         log.error(
-            f"dead letter: the reply to {mask(delivery.batch.conversation.peer)} was not sent from part {number} on "
-            f"({getattr(result, 'reason', '')}); `debouncer dead` lists it and sends it again, without calling the agent",
+            f"dead letter: the reply to {peer} was not sent from part {number} on ({reason}); "
+            "`debouncer dead` lists it and sends it again, without calling the agent",
             **_fields(delivery, number),
             outcome="dead",
         )

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import uvloop
@@ -13,7 +14,7 @@ import uvloop
 from gateways.sending import InDoubt, Later, Misconfigured, SendRequest, SendResponse
 from tests.servers import free_port
 from worker.agent_connection import ANSWER_MAX
-from worker.reply_client import Limits, ReplyClient
+from worker.reply_client import Limits, ReplyClient, ReplyConnection
 
 SHORT = Limits(wait_s=0.3, connect_s=0.3, write_s=0.2, read_s=0.3)
 BODY = b'{"text":"oi"}'
@@ -249,6 +250,26 @@ async def test_connections_are_kept():
             assert isinstance(await client.send(to(one.port)), SendResponse)
         await client.close()
     assert (one.connections, len(one.requests)) == (1, 3)
+
+
+async def test_a_connection_that_was_closed_meanwhile(monkeypatch):
+    """A kept connection turns out closed before the first byte: the request takes another one."""
+    closed = [0]
+
+    def close_once(connection: ReplyConnection, **params: Any) -> None:
+        begin(connection, **params)
+        if not closed[0]:
+            closed[0] += 1
+            connection.abort()
+
+    async with gateway(http("200 OK"), keeps=True) as one:
+        client = ReplyClient(SHORT)
+        await client.send(to(one.port))
+        begin = ReplyConnection.set_response_params
+        monkeypatch.setattr(ReplyConnection, "set_response_params", close_once)
+        assert isinstance(await client.send(to(one.port)), SendResponse)
+        await client.close()
+    assert (one.connections, len(one.requests), closed) == (2, 2, [1])
 
 
 async def test_a_connection_that_never_opens_is_put_back():
