@@ -24,7 +24,6 @@ from gateways.sending import (
     Refused,
     ReplyTo,
     Sender,
-    SendRequest,
     SendResponse,
     SendResult,
     Sent,
@@ -35,6 +34,7 @@ from worker.leases import Lease
 from worker.reply_client import ReplyClient, cut_short, forget_request
 from worker.reply_log import ReplyLog
 from worker.retry_delay import backoff_ms
+from worker.strikes import Strikes
 
 STORE_RETRY_S = 60.0
 """How long begin_part and end_part are retried. Without end_part the part is in doubt."""
@@ -95,12 +95,18 @@ def pace_ms(settings: Settings, part: Part) -> int:
     return min(PACE_MAX_MS, len(part.text) * 1000 // settings.reply_typing_cps)
 
 
+def as_link(part: Part) -> Part:
+    """Return the part as a text: the caption, and the address of the file in a line of its own."""
+    return Part(text="\n".join(filter(None, (part.text, part.url))))
+
+
 class Replies:
     """Sends parts. Any number of deliveries may run at once on one event loop."""
 
     def __init__(self, store: Store, client: ReplyClient) -> None:
         self._store = store
         self._client = client
+        self._strikes = Strikes()
         self._log = ReplyLog()
 
     async def send(self, delivery: Delivery, first: int, last: int) -> str | None:
@@ -151,27 +157,30 @@ class Replies:
             self._log.end_unknown(delivery, number, error)
 
     async def _exchange(self, delivery: Delivery, number: int) -> SendResult:
-        """Make the request, again where the gateway asks for another form of it, and read the response."""
-        part = delivery.part(number)
+        """Make the request, again where the gateway asks for another form of the part."""
+        conversation = delivery.batch.conversation
+        if blocked := self._strikes.blocked(conversation):
+            return blocked
+        to, part = delivery.to, delivery.part(number)
+        for _ in range(FORMS_MAX):
+            result = await self._exchange_once(delivery, to, part, number)
+            if not isinstance(result, Again):
+                return self._strikes.judge(conversation, result)
+            to = result.reply_to or to
+            part = as_link(part) if result.as_link else part
+        return Refused("the gateway asks for another form of this part again and again")
+
+    async def _exchange_once(self, delivery: Delivery, to: ReplyTo, part: Part, number: int) -> SendResult:
+        sender = delivery.sender
         try:
-            request = delivery.sender.request(delivery.target, delivery.to, part, delivery.part_id(number))
+            request = sender.request(delivery.target, to, part, delivery.part_id(number))
         except Exception as error:
             return Refused(f"the request for this part cannot be made ({error!r})")
-        result = await self._exchange_once(delivery, request)
-        for _ in range(FORMS_MAX - 1):
-            if not isinstance(result, Again):
-                return result
-            result = await self._exchange_once(delivery, result.request)
-        if isinstance(result, Again):
-            return Refused(f"the gateway asks for another form of this part again and again: {result.reason}")
-        return result
-
-    async def _exchange_once(self, delivery: Delivery, request: SendRequest) -> SendResult:
         response = await self._client.send(request, delivery.lease.is_live)
         if not isinstance(response, SendResponse):
             return response
         try:
-            return delivery.sender.read(response, delivery.to)
+            return sender.read(response, to)
         except Exception as error:
             return InDoubt(f"the gateway answered {response.status}, and its answer cannot be read ({error!r})")
 

@@ -23,6 +23,8 @@ Evolution answers when the indicator has ended. The worker does not wait for tha
 TELL_EVERY_S = 600.0
 """Time between two log lines about failures of one channel."""
 
+Make = Callable[[Target, ReplyTo], SendRequest | None]
+
 log = get_logger()
 
 
@@ -74,10 +76,11 @@ class TypingIndicator:
                 return
             await asyncio.sleep(shown_at + sender.typing_lasts_s - loop.time())
 
-    async def _try(self, make: Callable[[Target, ReplyTo], SendRequest], target: Target, to: ReplyTo) -> None:
+    async def _try(self, make: Make, target: Target, to: ReplyTo) -> None:
         """Make one request. One that has left and gets no answer in time counts as shown."""
         try:
-            response = await self._client.send(make(target, to))
+            request = make(target, to)
+            response = await self._client.send(request) if request else None
         except Exception as error:
             self._failed(to, target, repr(error))
             return

@@ -49,6 +49,7 @@ class Gateway:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self.quotes: list[str | None] = []
         self.paths: list[str] = []
         self.answers: deque[tuple[int, dict[str, Any]] | None] = deque()
         self.arrived = asyncio.Event()
@@ -58,7 +59,9 @@ class Gateway:
         """Answer one request, and close."""
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].split(b"\r")[0])
-        self.texts.append(orjson.loads(await reader.readexactly(length)).get("text"))
+        fields = orjson.loads(await reader.readexactly(length))
+        self.texts.append(fields["text"])
+        self.quotes.append(fields["quote"])
         self.paths.append(head.split()[1].decode())
         self.arrived.set()
         answer = self.answers.popleft() if len(self.answers) > 1 else (self.answers or [(200, {"id": "G1"})])[0]
@@ -86,7 +89,7 @@ def request(path: str) -> Callable[..., SendRequest]:
     """A function that makes a request to a path of the gateway."""
 
     def make(target: Target, to: ReplyTo, part: Part = NO_PART, part_id: PartId | None = None) -> SendRequest:
-        body = orjson.dumps({"text": part.text, "to": to.conversation.peer})
+        body = orjson.dumps({"text": part.text or part.url, "quote": to.last.get("message_id")})
         return SendRequest("POST", target.url + path, {"apikey": target.secret}, body, target.url + path)
 
     return make
@@ -96,14 +99,14 @@ def read(response: SendResponse, to: ReplyTo) -> SendResult:
     """Read a response of the gateway: each status stands for one result."""
     body = orjson.loads(response.body)
     reason = str(body.get("error", ""))
-    again = SendRequest("POST", str(body.get("again")), {}, b'{"text": "again"}', "")
+    again = Again(reason, to._replace(last={}), as_link=body.get("as_link", False))
     found: dict[int, SendResult] = {
         200: Sent(body.get("id")),
-        429: Later(reason, body.get("after_s")),
+        429: Later(reason, body.get("after_s"), strikes=body.get("strikes", 0)),
         400: Refused(reason),
         401: Misconfigured(reason),
-        500: InDoubt(reason),
-        410: Again(reason, again),
+        500: InDoubt(reason, body.get("strikes", 0)),
+        410: again,
     }
     return found[response.status]
 

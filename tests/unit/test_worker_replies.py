@@ -33,6 +33,7 @@ class Outside:
         self._settings = make_settings
         self.age_s = 0.0
         self.sender: Sender = SENDER
+        self.parts = PARTS
         self.url = gateway.url
         self.lines: list[Any] = []
 
@@ -42,7 +43,7 @@ class Outside:
         leases = Leases(cast(Store, self.store), some)
         lease = leases.of(REF, "t", asyncio.get_running_loop().time() - self.age_s)
         to = ReplyTo(WHO, {"message_id": "m1"})
-        return Delivery(REF, batch(attempt=attempt), lease, some, self.sender, Target(self.url, SECRET), to, PARTS)
+        return Delivery(REF, batch(attempt=attempt), lease, some, self.sender, Target(self.url, SECRET), to, self.parts)
 
     async def send(self, first: int = 1, last: int = 3, **options: Any) -> str | None:
         """Send the parts `first` to `last`."""
@@ -135,18 +136,41 @@ async def test_a_refused_connection_is_put_back(outside: Outside, attempt, expec
 
 
 async def test_another_form_is_sent_at_once(outside: Outside):
-    """The same part under the same mark."""
-    outside.gateway.answers.extend([(410, {"again": outside.gateway.url + "/plain"}), (200, {"id": "G2"})])
+    """The same part under the same mark, without the quote that the gateway did not find."""
+    outside.gateway.answers.extend([(410, {}), (200, {"id": "G2"})])
     assert await outside.send(1, 1) is None
-    assert outside.gateway.paths == ["/send", "/plain"]
+    assert outside.gateway.quotes == ["m1", None]
     assert [step[0] for step in outside.store.steps] == ["begin", "end"]
+
+
+async def test_a_file_that_the_gateway_cannot_take(outside: Outside):
+    """Its caption and its address go as text."""
+    outside.parts = (Part("image", "a photo", "https://example.com/a.png"),)
+    outside.gateway.answers.extend([(410, {"as_link": True}), (200, {"id": "G2"})])
+    assert await outside.send(1, 1) is None
+    assert outside.gateway.texts == ["a photo", "a photo\nhttps://example.com/a.png"]
 
 
 async def test_another_form_again_and_again(outside: Outside):
     """A gateway that is never content gets three requests."""
-    outside.gateway.answers.append((410, {"error": "no quote", "again": outside.gateway.url + "/plain"}))
+    outside.gateway.answers.append((410, {"error": "no quote"}))
     assert await outside.send(1, 1) == "dead"
     assert len(outside.gateway.paths) == 3
+
+
+async def test_strikes_of_a_part_that_had_no_effect(outside: Outside):
+    """The third in a row is a lost connection: the channel is held instead."""
+    outside.gateway.answers.append((429, {"error": "connection closed", "strikes": 3}))
+    assert [await outside.send(1, 1) for _ in range(3)] == ["later", "later", "held"]
+    assert outside.store.reports[-1].reason == "connection closed, 3 times in a row"
+
+
+async def test_strikes_in_doubt(outside: Outside):
+    """They stay in doubt, and block the channel for the next part, which is not sent."""
+    outside.gateway.answers.append((500, {"error": "server error 400", "strikes": 1}))
+    assert await outside.send() == "held"
+    assert [report.end for report in outside.store.reports] == ["in_doubt", "misconfigured"]
+    assert outside.gateway.texts == ["one"]
 
 
 async def test_a_sender_that_breaks_makes_a_dead_letter(outside: Outside):
