@@ -19,7 +19,9 @@ from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
 from gateways.content import Content, unknown_content
 from gateways.credentials import STATIC_TOKEN, bearer_of, header_scheme, token_matches
+from gateways.delivery import numbered, report
 from gateways.evolution_go import to_baileys_message
+from gateways.evolution_send import SENDER
 from gateways.fields import first_object, first_text, object_of, objects_of, read_object, text_of, time_of
 from gateways.ignored import ignored, misfit
 from gateways.jid import Chat, bare_jid, chat_of, no_chat, person_of
@@ -39,6 +41,9 @@ NAME = "evolution"
 
 EXPIRY_LEEWAY_S = 1800
 """Seconds. Evolution signs a JWT once per event and retries the event for up to 25 minutes, so it may have expired."""
+
+STATUSES = ("ERROR", "PENDING", "SERVER_ACK", "DELIVERY_ACK", "READ", "PLAYED")
+"""The status of our own message, in the order of its numbers."""
 
 STATES = frozenset({"composing", "recording", "paused", "available", "unavailable"})
 REVOKE_STUBS = ("REVOKE", "1")
@@ -220,16 +225,16 @@ def _edit_or_revoke(protocol: dict[str, Any], chat: Chat, sent_ms: int | None) -
 
 
 def _read_update(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
-    """Read a change of a message. Receipts, the usual case, give nothing, and neither does the status DELETED.
+    """Read a change of a message. An edit has the new content, a revoke the number of its stub; most are receipts.
 
-    Some versions send that status for an edit. An edit has the new content, a revoke the number of its stub.
+    The status DELETED gives nothing, because some versions send it for an edit.
     """
     update = object_of(data.get("update")) or data
     key = object_of(data.get("key")) or {**data, "id": data.get("keyId")}
     edited = object_of(update.get("message")).get("editedMessage")
     is_revoke = text_of(update.get("messageStubType")) in REVOKE_STUBS
     if not edited and not is_revoke:
-        return [ignored("unknown_event")]
+        return [_status(update, key, channel)]
     chat, target_id = _chat(key, channel, own_jid), text_of(key.get("id"))
     if chat is None or target_id is None:
         return [no_chat(key.get("remoteJid"), "messages.update", data)]
@@ -238,6 +243,13 @@ def _read_update(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event
     text = edited_text(edited)
     sent_ms = time_of(update.get("messageTimestamp"))
     return [Edit(chat.conversation, target_id, text, sent_ms, chat.from_me) if text else ignored("edit_without_text")]
+
+
+def _status(update: dict[str, Any], key: dict[str, Any], channel: str) -> Event:
+    """Read a receipt. Those of the person's messages give nothing."""
+    if key.get("fromMe") not in TRUE:
+        return ignored("unknown_event")
+    return report(NAME, channel, text_of(key.get("id")), numbered(update.get("status"), STATUSES, 0))
 
 
 def _read_deleted(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
@@ -267,6 +279,10 @@ def _read_go_message(data: dict[str, Any], channel: str, own_jid: Any) -> list[E
     return _read_upsert(to_baileys_message(data), channel, own_jid)
 
 
+def _read_go_sent(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
+    return _read_sent(to_baileys_message(data), channel, own_jid)
+
+
 READERS: dict[str, Callable[[dict[str, Any], str, Any], list[Event]]] = {
     "messages.upsert": _read_upsert,
     "send.message": _read_sent,
@@ -275,6 +291,7 @@ READERS: dict[str, Callable[[dict[str, Any], str, Any], list[Event]]] = {
     "messages.delete": _read_deleted,
     "presence.update": _read_presence,
     "message": _read_go_message,
+    "sendmessage": _read_go_sent,
     "undecryptablemessage": _read_go_message,
 }
 
@@ -304,4 +321,5 @@ GATEWAY = Gateway(
     verify_head=verify,
     security_schemes=STATIC_TOKEN | {"evolutionKey": header_scheme("apikey", "EVOLUTION_TOKEN")},
     auth_hint="with the header `Authorization: Bearer <EVOLUTION_TOKEN>`",
+    sender=SENDER,
 )

@@ -9,8 +9,10 @@ import email.utils
 import hashlib
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+import mimetypes
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import orjson
@@ -45,13 +47,35 @@ BODY_MAX = 256 * 1024
 """Bytes. A longer response is not read as JSON."""
 
 RETRY_AFTER_MAX_S = 3600.0
-ERROR_FIELDS = ("message", "error", "response", "details", "detail", "description", "error_data", "errors", "reason")
+ERROR_FIELDS = (
+    "message",
+    "error",
+    "response",
+    "details",
+    "detail",
+    "description",
+    "error_data",
+    "errors",
+    "reason",
+    "exception",
+    "status",
+)
 """Fields of an error body that say what is wrong, or hold an object that does."""
 
 ERROR_TEXTS_MAX = 6
 ERROR_DEPTH_MAX = 4
 TEXT_READ_MAX = 500
 """Characters of one error text that are looked at."""
+
+MIME_TYPES = mimetypes.MimeTypes()
+"""The table of Python itself, which is the same on every machine."""
+
+USUAL_MIME_TYPES = {
+    "image": "image/jpeg",
+    "audio": "audio/ogg; codecs=opus",
+    "video": "video/mp4",
+    "document": "application/octet-stream",
+}
 
 REDIRECTS = range(300, 400)
 WRONG_KEY = frozenset({401, 403})
@@ -125,6 +149,20 @@ def last_text(reply_to: ReplyTo, name: str) -> str | None:
 def whatsapp_jid(peer: str, phone_host: str = "@s.whatsapp.net") -> str:
     """Return the full address of a peer: a phone's digits get their host, and any other address stays as it is."""
     return peer + phone_host if peer.isascii() and peer.isdigit() else peer
+
+
+def extension_of(part: Part) -> str:
+    """Return the extension of a file in lower case, without its dot, from its name or address. May be empty."""
+    for name in (part.filename, (part.url or "").partition("?")[0].partition("#")[0]):
+        found = re.search(r"\.([A-Za-z0-9]{1,8})$", name or "")
+        if found:
+            return found[1].lower()
+    return ""
+
+
+def mime_type_of(part: Part) -> str:
+    """Return the media type of a file by its extension, else the usual one of its kind."""
+    return MIME_TYPES.guess_type(f"x.{extension_of(part)}")[0] or USUAL_MIME_TYPES.get(part.kind, "text/plain")
 
 
 def is_success(response: SendResponse) -> bool:
@@ -226,6 +264,30 @@ def by_status(response: SendResponse, reply_to: ReplyTo, advice: Mapping[int, st
     if status == 413:
         return Refused(reason)
     return InDoubt(reason) if status in PROXY_ERRORS else None
+
+
+class Rule(NamedTuple):
+    """One row of a gateway's table: a response with one of the statuses whose words match the pattern."""
+
+    statuses: Collection[int]
+    pattern: str
+    result: Callable[[str], SendResult]
+    words: str
+
+
+def by_rules(rules: Iterable[Rule], response: SendResponse, reply_to: ReplyTo) -> SendResult | None:
+    """Return the result of the first rule that fits, with its words and those of the gateway, or None."""
+    text = error_text(response)
+    for rule in rules:
+        if response.status in rule.statuses and re.search(rule.pattern, text, re.IGNORECASE):
+            return rule.result(rule.words + told(response, reply_to))
+    return None
+
+
+def probe_failed(response: SendResponse, advice: Mapping[int, str]) -> str:
+    """Return what is wrong when a probe gets no 2xx."""
+    text = masked_reason(error_text(response), ())
+    return f"the gateway answered {response.status}{advice.get(response.status, '')}" + (f": {text}" if text else "")
 
 
 def without_id(response: SendResponse, reply_to: ReplyTo) -> InDoubt:

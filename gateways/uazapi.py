@@ -14,6 +14,7 @@ from gateways.fields import first_object, first_text, object_of, objects_of, rea
 from gateways.ignored import ignored, misfit
 from gateways.jid import Chat, chat_of, no_chat, person_of
 from gateways.uazapi_content import context_in, is_protocol, read_context, read_message, read_protocol
+from gateways.uazapi_send import SENDER, TRACK_SOURCE, plain_braces, whatsapp_id_in
 from gateways.whatsapp_content import VIEW_ONCE, view_once_id
 from gateways.whatsapp_context import Sides, in_context
 
@@ -128,7 +129,7 @@ def _action(update: dict[str, Any]) -> str | None:
 
 def _message_id(message: dict[str, Any]) -> str | None:
     """Return WhatsApp's id of the message. uazapi's own `id` has it behind the number of the instance."""
-    return text_of(message.get("messageid")) or (text_of(message.get("id")) or "").rpartition(":")[2] or None
+    return whatsapp_id_in(text_of(message.get("messageid"))) or whatsapp_id_in(text_of(message.get("id")))
 
 
 def _message(message: dict[str, Any], chat: Chat, message_id: str | None, content: Content) -> Message:
@@ -137,7 +138,7 @@ def _message(message: dict[str, Any], chat: Chat, message_id: str | None, conten
         message_id=message_id,
         timestamp_ms=time_of(message.get("messageTimestamp")),
         kind=content.kind,
-        text=content.text,
+        text=plain_braces(content.text) if chat.from_me and content.text else content.text,
         media=content.media,
         sender_name=text_of(message.get("senderName")),
         from_me=chat.from_me,
@@ -147,8 +148,15 @@ def _message(message: dict[str, Any], chat: Chat, message_id: str | None, conten
         extra=content.extra_with(
             participant=_author(message) if chat.is_group else None,
             via_api=chat.from_me and _is_true(message.get("wasSentByApi")),
+            own_mark=_own_mark(message) if chat.from_me else None,
         ),
     )
+
+
+def _own_mark(message: dict[str, Any]) -> str | None:
+    """Return the mark of ours in an echo. Another program may mark its messages in the same field."""
+    source = text_of(message.get("track_source")) or TRACK_SOURCE
+    return text_of(message.get("track_id")) if source == TRACK_SOURCE else None
 
 
 def _edit(message: dict[str, Any], chat: Chat, target_id: str, text: str | None) -> Event:
@@ -240,4 +248,5 @@ GATEWAY = Gateway(
     security_schemes=STATIC_TOKEN
     | {"uazapiToken": header_scheme("token", "UAZAPI_TOKEN; uazapi itself puts it into the body, as `token`")},
     auth_hint="uazapi sends the token of the instance, UAZAPI_TOKEN, in the body",
+    sender=SENDER,
 )

@@ -10,10 +10,12 @@ from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
 from gateways.content import Content
 from gateways.credentials import carries, header_scheme, signature_matches
+from gateways.delivery import numbered, report
 from gateways.fields import first_text, object_of, objects_of, read_object, text_of, time_of
 from gateways.ignored import ignored, misfit
 from gateways.jid import Chat, chat_of, no_chat, person_of
 from gateways.waha_content import has_context, read_context, read_payload, read_reaction, read_vote
+from gateways.waha_send import SENDER, whatsapp_id_in
 from gateways.whatsapp_content import VIEW_ONCE, view_once_id
 from gateways.whatsapp_context import Sides, in_context
 
@@ -26,6 +28,8 @@ STATES = {
     "online": "available",
     "offline": "unavailable",
 }
+ACKS = ("ERROR", "PENDING", "SERVER", "DEVICE", "READ", "PLAYED")
+"""What became of our own message, in the order of its numbers from -1."""
 
 
 def is_open(settings: Settings) -> bool:
@@ -80,10 +84,11 @@ def _message(payload: dict[str, Any], session: str, own: Any, content: Content |
         content = in_context(content, read_context(payload, _sides(payload, chat, own)))
     if isinstance(content, Ignored):
         return content
-    raw_id = _raw_id(payload.get("id"))
+    written_id = payload.get("id")
+    raw_id = whatsapp_id_in(text_of(written_id)) if chat.from_me else _raw_id(written_id)
     return Message(
         conversation=chat.conversation,
-        message_id=text_of(payload.get("id")),
+        message_id=text_of(written_id),
         timestamp_ms=time_of(payload.get("timestamp")),
         kind=content.kind,
         text=content.text,
@@ -129,6 +134,16 @@ def _read_revoke(payload: dict[str, Any], session: str, own: Any) -> Iterator[Ev
         yield Revoke(chat.conversation, target_id) if target_id else misfit("message", payload)
 
 
+def _read_ack(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
+    """Read what became of a message. Acks of the person's own messages give nothing."""
+    status = numbered(payload.get("ack"), ACKS, -1)
+    if status == payload.get("ack"):
+        status = payload.get("ackName")
+    from_me = payload.get("fromMe") is True
+    message_id = whatsapp_id_in(text_of(payload.get("id"))) if from_me else None
+    yield report(NAME, session, message_id, status)
+
+
 def _read_presence(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
     for presence in objects_of(payload.get("presences")):
         jid = presence.get("participant")
@@ -150,6 +165,8 @@ UNREAD = {
 READERS: dict[str, Callable[[dict[str, Any], str, Any], Iterator[Event]]] = {
     "message": _read_message,
     "message.any": _read_message,
+    "message.ack": _read_ack,
+    "message.ack.group": _read_ack,
     "message.reaction": _read_reaction,
     "message.edited": _read_edit,
     "message.revoked": _read_revoke,
@@ -212,4 +229,5 @@ GATEWAY = Gateway(
         )
     },
     auth_hint="with <WAHA_HMAC_KEY> as the webhook's `hmac.key`",
+    sender=SENDER,
 )

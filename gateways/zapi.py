@@ -10,15 +10,21 @@ from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
 from gateways.content import Content, known, with_part_ids
 from gateways.credentials import STATIC_TOKEN, header_scheme, token_matches
+from gateways.delivery import report
 from gateways.fields import first_text, object_of, read_object, text_of, time_of
 from gateways.ignored import ignored, misfit
 from gateways.jid import Chat, chat_of, no_chat, person_of
 from gateways.whatsapp_content import read_content
 from gateways.whatsapp_context import ad_opener, ad_referral
 from gateways.zapi_content import CONTEXT, quoted_id, read_context, reason_without_content, to_whatsapp_messages
+from gateways.zapi_send import SENDER
 
 NAME = "zapi"
 REVOKED = frozenset({"REVOKE", "REVOKED", "MESSAGE_REVOKE", "MESSAGE_REVOKED", "MESSAGE_DELETED"})
+STATUS_EVENTS = frozenset({"messagestatuscallback", "deliverycallback"})
+STATUS_IDS_MAX = 1000
+"""Messages of one callback that are read."""
+
 STATES = frozenset({"composing", "recording", "paused", "available", "unavailable"})
 
 
@@ -37,9 +43,11 @@ def parse(request: Request) -> list[Event]:
     body = read_object(request.body)
     name = (text_of(body.get("type")) or "").lower()
     reader = READERS.get(name)
-    if reader is None:
-        return [ignored("unknown_event") if name else misfit(None, body)]
+    if not name:
+        return [misfit(None, body)]
     channel = first_text(body, "instanceId", "connectedPhone")
+    if reader is None:
+        return _read_statuses(body, channel or "") if name in STATUS_EVENTS else [ignored("unknown_event")]
     if channel is None:
         raise BadRequest("`instanceId` is missing: it must be the id of the Z-API instance, a string")
     chat = _chat(body, channel)
@@ -129,6 +137,16 @@ def _read_presence(body: dict[str, Any], chat: Chat) -> list[Event]:
     return [Presence(chat.conversation, state, _author(body) if chat.is_group else None)]
 
 
+def _read_statuses(body: dict[str, Any], channel: str) -> list[Event]:
+    """Read what became of our own messages. A delivery callback has one message and says only whether it failed."""
+    error = text_of(body.get("error"))
+    status = body.get("status") or ("FAILED" if error else "SENT")
+    listed = body.get("ids")
+    ids = listed[:STATUS_IDS_MAX] if isinstance(listed, list) else [body.get("messageId")]
+    events = [report(NAME, channel, text_of(each), status, error or "") for each in ids]
+    return events or [ignored("unknown_event")]
+
+
 READERS: dict[str, Callable[[dict[str, Any], Chat], list[Event]]] = {
     "receivedcallback": _read_message,
     "presencechatcallback": _read_presence,
@@ -171,4 +189,5 @@ GATEWAY = Gateway(
         "zapiClientToken": header_scheme("client-token", "ZAPI_TOKEN"),
     },
     auth_hint="with `?token=<ZAPI_TOKEN>` at its end",
+    sender=SENDER,
 )

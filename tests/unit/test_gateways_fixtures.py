@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buffer.models import KINDS, Edit, Ignored, Message, Presence, Revoke
+from buffer.models import KINDS, DeliveryStatus, Edit, Ignored, Message, Presence, Revoke
 from config.settings import Settings
 from gateways.base import BadRequest, Request
 from gateways.fields import MAX_TIME_MS
@@ -376,6 +376,12 @@ def assert_well_formed(event):
     if isinstance(event, Ignored):
         assert event.reason in IGNORED_REASONS
         assert (event.shape is None) is (event.reason != "misfit")
+        return
+    if isinstance(event, DeliveryStatus):
+        assert event.channel
+        assert event.message_id or event.own_mark
+        assert bool(event.reason) is (event.state == "failed")
+        orjson.dumps(asdict(event))
         return
     assert all(isinstance(part, str) and part for part in event.conversation)
     orjson.dumps(asdict(event) | {"conversation": list(event.conversation)})
