@@ -1,0 +1,60 @@
+"""What the flushes of one channel need: the settings of its route, its agent, and where its replies go."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from buffer.models import Conversation
+from config.routes import Route, Routes
+from config.settings import Settings
+from gateways.registry import GATEWAYS
+from gateways.sending import Sender, Target
+from gateways.targets import target_of
+from worker.agent import Agent
+
+
+class Channel(NamedTuple):
+    """One channel. `sender` is None where no replies are sent: then `target` is not used."""
+
+    settings: Settings
+    agent: Agent
+    sender: Sender | None = None
+    target: Target | None = None
+
+
+class Channels:
+    """Finds the channel of a conversation. Routes that share an agent share its connections."""
+
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
+        self._version = routes.version
+        self._found: dict[tuple[Route, str], Channel] = {}
+        self._agents: dict[object, Agent] = {}
+
+    def of(self, conversation: Conversation) -> Channel:
+        """Return the channel as the routes are now. Raises SettingsError if its route has no AGENT_URL."""
+        route = self._routes.of(conversation.gateway, conversation.channel)
+        found = self._found.get((route, conversation.gateway))
+        return found if found is not None else self._find(route, conversation.gateway)
+
+    async def close(self) -> None:
+        """Close the connections to all agents."""
+        for agent in self._agents.values():
+            await agent.close()
+
+    def _find(self, route: Route, gateway: str) -> Channel:
+        if self._version != self._routes.version:
+            self._version = self._routes.version
+            self._found.clear()
+        settings = route.settings
+        target = target_of(settings, gateway)
+        sender = GATEWAYS[gateway].sender if target is not None else None
+        channel = Channel(settings, self._agent(settings), sender, target)
+        self._found[route, gateway] = channel
+        return channel
+
+    def _agent(self, settings: Settings) -> Agent:
+        key = (settings.agent_url, settings.agent_secret, settings.agent_timeout, settings.worker_concurrency)
+        if key not in self._agents:
+            self._agents[key] = Agent(settings)
+        return self._agents[key]
