@@ -159,6 +159,9 @@ class Sender:
     own_id: Callable[[PartId], str] | None = None
     """Returns the id or mark of ours that comes back in an echo or a status. None if the gateway takes none."""
 
+    caption_max: int = 1024
+    """Longest caption of a file, in the units of `text_max`. A longer one goes as a text after the file."""
+
     media_kinds: frozenset[PartKind] = frozenset()
     """The kinds of files that `request` can send. Others go as text with the link (gateways/reply_text.py)."""
 
