@@ -14,12 +14,17 @@ from worker.agent import Agent
 
 
 class Channel(NamedTuple):
-    """One channel. `sender` is None where no replies are sent: then `target` is not used."""
+    """One channel. `target` is None where no replies are sent: SEND_REPLIES=off, or credentials are missing."""
 
     settings: Settings
     agent: Agent
     sender: Sender | None = None
     target: Target | None = None
+
+    @property
+    def is_silent(self) -> bool:
+        """Return True if no replies are sent."""
+        return self.sender is None or self.target is None
 
 
 class Channels:
@@ -47,9 +52,7 @@ class Channels:
             self._version = self._routes.version
             self._found.clear()
         settings = route.settings
-        target = target_of(settings, gateway)
-        sender = GATEWAYS[gateway].sender if target is not None else None
-        channel = Channel(settings, self._agent(settings), sender, target)
+        channel = Channel(settings, self._agent(settings), GATEWAYS[gateway].sender, target_of(settings, gateway))
         self._found[route, gateway] = channel
         return channel
 

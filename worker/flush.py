@@ -16,9 +16,10 @@ from config.logs import get_logger, mask
 from config.settings import Settings
 from worker.agent_answer import AgentFailure, AgentReply
 from worker.channels import Channels
-from worker.flush_ends import OUTCOME_RETRY_S, Flight, FlushEnds
+from worker.flight import Flight
+from worker.flush_ends import FlushEnds
 from worker.leases import LeaseEnded, Leases
-from worker.outbox import Outbox
+from worker.outbox import Answered, Outbox
 from worker.request_body import render_burst
 
 CLAIM_RETRY_S = 2.0
@@ -73,7 +74,7 @@ class Flusher:
         batch = flight.batch
         _log_begin(batch)
         if batch.answer is not None:
-            return await self._send_and_ack(flight, self._outbox.resume(flight, batch.answer))
+            return await self._resume(flight)
         if not batch.messages:
             return await self._ends.fail(flight, AgentFailure("no message of the batch can be read", dead=True))
         result = await self._call(flight)
@@ -91,22 +92,30 @@ class Flusher:
 
     async def _store_answer(self, flight: Flight, reply: AgentReply) -> str:
         """Store the agent's answer before any part of it leaves (docs/invariants.md#5)."""
-        answered = self._outbox.pack(flight, reply)
-        if answered is not None:
-            ref, token = flight.ref, flight.batch.token
-            outcome = await retry_unavailable(lambda: self._store.answered(ref, token, answered.stored), OUTCOME_RETRY_S)
-            if outcome == "later":
-                self._outbox.show_typing(flight)
-                return outcome
-            if outcome is not Outcome.OK:
-                return await self._ends.abandon(flight, outcome)
-        kill_point("worker_after_answered")
-        return await self._send_and_ack(flight, answered)
-
-    async def _send_and_ack(self, flight: Flight, answered: Answered | None) -> str:
-        """Send the parts that are left, hand over if the agent asked for it, and ack."""
-        if answered is None:
+        packed = self._outbox.pack(flight, reply)
+        if packed is None:
+            kill_point("worker_after_answered")
             return await self._ends.ack(flight)
+        outcome = await self._ends.answered(flight, packed)
+        if outcome is Outcome.LATER:
+            self._outbox.show_typing(flight)
+            return outcome.value
+        if outcome is not Outcome.OK:
+            return await self._ends.abandon(flight, outcome)
+        kill_point("worker_after_answered")
+        return await self._send_and_ack(flight, packed.answered)
+
+    async def _resume(self, flight: Flight) -> str:
+        """Go on with an answer that an earlier worker stored. The agent is not called again."""
+        answered = self._outbox.resume(flight)
+        if answered is not None:
+            return await self._send_and_ack(flight, answered)
+        if not flight.batch.next_part:
+            return await self._ends.ack(flight)
+        return await self._ends.fail(flight, AgentFailure("the stored answer cannot be read", dead=True))
+
+    async def _send_and_ack(self, flight: Flight, answered: Answered) -> str:
+        """Send the parts that are left, hand over if the agent asked for it, and ack."""
         stop = await self._outbox.send(flight, answered)
         if stop == "cancelled":
             return await self._ends.abandon(flight, Outcome.CANCELLED)
@@ -130,7 +139,7 @@ def _log_begin(batch: Batch) -> None:
 def _log_answer(batch: Batch, reply: AgentReply) -> None:
     gateway, channel, peer = batch.conversation
     bound = log.bind(flush_id=batch.flush_id, gateway=gateway, channel=channel, peer=peer)
-    bound.info(f"💬 Agente gerou resposta para {mask(peer)}", replies=len(reply.replies))
+    bound.info(f"💬 Agente gerou resposta para {mask(peer)}", replies=len(reply.parts))
     if reply.not_understood:
         bound.warning("the agent's answer was not understood; taken as no reply", answer=reply.not_understood)
 

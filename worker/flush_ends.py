@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from buffer.errors import StoreError
-from buffer.keys import Ref
 from buffer.models import Batch, Outcome
 from buffer.retry import retry_unavailable
 from buffer.store import Store
@@ -14,8 +12,8 @@ from config.killpoints import kill_point
 from config.logs import get_logger, mask
 from config.settings import Settings
 from worker.agent_answer import AgentFailure
-from worker.channels import Channel
-from worker.leases import Lease
+from worker.flight import Flight
+from worker.outbox import Packed
 from worker.retry_delay import backoff_ms
 
 RELEASE_RETRY_S = 2.0
@@ -27,26 +25,24 @@ OUTCOME_RETRY_S = 60.0
 log = get_logger()
 
 
-@dataclass(slots=True, frozen=True)
-class Flight:
-    """A batch in flight: its conversation, its lease, and the channel that it goes through."""
-
-    ref: Ref
-    batch: Batch
-    lease: Lease
-    channel: Channel
-
-
 class FlushEnds:
     """Ends flights in the store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def ack(self, flight: Flight, pause_ms: int | None = None) -> str:
+    async def answered(self, flight: Flight, packed: Packed) -> Outcome:
+        """Store the agent's answer and the prints of its parts. `later`: the first part waits for its pace."""
+        ref, token = flight.ref, flight.batch.token
+        answer, prints, delay_ms, _ = packed
+        return await retry_unavailable(
+            lambda: self._store.answered(ref, token, answer, prints, delay_ms=delay_ms), OUTCOME_RETRY_S
+        )
+
+    async def ack(self, flight: Flight, pause_ms: int = 0) -> str:
         """Finish the batch. With `pause_ms` the conversation is then paused for a human (hand-over)."""
         ref, token = flight.ref, flight.batch.token
-        outcome = await retry_unavailable(lambda: self._store.ack(ref, token, pause_ms), OUTCOME_RETRY_S)
+        outcome = await retry_unavailable(lambda: self._store.ack(ref, token, pause_ms=pause_ms), OUTCOME_RETRY_S)
         kill_point("worker_after_ack")
         if outcome is not Outcome.OK:
             log.warning("flush given up", flush_id=flight.batch.flush_id, outcome=outcome.value)

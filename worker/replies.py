@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from buffer.errors import StoreError
 from buffer.keys import Ref
 from buffer.models import Batch
-from buffer.reply_models import Began, PartLimits, PartOutcome, PartReport
+from buffer.reply_models import Began, Ending, PartEnd, PartOutcome, SendLimits
+from buffer.reply_store import Replies
 from buffer.retry import retry_unavailable
-from buffer.store import Store
 from config.killpoints import kill_point
 from config.settings import Settings
 from gateways.sending import (
@@ -30,6 +31,7 @@ from gateways.sending import (
     Target,
 )
 from gateways.sending_http import without_secrets
+from gateways.targets import why_not_sent
 from worker.leases import Lease
 from worker.reply_client import ReplyClient, cut_short, forget_request
 from worker.reply_log import ReplyLog
@@ -48,6 +50,8 @@ PACE_MAX_MS = 10_000
 LATER_MAX_S = 3_600.0
 """Longest wait that a gateway can ask for."""
 
+NO_TARGET = Target("", "")
+
 FORMS_MAX = 3
 """Requests for one part, if the gateway asks for another form."""
 
@@ -61,7 +65,7 @@ class Delivery:
     lease: Lease
     settings: Settings
     sender: Sender
-    target: Target
+    target: Target | None
     to: ReplyTo
     parts: Sequence[Part]
 
@@ -77,9 +81,9 @@ class Delivery:
         """Return the id or mark of ours that the gateway gets with a part, or None."""
         return self.sender.own_id(self.part_id(number)) if self.sender.own_id else None
 
-    def limits(self) -> PartLimits:
+    def limits(self) -> SendLimits:
         """Return the rate limits of the channel and of the person."""
-        return PartLimits(*self.sender.channel_rate, *self.sender.person_rate)
+        return SendLimits(*self.sender.channel_rate, *self.sender.person_rate)
 
     def pace_ms(self, number: int) -> int:
         """Return how long a person would type a part (REPLY_TYPING_CPS), 0 if there is no such part."""
@@ -100,14 +104,29 @@ def as_link(part: Part) -> Part:
     return Part(text="\n".join(filter(None, (part.text, part.url))))
 
 
-class Replies:
+def _unsendable(delivery: Delivery) -> SendResult:
+    """Return why a part of an older answer is not sent now: it waits for credentials, or it is a dead letter."""
+    reason = why_not_sent(delivery.settings, delivery.batch.conversation.gateway) or "this gateway sends no replies"
+    return Refused(reason) if delivery.settings.send_replies == "off" else Misconfigured(reason)
+
+
+class _Form(NamedTuple):
+    """What one request for a part is made of."""
+
+    target: Target
+    to: ReplyTo
+    part: Part
+    part_id: PartId
+
+
+class PartSender:
     """Sends parts. Any number of deliveries may run at once on one event loop."""
 
-    def __init__(self, store: Store, client: ReplyClient) -> None:
-        self._store = store
+    def __init__(self, replies: Replies, client: ReplyClient, log: ReplyLog) -> None:
+        self._store = replies
         self._client = client
         self._strikes = Strikes()
-        self._log = ReplyLog()
+        self._log = log
 
     async def send(self, delivery: Delivery, first: int, last: int) -> str | None:
         """Send the parts `first` to `last` in order. Return None if each has ended, else why the worker stops here.
@@ -145,9 +164,10 @@ class Replies:
             raise
 
     async def _begin(self, delivery: Delivery, number: int) -> Began:
+        ref, (token, *_), who = delivery.ref, delivery.batch, delivery.batch.conversation
         own_id, limits = delivery.own_id(number), delivery.limits()
         return await retry_unavailable(
-            lambda: self._store.begin_part(delivery.ref, delivery.batch.token, number, own_id, limits), STORE_RETRY_S
+            lambda: self._store.begin_part(ref, token, number, who, own_id, limits), STORE_RETRY_S
         )
 
     async def _end_cut_short(self, delivery: Delivery, number: int) -> None:
@@ -159,56 +179,64 @@ class Replies:
     async def _exchange(self, delivery: Delivery, number: int) -> SendResult:
         """Make the request, again where the gateway asks for another form of the part."""
         conversation = delivery.batch.conversation
+        target = delivery.target
+        if target is None:
+            return _unsendable(delivery)
         if blocked := self._strikes.blocked(conversation):
             return blocked
         to, part = delivery.to, delivery.part(number)
         for _ in range(FORMS_MAX):
-            result = await self._exchange_once(delivery, to, part, number)
+            result = await self._exchange_once(delivery, _Form(target, to, part, delivery.part_id(number)))
             if not isinstance(result, Again):
                 return self._strikes.judge(conversation, result)
             to = result.reply_to or to
             part = as_link(part) if result.as_link else part
         return Refused("the gateway asks for another form of this part again and again")
 
-    async def _exchange_once(self, delivery: Delivery, to: ReplyTo, part: Part, number: int) -> SendResult:
-        sender = delivery.sender
+    async def _exchange_once(self, delivery: Delivery, form: _Form) -> SendResult:
         try:
-            request = sender.request(delivery.target, to, part, delivery.part_id(number))
+            request = delivery.sender.request(*form)
         except Exception as error:
             return Refused(f"the request for this part cannot be made ({error!r})")
         response = await self._client.send(request, delivery.lease.is_live)
         if not isinstance(response, SendResponse):
             return response
         try:
-            return sender.read(response, to)
+            return delivery.sender.read(response, form.to)
         except Exception as error:
             return InDoubt(f"the gateway answered {response.status}, and its answer cannot be read ({error!r})")
 
     async def _end(self, delivery: Delivery, number: int, result: SendResult, retry_s: float) -> PartOutcome:
         """Store how the sending of a part ended, and say so."""
-        result = without_secrets(result, delivery.target, delivery.part(number))
-        report = report_of(delivery, number, result)
-        outcome = await retry_unavailable(
-            lambda: self._store.end_part(delivery.ref, delivery.batch.token, number, report), retry_s
-        )
+        result = without_secrets(result, delivery.target or NO_TARGET, delivery.part(number))
+        ref, (token, *_), who = delivery.ref, delivery.batch, delivery.batch.conversation
+        ending = ending_of(delivery, number, result)
+        outcome = await retry_unavailable(lambda: self._store.end_part(ref, token, number, who, ending), retry_s)
         self._log.ended(delivery, number, result, outcome)
         return outcome
 
 
-def report_of(delivery: Delivery, number: int, result: SendResult) -> PartReport:
-    """Return what the store is told about a part. After a part that may have left, the next one waits for its pace."""
-    next_ms, give_up_ms = delivery.pace_ms(number + 1), delivery.settings.reply_give_up_ms
+def ending_of(delivery: Delivery, number: int, result: SendResult) -> Ending:
+    """Return what the store is told. After a part that has left, or may have, the next one waits for its pace.
+
+    With REPLY_IN_DOUBT=resend a part in doubt is put back.
+    """
+    flush_id, settings = delivery.batch.flush_id, delivery.settings
+    give_up_ms = settings.reply_give_up_ms
+    if isinstance(result, InDoubt) and settings.reply_in_doubt == "resend":
+        result = Later(result.reason)
     match result:
         case Sent(message_id):
-            return PartReport("sent", message_id, next_ms, give_up_ms)
+            return Ending("sent", flush_id, message_id, delivery.pace_ms(number + 1))
         case Later(reason):
-            return PartReport("later", None, _later_ms(delivery, result), give_up_ms, reason)
+            end: PartEnd = "limited" if result.whole_channel else "later"
+            return Ending(end, flush_id, None, _later_ms(delivery, result), give_up_ms, reason)
         case Refused(reason):
-            return PartReport("refused", None, 0, give_up_ms, reason)
+            return Ending("refused", flush_id, reason=reason)
         case Misconfigured(reason):
-            return PartReport("misconfigured", None, 0, give_up_ms, reason)
+            return Ending("misconfigured", flush_id, reason=reason)
         case InDoubt(reason) | Again(reason):
-            return PartReport("in_doubt", None, next_ms, give_up_ms, reason)
+            return Ending("in_doubt", flush_id, None, delivery.pace_ms(number + 1), reason=reason)
 
 
 def _later_ms(delivery: Delivery, result: Later) -> int:

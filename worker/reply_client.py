@@ -206,7 +206,8 @@ class ReplyClient:
     def _unsent(self, error: Exception, url: httpx.URL) -> Later:
         departure = _departure.get()
         if not departure.has_connection:
-            return Later(agent_errors.not_reached(error, url, self._limits.connect_s, WHO, "its address"))
+            reason = agent_errors.not_reached(error, url, self._limits.connect_s, WHO, "its address")
+            return Later(reason, whole_channel=True)
         return STALE if departure.may_leave() else TOO_LATE
 
     def _doubt(self, error: Exception) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from buffer.errors import StoreError
-from buffer.models import Conversation
+from buffer.models import Batch, Conversation
 from buffer.reply_models import Began, PartOutcome
 from config.log_limiter import LogLimiter
 from config.logs import get_logger, mask
-from gateways.sending import InDoubt, Later, Misconfigured, SendResult, Sent
+from config.settings import Settings
+from gateways.masking import masked_reason
+from gateways.sending import InDoubt, Later, Misconfigured, SendResult, Sent, Target
+from gateways.targets import why_not_sent
 
 if TYPE_CHECKING:
     from worker.replies import Delivery
@@ -30,16 +33,35 @@ class ReplyLog:
         self._held: set[Channel] = set()
         self._unsent: set[Channel] = set()
 
-    def not_sent(self, conversation: Conversation, why: str) -> None:
-        """Say once for a channel that its replies are not sent."""
-        channel = conversation[:2]
-        if channel not in self._unsent:
-            self._unsent.add(channel)
-            log.warning(
-                f"replies to {channel[0]} are not sent: {why}; the agent's answers are kept",
-                gateway=channel[0],
-                channel=channel[1],
-            )
+    def not_sent(self, conversation: Conversation, settings: Settings) -> None:
+        """Say once for a channel that its replies are not sent, and what to set."""
+        gateway, channel, _ = conversation
+        if (gateway, channel) not in self._unsent:
+            self._unsent.add((gateway, channel))
+            why = why_not_sent(settings, gateway) or "answers are kept, not sent: this gateway sends no replies"
+            log.warning(why, gateway=gateway, channel=channel)
+
+    def left_in_doubt(self, batch: Batch) -> None:
+        """Say that a worker died during the request for a part."""
+        gateway, channel, peer = batch.conversation
+        log.warning(
+            _doubt(peer, "a worker stopped before it was known what became of it"),
+            flush_id=batch.flush_id,
+            gateway=gateway,
+            channel=channel,
+            part=batch.doubted_part,
+        )
+
+    def not_handed_over(self, batch: Batch, reason: str, target: Target) -> None:
+        """Say that the helpdesk was not told of a hand-over."""
+        gateway, channel, _ = batch.conversation
+        log.warning(
+            "the helpdesk was not told of the hand-over; the bot is silent all the same",
+            flush_id=batch.flush_id,
+            gateway=gateway,
+            channel=channel,
+            error=masked_reason(reason, [target.secret, target.account]),
+        )
 
     def stopped(self, delivery: Delivery, number: int, began: Began) -> None:
         """Note that a part may not leave now."""
@@ -86,11 +108,7 @@ class ReplyLog:
         )
 
     def _in_doubt(self, delivery: Delivery, number: int, result: InDoubt) -> None:
-        log.warning(
-            f"nobody knows whether a part reached {mask(delivery.batch.conversation.peer)} ({result.reason}); "
-            "`debouncer doubt` lists it, and sends it again or drops it",
-            **_fields(delivery, number),
-        )
+        log.warning(_doubt(delivery.batch.conversation.peer, result.reason), **_fields(delivery, number))
 
     def _put_back(self, delivery: Delivery, number: int, result: Later) -> None:
         if count := self._later.add(delivery.batch.conversation[:2]):
@@ -104,6 +122,13 @@ class ReplyLog:
             **_fields(delivery, number),
             outcome="dead",
         )
+
+
+def _doubt(peer: str, reason: str) -> str:
+    return (
+        f"nobody knows whether a part reached {mask(peer)} ({reason}); "
+        "`debouncer doubt` lists it, and sends it again or drops it"
+    )
 
 
 def _fields(delivery: Delivery, number: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import orjson
 
 from buffer.keys import Ref
 from buffer.models import Batch, Conversation, Outcome, Reason, StoredMessage
-from buffer.reply_models import Began, PartLimits, PartMark, PartOutcome, PartReport
+from buffer.reply_models import Began, Ending, PartMark, PartOutcome, SendLimits
 from gateways.sending import (
     Again,
     InDoubt,
@@ -125,25 +125,37 @@ SENDER = Sender(
 )
 
 
+OUTCOMES: dict[str, PartOutcome] = {
+    "sent": "ok",
+    "in_doubt": "ok",
+    "later": "later",
+    "limited": "later",
+    "refused": "dead",
+    "misconfigured": "held",
+}
+"""What the store answers if it is not told otherwise."""
+
+
 class FakeStore:
     """Answers as told, and records every step of the parts and of the flush."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[Any, ...]] = []
-        self.reports: list[PartReport] = []
+        self.endings: list[Ending] = []
         self.marks: dict[int, PartMark] = {}
         self.outcomes: dict[int, PartOutcome] = {}
         self.renewed = Outcome.OK
 
-    async def begin_part(self, ref: Ref, token: str, number: int, own_id: str | None, limits: PartLimits) -> Began:
+    async def begin_part(
+        self, ref: Ref, token: str, number: int, who: Conversation, own_id: str | None, limits: SendLimits
+    ) -> Began:
         self.steps.append(("begin", number, own_id, limits))
         return Began(self.marks.get(number, "send"), None)
 
-    async def end_part(self, ref: Ref, token: str, number: int, report: PartReport) -> PartOutcome:
-        self.steps.append(("end", number, report.end))
-        self.reports.append(report)
-        default = {"sent": "ok", "in_doubt": "ok", "later": "later", "refused": "dead", "misconfigured": "held"}
-        return self.outcomes.get(number, default[report.end])  # type: ignore[return-value]
+    async def end_part(self, ref: Ref, token: str, number: int, who: Conversation, ending: Ending) -> PartOutcome:
+        self.steps.append(("end", number, ending.end))
+        self.endings.append(ending)
+        return self.outcomes.get(number, OUTCOMES[ending.end])
 
     async def renew(self, ref: Ref, token: str) -> Outcome:
         return self.renewed

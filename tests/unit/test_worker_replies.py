@@ -10,14 +10,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from buffer.models import Outcome
-from buffer.reply_models import PartLimits
+from buffer.reply_models import SendLimits
+from buffer.reply_store import Replies
 from buffer.store import Store
 from gateways.sending import Part, ReplyTo, Sender, Target
 from tests.servers import free_port
 from tests.unit.reply_doubles import PEER, REF, SECRET, SENDER, WHO, FakeStore, Gateway, batch, open_gateway
 from worker.leases import LeaseEnded, Leases
-from worker.replies import Delivery, Replies, pace_ms
+from worker.replies import Delivery, PartSender, pace_ms
 from worker.reply_client import Limits, ReplyClient
+from worker.reply_log import ReplyLog
 
 PARTS = (Part(text="one"), Part(text="two"), Part(text="three"))
 SHORT = Limits(wait_s=0.5, connect_s=0.5, write_s=0.2, read_s=0.3)
@@ -29,7 +31,7 @@ class Outside:
     def __init__(self, gateway: Gateway, store: FakeStore, client: ReplyClient, make_settings: Any) -> None:
         self.gateway = gateway
         self.store = store
-        self.replies = Replies(cast(Store, store), client)
+        self.replies = PartSender(cast(Replies, store), client, ReplyLog())
         self._settings = make_settings
         self.age_s = 0.0
         self.sender: Sender = SENDER
@@ -70,13 +72,13 @@ async def test_parts_leave_in_order(outside: Outside):
     """Each is marked with our id, sent, and stored as sent with the gateway's id before the next one."""
     assert await outside.send() is None
     assert outside.gateway.texts == ["one", "two", "three"]
-    limits = PartLimits(1000, 1, 1500, 2)
+    limits = SendLimits(1000, 1, 1500, 2)
     assert outside.store.steps[:3] == [
         ("begin", 1, "own-flush-1.1", limits),
         ("end", 1, "sent"),
         ("begin", 2, "own-flush-1.2", limits),
     ]
-    assert [report.message_id for report in outside.store.reports] == ["G1"] * 3
+    assert [ending.message_id for ending in outside.store.endings] == ["G1"] * 3
     assert outside.events("warning") == outside.events("error") == []
 
 
@@ -111,8 +113,8 @@ async def test_how_a_part_ends(outside: Outside, answer, end, stops):
     """Only a part in doubt lets the next one leave; the rest waits behind every other failure."""
     outside.gateway.answers.extend([answer, (200, {"id": "G2"})])
     assert await outside.send() == stops
-    assert outside.store.reports[0].end == end
-    assert outside.store.reports[0].message_id is None
+    assert outside.store.endings[0].end == end
+    assert outside.store.endings[0].message_id is None
     assert outside.gateway.texts == (["one", "two", "three"] if stops is None else ["one"])
 
 
@@ -122,7 +124,7 @@ async def test_the_wait_that_the_gateway_asks_for(outside: Outside):
     await outside.send()
     outside.gateway.answers[0] = (429, {"error": "x", "after_s": 1e12})
     await outside.send()
-    assert [report.delay_ms for report in outside.store.reports] == [7_500, 3_600_000]
+    assert [ending.delay_ms for ending in outside.store.endings] == [7_500, 3_600_000]
 
 
 @pytest.mark.parametrize(("attempt", "expected_ms"), [(1, 5_000), (3, 20_000), (99, 300_000)])
@@ -130,9 +132,9 @@ async def test_a_refused_connection_is_put_back(outside: Outside, attempt, expec
     """It is surely unsent; the wait grows with the attempts, and REPLY_GIVE_UP bounds the time of all."""
     outside.url = f"http://127.0.0.1:{free_port()}"
     assert await outside.send(attempt=attempt, reply_give_up=60) == "later"
-    (report,) = outside.store.reports
-    assert (report.end, report.give_up_ms) == ("later", 60_000)
-    assert abs(report.delay_ms - expected_ms) <= expected_ms * 0.2
+    (ending,) = outside.store.endings
+    assert (ending.end, report.give_up_ms) == ("later", 60_000)
+    assert abs(ending.delay_ms - expected_ms) <= expected_ms * 0.2
 
 
 async def test_another_form_is_sent_at_once(outside: Outside):
@@ -162,14 +164,14 @@ async def test_strikes_of_a_part_that_had_no_effect(outside: Outside):
     """The third in a row is a lost connection: the channel is held instead."""
     outside.gateway.answers.append((429, {"error": "connection closed", "strikes": 3}))
     assert [await outside.send(1, 1) for _ in range(3)] == ["later", "later", "held"]
-    assert outside.store.reports[-1].reason == "connection closed, 3 times in a row"
+    assert outside.store.endings[-1].reason == "connection closed, 3 times in a row"
 
 
 async def test_strikes_in_doubt(outside: Outside):
     """They stay in doubt, and block the channel for the next part, which is not sent."""
     outside.gateway.answers.append((500, {"error": "server error 400", "strikes": 1}))
     assert await outside.send() == "held"
-    assert [report.end for report in outside.store.reports] == ["in_doubt", "misconfigured"]
+    assert [ending.end for ending in outside.store.endings] == ["in_doubt", "misconfigured"]
     assert outside.gateway.texts == ["one"]
 
 
@@ -181,7 +183,7 @@ async def test_a_sender_that_breaks_makes_a_dead_letter(outside: Outside):
 
     outside.sender = Sender(broken, SENDER.read, 1, SENDER.channel_rate, SENDER.person_rate)
     assert await outside.send() == "dead"
-    assert "KeyError('thread')" in outside.store.reports[0].reason
+    assert "KeyError('thread')" in outside.store.endings[0].reason
     assert outside.gateway.texts == []
 
 
@@ -189,7 +191,7 @@ async def test_reasons_are_masked(outside: Outside):
     """Neither the log nor the store gets the secret, the number or the text that the gateway repeats."""
     outside.gateway.answers.append((400, {"error": f"{SECRET}: no message 'one' to {PEER}"}))
     await outside.send()
-    told = outside.store.reports[0].reason + repr(outside.lines)
+    told = outside.store.endings[0].reason + repr(outside.lines)
     assert "no message" in told
     assert SECRET not in told
     assert PEER not in told
@@ -217,7 +219,7 @@ async def test_a_zombie_between_mark_and_send(outside: Outside):
     outside.store.outcomes[1] = "lost"
     assert await outside.replies.send(delivery, 1, 3) == "lost"
     assert outside.gateway.texts == []
-    assert outside.store.reports[0].end == "later"
+    assert outside.store.endings[0].end == "later"
 
 
 async def test_a_stop_during_the_request(outside: Outside):
@@ -229,7 +231,7 @@ async def test_a_stop_during_the_request(outside: Outside):
     with pytest.raises(asyncio.CancelledError):
         await sending
     assert [step[0] for step in outside.store.steps] == ["begin", "end"]
-    assert outside.store.reports[0].end == "in_doubt"
+    assert outside.store.endings[0].end == "in_doubt"
 
 
 async def test_a_stop_before_the_request(outside: Outside):
@@ -246,7 +248,7 @@ async def test_a_stop_before_the_request(outside: Outside):
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
-    assert [(report.end, report.delay_ms) for report in outside.store.reports] == [("later", 0)]
+    assert [(ending.end, report.delay_ms) for ending in outside.store.endings] == [("later", 0)]
 
 
 async def test_a_takeover_during_the_request(outside: Outside):
@@ -255,7 +257,7 @@ async def test_a_takeover_during_the_request(outside: Outside):
     outside.store.renewed = Outcome.CANCELLED
     with pytest.raises(LeaseEnded, match="cancelled"):
         await outside.send(flush_renew_interval=0.05)
-    assert outside.store.reports[0].end == "in_doubt"
+    assert outside.store.endings[0].end == "in_doubt"
 
 
 async def test_an_outage_is_told_once(outside: Outside):
@@ -303,4 +305,4 @@ def test_how_long_a_person_would_type(make_settings, text, cps, expected_ms):
 async def test_the_pace_of_the_next_part(outside: Outside):
     """The end of a part carries the wait before the next one, and none after the last."""
     assert await outside.send(reply_typing_cps=1) is None
-    assert [report.delay_ms for report in outside.store.reports] == [3_000, 5_000, 0]
+    assert [ending.delay_ms for ending in outside.store.endings] == [3_000, 5_000, 0]
