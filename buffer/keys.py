@@ -31,7 +31,12 @@ KINDS = {
     "owners": "HASH deployment and host -> time (ms) at which a worker of it was last at work; in partition 0 only",
     "counters": "HASH of totals since first start, and the dispatch counter",
     "hold": "STRING the time (ms) until which no lease is taken over, because the clock has jumped",
+    "doubt": "ZSET <flush_id>.<part> -> time (ms) since which nobody knows whether that part of an answer was sent",
+    "sent": "HASH id of a part at its gateway -> conversation and <flush_id>.<part>, for the latest: sent:new and sent:old",
     "suspects": "ZSET conversation in flight whose batch is a suspect -> end of its lease",
+    # one of each per channel that replies
+    "rate": "STRING the time (ms) at which the channel's limit of parts is used up to no part: the GCRA's arrival time",
+    "held": "HASH a channel through which nothing can be sent: since when, until when, and why",
     # one of each per conversation
     "conv": "HASH identity, open window, sealed batch, lease",
     "buffer": "LIST the open burst, in arrival order",
@@ -45,6 +50,8 @@ KINDS = {
     # one of each per dead letter
     "letter": "HASH a dead letter: all batch fields, the error, the time of death",
     "remains": "LIST the messages of a dead letter",
+    # one of each per part in doubt
+    "doubted": "HASH a part in doubt: its conversation, its number, and the answer that holds it",
     # evidence; an operator may delete it
     "sick": "a key that no script could read, renamed to sick:<kind>[:<name>], or a part or an error of it",
 }

@@ -49,7 +49,7 @@ RedriveResult = Literal["ok", "already", "unknown"]
 DiscardLetterResult = Literal["ok", "unknown"]
 """The result of discarding a dead letter (lua/discard_letter.lua)."""
 
-PendingState = Literal["open", "retry", "in_flight", "redriven", "paused", "broken"]
+PendingState = Literal["open", "retry", "in_flight", "replying", "redriven", "paused", "broken"]
 """What a conversation in the wake index waits for (lua/pending.lua)."""
 
 DeliveryState = Literal["sent", "failed"]
@@ -168,10 +168,12 @@ class Reason(StrEnum):
 class Outcome(StrEnum):
     """The result of a write under a lease (renew, answered, ack, fail, release).
 
-    `broken`: the keys of the conversation cannot be read, and nothing was written.
+    `later`: the parts of the answer wait, and the lease was given back (answered only). `broken`: the keys of the
+    conversation cannot be read, and nothing was written.
     """
 
     OK = "ok"
+    LATER = "later"
     LOST = "lost"
     CANCELLED = "cancelled"
     DEAD = "dead"
@@ -264,8 +266,10 @@ class StoredMessage(NamedTuple):
 class Batch(NamedTuple):
     """The messages of one flush under a lease.
 
-    Between claims only token, attempt, failures, crashes and answer change. `skipped` counts messages that cannot
-    be read; `messages` lacks them, and may be empty.
+    Between claims only token, attempt, failures, crashes, answer and the numbers of parts change. `skipped` counts
+    messages that cannot be read; `messages` lacks them, and may be empty. `next_part` is the number of the part of the
+    answer that is sent next, and `last_part` that of the last one: 0 without parts. `doubted_part` is the number of a
+    part that this claim found in doubt, else 0.
     """
 
     token: str
@@ -283,6 +287,9 @@ class Batch(NamedTuple):
     messages: tuple[StoredMessage, ...]
     crashes: int = 0
     skipped: int = 0
+    next_part: int = 0
+    last_part: int = 0
+    doubted_part: int = 0
 
     @property
     def is_suspect(self) -> bool:

@@ -152,6 +152,7 @@ def claim_args(claims: Iterable[tuple[str, str]], settings: Settings) -> Args:
         MAX_CRASHES,
         settings.message_buffer_separator,
         _flag(not enabled),
+        _flag(settings.reply_in_doubt == "resend"),
         *chain.from_iterable(claims),
     ]
 
@@ -166,9 +167,10 @@ def read_claim(reply: Sequence[Any]) -> Claim:
 
 def _read_batch(reply: Sequence[Any]) -> Batch:
     token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer = reply[1:10]
-    gateway, channel, peer, name = map(_text, reply[10:14])
-    entries = reply[14::2]
-    messages = decode_messages(entries, reply[15::2])
+    next_part, last_part, doubted_part = map(int, reply[10:13])
+    gateway, channel, peer, name = map(_text, reply[13:17])
+    entries = reply[17::2]
+    messages = decode_messages(entries, reply[18::2])
     received = [message.received_ms for message in messages] or [int(closed_ms)]
     return Batch(
         token=_text(token),
@@ -186,6 +188,9 @@ def _read_batch(reply: Sequence[Any]) -> Batch:
         messages=messages,
         crashes=int(crashes),
         skipped=len(entries) - len(messages),
+        next_part=next_part,
+        last_part=last_part,
+        doubted_part=doubted_part,
     )
 
 
@@ -202,17 +207,20 @@ def renew_args(leases: Iterable[Lease], settings: Settings) -> Args:
 read_renew = _read_outcome
 
 
-def answered_args(answers: Iterable[tuple[str, str, bytes]]) -> Args:
-    """Return the arguments of answered.lua for conversations: the hash of each, the token of its lease, the answer."""
+def answered_args(answers: Iterable[tuple[str, str, bytes, bytes, int]]) -> Args:
+    """Return the arguments of answered.lua for conversations.
+
+    They are the hash of each, the token of its lease, the answer, the prints of its parts, and a delay in ms.
+    """
     return [*chain.from_iterable(answers)]
 
 
 read_answered = _read_outcome
 
 
-def ack_args(leases: Iterable[Lease]) -> Args:
-    """Return the arguments of ack.lua for leases."""
-    return [*chain.from_iterable(leases)]
+def ack_args(acks: Iterable[tuple[str, str, int]]) -> Args:
+    """Return the arguments of ack.lua for conversations: the hash of each, the token of its lease, a pause in ms."""
+    return [*chain.from_iterable(acks)]
 
 
 read_ack = _read_outcome

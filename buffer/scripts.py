@@ -18,6 +18,8 @@ VERBS = (
     "claim",
     "renew",
     "answered",
+    "begin_part",
+    "end_part",
     "ack",
     "fail",
     "flush_now",
@@ -31,6 +33,10 @@ VERBS = (
     "repair",
     "snapshot",
     "pending",
+    "own_message",
+    "part_status",
+    "doubts",
+    "settle_doubt",
     "announce_owner",
 )
 
