@@ -75,7 +75,7 @@ class BurstSettings(BaseSettings):
     @classmethod
     def _keys(cls, value: Any) -> Any:
         words = words_of(value)
-        return tuple(keyword_key(word) for word in words) if isinstance(value, str) else words
+        return tuple(keyword_key(word) for word in words) if isinstance(words, tuple) else words
 
     @field_validator("message_buffer_flush_keywords")
     @classmethod

@@ -96,6 +96,18 @@ def told_names(known: Iterable[str], env_file: str | None, environ: Mapping[str,
             yield f"{name} is not a setting and is ignored; did you mean {meant}?"
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the one of the known names that a name is nearly, or None. Case, dashes and underscores do not count."""
+    letters = {_letters(one).lower(): one for one in known}
+    written = _letters(name).lower()
+    if written in letters:
+        return letters[written]
+    best = min(letters, key=lambda one: (_distance(written, one), one), default=None)
+    if best is not None and _distance(written, best) <= (2 if len(written) >= SHORTEST else 1):
+        return letters[best]
+    return next((letters[one] for one in difflib.get_close_matches(written, letters, n=1, cutoff=NEAR)), None)
+
+
 def _file_names(env_file: str | None) -> dict[str, str]:
     """Return the names in the file, each with the words that name the place."""
     if env_file is None:

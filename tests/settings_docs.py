@@ -39,7 +39,7 @@ Settings are environment variables, or lines of a `.env` file ([.env.example](..
 are seconds (decimals allowed), sizes are bytes, lists are comma-separated. `debouncer check` prints the values in force
 and tries every connection.
 
-This page is written from `config/settings.py` and the groups that it imports by `python -m tests.settings_docs`.
+This page is written from `config/settings.py` by `python -m tests.settings_docs`.
 """
 
 ENV_INTRODUCTION = """\
