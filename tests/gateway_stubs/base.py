@@ -37,6 +37,13 @@ FaultKind = Literal[
 ]
 
 
+Routes = dict[tuple[str, str], str]
+"""The method and the pattern of the path of each route, and the name of the function for it."""
+
+Types = Mapping[str, type]
+"""Fields of a JSON object, and the type of each."""
+
+
 class Wrong(Exception):
     """The request breaks the contract of the gateway. The message says how."""
 
@@ -113,8 +120,7 @@ Handler = Callable[[Received], "Reply | Delivery"]
 class GatewayStub:
     """An HTTP server in a thread of its own. `faults[n]` is what happens to the nth message, `fault_of` to any."""
 
-    ROUTES: ClassVar[dict[tuple[str, str], str]] = {}
-    """The method and the pattern of the path of each route, and the name of the function for it."""
+    ROUTES: ClassVar[Routes] = {}
 
     TEXT_MAX: ClassVar[int] = 4096
     ECHO_FIRST: ClassVar[bool] = False
@@ -326,9 +332,7 @@ def _cut(asked: web.Request) -> web.Response:
     return web.Response()
 
 
-def fields_of(
-    received: Received, required: Mapping[str, type], optional: Mapping[str, type] | None = None
-) -> dict[str, Any]:
+def fields_of(received: Received, required: Types, optional: Types | None = None) -> dict[str, Any]:
     """Return the JSON object of a request. Raises Wrong for a missing or unknown field and for a wrong type."""
     if received.headers.get("content-type", "").partition(";")[0] != "application/json":
         raise Wrong("the content-type must be application/json")
