@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from buffer.reply_store import Replies
+
 from buffer.store import Store
 from gateways.reply_text import ReplyStyle
 from gateways.sending import ReplyTo, SendResponse, Target

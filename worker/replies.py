@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from buffer.reply_store import Replies
+
 from buffer.errors import StoreError
 from buffer.keys import Ref
 from buffer.models import Batch
 from buffer.reply_models import Began, Ending, PartEnd, PartOutcome, SendLimits
-from buffer.reply_store import Replies
 from buffer.retry import retry_unavailable
 from config.killpoints import kill_point
 from config.settings import Settings
