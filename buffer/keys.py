@@ -32,7 +32,7 @@ KINDS = {
     "counters": "HASH of totals since first start, and the dispatch counter",
     "hold": "STRING the time (ms) until which no lease is taken over, because the clock has jumped",
     "doubt": "ZSET <flush_id>.<part> -> time (ms) since which nobody knows whether that part of an answer was sent",
-    "sent": "HASH id of a part at its gateway -> conversation and <flush_id>.<part>, for the latest: sent:new and sent:old",
+    "sent": "HASH id of a part at its gateway -> conversation and <flush_id>.<part>, of the latest: sent:new, sent:old",
     "suspects": "ZSET conversation in flight whose batch is a suspect -> end of its lease",
     # one of each per channel that replies
     "rate": "STRING the time (ms) at which the channel's limit of parts is used up to no part: the GCRA's arrival time",

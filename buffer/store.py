@@ -66,10 +66,10 @@ class Store:
         self.settings = settings
         self.keys = Keys(settings.redis_key_prefix)
         self._transport = make_transport(client, settings)
-        self._claims = self._coalesce("claim", partial(script_calls.claim_args, settings=settings))
-        self._renewals = self._coalesce("renew", partial(script_calls.renew_args, settings=settings))
-        self._answers = self._coalesce("answered", script_calls.answered_args)
-        self._acks = self._coalesce("ack", script_calls.ack_args)
+        self._claims = self.coalesce("claim", partial(script_calls.claim_args, settings=settings))
+        self._renewals = self.coalesce("renew", partial(script_calls.renew_args, settings=settings))
+        self._answers = self.coalesce("answered", script_calls.answered_args)
+        self._acks = self.coalesce("ack", script_calls.ack_args)
         self._clock = clock
         self._canonical = settings.canonical_phones
         self._partitions = settings.redis_partitions
@@ -115,35 +115,35 @@ class Store:
 
     async def _append(self, partition: int, messages: Sequence[ResolvedAppend]) -> list[Appended]:
         args = script_calls.append_args(partition, messages, self.settings)
-        return script_calls.read_append(await self._run("append", partition, args))
+        return script_calls.read_append(await self.run("append", partition, args))
 
     async def extend(self, conversation: Conversation) -> int:
         """Move the deadline of an open burst, because the person is typing. Returns it in ms, 0 if nothing changed."""
         ref = self.ref(conversation)
         args = script_calls.extend_args(ref, self.settings)
-        return script_calls.read_extend(await self._run("extend", ref.partition, args))
+        return script_calls.read_extend(await self.run("extend", ref.partition, args))
 
     async def edit(self, conversation: Conversation, change: Change) -> EditResult:
         """Replace the text of a message of the open burst. Returns one of the results of lua/edit.lua."""
         ref = self.ref(conversation)
         args = script_calls.edit_args(ref, conversation, change, self.settings)
-        return script_calls.read_edit(await self._run("edit", ref.partition, args))
+        return script_calls.read_edit(await self.run("edit", ref.partition, args))
 
     async def revoke(self, conversation: Conversation, fingerprint: bytes) -> RevokeResult:
         """Remove a message from the open burst. Returns one of the results of lua/revoke.lua."""
         ref = self.ref(conversation)
         args = script_calls.revoke_args(ref, conversation, fingerprint, self.settings)
-        return script_calls.read_revoke(await self._run("revoke", ref.partition, args))
+        return script_calls.read_revoke(await self.run("revoke", ref.partition, args))
 
     async def dispatch(self, partition: int, limit: int) -> Dispatched:
         """Return the conversations of a partition that are due, oldest first, and hide them for VISIBILITY_TIME."""
         args = script_calls.dispatch_args(min(limit, DISPATCH_MAX), self.settings)
-        return script_calls.read_dispatch(partition, await self._run("dispatch", partition, args))
+        return script_calls.read_dispatch(partition, await self.run("dispatch", partition, args))
 
     async def hold_takeovers(self, partition: int) -> int:
         """Take over no lease for FLUSH_LEASE, because the server's clock has jumped. Returns the end of that in ms."""
         args = script_calls.hold_takeovers_args(self.settings)
-        return script_calls.read_hold_takeovers(await self._run("hold_takeovers", partition, args))
+        return script_calls.read_hold_takeovers(await self.run("hold_takeovers", partition, args))
 
     async def claim(self, ref: Ref, caller: str) -> Claim:
         """Claim the batch of a conversation. A repeated claim with the same random `caller` returns the same batch."""
@@ -153,9 +153,7 @@ class Store:
         """Extend a lease by FLUSH_LEASE. Returns ok, lost or cancelled."""
         return script_calls.read_renew(await self._renewals.call(ref.partition, (ref.hash, token)))
 
-    async def answered(
-        self, ref: Ref, token: str, answer: bytes, prints: bytes = b"", *, delay_ms: int = 0
-    ) -> Outcome:
+    async def answered(self, ref: Ref, token: str, answer: bytes, prints: bytes = b"", *, delay_ms: int = 0) -> Outcome:
         """Store the agent's answer under the lease. Returns ok, later, lost or cancelled.
 
         `prints` are the prints of its parts (buffer/prints.py), empty if none is sent. With a `delay_ms` the lease is
@@ -188,36 +186,34 @@ class Store:
 
     async def _fail(self, ref: Ref, token: str, failure: Failure) -> Outcome:
         args = script_calls.fail_args(ref, token, failure, self.settings)
-        return script_calls.read_fail(await self._run("fail", ref.partition, args))
+        return script_calls.read_fail(await self.run("fail", ref.partition, args))
 
     async def flush_now(self, conversation: Conversation) -> int:
         """Close an open burst at once. Returns the number of its messages."""
         ref = self.ref(conversation)
-        return script_calls.read_flush_now(
-            await self._run("flush_now", ref.partition, script_calls.flush_now_args(ref))
-        )
+        return script_calls.read_flush_now(await self.run("flush_now", ref.partition, script_calls.flush_now_args(ref)))
 
     async def discard(self, conversation: Conversation, cause: str = "operator") -> tuple[int, bool]:
         """Discard the burst and batch of a conversation. Returns (messages discarded, batch in flight cancelled)."""
         ref = self.ref(conversation)
         args = script_calls.discard_args(ref, cause)
-        return script_calls.read_discard(await self._run("discard", ref.partition, args))
+        return script_calls.read_discard(await self.run("discard", ref.partition, args))
 
     async def redrive(self, flush_id: str) -> RedriveResult:
         """Deliver a dead letter again. Raises ValueError if `flush_id` is none."""
         partition = Ref.parse(flush_id).partition
-        return script_calls.read_redrive(await self._run("redrive", partition, script_calls.redrive_args(flush_id)))
+        return script_calls.read_redrive(await self.run("redrive", partition, script_calls.redrive_args(flush_id)))
 
     async def dead_letters(self, partition: int, offset: int = 0, limit: int = 50) -> DeadLetters:
         """Return a page of the dead letters of a partition, oldest first."""
         args = operator_calls.dead_letters_args(offset, limit)
-        return operator_calls.read_dead_letters(await self._run("dead_letters", partition, args))
+        return operator_calls.read_dead_letters(await self.run("dead_letters", partition, args))
 
     async def discard_letter(self, flush_id: str, cause: str = "operator") -> DiscardLetterResult:
         """Delete a dead letter, with a record. Raises ValueError if `flush_id` is none."""
         partition = Ref.parse(flush_id).partition
         args = operator_calls.discard_letter_args(flush_id, cause)
-        return operator_calls.read_discard_letter(await self._run("discard_letter", partition, args))
+        return operator_calls.read_discard_letter(await self.run("discard_letter", partition, args))
 
     async def pause(
         self, conversation: Conversation, pause_ms: int = DEFAULT_PAUSE_MS, mode: PauseMode = PauseMode.HOLD
@@ -225,17 +221,17 @@ class Store:
         """Pause a conversation for `pause_ms`. Returns the end of the pause in ms."""
         ref = self.ref(conversation)
         args = script_calls.pause_args(ref, conversation, pause_ms, mode)
-        return script_calls.read_pause(await self._run("pause", ref.partition, args))
+        return script_calls.read_pause(await self.run("pause", ref.partition, args))
 
     async def resume(self, conversation: Conversation) -> bool:
         """End a pause. Returns True if the conversation was paused."""
         ref = self.ref(conversation)
-        return script_calls.read_resume(await self._run("resume", ref.partition, script_calls.resume_args(ref)))
+        return script_calls.read_resume(await self.run("resume", ref.partition, script_calls.resume_args(ref)))
 
     async def sweep(self, partition: int) -> int:
         """Forget at most CONVERSATIONS_PER_SWEEP conversations idle for longer than DEDUPE_TTL. Returns how many."""
         args = script_calls.sweep_args(CONVERSATIONS_PER_SWEEP, self.settings)
-        return script_calls.read_sweep(await self._run("sweep", partition, args))
+        return script_calls.read_sweep(await self.run("sweep", partition, args))
 
     async def repair(self, partition: int, rests: float = 0.0) -> tuple[int, int]:
         """Compare every conversation with the wake index. Returns the numbers of entries put back and dropped.
@@ -245,7 +241,7 @@ class Store:
         put_back = dropped = 0
         began = time.monotonic()
         async for hashes in conversation_hashes(self.client, self.keys, partition, CONVERSATIONS_PER_SWEEP):
-            reply = await self._run("repair", partition, script_calls.repair_args(hashes))
+            reply = await self.run("repair", partition, script_calls.repair_args(hashes))
             added, removed = script_calls.read_repair(reply)
             put_back, dropped = put_back + added, dropped + removed
             await asyncio.sleep(rests * (time.monotonic() - began))
@@ -262,7 +258,7 @@ class Store:
             except (RedisError, OSError) as error:
                 raise store_error(error) from error
             if lost := [name for name, score in zip(some, scores, strict=True) if score is None]:
-                reply = await self._run("repair", partition, script_calls.repair_args(lost))
+                reply = await self.run("repair", partition, script_calls.repair_args(lost))
                 put_back += script_calls.read_repair(reply)[0]
         return put_back
 
@@ -279,12 +275,12 @@ class Store:
 
     async def snapshot(self, partition: int, limit: int = 50) -> dict[str, Any]:
         """Return totals of a partition and its `limit` soonest conversations. lua/snapshot.lua lists the fields."""
-        return script_calls.read_snapshot(await self._run("snapshot", partition, script_calls.snapshot_args(limit)))
+        return script_calls.read_snapshot(await self.run("snapshot", partition, script_calls.snapshot_args(limit)))
 
     async def pending(self, partition: int, offset: int = 0, limit: int = 50) -> tuple[int, list[Pending]]:
         """Return the time of the server in ms, and a page of the conversations in the wake index, soonest first."""
         args = operator_calls.pending_args(offset, limit)
-        return operator_calls.read_pending(await self._run("pending", partition, args))
+        return operator_calls.read_pending(await self.run("pending", partition, args))
 
     async def announce_owner(self, host: str) -> str | None:
         """Note that a worker of these settings is at work on `host`. Returns a sentence if another deployment is, too.
@@ -299,7 +295,7 @@ class Store:
 
     async def _owner_conflict(self, owner: str) -> str | None:
         args = operator_calls.announce_owner_args(owner, FORGET_MS)
-        now_ms, owners = operator_calls.read_announce_owner(await self._run("announce_owner", 0, args))
+        now_ms, owners = operator_calls.read_announce_owner(await self.run("announce_owner", 0, args))
         return conflict(self.settings, owners, now_ms)
 
     async def load_scripts(self) -> None:
@@ -318,13 +314,13 @@ class Store:
             await self._transport.close()
         await self.client.aclose()
 
-    def _coalesce(self, verb: str, encode: Encode) -> CallCoalescer[Any, Any]:
+    def coalesce(self, verb: str, encode: Encode) -> CallCoalescer[Any, Any]:
         return CallCoalescer(verb, partial(self._run_coalesced, verb, encode))
 
     async def _run_coalesced(self, verb: str, encode: Encode, partition: int, items: list[Any]) -> Any:
-        return await self._run(verb, partition, encode(items))
+        return await self.run(verb, partition, encode(items))
 
-    async def _run(self, verb: str, partition: int, args: Args) -> Any:
+    async def run(self, verb: str, partition: int, args: Args) -> Any:
         return await self._transport.call(*self._script_call(verb, partition, args))
 
     def _script_call(self, verb: str, partition: int, args: Args) -> tuple[scripts.Script, str, Args]:

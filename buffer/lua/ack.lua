@@ -1,10 +1,11 @@
 -- ack: the agent accepted batches; they are done, and the next bursts of their conversations may go.
 --
 -- KEYS[1]  root of the partition
--- ARGV     1 now_ms or ''   then two for each conversation: its hash · token
+-- ARGV     1 now_ms or ''   then three for each conversation: its hash · token · pause_ms of a hand-over to a human
+--          (0 = none)
 -- returns  one for each conversation: 'ok' | 'lost' | 'cancelled' | 'broken' (its keys cannot be read);
 --          a repeated ack returns the same as the first
--- touches  wake idle history counters alias · conv batch lock media sick
+-- touches  wake idle history counters alias · conv buffer batch timer lock media sick
 --
 -- A late ack succeeds while its token is still the current one, even if its lease is over.
 
@@ -15,7 +16,18 @@
 
 local acked = {}
 
-local function ack(name, token)
+-- The agent gives the conversation to a human: what has been said meanwhile is discarded, as by a takeover.
+local function hand_over(name, conv, pause_ms)
+  -- include: alias
+  -- include: entry
+  -- include: window
+  -- include: stop
+  -- include: takeover
+  local kept = resolve(name)
+  pause_conversation(kept, kept == name and conv or read_conv(kept), now_ms + pause_ms, 'takeover')
+end
+
+local function ack(name, token, pause_ms)
   local conv = read_conv(name)
   local refused = fenced(conv, token)
   if refused then
@@ -30,6 +42,9 @@ local function ack(name, token)
     local record = summary(name, conv, 'acked')
     forget_batch(name, conv)
     acked[#acked + 1] = record
+    if pause_ms > 0 then
+      hand_over(name, conv, pause_ms)
+    end
   end
   return keep_outcome(name, token, cancelled and 'cancelled' or 'ok')
 end
@@ -40,8 +55,8 @@ local function record_acked()
 end
 
 local replies = {}
-for i = 2, #ARGV, 2 do
-  table.insert(replies, guarded(ack, ARGV[i], ARGV[i + 1]) or 'broken')
+for i = 2, #ARGV, 3 do
+  table.insert(replies, guarded(ack, ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])) or 'broken')
 end
 guarded(record_acked)
 return replies

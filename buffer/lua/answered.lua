@@ -1,26 +1,43 @@
 -- answered: keep the agent's answers under their leases, before anything is sent to a person (docs/invariants.md#5).
 --
 -- KEYS[1]  root of the partition
--- ARGV     1 now_ms or ''   then three for each conversation: its hash · token · the answer (JSON)
--- returns  one for each conversation: 'ok' | 'lost' | 'cancelled' | 'broken' (its keys cannot be read)
--- touches  wake counters · conv sick
+-- ARGV     1 now_ms or ''   then five for each conversation: its hash · token · the answer (JSON) ·
+--          the prints of its parts (include/parts.lua; '' = nothing is sent) · delay_ms before the first part (0 = none)
+-- returns  one for each conversation: 'ok' | 'later' (the lease is given back until the first part is due) | 'lost' |
+--          'cancelled' | 'broken' (its keys cannot be read); a repeated call returns the same as the first
+-- touches  wake counters suspects alias · conv batch lock sick
 
+-- include: fence
 -- include: guard
 
-local function store_answer(name, token, answer)
+-- The person shall not get the first part at once: it waits in the wake index, not in a worker.
+local function wait_for_first_part(name, conv, delay_ms)
+  -- include: history
+  -- include: batch
+  -- include: give_back
+  return give_back(name, conv, now_ms + delay_ms, 'later')
+end
+
+local function store_answer(name, token, answer, prints, delay_ms)
   local conv = read_conv(name)
-  if conv.token ~= token then
-    return 'lost'
+  local refused = fenced(conv, token)
+  if refused then
+    return refused
   elseif conv.cancelled then
     return 'cancelled'
   end
   allow_writes_when_full()
-  call('HSET', key('conv', name), 'answer', answer)
-  return 'ok'
+  if prints == '' then
+    call('HSET', key('conv', name), 'answer', answer)
+    return 'ok'
+  end
+  call('HSET', key('conv', name), 'answer', answer, 'prints', prints, 'next_part', 1)
+  return delay_ms > 0 and wait_for_first_part(name, conv, delay_ms) or 'ok'
 end
 
 local replies = {}
-for i = 2, #ARGV, 3 do
-  table.insert(replies, guarded(store_answer, ARGV[i], ARGV[i + 1], ARGV[i + 2]) or 'broken')
+for i = 2, #ARGV, 5 do
+  local name, token, answer, prints, delay_ms = unpack(ARGV, i, i + 4)
+  table.insert(replies, guarded(store_answer, name, token, answer, prints, tonumber(delay_ms)) or 'broken')
 end
 return replies

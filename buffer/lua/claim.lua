@@ -2,15 +2,17 @@
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 lease_ms   3 max_messages   4 max_bytes   5 window_ms   6 max_wait_ms   7 max_crashes
---          8 separator   9 '1' when every message is its own flush
+--          8 separator   9 '1' when every message is its own flush   10 '1' when a part in doubt is sent again
 --          then two for each conversation: its hash · the caller's random id
 -- returns  one for each conversation, in order, until the reply is large (REPLY_MAX); the others were not touched:
 --          { status, until_ms }: 'busy' (leased, waiting to retry, behind a batch of the
 --            same person, or a suspect beside others), 'early' (deadline moved), 'paused', 'empty',
 --            'broken' (its keys cannot be read)
 --          { 'batch', token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer or '',
+--            next_part, last_part (0 0 = none), number of a part that is in doubt since this claim (0 = none),
 --            gateway, channel, peer, name, then each message and its inline media or '' … }
--- touches  wake idle dead history counters suspects hold alias · conv buffer batch seen timer lock redrive media · letter remains sick
+-- touches  wake idle dead history counters suspects hold alias · conv buffer batch seen timer lock redrive media · letter remains ·
+--          doubt doubted sick
 --
 -- The conv hash decides, whatever caused the claim. The batch of a worker that died is claimed again as it was
 -- (docs/invariants.md#4). A claim repeated with the same random id (lost reply) returns the same batch.
@@ -22,11 +24,14 @@
 
 local lease_ms, max_messages, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local window_ms, max_wait_ms, max_crashes = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local separator, single = ARGV[8], ARGV[9] == '1'
+local separator, single, doubt_again = ARGV[8], ARGV[9] == '1', ARGV[10] == '1'
 
 local SEEN_RECORD = 16 -- bytes; include/seen.lua has its layout
 local REPLY_MAX = 4 * 1024 * 1024 -- bytes of messages and inline media: server and worker hold a whole reply in memory
 local reply_bytes = 0
+
+-- Does one of the steps that few claims need.
+local rare
 
 local has_aliases = call('EXISTS', key('alias')) == 1
 
@@ -63,7 +68,8 @@ end
 local function batch_reply(messages)
   local reply = { 'batch', conv.token, conv.flush_id, number(conv, 'claims'), number(conv, 'failures'),
                   conv.crashes or 0, conv.reason, number(conv, 'closed_ms'), conv.separator,
-                  conv.answer or '', conv.gateway, conv.channel, conv.sealed_peer, conv.sealed_name }
+                  conv.answer or '', conv.next_part or 0, conv.next_part and rare('last_part') or 0,
+                  conv.doubted_part or 0, conv.gateway, conv.channel, conv.sealed_peer, conv.sealed_name }
   for _, entry in ipairs(messages or call('LRANGE', key('batch', name), 0, -1)) do
     local media = has_media(entry) and call('HGET', key('media', name), fingerprint_of(entry)) or ''
     reply[#reply + 1] = entry
@@ -119,6 +125,7 @@ end
 local function make_rare_steps()
   -- include: history
   -- include: batch
+  -- include: parts
   -- include: suspect
   -- include: person
   -- include: redeliver
@@ -143,9 +150,10 @@ local function make_rare_steps()
       end
     end
 
-    -- A batch whose list is gone has nothing to deliver, and must not stand in the way.
+    -- A batch whose list is gone has nothing to deliver, and must not stand in the way. Of one with an answer only the
+    -- parts are wanted.
     local function drop_lost_batch()
-      if conv.flush_id and call('LLEN', key('batch', name)) == 0 then
+      if conv.flush_id and not conv.answer and call('LLEN', key('batch', name)) == 0 then
         discard_batch(name, conv, 'lost')
       end
     end
@@ -156,6 +164,9 @@ local function make_rare_steps()
       return wait_until('busy', held_until_ms)
     end
     arm_lease_wake()
+    if conv.sending_ms then
+      conv.doubted_part = settle_sending(name, conv, doubt_again)
+    end
     count_crash()
     drop_lost_batch()
   end
@@ -182,12 +193,12 @@ local function make_rare_steps()
   end
 
   return { take_over = take_over, wait_as_suspect = wait_as_suspect, wait_for_person = wait_for_person,
-           load_redriven = load_redriven }
+           load_redriven = load_redriven, last_part = function() return last_part(conv) end }
 end
 
 local rare_steps
 
-local function rare(step)
+function rare(step)
   rare_steps = rare_steps or make_rare_steps()
   return rare_steps[step]()
 end
@@ -243,7 +254,7 @@ local function claim_anew()
 end
 
 local replies = {}
-for i = 10, #ARGV, 2 do
+for i = 11, #ARGV, 2 do
   name, caller = ARGV[i], ARGV[i + 1]
   replies[#replies + 1] = guarded(claim_anew, name) or { 'broken', 0 }
   if reply_bytes > REPLY_MAX then

@@ -12,22 +12,10 @@
 -- include: window
 -- include: batch
 -- include: stop
+-- include: takeover
 
 local name, until_ms, mode = resolve(ARGV[2]), now_ms + tonumber(ARGV[7]), ARGV[8]
 local conv = read_conv(name)
-if conv.flush_id and leased(conv) then
-  call('ZADD', key('wake'), 'NX', now_ms, name)
-else
-  wake_set(name, until_ms)
-end
-if not conv.ref then
-  conv.ref = ARGV[3] .. '-' .. name
-  call('HSET', key('conv', name), 'ref', conv.ref, 'gateway', ARGV[4], 'channel', ARGV[5], 'peer', ARGV[6])
-end
-call('HSET', key('conv', name), 'paused_until_ms', until_ms, 'pause_mode', mode)
-call('ZREM', key('idle'), name)
-if mode == 'takeover' then
-  discard_window(name, conv, 'takeover')
-  stop_batches(name, conv, 'takeover')
-end
-return until_ms
+wake_set(name, tonumber(call('ZSCORE', key('wake'), name)) or until_ms) -- first (docs/invariants.md#11)
+introduce(name, conv, ARGV[3], ARGV[4], ARGV[5], ARGV[6])
+return pause_conversation(name, conv, until_ms, mode)

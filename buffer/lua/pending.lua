@@ -4,8 +4,8 @@
 -- ARGV     1 now_ms or ''   2 offset   3 limit
 -- returns  now_ms · then six for each conversation, in the order of the wake index: state · due_ms · messages ·
 --          gateway · channel · peer. The states: 'open' (a burst that collects or is due), 'retry' (a batch between two
---          attempts), 'in_flight', 'redriven' (a dead letter to deliver again), 'paused', 'broken' (its conv hash cannot
---          be read)
+--          attempts), 'in_flight', 'replying' (parts of an answer wait), 'redriven' (a dead letter to deliver again),
+--          'paused', 'broken' (its conv hash cannot be read)
 -- touches  wake · conv batch redrive letter (reads only)
 --
 -- due_ms does not come from the wake index, where dispatch hides what is due. A key that cannot be read stops nothing.
@@ -40,7 +40,7 @@ local function state_of(name, conv, wake_ms)
   elseif paused(conv) then
     return 'paused', number(conv, 'paused_until_ms')
   elseif conv.flush_id then
-    return 'retry', tonumber(conv.retry_at_ms) or tonumber(conv.lease_until_ms) or wake_ms
+    return conv.next_part and 'replying' or 'retry', tonumber(conv.retry_at_ms) or tonumber(conv.lease_until_ms) or wake_ms
   elseif conv.redrive then
     return 'redriven', redriven_ms(name) or wake_ms
   end

@@ -6,30 +6,6 @@
 -- touches  wake idle alias · conv redrive · letter
 
 -- include: alias
+-- include: redrive_letter
 
-local flush_id = ARGV[2]
-local died_under, redriven, ref, gateway, channel, peer, sealed_name = unpack(
-  call('HMGET', key('letter', flush_id), 'conversation', 'redriven', 'ref', 'gateway', 'channel', 'peer', 'name'))
-if not died_under then
-  return 'unknown'
-elseif redriven then
-  return 'already'
-end
-allow_writes_when_full()
-local name = resolve(died_under)
-local conv = read_conv(name)
-if paused(conv) then
-  call('ZADD', key('wake'), 'NX', number(conv, 'paused_until_ms'), name)
-elseif conv.flush_id then
-  call('ZADD', key('wake'), 'NX', now_ms, name)
-else
-  wake_set_and_announce(name, now_ms)
-end
-if not conv.ref then
-  call('HSET', key('conv', name), 'ref', ref, 'gateway', gateway, 'channel', channel, 'peer', peer, 'name', sealed_name)
-end
-call('HSET', key('conv', name), 'redrive', '1')
-call('ZREM', key('idle'), name)
-call('RPUSH', key('redrive', name), flush_id)
-call('HSET', key('letter', flush_id), 'redriven', now_ms)
-return 'ok'
+return redrive_letter(ARGV[2])

@@ -8,30 +8,10 @@
 -- include: alias
 -- include: entry
 -- include: history
+-- include: window
 -- include: batch
 -- include: stop
+-- include: takeover
 
 local name = resolve(ARGV[2])
-local conv = read_conv(name)
-if not conv.paused_until_ms then
-  return 0
-end
-allow_writes_when_full()
-conv.paused_until_ms = nil
-
-local function wake_batch(holder, holder_conv)
-  if not leased(holder_conv) then
-    wake_set_and_announce(holder, max(now_ms, number(holder_conv, 'retry_at_ms')))
-  end
-end
-
-if conv.flush_id then
-  wake_batch(name, conv)
-else
-  rearm(name, conv)
-end
-for alias, alias_conv in pairs(aliases_with_batch(conv)) do
-  wake_batch(alias, alias_conv)
-end
-call('HDEL', key('conv', name), 'paused_until_ms', 'pause_mode')
-return 1
+return resume_conversation(name, read_conv(name)) and 1 or 0

@@ -2,7 +2,8 @@
 
 local BATCH_FIELDS = { 'flush_id', 'reason', 'closed_ms', 'separator', 'sealed_name', 'sealed_peer', 'has_media',
                        'claims', 'failures', 'crashes', 'token', 'lease_until_ms', 'retry_at_ms',
-                       'cancelled', 'answer', 'unreached_ms' }
+                       'cancelled', 'answer', 'unreached_ms', 'prints', 'next_part', 'last_part', 'sending_ms',
+                       'sending_seen', 'part_since_ms', 'slot_ms' }
 
 -- Set the wake entry of a conversation without a batch, or move the conversation to the idle index.
 local function rearm(name, conv)
@@ -69,12 +70,22 @@ end
 local function summary(name, conv, outcome)
   return { ref = conv.ref, flush_id = conv.flush_id, reason = conv.reason, outcome = outcome,
            messages = call('LLEN', key('batch', name)), closed_ms = number(conv, 'closed_ms'),
-           attempts = number(conv, 'claims') }
+           attempts = number(conv, 'claims'), next_part = tonumber(conv.next_part),
+           parts = conv.prints and #conv.prints / 8 }
+end
+
+-- Nothing more is sent of a batch that ends, but a part may be on its way.
+local function settle_part(name, conv)
+  if conv.sending_ms then
+    -- include: parts
+    settle_sending(name, conv)
+  end
 end
 
 local function discard_batch(name, conv, cause)
   local entry = summary(name, conv, 'discarded')
   entry.cause = cause
+  settle_part(name, conv)
   forget_batch_media(name, conv) -- may fail: nothing is recorded then
   history_push(entry)
   count('discarded', entry.messages)
@@ -85,22 +96,26 @@ end
 -- has nothing to keep.
 local function make_dead_letter(name, conv, problem)
   local entry = summary(name, conv, 'dead')
-  if entry.messages == 0 then
+  if entry.messages == 0 and not conv.answer then
     return discard_batch(name, conv, 'lost')
   end
+  settle_part(name, conv)
   entry.error = problem
   call('ZADD', key('dead'), now_ms, conv.flush_id)
   local dead_letter = { 'conversation', name, 'ref', conv.ref, 'gateway', conv.gateway, 'channel', conv.channel,
                         'peer', conv.sealed_peer, 'name', conv.sealed_name, 'error', problem, 'died_ms', now_ms,
                         'messages', entry.messages }
-  for _, field in ipairs({ 'flush_id', 'reason', 'closed_ms', 'separator', 'has_media', 'claims', 'answer' }) do
+  for _, field in ipairs({ 'flush_id', 'reason', 'closed_ms', 'separator', 'has_media', 'claims', 'answer', 'prints',
+                           'next_part', 'last_part' }) do
     if conv[field] then
       table.insert(dead_letter, field)
       table.insert(dead_letter, conv[field])
     end
   end
   call('HSET', key('letter', conv.flush_id), unpack(dead_letter))
-  call('RENAME', key('batch', name), key('remains', conv.flush_id))
+  if entry.messages > 0 then
+    call('RENAME', key('batch', name), key('remains', conv.flush_id))
+  end
   history_push(entry)
   count('dead', 1)
   conv.has_media = nil

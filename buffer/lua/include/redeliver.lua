@@ -3,8 +3,11 @@
 
 -- Make the next redriven dead letter the batch of the conversation. Return false if none is left.
 local function load_redriven()
+  -- Of a dead letter with an answer only the parts are wanted: it may be without messages.
   local function is_whole(flush_id)
-    return call('TYPE', key('letter', flush_id)).ok == 'hash' and call('TYPE', key('remains', flush_id)).ok == 'list'
+    local remains = call('TYPE', key('remains', flush_id)).ok
+    return call('TYPE', key('letter', flush_id)).ok == 'hash'
+      and (remains == 'list' or (remains == 'none' and call('HEXISTS', key('letter', flush_id), 'answer') == 1))
   end
 
   local flush_id = call('LPOP', key('redrive', name))
@@ -25,17 +28,20 @@ local function load_redriven()
   if not flush_id then
     return false
   end
-  local reason, closed_ms, sealed_separator, sealed_name, sealed_peer, media_flag, answer, died_under = unpack(
-    call('HMGET', key('letter', flush_id), 'reason', 'closed_ms', 'separator', 'name', 'peer', 'has_media', 'answer',
-      'conversation'))
+  local reason, closed_ms, sealed_separator, sealed_name, sealed_peer, died_under, media_flag, answer, prints, next, last =
+    unpack(call('HMGET', key('letter', flush_id), 'reason', 'closed_ms', 'separator', 'name', 'peer', 'conversation',
+      'has_media', 'answer', 'prints', 'next_part', 'last_part'))
   set({ flush_id = flush_id, reason = reason, closed_ms = closed_ms, separator = sealed_separator,
         sealed_name = sealed_name, sealed_peer = sealed_peer, claims = 0, failures = 0, crashes = 0 })
-  for field, value in pairs({ has_media = media_flag, answer = answer }) do
+  for field, value in pairs({ has_media = media_flag, answer = answer, prints = prints, next_part = next,
+                              last_part = last }) do
     if value then
       set({ [field] = value })
     end
   end
-  call('RENAME', key('remains', flush_id), key('batch', name))
+  if call('EXISTS', key('remains', flush_id)) == 1 then
+    call('RENAME', key('remains', flush_id), key('batch', name))
+  end
   if conv.has_media and died_under ~= name then
     move_media(died_under, name, call('LRANGE', key('batch', name), 0, -1))
   end

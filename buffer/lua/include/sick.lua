@@ -14,7 +14,7 @@ local function is_refusal(problem)
 end
 
 local TYPES_IN_PARTITION = { wake = 'zset', idle = 'zset', alias = 'hash', dead = 'zset', history = 'list',
-                             counters = 'hash', suspects = 'zset', hold = 'string' }
+                             counters = 'hash', suspects = 'zset', hold = 'string', doubt = 'zset' }
 local TYPES_IN_CONVERSATION = { conv = 'hash', buffer = 'list', batch = 'list', media = 'hash', redrive = 'list',
                                 seen = 'string', mark = 'hash' }
 local TYPES_IN_LETTER = { letter = 'hash', remains = 'list' }

@@ -1,0 +1,40 @@
+-- part_status: note what a gateway says of a part after it took it.
+--
+-- KEYS[1]  root of the partition
+-- ARGV     1 now_ms or ''   2 tag of the channel   3 fingerprint of its id   4 fingerprint of an id or mark of ours
+--          ('' = none each)   5 'sent' | 'failed'   6 the reason, for people
+-- returns  <flush_id>.<part>, or '' if no part is known by these ids
+-- touches  history counters · conv · dead · letter · sent doubt doubted
+--
+-- A part in doubt that failed becomes a dead letter. One that counts as sent is recorded, and never sent again by itself.
+
+-- include: history
+-- include: parts
+-- include: sent
+-- include: doubt_letter
+
+local tag, state, reason = ARGV[2], ARGV[5], ARGV[6]
+local holder, part = find_sent(tag, ARGV[3], ARGV[4])
+if not holder then
+  return ''
+end
+allow_writes_when_full()
+local conv = read_conv(holder)
+local is_sending = conv.sending_ms and part_id(conv) == part
+if state == 'sent' then
+  if is_sending then
+    call('HSET', key('conv', holder), 'sending_seen', '1')
+  else
+    resolve_doubt(part)
+  end
+  return part
+end
+local doubt = take_doubt(part)
+if doubt then
+  make_doubt_letter(part, doubt, reason)
+  count('parts_refused', 1)
+else
+  history_push({ ref = conv.ref, outcome = 'failed_after_sent', part = part, error = reason })
+  count('failed_after_sent', 1)
+end
+return part

@@ -1,0 +1,72 @@
+"""The operations on the parts of answers, each one atomic script call."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from buffer import reply_calls
+from buffer.keys import Ref
+from buffer.models import Conversation
+from buffer.reply_models import (
+    Began,
+    DoubtResult,
+    Doubts,
+    Ending,
+    OwnMessage,
+    OwnMessageResult,
+    PartOutcome,
+    SendLimits,
+    Status,
+)
+from buffer.store import Store
+
+
+class Replies:
+    """The operations on the parts of answers in a store. Each may raise StoreUnavailable, StoreFull or StoreError."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._begins = store.coalesce("begin_part", reply_calls.begin_part_args)
+        self._ends = store.coalesce("end_part", reply_calls.end_part_args)
+
+    async def begin_part(  # noqa: PLR0913, PLR0917 - a part is named by all of these
+        self, ref: Ref, token: str, number: int, conversation: Conversation, own_id: str | None, limits: SendLimits
+    ) -> Began:
+        """Mark a part as `sending`, if it may leave now. Only after the mark `send` its request may leave.
+
+        `own_id` is the id or mark of ours in the request. A repeated call returns the same.
+        """
+        tag = reply_calls.tag_of(conversation.gateway, conversation.channel)
+        item = (ref.hash, token, number, reply_calls.id_of(own_id), tag, limits)
+        return reply_calls.read_begin_part(await self._begins.call(ref.partition, item))
+
+    async def end_part(
+        self, ref: Ref, token: str, number: int, conversation: Conversation, ending: Ending
+    ) -> PartOutcome:
+        """Report how the sending of a part ended. A repeated call returns the same."""
+        tag = reply_calls.tag_of(conversation.gateway, conversation.channel)
+        item = (ref.hash, token, number, tag, ending)
+        return reply_calls.read_end_part(await self._ends.call(ref.partition, item))
+
+    async def own_message(self, message: OwnMessage) -> OwnMessageResult:
+        """Find out whether a message from our own number is a part of ours. If not, obey its keyword, or pause."""
+        ref = self._store.ref(message.conversation)
+        args = reply_calls.own_message_args(ref, message)
+        return reply_calls.read_own_message(await self._store.run("own_message", ref.partition, args))
+
+    async def part_status(self, gateway: str, channel: str, status: Status) -> str | None:
+        """Note what became of a part. Returns the part as `<flush_id>.<part>`, or None if the id is not of one."""
+        partition = self._store.ref(Conversation(gateway, channel, "")).partition
+        args = reply_calls.part_status_args(gateway, channel, status)
+        return reply_calls.read_part_status(await self._store.run("part_status", partition, args))
+
+    async def doubts(self, partition: int, offset: int = 0, limit: int = 50) -> Doubts:
+        """Return a page of the parts in doubt of a partition, oldest first."""
+        args = reply_calls.doubts_args(offset, limit)
+        return reply_calls.read_doubts(await self._store.run("doubts", partition, args))
+
+    async def settle_doubt(self, doubt_id: str, action: Literal["send", "drop"]) -> DoubtResult:
+        """Send a part in doubt again, or drop it with a record. Raises ValueError if `doubt_id` is none."""
+        partition = Ref.parse(doubt_id).partition
+        args = reply_calls.settle_doubt_args(doubt_id, action)
+        return reply_calls.read_settle_doubt(await self._store.run("settle_doubt", partition, args))
