@@ -7,11 +7,12 @@ import pytest
 from gateways import evolution
 from gateways.evolution_send import SENDER, STRIKES
 from gateways.sending import Again, InDoubt, Later, Misconfigured, Part, Refused, Sent, Target
+from gateways.sending_http import whatsapp_id
 from tests.replies import GROUP, LID, PART_ID, PHONE, fields, reply_to, response
 
 V2 = Target("https://evo.example.com/", "k3y")
 GO = V2._replace(account="go")
-OWN_ID = SENDER.own_id(PART_ID)
+OWN_ID = whatsapp_id(PART_ID)
 PERSON = reply_to("evolution", "loja")
 
 
