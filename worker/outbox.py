@@ -6,12 +6,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from buffer.reply_store import Replies
-
 from buffer.store import Store
 from gateways.reply_text import ReplyStyle
 from gateways.sending import ReplyTo, SendResponse, Target
 from worker.agent_answer import AgentReply
-from worker.answer_parts import StoredAnswer, is_group, last_fields, read_stored, stored_answer
+from worker.answer_parts import GROUP_FIELD, StoredAnswer, last_fields, read_stored, stored_answer
 from worker.flight import Flight
 from worker.replies import Delivery, PartSender, pace_ms
 from worker.reply_client import ReplyClient
@@ -19,6 +18,7 @@ from worker.reply_log import ReplyLog
 from worker.typing_indicator import LIMITS, Make, TypingIndicator
 
 SILENT = nullcontext()
+
 
 class Answered(NamedTuple):
     """A stored answer, and the numbers of its parts that are left to send (none if `last` is less than `first`)."""
@@ -134,4 +134,4 @@ class Outbox:
 def reply_to(flight: Flight) -> ReplyTo:
     """Return the person and the last message of a batch in flight."""
     last = last_fields(flight.batch)
-    return ReplyTo(flight.batch.conversation, last, is_group(last))
+    return ReplyTo(flight.batch.conversation, last, GROUP_FIELD in last)

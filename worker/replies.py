@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from buffer.reply_store import Replies
-
 from buffer.errors import StoreError
 from buffer.keys import Ref
 from buffer.models import Batch
 from buffer.reply_models import Began, Ending, PartEnd, PartOutcome, SendLimits
+from buffer.reply_store import Replies
 from buffer.retry import retry_unavailable
 from config.killpoints import kill_point
 from config.settings import Settings
@@ -47,6 +46,9 @@ LAST_WRITE_S = 2.0
 
 PACE_MAX_MS = 10_000
 """Longest wait that REPLY_TYPING_CPS makes before one part."""
+
+PROBE_MS = 30_000
+"""Time between two parts that try whether a channel works again."""
 
 LATER_MAX_S = 3_600.0
 """Longest wait that a gateway can ask for."""
@@ -84,7 +86,7 @@ class Delivery:
 
     def limits(self) -> SendLimits:
         """Return the rate limits of the channel and of the person."""
-        return SendLimits(*self.sender.channel_rate, *self.sender.person_rate)
+        return SendLimits(*self.sender.channel_rate, *self.sender.person_rate, PROBE_MS)
 
     def pace_ms(self, number: int) -> int:
         """Return how long a person would type a part (REPLY_TYPING_CPS), 0 if there is no such part."""
@@ -235,13 +237,17 @@ def ending_of(delivery: Delivery, number: int, result: SendResult) -> Ending:
         case Refused(reason):
             return Ending("refused", flush_id, reason=reason)
         case Misconfigured(reason):
-            return Ending("misconfigured", flush_id, reason=reason)
+            return Ending("misconfigured", flush_id, delay_ms=PROBE_MS, reason=reason)
         case InDoubt(reason) | Again(reason):
             return Ending("in_doubt", flush_id, None, delivery.pace_ms(number + 1), reason=reason)
 
 
 def _later_ms(delivery: Delivery, result: Later) -> int:
-    """Return the wait that the gateway asks for, at most LATER_MAX_S, or one that grows with the attempts."""
-    if result.after_s is None:
-        return backoff_ms(delivery.settings, delivery.batch.attempt - 1)
-    return int(min(result.after_s, LATER_MAX_S) * 1000)
+    """Return the wait that the gateway asks for, at most LATER_MAX_S, or one that grows with the attempts.
+
+    A wait of the whole channel does not grow beyond PROBE_MS: it is over for everybody when the first part leaves.
+    """
+    if result.after_s is not None:
+        return int(min(result.after_s, LATER_MAX_S) * 1000)
+    delay_ms = backoff_ms(delivery.settings, delivery.batch.attempt - 1)
+    return min(delay_ms, PROBE_MS) if result.whole_channel else delay_ms

@@ -146,7 +146,7 @@ class FakeStore:
         self.outcomes: dict[int, PartOutcome] = {}
         self.renewed = Outcome.OK
 
-    async def begin_part(
+    async def begin_part(  # noqa: PLR0917
         self, ref: Ref, token: str, number: int, who: Conversation, own_id: str | None, limits: SendLimits
     ) -> Began:
         self.steps.append(("begin", number, own_id, limits))

@@ -13,12 +13,12 @@ from structlog.testing import capture_logs
 from gateways.sending import ReplyTo, Sender, Target
 from tests.servers import free_port
 from tests.unit.reply_doubles import SECRET, SENDER, WHO, Gateway, open_gateway
+from tests.unit.test_worker_leases import until
 from worker.reply_client import Limits, ReplyClient
 from worker.typing_indicator import TypingIndicator
 
 TO = ReplyTo(WHO, {"message_id": "m1"})
 SHORT = Limits(wait_s=0.5, connect_s=0.5, write_s=0.1, read_s=0.1)
-PATIENCE_S = 20.0
 
 
 class Screen:
@@ -35,9 +35,7 @@ class Screen:
         """Think until the condition holds."""
         target = Target(self.url, SECRET)
         with self.indicator.while_thinking(self._settings(**settings), self.sender, target, TO):
-            async with asyncio.timeout(PATIENCE_S):
-                while not enough():
-                    await asyncio.sleep(0.001)
+            await until("enough", enough)
 
 
 @pytest.fixture
@@ -120,8 +118,8 @@ async def test_nothing_to_show_for_this_message(screen: Screen):
 
 async def test_an_error_of_the_call_passes(screen: Screen, make_settings):
     """The indicator ends with the call, whatever ended that."""
-    with pytest.raises(KeyError):
-        with screen.indicator.while_thinking(make_settings(), SENDER, Target(screen.url, SECRET), TO):
-            raise KeyError
+    showing = screen.indicator.while_thinking(make_settings(), SENDER, Target(screen.url, SECRET), TO)
+    with pytest.raises(KeyError), showing:
+        raise KeyError
     await asyncio.sleep(0.01)
     assert not screen.indicator._tasks
