@@ -8,8 +8,6 @@ import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-import orjson
-
 from buffer.errors import StoreError
 from buffer.keys import Ref
 from buffer.models import Batch, Outcome
@@ -18,8 +16,10 @@ from buffer.store import Store
 from config.killpoints import kill_point
 from config.logs import get_logger, mask
 from config.settings import Settings
+from gateways.reply_text import ReplyStyle
 from worker.agent import Agent
 from worker.agent_answer import AgentFailure, AgentReply
+from worker.answer_parts import stored_answer
 from worker.leases import LeaseEnded, Leases
 from worker.request_body import render_burst
 
@@ -87,9 +87,10 @@ class Flusher:
         if isinstance(result, AgentFailure):
             return await self._fail(ref, batch, result)
         kill_point("worker_after_call")
-        flush_log.info(f"💬 Agente gerou resposta para {mask(peer)}", replies=len(result.replies))
+        flush_log.info(f"💬 Agente gerou resposta para {mask(peer)}", replies=len(result.parts))
         if result.not_understood:
-            flush_log.warning("the agent's answer was not understood; taken as no reply", answer=result.not_understood)
+            taken = "the rest is taken" if result.parts or result.handoff else "taken as no reply"
+            flush_log.warning(f"the agent's answer was not understood; {taken}", answer=result.not_understood)
         return await self._store_answer_and_ack(ref, batch, result)
 
     async def _call(self, ref: Ref, batch: Batch, claimed_at: float) -> AgentReply | AgentFailure | Outcome:
@@ -102,8 +103,8 @@ class Flusher:
 
     async def _store_answer_and_ack(self, ref: Ref, batch: Batch, answer: AgentReply) -> str:
         """Store the agent's answer before any other step (docs/invariants.md#5), then ack."""
-        if answer.replies:
-            stored = orjson.dumps({"replies": answer.replies})
+        if answer.parts or answer.handoff:
+            stored, _ = stored_answer(batch, answer, None, ReplyStyle())
             outcome = await retry_unavailable(lambda: self._store.answered(ref, batch.token, stored), OUTCOME_RETRY_S)
             if outcome is not Outcome.OK:
                 return await self._abandon(ref, batch, outcome)
