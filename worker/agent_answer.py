@@ -7,12 +7,14 @@ import time
 import zlib
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import httpx
 import orjson
 
+from gateways.sending import Part
 from worker.agent_connection import ANSWER_MAX, AnswerTooLong
+from worker.answer_body import read_body
 
 DEAD_STATUSES = frozenset({400, 413, 415, 422})
 """HTTP statuses that reject this very batch: it becomes a dead letter (docs/invariants.md#retry)."""
@@ -27,9 +29,13 @@ UNREADABLE = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
 
 @dataclass(slots=True, frozen=True)
 class AgentReply:
-    """The agent accepted the batch (2xx). `not_understood` describes an answer without readable replies."""
+    """The agent accepted the batch (2xx). `handoff`: it asks for a human after the parts.
 
-    replies: tuple[str, ...] = ()
+    `not_understood` names what could not be read, for the log: the whole answer if there are no parts, else the rest.
+    """
+
+    parts: tuple[Part, ...] = ()
+    handoff: bool = False
     not_understood: str | None = None
 
 
@@ -125,33 +131,23 @@ def _inflate(packed: bytes | bytearray, window_bits: int) -> bytes:
 
 
 def read_answer(content_type: str, content: bytes) -> AgentReply:
-    """Read the replies of a 2xx body: `{"reply"}`, `{"replies"}`, text/plain, or an empty body for none."""
+    """Read a 2xx body: JSON (worker/answer_body.py), text/plain, or an empty body for no reply."""
     kind = content_type.partition(";")[0].strip().lower()
     if not content.strip():
         return AgentReply()
     if kind == "text/plain":
-        return AgentReply((content.decode("utf-8", "replace"),))
+        return AgentReply((Part(text=content.decode("utf-8", "replace")),))
     try:
         parsed = orjson.loads(content)
     except orjson.JSONDecodeError:
         return AgentReply(not_understood=_not_json(kind))
-    replies = _replies(parsed) if isinstance(parsed, dict) else None
-    if replies is None:
-        return AgentReply(not_understood="JSON without `reply` (a string) or `replies` (a list of strings)")
-    return AgentReply(tuple(reply for reply in replies if reply))
+    return AgentReply(*read_body(parsed))
 
 
 def _not_json(kind: str) -> str:
     if kind in ("text/html", "application/xhtml+xml"):
         return "an HTML page: is AGENT_URL the address of the agent itself, and not of a page or a login?"
     return f"a body of type {kind[:60] or 'unknown'} that is not JSON"
-
-
-def _replies(parsed: dict[str, Any]) -> list[str] | None:
-    replies = parsed.get("replies", [parsed["reply"]] if "reply" in parsed else None)
-    if isinstance(replies, list) and all(isinstance(reply, str) for reply in replies):
-        return replies
-    return [] if "reply" in parsed and parsed["reply"] is None else None
 
 
 def _advice(response: httpx.Response, url: httpx.URL) -> str:

@@ -141,7 +141,8 @@ def _log_answer(batch: Batch, reply: AgentReply) -> None:
     bound = log.bind(flush_id=batch.flush_id, gateway=gateway, channel=channel, peer=peer)
     bound.info(f"💬 Agente gerou resposta para {mask(peer)}", replies=len(reply.parts))
     if reply.not_understood:
-        bound.warning("the agent's answer was not understood; taken as no reply", answer=reply.not_understood)
+        taken = "the rest is taken" if reply.parts or reply.handoff else "taken as no reply"
+        bound.warning(f"the agent's answer was not understood; {taken}", answer=reply.not_understood)
 
 
 def _mensagens(count: int) -> str:
