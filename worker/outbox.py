@@ -63,15 +63,15 @@ class Outbox:
         if not reply.parts and not reply.handoff:
             return None
         settings, _, sender, _ = flight.channel
+        style = ReplyStyle(settings.reply_split, settings.reply_parts_max, settings.reply_markdown)
         if flight.channel.is_silent:
             self._log.not_sent(flight.batch.conversation, settings)
-            sender = None
-        style = ReplyStyle(settings.reply_split, settings.reply_parts_max, settings.reply_markdown)
+            answer, _ = stored_answer(flight.batch, reply, None, style)
+            return Packed(answer, b"", 0, Answered(StoredAnswer((), {}, False, reply.handoff), 1, 0))
         answer, prints = stored_answer(flight.batch, reply, sender, style)
         stored = read_stored(answer)
-        if not prints:
-            return Packed(answer, b"", 0, Answered(stored, 1, 0))
-        return Packed(answer, prints, pace_ms(settings, stored.parts[0]), Answered(stored, 1, len(stored.parts)))
+        first_delay_ms = pace_ms(settings, stored.parts[0]) if stored.parts else 0
+        return Packed(answer, prints, first_delay_ms, Answered(stored, 1, len(stored.parts)))
 
     def resume(self, flight: Flight) -> Answered | None:
         """Return the answer that an earlier worker stored, or None if it cannot be read."""
