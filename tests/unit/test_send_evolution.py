@@ -174,7 +174,7 @@ TABLE = [
     (v2_error(400, ["Error: Connection Closed"]), Later, "no connection to WhatsApp"),
     (v2_error(400, ["Error: Timed Out"]), InDoubt, "Timed Out"),
     (v2_error(400, ["Error: rate-overlimit"]), InDoubt, "rate-overlimit"),
-    (v2_error(400, [['instance requires property "number"']]), Misconfigured, "does not know this request"),
+    (v2_error(400, [['instance requires property "number"']]), Misconfigured, "does not know the request"),
     (v2_error(400, [{"message": "x"}]), InDoubt, "400"),
     (v2_error(401, "Unauthorized"), Misconfigured, "EVOLUTION_API_KEY"),
     (v2_error(403, ["Missing global api key"]), Misconfigured, "EVOLUTION_API_KEY"),
