@@ -77,7 +77,8 @@ class Message:
 
     `message_id` is None if the gateway sent none. `dedupe_id` is the id used for dedupe, edits and revokes where it
     differs from `message_id`. `extra` holds the optional fields of the outbound message (`quoted_id`, `location`,
-    `contacts`, `interactive`, `sticker`, `participant` …) in their final shape.
+    `contacts`, `interactive`, `sticker`, `participant` …) in their final shape. `return_address` is what a reply needs
+    beside the conversation to reach the person; the agent does not get it.
     """
 
     conversation: Conversation
@@ -92,6 +93,7 @@ class Message:
     conversation_alias: str | None = None
     dedupe_id: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    return_address: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -189,6 +189,8 @@ def _payload_fields(
         fields["sender_name"] = message.sender_name
     if message.extra:
         fields.update((name, value) for name, value in message.extra.items() if value is not None)
+    if message.return_address:
+        fields["return_address"] = message.return_address
     return fields
 
 

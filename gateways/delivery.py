@@ -13,6 +13,7 @@ from gateways.masking import masked_reason
 STATES: Mapping[str, DeliveryState] = {
     "error": "failed",
     "failed": "failed",
+    "undelivered": "failed",
     "sent": "sent",
     "server": "sent",
     "server_ack": "sent",
@@ -26,14 +27,16 @@ STATES: Mapping[str, DeliveryState] = {
 """The words of the gateways of WhatsApp, in lower case. `pending` and all others say nothing."""
 
 
-def report(gateway: str, channel: str, message_id: str | None, status: Any, reason: str = "") -> Event:
+def report(
+    gateway: str, channel: str, message_id: str | None, status: Any, reason: str = "", own_mark: str | None = None
+) -> Event:
     """Return the report on a message, or why the status says nothing. `reason` is the gateway's own text."""
     word = status.lower() if isinstance(status, str) else ""
     state = STATES.get(word)
-    if state is None or not message_id or not channel:
+    if state is None or not (message_id or own_mark) or not channel:
         return ignored("unknown_event")
     words = masked_reason(reason, ()) or f"the gateway reports the status {word}"
-    return DeliveryStatus(gateway, channel, message_id, state, reason=words if state == "failed" else "")
+    return DeliveryStatus(gateway, channel, message_id, state, own_mark, words if state == "failed" else "")
 
 
 def numbered(status: Any, words: tuple[str, ...], first: int) -> Any:

@@ -15,15 +15,18 @@ from buffer.models import Conversation, Edit, Event, Ignored, Message, Revoke
 from config.settings import Settings
 from gateways.base import BodySchema, Gateway, HTTPReply, OpenAPIObject, Request, Verification
 from gateways.credentials import carries, header_scheme, secrets_equal, signature_matches
+from gateways.delivery import report
 from gateways.fields import object_of, objects_of, read_json, text_of, time_of
 from gateways.ignored import ignored, misfit
 from gateways.meta_content import read_content, read_context
+from gateways.meta_errors import failure_words
+from gateways.meta_send import SENDER
 
 NAME = "meta"
 WHATSAPP = "whatsapp_business_account"
 SYSTEM = "system"
-NO_MESSAGES = ("statuses", "errors")
-"""The lists of a change that tell of messages of ours."""
+STATUSES, ERRORS = "statuses", "errors"
+"""The lists of a change that tell what became of messages of ours, and of errors without a message."""
 
 
 class Field(NamedTuple):
@@ -108,14 +111,23 @@ def _events(change: dict[str, Any]) -> Iterator[Event]:
         yield ignored("unknown_event") if name else misfit(None, change)
         return
     channel = text_of(object_of(value.get("metadata")).get("phone_number_id"))
-    items = objects_of(value.get(field.items))
-    if channel is None or not items:
-        is_known = channel is not None and any(value.get(part) for part in NO_MESSAGES)
+    items, statuses = objects_of(value.get(field.items)), objects_of(value.get(STATUSES))
+    if channel is None or not (items or statuses):
+        is_known = channel is not None and bool(value.get(STATUSES) or value.get(ERRORS))
         yield ignored("unknown_event") if is_known else misfit(name, value)
         return
     context = Change(field, channel, _people(value))
     for item in items:
         yield _event(item, context)
+    for status in statuses:
+        yield _status(status, channel)
+
+
+def _status(status: dict[str, Any], channel: str) -> Event:
+    """Read what became of a message of ours. It carries the mark that the message was sent with."""
+    error = next(iter(objects_of(status.get(ERRORS))), {})
+    mark = text_of(status.get("biz_opaque_callback_data"))
+    return report(NAME, channel, text_of(status.get("id")), status.get("status"), failure_words(error), mark)
 
 
 def _people(value: dict[str, Any]) -> dict[str, Person]:
@@ -215,4 +227,5 @@ GATEWAY = Gateway(
         "application/json", {"description": "Whatever Meta signed is taken, and what is unknown ignored"}
     ),
     verification=Verification(reply_to_verification, QUERY_PARAMETERS),
+    sender=SENDER,
 )

@@ -8,17 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateways.fields import int_of
+from gateways.fields import int_of, object_of, text_of
+from gateways.masking import masked_reason
 from gateways.sending import InDoubt, Later, Misconfigured, Refused, ReplyTo, SendResponse, SendResult
 from gateways.sending_http import by_status, is_success, retry_after_s, told, unknown_error
 
 PAIR_LIMIT_S = 6.0
 """Seconds. Meta refills the limit of one person by about one message in this time."""
 
+PAIR_LIMIT_GROWTH = 4.0
+"""Meta asks for a wait of 4 to the power of the attempts."""
+
 NO_ACCESS = "Meta does not accept the access token: it has expired, or lacks the right to send messages"
 BLOCKED = "Meta has blocked or restricted the account: see the WhatsApp Manager"
 OUR_MISTAKE = "Meta finds a mistake in the request, which is one of ours: please report it"
 UNAVAILABLE = "Meta's service is not available now"
+PAIR_LIMIT = "too many messages to this person in a short time"
+NO_FILE = "Meta could not load the file, or does not take its type"
 
 MISCONFIGURED: dict[int | None, str] = {
     **dict.fromkeys((0, 3, 10, 190, *range(200, 300)), NO_ACCESS),
@@ -50,6 +56,8 @@ LATER: dict[int | None, tuple[str, float | None]] = {
     133004: (UNAVAILABLE, None),
 }
 IN_DOUBT = frozenset({1, 131000})
+FAILED_LATE: dict[int | None, str] = {131052: NO_FILE, 131053: NO_FILE, 131056: PAIR_LIMIT}
+"""Codes that only the status of a message has, or that mean no repetition there."""
 
 
 def result_of_error(error: Mapping[str, Any], response: SendResponse, reply_to: ReplyTo) -> SendResult:
@@ -60,9 +68,19 @@ def result_of_error(error: Mapping[str, Any], response: SendResponse, reply_to: 
     return result or by_status(response, reply_to) or _other(response, reply_to, ending)
 
 
+def failure_words(error: Mapping[str, Any]) -> str:
+    """Return why a message failed after it was taken, from the error of its status."""
+    code = int_of(error.get("code"))
+    later, _ = LATER.get(code, ("Meta could not deliver the message", None))
+    words = FAILED_LATE.get(code) or MISCONFIGURED.get(code) or REFUSED.get(code) or later
+    details = text_of(object_of(error.get("error_data")).get("details"))
+    said = details or text_of(error.get("message")) or text_of(error.get("title"))
+    return masked_reason(f"{words} (Meta's code {code})" + (f": {said}" if said else ""), ())
+
+
 def _by_code(code: int | None, response: SendResponse, ending: str) -> SendResult | None:
     if code == 131056:
-        return Later("too many messages to this person in a short time" + ending, PAIR_LIMIT_S)
+        return Later(PAIR_LIMIT + ending, PAIR_LIMIT_S, growth=PAIR_LIMIT_GROWTH)
     if code in LATER:
         words, after_s = LATER[code]
         return Later(words + ending, retry_after_s(response) or after_s, whole_channel=True)

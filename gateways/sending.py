@@ -38,20 +38,23 @@ class Target(NamedTuple):
     """Where a channel's replies are sent, and with which secrets.
 
     `account` is the second name or secret of gateways that have two: Twilio's account SID, Z-API's instance token.
+    `idempotent`: the receiver knows a repeated request, so a part in doubt is sent again. `callback_url` is the address
+    of this service (PUBLIC_BASE_URL) without a slash at its end, for gateways that report to an address in the request.
     """
 
     url: str
     secret: str
     account: str = ""
     idempotent: bool = False
+    callback_url: str = ""
 
 
 class ReplyTo(NamedTuple):
     """The person and the last message of the burst that is answered.
 
     `conversation.peer` is the address of that message, unchanged. `last` has the fields of that message as the agent
-    reads them (`message_id`, `participant`, `thread`, `business_connection_id` …). `is_group` asks for a quote of the
-    message where the gateway can.
+    reads them (`message_id`, `participant`, `thread`, `business_connection_id` …), and `return_address`. `is_group` asks
+    for a quote of the message where the gateway can.
     """
 
     conversation: Conversation
@@ -98,13 +101,15 @@ class Later(NamedTuple):
     """The request surely had no effect and may be repeated, after `after_s` if the gateway said so.
 
     `whole_channel`: the limit is that of the channel, not of this person. `strikes`: after so many in a row, without a
-    `Sent` between them, the channel is misconfigured; 0 is never.
+    `Sent` between them, the channel is misconfigured; 0 is never. `growth`: each further attempt waits so many times
+    longer.
     """
 
     reason: str
     after_s: float | None = None
     whole_channel: bool = False
     strikes: int = 0
+    growth: float = 1.0
 
 
 class Refused(NamedTuple):
@@ -163,6 +168,9 @@ class Sender:
 
     channel_rate: Rate
     person_rate: Rate
+
+    group_rate: Rate | None = None
+    """The rate of a group, where it is not that of a person."""
 
     text_size: Callable[[str], int] = len
     """Returns the size of a text in the units of `text_max`: characters, or UTF-16 units for Telegram."""

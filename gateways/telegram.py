@@ -18,6 +18,7 @@ from gateways.fields import object_of, read_object, text_of, time_of
 from gateways.ignored import ignored, misfit
 from gateways.telegram_content import full_name, read_button, read_content, read_poll_answer, read_reaction
 from gateways.telegram_context import read_context, topic_name
+from gateways.telegram_send import SENDER
 
 NAME = "telegram"
 GROUP_TYPES = ("group", "supergroup")
@@ -96,6 +97,8 @@ def _read_message(message: dict[str, Any], channel: str) -> list[Event]:
     event = _message(message, chat, message.get("from"), content, message.get("message_id"))
     event.extra = read_context(message, event.extra, chat.is_group)
     event.from_me = _is_ours(message, chat)
+    if event.from_me and _is_of_a_bot(message):
+        event.extra = event.extra | {"via_api": True}
     return [event]
 
 
@@ -221,6 +224,11 @@ def _is_ours(message: dict[str, Any], chat: Chat) -> bool:
     return author.get("is_bot") is True and not object_of(message.get("sender_chat"))
 
 
+def _is_of_a_bot(message: dict[str, Any]) -> bool:
+    """Return True if a bot wrote the message, also one in the name of a business account."""
+    return "sender_business_bot" in message or object_of(message.get("from")).get("is_bot") is True
+
+
 GATEWAY = Gateway(
     NAME,
     is_open,
@@ -234,4 +242,5 @@ GATEWAY = Gateway(
         )
     },
     auth_hint="with <TELEGRAM_SECRET_TOKEN> as setWebhook's `secret_token`",
+    sender=SENDER,
 )

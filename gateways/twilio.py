@@ -18,8 +18,11 @@ from config.settings import Settings
 from gateways.base import BadRequest, BodySchema, Gateway, HTTPReply, Request
 from gateways.content import Content, with_part_ids
 from gateways.credentials import carries, header_scheme
+from gateways.delivery import report
 from gateways.ignored import ignored, misfit
 from gateways.twilio_content import Form, read_contents, read_context
+from gateways.twilio_errors import failure_words
+from gateways.twilio_send import MARK, SENDER, return_address
 
 NAME = "twilio"
 MAX_FIELDS = 1000
@@ -99,7 +102,7 @@ def parse(request: Request) -> list[Event]:
     form = {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in pairs}
     chat, message_id = _chat(form), form.get("MessageSid") or form.get("SmsMessageSid")
     if _is_callback(form):
-        return [ignored("unknown_event")]
+        return [_status(form, message_id, request.query.get(MARK))]
     if chat is None or not message_id:
         return [ignored("call") if "CallSid" in form else misfit(form.get("EventType"), form)]
     contents = read_contents(form)
@@ -111,6 +114,12 @@ def parse(request: Request) -> list[Event]:
 
 def _is_callback(form: Form) -> bool:
     return (form.get("MessageStatus") or form.get("SmsStatus") or INBOUND[0]) not in INBOUND
+
+
+def _status(form: Form, message_id: str | None, own_mark: str | None) -> Event:
+    """Read what became of a message of ours. The mark is that of the address that we gave Twilio with the message."""
+    status, reason = form.get("MessageStatus") or form.get("SmsStatus"), failure_words(form.get("ErrorCode"))
+    return report(NAME, _name(form.get("From")) or "", message_id or None, status, reason, own_mark or None)
 
 
 def _chat(form: Form) -> Chat | None:
@@ -140,6 +149,7 @@ def _message(form: Form, chat: Chat, message_id: str | None, content: Content, c
         sender_name=form.get("ProfileName") or None,
         conversation_alias=chat.alias,
         extra=content.extra | context,
+        return_address=return_address(form.get("To", ""), form.get("From", ""), chat.conversation),
     )
 
 
@@ -161,4 +171,5 @@ GATEWAY = Gateway(
         "application/x-www-form-urlencoded", {"type": "object", "additionalProperties": {"type": "string"}}
     ),
     success_reply=TWIML,
+    sender=SENDER,
 )

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import hashlib
-import hmac
 import ssl
 import time
 from functools import cache
@@ -17,6 +13,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from buffer.models import Batch
 from config.settings import Settings, require
+from gateways.standard_webhooks import signature_headers, signing_key
 from worker import agent_answer, agent_errors
 from worker.agent_answer import AgentFailure, AgentReply
 from worker.agent_connection import Pool, connected, open_session
@@ -34,7 +31,7 @@ class Agent:
         self._url = url.copy_with(userinfo=b"", fragment=None)
         self._headers = _fixed_headers(url)
         self._timeout_s = settings.agent_timeout
-        self._secret = _signing_key(settings.agent_secret.get_secret_value()) if settings.agent_secret else None
+        self._secret = signing_key(settings.agent_secret.get_secret_value()) if settings.agent_secret else None
         self._connections_max = settings.worker_concurrency
         self._transport = AiohttpTransport(verify=ssl_context(url), client=self._open)
 
@@ -79,10 +76,7 @@ class Agent:
         """Build the request for the transport. httpx.AsyncClient would build the same and double the cost of a call."""
         headers = {"idempotency-key": batch.flush_id, "debouncer-attempt": str(batch.attempt)}
         if self._secret is not None:
-            timestamp = str(int(time.time()))
-            headers["webhook-id"] = batch.flush_id
-            headers["webhook-timestamp"] = timestamp
-            headers["webhook-signature"] = sign(self._secret, batch.flush_id, timestamp, body)
+            headers |= signature_headers(self._secret, batch.flush_id, int(time.time()), body)
         request = httpx.Request(
             "POST", self._url, headers=headers, stream=httpx.ByteStream(body), extensions={"timeout": TIMEOUT}
         )
@@ -112,19 +106,3 @@ def _fixed_headers(url: httpx.URL) -> dict[str, str]:
         signed = next(httpx.BasicAuth(url.username, url.password).auth_flow(httpx.Request("POST", url)))
         headers["authorization"] = signed.headers["authorization"]
     return headers
-
-
-def sign(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
-    """Return the `webhook-signature` of the Standard Webhooks specification, version 1 (symmetric)."""
-    content = f"{message_id}.{timestamp}.".encode() + body
-    return "v1," + base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode()
-
-
-def _signing_key(secret: str) -> bytes:
-    """Decode `whsec_<base64>`, the specification's form. Any other secret is used as it is."""
-    if secret.startswith("whsec_"):
-        try:
-            return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-        except binascii.Error:
-            pass
-    return secret.encode()

@@ -37,6 +37,7 @@ def render_burst(batch: Batch) -> bytes:
 
 def _message(stored: StoredMessage) -> dict[str, Any]:
     fields: dict[str, Any] = orjson.loads(stored.payload)
+    fields.pop("return_address", None)
     fields["received_ms"] = stored.received_ms
     fields.setdefault("kind", PLAIN_KIND)
     fields.setdefault("timestamp_ms", stored.order_ms)

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from buffer.models import Edit, Ignored, Message, Presence, Revoke
+from buffer.models import DeliveryStatus, Edit, Ignored, Message, Presence, Revoke
 from gateways.base import Request
 from gateways.content import PARTS
 from gateways.ignored import IGNORED_REASONS
@@ -25,7 +25,9 @@ def parsed(gateway, body):
 
 
 def told(event):
-    """Return an event as the files have it: fields without a value are left out."""
+    """Return an event as the files have it: fields without a value are left out. Reports count as ignored."""
+    if isinstance(event, DeliveryStatus):
+        return {"ignored": "unknown_event"}
     if isinstance(event, Ignored):
         return {"ignored": event.reason} | ({"shape": event.shape} if event.shape else {})
     if isinstance(event, Revoke):

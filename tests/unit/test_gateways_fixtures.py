@@ -80,6 +80,7 @@ def told(message):
     fields = asdict(message)
     extra, alt, _ = fields.pop("extra"), fields.pop("conversation_alias"), fields.pop("dedupe_id")
     fields.pop("conversation")
+    fields.pop("return_address")
     if fields["media"] and fields["media"].get("base64"):
         assert isinstance(fields["media"]["base64"], str)
         fields["media"]["base64"] = True
