@@ -15,6 +15,9 @@ POINTS = (
     "worker_during_call",
     "worker_after_call",
     "worker_after_answered",
+    "worker_before_part",
+    "worker_after_part_marked",
+    "worker_after_part_sent",
     "worker_after_ack",
 )
 

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from urllib.parse import unquote, urlsplit
 
-from gateways.sending import PartKind
+from gateways.sending import PartKind, is_link
 
 KINDS: dict[str, PartKind] = {
     **dict.fromkeys(("jpg", "jpeg", "png", "gif", "webp"), "image"),
     **dict.fromkeys(("mp3", "ogg", "oga", "opus", "m4a", "aac", "amr", "wav"), "audio"),
     **dict.fromkeys(("mp4", "3gp", "mov", "webm"), "video"),
-    **dict.fromkeys(("pdf", "doc", "docx", "xls", "xlsx", "ppt", "pptx", "odt", "ods", "csv", "txt", "zip"), "document"),
+    **dict.fromkeys(
+        ("pdf", "doc", "docx", "xls", "xlsx", "ppt", "pptx", "odt", "ods", "csv", "txt", "zip"), "document"
+    ),
 }
 """The kinds of files by the ending of their name."""
-
-
-def is_link(url: str) -> bool:
-    """Return True for the complete address of something on the web, without white space."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(host) and not any(char.isspace() for char in url)
 
 
 def media_kind(url: str) -> PartKind | None:

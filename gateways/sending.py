@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from buffer.models import Conversation
 
@@ -21,6 +22,16 @@ class Part(NamedTuple):
     text: str | None = None
     url: str | None = None
     filename: str | None = None
+
+
+def is_link(url: str) -> bool:
+    """Return True for a complete http or https address without white space: what a gateway can fetch a file from."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(host) and not any(map(str.isspace, url))
 
 
 class Target(NamedTuple):

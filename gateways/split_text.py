@@ -9,18 +9,21 @@ import regex
 
 NOT_A_MARK = r"(?![\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}])"
 
+WIDE_STOP = r"[\u3002\uff01\uff1f]"
+"""The ends of sentences in scripts that have no spaces between them."""
+
 BREAKS = tuple(
     regex.compile(pattern + NOT_A_MARK)
     for pattern in (
         r"[^\S\n]*+\n[^\S\n]*+\n\s*+",  # a paragraph ends
         r"[^\S\n]*+\n\s*+",  # a line ends
-        r"(?:[^\d\s][.!?…][\"'”’»)*_~]{0,4}+\K\s++|(?<=[。！？])(?![。！？]))",  # a sentence ends
+        rf"(?:[^\d\s][.!?…][\"'\p{{Pf}}\p{{Pe}}*_~]{{0,4}}+\K\s++|(?<={WIDE_STOP})(?!{WIDE_STOP}))",  # a sentence ends
         r"[^\S\u00a0\u202f]++",  # a word ends; a non-breaking space does not end it
     )
 )
 """The places where a text is split, the best kind first. White space that they match is left out."""
 
-LINK = regex.compile(r"https?://[^\s<>\"。！？，、（）「」]++", regex.IGNORECASE)
+LINK = regex.compile(r"https?://[^\s<>\"\u3000-\u303f\uff00-\uffef]++", regex.IGNORECASE)
 CLUSTER = regex.compile(r"\X")
 
 SEEN_AHEAD = 64
@@ -66,7 +69,10 @@ def _last_boundary(text: str, start: int, last: int) -> int:
 
 
 def _outside_links(text: str, start: int, place: tuple[int, int]) -> tuple[int, int]:
-    """Return the place, or the beginning of the link that it would split. A link at `start` does not fit: it is split."""
+    """Return the place, or the beginning of the link that it would split.
+
+    A link that begins at `start` is longer than the limit: it is split.
+    """
     for link in LINK.finditer(text, start, place[0] + SEEN_AHEAD):
         if start < link.start() < place[0] < link.end():
             return link.start(), link.start()

@@ -8,14 +8,14 @@ from collections.abc import Collection, Sequence
 from markdown_it.token import Token
 
 from gateways.markdown_syntax import PARSER
-from gateways.media_links import file_name, is_link, media_kind
-from gateways.sending import Part, PartKind
+from gateways.media_links import file_name, media_kind
+from gateways.sending import Part, PartKind, is_link
 
 BOUND = {"strong": "*", "s": "~"}
 """WhatsApp's marks for bold and struck text. They hold for one line, and not within each other."""
 
 LINE_END = re.compile(r"[ \t]*+\n[ \t]*+")
-SCHEME = re.compile(r"(?:https?://(?:www\.)?|mailto:|tel:)", re.IGNORECASE)
+SCHEME = re.compile(r"(?:https?://|mailto:|tel:)?(?:www\.)?", re.IGNORECASE)
 
 Piece = str | Part
 
@@ -131,7 +131,7 @@ class _Writer:
 
     def _is_line_blank(self) -> bool:
         for piece in reversed(self._pieces):
-            before, line_end, line = piece.rpartition("\n") if isinstance(piece, str) else ("", "\n", "")
+            _, line_end, line = piece.rpartition("\n") if isinstance(piece, str) else ("", "\n", "")
             if line.strip():
                 return False
             if line_end:
@@ -141,7 +141,7 @@ class _Writer:
 
 def _in_words(label: str, url: str) -> str:
     """Return a link as text. A label that repeats the address is left out."""
-    shown = url if url.lower().startswith("http") else SCHEME.sub("", url, count=1)
+    shown = url if is_link(url) else url.partition(":")[2]
     if not label.strip() or _bare(label) == _bare(url):
         return shown
     return f"{label} {shown}" if label.endswith(":") else f"{label}: {shown}"

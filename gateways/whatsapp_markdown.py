@@ -16,6 +16,8 @@ from gateways.markdown_syntax import PARSER
 from gateways.sending import Part, PartKind
 from gateways.whatsapp_inline import Piece, inline_pieces, inline_text
 
+CELL_END = re.compile(r"(?<!\\)\|")
+
 MARKDOWN_MAX = 65_536
 """Characters of the longest text that is read as Markdown, in less than a second. WhatsApp shows no longer one."""
 
@@ -59,15 +61,16 @@ def _parts(pieces: Iterable[Piece]) -> Iterator[Part]:
 
 
 def _pieces(text: str, media_kinds: Collection[PartKind]) -> Iterator[Piece]:
-    """Yield the pieces of the text, block by block. Lines between the blocks are blank."""
-    lines = text.split("\n")
+    """Yield the pieces of the text, block by block. What stands between the blocks is blank, and stays."""
+    line_starts = [0, *(line_end.end() for line_end in re.finditer("\n", text)), len(text)]
     done = 0
     for block in _blocks(text):
-        first, last = block[0].map or (done, done)
-        yield "\n" * (first - done) if done == 0 else "\n" * (first - done + 1)
-        yield from _block(block, lines[first:last], media_kinds)
-        done = last
-    yield "\n".join(["", *lines[done:]]) if done else text
+        first, last = (line_starts[line] for line in block[0].map or (0, 0))
+        source = text[first:last].removesuffix("\n")
+        yield text[done:first]
+        yield from _block(block, source, media_kinds)
+        done = first + len(source)
+    yield text[done:]
 
 
 def _blocks(text: str) -> Iterator[list[Token]]:
@@ -80,16 +83,16 @@ def _blocks(text: str) -> Iterator[list[Token]]:
             block = []
 
 
-def _block(block: list[Token], lines: list[str], media_kinds: Collection[PartKind]) -> Iterator[Piece]:
+def _block(block: list[Token], source: str, media_kinds: Collection[PartKind]) -> Iterator[Piece]:
     kind = block[0].type
     if kind == "paragraph_open":
-        yield from _paragraph("\n".join(lines), media_kinds)
+        yield from _paragraph(source, media_kinds)
     elif kind == "heading_open":
-        yield _bold(block[1].content) or "\n".join(lines)
+        yield _bold(block[1].content) or source
     elif kind == "table_open":
-        yield "\n".join(_rows(block))
+        yield "\n".join(_rows(source))
     else:
-        yield "\n".join(lines)
+        yield source
 
 
 def _paragraph(text: str, media_kinds: Collection[PartKind]) -> Iterator[Piece]:
@@ -105,12 +108,15 @@ def _bold(text: str) -> str:
     return f"*{inner}*" if inner.strip() else ""
 
 
-def _rows(block: list[Token]) -> Iterator[str]:
+def _rows(source: str) -> Iterator[str]:
     """Yield the lines of a table: its cells with ` | ` between, those of its head in bold."""
-    cells: list[str] = []
-    for before, token in zip(block, block[1:], strict=False):
-        if token.type == "inline":
-            cells.append(_bold(token.content) if before.type == "th_open" else inline_text(token.content))
-        elif token.type == "tr_close":
-            yield " | ".join(cells).strip()
-            cells = []
+    head, _, *rows = source.split("\n")
+    yield " | ".join(map(_bold, _cells(head))).strip()
+    for row in rows:
+        yield " | ".join(map(inline_text, _cells(row))).strip()
+
+
+def _cells(row: str) -> list[str]:
+    """Return the cells of a row, those beyond the head's too. The outer marks of a row are no cells."""
+    cells = [cell.strip().replace("\\|", "|") for cell in CELL_END.split(row.strip())]
+    return cells[not cells[0] : len(cells) - (len(cells) > 1 and not cells[-1])]

@@ -16,7 +16,7 @@ from config.settings import Settings, require
 from gateways.standard_webhooks import signature_headers, signing_key
 from worker import agent_answer, agent_errors
 from worker.agent_answer import AgentFailure, AgentReply
-from worker.agent_connection import connected, open_session
+from worker.agent_connection import Pool, connected, open_session
 
 CONNECT_TIMEOUT_S = 5.0
 TIMEOUT = {"connect": CONNECT_TIMEOUT_S}
@@ -33,7 +33,7 @@ class Agent:
         self._timeout_s = settings.agent_timeout
         self._secret = signing_key(settings.agent_secret.get_secret_value()) if settings.agent_secret else None
         self._connections_max = settings.worker_concurrency
-        self._transport = AiohttpTransport(verify=_ssl_context(url), client=self._open)
+        self._transport = AiohttpTransport(verify=ssl_context(url), client=self._open)
 
     async def call(self, batch: Batch, body: bytes) -> AgentReply | AgentFailure:
         """Deliver one batch. Return an AgentFailure for every error of the agent or the network, and raise none."""
@@ -55,7 +55,7 @@ class Agent:
         await self._transport.aclose()
 
     def _open(self) -> aiohttp.ClientSession:
-        return open_session(self._headers, self._connections_max, self._transport.ssl_context)
+        return open_session(self._headers, Pool(self._connections_max), self._transport.ssl_context)
 
     def _timed_out(self) -> AgentFailure:
         limit = f"within AGENT_TIMEOUT={self._timeout_s:g} s"
@@ -84,7 +84,7 @@ class Agent:
         return request
 
 
-def _ssl_context(url: httpx.URL) -> ssl.SSLContext:
+def ssl_context(url: httpx.URL) -> ssl.SSLContext:
     """Load the certificates only for an https address, because loading takes longer than many calls."""
     return _certificates() if url.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 

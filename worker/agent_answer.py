@@ -7,12 +7,14 @@ import time
 import zlib
 from collections.abc import AsyncIterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import httpx
 import orjson
 
+from gateways.sending import Part
 from worker.agent_connection import ANSWER_MAX, AnswerTooLong
+from worker.answer_body import read_body
 
 DEAD_STATUSES = frozenset({400, 413, 415, 422})
 """HTTP statuses that reject this very batch: it becomes a dead letter (docs/invariants.md#retry)."""
@@ -27,9 +29,13 @@ UNREADABLE = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
 
 @dataclass(slots=True, frozen=True)
 class AgentReply:
-    """The agent accepted the batch (2xx). `not_understood` describes an answer without readable replies."""
+    """The agent accepted the batch (2xx). `handoff`: it asks for a human after the parts.
 
-    replies: tuple[str, ...] = ()
+    `not_understood` names what could not be read, for the log: the whole answer if there are no parts, else the rest.
+    """
+
+    parts: tuple[Part, ...] = ()
+    handoff: bool = False
     not_understood: str | None = None
 
 
@@ -53,7 +59,7 @@ async def read(response: httpx.Response, url: httpx.URL) -> AgentReply | AgentFa
     The connection of an answer that was not read to its end is closed.
     """
     try:
-        content = await _content(response)
+        content = await content_of(response)
     except Unreadable as reason:
         detail = str(reason)
         if response.is_success:
@@ -68,7 +74,8 @@ async def read(response: httpx.Response, url: httpx.URL) -> AgentReply | AgentFa
     )
 
 
-async def _content(response: httpx.Response) -> bytes:
+async def content_of(response: httpx.Response) -> bytes:
+    """Return the body of an answer. Raises Unreadable, or httpx.HTTPError if it breaks off or cannot be unpacked."""
     content = bytearray()
     headers = response.headers
     try:
@@ -124,20 +131,17 @@ def _inflate(packed: bytes | bytearray, window_bits: int) -> bytes:
 
 
 def read_answer(content_type: str, content: bytes) -> AgentReply:
-    """Read the replies of a 2xx body: `{"reply"}`, `{"replies"}`, text/plain, or an empty body for none."""
+    """Read a 2xx body: JSON (worker/answer_body.py), text/plain, or an empty body for no reply."""
     kind = content_type.partition(";")[0].strip().lower()
     if not content.strip():
         return AgentReply()
     if kind == "text/plain":
-        return AgentReply((content.decode("utf-8", "replace"),))
+        return AgentReply((Part(text=content.decode("utf-8", "replace")),))
     try:
         parsed = orjson.loads(content)
     except orjson.JSONDecodeError:
         return AgentReply(not_understood=_not_json(kind))
-    replies = _replies(parsed) if isinstance(parsed, dict) else None
-    if replies is None:
-        return AgentReply(not_understood="JSON without `reply` (a string) or `replies` (a list of strings)")
-    return AgentReply(tuple(reply for reply in replies if reply))
+    return AgentReply(*read_body(parsed))
 
 
 def _not_json(kind: str) -> str:
@@ -146,17 +150,10 @@ def _not_json(kind: str) -> str:
     return f"a body of type {kind[:60] or 'unknown'} that is not JSON"
 
 
-def _replies(parsed: dict[str, Any]) -> list[str] | None:
-    replies = parsed.get("replies", [parsed["reply"]] if "reply" in parsed else None)
-    if isinstance(replies, list) and all(isinstance(reply, str) for reply in replies):
-        return replies
-    return [] if "reply" in parsed and parsed["reply"] is None else None
-
-
 def _advice(response: httpx.Response, url: httpx.URL) -> str:
     status = response.status_code
     if status in (301, 302, 303, 307, 308):
-        return f": AGENT_URL redirects{_target(response, url)}, which is not followed; set the final address"
+        return f": AGENT_URL redirects{redirect_target(response, url)}, which is not followed; set the final address"
     if status == 404 and "/webhook-test/" in url.path:
         return ": AGENT_URL is n8n's test address; set the production address (/webhook/...) and switch the workflow on"
     hints = {
@@ -170,7 +167,7 @@ def _advice(response: httpx.Response, url: httpx.URL) -> str:
     return hints.get(status, "")
 
 
-def _target(response: httpx.Response, url: httpx.URL) -> str:
+def redirect_target(response: httpx.Response, url: httpx.URL) -> str:
     """Return ` to <scheme and host>`, or an empty text. The rest of an address may be secret."""
     try:
         found = url.join(response.headers["location"])

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import ssl
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -97,10 +97,22 @@ class Response(aiohttp.ClientResponse):
         pass
 
 
-def open_session(headers: dict[str, str], connections_max: int, context: ssl.SSLContext) -> aiohttp.ClientSession:
-    """Open a pool of connections to the agent. Every request carries `headers`."""
-    connector = aiohttp.TCPConnector(limit=connections_max, keepalive_timeout=KEEPALIVE_S, ssl=context)
-    connector._factory = functools.partial(Connection, loop=asyncio.get_running_loop())  # type: ignore[assignment]
+class Pool(NamedTuple):
+    """The bounds of a pool of connections. `per_host` 0 is no limit for one host."""
+
+    connections: int
+    per_host: int = 0
+    keepalive_s: float = KEEPALIVE_S
+
+
+def open_session(
+    headers: dict[str, str], pool: Pool, context: ssl.SSLContext, connection: type[Connection] = Connection
+) -> aiohttp.ClientSession:
+    """Open a pool of connections. Every request carries `headers`."""
+    connector = aiohttp.TCPConnector(
+        limit=pool.connections, limit_per_host=pool.per_host, keepalive_timeout=pool.keepalive_s, ssl=context
+    )
+    connector._factory = functools.partial(connection, loop=asyncio.get_running_loop())  # type: ignore[assignment]
     return aiohttp.ClientSession(
         connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar(), response_class=Response
     )

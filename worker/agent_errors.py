@@ -17,17 +17,20 @@ NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
 NO_BUFFER = {errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN}
 
 
-def not_reached(error: BaseException, url: httpx.URL, connect_timeout_s: float) -> str:
+def not_reached(
+    error: BaseException, url: httpx.URL, connect_timeout_s: float, who: str = "the agent", setting: str = "AGENT_URL"
+) -> str:
     """Return a sentence for an error that came before the call had a connection."""
-    return f"the agent cannot be reached: {_reason(error, _address(url), url.host, connect_timeout_s)}"
+    name = f"{url.host} in {setting}"
+    return f"{who} cannot be reached: {_reason(error, _address(url), name, connect_timeout_s)}"
 
 
-def _reason(error: BaseException, address: str, host: str, connect_timeout_s: float) -> str:
+def _reason(error: BaseException, address: str, name: str, connect_timeout_s: float) -> str:
     causes = chain_of(error)
     codes = {cause.errno for cause in causes if isinstance(cause, OSError)}
     reasons = [
         (bool(codes & NO_DESCRIPTOR), "this process has no file descriptor left: raise its limit, ulimit -n"),
-        (_any(causes, aiohttp.ClientConnectorDNSError, socket.gaierror), f"the name {host} in AGENT_URL is not known"),
+        (_any(causes, aiohttp.ClientConnectorDNSError, socket.gaierror), f"the name {name} is not known"),
         (_any(causes, ssl.SSLError, ssl.CertificateError), f"there is no TLS connection to {address}"),
         (errno.ECONNREFUSED in codes, f"nobody listens at {address}"),
         (bool(codes & NO_BUFFER), "this machine cannot open another connection"),
@@ -41,16 +44,16 @@ def _any(causes: list[BaseException], *kinds: type[BaseException]) -> bool:
     return any(isinstance(cause, kinds) for cause in causes)
 
 
-def broken(error: BaseException) -> str:
+def broken(error: BaseException, who: str = "the agent") -> str:
     """Return a sentence for an error that came after the call had a connection."""
     cause = error.__cause__
     if isinstance(error, httpx.DecodingError):
-        return f"the agent's answer broke: {error}"
+        return f"{who}'s answer broke: {error}"
     if isinstance(cause, aiohttp.ServerDisconnectedError):
-        return "the connection to the agent broke: it was closed before an answer"
+        return f"the connection to {who} broke: it was closed before an answer"
     if isinstance(cause, aiohttp.ClientPayloadError):
-        return "the connection to the agent broke: the answer is not complete"
-    return f"the connection to the agent broke: {str(error)[:200] or type(error).__name__}"
+        return f"the connection to {who} broke: the answer is not complete"
+    return f"the connection to {who} broke: {str(error)[:200] or type(error).__name__}"
 
 
 def chain_of(error: BaseException) -> list[BaseException]:

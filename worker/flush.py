@@ -1,16 +1,12 @@
-"""The flush: claim a conversation's batch, call the agent under a renewed lease, store the answer, ack."""
+"""The flush: claim a conversation's batch, call the agent, store the answer, send its parts, ack."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-import orjson
-
-from buffer.errors import StoreError
 from buffer.keys import Ref
 from buffer.models import Batch, Outcome
 from buffer.retry import retry_unavailable
@@ -18,19 +14,16 @@ from buffer.store import Store
 from config.killpoints import kill_point
 from config.logs import get_logger, mask
 from config.settings import Settings
-from worker.agent import Agent
 from worker.agent_answer import AgentFailure, AgentReply
+from worker.channels import Channels
+from worker.flight import Flight
+from worker.flush_ends import FlushEnds
 from worker.leases import LeaseEnded, Leases
+from worker.outbox import Answered, Outbox
 from worker.request_body import render_burst
 
 CLAIM_RETRY_S = 2.0
-"""How long `claim` and `release` are retried. Without one of them the wake index brings the conversation back."""
-
-OUTCOME_RETRY_S = 60.0
-"""How long `answered`, `ack` and `fail` are retried. Without one of them the agent is called again."""
-
-JITTER = 0.2
-"""The largest share by which a retry delay is made shorter or longer at random."""
+"""How long `claim` is retried. Without it the wake index brings the conversation back."""
 
 log = get_logger()
 
@@ -38,15 +31,21 @@ log = get_logger()
 class Flusher:
     """Flushes conversations. Any number of flushes may run at once on one event loop."""
 
-    def __init__(self, store: Store, agent: Agent, settings: Settings) -> None:
+    def __init__(self, store: Store, channels: Channels, settings: Settings) -> None:
         self._store = store
-        self._agent = agent
-        self._settings = settings
+        self._channels = channels
         self._leases = Leases(store, settings)
+        self._ends = FlushEnds(store)
+        self._outbox = Outbox(store)
 
     async def renew_leases(self) -> None:
-        """Renew the leases of all calls in flight now."""
+        """Renew the leases of all batches in flight now."""
         await self._leases.renew_all()
+
+    async def close(self) -> None:
+        """Close the connections to agents and gateways."""
+        await self._outbox.close()
+        await self._channels.close()
 
     async def flush(self, ref: Ref) -> str:
         """Deliver the batch of a conversation if it has one. Return the result as one word, for logs and RQ.
@@ -61,127 +60,93 @@ class Flusher:
         if claim.batch is None:
             return claim.status
         kill_point("worker_after_claim")
+        lease = self._leases.of(ref, claim.batch.token, claimed_at)
+        flight = Flight(ref, claim.batch, lease, self._channels.of(claim.batch.conversation))
         try:
-            return await self._deliver(ref, claim.batch, claimed_at)
+            return await self._deliver(flight)
+        except LeaseEnded as ended:
+            return await self._ends.abandon(flight, ended.outcome)
         except asyncio.CancelledError:
-            await self._release(ref, claim.batch)
+            await self._ends.release(flight)
             raise
 
-    async def _deliver(self, ref: Ref, batch: Batch, claimed_at: float) -> str:
-        gateway, channel, peer = batch.conversation
-        flush_log = log.bind(flush_id=batch.flush_id, gateway=gateway, channel=channel, peer=peer)
-        flush_log.info(
-            f"🔄 Iniciando processamento de {_mensagens(len(batch.messages))}",
-            attempt=batch.attempt,
-            reason=batch.reason.value,
-        )
-        if batch.skipped:
-            flush_log.error("stored messages cannot be read; they are left out", skipped=batch.skipped)
+    async def _deliver(self, flight: Flight) -> str:
+        batch = flight.batch
+        _log_begin(batch)
         if batch.answer is not None:
-            return await self._ack(ref, batch)
+            return await self._resume(flight)
         if not batch.messages:
-            return await self._fail(ref, batch, AgentFailure("no message of the batch can be read", dead=True))
-        result = await self._call(ref, batch, claimed_at)
-        if isinstance(result, Outcome):
-            return await self._abandon(ref, batch, result)
+            return await self._ends.fail(flight, AgentFailure("no message of the batch can be read", dead=True))
+        result = await self._call(flight)
         if isinstance(result, AgentFailure):
-            return await self._fail(ref, batch, result)
+            return await self._ends.fail(flight, result)
         kill_point("worker_after_call")
-        flush_log.info(f"💬 Agente gerou resposta para {mask(peer)}", replies=len(result.replies))
-        if result.not_understood:
-            flush_log.warning("the agent's answer was not understood; taken as no reply", answer=result.not_understood)
-        return await self._store_answer_and_ack(ref, batch, result)
+        _log_answer(batch, result)
+        return await self._store_answer(flight, result)
 
-    async def _call(self, ref: Ref, batch: Batch, claimed_at: float) -> AgentReply | AgentFailure | Outcome:
-        """Call the agent while the lease is renewed. A lost or cancelled lease ends the call; return its outcome."""
-        try:
-            with self._leases.hold(ref, batch.token, claimed_at):
-                return await self._agent.call(batch, render_burst(batch))
-        except LeaseEnded as ended:
-            return ended.outcome
+    async def _call(self, flight: Flight) -> AgentReply | AgentFailure:
+        """Call the agent while the lease is renewed, and show the person that we type."""
+        batch = flight.batch
+        with flight.lease, self._outbox.while_thinking(flight):
+            return await flight.channel.agent.call(batch, render_burst(batch))
 
-    async def _store_answer_and_ack(self, ref: Ref, batch: Batch, answer: AgentReply) -> str:
-        """Store the agent's answer before any other step (docs/invariants.md#5), then ack."""
-        if answer.replies:
-            stored = orjson.dumps({"replies": answer.replies})
-            outcome = await retry_unavailable(lambda: self._store.answered(ref, batch.token, stored), OUTCOME_RETRY_S)
-            if outcome is not Outcome.OK:
-                return await self._abandon(ref, batch, outcome)
-        kill_point("worker_after_answered")
-        return await self._ack(ref, batch)
-
-    async def _ack(self, ref: Ref, batch: Batch) -> str:
-        outcome = await retry_unavailable(lambda: self._store.ack(ref, batch.token), OUTCOME_RETRY_S)
-        kill_point("worker_after_ack")
+    async def _store_answer(self, flight: Flight, reply: AgentReply) -> str:
+        """Store the agent's answer before any part of it leaves (docs/invariants.md#5)."""
+        packed = self._outbox.pack(flight, reply)
+        if packed is None:
+            kill_point("worker_after_answered")
+            return await self._ends.ack(flight)
+        outcome = await self._ends.answered(flight, packed)
+        if outcome is Outcome.LATER:
+            self._outbox.show_typing(flight)
+            return outcome.value
         if outcome is not Outcome.OK:
-            log.warning("flush given up", flush_id=batch.flush_id, outcome=outcome.value)
-            return outcome.value
-        return "acked"
+            return await self._ends.abandon(flight, outcome)
+        kill_point("worker_after_answered")
+        return await self._send_and_ack(flight, packed.answered)
 
-    async def _fail(self, ref: Ref, batch: Batch, failure: AgentFailure) -> str:
-        delay_ms = self._delay_ms(batch, failure)
-        outcome = await retry_unavailable(lambda: self._end_attempt(ref, batch, failure, delay_ms), OUTCOME_RETRY_S)
-        if outcome is Outcome.DEAD:
-            _log_dead_letter(batch, failure)
-            return outcome.value
-        result = "retry" if outcome is Outcome.OK else outcome.value
-        retry = {"retry_in_s": delay_ms / 1000, "counted": failure.sent} if outcome is Outcome.OK else {}
-        log.warning(
-            "flush failed", flush_id=batch.flush_id, error=failure.error, attempt=batch.attempt, outcome=result, **retry
-        )
-        return result
+    async def _resume(self, flight: Flight) -> str:
+        """Go on with an answer that an earlier worker stored. The agent is not called again."""
+        answered = self._outbox.resume(flight)
+        if answered is not None:
+            return await self._send_and_ack(flight, answered)
+        if not flight.batch.next_part:
+            return await self._ends.ack(flight)
+        return await self._ends.fail(flight, AgentFailure("the stored answer cannot be read", dead=True))
 
-    async def _end_attempt(self, ref: Ref, batch: Batch, failure: AgentFailure, delay_ms: int) -> Outcome:
-        """Count the attempt, unless the request surely never reached the agent. Then AGENT_GIVE_UP is the limit."""
-        if failure.sent:
-            return await self._store.fail(ref, batch.token, failure.error, delay_ms=delay_ms, dead=failure.dead)
-        give_up_ms = self._settings.give_up_ms
-        return await self._store.unreached(ref, batch.token, failure.error, delay_ms=delay_ms, give_up_ms=give_up_ms)
+    async def _send_and_ack(self, flight: Flight, answered: Answered) -> str:
+        """Send the parts that are left, hand over if the agent asked for it, and ack."""
+        stop = await self._outbox.send(flight, answered)
+        if stop == "cancelled":
+            return await self._ends.abandon(flight, Outcome.CANCELLED)
+        if stop is not None:
+            return stop
+        return await self._ends.ack(flight, await self._outbox.hand_over(flight, answered))
 
-    def _delay_ms(self, batch: Batch, failure: AgentFailure) -> int:
-        """Return Retry-After, at least RETRY_BASE and at most RETRY_MAX.
 
-        Without Retry-After, return an exponential delay of at most RETRY_MAX, changed by JITTER.
-        """
-        settings = self._settings
-        if failure.retry_after_s is not None:
-            return int(min(max(failure.retry_after_s, settings.retry_base), settings.retry_max) * 1000)
-        before = batch.failures if failure.sent else batch.attempt - 1 - batch.failures
-        delay_s = min(settings.retry_base * 2.0 ** min(before, 32), settings.retry_max)
-        return int(delay_s * random.uniform(1 - JITTER, 1 + JITTER) * 1000)  # noqa: S311
+def _log_begin(batch: Batch) -> None:
+    gateway, channel, peer = batch.conversation
+    bound = log.bind(flush_id=batch.flush_id, gateway=gateway, channel=channel, peer=peer)
+    bound.info(
+        f"🔄 Iniciando processamento de {_mensagens(len(batch.messages))}",
+        attempt=batch.attempt,
+        reason=batch.reason.value,
+    )
+    if batch.skipped:
+        bound.error("stored messages cannot be read; they are left out", skipped=batch.skipped)
 
-    async def _abandon(self, ref: Ref, batch: Batch, outcome: Outcome) -> str:
-        """Stop working on a batch whose lease ended. Release a cancelled one, which records the discard."""
-        log.warning("flush given up", flush_id=batch.flush_id, outcome=outcome.value)
-        if outcome is Outcome.CANCELLED:
-            await self._release(ref, batch)
-        return outcome.value
 
-    async def _release(self, ref: Ref, batch: Batch) -> None:
-        try:
-            await asyncio.shield(retry_unavailable(lambda: self._store.release(ref, batch.token), CLAIM_RETRY_S))
-        except StoreError as error:
-            log.warning("release failed; the batch is redelivered when its lease expires", error=str(error))
+def _log_answer(batch: Batch, reply: AgentReply) -> None:
+    gateway, channel, peer = batch.conversation
+    bound = log.bind(flush_id=batch.flush_id, gateway=gateway, channel=channel, peer=peer)
+    bound.info(f"💬 Agente gerou resposta para {mask(peer)}", replies=len(reply.parts))
+    if reply.not_understood:
+        taken = "the rest is taken" if reply.parts or reply.handoff else "taken as no reply"
+        bound.warning(f"the agent's answer was not understood; {taken}", answer=reply.not_understood)
 
 
 def _mensagens(count: int) -> str:
     return f"{count} mensagem" if count == 1 else f"{count} mensagens"
-
-
-def _log_dead_letter(batch: Batch, failure: AgentFailure) -> None:
-    count = len(batch.messages)
-    attempts = batch.failures + 1 if failure.sent else batch.attempt
-    peer = mask(batch.conversation.peer)
-    log.error(
-        f"dead letter: {count} message{'' if count == 1 else 's'} of {peer} {'was' if count == 1 else 'were'} not "
-        f"delivered after {attempts} attempt{'' if attempts == 1 else 's'} ({failure.error}); "
-        "`debouncer dead` lists it and sends it again",
-        flush_id=batch.flush_id,
-        gateway=batch.conversation.gateway,
-        channel=batch.conversation.channel,
-        attempt=batch.attempt,
-        outcome=Outcome.DEAD.value,
-    )
 
 
 async def flush_all(flush: Callable[[Ref], Coroutine[Any, Any, str]], refs: Sequence[Ref]) -> str:

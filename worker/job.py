@@ -9,8 +9,9 @@ from functools import cache
 from buffer.keys import Ref
 from buffer.store import Store
 from buffer.transport.clients import connect
+from config.routes import load_routes
 from config.settings import Settings, load_settings, require
-from worker.agent import Agent
+from worker.channels import Channels
 from worker.flush import Flusher, flush_all
 from worker.rq.job_ids import refs_of_argument
 
@@ -30,9 +31,9 @@ def _settings() -> Settings:
 async def _flush(refs: Sequence[Ref], settings: Settings) -> str:
     client = connect(require(settings.redis_url, "REDIS_URL"), timeout_s=REDIS_TIMEOUT_S)
     store = Store(client, settings)
-    agent = Agent(settings)
+    flusher = Flusher(store, Channels(load_routes(settings)), settings)
     try:
-        return await flush_all(Flusher(store, agent, settings).flush, refs)
+        return await flush_all(flusher.flush, refs)
     finally:
-        await agent.close()
+        await flusher.close()
         await store.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from buffer.errors import StoreError, StoreUnavailable
@@ -30,32 +29,49 @@ class LeaseEnded(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class _Lease:
-    """A context manager that holds one lease while its body runs. Times are those of the event loop, in seconds.
+class Lease:
+    """The lease of one batch. It is renewed while the body of `with lease` runs, once or several times in turn.
 
-    `cancelling` is the number of cancellations that `holder` had before it entered.
+    Times are those of the event loop, in seconds. `cancelling` is the number of cancellations that `holder` had before
+    it entered.
     """
 
-    held: set[_Lease]
+    leases: Leases
     ref: Ref
     token: str
     until: float
-    renew_at: float
-    holder: asyncio.Task[object]
-    cancelling: int
+    renew_at: float = math.inf
+    holder: asyncio.Task[object] | None = None
+    cancelling: int = 0
     end: Outcome | StoreError | None = None
 
-    def __enter__(self) -> None:
-        self.held.add(self)
+    def __enter__(self) -> Lease:
+        """Begin to renew. Raises LeaseEnded if the process was frozen, or Redis away, for the time of a lease."""
+        self.holder = asyncio.current_task()
+        if self.holder is None:
+            raise RuntimeError("a lease is held by a task")
+        if not self.is_live():
+            raise self.error()
+        self.cancelling = self.holder.cancelling()
+        self.leases.add(self)
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Turn the cancellation that the end of the lease caused into LeaseEnded or StoreError; let others pass."""
-        self.held.discard(self)
-        if kind is None or not issubclass(kind, asyncio.CancelledError) or self.end is None:
+        self.leases.remove(self)
+        if kind is None or not issubclass(kind, asyncio.CancelledError) or self.end is None or self.holder is None:
             return
         # As in `asyncio.timeout`: if others have cancelled the holder too, their cancellation must go on.
         if self.holder.uncancel() <= self.cancelling:
-            raise LeaseEnded(self.end) if isinstance(self.end, Outcome) else self.end from None
+            raise self.error() from None
+
+    def error(self) -> LeaseEnded | StoreError:
+        """Return the error that says how the lease ended."""
+        return self.end if isinstance(self.end, StoreError) else LeaseEnded(self.end or Outcome.LOST)
+
+    def is_live(self) -> bool:
+        """Return True if no other worker can have the batch: the last renewal is younger than FLUSH_LEASE."""
+        return self.end is None and asyncio.get_running_loop().time() < self.until
 
 
 class Leases:
@@ -65,25 +81,27 @@ class Leases:
         self._store = store
         self._lease_s = settings.flush_lease
         self._interval_s = settings.flush_renew_interval
-        self._held: set[_Lease] = set()
+        self._held: set[Lease] = set()
         self._renewals: set[asyncio.Task[None]] = set()
         self._renewer: asyncio.Task[None] | None = None
 
-    def hold(self, ref: Ref, token: str, claimed_at: float) -> AbstractContextManager[None]:
-        """Return a context manager that renews the lease while its body runs.
+    def of(self, ref: Ref, token: str, claimed_at: float) -> Lease:
+        """Return the lease of a batch that was claimed at this time of the event loop.
 
-        The body is ended with LeaseEnded, or with StoreError if the lease cannot be renewed. If the process was
-        frozen since the claim for longer than the lease, LeaseEnded is raised here and the body does not begin.
+        The body of `with lease` is ended with LeaseEnded, or with StoreError if the lease cannot be renewed.
         """
-        holder = asyncio.current_task()
-        if holder is None:
-            raise RuntimeError("a lease is held by a task")
-        until, now = claimed_at + self._lease_s, holder.get_loop().time()
-        if now >= until:
-            raise LeaseEnded(Outcome.LOST)
+        return Lease(self, ref, token, claimed_at + self._lease_s)
+
+    def add(self, lease: Lease) -> None:
+        """Begin to renew a lease."""
+        lease.renew_at = asyncio.get_running_loop().time() + self._interval_s
+        self._held.add(lease)
         if self._renewer is None:
             self._renewer = asyncio.create_task(self._renew_due())
-        return _Lease(self._held, ref, token, until, now + self._interval_s, holder, holder.cancelling())
+
+    def remove(self, lease: Lease) -> None:
+        """Stop to renew a lease."""
+        self._held.discard(lease)
 
     async def renew_all(self) -> None:
         """Renew every lease now, and wait until each renewal has ended."""
@@ -102,7 +120,7 @@ class Leases:
         finally:
             self._renewer = None
 
-    def _start_renewal(self, lease: _Lease) -> None:
+    def _start_renewal(self, lease: Lease) -> None:
         """Renew in a task of its own: the calls still go out together, and one that hangs delays no other."""
         kill_point("worker_during_call")
         lease.renew_at = math.inf
@@ -110,7 +128,7 @@ class Leases:
         self._renewals.add(renewal)
         renewal.add_done_callback(self._renewals.discard)
 
-    async def _renew(self, lease: _Lease) -> None:
+    async def _renew(self, lease: Lease) -> None:
         """Renew the lease. End it if the store says so, or if Redis was away for as long as the lease lasts."""
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
@@ -125,11 +143,14 @@ class Leases:
         else:
             if outcome is not Outcome.OK:
                 self._end(lease, outcome)
+                return
             lease.until = asked_at + self._lease_s
             lease.renew_at = loop.time() + self._interval_s
 
-    def _end(self, lease: _Lease, end: Outcome | StoreError) -> None:
-        """Cancel the holder, unless it has left the lease meanwhile."""
-        if lease in self._held and lease.end is None:
-            lease.end = end
+    def _end(self, lease: Lease, end: Outcome | StoreError) -> None:
+        """End the lease. Cancel the holder, unless it has left the lease meanwhile."""
+        if lease.end is not None:
+            return
+        lease.end = end
+        if lease in self._held and lease.holder is not None:
             lease.holder.cancel()

@@ -20,8 +20,11 @@ from config.descriptors import raise_descriptor_limit
 from config.gc import tune_worker_gc
 from config.killpoints import arm
 from config.logs import get_logger
+from config.route_watch import RouteWatch
+from config.routes import load_routes
 from config.settings import Settings, require
-from worker.agent import Agent
+from worker import reply_client, typing_indicator
+from worker.channels import Channels, require_agent
 from worker.dispatcher import Dispatcher
 from worker.expiry_listener import ExpiryListener
 from worker.flush import Flusher
@@ -39,8 +42,11 @@ FINAL_WRITE_S = 2.0
 
 CANCEL_AGAIN_S = 0.2
 
-DESCRIPTORS_KEPT = 100
-"""File descriptors that no call to the agent may take: those of Redis, RQ, name look-ups, logs and libraries."""
+DESCRIPTORS_KEPT = 100 + reply_client.Limits().connections + typing_indicator.LIMITS.connections
+"""File descriptors that no call to the agent may take.
+
+They are those of Redis, RQ, name look-ups, logs and libraries, and those of the connections to gateways.
+"""
 
 log = get_logger()
 
@@ -68,8 +74,11 @@ class WorkerProcess:
         queue_url = settings.rq_redis_url or url
         settings = bounded_by_descriptors(settings, raise_descriptor_limit())
         self._settings = settings
-        self._agent = Agent(settings)
+        self._routes = load_routes(settings)
+        require_agent(self._routes)
         self._store = Store(connect(url, timeout_s=REDIS_TIMEOUT_S), settings)
+        self._flusher = Flusher(self._store, Channels(self._routes), settings)
+        self._route_watch = RouteWatch(self._routes)
         self._listen_client = connect(url, timeout_s=LISTEN_TIMEOUT_S)
         self._queue_client = connect(queue_url, timeout_s=REDIS_TIMEOUT_S)
         self._connection = connect_sync(queue_url)
@@ -84,7 +93,7 @@ class WorkerProcess:
             if await self._wait_for_redis():
                 await self._work()
         finally:
-            await self._agent.close()
+            await self._flusher.close()
             for client in (self._store.client, self._listen_client, self._queue_client):
                 await client.aclose()
 
@@ -92,6 +101,7 @@ class WorkerProcess:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
+        self._route_watch.install_signal()
 
     def _on_signal(self) -> None:
         if self._stop_requested.is_set():
@@ -117,7 +127,7 @@ class WorkerProcess:
     async def _work(self) -> None:
         settings = self._settings
         queue = JobQueue(settings, self._connection, self._queue_client)
-        flusher = Flusher(self._store, self._agent, settings)
+        flusher = self._flusher
         worker = AsyncWorker(queue, flusher.flush, settings.worker_concurrency, SuspensionLog(self._store).note)
         dispatcher = Dispatcher(self._store, queue, settings, worker.runner, flusher.renew_leases)
         upkeep = Upkeep(self._store, settings)
@@ -128,7 +138,8 @@ class WorkerProcess:
         tune_worker_gc()
         log.info("worker started", name=worker.name, queue=queue.rq.name, concurrency=settings.worker_concurrency)
         feeding = _start(dispatcher.run(), worker.runner.consume())
-        helping = _start(listener.run(), upkeep.run(), self._maintain(worker))
+        watching = [] if self._routes.path is None else [self._route_watch.run()]
+        helping = _start(listener.run(), upkeep.run(), self._maintain(worker), *watching)
         showing = _start(worker.registries.write_forever(), worker.registries.keep_alive())
         await self._until_stopped([*feeding, *helping, *showing])
         log.info(_stop_sentence(worker.runner.in_flight, settings.shutdown_grace), in_flight=worker.runner.in_flight)

@@ -22,9 +22,9 @@ MAY_IMPORT = {
 IMPORTED_BY = {
     "rq": ["worker.rq"],
     "uvicorn": ["webhook.connection", "webhook.fast_path", "cli.commands.serve"],
-    "aiohttp": ["worker.agent", "worker.agent_connection", "worker.agent_errors", "cli.echo"],
-    "httpx": ["worker.agent", "worker.agent_answer", "worker.agent_errors"],
-    "httpx_aiohttp": ["worker.agent"],
+    "aiohttp": ["worker.agent", "worker.agent_connection", "worker.agent_errors", "worker.reply_client", "cli.echo"],
+    "httpx": ["worker.agent", "worker.agent_answer", "worker.agent_errors", "worker.reply_client"],
+    "httpx_aiohttp": ["worker.agent", "worker.reply_client"],
 }
 """Libraries, and the only modules and packages that may import them."""
 

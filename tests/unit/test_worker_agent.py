@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from buffer.models import Batch, Conversation, Reason
+from gateways.sending import Part
 from worker.agent import Agent
 from worker.agent_answer import AgentFailure, AgentReply
 
@@ -69,7 +70,7 @@ async def test_what_is_sent(scripted, make_settings):
     """The body as it is, the key, the attempt, and nothing that would have the agent close the connection."""
     one, port = scripted
     one.reply = http(b'{"reply": "oi"}')
-    assert await call(make_settings, f"http://127.0.0.1:{port}/a?b=c#d") == AgentReply(("oi",))
+    assert await call(make_settings, f"http://127.0.0.1:{port}/a?b=c#d") == AgentReply((Part(text="oi"),))
     request, headers = one.requests[-1], one.headers()
     assert request.startswith(b"POST /a?b=c HTTP/1.1\r\n")
     assert request.endswith(b"\r\n\r\n" + BODY)
@@ -179,7 +180,7 @@ async def test_compressed_answer(scripted, make_settings):
     """An agent behind a compressing proxy is understood."""
     one, port = scripted
     one.reply = http(gzip.compress(b'{"reply": "oi"}'), JSON + b"content-encoding: gzip\r\n")
-    assert await call(make_settings, f"http://127.0.0.1:{port}/") == AgentReply(("oi",))
+    assert await call(make_settings, f"http://127.0.0.1:{port}/") == AgentReply((Part(text="oi"),))
 
 
 BROKEN = {

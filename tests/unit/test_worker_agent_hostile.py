@@ -12,6 +12,7 @@ from itertools import chain, repeat
 
 import pytest
 
+from gateways.sending import Part
 from tests.unit.test_worker_agent import BATCH, BODY, JSON
 from worker.agent import Agent
 from worker.agent_answer import AgentFailure, AgentReply
@@ -181,7 +182,7 @@ async def test_it_is_an_ack_without_a_reply(hostile, make_settings, name: str):
     one.answer, words = NOT_UNDERSTOOD[name]
     reply = await call(make_settings, url)
     assert isinstance(reply, AgentReply)
-    assert reply.replies == ()
+    assert reply.parts == ()
     assert words in str(reply.not_understood)
 
 
@@ -190,7 +191,7 @@ async def test_it_is_understood(hostile, make_settings, name: str):
     """Answers that are odd, and that HTTP allows."""
     one, url = hostile
     one.answer = UNDERSTOOD[name]
-    assert (await call(make_settings, url)) == AgentReply(("oi",))
+    assert (await call(make_settings, url)) == AgentReply((Part(text="oi"),))
 
 
 async def test_an_agent_that_does_not_read(make_settings):
@@ -243,9 +244,9 @@ async def test_bytes_that_nobody_asked_for(make_settings):
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     agent = Agent(make_settings(agent_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"))
     async with asyncio.timeout(WITHIN_S):
-        assert await agent.call(BATCH, BODY) == AgentReply(("1",))
+        assert await agent.call(BATCH, BODY) == AgentReply((Part(text="1"),))
         answered.set()
         await closed.wait()
-        assert await agent.call(BATCH, BODY) == AgentReply(("2",))
+        assert await agent.call(BATCH, BODY) == AgentReply((Part(text="2"),))
         await agent.close()
     server.close()

@@ -78,7 +78,7 @@ async def test_a_step_takes_over_no_lease(valkey: Server, open_store: Any, clock
     held = asyncio.Event()
 
     async def call() -> None:
-        with ours.leases.hold(store.ref(ANA), token, asyncio.get_running_loop().time()):
+        with ours.leases.of(store.ref(ANA), token, asyncio.get_running_loop().time()):
             held.set()
             await asyncio.Event().wait()
 

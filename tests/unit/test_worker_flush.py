@@ -10,9 +10,12 @@ from structlog.testing import capture_logs
 from buffer.keys import Ref
 from buffer.models import Batch, Claim, Conversation, Outcome, Reason, StoredMessage
 from buffer.store import Store
+from config.routes import Routes
 from worker.agent import Agent
 from worker.agent_answer import AgentFailure, AgentReply
-from worker.flush import JITTER, Flusher
+from worker.channels import Channels
+from worker.flush import Flusher
+from worker.retry_delay import JITTER
 
 REF = Ref(0, "0123456789abcdef")
 PEER = "5511900000011"
@@ -49,9 +52,12 @@ class FakeStore:
         self.ends.append(("unreached", how))
         return self.outcome
 
-    async def ack(self, ref: Ref, token: str) -> Outcome:
-        self.ends.append(("ack", {}))
+    async def ack(self, ref: Ref, token: str, **how: Any) -> Outcome:
+        self.ends.append(("ack", how))
         return self.outcome
+
+    def coalesce(self, verb: str, encode: Any) -> None:
+        """No test here sends a part."""
 
 
 class FakeAgent:
@@ -70,7 +76,9 @@ async def flush(
     """Flush; returns the result, how the attempt ended in the store, and the log lines."""
     store = FakeStore(one, outcome)
     settings = make_settings(agent_url="http://agent/", **overrides)
-    flusher = Flusher(cast(Store, store), cast(Agent, FakeAgent(result)), settings)
+    channels = Channels(Routes(settings))
+    channels._agent = lambda _: cast(Agent, FakeAgent(result))  # type: ignore[method-assign]
+    flusher = Flusher(cast(Store, store), channels, settings)
     with capture_logs() as lines:
         word = await flusher.flush(REF)
     (end,) = store.ends

@@ -55,7 +55,7 @@ class Holder:
 
     async def _work(self, leases: Leases, store: Store, token: str, who: Conversation, since: float) -> str:
         claimed_at = asyncio.get_running_loop().time() - since
-        with leases.hold(store.ref(who), token, claimed_at):
+        with leases.of(store.ref(who), token, claimed_at):
             self.begun.set()
             await self.enough.wait()
         await self.rested.wait()
@@ -122,6 +122,40 @@ async def test_a_holder_that_is_cancelled(store: Store, clock: Clock):
     holder.task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await holder.task
+
+
+async def test_a_lease_that_is_held_again(store: Store, clock: Clock):
+    """A renewal during the first hold counts for the second one; between the two nothing renews."""
+    leases = Leases(store, store.settings)
+    lease = leases.of(store.ref(ANA), await claimed(store, clock), asyncio.get_running_loop().time() - 14.0)
+    with lease:
+        await leases.renew_all()
+    first = lease.until
+    await leases.renew_all()
+    assert lease.until == first > asyncio.get_running_loop().time() + 10.0
+    with lease:
+        await leases.renew_all()
+    assert lease.until > first
+    assert lease.is_live()
+
+
+async def test_a_lease_that_ended_is_not_held_again(store: Store, clock: Clock):
+    """What ended it is said again, and the body does not begin."""
+    token = await claimed(store, clock)
+    leases = Leases(store, store.settings)
+    lease = leases.of(store.ref(ANA), token, asyncio.get_running_loop().time())
+    await store.discard(ANA)
+
+    async def hold() -> None:
+        with lease:
+            await leases.renew_all()
+            await asyncio.sleep(PATIENCE_S)
+
+    for _ in range(2):
+        with pytest.raises(LeaseEnded, match="cancelled"):
+            await hold()
+        assert not lease.is_live()
+    assert not leases._held
 
 
 class Held(Store):

@@ -38,7 +38,7 @@ def test_concurrency_is_bounded_by_descriptors(make_settings):
 
 def test_concurrency_within_the_limit_is_kept(make_settings):
     """No warning, and the settings are the same."""
-    settings = make_settings(worker_concurrency=900)
+    settings = make_settings(worker_concurrency=600)
     with capture_logs() as lines:
         assert bounded_by_descriptors(settings, 1024) is settings
     assert lines == []

@@ -28,7 +28,7 @@ DEQUEUE_MAX = 1000
 
 REDIS_RETRY_S = 0.5
 
-UNDELIVERED = frozenset({"retry", *(outcome.value for outcome in Outcome if outcome is not Outcome.OK)})
+UNDELIVERED = frozenset({"retry", "wait", "held", *(outcome.value for outcome in Outcome if outcome is not Outcome.OK)})
 """Results of flushes whose batch the agent did not accept in this attempt."""
 
 log = get_logger()

@@ -1,0 +1,112 @@
+"""How a flush ends: acked, failed, given up or released, and what the log says about it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from buffer.errors import StoreError
+from buffer.models import Batch, Outcome
+from buffer.retry import retry_unavailable
+from buffer.store import Store
+from config.killpoints import kill_point
+from config.logs import get_logger, mask
+from config.settings import Settings
+from worker.agent_answer import AgentFailure
+from worker.flight import Flight
+from worker.outbox import Packed
+from worker.retry_delay import backoff_ms
+
+RELEASE_RETRY_S = 2.0
+"""How long `release` is retried. Without it the wake index brings the conversation back."""
+
+OUTCOME_RETRY_S = 60.0
+"""How long `answered`, `ack` and `fail` are retried. Without one of them the agent is called again."""
+
+log = get_logger()
+
+
+class FlushEnds:
+    """Ends flights in the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def answered(self, flight: Flight, packed: Packed) -> Outcome:
+        """Store the agent's answer and the prints of its parts. `later`: the first part waits for its pace."""
+        ref, token = flight.ref, flight.batch.token
+        answer, prints, delay_ms, _ = packed
+        return await retry_unavailable(
+            lambda: self._store.answered(ref, token, answer, prints, delay_ms=delay_ms), OUTCOME_RETRY_S
+        )
+
+    async def ack(self, flight: Flight, pause_ms: int = 0) -> str:
+        """Finish the batch. With `pause_ms` the conversation is then paused for a human (hand-over)."""
+        ref, token = flight.ref, flight.batch.token
+        outcome = await retry_unavailable(lambda: self._store.ack(ref, token, pause_ms=pause_ms), OUTCOME_RETRY_S)
+        kill_point("worker_after_ack")
+        if outcome is not Outcome.OK:
+            log.warning("flush given up", flush_id=flight.batch.flush_id, outcome=outcome.value)
+            return outcome.value
+        return "acked"
+
+    async def fail(self, flight: Flight, failure: AgentFailure) -> str:
+        """End an attempt whose call failed: retry later, or make a dead letter."""
+        batch = flight.batch
+        delay_ms = _delay_ms(flight.channel.settings, batch, failure)
+        outcome = await retry_unavailable(lambda: self._end_attempt(flight, failure, delay_ms), OUTCOME_RETRY_S)
+        if outcome is Outcome.DEAD:
+            _log_dead_letter(batch, failure)
+            return outcome.value
+        result = "retry" if outcome is Outcome.OK else outcome.value
+        retry = {"retry_in_s": delay_ms / 1000, "counted": failure.sent} if outcome is Outcome.OK else {}
+        log.warning(
+            "flush failed", flush_id=batch.flush_id, error=failure.error, attempt=batch.attempt, outcome=result, **retry
+        )
+        return result
+
+    async def abandon(self, flight: Flight, outcome: Outcome) -> str:
+        """Stop working on a batch whose lease ended. Release a cancelled one, which records the discard."""
+        log.warning("flush given up", flush_id=flight.batch.flush_id, outcome=outcome.value)
+        if outcome is Outcome.CANCELLED:
+            await self.release(flight)
+        return outcome.value
+
+    async def release(self, flight: Flight) -> None:
+        """Give the lease back without counting an attempt."""
+        ref, token = flight.ref, flight.batch.token
+        try:
+            await asyncio.shield(retry_unavailable(lambda: self._store.release(ref, token), RELEASE_RETRY_S))
+        except StoreError as error:
+            log.warning("release failed; the batch is redelivered when its lease expires", error=str(error))
+
+    async def _end_attempt(self, flight: Flight, failure: AgentFailure, delay_ms: int) -> Outcome:
+        """Count the attempt, unless the request surely never reached the agent. Then AGENT_GIVE_UP is the limit."""
+        ref, token, error = flight.ref, flight.batch.token, failure.error
+        if failure.sent:
+            return await self._store.fail(ref, token, error, delay_ms=delay_ms, dead=failure.dead)
+        give_up_ms = flight.channel.settings.give_up_ms
+        return await self._store.unreached(ref, token, error, delay_ms=delay_ms, give_up_ms=give_up_ms)
+
+
+def _delay_ms(settings: Settings, batch: Batch, failure: AgentFailure) -> int:
+    """Return Retry-After, at least RETRY_BASE and at most RETRY_MAX, or a delay that grows with the failures."""
+    if failure.retry_after_s is not None:
+        return int(min(max(failure.retry_after_s, settings.retry_base), settings.retry_max) * 1000)
+    before = batch.failures if failure.sent else batch.attempt - 1 - batch.failures
+    return backoff_ms(settings, before)
+
+
+def _log_dead_letter(batch: Batch, failure: AgentFailure) -> None:
+    count = len(batch.messages)
+    attempts = batch.failures + 1 if failure.sent else batch.attempt
+    peer = mask(batch.conversation.peer)
+    log.error(
+        f"dead letter: {count} message{'' if count == 1 else 's'} of {peer} {'was' if count == 1 else 'were'} not "
+        f"delivered after {attempts} attempt{'' if attempts == 1 else 's'} ({failure.error}); "
+        "`debouncer dead` lists it and sends it again",
+        flush_id=batch.flush_id,
+        gateway=batch.conversation.gateway,
+        channel=batch.conversation.channel,
+        attempt=batch.attempt,
+        outcome=Outcome.DEAD.value,
+    )
