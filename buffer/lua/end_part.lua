@@ -27,7 +27,11 @@ local function note_left(name, conv, tag, ending)
   if ending.how == 'in_doubt' then
     note_doubt(name, conv, ending.reason)
   else
-    remember_sent(ending.id, tag, name, part_id(conv))
+    if ending.id ~= '' then
+      remember_sent(ending.id, tag, name, part_id(conv))
+    else
+      remember_sent(print_of(conv, number(conv, 'next_part')), text_tag(name), name, part_id(conv))
+    end
     call('DEL', key('held', tag))
     count('parts_sent', 1)
   end

@@ -75,6 +75,10 @@ local function is_ours_by_text()
     if doubt_id then
       return recognise(holder, holder_conv, doubt_id)
     end
+    local _, part = find_sent(text_tag(holder), text_print)
+    if part then
+      return recognise(holder, holder_conv, part)
+    end
   end
   return false
 end

@@ -21,6 +21,11 @@ local function forget_sent(tag, ...)
   end
 end
 
+-- A part to which its gateway gave no id is remembered by the print of its text, within its conversation.
+local function text_tag(name)
+  return sub(name, -4)
+end
+
 -- Return the conversation and the part that one of the ids belongs to, or nil.
 local function find_sent(tag, ...)
   for _, id in ipairs({ ... }) do
