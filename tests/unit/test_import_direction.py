@@ -25,6 +25,8 @@ IMPORTED_BY = {
     "aiohttp": ["worker.agent", "worker.agent_connection", "worker.agent_errors", "worker.reply_client", "cli.echo"],
     "httpx": ["worker.agent", "worker.agent_answer", "worker.agent_errors", "worker.reply_client"],
     "httpx_aiohttp": ["worker.agent", "worker.reply_client"],
+    "markdown_it": ["gateways.markdown_syntax", "gateways.whatsapp_inline", "gateways.whatsapp_markdown"],
+    "regex": ["gateways.split_text"],
 }
 """Libraries, and the only modules and packages that may import them."""
 
