@@ -59,7 +59,10 @@ NOT_FOR_BOTS = "not authorized for bots"
 def request(target: Target, reply_to: ReplyTo, part: Part, part_id: PartId) -> SendRequest:
     """Return the request for one part. Raises ValueError if the account of the conversation is not known."""
     fields = {"content": part.text or "", "message_type": "outgoing", "private": False, "echo_id": str(part_id)}
-    return _post(target, reply_to, "messages", fields)
+    made = _post(target, reply_to, "messages", fields)
+    if made is None:
+        raise ValueError("the account is not known, because Chatwoot's webhook did not tell it")
+    return made
 
 
 def return_address(account_id: str | None) -> dict[str, str]:
@@ -67,10 +70,10 @@ def return_address(account_id: str | None) -> dict[str, str]:
     return {"account": account_id} if account_id else {}
 
 
-def _post(target: Target, reply_to: ReplyTo, action: str, fields: dict[str, Any]) -> SendRequest:
+def _post(target: Target, reply_to: ReplyTo, action: str, fields: dict[str, Any]) -> SendRequest | None:
     account = text_of(object_of(reply_to.last.get("return_address")).get("account"))
     if account is None:
-        raise ValueError("the account is not known, because Chatwoot's webhook did not tell it")
+        return None
     path = ("api", "v1", "accounts", account, "conversations", reply_to.conversation.peer, action)
     return post_json(address(target.url, *path), _headers(target), fields)
 
@@ -91,12 +94,12 @@ def read(response: SendResponse, reply_to: ReplyTo) -> SendResult:
     )
 
 
-def typing(target: Target, reply_to: ReplyTo) -> SendRequest:
+def typing(target: Target, reply_to: ReplyTo) -> SendRequest | None:
     """Return the request that shows that we type. Chatwoot refuses it to bots: only the token of a user may."""
     return _post(target, reply_to, "toggle_typing_status", {"typing_status": "on"})
 
 
-def hand_over(target: Target, reply_to: ReplyTo) -> SendRequest:
+def hand_over(target: Target, reply_to: ReplyTo) -> SendRequest | None:
     """Return the request that gives the conversation to the humans."""
     return _post(target, reply_to, "toggle_status", {"status": "open"})
 
