@@ -61,7 +61,7 @@ def mask_numbers(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return "".join(sign if sign.isprintable() else " " for sign in " ".join(text.split())).strip()
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
 def _hide(line: str, secret: str) -> str:

@@ -78,9 +78,14 @@ USUAL_MIME_TYPES = {
 }
 
 REDIRECTS = range(300, 400)
-WRONG_KEY = frozenset({401, 403})
-WRONG_ADDRESS = frozenset({404, 405, 415})
-PROXY_ERRORS = frozenset({502, 504, *range(520, 525)})
+RESULTS: Mapping[int, Callable[[str], SendResult]] = {
+    **dict.fromkeys((401, 403, 404, 405, 415), Misconfigured),
+    413: Refused,
+    429: Later,
+    503: Later,
+    **dict.fromkeys((502, 504, *range(520, 525)), InDoubt),
+}
+"""The statuses that mean the same everywhere. Behind 502 and 52x is a proxy, which may have handed on the part."""
 
 
 def post_json(
@@ -254,16 +259,15 @@ def by_status(response: SendResponse, reply_to: ReplyTo, advice: Mapping[int, st
     `advice` says for a status what the operator can do, as a piece of a sentence that begins with a comma or colon.
     """
     status = response.status
-    reason = f"the gateway answered {status}{(advice or {}).get(status, '')}{told(response, reply_to)}"
     if status in REDIRECTS:
         return Misconfigured(f"the gateway redirects ({status}), which is not followed: set its final address")
-    if status in WRONG_KEY or status in WRONG_ADDRESS:
-        return Misconfigured(reason)
-    if status in (429, 503):
+    result = RESULTS.get(status)
+    if result is None:
+        return None
+    reason = f"the gateway answered {status}{(advice or {}).get(status, '')}{told(response, reply_to)}"
+    if result is Later:
         return Later(reason, retry_after_s(response), whole_channel=True)
-    if status == 413:
-        return Refused(reason)
-    return InDoubt(reason) if status in PROXY_ERRORS else None
+    return result(reason)
 
 
 class Rule(NamedTuple):

@@ -7,11 +7,12 @@ import pytest
 from gateways import evolution
 from gateways.evolution_send import SENDER, STRIKES
 from gateways.sending import Again, InDoubt, Later, Misconfigured, Part, Refused, Sent, Target
+from gateways.sending_http import whatsapp_id
 from tests.replies import GROUP, LID, PART_ID, PHONE, fields, reply_to, response
 
 V2 = Target("https://evo.example.com/", "k3y")
 GO = V2._replace(account="go")
-OWN_ID = SENDER.own_id(PART_ID)
+OWN_ID = whatsapp_id(PART_ID)
 PERSON = reply_to("evolution", "loja")
 
 
@@ -173,7 +174,7 @@ TABLE = [
     (v2_error(400, ["Error: Connection Closed"]), Later, "no connection to WhatsApp"),
     (v2_error(400, ["Error: Timed Out"]), InDoubt, "Timed Out"),
     (v2_error(400, ["Error: rate-overlimit"]), InDoubt, "rate-overlimit"),
-    (v2_error(400, [['instance requires property "number"']]), Misconfigured, "does not know this request"),
+    (v2_error(400, [['instance requires property "number"']]), Misconfigured, "does not know the request"),
     (v2_error(400, [{"message": "x"}]), InDoubt, "400"),
     (v2_error(401, "Unauthorized"), Misconfigured, "EVOLUTION_API_KEY"),
     (v2_error(403, ["Missing global api key"]), Misconfigured, "EVOLUTION_API_KEY"),
