@@ -13,6 +13,9 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 
+CONNECT_TIMEOUT_S = 5.0
+"""How long the agent may take to accept a connection. The whole call has another limit, AGENT_TIMEOUT."""
+
 KEEPALIVE_S = 30.0
 """How long an idle connection to the agent stays open."""
 
@@ -85,22 +88,14 @@ class Connection(ResponseHandler):
             self.transport.abort()
 
 
-class Response(aiohttp.ClientResponse):
-    """A response without its reason phrase: AiohttpTransport raises UnicodeEncodeError for one that is not UTF-8."""
-
-    @property
-    def reason(self) -> None:
-        return None
-
-    @reason.setter
-    def reason(self, _: str | None) -> None:
-        pass
-
-
 def open_session(headers: dict[str, str], connections_max: int, context: ssl.SSLContext) -> aiohttp.ClientSession:
-    """Open a pool of connections to the agent. Every request carries `headers`."""
+    """Open a pool of connections to the agent. Every request carries `headers`. No cookie is kept or sent."""
     connector = aiohttp.TCPConnector(limit=connections_max, keepalive_timeout=KEEPALIVE_S, ssl=context)
     connector._factory = functools.partial(Connection, loop=asyncio.get_running_loop())  # type: ignore[assignment]
     return aiohttp.ClientSession(
-        connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar(), response_class=Response
+        connector=connector,
+        headers=headers,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S),
+        auto_decompress=False,
     )
