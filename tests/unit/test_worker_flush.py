@@ -25,7 +25,7 @@ BROKEN = AgentFailure("the agent answered 500")
 
 def batch(messages: int = 1, attempt: int = 1, failures: int = 0) -> Batch:
     """A batch with so many messages."""
-    stored = tuple(StoredMessage(number, b'{"text": "oi"}') for number in range(messages))
+    stored = tuple(StoredMessage(number, {"text": "oi"}) for number in range(messages))
     who = Conversation("generic", "loja", PEER)
     return Batch("t", "flush-1", attempt, failures, Reason.QUIET, who, None, 1, 1, 1, "\n", None, stored)
 
