@@ -60,21 +60,30 @@ local function wait(name, conv, at_ms, mark)
   return { give_back(name, conv, at_ms, mark), at_ms }
 end
 
+-- A resume may come before the end of the pause, and the part is due then.
+local function wait_for_resume(name, conv)
+  local reply = wait(name, conv, number(conv, 'paused_until_ms'), 'wait')
+  call('HDEL', key('conv', name), 'retry_at_ms')
+  return reply
+end
+
 local function begin_part(name, token, part, own_id, tag, limits)
   local conv = read_conv(name)
   local refused = fenced(conv, token)
   if refused then
-    return { refused, number(conv, 'retry_at_ms') }
+    return { refused, paused(conv) and number(conv, 'paused_until_ms') or number(conv, 'retry_at_ms') }
   elseif conv.cancelled then
     return { 'cancelled', 0 }
   elseif number(conv, 'next_part') ~= part then
     return { 'lost', 0 }
   elseif conv.sending_ms then -- marked by this very token: the claim settles the mark of any other
     return { 'send', 0 }
+  elseif not leased(conv) then -- another worker may be about to go on with the next part
+    return { 'lost', 0 }
   end
   allow_writes_when_full()
   if paused(conv) then
-    return wait(name, conv, number(conv, 'paused_until_ms'), 'wait')
+    return wait_for_resume(name, conv)
   end
   local until_ms = held_until(tag, limits.probe_ms)
   if until_ms then

@@ -27,7 +27,11 @@ local function note_left(name, conv, tag, ending)
   if ending.how == 'in_doubt' then
     note_doubt(name, conv, ending.reason)
   else
-    remember_sent(ending.id, tag, name, part_id(conv))
+    if ending.id ~= '' then
+      remember_sent(ending.id, tag, name, part_id(conv))
+    else
+      remember_sent(print_of(conv, number(conv, 'next_part')), text_tag(name), name, part_id(conv))
+    end
     call('DEL', key('held', tag))
     count('parts_sent', 1)
   end
@@ -63,7 +67,7 @@ local function put_back(name, conv, tag, ending)
   end
   call('HSET', key('conv', name), 'part_since_ms', since_ms)
   if ending.how == 'limited' then
-    call('SET', key('rate', tag), at_ms)
+    call('SET', key('rate', tag), max(at_ms, tonumber(call('GET', key('rate', tag))) or 0))
   elseif ending.how == 'misconfigured' then
     hold_channel(tag, at_ms, ending.reason)
     return give_back(name, conv, at_ms, 'held')
@@ -75,16 +79,20 @@ local function end_part(name, token, part, tag, ending)
   local conv = read_conv(name)
   local refused = fenced(conv, token)
   if refused then
-    if ending.how == 'sent' then
-      resolve_doubt(ending.flush_id .. '.' .. string.format('%d', part))
+    local doubt_id = ending.flush_id .. '.' .. string.format('%d', part)
+    if ending.how == 'sent' and resolve_doubt(doubt_id) then
+      remember_sent(ending.id, tag, name, doubt_id)
     end
     return refused
   end
   local is_begun = conv.sending_ms and number(conv, 'next_part') == part
   if not is_begun then
-    return number(conv, 'next_part') == part + 1 and 'ok' or 'lost'
+    return conv.cancelled and 'cancelled' or number(conv, 'next_part') == part + 1 and 'ok' or 'lost'
   end
   allow_writes_when_full()
+  if conv.sending_seen then -- an echo is better evidence than a failed request
+    ending.how = 'sent'
+  end
   if ending.how == 'sent' or ending.how == 'in_doubt' then
     note_left(name, conv, tag, ending)
     return conv.cancelled and 'cancelled' or go_on(name, conv, ending.delay_ms)

@@ -18,28 +18,19 @@
 -- include: stop
 -- include: takeover
 -- include: sent
+-- include: read
 
+local ECHO_MAX_MS = 3600000 -- an echo comes at once, or when its gateway delivers the webhook again
 local name, tag, text_print, action = resolve(ARGV[2]), ARGV[7], ARGV[10], ARGV[11]
 local conv = read_conv(name)
 local NO_PRINT = string.rep('\0', PRINT_SIZE)
 
--- The echo may come before the gateway's answer to our request.
-local function see_sending(holder)
-  call('HSET', key('conv', holder), 'sending_seen', '1')
-  return true
-end
-
 local function is_ours_by_id()
   local holder, part = find_sent(tag, ARGV[8], ARGV[9])
-  if not holder then
-    return false
+  if holder then
+    note_evidence(holder, read_conv(holder), part)
   end
-  local holder_conv = read_conv(holder)
-  if holder_conv.sending_ms and part_id(holder_conv) == part then
-    return see_sending(holder)
-  end
-  resolve_doubt(part)
-  return true
+  return holder
 end
 
 local function is_sending(holder_conv)
@@ -47,11 +38,19 @@ local function is_sending(holder_conv)
     and print_of(holder_conv, number(holder_conv, 'next_part')) == text_print
 end
 
--- Return the part in doubt of a conversation that has the same text, or nil.
+-- The gateway may deliver the same echo again: then its id tells.
+local function recognise(holder, holder_conv, part)
+  remember_sent(ARGV[8], tag, holder, part)
+  note_evidence(holder, holder_conv, part)
+  return true
+end
+
+-- Return the part in doubt of a conversation that has the same text and is not older than an echo can be, or nil.
 local function doubt_like(holder_conv)
   for doubt_id in string.gmatch(holder_conv.doubts or '', '%S+') do
-    local prints, part = unpack(call('HMGET', key('doubted', doubt_id), 'prints', 'number'))
-    if prints and print_of({ prints = prints }, tonumber(part)) == text_print then
+    local prints, part = unpack(read('HMGET', key('doubted', doubt_id), 'prints', 'number') or {})
+    local since_ms = tonumber(read('ZSCORE', key('doubt'), doubt_id)) or 0
+    if prints and now_ms - since_ms <= ECHO_MAX_MS and print_of({ prints = prints }, tonumber(part)) == text_print then
       return doubt_id
     end
   end
@@ -68,13 +67,17 @@ local function is_ours_by_text()
   end
   for holder, holder_conv in pairs(holders) do
     if is_sending(holder_conv) then
-      return see_sending(holder)
+      return recognise(holder, holder_conv, part_id(holder_conv))
     end
   end
-  for _, holder_conv in pairs(holders) do
+  for holder, holder_conv in pairs(holders) do
     local doubt_id = doubt_like(holder_conv)
     if doubt_id then
-      return resolve_doubt(doubt_id)
+      return recognise(holder, holder_conv, doubt_id)
+    end
+    local _, part = find_sent(text_tag(holder), text_print)
+    if part then
+      return recognise(holder, holder_conv, part)
     end
   end
   return false

@@ -20,15 +20,11 @@ if not holder then
 end
 allow_writes_when_full()
 local conv = read_conv(holder)
-local is_sending = conv.sending_ms and part_id(conv) == part
 if state == 'sent' then
-  if is_sending then
-    call('HSET', key('conv', holder), 'sending_seen', '1')
-  else
-    resolve_doubt(part)
-  end
+  note_evidence(holder, conv, part)
   return part
 end
+forget_sent(tag, ARGV[3], ARGV[4])
 local doubt = take_doubt(part)
 if doubt then
   make_doubt_letter(part, doubt, reason)

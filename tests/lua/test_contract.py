@@ -24,6 +24,19 @@ from buffer.models import (
     RedriveResult,
     RevokeResult,
 )
+from buffer.reply_models import (
+    DoubtResult,
+    Ending,
+    OwnAction,
+    OwnMessage,
+    OwnMessageResult,
+    PartEnd,
+    PartMark,
+    PartOutcome,
+    SendLimits,
+    Status,
+)
+from buffer.reply_store import Replies
 from buffer.scripts import Script
 from buffer.store import Store
 from buffer.transport.factory import Transport
@@ -44,6 +57,8 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "claim": lambda store: store.claim(store.ref(ANA), "w1"),
     "renew": lambda store: store.renew(store.ref(ANA), "1:w1"),
     "answered": lambda store: store.answered(store.ref(ANA), "1:w1", b"{}"),
+    "begin_part": lambda store: Replies(store).begin_part(store.ref(ANA), "1:w1", 1, ANA, "id", SendLimits()),
+    "end_part": lambda store: Replies(store).end_part(store.ref(ANA), "1:w1", 1, ANA, Ending("sent", "0-abc-1-def")),
     "ack": lambda store: store.ack(store.ref(ANA), "1:w1"),
     "fail": lambda store: store.fail(store.ref(ANA), "1:w1", "refused", delay_ms=1),
     "flush_now": lambda store: store.flush_now(ANA),
@@ -57,6 +72,10 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "repair": lambda store: store.repair(0),
     "snapshot": lambda store: store.snapshot(0),
     "pending": lambda store: store.pending(0),
+    "own_message": lambda store: Replies(store).own_message(OwnMessage(ANA, "id", None, b"")),
+    "part_status": lambda store: Replies(store).part_status("generic", "loja", Status("sent", "id")),
+    "doubts": lambda store: Replies(store).doubts(0),
+    "settle_doubt": lambda store: Replies(store).settle_doubt("0-abc-1-def.1", "drop"),
     "announce_owner": lambda store: store.announce_owner("host"),
 }
 
@@ -65,15 +84,28 @@ STATUSES: dict[str, set[str]] = {
     "edit": set(get_args(EditResult)),
     "revoke": set(get_args(RevokeResult)),
     "claim": set(get_args(ClaimStatus)),
-    "renew": {*Outcome} - {"dead"},
+    "renew": {*Outcome} - {"dead", "later"},
     "answered": {*Outcome} - {"dead"},
-    "ack": {*Outcome} - {"dead"},
-    "fail": {*Outcome},
+    "begin_part": set(get_args(PartMark)),
+    "end_part": set(get_args(PartOutcome)),
+    "ack": {*Outcome} - {"dead", "later"},
+    "fail": {*Outcome} - {"later"},
     "redrive": set(get_args(RedriveResult)),
     "discard_letter": set(get_args(DiscardLetterResult)),
     "pending": set(get_args(PendingState)),
+    "own_message": set(get_args(OwnMessageResult)),
+    "settle_doubt": set(get_args(DoubtResult)),
 }
-MODES: dict[str, set[str]] = {"fail": set(get_args(FailureMode)), "pause": {*PauseMode}}
+MODES: dict[str, set[str]] = {
+    "fail": set(get_args(FailureMode)),
+    "pause": {*PauseMode},
+    "end_part": set(get_args(PartEnd)),
+    "own_message": set(get_args(OwnAction)) - {""},
+    "part_status": {"sent", "failed"},
+    "settle_doubt": {"send", "drop"},
+}
+EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 5, "begin_part": 10, "end_part": 10, "ack": 3}
+"""Arguments of the messages or conversations of a call."""
 
 
 class Recorder:
@@ -140,8 +172,7 @@ async def test_arguments_are_those_of_the_header(
     await CALLS[verb](store)
     numbers = numbered(header(verb)["ARGV"])
     assert numbers == list(range(1, len(numbers) + 1))
-    extra = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 3, "ack": 2}.get(verb, 0)
-    assert len(recorder.sent[verb]) == len(numbers) + extra
+    assert len(recorder.sent[verb]) == len(numbers) + EXTRA.get(verb, 0)
 
 
 @pytest.mark.parametrize("verb", scripts.VERBS)

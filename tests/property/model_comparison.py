@@ -1,59 +1,20 @@
-"""The system beside its model: every action is done to both, and both must answer and look the same."""
+"""What can happen, done to the system and its model: both must answer and look the same."""
 
 from __future__ import annotations
 
 import copy
-import json
-from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any, NamedTuple
-
-import redis
 
 from buffer import script_calls
-from buffer.keys import Ref, fingerprint_of
-from buffer.models import Append, Batch, Claim, Conversation, FailureMode, PauseMode
+from buffer.keys import Ref
+from buffer.models import FailureMode, PauseMode
+from tests.property.compared_system import REMEMBERED_MAX, ComparedSystem, Request, ids_of
 from tests.property.invariants import check
-from tests.property.redis_system import System
-from tests.property.reference_model import Model, ModelMessage
 from tests.property.spoiled_keys import spoil
-from tests.property.walk_settings import PAYLOAD_SIZES, PEOPLE, SICK, START_MS
-
-REMEMBERED_MAX = 8
+from tests.property.walk_settings import PEOPLE, SICK
 
 
-class Flight(NamedTuple):
-    """A worker that was given a batch; it may be long dead, or finished, and still talk."""
-
-    who: str
-    caller: str
-    token: str
-
-
-class Request(NamedTuple):
-    """One webhook request: its nonce and its messages."""
-
-    nonce: bytes
-    messages: Sequence[tuple[str, Append]]
-
-
-class ModelComparison:
-    """Conversations, workers, a job queue, and time."""
-
-    def __init__(self, system: System) -> None:
-        self.system = system
-        self.model = Model(system.settings)
-        self.requests: list[Request] = []
-        self.jobs: list[str] = []
-        self.flights: list[Flight] = []
-        self.bodies: dict[str, object] = {}
-        self.latest_ms: defaultdict[str, int] = defaultdict(int)
-        self.saved: Any = None
-        self.serial = 0
-        self.names = {system.ref(who).hash: name for name, who in PEOPLE.items()}
-        system.clear()
-        system.now_ms = self.model.now_ms = START_MS
-        self.picture = system.look()
+class ModelComparison(ComparedSystem):
+    """The actions of people, dispatchers, workers, operators, time and machines."""
 
     # What people and gateways do
 
@@ -128,19 +89,19 @@ class ModelComparison:
         if flight := self._flight(index):
             lease_ms = self.system.settings.lease_ms
             until_ms = self.model.now_ms + lease_ms
-            found = self.system.fenced("renew", PEOPLE[flight.who], flight.token)
+            found = self.system.renew(PEOPLE[flight.who], flight.token)
             assert found == self.model.hold(flight.who, flight.token, lease_until_ms=until_ms)
             self._touch(flight.who)
 
     def answer(self, index: int) -> None:
         if flight := self._flight(index):
             text = b'{"reply":"%d"}' % self.serial
-            found = self.system.fenced("answered", PEOPLE[flight.who], flight.token, text)
-            assert found == self.model.hold(flight.who, flight.token, answer=text)
+            found = self.system.answered(PEOPLE[flight.who], flight.token, text)
+            assert found == self.model.answered(flight.who, flight.token, text)
 
     def ack(self, index: int) -> None:
         if flight := self._flight(index):
-            found = self.system.fenced("ack", PEOPLE[flight.who], flight.token)
+            found = self.system.ack(PEOPLE[flight.who], flight.token)
             assert found == self.model.end(flight.who, flight.token, "ack")
             self._touch(flight.who)
 
@@ -153,6 +114,10 @@ class ModelComparison:
     def die(self, index: int) -> None:
         if flight := self._flight(index):
             self.flights.remove(flight)
+
+    def finish(self) -> None:
+        """The newest worker does all that is left for it to do."""
+        self.ack(0)
 
     # What operators do
 
@@ -244,7 +209,7 @@ class ModelComparison:
         talk = self.model.talks[who]
         held = {said.id for said in [*talk.buffer, *(talk.batch.messages if talk.batch else [])]}
         for request in self.requests:
-            if any(to == who and said in held for to, said in _ids(request)):
+            if any(to == who and said in held for to, said in ids_of(request)):
                 self.system.client.zrem(self.system.keys.of(0, "wake"), self.system.ref(PEOPLE[who]).hash)
                 return self._append(request._replace(nonce=self._nonce()))
 
@@ -279,85 +244,8 @@ class ModelComparison:
             while self.jobs:
                 self.work(0)
                 while self.flights:
-                    self.ack(0)
+                    self.finish()
                     self.die(0)
             check(self)
         assert not any(talk.buffer or talk.batch or talk.redrive for talk in self.model.talks.values())
         assert self.picture.index("wake") == {}
-
-    # How it is done
-
-    def _message(self, who: Conversation, shift_ms: int, keyword: bool) -> Append:
-        self.serial += 1
-        message_id = f"m{self.serial}"
-        payload = json.dumps({"message_id": message_id}).ljust(PAYLOAD_SIZES[self.serial % 3]).encode()
-        name = f"name {self.serial}" if self.serial % 4 == 0 else None
-        order_ms = self.model.now_ms + shift_ms if shift_ms else None
-        return Append(who, fingerprint_of(message_id), b"", payload, order_ms, name, keyword)
-
-    def _nonce(self) -> bytes:
-        self.serial += 1
-        return b"%04d" % (self.serial % 10_000)
-
-    def _request(self, messages: Sequence[tuple[str, Append]]) -> None:
-        self.requests = [*self.requests[1 - REMEMBERED_MAX :], Request(self._nonce(), messages)]
-        self._append(self.requests[-1])
-
-    def _append(self, request: Request, sick_at: int | None = None) -> None:
-        """Append the messages of a request, with one of a sick neighbour at the place `sick_at`."""
-        messages = [message._replace(nonce=request.nonce) for _, message in request.messages]
-        if sick_at is not None:
-            messages.insert(sick_at, self._message(SICK, 0, False))
-        try:
-            found = self.system.append(messages)
-        except redis.ResponseError as error:
-            raise AssertionError(f"the script broke off: {error}") from error
-        if sick_at is not None:
-            assert found.pop(sick_at).status == "broken"
-        now_ms = self.model.now_ms
-        expected = []
-        for (who, message), (_, said_id) in zip(request.messages, _ids(request), strict=True):
-            order_ms = message.order_ms or now_ms
-            said = ModelMessage(said_id, order_ms, now_ms, len(message.payload), message.keyword)
-            expected.append(self.model.append(who, said, request.nonce, message.name))
-            self._touch(who)
-        assert [tuple(appended) for appended in found] == expected
-
-    def _claim(self, who: str, caller: str) -> None:
-        self._compare_claim(who, caller, self.system.claim(PEOPLE[who], caller))
-
-    def _compare_claim(self, who: str, caller: str, claim: Claim) -> None:
-        status, expected = self.model.claim(who, caller)
-        self._touch(who)
-        assert claim.status == status
-        if claim.batch is None:
-            assert claim.until_ms == expected
-            return
-        expected.flush_id = expected.flush_id or claim.batch.flush_id
-        self._compare(claim.batch, expected)
-        flight = Flight(who, caller, claim.batch.token)
-        if flight not in self.flights:
-            self.flights = [*self.flights[1 - REMEMBERED_MAX :], flight]
-
-    def _compare(self, batch: Batch, expected: Any) -> None:
-        ids = [stored.fields["message_id"] for stored in batch.messages]
-        received = [stored.received_ms for stored in batch.messages]
-        assert ids == [said.id for said in expected.messages]
-        assert received == [said.received_ms for said in expected.messages]
-        for name in ("token", "flush_id", "reason", "closed_ms", "name", "failures", "answer"):
-            assert getattr(batch, name) == getattr(expected, name), name
-        assert batch.attempt == expected.claims
-        body = (ids, received, batch.closed_ms, batch.name, batch.separator, batch.conversation)
-        assert self.bodies.setdefault(batch.flush_id, body) == body, "other bytes under the same id"
-
-    def _flight(self, index: int) -> Flight | None:
-        """The newest has index 0."""
-        return self.flights[-1 - index % len(self.flights)] if self.flights else None
-
-    def _touch(self, who: str, ahead_ms: int = 0) -> None:
-        """Whatever is done now may have somebody look at the conversation again by this moment."""
-        self.latest_ms[who] = max(self.latest_ms[who], self.model.now_ms + ahead_ms)
-
-
-def _ids(request: Request) -> list[tuple[str, str]]:
-    return [(who, json.loads(message.payload)["message_id"]) for who, message in request.messages]

@@ -192,9 +192,16 @@ class System:
             raise AssertionError(f"one conversation ended the call for all: {error}") from error
         return [script_calls.read_claim(reply) for reply in replies]
 
-    def fenced(self, verb: str, who: Conversation, *args: Any) -> str:
-        lease: Any = (self.ref(who).hash, *args)
-        [reply] = self.run(verb, *(script_calls.renew_args([lease], self.settings) if verb == "renew" else lease))
+    def renew(self, who: Conversation, token: str) -> str:
+        [reply] = self.run("renew", *script_calls.renew_args([(self.ref(who).hash, token)], self.settings))
+        return str(reply.decode())
+
+    def answered(self, who: Conversation, token: str, answer: bytes, prints: bytes = b"", delay_ms: int = 0) -> str:
+        [reply] = self.run("answered", self.ref(who).hash, token, answer, prints, delay_ms)
+        return str(reply.decode())
+
+    def ack(self, who: Conversation, token: str, pause_ms: int = 0) -> str:
+        [reply] = self.run("ack", self.ref(who).hash, token, pause_ms)
         return str(reply.decode())
 
     def fail(self, who: Conversation, token: str, mode: FailureMode, delay_ms: int) -> str:

@@ -7,63 +7,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 from buffer import script_calls
 from config.settings import Settings
-
-
-class ModelMessage(NamedTuple):
-    """A message that was accepted."""
-
-    id: str
-    order_ms: int
-    received_ms: int
-    size: int
-    keyword: bool
-
-
-@dataclass(slots=True)
-class Sealed:
-    """A batch: what it holds never changes; the rest is the state of its delivery."""
-
-    messages: list[ModelMessage]
-    reason: str
-    closed_ms: int
-    name: str | None
-    flush_id: str = ""
-    answer: bytes | None = None
-    claims: int = 0
-    failures: int = 0
-    crashes: int = 0
-    token: str | None = None
-    lease_until_ms: int = 0
-    retry_at_ms: int = 0
-    cancelled: bool = False
-
-
-LASTING = ("messages", "reason", "closed_ms", "name", "flush_id", "answer")
-"""What of a batch outlives its becoming a dead letter."""
-
-
-@dataclass(slots=True)
-class Talk:
-    """One conversation."""
-
-    known: bool = False
-    name: str | None = None
-    buffer: list[ModelMessage] = field(default_factory=list)
-    deadline_ms: int = 0
-    fired: str | None = None
-    batch: Sealed | None = None
-    redrive: list[str] = field(default_factory=list)
-    seen: list[tuple[str, int, bytes]] = field(default_factory=list)
-    paused_until_ms: int = 0
-    takeover: bool = False
-    fence: int = 0
-    done: tuple[str, str] = ("", "")
-    idle_since_ms: int | None = None
+from tests.property.model_state import LASTING, ModelMessage, Sealed, Talk
 
 
 class Model:
@@ -123,7 +72,7 @@ class Model:
         return self._next(talk) or ("batch", self._lease(talk, caller))
 
     def hold(self, who: str, token: str, **change: Any) -> str:
-        """renew and answered: change the batch in hand."""
+        """renew: change the batch in hand."""
         talk = self.talks[who]
         if not talk.batch or talk.batch.token != token:
             return "lost"
@@ -132,12 +81,16 @@ class Model:
         talk.batch = replace(talk.batch, **change)
         return "ok"
 
+    def answered(self, who: str, token: str, answer: bytes) -> str:
+        talk = self.talks[who]
+        return talk.done[1] if self._ended(talk, token) else self.hold(who, token, answer=answer)
+
     def end(self, who: str, token: str, mode: str, delay_ms: int = 0) -> str:
         """ack, retry, dead and release: the holder lets go of the batch."""
         talk = self.talks[who]
         batch = talk.batch
         if not batch or batch.token != token:
-            return talk.done[1] if talk.done[0] == token else "lost"
+            return talk.done[1] if self._ended(talk, token) else "lost"
         batch.failures += mode in ("retry", "dead")
         if batch.cancelled:
             outcome = "cancelled"
@@ -148,7 +101,7 @@ class Model:
             self.ended["acked"] += len(batch.messages)
         elif mode == "dead" or batch.failures >= self.settings.agent_max_attempts:
             outcome = "dead"
-            self._bury(talk, who) if batch.messages else self._drop(talk)
+            self._bury(talk, who) if batch.messages or batch.answer else self._drop(talk)
         else:
             outcome, batch.token, batch.retry_at_ms = "ok", None, self.now_ms + delay_ms
         talk.done = (token, outcome)
@@ -231,6 +184,10 @@ class Model:
             return max(0 if talk.redrive else talk.deadline_ms, held_ms)
         return held_ms if self._paused(talk) and talk.idle_since_ms is None else math.inf
 
+    def _ended(self, talk: Talk, token: str) -> bool:
+        """Did this token end its batch, and no other since?"""
+        return talk.done[0] == token and not (talk.batch and talk.batch.token == token)
+
     def _forgotten(self, seconds: int) -> bool:
         return seconds * 1000 + self.settings.dedupe_ttl_ms < self.now_ms
 
@@ -297,7 +254,7 @@ class Model:
         """What the next claim makes of a batch whose holder vanished."""
         if talk.batch and talk.batch.token:
             talk.batch.crashes, talk.batch.token = talk.batch.crashes + 1, None
-        if talk.batch and (talk.batch.cancelled or not talk.batch.messages):
+        if talk.batch and (talk.batch.cancelled or not (talk.batch.messages or talk.batch.answer)):
             self._drop(talk)
         elif talk.batch and talk.batch.crashes >= script_calls.MAX_CRASHES:
             self._bury(talk, who)

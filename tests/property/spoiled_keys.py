@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from buffer.models import Conversation
+from tests.property.model_state import Talk
 from tests.property.redis_system import System
-from tests.property.reference_model import Model, Talk
+from tests.property.reference_model import Model
 
 
 def spoil(system: System, model: Model, conversation: Conversation, who: str, how: str) -> bool:

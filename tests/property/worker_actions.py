@@ -69,7 +69,7 @@ class WorkerActions:
     def ack(self, index: int) -> None:
         if flight := self._flight(index):
             expected = self._let_go(flight, "ok", acked=True)
-            assert self.system.fenced("ack", self.talks[flight.name], flight.token) == expected
+            assert self.system.ack(self.talks[flight.name], flight.token) == expected
 
     def fail(self, index: int, mode: FailureMode, delay_ms: int) -> None:
         if flight := self._flight(index):

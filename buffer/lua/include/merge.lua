@@ -159,13 +159,16 @@ local function move_pending_changes(keep, drop)
   call('DEL', key('mark', drop.name))
 end
 
--- Move fields of the conv hash: the flag for pending changes, the name, the phone, the later pause, and the names under
--- which batches stay.
+-- Move fields of the conv hash: the flag for pending changes, the name, the phone, the later pause, the names under
+-- which batches stay, and the parts in doubt.
 local function move_fields(keep, drop)
   local kept, dropped = keep.conv, drop.conv
   local behind = (kept.behind or '') .. (dropped.behind or '') .. (dropped.flush_id and drop.name or '')
   local fields = { marks = kept.marks or dropped.marks, name = kept.name or dropped.name,
                    behind = behind ~= '' and behind or nil }
+  if dropped.doubts then
+    fields.doubts = (kept.doubts and kept.doubts .. ' ' or '') .. dropped.doubts
+  end
   if paused(dropped) and number(dropped, 'paused_until_ms') > number(kept, 'paused_until_ms') then
     fields.paused_until_ms, fields.pause_mode = dropped.paused_until_ms, dropped.pause_mode
   end
@@ -178,7 +181,8 @@ end
 -- A batch of `drop` stays under its old hash, which its lease is for. Without one, nothing of `drop` stays.
 local function forget_dropped(drop)
   if drop.conv.flush_id then
-    call('HDEL', key('conv', drop.name), 'aliases', 'marks', 'redrive', 'paused_until_ms', 'pause_mode', 'behind')
+    call('HDEL', key('conv', drop.name), 'aliases', 'marks', 'redrive', 'paused_until_ms', 'pause_mode', 'behind',
+      'doubts')
     call('HSET', key('conv', drop.name), 'is_left', '1')
   else
     call('DEL', key('conv', drop.name))

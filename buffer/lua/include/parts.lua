@@ -43,18 +43,34 @@ end
 -- Keep a part as one in doubt. A repeat keeps it once.
 local function note_doubt(name, conv, reason)
   local doubt_id = part_id(conv)
-  if call('ZADD', key('doubt'), 'NX', now_ms, doubt_id) == 0 then
+  local doubt = { 'conversation', name, 'ref', conv.ref, 'gateway', conv.gateway, 'channel', conv.channel,
+                  'peer', conv.sealed_peer, 'name', conv.sealed_name, 'separator', conv.separator,
+                  'answer', conv.answer, 'prints', conv.prints, 'number', number(conv, 'next_part'), 'reason', reason }
+  if call('ZSCORE', key('doubt'), doubt_id) then
     return
+  elseif is_set_aside(try('HSET', key('doubted', doubt_id), unpack(doubt)), 'doubted:' .. doubt_id) then
+    call('HSET', key('doubted', doubt_id), unpack(doubt))
   end
-  call('HSET', key('doubted', doubt_id), 'conversation', name, 'ref', conv.ref, 'gateway', conv.gateway,
-       'channel', conv.channel, 'peer', conv.sealed_peer, 'name', conv.sealed_name, 'separator', conv.separator,
-       'answer', conv.answer, 'prints', conv.prints, 'number', number(conv, 'next_part'), 'reason', reason)
+  call('ZADD', key('doubt'), now_ms, doubt_id)
   conv.doubts = (conv.doubts and conv.doubts .. ' ' or '') .. doubt_id
   call('HSET', key('conv', name), 'doubts', conv.doubts)
   count('parts_in_doubt', 1)
 end
 
--- Forget a part in doubt. Return its fields, or nil if it is none.
+-- Take a part in doubt out of the field `doubts` of a conversation.
+local function drop_doubt(holder, doubt_id)
+  local doubts, left = try('HGET', key('conv', holder), 'doubts'), {}
+  for each in string.gmatch(type(doubts) == 'string' and doubts or '', '%S+') do
+    left[#left + 1] = each ~= doubt_id and each or nil
+  end
+  if #left > 0 then
+    call('HSET', key('conv', holder), 'doubts', table.concat(left, ' '))
+  else
+    try('HDEL', key('conv', holder), 'doubts')
+  end
+end
+
+-- Forget a part in doubt. Return its fields, or nil if it is none. Its conversation may have become an alias since.
 local function take_doubt(doubt_id)
   if call('ZREM', key('doubt'), doubt_id) == 0 then
     return nil
@@ -65,14 +81,10 @@ local function take_doubt(doubt_id)
   end
   call('DEL', key('doubted', doubt_id))
   local holder = doubt.conversation or ''
-  local left = {}
-  for each in string.gmatch(try('HGET', key('conv', holder), 'doubts') or '', '%S+') do
-    left[#left + 1] = each ~= doubt_id and each or nil
-  end
-  if #left > 0 then
-    call('HSET', key('conv', holder), 'doubts', table.concat(left, ' '))
-  else
-    try('HDEL', key('conv', holder), 'doubts')
+  local kept = try('HGET', key('alias'), holder)
+  drop_doubt(holder, doubt_id)
+  if type(kept) == 'string' then
+    drop_doubt(kept, doubt_id)
   end
   return doubt
 end
@@ -83,6 +95,20 @@ local function resolve_doubt(doubt_id)
     count('doubts_resolved', 1)
     count('parts_sent', 1)
     return true
+  end
+end
+
+-- The person has a part: an echo or a status of it has come. One that is put back, or waits to be sent again, is done.
+local function note_evidence(name, conv, part)
+  if conv.flush_id and part_id(conv) == part then
+    if conv.sending_ms then
+      call('HSET', key('conv', name), 'sending_seen', '1')
+    else
+      count('parts_sent', 1)
+      advance(name, conv)
+    end
+  else
+    resolve_doubt(part)
   end
 end
 

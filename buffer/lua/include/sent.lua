@@ -14,6 +14,18 @@ local function remember_sent(id, tag, name, part)
   end
 end
 
+local function forget_sent(tag, ...)
+  for _, id in ipairs({ ... }) do
+    try('HDEL', key('sent', 'new'), id .. tag)
+    try('HDEL', key('sent', 'old'), id .. tag)
+  end
+end
+
+-- A part to which its gateway gave no id is remembered by the print of its text, within its conversation.
+local function text_tag(name)
+  return sub(name, -4)
+end
+
 -- Return the conversation and the part that one of the ids belongs to, or nil.
 local function find_sent(tag, ...)
   for _, id in ipairs({ ... }) do

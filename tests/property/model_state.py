@@ -1,0 +1,59 @@
+"""What the model knows of a conversation: its messages, its batch, its parts, and what it remembers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class ModelMessage(NamedTuple):
+    """A message that was accepted."""
+
+    id: str
+    order_ms: int
+    received_ms: int
+    size: int
+    keyword: bool
+
+
+@dataclass(slots=True)
+class Sealed:
+    """A batch: what it holds never changes; the rest is the state of its delivery."""
+
+    messages: list[ModelMessage]
+    reason: str
+    closed_ms: int
+    name: str | None
+    flush_id: str = ""
+    answer: bytes | None = None
+    parts: Any = None
+    claims: int = 0
+    failures: int = 0
+    crashes: int = 0
+    token: str | None = None
+    lease_until_ms: int = 0
+    retry_at_ms: int = 0
+    cancelled: bool = False
+
+
+LASTING = ("messages", "reason", "closed_ms", "name", "flush_id", "answer", "parts")
+"""What of a batch outlives its becoming a dead letter."""
+
+
+@dataclass(slots=True)
+class Talk:
+    """One conversation."""
+
+    known: bool = False
+    name: str | None = None
+    buffer: list[ModelMessage] = field(default_factory=list)
+    deadline_ms: int = 0
+    fired: str | None = None
+    batch: Sealed | None = None
+    redrive: list[str] = field(default_factory=list)
+    seen: list[tuple[str, int, bytes]] = field(default_factory=list)
+    paused_until_ms: int = 0
+    takeover: bool = False
+    fence: int = 0
+    done: tuple[str, str] = ("", "")
+    idle_since_ms: int | None = None
