@@ -32,6 +32,8 @@ IMPORTED_BY = {
     ],
     "httpx": ["worker.agent", "worker.agent_answer", "worker.agent_errors", "worker.reply_client"],
     "httpx_aiohttp": [],
+    "markdown_it": ["gateways.markdown_syntax", "gateways.whatsapp_inline", "gateways.whatsapp_markdown"],
+    "regex": ["gateways.split_text"],
 }
 """Libraries, and the only modules and packages that may import them."""
 

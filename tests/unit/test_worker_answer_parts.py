@@ -48,6 +48,7 @@ def test_the_last_message():
         "participant": "5511900000012",
         "thread": {"id": "7"},
         "business_connection_id": "b",
+        "return_address": {"account": "3"},
         "text": "segredo",
         "media": {"url": PHOTO},
     }
@@ -59,6 +60,7 @@ def test_the_last_message():
         "participant": "5511900000012",
         "thread": {"id": "7"},
         "business_connection_id": "b",
+        "return_address": {"account": "3"},
     }
     assert b"segredo" not in answer
 

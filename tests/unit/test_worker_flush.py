@@ -11,6 +11,7 @@ from buffer.keys import Ref
 from buffer.models import Batch, Claim, Conversation, Outcome, Reason, StoredMessage
 from buffer.store import Store
 from config.routes import Routes
+from gateways.sending import Part
 from worker.agent import Agent
 from worker.agent_answer import AgentFailure, AgentReply
 from worker.channels import Channels
@@ -51,6 +52,9 @@ class FakeStore:
     async def unreached(self, ref: Ref, token: str, error: str, **how: Any) -> Outcome:
         self.ends.append(("unreached", how))
         return self.outcome
+
+    async def answered(self, ref: Ref, token: str, answer: bytes, prints: bytes, **how: Any) -> Outcome:
+        return Outcome.OK
 
     async def ack(self, ref: Ref, token: str, **how: Any) -> Outcome:
         self.ends.append(("ack", how))
@@ -139,6 +143,23 @@ async def test_the_marker_of_a_flush(make_settings, messages, words):
     word, _, lines = await flush(make_settings, batch(messages), AgentReply())
     assert word == "acked"
     assert lines[0]["event"] == f"🔄 Iniciando processamento de {words}"
+
+
+@pytest.mark.parametrize(
+    ("reply", "taken"),
+    [
+        (AgentReply(not_understood="HTML"), "taken as no reply"),
+        (AgentReply((Part(text="oi"),), not_understood="part 2"), "the rest is taken"),
+        (AgentReply(handoff=True, not_understood="part 1"), "the rest is taken"),
+    ],
+)
+async def test_what_was_not_understood(make_settings, reply, taken):
+    """The log says what was not understood, and whether anything else was."""
+    word, _, lines = await flush(make_settings, batch(), reply)
+    warnings = [line for line in lines if line["log_level"] == "warning"]
+    assert word == "acked"
+    assert [line["event"] for line in warnings] == [f"the agent's answer was not understood; {taken}"]
+    assert warnings[0]["answer"] == reply.not_understood
 
 
 @pytest.mark.parametrize("outcome", [Outcome.LOST, Outcome.CANCELLED])
