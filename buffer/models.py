@@ -256,11 +256,14 @@ class Dispatched(NamedTuple):
 
 
 class StoredMessage(NamedTuple):
-    """One message of a batch: its receipt (Redis clock), payload (JSON), edit (JSON), inline media and timestamp."""
+    """One message of a batch: its receipt (Redis clock), the fields of its payload, its edit, inline media, timestamp.
+
+    An edit is the fields that replace those of the payload.
+    """
 
     received_ms: int
-    payload: bytes
-    edit: bytes | None = None
+    fields: dict[str, Any]
+    edit: dict[str, Any] | None = None
     media: bytes | None = None
     order_ms: int | None = None
 

@@ -62,7 +62,7 @@ def read_stored(answer: bytes) -> StoredAnswer:
 
 
 def last_fields(batch: Batch) -> dict[str, Any]:
-    fields = orjson.loads(batch.messages[-1].payload) if batch.messages else {}
+    fields = batch.messages[-1].fields if batch.messages else {}
     return {name: fields[name] for name in LAST_FIELDS if name in fields}
 
 

@@ -125,4 +125,4 @@ def test_claim_reply_with_text_that_is_no_utf8():
     batch = script_calls.read_claim(reply).batch
     assert batch is not None
     assert batch.name == "\ufffd"
-    assert [(m.order_ms, m.received_ms, m.payload) for m in batch.messages] == [(5, 6, b"{}")]
+    assert [(m.order_ms, m.received_ms, m.fields) for m in batch.messages] == [(5, 6, {})]

@@ -26,7 +26,7 @@ STYLE = ReplyStyle("paragraphs", 5, "whatsapp")
 
 def batch(*payloads: dict[str, Any]) -> Batch:
     """A batch with messages of these payloads."""
-    messages = tuple(StoredMessage(number, orjson.dumps(payload)) for number, payload in enumerate(payloads))
+    messages = tuple(StoredMessage(number, payload) for number, payload in enumerate(payloads))
     who = Conversation("telegram", "loja", "5511900000011")
     return Batch("t", "flush-1", 1, 0, Reason.QUIET, who, None, 1, 1, 1, "\n", None, messages)
 

@@ -26,7 +26,7 @@ BROKEN = AgentFailure("the agent answered 500")
 
 def batch(messages: int = 1, attempt: int = 1, failures: int = 0) -> Batch:
     """A batch with so many messages."""
-    stored = tuple(StoredMessage(number, b'{"text": "oi"}') for number in range(messages))
+    stored = tuple(StoredMessage(number, {"text": "oi"}) for number in range(messages))
     who = Conversation("generic", "loja", PEER)
     return Batch("t", "flush-1", attempt, failures, Reason.QUIET, who, None, 1, 1, 1, "\n", None, stored)
 
@@ -53,7 +53,7 @@ class FakeStore:
         self.ends.append(("unreached", how))
         return self.outcome
 
-    async def answered(self, ref: Ref, token: str, answer: bytes, *prints: Any, **how: Any) -> Outcome:
+    async def answered(self, ref: Ref, token: str, answer: bytes, prints: bytes, **how: Any) -> Outcome:
         return Outcome.OK
 
     async def ack(self, ref: Ref, token: str, **how: Any) -> Outcome:
