@@ -211,7 +211,7 @@ def fail_args(ref: Ref, token: str, failure: Failure, settings: Settings) -> Arg
         token,
         failure.mode,
         failure.delay_ms,
-        settings.agent_max_attempts,
+        failure.max_attempts or settings.agent_max_attempts,
         failure.error,
         failure.give_up_ms,
     ]

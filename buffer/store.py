@@ -169,20 +169,21 @@ class Store:
 
     async def fail(self, ref: Ref, token: str, error: str, *, delay_ms: int, dead: bool = False) -> Outcome:
         """End a failed attempt: retry after `delay_ms`, or make a dead letter. Returns ok, dead, lost or cancelled."""
-        return await self._fail(ref, token, Failure("dead" if dead else "retry", delay_ms, error))
+        return await self.end_attempt(ref, token, Failure("dead" if dead else "retry", delay_ms, error))
 
     async def unreached(self, ref: Ref, token: str, error: str, *, delay_ms: int, give_up_ms: int) -> Outcome:
         """End an attempt whose request never reached the agent: retry without counting it, for `give_up_ms` at most.
 
         Returns ok, dead, lost or cancelled.
         """
-        return await self._fail(ref, token, Failure("unreached", delay_ms, error, give_up_ms))
+        return await self.end_attempt(ref, token, Failure("unreached", delay_ms, error, give_up_ms))
 
     async def release(self, ref: Ref, token: str, delay_ms: int = 0) -> Outcome:
         """Give a lease back without counting an attempt. Returns ok, lost or cancelled."""
-        return await self._fail(ref, token, Failure("release", delay_ms, ""))
+        return await self.end_attempt(ref, token, Failure("release", delay_ms, ""))
 
-    async def _fail(self, ref: Ref, token: str, failure: Failure) -> Outcome:
+    async def end_attempt(self, ref: Ref, token: str, failure: Failure) -> Outcome:
+        """End an attempt without an ack. Returns ok, dead, lost or cancelled."""
         args = script_calls.fail_args(ref, token, failure, self.settings)
         return script_calls.read_fail(await self._run("fail", ref.partition, args))
 

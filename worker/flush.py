@@ -12,14 +12,15 @@ import orjson
 
 from buffer.errors import StoreError
 from buffer.keys import Ref
-from buffer.models import Batch, Outcome
+from buffer.models import Batch, Failure, FailureMode, Outcome
 from buffer.retry import retry_unavailable
 from buffer.store import Store
 from config.killpoints import kill_point
 from config.logs import get_logger, mask
+from config.routes import Routes
 from config.settings import Settings
-from worker.agent import Agent
 from worker.agent_answer import AgentFailure, AgentReply
+from worker.agents import Agents
 from worker.leases import LeaseEnded, Leases
 from worker.request_body import render_burst
 
@@ -38,10 +39,10 @@ log = get_logger()
 class Flusher:
     """Flushes conversations. Any number of flushes may run at once on one event loop."""
 
-    def __init__(self, store: Store, agent: Agent, settings: Settings) -> None:
+    def __init__(self, store: Store, agents: Agents, settings: Settings, routes: Routes | None = None) -> None:
         self._store = store
-        self._agent = agent
-        self._settings = settings
+        self._agents = agents
+        self._routes = routes or Routes(settings)
         self._leases = Leases(store, settings)
 
     async def renew_leases(self) -> None:
@@ -96,7 +97,7 @@ class Flusher:
         """Call the agent while the lease is renewed. A lost or cancelled lease ends the call; return its outcome."""
         try:
             with self._leases.hold(ref, batch.token, claimed_at):
-                return await self._agent.call(batch, render_burst(batch))
+                return await self._agents.call(batch, render_burst(batch))
         except LeaseEnded as ended:
             return ended.outcome
 
@@ -133,9 +134,12 @@ class Flusher:
 
     async def _end_attempt(self, ref: Ref, batch: Batch, failure: AgentFailure, delay_ms: int) -> Outcome:
         """Count the attempt, unless the request surely never reached the agent. Then AGENT_GIVE_UP is the limit."""
+        settings = self._settings_of(batch)
         if failure.sent:
-            return await self._store.fail(ref, batch.token, failure.error, delay_ms=delay_ms, dead=failure.dead)
-        give_up_ms = self._settings.give_up_ms
+            mode: FailureMode = "dead" if failure.dead else "retry"
+            ended = Failure(mode, delay_ms, failure.error, max_attempts=settings.agent_max_attempts)
+            return await self._store.end_attempt(ref, batch.token, ended)
+        give_up_ms = settings.give_up_ms
         return await self._store.unreached(ref, batch.token, failure.error, delay_ms=delay_ms, give_up_ms=give_up_ms)
 
     def _delay_ms(self, batch: Batch, failure: AgentFailure) -> int:
@@ -143,12 +147,16 @@ class Flusher:
 
         Without Retry-After, return an exponential delay of at most RETRY_MAX, changed by JITTER.
         """
-        settings = self._settings
+        settings = self._settings_of(batch)
         if failure.retry_after_s is not None:
             return int(min(max(failure.retry_after_s, settings.retry_base), settings.retry_max) * 1000)
         before = batch.failures if failure.sent else batch.attempt - 1 - batch.failures
         delay_s = min(settings.retry_base * 2.0 ** min(before, 32), settings.retry_max)
         return int(delay_s * random.uniform(1 - JITTER, 1 + JITTER) * 1000)  # noqa: S311
+
+    def _settings_of(self, batch: Batch) -> Settings:
+        """Return the settings of the route of a batch."""
+        return self._routes.of(batch.conversation.gateway, batch.conversation.channel).settings
 
     async def _abandon(self, ref: Ref, batch: Batch, outcome: Outcome) -> str:
         """Stop working on a batch whose lease ended. Release a cancelled one, which records the discard."""

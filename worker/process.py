@@ -20,8 +20,10 @@ from config.descriptors import raise_descriptor_limit
 from config.gc import tune_worker_gc
 from config.killpoints import arm
 from config.logs import get_logger
+from config.route_watch import RouteWatch
+from config.routes import load_routes
 from config.settings import Settings, require
-from worker.agent import Agent
+from worker.agents import Agents
 from worker.dispatcher import Dispatcher
 from worker.expiry_listener import ExpiryListener
 from worker.flush import Flusher
@@ -68,7 +70,8 @@ class WorkerProcess:
         queue_url = settings.rq_redis_url or url
         settings = bounded_by_descriptors(settings, raise_descriptor_limit())
         self._settings = settings
-        self._agent = Agent(settings)
+        self._routes = load_routes(settings)
+        self._agents = Agents(self._routes)
         self._store = Store(connect(url, timeout_s=REDIS_TIMEOUT_S), settings)
         self._listen_client = connect(url, timeout_s=LISTEN_TIMEOUT_S)
         self._queue_client = connect(queue_url, timeout_s=REDIS_TIMEOUT_S)
@@ -84,7 +87,7 @@ class WorkerProcess:
             if await self._wait_for_redis():
                 await self._work()
         finally:
-            await self._agent.close()
+            await self._agents.close()
             for client in (self._store.client, self._listen_client, self._queue_client):
                 await client.aclose()
 
@@ -117,7 +120,9 @@ class WorkerProcess:
     async def _work(self) -> None:
         settings = self._settings
         queue = JobQueue(settings, self._connection, self._queue_client)
-        flusher = Flusher(self._store, self._agent, settings)
+        flusher = Flusher(self._store, self._agents, settings, self._routes)
+        watch = RouteWatch(self._routes, self._agents.retire_unused)
+        watch.install_signal()
         worker = AsyncWorker(queue, flusher.flush, settings.worker_concurrency, SuspensionLog(self._store).note)
         dispatcher = Dispatcher(self._store, queue, settings, worker.runner, flusher.renew_leases)
         upkeep = Upkeep(self._store, settings)
@@ -128,7 +133,7 @@ class WorkerProcess:
         tune_worker_gc()
         log.info("worker started", name=worker.name, queue=queue.rq.name, concurrency=settings.worker_concurrency)
         feeding = _start(dispatcher.run(), worker.runner.consume())
-        helping = _start(listener.run(), upkeep.run(), self._maintain(worker))
+        helping = _start(listener.run(), upkeep.run(), self._maintain(worker), _watch_forever(watch))
         showing = _start(worker.registries.write_forever(), worker.registries.keep_alive())
         await self._until_stopped([*feeding, *helping, *showing])
         log.info(_stop_sentence(worker.runner.in_flight, settings.shutdown_grace), in_flight=worker.runner.in_flight)
@@ -198,6 +203,12 @@ def _stop_sentence(calls: int, grace_s: float) -> str:
         return "stopping; no new jobs are taken"
     waiting = f"waiting up to {grace_s:g} s for {calls} call{'' if calls == 1 else 's'}"
     return f"stopping; no new jobs are taken; {waiting}; a second signal hands them back"
+
+
+async def _watch_forever(watch: RouteWatch) -> None:
+    """Watch the routes. Without a routes file, wait until cancelled: a part that ends stops the worker."""
+    await watch.run()
+    await asyncio.Event().wait()
 
 
 def _start(*coroutines: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:

@@ -8,10 +8,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from buffer.keys import Ref
-from buffer.models import Batch, Claim, Conversation, Outcome, Reason, StoredMessage
+from buffer.models import Batch, Claim, Conversation, Failure, Outcome, Reason, StoredMessage
 from buffer.store import Store
-from worker.agent import Agent
 from worker.agent_answer import AgentFailure, AgentReply
+from worker.agents import Agents
 from worker.flush import JITTER, Flusher
 
 REF = Ref(0, "0123456789abcdef")
@@ -41,8 +41,8 @@ class FakeStore:
     async def renew(self, ref: Ref, token: str) -> Outcome:
         return Outcome.OK
 
-    async def fail(self, ref: Ref, token: str, error: str, **how: Any) -> Outcome:
-        self.ends.append(("fail", how))
+    async def end_attempt(self, ref: Ref, token: str, failure: Failure) -> Outcome:
+        self.ends.append(("fail", {**failure._asdict(), "dead": failure.mode == "dead"}))
         return self.outcome
 
     async def unreached(self, ref: Ref, token: str, error: str, **how: Any) -> Outcome:
@@ -70,7 +70,7 @@ async def flush(
     """Flush; returns the result, how the attempt ended in the store, and the log lines."""
     store = FakeStore(one, outcome)
     settings = make_settings(agent_url="http://agent/", **overrides)
-    flusher = Flusher(cast(Store, store), cast(Agent, FakeAgent(result)), settings)
+    flusher = Flusher(cast(Store, store), cast(Agents, FakeAgent(result)), settings)
     with capture_logs() as lines:
         word = await flusher.flush(REF)
     (end,) = store.ends
