@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from buffer.models import Batch, Conversation
-from config.logs import mask_phones
 from config.routes import Route, Routes
 from config.settings import Settings, require
 from gateways.registry import GATEWAYS
@@ -13,18 +12,18 @@ from gateways.sending import Sender, Target
 from gateways.targets import target_of
 from worker.agent import Agent
 from worker.agent_answer import AgentFailure
+from worker.agents import Agents
 
 
 class NoAgent:
-    """Stands for the agent of a route without AGENT_URL: its batches wait until one is set."""
+    """Stands for the agent of a route that names none: its batches wait until one is set. `where` names the setting."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
 
     async def call(self, batch: Batch, body: bytes) -> AgentFailure:
         """Return the failure of a call that never left."""
-        gateway, channel, _ = batch.conversation
-        return AgentFailure(f"AGENT_URL is not set for {gateway}/{mask_phones(channel)}", sent=False)
-
-    async def close(self) -> None:
-        """Do nothing."""
+        return AgentFailure(f"there is no agent: {self._where} is not set", sent=False)
 
 
 class Channel(NamedTuple):
@@ -53,7 +52,7 @@ class Channels:
         self._routes = routes
         self._version = routes.version
         self._found: dict[tuple[Route, str], Channel] = {}
-        self._agents: dict[object, Agent | NoAgent] = {}
+        self.agents = Agents()
 
     def of(self, conversation: Conversation) -> Channel:
         """Return the channel as the routes are now."""
@@ -63,20 +62,21 @@ class Channels:
 
     async def close(self) -> None:
         """Close the connections to all agents."""
-        for agent in self._agents.values():
-            await agent.close()
+        await self.agents.close()
+
+    def retire_unused(self) -> None:
+        """Close the agents that no route uses any more. Call it after a reload."""
+        self.agents.retire_unused(self._routes.all())
 
     def _find(self, route: Route, gateway: str) -> Channel:
         if self._version != self._routes.version:
             self._version = self._routes.version
             self._found.clear()
         settings = route.settings
-        channel = Channel(settings, self._agent(settings), GATEWAYS[gateway].sender, target_of(settings, gateway))
+        channel = Channel(settings, self._agent(route), GATEWAYS[gateway].sender, target_of(settings, gateway))
         self._found[route, gateway] = channel
         return channel
 
-    def _agent(self, settings: Settings) -> Agent | NoAgent:
-        key = (settings.agent_url, settings.agent_secret, settings.agent_timeout, settings.worker_concurrency)
-        if key not in self._agents:
-            self._agents[key] = Agent(settings) if settings.agent_url else NoAgent()
-        return self._agents[key]
+    def _agent(self, route: Route) -> Agent | NoAgent:
+        where = f"agent_url of {route.name} in ROUTES_FILE" if self._routes.path else "AGENT_URL"
+        return self.agents.of(route.settings) or NoAgent(where)

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from buffer.keys import Ref
-from buffer.models import Batch, Claim, Conversation, Outcome, Reason, StoredMessage
+from buffer.models import Batch, Claim, Conversation, Failure, Outcome, Reason, StoredMessage
 from buffer.store import Store
 from config.routes import Routes
 from gateways.sending import Part
@@ -45,8 +45,8 @@ class FakeStore:
     async def renew(self, ref: Ref, token: str) -> Outcome:
         return Outcome.OK
 
-    async def fail(self, ref: Ref, token: str, error: str, **how: Any) -> Outcome:
-        self.ends.append(("fail", how))
+    async def end_attempt(self, ref: Ref, token: str, failure: Failure) -> Outcome:
+        self.ends.append(("fail", {**failure._asdict(), "dead": failure.mode == "dead"}))
         return self.outcome
 
     async def unreached(self, ref: Ref, token: str, error: str, **how: Any) -> Outcome:
@@ -81,7 +81,7 @@ async def flush(
     store = FakeStore(one, outcome)
     settings = make_settings(agent_url="http://agent/", **overrides)
     channels = Channels(Routes(settings))
-    channels._agent = lambda _: cast(Agent, FakeAgent(result))  # type: ignore[method-assign]
+    channels._agent = lambda _: cast(Agent, FakeAgent(result))  # type: ignore[method-assign,assignment]
     flusher = Flusher(cast(Store, store), channels, settings)
     with capture_logs() as lines:
         word = await flusher.flush(REF)

@@ -215,7 +215,7 @@ async def test_a_zombie_between_mark_and_send(outside: Outside):
         delivery.lease.until = 0.0
         return await begin(*arguments)
 
-    outside.store.begin_part = slow  # type: ignore[method-assign]
+    outside.store.begin_part = slow  # type: ignore[method-assign,assignment]
     outside.store.outcomes[1] = "lost"
     assert await outside.replies.send(delivery, 1, 3) == "lost"
     assert outside.gateway.texts == []
@@ -242,7 +242,7 @@ async def test_a_stop_before_the_request(outside: Outside):
         marking.set()
         await asyncio.sleep(60)
 
-    outside.store.begin_part = stuck  # type: ignore[method-assign]
+    outside.store.begin_part = stuck  # type: ignore[method-assign,assignment]
     sending = asyncio.create_task(outside.send())
     await marking.wait()
     sending.cancel()
