@@ -10,7 +10,7 @@
 --            'broken' (its keys cannot be read)
 --          { 'batch', token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer or '',
 --            gateway, channel, peer, name, then each message and its inline media or '' … }
--- touches  wake idle dead history counters suspects hold alias · conv buffer batch seen timer lock redrive media · letter remains sick
+-- touches  wake idle dead history counters suspects hold alias · conv buffer batch seen slabs timer lock redrive media · letter remains sick
 --
 -- The conv hash decides, whatever caused the claim. The batch of a worker that died is claimed again as it was
 -- (docs/invariants.md#4). A claim repeated with the same random id (lost reply) returns the same batch.
@@ -103,7 +103,10 @@ end
 local function rest()
   local seen = call('TYPE', key('seen', name)).ok
   if seen ~= 'none' and (seen ~= 'string' or call('STRLEN', key('seen', name)) % SEEN_RECORD ~= 0) then
-    error('a memory of ids that cannot be read')
+    -- include: slabs_of
+    if seen ~= 'string' or not slabs_of(name, call('GET', key('seen', name))) then
+      error('a memory of ids that cannot be read')
+    end
   end
   if call('EXISTS', key('buffer', name), key('batch', name)) > 0 then
     error('messages without a window')

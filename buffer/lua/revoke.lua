@@ -5,7 +5,7 @@
 --          6 gateway   7 channel   8 peer
 -- returns  'removed' | 'late' (sealed already) | 'early' (kept until the message comes)
 --          or an error with the code BROKEN and the kind of the damaged key
--- touches  wake idle history counters alias · conv buffer batch seen timer lock media mark redrive
+-- touches  wake idle history counters alias · conv buffer batch seen slabs timer lock media mark redrive
 
 -- include: alias
 -- include: entry
@@ -42,7 +42,7 @@ if place then
     end
   end
   return 'removed'
-elseif seen_nonce(call('GET', key('seen', name)) or '', fingerprint, tonumber(ARGV[4])) then
+elseif seen_nonce(name, call('GET', key('seen', name)) or '', fingerprint, tonumber(ARGV[4])) then
   count('late_revokes', 1)
   return 'late'
 end

@@ -94,7 +94,10 @@ ENTRIES = (
     bytes(25) + b'{"text":1}',
 )
 BREAKS: list[Break] = [
-    *(wrong_type(kind) for kind in ("conv", "buffer", "batch", "media", "redrive", "timer", "lock", "seen", "mark")),
+    *(
+        wrong_type(kind)
+        for kind in ("conv", "buffer", "batch", "media", "redrive", "timer", "lock", "seen", "slabs", "mark")
+    ),
     *(missing(kind) for kind in ("conv", "buffer", "batch", "timer", "lock")),
     *(field("window", value) for value in (None, b"", b"short", b"garbage " * 4, FAR)),
     *(field(name, b"garbage") for name in ("token", "lease_until_ms", "retry_at_ms", "closed_ms", "aliases", "reason")),
