@@ -271,12 +271,30 @@ class Batch(NamedTuple):
         return self.crashes >= SUSPECT_CRASHES
 
 
+class EndedBatch(NamedTuple):
+    """A batch that will not be delivered: a dead letter, or messages that are gone from Redis (`lost`).
+
+    `flush_id` is empty if the messages were lost before they were sealed.
+    """
+
+    outcome: Literal["dead", "lost"]
+    flush_id: str
+    messages: int
+    attempts: int
+    error: str
+    conversation: Conversation
+
+
 class Claim(NamedTuple):
-    """The result of a claim: its status, the batch with status `batch`, and the time until which a refusal holds."""
+    """The result of a claim: its status, the batch with status `batch`, and the time until which a refusal holds.
+
+    `ended` is another batch, which the claim found and ended.
+    """
 
     status: ClaimStatus
     batch: Batch | None
     until_ms: int | None
+    ended: EndedBatch | None = None
 
 
 class Pending(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from buffer.models import Claim
 from tests.lua.driver import ANA, BIA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 
 
@@ -120,7 +121,7 @@ async def test_while_held(driver: ScriptDriver):
     dead = await driver.make_dead_letter("m1")
     until_ms = await driver.store.pause(ANA, 30_000)
     await driver.store.redrive(dead.flush_id)
-    assert await driver.claim() == ("paused", None, until_ms)
+    assert await driver.claim() == Claim("paused", None, until_ms)
     driver.clock.now_ms = until_ms
     assert ids(await driver.claim_batch()) == ["m1"]
 
