@@ -43,8 +43,8 @@ RevokeResult = Literal["removed", "late", "early"]
 ClaimStatus = Literal["batch", "busy", "early", "paused", "empty", "broken"]
 """The result of a claim (lua/claim.lua). `broken`: the keys of the conversation cannot be read; try again later."""
 
-RedriveResult = Literal["ok", "already", "unknown"]
-"""The result of a redrive (lua/redrive.lua)."""
+RedriveResult = Literal["ok", "already", "gone", "unknown"]
+"""The result of a redrive (lua/redrive.lua). `gone`: it has lost its messages and can only be discarded."""
 
 DiscardLetterResult = Literal["ok", "unknown"]
 """The result of discarding a dead letter (lua/discard_letter.lua)."""

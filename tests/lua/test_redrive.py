@@ -27,6 +27,21 @@ async def test_same_flush_again(driver: ScriptDriver):
     assert (await driver.conv())["name"] == "Ana Maria"
 
 
+@pytest.mark.parametrize("kind", ["remains", "letter"])
+@pytest.mark.parametrize("how", ["missing", "of another type"])
+async def test_messages_are_gone(driver: ScriptDriver, kind: str, how: str):
+    """A dead letter that has lost its messages or its fields is not redriven, and nothing wakes for it."""
+    dead = await driver.make_dead_letter("m1")
+    key = driver.store.keys.of(0, kind, dead.flush_id)
+    await driver.redis.delete(key)
+    if how == "of another type":
+        await driver.redis.set(key, "not ours")
+    assert await driver.store.redrive(dead.flush_id) == "gone"
+    assert await driver.wake_ms() is None
+    assert await driver.store.discard_letter(dead.flush_id) == "ok"
+    assert await driver.store.redrive(dead.flush_id) == "unknown"
+
+
 async def test_before_anything_new(driver: ScriptDriver):
     """A redriven dead letter is delivered before a burst that is already due, and the burst does not join it."""
     dead = await driver.make_dead_letter("m1")
