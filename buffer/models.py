@@ -113,10 +113,11 @@ class Edit:
 
 @dataclass(slots=True)
 class Revoke:
-    """The person deleted a message that they had sent."""
+    """The person deleted a message. `part_ids` are ids that its other parts may have, if it became several messages."""
 
     conversation: Conversation
     target_id: str
+    part_ids: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, frozen=True)
@@ -272,10 +273,7 @@ class Batch(NamedTuple):
 
 
 class EndedBatch(NamedTuple):
-    """A batch that will not be delivered: a dead letter, or messages that are gone from Redis (`lost`).
-
-    `flush_id` is empty if the messages were lost before they were sealed.
-    """
+    """A batch that will not be delivered. `flush_id` is empty if its messages were lost before they were sealed."""
 
     outcome: Literal["dead", "lost"]
     flush_id: str

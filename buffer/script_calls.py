@@ -103,9 +103,9 @@ def read_edit(reply: bytes) -> EditResult:
     return EDIT_RESULTS[reply]
 
 
-def revoke_args(ref: Ref, conversation: Conversation, fingerprint: bytes, settings: Settings) -> Args:
-    """Return the arguments of revoke.lua."""
-    return [ref.hash, fingerprint, settings.dedupe_ttl_ms, ref.partition, *conversation]
+def revoke_args(ref: Ref, conversation: Conversation, fingerprints: Sequence[bytes], settings: Settings) -> Args:
+    """Return the arguments of revoke.lua: a message, and the ids that its other parts may have."""
+    return [ref.hash, fingerprints[0], settings.dedupe_ttl_ms, ref.partition, *conversation, *fingerprints[1:]]
 
 
 def read_revoke(reply: bytes) -> RevokeResult:

@@ -248,7 +248,8 @@ class Ingest:
         if isinstance(event, Edit):
             return await store.edit(event.conversation, encode_edit(event)) in CHANGED
         if isinstance(event, Revoke):
-            return await store.revoke(event.conversation, fingerprint_of(event.target_id)) in CHANGED
+            fingerprints = map(fingerprint_of, (event.target_id, *event.part_ids))
+            return await store.revoke(event.conversation, *fingerprints) in CHANGED
         return False
 
     def _count_ignored(self, gateway: str, events: Sequence[Event]) -> None:

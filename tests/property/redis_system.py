@@ -169,7 +169,7 @@ class System:
         return str(self.run("edit", *args).decode())
 
     def revoke(self, who: Conversation, fingerprint: bytes) -> str:
-        args = script_calls.revoke_args(self.ref(who), who, fingerprint, self.settings)
+        args = script_calls.revoke_args(self.ref(who), who, [fingerprint], self.settings)
         return str(self.run("revoke", *args).decode())
 
     def extend(self, who: Conversation) -> int:
