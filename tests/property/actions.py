@@ -68,7 +68,7 @@ LIMIT_NAMES = ("none", "none", "none", "channel", "person")
 PAUSES = (0, 0, 60_000, 400_000)
 ENDS = ("sent", "sent", "in_doubt", "later", "limited", "refused", "misconfigured")
 
-SAME: tuple[str, ...] = ("say", "dispatch", "lose_job", "work", "claim", "claim_again", "renew", "die", "hold", "discard")
+SAME: tuple[str, ...] = (
     "say",
     "dispatch",
     "lose_job",
@@ -79,9 +79,8 @@ SAME: tuple[str, ...] = ("say", "dispatch", "lose_job", "work", "claim", "claim_
     "die",
     "hold",
     "discard",
-    "redrive",
 )
-SAME += ("redrive", "resume", "pass_time", "pass_time_until_due", "sweep", "repair")
+SAME += ("discard", "redrive", "resume", "pass_time", "pass_time_until_due", "sweep", "repair")
 
 REPLY_ACTIONS: Actions = {
     **{name: WORLD_ACTIONS[name] for name in SAME},
