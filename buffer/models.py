@@ -231,13 +231,15 @@ class Appended(NamedTuple):
 class Failure(NamedTuple):
     """The end of an attempt without an ack: `delay_ms` before the next attempt, `error` for people.
 
-    `give_up_ms` limits the mode `unreached`; 0 means without a limit.
+    `give_up_ms` limits the mode `unreached`; 0 means without a limit. `max_attempts` limits the mode `retry`; None
+    stands for that of the store's settings.
     """
 
     mode: FailureMode
     delay_ms: int
     error: str
     give_up_ms: int = 0
+    max_attempts: int | None = None
 
 
 class Due(NamedTuple):
