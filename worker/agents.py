@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from typing import NamedTuple
 
-from config.routes import Route
+from buffer.models import Batch
+from config.routes import Route, Routes
 from config.settings import Settings
 from worker.agent import Agent
+from worker.agent_answer import AgentFailure, AgentReply
 
 
 class _Key(NamedTuple):
@@ -20,25 +21,35 @@ class _Key(NamedTuple):
 
 
 class Agents:
-    """Opens the agents, and closes those that no route uses any more."""
+    """Calls the agent of the route of each batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
         self._agents: dict[_Key, Agent] = {}
         self._closing: dict[asyncio.Task[None], Agent] = {}
 
-    def of(self, settings: Settings) -> Agent | None:
-        """Return the agent of a route with these settings, None if it names none."""
-        key = _key(settings)
+    async def call(self, batch: Batch, body: bytes) -> AgentReply | AgentFailure:
+        """Deliver one batch. A batch whose route names no agent waits like one whose agent cannot be reached."""
+        route = self._routes.of(batch.conversation.gateway, batch.conversation.channel)
+        agent = self.agent_for(route)
+        if agent is None:
+            where = f"agent_url of {route.name} in ROUTES_FILE" if self._routes.path else "AGENT_URL"
+            return AgentFailure(f"there is no agent: {where} is not set", sent=False)
+        return await agent.call(batch, body)
+
+    def agent_for(self, route: Route) -> Agent | None:
+        """Return the agent of a route, None if it names none."""
+        key = _key(route.settings)
         if key is None:
             return None
         agent = self._agents.get(key)
         if agent is None:
-            agent = self._agents[key] = Agent(settings)
+            agent = self._agents[key] = Agent(route.settings)
         return agent
 
-    def retire_unused(self, routes: Iterable[Route]) -> None:
-        """Close the agents that none of these routes uses, when their last calls have ended."""
-        used = {_key(route.settings) for route in routes}
+    def retire_unused(self) -> None:
+        """Close the agents that no route uses any more, when their last calls have ended. Call it after a reload."""
+        used = {_key(route.settings) for route in self._routes.all()}
         for key in self._agents.keys() - used:
             agent = self._agents.pop(key)
             task = asyncio.get_running_loop().create_task(_close_after(agent, key.timeout_s))

@@ -84,7 +84,8 @@ class FlushEnds:
 
     async def _end_attempt(self, flight: Flight, failure: AgentFailure, delay_ms: int) -> Outcome:
         """Count the attempt, unless the request surely never reached the agent. Then AGENT_GIVE_UP is the limit."""
-        ref, token, error, settings = flight.ref, flight.batch.token, failure.error, flight.channel.settings
+        ref, token, error = flight.ref, flight.batch.token, failure.error
+        settings = flight.channel.settings
         if failure.sent:
             mode: FailureMode = "dead" if failure.dead else "retry"
             ended = Failure(mode, delay_ms, error, max_attempts=settings.agent_max_attempts)

@@ -11,7 +11,7 @@ from buffer.store import Store
 from buffer.transport.clients import connect
 from config.routes import Routes, load_routes
 from config.settings import load_settings, require
-from worker.channels import Channels
+from worker.agents import Agents
 from worker.flush import Flusher, flush_all
 from worker.rq.job_ids import refs_of_argument
 
@@ -32,9 +32,11 @@ async def _flush(refs: Sequence[Ref], routes: Routes) -> str:
     settings = routes.base
     client = connect(require(settings.redis_url, "REDIS_URL"), timeout_s=REDIS_TIMEOUT_S)
     store = Store(client, settings)
-    flusher = Flusher(store, Channels(routes), settings)
+    agents = Agents(routes)
+    flusher = Flusher(store, agents, settings, routes)
     try:
         return await flush_all(flusher.flush, refs)
     finally:
         await flusher.close()
+        await agents.close()
         await store.close()

@@ -12,7 +12,6 @@ from config.routes import Routes, load_routes
 from worker import agents as module
 from worker.agent_answer import AgentFailure
 from worker.agents import Agents
-from worker.channels import Channels
 
 TABLES = """
 [generic.a]
@@ -42,26 +41,27 @@ def routes(file, make_settings) -> Routes:
     return load_routes(make_settings(routes_file=str(file), agent_timeout=0.01), None)
 
 
-OTHER = Conversation("generic", "other", "5511900000001")
-BATCH = Batch("t", "f-1", 1, 0, Reason.QUIET, OTHER, None, 1, 1, 1, "\n", None, ())
+def batch(channel: str) -> Batch:
+    conversation = Conversation("generic", channel, "5511900000001")
+    return Batch("t", "f-1", 1, 0, Reason.QUIET, conversation, None, 1, 1, 1, "\n", None, ())
 
 
 async def test_routes_with_the_same_agent_share_it(routes):
     """Address, secret and time limit make an agent; another window does not."""
-    agents = Agents()
-    a, b, c, d = (agents.of(routes.of("generic", channel).settings) for channel in "abcd")
+    agents = Agents(routes)
+    a, b, c, d = (agents.agent_for(routes.of("generic", channel)) for channel in "abcd")
     assert a is b
     assert len({id(one) for one in (a, c, d)}) == 3
-    assert agents.of(routes.of("generic", "a").settings) is a
+    assert agents.agent_for(routes.of("generic", "a")) is a
     await agents.close()
 
 
 async def test_a_batch_without_an_agent_waits(routes, make_settings):
     """A batch whose route names no agent ends as one that surely was not sent, with what to set."""
-    failure = await Channels(routes).of(OTHER).agent.call(BATCH, b"{}")
+    failure = await Agents(routes).call(batch("other"), b"{}")
     sentence = "there is no agent: agent_url of default in ROUTES_FILE is not set"
     assert failure == AgentFailure(sentence, sent=False)
-    alone = await Channels(load_routes(make_settings())).of(OTHER).agent.call(BATCH, b"{}")
+    alone = await Agents(load_routes(make_settings())).call(batch("other"), b"{}")
     assert alone == AgentFailure("there is no agent: AGENT_URL is not set", sent=False)
 
 
@@ -73,13 +73,13 @@ async def test_unused_agent_is_closed_after_its_last_calls(routes, file, monkeyp
         closed.append(agent)
 
     monkeypatch.setattr(module.Agent, "close", close)
-    agents = Agents()
-    a, c = (agents.of(routes.of("generic", channel).settings) for channel in "ac")
+    agents = Agents(routes)
+    a, c = (agents.agent_for(routes.of("generic", channel)) for channel in "ac")
     file.write_text('[generic.a]\nagent_url = "http://127.0.0.1:1/a"\n', encoding="utf-8")
     routes.reload()
-    agents.retire_unused(routes.all())
+    agents.retire_unused()
     assert closed == []
-    assert agents.of(routes.of("generic", "a").settings) is a
+    assert agents.agent_for(routes.of("generic", "a")) is a
     await asyncio.wait(agents._closing)
     assert closed == [c]
     await agents.close()
@@ -94,10 +94,10 @@ async def test_everything_is_closed_at_the_end(routes, file, monkeypatch):
         closed.append(agent)
 
     monkeypatch.setattr(module.Agent, "close", close)
-    agents = Agents()
-    d = agents.of(routes.of("generic", "d").settings)
+    agents = Agents(routes)
+    d = agents.agent_for(routes.of("generic", "d"))
     file.write_text("", encoding="utf-8")
     routes.reload()
-    agents.retire_unused(routes.all())
+    agents.retire_unused()
     await agents.close()
     assert closed == [d]
