@@ -12,7 +12,7 @@
 --            next_part, last_part (0 0 = none), number of a part that is in doubt since this claim (0 = none),
 --            gateway, channel, peer, name, then each message and its inline media or '' … }
 -- touches  wake idle dead history counters suspects hold alias · conv buffer batch seen timer lock redrive media · letter remains ·
---          doubt doubted sick
+--          doubt doubted sent sick
 --
 -- The conv hash decides, whatever caused the claim. The batch of a worker that died is claimed again as it was
 -- (docs/invariants.md#4). A claim repeated with the same random id (lost reply) returns the same batch.
@@ -126,6 +126,7 @@ local function make_rare_steps()
   -- include: history
   -- include: batch
   -- include: parts
+  -- include: sent
   -- include: suspect
   -- include: person
   -- include: redeliver
@@ -165,6 +166,9 @@ local function make_rare_steps()
     end
     arm_lease_wake()
     if conv.sending_ms then
+      if doubt_again then
+        remember_text(name, print_of(conv, number(conv, 'next_part')), part_id(conv))
+      end
       conv.doubted_part = settle_sending(name, conv, doubt_again)
     end
     count_crash()
