@@ -15,7 +15,7 @@
 --          If the claim itself ended a batch: { '', outcome, flush_id, messages, attempts, error, gateway, channel, peer,
 --          then one of the replies above }, where outcome is dead (a dead letter) or lost (its list is gone)
 -- touches  wake idle dead history counters suspects hold alias · conv buffer batch seen slabs timer lock redrive media ·
---          letter remains · doubt doubted sick
+--          letter remains · doubt doubted sent sick
 --
 -- The conv hash decides, whatever caused the claim. The batch of a worker that died is claimed again as it was
 -- (docs/invariants.md#4). A claim repeated with the same random id (lost reply) returns the same batch.
@@ -136,6 +136,7 @@ local function make_rare_steps()
   -- include: history
   -- include: batch
   -- include: parts
+  -- include: sent
   -- include: suspect
   -- include: person
   -- include: redeliver
@@ -185,6 +186,9 @@ local function make_rare_steps()
     end
     arm_lease_wake()
     if conv.sending_ms then
+      if doubt_again then
+        remember_text(name, print_of(conv, number(conv, 'next_part')), part_id(conv))
+      end
       conv.doubted_part = settle_sending(name, conv, doubt_again)
     end
     count_crash()

@@ -68,19 +68,10 @@ LIMIT_NAMES = ("none", "none", "none", "channel", "person")
 PAUSES = (0, 0, 60_000, 400_000)
 ENDS = ("sent", "sent", "in_doubt", "later", "limited", "refused", "misconfigured")
 
-SAME: tuple[str, ...] = (
-    "say",
-    "dispatch",
-    "lose_job",
-    "work",
-    "claim",
-    "claim_again",
-    "renew",
-    "die",
-    "hold",
-    "discard",
+SAME = (
+    *("say", "dispatch", "lose_job", "work", "claim", "claim_again", "renew", "die", "hold", "discard", "redrive"),
+    *("resume", "pass_time", "pass_time_until_due", "sweep", "repair"),
 )
-SAME += ("discard", "redrive", "resume", "pass_time", "pass_time_until_due", "sweep", "repair")
 
 REPLY_ACTIONS: Actions = {
     **{name: WORLD_ACTIONS[name] for name in SAME},
@@ -94,7 +85,13 @@ REPLY_ACTIONS: Actions = {
     "leave": Action(14, {"index": ANY}),
     "end": Action(
         16,
-        {"index": ANY, "how": ENDS, "delay_ms": (0, 0, 7_000), "give_up_ms": (0, 0, 60_000), "again": AGAIN},
+        {
+            "index": ANY,
+            "how": ENDS,
+            "times": ((0, 0), (0, 0), (7_000, 0), (7_000, 60_000)),
+            "again": AGAIN,
+            "has_id": (True, True, True, False),
+        },
     ),
     "ack": Action(9, {"index": ANY, "pause_ms": (0, 0, 0, 60_000)}),
     "echo": Action(8, {"index": ANY, "by_own_id": (False, True), "by_text": (False, True, True)}),

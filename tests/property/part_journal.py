@@ -44,15 +44,16 @@ class PartJournal:
             assert all(number >= before for _, before in earlier), "the parts of an answer are out of order"
         self.begun[who].append(part)
 
-    def leave(self, flush_id: str, number: int) -> None:
+    def leave(self, flush_id: str, number: int, *, resend: bool) -> None:
         """The request of a part has reached the gateway, and the person gets it."""
         part = root_of(flush_id), number
         self.left[part] += 1
-        assert self.left[part] <= self.allowed[part], "a part was sent twice by itself"
+        assert resend or self.left[part] <= self.allowed[part], "a part was sent twice by itself"
 
     def order(self, doubt_id: str) -> None:
         """An operator wants a part in doubt to be sent again."""
         self.allowed[part_of(doubt_id)] += 1
+        self.barred.discard(part_of(doubt_id))
 
     def take_over(self, who: str, picture: Snapshot, name: str) -> None:
         """A human answers: what is under way for the person ends, except what an operator has asked for."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from buffer.models import Claim, FailureMode
 from buffer.prints import print_of
 from buffer.reply_models import Ending, OwnMessage, PartEnd, SendLimits, Status
 from tests.property.compared_system import REMEMBERED_MAX
 from tests.property.model_comparison import ModelComparison
-from tests.property.part_journal import PartJournal, root_of
+from tests.property.part_journal import PartJournal, part_of, root_of
 from tests.property.redis_system import System
 from tests.property.reply_model import ReplyModel
 from tests.property.walk_settings import PEOPLE
@@ -73,6 +73,7 @@ class ReplyActions(ModelComparison):
         self.senders: dict[str, Sender] = {}
         self.texts: dict[tuple[str, int], str] = {}
         self.sent: list[SentPart] = []
+        self.resends = system.settings.reply_in_doubt == "resend"
 
     # What workers do
 
@@ -117,13 +118,13 @@ class ReplyActions(ModelComparison):
         sender = self._sender(index)
         if sender and sender.is_marked and not sender.has_left:
             sender.has_left = True
-            self.journal.leave(sender.flush_id, sender.next)
+            self.journal.leave(sender.flush_id, sender.next, resend=self.resends)
             part = root_of(sender.flush_id), sender.next
             text = self.texts[part]
             message_id = str(sender.message_id)
             self.sent = [*self.sent[1 - REMEMBERED_MAX :], SentPart(sender.who, part, text, message_id, sender.own_id)]
 
-    def end(self, index: int, how: PartEnd, delay_ms: int, give_up_ms: int, again: bool) -> None:
+    def end(self, index: int, how: PartEnd, times: tuple[int, int], again: bool, has_id: bool) -> None:
         """A worker reports what it knows of the request: the gateway's answer, or that none came."""
         sender = self._sender(index)
         if not sender or not sender.is_marked or sender.is_over:
@@ -132,8 +133,8 @@ class ReplyActions(ModelComparison):
             how = "in_doubt" if how == "in_doubt" else "sent"
         elif how == "sent":
             how = "later"
-        message_id = sender.message_id if how == "sent" else None
-        ending = Ending(how, sender.flush_id, message_id, delay_ms, give_up_ms, "refused")
+        message_id = sender.message_id if how == "sent" and has_id else None
+        ending = Ending(how, sender.flush_id, message_id, *times, "refused")
         for _ in range(1 + again):
             outcome = self.system.end_part(PEOPLE[sender.who], sender.token, sender.next, ending)
             assert outcome == self.model.end_part(sender.who, sender.token, sender.next, ending)
@@ -163,7 +164,7 @@ class ReplyActions(ModelComparison):
             before = (sender.next, sender.is_marked)
             self.begin(0, own=False, limits="none", again=False)
             self.leave(0)
-            self.end(0, "sent", 0, 0, again=False)
+            self.end(0, "sent", (0, 0), again=False, has_id=True)
             if (sender.next, sender.is_marked) == before or sender.is_over:
                 break
         self.ack(0)
@@ -183,13 +184,13 @@ class ReplyActions(ModelComparison):
         if found == "ours":
             self._note_ours(sent, is_certain=bool(own_id))
 
-    def report(self, index: int, state: str, by_own_id: bool) -> None:
+    def report(self, index: int, state: Literal["sent", "failed"], by_own_id: bool) -> None:
         """A gateway says later what became of a part."""
         if not self.sent:
             return
         sent = self.sent[-1 - index % len(self.sent)]
         own_id = sent.own_id if by_own_id else None
-        status: Any = Status(state, sent.message_id, own_id, "gone")  # type: ignore[arg-type]
+        status = Status(state, sent.message_id, own_id, "gone")
         found = self.system.part_status(PEOPLE[sent.who], status)
         assert found == self.model.status(state, sent.message_id, own_id)
         if found and state == "sent":
@@ -233,7 +234,7 @@ class ReplyActions(ModelComparison):
     def check(self) -> None:
         super().check()
         check_parts(self)
-        self.journal.check(self.picture, resend=self.system.settings.reply_in_doubt == "resend")
+        self.journal.check(self.picture, resend=self.resends)
 
     # How it is done
 
@@ -290,7 +291,8 @@ class ReplyActions(ModelComparison):
         self.journal.take_over(who, self.system.look(), self.system.ref(PEOPLE[who]).hash)
 
     def _note_ours(self, sent: SentPart, *, is_certain: bool) -> None:
-        if is_certain or sent.message_id in self.model.sent_ids:
+        known_as = self.model.sent_ids.get(sent.message_id)
+        if is_certain or (known_as and part_of(known_as[1]) == sent.part):
             self.journal.known.add(sent.part)
         if not is_certain:
             self.journal.maybe |= {part for part, text in self.texts.items() if text == sent.text}

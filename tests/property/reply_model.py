@@ -35,6 +35,7 @@ class ReplyModel(Model):
         super().__init__(settings)
         self.doubts: dict[str, ModelDoubt] = {}
         self.sent_ids: dict[str, tuple[str, str]] = {}
+        self.sent_texts: dict[tuple[str, bytes], str] = {}
         self.held_until_ms: int | None = None
         self.rate_ms = 0
 
@@ -178,6 +179,8 @@ class ReplyModel(Model):
         if ending.end == "sent" or parts.seen:
             if ending.message_id:
                 self.sent_ids[ending.message_id] = (who, part_id(batch))
+            elif not parts.seen:
+                self.sent_texts[who, parts.prints[parts.next - 1]] = part_id(batch)
             self.counters["parts_sent"] += 1
             self.held_until_ms = None
         else:
@@ -225,6 +228,8 @@ class ReplyModel(Model):
         if not talk.batch or not talk.batch.parts or not talk.batch.parts.sending:
             return
         parts = talk.batch.parts
+        if again:
+            self.sent_texts[self._name_of(talk), parts.prints[parts.next - 1]] = part_id(talk.batch)
         if again and not parts.seen:
             parts.clear()
             return
@@ -299,7 +304,7 @@ class ReplyModel(Model):
             is_recent = self.now_ms - doubt.since_ms <= ECHO_MAX_MS
             if doubt.who == who and doubt.text_print == text_print and is_recent:
                 return doubt_id
-        return ""
+        return self.sent_texts.pop((who, text_print), "")
 
 
 def part_id(batch: Sealed) -> str:
