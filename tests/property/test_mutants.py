@@ -14,7 +14,7 @@ from tests.property.model_comparison import ModelComparison
 from tests.property.mutants import MUTANTS, PEOPLE_MUTANTS, Mutant, loader
 from tests.property.people_actions import PeopleActions
 from tests.property.redis_system import System
-from tests.property.walk_settings import MAX_AGE_S, settings_for
+from tests.property.walk_settings import FIRST, MAX_AGE_S, settings_for
 
 SEEDS = 60
 STEPS = 200
@@ -25,7 +25,7 @@ Load = Callable[[str], Script]
 
 def walk_world(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
     """A walk beside the exact model."""
-    walk(ModelComparison(System(client, settings_for("walk"), load)), WORLD_ACTIONS, seed, STEPS)
+    walk(ModelComparison(System(client, settings_for("walk", first=FIRST), load)), WORLD_ACTIONS, seed, STEPS)
 
 
 def walk_crowd(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
