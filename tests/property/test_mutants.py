@@ -16,7 +16,7 @@ from tests.property.people_actions import PeopleActions
 from tests.property.redis_system import System
 from tests.property.reply_actions import ReplyActions
 from tests.property.small_slabs import small_slabs
-from tests.property.walk_settings import MAX_AGE_S, settings_for
+from tests.property.walk_settings import FIRST, MAX_AGE_S, settings_for
 
 SEEDS = 60
 STEPS = 200
@@ -32,7 +32,8 @@ def every_other(seed: int, load: Load) -> Load:
 
 def walk_world(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
     """A walk beside the exact model."""
-    walk(ModelComparison(System(client, settings_for("walk"), every_other(seed, load))), WORLD_ACTIONS, seed, STEPS)
+    system = System(client, settings_for("walk", first=FIRST), every_other(seed, load))
+    walk(ModelComparison(system), WORLD_ACTIONS, seed, STEPS)
 
 
 def walk_crowd(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
