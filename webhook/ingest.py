@@ -248,7 +248,7 @@ class Ingest:
         if isinstance(event, Edit):
             return await store.edit(event.conversation, encode_edit(event)) in CHANGED
         if isinstance(event, Revoke):
-            fingerprints = map(fingerprint_of, (event.target_id, *event.part_ids))
+            fingerprints = map(fingerprint_of, (event.target_id, *(event.part_ids or ())))
             return await store.revoke(event.conversation, *fingerprints) in CHANGED
         return False
 
