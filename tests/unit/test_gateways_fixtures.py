@@ -164,17 +164,6 @@ UNRECORDED: dict[str, list] = {
             "via": "device",
         }
     ],
-    "chatwoot": [
-        {
-            "event": "message_updated",
-            "id": 7,
-            "account_id": 1,
-            "message_type": "outgoing",
-            "inbox": {"id": 29269},
-            "conversation": {"id": 48, "inbox_id": 29269, "messages": [{"id": 7, "status": 3}]},
-            "content_attributes": {"external_error": "131047: Re-engagement message"},
-        }
-    ],
     "evolution": [
         {
             "event": "send.message",
@@ -241,6 +230,17 @@ UNRECORDED: dict[str, list] = {
         )
     ],
     "chatwoot": [
+        {
+            "event": "message_updated",
+            "id": 7,
+            "account_id": 1,
+            "message_type": "outgoing",
+            "inbox": {"id": 29269},
+            "conversation": {"id": 48, "inbox_id": 29269, "messages": [{"id": 7, "status": 3}]},
+            "content_attributes": {"external_error": "131047: Re-engagement message"},
+        }
+    ]
+    + [
         {
             "event": "message_created",
             "id": 1,
