@@ -193,7 +193,7 @@ class Ingest:
         for event in events:
             if not isinstance(event, Message):
                 return None
-            own = self._rules.only or self._rules.of(event.conversation)
+            own = self._rules.of(event.conversation)
             if not own.is_wanted(event) or (rules is not None and own is not rules):
                 return None
             rules = own
