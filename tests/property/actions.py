@@ -94,6 +94,9 @@ REPLY_ACTIONS: Actions = {
             "has_id": (True, True, True, False),
         },
     ),
+    "serve": Action(
+        14, {"who": ANYBODY, "limits": LIMIT_NAMES, "how": (None, "sent", *ENDS[3:]), "times": ((0, 0), (7_000, 5_000))}
+    ),
     "ack": Action(9, {"index": ANY, "pause_ms": (0, 0, 0, 60_000)}),
     "echo": Action(8, {"index": ANY, "by_own_id": (False, True), "by_text": (False, True, True)}),
     "report": Action(4, {"index": ANY, "state": ("sent", "sent", "failed"), "by_own_id": (False, True)}),

@@ -173,6 +173,17 @@ class ReplyActions(ModelComparison):
                 break
         self.ack(0)
 
+    def serve(self, who: str, limits: str, how: PartEnd | None, times: tuple[int, int]) -> None:
+        """A worker looks at a conversation when it is due, and takes its next part one step on, or two."""
+        self.pass_time_until_due(who)
+        self.claim(who)
+        self.reply(0, (1, 2, 2), 0, again=False)
+        self.begin(0, own=True, limits=limits, again=False)
+        if how == "sent":
+            self.leave(0)
+        if how:
+            self.end(0, how, times, again=False, has_id=True)
+
     # What gateways do
 
     def echo(self, index: int, by_own_id: bool, by_text: bool) -> None:
