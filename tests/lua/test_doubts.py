@@ -132,6 +132,16 @@ async def test_drop(replies: ReplyDriver):
     assert await replies.counters("doubts_dropped") == {"doubts_dropped": 1}
 
 
+@pytest.mark.parametrize("action", ["send", "drop"])
+async def test_echo_after_the_decision(replies: ReplyDriver, action):
+    """An echo that comes after a person has decided is still no human's word."""
+    doubt_id = await replies.doubt("olá")
+    await replies.replies.settle_doubt(doubt_id, action)
+    for message_id in ("id1", "id1"):
+        assert await replies.own(message_id, "olá", human_pause_ms=60_000) == "ours"
+    assert await replies.own("id2", "olá", human_pause_ms=60_000) == "human"
+
+
 async def test_sent_again_in_a_takeover(replies: ReplyDriver):
     """What a person sends again during a takeover waits for its end."""
     doubt_id = await replies.doubt("olá")
