@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from buffer.models import DeadLetter
+from buffer.operator_models import DeadLetter
 from buffer.store import Store
 from cli.commands.pending import who_text
 from cli.options import load_settings_with_flags

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ids
 from tests.lua.reply_driver import TEXTS, ReplyDriver
 
-HUMAN = {"human_pause_ms": 60_000}
+HUMAN: dict[str, Any] = {"human_pause_ms": 60_000}
 HOUR_MS = 3_600_000
 
 

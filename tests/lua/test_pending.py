@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from buffer.models import Pending
+from buffer.operator_models import Pending
 from tests.lua.driver import ANA, BIA, LEASE_MS, WINDOW_MS, ScriptDriver
 from tests.lua.reply_driver import ReplyDriver
 
