@@ -58,7 +58,7 @@ async def test_echo_resolves_a_doubt(replies: ReplyDriver, by: str):
     await replies.begin(batch, own_id="own1")
     await replies.end(batch, end="in_doubt")
     await replies.store.ack(replies.driver.ref(), batch.token)
-    fields = {"own_id": "own1"} if by == "own id" else {"text": "olá"}
+    fields: dict[str, Any] = {"own_id": "own1"} if by == "own id" else {"text": "olá"}
     for _ in range(2):
         assert await replies.own("id1", **fields, **HUMAN) == "ours"
     assert (await replies.doubts(), "doubts" in await replies.driver.conv()) == ([], False)
