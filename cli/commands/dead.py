@@ -5,18 +5,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from buffer.models import DeadLetter
 from buffer.store import Store
+from cli.by_id import each_id, warn_if_nobody_works
 from cli.commands.pending import who_text
 from cli.options import load_settings_with_flags
-from cli.target import Unreachable, open_queue, open_store, require_server
+from cli.target import Unreachable, open_store, require_server
 from cli.terminal import columns, count_of, shown_text
-from config.settings import Settings
-from worker.rq.heartbeats import live_worker_hosts
-from worker.rq.suspension import is_suspended
 
 HEADER = ("flush id", "conversation", "died", "messages", "attempts", "error")
 ERROR_MAX = 100
@@ -80,13 +77,13 @@ async def _retry(store: Store, args: argparse.Namespace) -> int:
         print("debouncer dead retry: name flush ids, or --all", file=sys.stderr)
         return 2
     if not args.all:
-        code = await _each(args.flush_id, store.redrive, REDRIVE_TEXT)
+        code = await each_id(args.flush_id, store.redrive, REDRIVE_TEXT)
     else:
         results = [await store.redrive(flush_id) for flush_id in await _all_ids(store)]
         waiting = f"; {results.count('already')} already waited for that" if "already" in results else ""
         print(f"{count_of(results.count('ok'), 'dead letter')} will be sent again{waiting}.")
         code = 0
-    await _warn_if_nobody_works(store.settings)
+    await warn_if_nobody_works(store.settings)
     return code
 
 
@@ -110,24 +107,4 @@ async def _letters(store: Store, partition: int, limit: int) -> list[DeadLetter]
 
 
 async def _discard(store: Store, args: argparse.Namespace) -> int:
-    return await _each(args.flush_id, store.discard_letter, DISCARD_TEXT)
-
-
-async def _each(flush_ids: list[str], operation: Callable[[str], Awaitable[str]], texts: dict[str, str]) -> int:
-    code = 0
-    for flush_id in flush_ids:
-        try:
-            result = await operation(flush_id)
-        except ValueError:
-            result = "unknown"
-        code = 1 if result == "unknown" else code
-        print(f"{flush_id} {texts[result]}", file=sys.stderr if result == "unknown" else sys.stdout)
-    return code
-
-
-async def _warn_if_nobody_works(settings: Settings) -> None:
-    async with open_queue(settings) as client:
-        if await is_suspended(client):
-            print("The queue is suspended: nothing is sent until `rq resume`.", file=sys.stderr)
-        if not await live_worker_hosts(client, settings.rq_queue):
-            print("No worker is alive: nothing is sent until one runs.", file=sys.stderr)
+    return await each_id(args.flush_id, store.discard_letter, DISCARD_TEXT)

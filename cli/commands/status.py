@@ -46,13 +46,16 @@ def overview_rows(overview: Overview) -> list[tuple[str, str]]:
         ("in back-off", f"{count_of(states['retry'], 'batch').replace('batchs', 'batches')} between two attempts"),
         ("in flight", count_of(states["in_flight"], "call")),
     ]
+    if states["replying"]:
+        rows.append(("replying", f"{count_of(states['replying'], 'answer')} with parts that wait"))
     if states["paused"]:
         rows.append(("paused", count_of(states["paused"], "conversation")))
     if states["broken"]:
         rows.append(("broken", f"{count_of(states['broken'], 'conversation')} whose key cannot be read"))
     rows.append(("due", overview.due_text()))
     dead = f"{overview.dead_text()}; `debouncer dead` lists them" if overview.dead else "no dead letters"
-    return [*rows, ("dead", dead)]
+    doubt = f"{overview.doubt_text()}; `debouncer doubt` lists them" if overview.doubts else "no part of an answer"
+    return [*rows, ("dead", dead), ("in doubt", doubt), *(("held", text) for text in overview.held_texts())]
 
 
 def resume_hint(settings: Settings) -> str:
