@@ -231,13 +231,15 @@ class Appended(NamedTuple):
 class Failure(NamedTuple):
     """The end of an attempt without an ack: `delay_ms` before the next attempt, `error` for people.
 
-    `give_up_ms` limits the mode `unreached`; 0 means without a limit.
+    `give_up_ms` limits the mode `unreached`; 0 means without a limit. `max_attempts` limits the mode `retry`; None
+    stands for that of the store's settings.
     """
 
     mode: FailureMode
     delay_ms: int
     error: str
     give_up_ms: int = 0
+    max_attempts: int | None = None
 
 
 class Due(NamedTuple):
@@ -256,11 +258,14 @@ class Dispatched(NamedTuple):
 
 
 class StoredMessage(NamedTuple):
-    """One message of a batch: its receipt (Redis clock), payload (JSON), edit (JSON), inline media and timestamp."""
+    """One message of a batch: its receipt (Redis clock), the fields of its payload, its edit, inline media, timestamp.
+
+    An edit is the fields that replace those of the payload.
+    """
 
     received_ms: int
-    payload: bytes
-    edit: bytes | None = None
+    fields: dict[str, Any]
+    edit: dict[str, Any] | None = None
     media: bytes | None = None
     order_ms: int | None = None
 

@@ -32,14 +32,12 @@ from buffer.models import (
     RedriveResult,
     RevokeResult,
 )
+from buffer.rules import AppendRules, claim_max_messages
 from buffer.stored_message import decode_messages, encode_record
 from config.settings import Settings
 
 MAX_CRASHES = 20
 """A batch whose worker died this often becomes a dead letter: it would kill every worker in turn."""
-
-IDS_MAX = 50_000
-"""Message ids in each of the two generations of a partition's memory: together up to 9 MB."""
 
 Args = list[Any]
 
@@ -57,20 +55,9 @@ REASONS: dict[bytes, Reason] = {reason.encode(): reason for reason in Reason}
 REDRIVE_RESULTS: dict[bytes, RedriveResult] = {result.encode(): result for result in get_args(RedriveResult)}
 
 
-def append_args(partition: int, messages: Iterable[ResolvedAppend], settings: Settings) -> Args:
-    """Return the arguments of append.lua for messages of one partition."""
-    args: Args = [
-        partition,
-        settings.window_ms,
-        settings.max_wait_ms,
-        settings.message_buffer_max_messages,
-        settings.message_buffer_max_bytes,
-        settings.dedupe_ttl_ms,
-        _flag(not settings.message_buffer_enabled),
-        settings.max_age_ms,
-        IDS_MAX,
-        settings.message_buffer_max_pending,
-    ]
+def append_args(partition: int, messages: Iterable[ResolvedAppend], rules: AppendRules) -> Args:
+    """Return the arguments of append.lua for messages of one partition whose routes have the same rules."""
+    args: Args = [partition, *rules]
     args += [encode_record(*item) for item in messages]
     return args
 
@@ -142,16 +129,15 @@ def claim_args(claims: Iterable[tuple[str, str]], settings: Settings) -> Args:
 
     The id is the same when a claim is repeated after a lost reply.
     """
-    enabled = settings.message_buffer_enabled
     return [
         settings.lease_ms,
-        settings.message_buffer_max_messages if enabled else 1,
+        claim_max_messages(settings),
         settings.message_buffer_max_bytes,
         settings.window_ms,
         settings.max_wait_ms,
         MAX_CRASHES,
         settings.message_buffer_separator,
-        _flag(not enabled),
+        _flag(not settings.message_buffer_enabled),
         _flag(settings.reply_in_doubt == "resend"),
         *chain.from_iterable(claims),
     ]
@@ -233,7 +219,7 @@ def fail_args(ref: Ref, token: str, failure: Failure, settings: Settings) -> Arg
         token,
         failure.mode,
         failure.delay_ms,
-        settings.agent_max_attempts,
+        failure.max_attempts or settings.agent_max_attempts,
         failure.error,
         failure.give_up_ms,
     ]

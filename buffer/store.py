@@ -35,6 +35,7 @@ from buffer.models import (
 )
 from buffer.owners import FORGET_MS, conflict, owner_of
 from buffer.phone_numbers import canonical_phone
+from buffer.rules import AppendRules, append_rules
 from buffer.script_calls import Args, ResolvedAppend
 from buffer.transport.clients import AsyncClient
 from buffer.transport.coalescer import CallCoalescer
@@ -58,7 +59,8 @@ Encode = Callable[[list[Any]], Args]
 class Store:
     """The operations on conversations. Each may raise StoreUnavailable, StoreFull or StoreError.
 
-    `clock` is for tests: it returns milliseconds that replace the server's own time.
+    `rules` and `settings` of an operation are those of the conversation's route, None for those of the store. `clock`
+    is for tests: it returns milliseconds that replace the server's own time.
     """
 
     def __init__(self, client: AsyncClient, settings: Settings, clock: Clock | None = None) -> None:
@@ -70,6 +72,7 @@ class Store:
         self._renewals = self.coalesce("renew", partial(script_calls.renew_args, settings=settings))
         self._answers = self.coalesce("answered", script_calls.answered_args)
         self._acks = self.coalesce("ack", script_calls.ack_args)
+        self._rules = append_rules(settings)
         self._clock = clock
         self._canonical = settings.canonical_phones
         self._partitions = settings.redis_partitions
@@ -81,7 +84,7 @@ class Store:
             peer = canonical_phone(gateway, peer)
         return ref_of((gateway, channel, peer), self._partitions)
 
-    async def append(self, messages: Sequence[Append]) -> list[Appended]:
+    async def append(self, messages: Sequence[Append], rules: AppendRules | None = None) -> list[Appended]:
         """Store messages in one call per partition. Returns the results in the order of the messages."""
         if not messages:
             return []
@@ -90,11 +93,13 @@ class Store:
         for index, (ref, _, _) in enumerate(resolved):
             groups[ref.partition].append(index)
         if len(groups) == 1:
-            return await self._append(resolved[0][0].partition, resolved)
-        calls = (self._append(partition, [resolved[i] for i in indexes]) for partition, indexes in groups.items())
+            return await self._append(resolved[0][0].partition, resolved, rules)
+        calls = (self._append(one, [resolved[i] for i in indexes], rules) for one, indexes in groups.items())
         return in_message_order(groups.values(), await asyncio.gather(*calls))
 
-    def send_append(self, messages: Sequence[Append], results: ReplyReceiver[list[Appended]]) -> bool:
+    def send_append(
+        self, messages: Sequence[Append], results: ReplyReceiver[list[Appended]], rules: AppendRules | None = None
+    ) -> bool:
         """Write the append call to the open connection at once, without a task. `results` receives the results.
 
         Returns False if nothing was sent: the messages belong to several partitions, or no connection is open. Then,
@@ -104,7 +109,7 @@ class Store:
         partition = resolved[0][0].partition
         if not isinstance(self._transport, Multiplexer) or any([ref.partition != partition for ref, _, _ in resolved]):
             return False
-        args = script_calls.append_args(partition, resolved, self.settings)
+        args = script_calls.append_args(partition, resolved, rules or self._rules)
         return self._transport.send(*self._script_call("append", partition, args), AppendReplyDecoder(results))
 
     def _resolve(self, messages: Sequence[Append]) -> list[ResolvedAppend]:
@@ -113,14 +118,15 @@ class Store:
             for message in messages
         ]
 
-    async def _append(self, partition: int, messages: Sequence[ResolvedAppend]) -> list[Appended]:
-        args = script_calls.append_args(partition, messages, self.settings)
+    async def _append(
+        self, partition: int, messages: Sequence[ResolvedAppend], rules: AppendRules | None
+    ) -> list[Appended]:
+        args = script_calls.append_args(partition, messages, rules or self._rules)
         return script_calls.read_append(await self.run("append", partition, args))
 
-    async def extend(self, conversation: Conversation) -> int:
+    async def extend(self, conversation: Conversation, settings: Settings | None = None) -> int:
         """Move the deadline of an open burst, because the person is typing. Returns it in ms, 0 if nothing changed."""
-        ref = self.ref(conversation)
-        args = script_calls.extend_args(ref, self.settings)
+        args = script_calls.extend_args(ref := self.ref(conversation), settings or self.settings)
         return script_calls.read_extend(await self.run("extend", ref.partition, args))
 
     async def edit(self, conversation: Conversation, change: Change) -> EditResult:
@@ -171,20 +177,21 @@ class Store:
 
     async def fail(self, ref: Ref, token: str, error: str, *, delay_ms: int, dead: bool = False) -> Outcome:
         """End a failed attempt: retry after `delay_ms`, or make a dead letter. Returns ok, dead, lost or cancelled."""
-        return await self._fail(ref, token, Failure("dead" if dead else "retry", delay_ms, error))
+        return await self.end_attempt(ref, token, Failure("dead" if dead else "retry", delay_ms, error))
 
     async def unreached(self, ref: Ref, token: str, error: str, *, delay_ms: int, give_up_ms: int) -> Outcome:
         """End an attempt whose request never reached the agent: retry without counting it, for `give_up_ms` at most.
 
         Returns ok, dead, lost or cancelled.
         """
-        return await self._fail(ref, token, Failure("unreached", delay_ms, error, give_up_ms))
+        return await self.end_attempt(ref, token, Failure("unreached", delay_ms, error, give_up_ms))
 
     async def release(self, ref: Ref, token: str, delay_ms: int = 0) -> Outcome:
         """Give a lease back without counting an attempt. Returns ok, lost or cancelled."""
-        return await self._fail(ref, token, Failure("release", delay_ms, ""))
+        return await self.end_attempt(ref, token, Failure("release", delay_ms, ""))
 
-    async def _fail(self, ref: Ref, token: str, failure: Failure) -> Outcome:
+    async def end_attempt(self, ref: Ref, token: str, failure: Failure) -> Outcome:
+        """End an attempt without an ack. Returns ok, dead, lost or cancelled."""
         args = script_calls.fail_args(ref, token, failure, self.settings)
         return script_calls.read_fail(await self.run("fail", ref.partition, args))
 

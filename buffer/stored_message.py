@@ -131,13 +131,17 @@ def _decode(entry: bytes, media: bytes) -> StoredMessage | None:
     """Return the message of an entry, or None if its header, its payload or its edit cannot be read."""
     if len(entry) <= ENTRY_HEADER_SIZE or entry[RECEIVED_AT] > RECEIVED_HIGHEST:
         return None
-    message = _unpack(entry, media)
+    order_high, order_low, received_high, received_low, flags, _, _ = ENTRY_HEADER.unpack_from(entry)
+    payload, _, edited = entry[ENTRY_HEADER_SIZE:].partition(b"\n")
     try:
-        fields = orjson.loads(message.payload)
-        edit = orjson.loads(message.edit) if message.edit is not None else {}
+        fields = orjson.loads(payload)
+        edit = orjson.loads(patch) if (patch := edited[EDITED_MS_SIZE:]) else None
     except orjson.JSONDecodeError:
         return None
-    return message if _is_message(fields) and _is_message(edit) else None
+    if not _is_message(fields) or (edit is not None and not _is_message(edit)):
+        return None
+    order_ms = (order_high << 32) + order_low if flags & TIMED else None
+    return StoredMessage((received_high << 32) + received_low, fields, edit, media or None, order_ms)
 
 
 def _is_message(fields: Any) -> bool:
@@ -147,14 +151,6 @@ def _is_message(fields: Any) -> bool:
         and isinstance(fields.get("text") or "", str)
         and isinstance(fields.get("media") or {}, dict)
     )
-
-
-def _unpack(entry: bytes, media: bytes) -> StoredMessage:
-    order_high, order_low, received_high, received_low, flags, _, _ = ENTRY_HEADER.unpack_from(entry)
-    order_ms = (order_high << 32) + order_low if flags & TIMED else None
-    payload, _, edit = entry[ENTRY_HEADER_SIZE:].partition(b"\n")
-    received_ms = (received_high << 32) + received_low
-    return StoredMessage(received_ms, payload, edit[EDITED_MS_SIZE:] or None, media or None, order_ms)
 
 
 def _generated_id(message: Message) -> str:

@@ -16,8 +16,10 @@ from buffer.models import Conversation, Edit, Event, Message, Presence, Revoke
 from config.settings import CHATWOOT_STATUSES, Settings
 from gateways.base import Gateway, Request
 from gateways.chatwoot_content import answer_mark, read_answers, read_contents, read_context
+from gateways.chatwoot_send import SENDER, return_address
 from gateways.content import Content, quoted_of, with_part_ids
 from gateways.credentials import STATIC_TOKEN, header_scheme, signature_matches, token_matches
+from gateways.delivery import report
 from gateways.fields import number_of, object_of, objects_of, read_object, text_of, time_of
 from gateways.ignored import ignored, misfit
 
@@ -28,6 +30,12 @@ EVENTS = frozenset({CREATED, UPDATED, *TYPING})
 FROM_ME = {"incoming": False, "0": False, "outgoing": True, "1": True}
 STATUS_NUMBERS = {"0": "open", "1": "resolved", "2": "pending", "3": "snoozed"}
 """The statuses in nested objects, which some versions write as numbers."""
+
+MESSAGE_STATUS_NUMBERS = {"0": "sent", "1": "delivered", "2": "read", "3": "failed"}
+"""The same for what became of a message of ours."""
+
+HUMAN_TYPES = ("user", None)
+"""The types of senders that are humans of ours. Old versions write none."""
 
 SHARED_STATUS = "open"
 """The status of a conversation that belongs to the humans as soon as one of them is its assignee."""
@@ -102,7 +110,7 @@ def _read_created(body: dict[str, Any], conversation: Conversation, statuses: Co
 
 
 def _read_updated(body: dict[str, Any], conversation: Conversation, statuses: Collection[str]) -> Sequence[Event]:
-    """Read the answer to a form of ours, or the edit or deletion of a message of the person.
+    """Read the answer to a form of ours, the edit or deletion of a message of the person, or a report on one of ours.
 
     An update does not tell what has changed. An edit without a new text changes nothing.
     """
@@ -110,8 +118,9 @@ def _read_updated(body: dict[str, Any], conversation: Conversation, statuses: Co
     if content := read_answers(body):
         reason = _why_not_heard(body, statuses)
         return [ignored(reason) if reason else _answer(body, conversation, content)]
-    if FROM_ME.get(text_of(body.get("message_type")) or "") is not False:
-        return [ignored("unknown_event")]
+    from_me = FROM_ME.get(text_of(body.get("message_type")) or "")
+    if from_me is not False:
+        return [_delivery(body, conversation.channel) if from_me else ignored("unknown_event")]
     if message_id is None:
         return [misfit(UPDATED, body)]
     parts = list(with_part_ids(read_contents(body), message_id))
@@ -170,12 +179,42 @@ def _message(
         media=content.media,
         sender_name=text_of(sender.get("name")),
         from_me=from_me,
-        extra=content.extra | read_context(body) | ({"via_api": True} if _is_bot(sender, from_me) else {}),
+        extra=content.extra | read_context(body) | ({"via_api": True} if from_me and not _is_human(body) else {}),
+        return_address=return_address(_account_id(body)),
     )
 
 
-def _is_bot(sender: dict[str, Any], from_me: bool) -> bool:
-    return from_me and sender.get("type") == "agent_bot"
+def _is_human(body: dict[str, Any]) -> bool:
+    """Return True for a message that a human of ours wrote, in Chatwoot or on the phone behind it.
+
+    The phone's messages have no sender but a mark. Messages of bots, of rules and of campaigns have neither.
+    """
+    sender, attributes = object_of(body.get("sender")), object_of(body.get("content_attributes"))
+    if attributes.get("external_echo") is True or attributes.get("external_sender_name"):
+        return True
+    return bool(sender) and sender.get("type") in HUMAN_TYPES
+
+
+def _account_id(body: dict[str, Any]) -> str | None:
+    """Return the id of the account, without which a conversation cannot be addressed."""
+    conversation = object_of(body.get("conversation"))
+    for holder in (body, conversation, object_of(object_of(conversation.get("meta")).get("sender"))):
+        if found := text_of(object_of(holder.get("account")).get("id")) or text_of(holder.get("account_id")):
+            return found
+    return None
+
+
+def _delivery(body: dict[str, Any], channel: str) -> Event:
+    """Read what became of a message of ours in the channel behind Chatwoot."""
+    message_id, error = (
+        text_of(body.get("id")),
+        text_of(object_of(body.get("content_attributes")).get("external_error")),
+    )
+    nested = objects_of(object_of(body.get("conversation")).get("messages"))
+    same = next((message for message in nested if text_of(message.get("id")) == message_id), {})
+    status = text_of(body.get("status")) or text_of(same.get("status")) or ""
+    word = "failed" if error else MESSAGE_STATUS_NUMBERS.get(status, status)
+    return report(NAME, channel, message_id, word, error or "")
 
 
 def _answer(body: dict[str, Any], conversation: Conversation, content: Content) -> Message:
@@ -191,6 +230,7 @@ def _answer(body: dict[str, Any], conversation: Conversation, content: Content) 
         text=content.text,
         sender_name=text_of(person.get("name")),
         extra=content.extra_with(quoted_id=form_id, quoted=form),
+        return_address=return_address(_account_id(body)),
     )
 
 
@@ -219,4 +259,5 @@ GATEWAY = Gateway(
     auth_hint="signed with CHATWOOT_SECRET, or with `?token=<CHATWOOT_TOKEN>` at its end",
     retry_status=500,
     configured=configured,
+    sender=SENDER,
 )

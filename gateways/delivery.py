@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from buffer.models import DeliveryState, DeliveryStatus, Event
@@ -27,16 +28,19 @@ STATES: Mapping[str, DeliveryState] = {
 """The words of the gateways of WhatsApp, in lower case. `pending` and all others say nothing."""
 
 
-def report(
-    gateway: str, channel: str, message_id: str | None, status: Any, reason: str = "", own_mark: str | None = None
-) -> Event:
+def report(gateway: str, channel: str, message_id: str | None, status: Any, reason: str = "") -> Event:
     """Return the report on a message, or why the status says nothing. `reason` is the gateway's own text."""
     word = status.lower() if isinstance(status, str) else ""
     state = STATES.get(word)
-    if state is None or not (message_id or own_mark) or not channel:
+    if state is None or not message_id or not channel:
         return ignored("unknown_event")
-    words = masked_reason(reason, ()) or f"the gateway reports the status {word}"
-    return DeliveryStatus(gateway, channel, message_id, state, own_mark, words if state == "failed" else "")
+    words = reason or f"the gateway reports the status {word}"
+    return DeliveryStatus(gateway, channel, message_id, state, reason=words if state == "failed" else "")
+
+
+def marked(event: Event, own_mark: str | None) -> Event:
+    """Return a report together with the mark of ours that came with it. Anything else stays as it is."""
+    return replace(event, own_mark=own_mark or None) if isinstance(event, DeliveryStatus) else event
 
 
 def numbered(status: Any, words: tuple[str, ...], first: int) -> Any:

@@ -69,7 +69,12 @@ CLOSED = partial(Later, after_s=RECONNECT_S, whole_channel=True, strikes=STRIKES
 
 RULES = (
     Rule((400, 500), r"connection closed", CLOSED, "the instance has no connection to WhatsApp"),
-    Rule((400,), r"requires property|is not of a type", Misconfigured, "Evolution does not know the request: is it version 2?"),
+    Rule(
+        (400,),
+        r"requires property|is not of a type",
+        Misconfigured,
+        "Evolution does not know the request: is it version 2?",
+    ),
     Rule((404,), r"group not found", Refused, "the group does not exist"),
     Rule(
         (500,),

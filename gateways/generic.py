@@ -10,7 +10,8 @@ from gateways.base import BadRequest, Gateway, Request
 from gateways.content import known
 from gateways.credentials import STATIC_TOKEN, token_matches
 from gateways.fields import EARLIEST_S, LATEST_S, MAX_TIME_MS, json_type, read_json, time_of
-from gateways.generic_schema import BODY_SCHEMA, MAX_MESSAGES, MEDIA_FIELDS
+from gateways.generic_schema import BODY_SCHEMA, DEVICE, MAX_MESSAGES, MEDIA_FIELDS, VIA
+from gateways.generic_send import SENDER
 from gateways.raw import raw_of
 
 NAME = "generic"
@@ -101,8 +102,29 @@ def _message(item: Item, channel: str) -> Message:
         text=text,
         media=media,
         sender_name=_text(item, "sender_name"),
-        extra={} if PART_NAMES.isdisjoint(item.fields) else _parts(item.fields),
+        from_me=_from_me(item),
+        extra=_extra(item),
     )
+
+
+def _extra(item: Item) -> dict[str, Any]:
+    parts = {} if PART_NAMES.isdisjoint(item.fields) else _parts(item.fields)
+    return parts | ({"via_api": True} if _from_me(item) and _via(item) != DEVICE else {})
+
+
+def _from_me(item: Item) -> bool:
+    value = item.fields.get("from_me")
+    if not isinstance(value, bool | None):
+        raise item.refusal("from_me", "true for a message that was sent from your number, else false")
+    return value is True
+
+
+def _via(item: Item) -> str | None:
+    """Return how a message of ours was sent. One without it does not count as a human's."""
+    value = item.fields.get("via")
+    if value not in (*VIA, None):
+        raise item.refusal("via", f"one of {', '.join(VIA)}")
+    return value
 
 
 def _parts(fields: dict[str, Any]) -> dict[str, Any]:
@@ -180,4 +202,5 @@ GATEWAY = Gateway(
     security_schemes=STATIC_TOKEN,
     auth_hint="with the header `Authorization: Bearer <GENERIC_TOKEN>`",
     body_schema=BODY_SCHEMA,
+    sender=SENDER,
 )

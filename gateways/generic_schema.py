@@ -11,6 +11,10 @@ MAX_MESSAGES = 1000
 
 MEDIA_FIELDS = ("url", "id", "mime", "caption", "filename", "base64")
 
+DEVICE = "device"
+VIA = (DEVICE, "api")
+"""How a message of ours was sent: by a human on a device, or by a program."""
+
 TEXT: OpenAPIObject = {"type": ["string", "null"]}
 ID: OpenAPIObject = {
     "anyOf": [
@@ -33,6 +37,11 @@ PROPERTIES: OpenAPIObject = {
     },
     "sender_name": TEXT,
     "channel": ID_OR_NULL | {"description": "Which of your numbers; default: the tail of the path"},
+    "from_me": {"type": ["boolean", "null"], "description": "true: you have sent this message to the person"},
+    "via": {
+        "enum": [*VIA, None],
+        "description": "How you have sent it: a human on a `device`, or a program by `api` (the default)",
+    },
 }
 
 

@@ -15,7 +15,7 @@ from buffer.models import Conversation, Edit, Event, Ignored, Message, Revoke
 from config.settings import Settings
 from gateways.base import BodySchema, Gateway, HTTPReply, OpenAPIObject, Request, Verification
 from gateways.credentials import carries, header_scheme, secrets_equal, signature_matches
-from gateways.delivery import report
+from gateways.delivery import marked, report
 from gateways.fields import object_of, objects_of, read_json, text_of, time_of
 from gateways.ignored import ignored, misfit
 from gateways.meta_content import read_content, read_context
@@ -127,7 +127,7 @@ def _status(status: dict[str, Any], channel: str) -> Event:
     """Read what became of a message of ours. It carries the mark that the message was sent with."""
     error = next(iter(objects_of(status.get(ERRORS))), {})
     mark = text_of(status.get("biz_opaque_callback_data"))
-    return report(NAME, channel, text_of(status.get("id")), status.get("status"), failure_words(error), mark)
+    return marked(report(NAME, channel, text_of(status.get("id")), status.get("status"), failure_words(error)), mark)
 
 
 def _people(value: dict[str, Any]) -> dict[str, Person]:

@@ -5,16 +5,18 @@ No text is lost by it. An answer so long that REPLY_PARTS_MAX parts cannot hold 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Literal, NamedTuple
-
-import regex
 
 from gateways.sending import Part, Sender
 from gateways.split_text import split_text
 from gateways.whatsapp_markdown import styled_parts, styled_text
 
-PARAGRAPH_END = regex.compile(r"[^\S\n]*+\n[^\S\n]*+\n\s*+")
+PARAGRAPH_END = re.compile(r"```(?s:.*?)(?:```|\Z)|(?P<end>[^\S\n]*+\n[^\S\n]*+\n\s*+)")
+"""The blank lines between two paragraphs. A block of code is read as a whole, because it may hold blank lines."""
+
 JOINT = "\n\n"
 
 WITHOUT_CAPTION = frozenset({"audio"})
@@ -68,7 +70,13 @@ def _paragraphs(text: str, style: ReplyStyle) -> list[str]:
     """Return the first paragraphs and, as the last one, the rest that would be joined again."""
     if style.split == "off":
         return [text]
-    return PARAGRAPH_END.split(text.strip(), maxsplit=style.parts_max - 1) if style.parts_max > 1 else [text]
+    text = text.strip()
+    ends = (found.span() for found in PARAGRAPH_END.finditer(text) if found["end"])
+    paragraphs, start = [], 0
+    for end, following in islice(ends, style.parts_max - 1):
+        paragraphs.append(text[start:end])
+        start = following
+    return [*paragraphs, text[start:]]
 
 
 def _joined(parts: list[Part], sender: Sender, parts_max: int) -> list[Part]:

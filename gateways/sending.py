@@ -53,8 +53,8 @@ class ReplyTo(NamedTuple):
     """The person and the last message of the burst that is answered.
 
     `conversation.peer` is the address of that message, unchanged. `last` has the fields of that message as the agent
-    reads them (`message_id`, `participant`, `thread`, `business_connection_id` …), and `return_address`. `is_group` asks
-    for a quote of the message where the gateway can.
+    reads them (`message_id`, `participant`, `thread` …), and its `return_address`. `is_group` asks for a quote of the
+    message where the gateway can.
     """
 
     conversation: Conversation

@@ -81,7 +81,7 @@ VOICE = frozenset({"ogg", "oga", "opus"})
 """The extensions of what Telegram plays as a voice message."""
 
 NO_QUOTE = re.compile(r"(message to be replied|replied message|reply message).*not found|REPLY_MESSAGE_ID", re.I)
-NO_FILE = re.compile(r"URL content|HTTP URL|web ?page|IMAGE_PROCESS|PHOTO_|MEDIA_|wrong (file|type)|file is too big", re.I)
+NO_FILE = re.compile(r"URL content|HTTP URL|web ?page|IMAGE_PROCESS|PHOTO_|MEDIA_|wrong (file|type)|file is too", re.I)
 ADVICE = {
     401: ": the token of the bot is wrong (TELEGRAM_BOT_TOKEN, or `send_key` of the route)",
     404: ": check the token and the address (TELEGRAM_BOT_TOKEN and TELEGRAM_URL, or those of the route)",
@@ -103,9 +103,7 @@ class Place(NamedTuple):
 
     def peer(self) -> str:
         """Return the peer of this place, as the webhook writes it."""
-        return (
-            self.chat + (f"@{self.connection}" if self.connection else "") + (f":{self.topic}" if self.topic else "")
-        )
+        return self.chat + (f"@{self.connection}" if self.connection else "") + (f":{self.topic}" if self.topic else "")
 
 
 def place_of(peer: str) -> Place:

@@ -18,7 +18,7 @@ from config.settings import Settings
 from gateways.base import BadRequest, BodySchema, Gateway, HTTPReply, Request
 from gateways.content import Content, with_part_ids
 from gateways.credentials import carries, header_scheme
-from gateways.delivery import report
+from gateways.delivery import marked, report
 from gateways.ignored import ignored, misfit
 from gateways.twilio_content import Form, read_contents, read_context
 from gateways.twilio_errors import failure_words
@@ -119,7 +119,7 @@ def _is_callback(form: Form) -> bool:
 def _status(form: Form, message_id: str | None, own_mark: str | None) -> Event:
     """Read what became of a message of ours. The mark is that of the address that we gave Twilio with the message."""
     status, reason = form.get("MessageStatus") or form.get("SmsStatus"), failure_words(form.get("ErrorCode"))
-    return report(NAME, _name(form.get("From")) or "", message_id or None, status, reason, own_mark or None)
+    return marked(report(NAME, _name(form.get("From")) or "", message_id, status, reason), own_mark)
 
 
 def _chat(form: Form) -> Chat | None:

@@ -68,9 +68,9 @@ def _by_code(code: int | None, response: SendResponse, ending: str) -> SendResul
     if code in LATER:
         words, after_s = LATER[code]
         return Later(words + ending, retry_after_s(response) or after_s, whole_channel=True)
-    if words := MISCONFIGURED.get(code):
-        return Misconfigured(words + ending)
-    return Refused(words + ending) if (words := REFUSED.get(code)) else None
+    if code in MISCONFIGURED:
+        return Misconfigured(MISCONFIGURED[code] + ending)
+    return Refused(REFUSED[code] + ending) if code in REFUSED else None
 
 
 def failure_words(code: Any) -> str:

@@ -127,8 +127,8 @@ def read_probe(response: SendResponse) -> str | None:
     """Return None if the account is active, else what is wrong."""
     if not is_success(response):
         return probe_failed(response, ADVICE)
-    status = text_of(object_in(response).get("status"))
-    return None if status == "active" else f"the account at Twilio is not active (its status is {(status or '')[:20]!r})"
+    status = text_of(object_in(response).get("status")) or ""
+    return None if status == "active" else f"the account is not active (its status is {status[:20]!r})"
 
 
 SENDER = Sender(

@@ -23,8 +23,9 @@ def _read_window(window: bytes) -> dict[str, str]:
         "bytes": str(size),
         "depth": str(depth),
     }
-    fired = window[WINDOW.size :].decode()
-    return fields | {"fired": fired} if fired else fields
+    fired, zero, rules = window[WINDOW.size :].partition(b"\0")
+    fields |= {"fired": fired.decode()} if fired else {}
+    return fields | {"rules": rules.hex()} if zero else fields
 
 
 def pack_window(opened_ms: int, deadline_ms: int, size: int, depth: int) -> bytes:

@@ -18,6 +18,8 @@ from config.descriptors import connections_max, raise_descriptor_limit
 from config.gc import tune_webhook_gc
 from config.killpoints import arm
 from config.logs import get_logger
+from config.route_watch import RouteWatch
+from config.routes import load_routes
 from config.settings import Settings, require
 from webhook.asgi import WebhookEndpoint
 from webhook.fast_path import INGEST
@@ -41,13 +43,15 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.ingest = Ingest(settings)
+        self._routes = load_routes(settings)
+        self.ingest = Ingest(settings, self._routes)
         self._webhooks = WebhookEndpoint(self.ingest)
         self.api = self._build_api()
         self._redis_url = require(settings.redis_url, "REDIS_URL")
         self._store: Store | None = None
         self._ready = False
         self._reconnecting: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an ASGI connection to the webhooks, the lifespan or FastAPI."""
@@ -105,6 +109,9 @@ class App:
             log.warning("WEBHOOK_ALLOW_UNSIGNED=true: anyone who reaches this port can post messages")
         client = connect(self._redis_url, timeout_s=REDIS_TIMEOUT_S)
         store = self._store = Store(client, self.settings)
+        watch = RouteWatch(self._routes)
+        watch.install_signal()
+        self._watching = asyncio.create_task(watch.run())
         try:
             await self._check_and_accept(store)
         except (UnsafeServer, PartitionMismatch):
@@ -133,13 +140,14 @@ class App:
 
     async def _stop(self) -> None:
         self.ingest.left_out.flush(everything=True)
-        if self._reconnecting is not None:
-            self._reconnecting.cancel()
+        for task in (self._reconnecting, self._watching):
+            if task is not None:
+                task.cancel()
         if self._store is not None:
             await self._store.close()
 
 
 def create_app(settings: Settings) -> App:
-    """Build the webhook application. Raises SettingsError if REDIS_URL is not set."""
+    """Build the webhook application. Raises SettingsError if REDIS_URL is not set, or ROUTES_FILE cannot be used."""
     arm(settings.debouncer_kill_at)
     return App(settings)

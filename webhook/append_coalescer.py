@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 from buffer.errors import StoreFull, StoreUnavailable
 from buffer.models import Append, Appended
 from buffer.retry import retry_unavailable
+from buffer.rules import AppendRules
 from buffer.store import Store
 from buffer.transport.connection import ReplyReceiver
 
@@ -36,20 +37,22 @@ ResultsReceiver = ReplyReceiver[list[Appended]]
 
 
 class _Submission(NamedTuple):
-    """The messages of one request, and the receiver of their results."""
+    """The messages of one request, the receiver of their results, and their route's rules (None: the store's)."""
 
     messages: Sequence[Append]
     receiver: ResultsReceiver
+    rules: AppendRules | None
 
 
 class _AppendCall:
     """One append call: its submissions, and the loop time until which they may wait. It receives the reply."""
 
-    __slots__ = ("_coalescer", "size", "submissions", "until_s")
+    __slots__ = ("_coalescer", "rules", "size", "submissions", "until_s")
 
     def __init__(self, coalescer: AppendCoalescer, submissions: list[_Submission], until_s: float) -> None:
         self._coalescer = coalescer
         self.submissions = submissions
+        self.rules = submissions[0].rules
         self.size = sum([len(submission.messages) for submission in submissions])
         self.until_s = until_s
 
@@ -87,13 +90,13 @@ class AppendCoalescer:
         self._failed: list[_AppendCall] = []
         self._timeout_timer: asyncio.TimerHandle | None = None
 
-    async def append(self, messages: Sequence[Append]) -> list[Appended]:
+    async def append(self, messages: Sequence[Append], rules: AppendRules | None = None) -> list[Appended]:
         """Append the messages of one request. Raises StoreUnavailable, StoreFull or StoreError within 2 s."""
         results: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
-        self.submit(messages, results)
+        self.submit(messages, results, rules)
         return await results
 
-    def submit(self, messages: Sequence[Append], receiver: ResultsReceiver) -> None:
+    def submit(self, messages: Sequence[Append], receiver: ResultsReceiver, rules: AppendRules | None = None) -> None:
         """Append the messages of one request without waiting. `receiver` gets the results, or the error, within 2 s.
 
         Raises StoreUnavailable if too many messages wait already.
@@ -102,7 +105,7 @@ class AppendCoalescer:
             raise StoreUnavailable("too many messages are waiting for Redis; try again")
         if not self._unsent:
             asyncio.get_running_loop().call_soon(self._send_all)
-        self._unsent.append(_Submission(messages, receiver))
+        self._unsent.append(_Submission(messages, receiver, rules))
         self._messages_waiting += len(messages)
         if len(self._unsent) >= SEND_EARLY_AFTER:
             self._send_all()
@@ -113,14 +116,14 @@ class AppendCoalescer:
         if self._unsent and self._timeout_timer is None:
             self._timeout_timer = loop.call_later(TIMEOUT_CHECK_EVERY_S, self._check_timeouts)
         unsent, self._unsent = self._unsent, []
-        for submissions in _split_into_calls(unsent, lambda submission: len(submission.messages)):
+        for submissions in _split_into_calls(unsent, lambda submission: len(submission.messages), _rules_of):
             call = _AppendCall(self, submissions, loop.time() + STORE_TIMEOUT_S)
             self._in_flight.append(call)
             self._send_or_retry(call)
 
     def _send_or_retry(self, call: _AppendCall) -> None:
         try:
-            is_sent = self._store.send_append(call.messages(), call)
+            is_sent = self._store.send_append(call.messages(), call, call.rules)
         except Exception:  # one of the messages cannot be encoded: the retry finds it and fails its request only
             is_sent = False
         if not is_sent:
@@ -134,7 +137,7 @@ class AppendCoalescer:
 
     def _start_retries(self) -> None:
         failed, self._failed = self._failed, []
-        for calls in _split_into_calls(failed, lambda call: call.size):
+        for calls in _split_into_calls(failed, lambda call: call.size, _rules_of):
             task = asyncio.get_running_loop().create_task(self._retry(calls))
             self._retries.add(task)
             task.add_done_callback(self._retries.discard)
@@ -165,7 +168,7 @@ class AppendCoalescer:
         messages = [message for submission in submissions for message in submission.messages]
         left_s = until_s - asyncio.get_running_loop().time()
         try:
-            results = await retry_unavailable(lambda: self._store.append(messages), left_s)
+            results = await retry_unavailable(lambda: self._store.append(messages, submissions[0].rules), left_s)
         except (StoreUnavailable, StoreFull) as error:
             _fail_all(submissions, error)
         except Exception as error:
@@ -182,8 +185,22 @@ class AppendCoalescer:
             await self._append_together([submission], until_s)
 
 
-def _split_into_calls(items: list[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
-    """Yield the items in order, in lists of at most MESSAGES_PER_CALL messages. A larger item is alone in its list."""
+def _rules_of(item: _Submission | _AppendCall) -> AppendRules | None:
+    return item.rules
+
+
+def _split_into_calls(
+    items: list[T], size_of: Callable[[T], int], rules_of: Callable[[T], AppendRules | None]
+) -> Iterator[list[T]]:
+    """Yield the items in order, in lists of at most MESSAGES_PER_CALL messages. A larger item is alone in its list.
+
+    Items with different rules never share a list: those with the same come together.
+    """
+    first = rules_of(items[0]) if items else None
+    if any([rules_of(item) is not first for item in items]):
+        for group in _by_rules(items, rules_of):
+            yield from _split_into_calls(group, size_of, rules_of)
+        return
     call: list[T] = []
     size = 0
     for item in items:
@@ -196,9 +213,16 @@ def _split_into_calls(items: list[T], size_of: Callable[[T], int]) -> Iterator[l
         yield call
 
 
+def _by_rules(items: list[T], rules_of: Callable[[T], AppendRules | None]) -> list[list[T]]:
+    groups: dict[int, list[T]] = {}
+    for item in items:
+        groups.setdefault(id(rules_of(item)), []).append(item)
+    return list(groups.values())
+
+
 def _distribute(submissions: list[_Submission], results: list[Appended]) -> None:
     start = 0
-    for messages, receiver in submissions:
+    for messages, receiver, _ in submissions:
         end = start + len(messages)
         if not receiver.done():
             receiver.set_result(results[start:end])

@@ -26,15 +26,18 @@ from buffer.models import (
     Revoke,
     RevokeResult,
 )
+from buffer.rules import AppendRules
 from buffer.store import Store
-from buffer.stored_message import encode_edit, encode_message
+from buffer.stored_message import encode_edit
 from config.killpoints import kill_point
 from config.logs import mask
+from config.routes import Routes
 from config.settings import Settings
 from gateways.base import Gateway, Request
 from gateways.credentials import ways_to_authenticate
 from gateways.registry import GATEWAYS
 from webhook.append_coalescer import STORE_TIMEOUT_S, TIMED_OUT, AppendCoalescer
+from webhook.channel_rules import ROUTE_DISABLED, ChannelRules, RuleBook
 from webhook.left_out import NO_GATEWAY
 from webhook.limits import BodyBudget, BodyReader
 from webhook.request_log import RequestLog
@@ -101,11 +104,10 @@ class _PendingRequest:
 class Ingest:
     """Handles the requests of all gateways. It refuses messages until `accept_into` gives it a store."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, routes: Routes | None = None) -> None:
         self._settings = settings
+        self._rules = RuleBook(routes or Routes(settings))
         self._authenticates = not settings.webhook_allow_unsigned
-        self._keywords = settings.message_buffer_flush_keywords
-        self._inline_max = settings.media_inline_max
         self._open_gateways = {
             name for name, gateway in GATEWAYS.items() if not self._authenticates or gateway.is_open(settings)
         }
@@ -172,12 +174,12 @@ class Ingest:
             self._authenticate(gateway, request)
             sink = self._open_sink()
             events = self._parsers.get(gateway.name, gateway.parse)(request)
-            appends = self._encode_messages(events)
-            if appends is None:
+            encoded = self._encode_messages(events)
+            if encoded is None:
                 return self._handle_in_steps(pending, sink, events)
-            pending.appends = appends
+            pending.appends, rules = encoded
             kill_point("webhook_before_append")
-            sink.coalescer.submit(appends, pending)
+            sink.coalescer.submit(pending.appends, pending, rules)
         except Exception as error:
             pending.set_exception(error)
         return None
@@ -191,19 +193,24 @@ class Ingest:
             raise StoreUnavailable(self.not_ready_reason)
         return self._sink
 
-    def _encode_messages(self, events: Sequence[Event]) -> list[Append] | None:
-        """Return the appends of a request that holds only messages to store, and no more than one append call takes.
+    def _encode_messages(self, events: Sequence[Event]) -> tuple[list[Append], AppendRules] | None:
+        """Return the appends of a request that holds only messages of one route to store, not too many for one call.
 
         Returns None for all other requests, which `_handle_in_steps` handles.
         """
         if not 0 < len(events) <= MESSAGES_PER_APPEND:
             return None
         appends = []
+        rules: ChannelRules | None = None
         for event in events:
-            if not (isinstance(event, Message) and self._is_wanted(event)):
+            if not isinstance(event, Message):
                 return None
-            appends.append(self._encode(event))
-        return appends
+            own = self._rules.of(event.conversation)
+            if not own.is_wanted(event) or (rules is not None and own is not rules):
+                return None
+            rules = own
+            appends.append(own.encode(event, next(self._nonces)))
+        return (appends, rules.append) if rules else None
 
     async def _handle_in_steps(self, pending: _PendingRequest, sink: _Sink, events: Sequence[Event]) -> None:
         """Handle a request that holds edits, revokes, typing events, ignored messages, or too many messages."""
@@ -216,7 +223,7 @@ class Ingest:
 
     async def _store_events(self, sink: _Sink, events: Sequence[Event]) -> Counts:
         """Append the messages, then apply the other events: an edit or revoke must find its message in the buffer."""
-        messages = [event for event in events if isinstance(event, Message) and self._is_wanted(event)]
+        messages = [event for event in events if isinstance(event, Message) and self._ignored_reason(event) is None]
         accepted, duplicates, _ = await self._append_all(sink.coalescer, messages)
         if len(messages) < len(events):
             accepted += await self._apply_all(sink.store, events)
@@ -231,20 +238,22 @@ class Ingest:
             raise StoreUnavailable(TIMED_OUT) from None
 
     async def _apply_and_count(self, store: Store, event: Event) -> bool:
-        changed = await self._apply(store, event)
-        if not changed and isinstance(event, Presence | Edit | Revoke):
-            self.left_out.ignore(event.conversation.gateway, "unchanged")
+        if not isinstance(event, Presence | Edit | Revoke):
+            return False
+        rules = self._rules.of(event.conversation)
+        changed = rules.enabled and await self._apply(store, event, rules)
+        if not changed:
+            reason = "unchanged" if rules.enabled else ROUTE_DISABLED
+            self.left_out.ignore(event.conversation.gateway, reason)
         return changed
 
-    async def _apply(self, store: Store, event: Event) -> bool:
+    async def _apply(self, store: Store, event: Presence | Edit | Revoke, rules: ChannelRules) -> bool:
         """Apply an edit, revoke or typing event, and return True if it changed something."""
         if isinstance(event, Presence):
-            return event.state in TYPING and await store.extend(event.conversation) > 0
+            return event.state in TYPING and await store.extend(event.conversation, rules.settings) > 0
         if isinstance(event, Edit):
             return await store.edit(event.conversation, encode_edit(event)) in CHANGED
-        if isinstance(event, Revoke):
-            return await store.revoke(event.conversation, fingerprint_of(event.target_id)) in CHANGED
-        return False
+        return await store.revoke(event.conversation, fingerprint_of(event.target_id)) in CHANGED
 
     def _count_ignored(self, gateway: str, events: Sequence[Event]) -> None:
         """Count the parts of a body that call nobody."""
@@ -258,42 +267,28 @@ class Ingest:
         if not events:
             self.left_out.ignore(gateway, "unknown_event")
 
-    def _is_wanted(self, message: Message) -> bool:
-        """Return False for messages that we sent, and for groups and reactions unless the settings enable them."""
-        settings = self._settings
-        return not (
-            message.from_me
-            or (message.is_group and not settings.groups_enabled)
-            or (message.kind == "reaction" and not settings.reactions_enabled)
-        )
-
     def _ignored_reason(self, message: Message) -> str | None:
         """Return why a message is not wanted, or None if it is."""
-        if self._is_wanted(message):
-            return None
-        if message.from_me:
-            return "own"
-        return "group" if message.is_group and not self._settings.groups_enabled else "reaction"
+        return self._rules.of(message.conversation).ignored_reason(message)
 
     async def _append_all(self, coalescer: AppendCoalescer, messages: list[Message]) -> Counts:
-        """Append messages in steps of MESSAGES_PER_APPEND and add up their counts."""
-        starts = range(0, len(messages), MESSAGES_PER_APPEND)
+        """Append messages in steps of MESSAGES_PER_APPEND, each of one route, and add up their counts."""
+        steps = [
+            (rules, group[start : start + MESSAGES_PER_APPEND])
+            for rules, group in self._rules.groups(messages)
+            for start in range(0, len(group), MESSAGES_PER_APPEND)
+        ]
         try:
             async with asyncio.timeout(STORE_TIMEOUT_S):
-                counts = [
-                    await self._append(coalescer, messages[start : start + MESSAGES_PER_APPEND]) for start in starts
-                ]
+                counts = [await self._append(coalescer, step, rules) for rules, step in steps]
         except TimeoutError:
             raise StoreUnavailable(TIMED_OUT) from None
         return Counts(*map(sum, zip(*counts, strict=True))) if counts else Counts(0, 0, 0)
 
-    async def _append(self, coalescer: AppendCoalescer, messages: list[Message]) -> Counts:
-        appends = [self._encode(message) for message in messages]
+    async def _append(self, coalescer: AppendCoalescer, messages: list[Message], rules: ChannelRules) -> Counts:
+        appends = [rules.encode(message, next(self._nonces)) for message in messages]
         kill_point("webhook_before_append")
-        return _count_results(appends, await coalescer.append(appends), self._log)
-
-    def _encode(self, message: Message) -> Append:
-        return encode_message(message, next(self._nonces), self._keywords, self._inline_max)
+        return _count_results(appends, await coalescer.append(appends, rules.append), self._log)
 
 
 def gateway_named_in(path: str) -> str:

@@ -30,6 +30,7 @@ SETTINGS_REASONS = {
     "own": "sent by your own number",
     "group": "group (GROUPS_ENABLED=false)",
     "reaction": "reaction (REACTIONS_ENABLED=false)",
+    "route_disabled": "of a channel whose route has enabled = false",
 }
 """Why a message is ignored that its gateway could read."""
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import email.utils
 import time
 import zlib
-from collections.abc import AsyncIterable
 from dataclasses import dataclass
-from typing import cast
 
+import aiohttp
 import httpx
 import orjson
 
@@ -53,41 +52,53 @@ class Unreadable(Exception):
     """The body is not read: too long, or packed in a way that was not asked for. The message is for people."""
 
 
-async def read(response: httpx.Response, url: httpx.URL) -> AgentReply | AgentFailure:
-    """Read an answer of at most ANSWER_MAX bytes. Raises httpx.HTTPError if it breaks off or cannot be unpacked.
+class Damaged(Exception):
+    """The body cannot be unpacked. The message is for people."""
+
+
+async def read(response: aiohttp.ClientResponse, url: httpx.URL) -> AgentReply | AgentFailure:
+    """Read an answer of at most ANSWER_MAX bytes. Raises aiohttp.ClientError if it breaks off.
 
     The connection of an answer that was not read to its end is closed.
     """
+    is_success = 200 <= response.status < 300
     try:
         content = await content_of(response)
     except Unreadable as reason:
-        detail = str(reason)
-        if response.is_success:
-            return AgentReply(not_understood=detail)
-        return AgentFailure(f"the agent answered {response.status_code} with {detail}")
-    if response.is_success:
-        return read_answer(response.headers.get("content-type", ""), content)
+        if is_success:
+            return AgentReply(not_understood=str(reason))
+        return AgentFailure(f"the agent answered {response.status} with {reason}")
+    except Damaged as reason:
+        return AgentFailure(f"the agent's answer broke: {reason}")
+    if is_success:
+        return read_answer(_header(response, "content-type"), content)
     return AgentFailure(
-        f"the agent answered {response.status_code}" + _advice(response, url),
-        dead=response.status_code in DEAD_STATUSES,
-        retry_after_s=_retry_after(response.headers.get("retry-after")),
+        f"the agent answered {response.status}" + _advice(response, url),
+        dead=response.status in DEAD_STATUSES,
+        retry_after_s=_retry_after(_header(response, "retry-after")),
     )
 
 
-async def content_of(response: httpx.Response) -> bytes:
-    """Return the body of an answer. Raises Unreadable, or httpx.HTTPError if it breaks off or cannot be unpacked."""
+def _header(response: aiohttp.ClientResponse, name: str) -> str:
+    """Return the values of a header with commas between, or an empty text. Bytes that are not UTF-8 are replaced."""
+    value = ", ".join(response.headers.getall(name, ()))
+    return value if value.isascii() else value.encode(errors="surrogateescape").decode(errors="replace")
+
+
+async def content_of(response: aiohttp.ClientResponse) -> bytes:
+    """Return the body of an answer. Raises Unreadable, Damaged, or aiohttp.ClientError if it breaks off."""
     content = bytearray()
-    headers = response.headers
     try:
-        coding = _coding(headers["content-encoding"]) if "content-encoding" in headers else None
-        async for chunk in cast(AsyncIterable[bytes], response.stream):
+        coding = _coding(_header(response, "content-encoding")) if "content-encoding" in response.headers else None
+        while chunk := await response.content.readany():
             content += chunk
             if len(content) > ANSWER_MAX:
                 raise _too_long()
-    except BaseException as error:
-        await response.aclose()
-        if isinstance(error.__cause__, AnswerTooLong):
-            raise _too_long() from None
+    except AnswerTooLong:
+        response.close()
+        raise _too_long() from None
+    except BaseException:
+        response.close()
         raise
     return bytes(content) if coding is None else _unpack(content, coding)
 
@@ -107,8 +118,8 @@ def _coding(header: str) -> str | None:
     return codings[0] if codings and codings[0] in WINDOW_BITS else None
 
 
-def _unpack(packed: bytes | bytearray, coding: str) -> bytes:
-    """Unpack one layer, at most ANSWER_MAX bytes. Raises Unreadable, or httpx.DecodingError for broken data."""
+def _unpack(packed: bytearray, coding: str) -> bytes:
+    """Unpack one layer, at most ANSWER_MAX bytes. Raises Unreadable, or Damaged for broken data."""
     if not packed:
         return b""
     try:
@@ -119,10 +130,10 @@ def _unpack(packed: bytes | bytearray, coding: str) -> bytes:
                 raise
             return _inflate(packed, -zlib.MAX_WBITS)  # some servers send deflate without its zlib header
     except zlib.error as error:
-        raise httpx.DecodingError(f"its {coding} data is broken ({error})") from None
+        raise Damaged(f"its {coding} data is broken ({error})") from None
 
 
-def _inflate(packed: bytes | bytearray, window_bits: int) -> bytes:
+def _inflate(packed: bytearray, window_bits: int) -> bytes:
     unpacker = zlib.decompressobj(window_bits)
     content = unpacker.decompress(packed, ANSWER_MAX + 1)
     if len(content) > ANSWER_MAX:
@@ -150,8 +161,8 @@ def _not_json(kind: str) -> str:
     return f"a body of type {kind[:60] or 'unknown'} that is not JSON"
 
 
-def _advice(response: httpx.Response, url: httpx.URL) -> str:
-    status = response.status_code
+def _advice(response: aiohttp.ClientResponse, url: httpx.URL) -> str:
+    status = response.status
     if status in (301, 302, 303, 307, 308):
         return f": AGENT_URL redirects{redirect_target(response, url)}, which is not followed; set the final address"
     if status == 404 and "/webhook-test/" in url.path:
@@ -167,16 +178,16 @@ def _advice(response: httpx.Response, url: httpx.URL) -> str:
     return hints.get(status, "")
 
 
-def redirect_target(response: httpx.Response, url: httpx.URL) -> str:
+def redirect_target(response: aiohttp.ClientResponse, url: httpx.URL) -> str:
     """Return ` to <scheme and host>`, or an empty text. The rest of an address may be secret."""
     try:
-        found = url.join(response.headers["location"])
-    except (KeyError, httpx.InvalidURL, ValueError):
+        found = url.join(_header(response, "location"))
+    except (httpx.InvalidURL, ValueError):
         return ""
     return f" to {found.scheme}://{found.netloc.decode('ascii', 'replace')}"[:200] if found.host else ""
 
 
-def _retry_after(value: str | None) -> float | None:
+def _retry_after(value: str) -> float | None:
     """Convert Retry-After, a number or an HTTP date (RFC 9110), to seconds from now. Return None if unreadable."""
     if not value:
         return None

@@ -13,6 +13,9 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 
+CONNECT_TIMEOUT_S = 5.0
+"""How long the agent may take to accept a connection. The whole call has another limit, AGENT_TIMEOUT."""
+
 KEEPALIVE_S = 30.0
 """How long an idle connection to the agent stays open."""
 
@@ -85,18 +88,6 @@ class Connection(ResponseHandler):
             self.transport.abort()
 
 
-class Response(aiohttp.ClientResponse):
-    """A response without its reason phrase: AiohttpTransport raises UnicodeEncodeError for one that is not UTF-8."""
-
-    @property
-    def reason(self) -> None:
-        return None
-
-    @reason.setter
-    def reason(self, _: str | None) -> None:
-        pass
-
-
 class Pool(NamedTuple):
     """The bounds of a pool of connections. `per_host` 0 is no limit for one host."""
 
@@ -108,11 +99,15 @@ class Pool(NamedTuple):
 def open_session(
     headers: dict[str, str], pool: Pool, context: ssl.SSLContext, connection: type[Connection] = Connection
 ) -> aiohttp.ClientSession:
-    """Open a pool of connections. Every request carries `headers`."""
+    """Open a pool of connections. Every request carries `headers`. No cookie is kept or sent."""
     connector = aiohttp.TCPConnector(
         limit=pool.connections, limit_per_host=pool.per_host, keepalive_timeout=pool.keepalive_s, ssl=context
     )
     connector._factory = functools.partial(connection, loop=asyncio.get_running_loop())  # type: ignore[assignment]
     return aiohttp.ClientSession(
-        connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar(), response_class=Response
+        connector=connector,
+        headers=headers,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S),
+        auto_decompress=False,
     )

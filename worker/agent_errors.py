@@ -46,12 +46,11 @@ def _any(causes: list[BaseException], *kinds: type[BaseException]) -> bool:
 
 def broken(error: BaseException, who: str = "the agent") -> str:
     """Return a sentence for an error that came after the call had a connection."""
-    cause = error.__cause__
-    if isinstance(error, httpx.DecodingError):
-        return f"{who}'s answer broke: {error}"
-    if isinstance(cause, aiohttp.ServerDisconnectedError):
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{who}'s answer is not HTTP: {error.message[:200]}"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
         return f"the connection to {who} broke: it was closed before an answer"
-    if isinstance(cause, aiohttp.ClientPayloadError):
+    if isinstance(error, aiohttp.ClientPayloadError):
         return f"the connection to {who} broke: the answer is not complete"
     return f"the connection to {who} broke: {str(error)[:200] or type(error).__name__}"
 
@@ -72,11 +71,11 @@ def chain_of(error: BaseException) -> list[BaseException]:
 
 
 def drop_tracebacks(error: BaseException) -> None:
-    """Break the reference cycles error -> traceback -> request body of the error's causes.
+    """Break the reference cycles error -> traceback -> request body of an error and of its causes.
 
     Without this, failed calls keep their bodies in memory until a full collection: gigabytes while an agent is away.
     """
-    for cause in chain_of(error)[1:]:
+    for cause in chain_of(error):
         cause.__traceback__ = None
 
 

@@ -13,7 +13,7 @@ from gateways.reply_text import ReplyStyle, parts_for
 from gateways.sending import Part, Sender
 from worker.agent_answer import AgentReply
 
-LAST_FIELDS = ("message_id", "participant", "thread", "business_connection_id", "guest_query_id")
+LAST_FIELDS = ("message_id", "participant", "thread", "business_connection_id", "guest_query_id", "return_address")
 """The fields of the last message that a sender may need to address or quote it."""
 
 GROUP_FIELD = "participant"
@@ -62,7 +62,7 @@ def read_stored(answer: bytes) -> StoredAnswer:
 
 
 def last_fields(batch: Batch) -> dict[str, Any]:
-    fields = orjson.loads(batch.messages[-1].payload) if batch.messages else {}
+    fields = batch.messages[-1].fields if batch.messages else {}
     return {name: fields[name] for name in LAST_FIELDS if name in fields}
 
 

@@ -1,37 +1,21 @@
-"""What the flushes of one channel need: the settings of its route, its agent, and where its replies go."""
+"""What the flushes of one channel need: the settings of its route, and where its replies go."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from buffer.models import Batch, Conversation
-from config.logs import mask_phones
+from buffer.models import Conversation
 from config.routes import Route, Routes
-from config.settings import Settings, require
+from config.settings import Settings
 from gateways.registry import GATEWAYS
 from gateways.sending import Sender, Target
 from gateways.targets import target_of
-from worker.agent import Agent
-from worker.agent_answer import AgentFailure
-
-
-class NoAgent:
-    """Stands for the agent of a route without AGENT_URL: its batches wait until one is set."""
-
-    async def call(self, batch: Batch, body: bytes) -> AgentFailure:
-        """Return the failure of a call that never left."""
-        gateway, channel, _ = batch.conversation
-        return AgentFailure(f"AGENT_URL is not set for {gateway}/{mask_phones(channel)}", sent=False)
-
-    async def close(self) -> None:
-        """Do nothing."""
 
 
 class Channel(NamedTuple):
     """One channel. `target` is None where no replies are sent: SEND_REPLIES=off, or credentials are missing."""
 
     settings: Settings
-    agent: Agent | NoAgent
     sender: Sender | None = None
     target: Target | None = None
 
@@ -41,19 +25,13 @@ class Channel(NamedTuple):
         return self.sender is None or self.target is None
 
 
-def require_agent(routes: Routes) -> None:
-    """Raise SettingsError if no route has an AGENT_URL."""
-    require(next((url for route in routes.all() if (url := route.settings.agent_url)), None), "AGENT_URL")
-
-
 class Channels:
-    """Finds the channel of a conversation. Routes that share an agent share its connections."""
+    """Finds the channel of a conversation."""
 
     def __init__(self, routes: Routes) -> None:
         self._routes = routes
         self._version = routes.version
         self._found: dict[tuple[Route, str], Channel] = {}
-        self._agents: dict[object, Agent | NoAgent] = {}
 
     def of(self, conversation: Conversation) -> Channel:
         """Return the channel as the routes are now."""
@@ -61,22 +39,13 @@ class Channels:
         found = self._found.get((route, conversation.gateway))
         return found if found is not None else self._find(route, conversation.gateway)
 
-    async def close(self) -> None:
-        """Close the connections to all agents."""
-        for agent in self._agents.values():
-            await agent.close()
-
     def _find(self, route: Route, gateway: str) -> Channel:
         if self._version != self._routes.version:
             self._version = self._routes.version
             self._found.clear()
         settings = route.settings
-        channel = Channel(settings, self._agent(settings), GATEWAYS[gateway].sender, target_of(settings, gateway))
+        channel = Channel(settings)
+        if gateway in GATEWAYS:  # a batch of another version may name one that is not known here
+            channel = Channel(settings, GATEWAYS[gateway].sender, target_of(settings, gateway))
         self._found[route, gateway] = channel
         return channel
-
-    def _agent(self, settings: Settings) -> Agent | NoAgent:
-        key = (settings.agent_url, settings.agent_secret, settings.agent_timeout, settings.worker_concurrency)
-        if key not in self._agents:
-            self._agents[key] = Agent(settings) if settings.agent_url else NoAgent()
-        return self._agents[key]

@@ -13,8 +13,10 @@ from buffer.retry import retry_unavailable
 from buffer.store import Store
 from config.killpoints import kill_point
 from config.logs import get_logger, mask
+from config.routes import Routes
 from config.settings import Settings
 from worker.agent_answer import AgentFailure, AgentReply
+from worker.agents import Agents
 from worker.channels import Channels
 from worker.flight import Flight
 from worker.flush_ends import FlushEnds
@@ -31,9 +33,10 @@ log = get_logger()
 class Flusher:
     """Flushes conversations. Any number of flushes may run at once on one event loop."""
 
-    def __init__(self, store: Store, channels: Channels, settings: Settings) -> None:
+    def __init__(self, store: Store, agents: Agents, settings: Settings, routes: Routes | None = None) -> None:
         self._store = store
-        self._channels = channels
+        self._agents = agents
+        self._channels = Channels(routes or Routes(settings))
         self._leases = Leases(store, settings)
         self._ends = FlushEnds(store)
         self._outbox = Outbox(store)
@@ -43,9 +46,8 @@ class Flusher:
         await self._leases.renew_all()
 
     async def close(self) -> None:
-        """Close the connections to agents and gateways."""
+        """Close the connections to gateways."""
         await self._outbox.close()
-        await self._channels.close()
 
     async def flush(self, ref: Ref) -> str:
         """Deliver the batch of a conversation if it has one. Return the result as one word, for logs and RQ.
@@ -88,7 +90,7 @@ class Flusher:
         """Call the agent while the lease is renewed, and show the person that we type."""
         batch = flight.batch
         with flight.lease, self._outbox.while_thinking(flight):
-            return await flight.channel.agent.call(batch, render_burst(batch))
+            return await self._agents.call(batch, render_burst(batch))
 
     async def _store_answer(self, flight: Flight, reply: AgentReply) -> str:
         """Store the agent's answer before any part of it leaves (docs/invariants.md#5)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from buffer.errors import StoreError
-from buffer.models import Batch, Outcome
+from buffer.models import Batch, Failure, FailureMode, Outcome
 from buffer.retry import retry_unavailable
 from buffer.store import Store
 from config.killpoints import kill_point
@@ -82,9 +82,12 @@ class FlushEnds:
     async def _end_attempt(self, flight: Flight, failure: AgentFailure, delay_ms: int) -> Outcome:
         """Count the attempt, unless the request surely never reached the agent. Then AGENT_GIVE_UP is the limit."""
         ref, token, error = flight.ref, flight.batch.token, failure.error
+        settings = flight.channel.settings
         if failure.sent:
-            return await self._store.fail(ref, token, error, delay_ms=delay_ms, dead=failure.dead)
-        give_up_ms = flight.channel.settings.give_up_ms
+            mode: FailureMode = "dead" if failure.dead else "retry"
+            ended = Failure(mode, delay_ms, error, max_attempts=settings.agent_max_attempts)
+            return await self._store.end_attempt(ref, token, ended)
+        give_up_ms = settings.give_up_ms
         return await self._store.unreached(ref, token, error, delay_ms=delay_ms, give_up_ms=give_up_ms)
 
 

@@ -9,9 +9,9 @@ from functools import cache
 from buffer.keys import Ref
 from buffer.store import Store
 from buffer.transport.clients import connect
-from config.routes import load_routes
-from config.settings import Settings, load_settings, require
-from worker.channels import Channels
+from config.routes import Routes, load_routes
+from config.settings import load_settings, require
+from worker.agents import Agents
 from worker.flush import Flusher, flush_all
 from worker.rq.job_ids import refs_of_argument
 
@@ -20,20 +20,23 @@ REDIS_TIMEOUT_S = 5.0
 
 def flush(name: str) -> str:
     """Deliver the batches of the conversations that the argument names. Return one result word for each."""
-    return asyncio.run(_flush(refs_of_argument(name), _settings()))
+    return asyncio.run(_flush(refs_of_argument(name), _routes()))
 
 
 @cache
-def _settings() -> Settings:
-    return load_settings()
+def _routes() -> Routes:
+    return load_routes(load_settings())
 
 
-async def _flush(refs: Sequence[Ref], settings: Settings) -> str:
+async def _flush(refs: Sequence[Ref], routes: Routes) -> str:
+    settings = routes.base
     client = connect(require(settings.redis_url, "REDIS_URL"), timeout_s=REDIS_TIMEOUT_S)
     store = Store(client, settings)
-    flusher = Flusher(store, Channels(load_routes(settings)), settings)
+    agents = Agents(routes)
+    flusher = Flusher(store, agents, settings, routes)
     try:
         return await flush_all(flusher.flush, refs)
     finally:
         await flusher.close()
+        await agents.close()
         await store.close()

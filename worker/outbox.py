@@ -53,7 +53,7 @@ class Outbox:
 
     def while_thinking(self, flight: Flight) -> AbstractContextManager[None]:
         """Return a context in which the person sees that we type, where the channel sends replies at all."""
-        settings, _, sender, target = flight.channel
+        settings, sender, target = flight.channel
         if sender is None or target is None or not (settings.typing_indicator or settings.reply_mark_read):
             return SILENT
         return self._typing.while_thinking(settings, sender, target, reply_to(flight))
@@ -62,7 +62,7 @@ class Outbox:
         """Return what is stored of an answer, or None for an answer without content."""
         if not reply.parts and not reply.handoff:
             return None
-        settings, _, sender, _ = flight.channel
+        settings, sender, _ = flight.channel
         style = ReplyStyle(settings.reply_split, settings.reply_parts_max, settings.reply_markdown)
         if flight.channel.is_silent:
             self._log.not_sent(flight.batch.conversation, settings)
@@ -86,13 +86,13 @@ class Outbox:
 
     def show_typing(self, flight: Flight) -> None:
         """Show the person once that we type: the next part waits for its pace."""
-        settings, _, sender, target = flight.channel
+        settings, sender, target = flight.channel
         if sender is not None and target is not None:
             self._typing.show_once(settings, sender, target, reply_to(flight))
 
     async def send(self, flight: Flight, answered: Answered) -> str | None:
         """Send the parts that are left. Return None if each has ended, else why the worker stops here."""
-        settings, _, sender, target = flight.channel
+        settings, sender, target = flight.channel
         if answered.first > answered.last or sender is None:
             return None
         stored = answered.answer
@@ -110,7 +110,7 @@ class Outbox:
         """
         if not answered.answer.handoff:
             return 0
-        settings, _, sender, target = flight.channel
+        settings, sender, target = flight.channel
         if sender is not None and target is not None and sender.hand_over is not None:
             to = ReplyTo(flight.batch.conversation, answered.answer.last, answered.answer.is_group)
             await self._tell_helpdesk(flight, sender.hand_over, target, to)

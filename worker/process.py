@@ -24,7 +24,7 @@ from config.route_watch import RouteWatch
 from config.routes import load_routes
 from config.settings import Settings, require
 from worker import reply_client, typing_indicator
-from worker.channels import Channels, require_agent
+from worker.agents import Agents
 from worker.dispatcher import Dispatcher
 from worker.expiry_listener import ExpiryListener
 from worker.flush import Flusher
@@ -75,10 +75,9 @@ class WorkerProcess:
         settings = bounded_by_descriptors(settings, raise_descriptor_limit())
         self._settings = settings
         self._routes = load_routes(settings)
-        require_agent(self._routes)
+        self._agents = Agents(self._routes)
         self._store = Store(connect(url, timeout_s=REDIS_TIMEOUT_S), settings)
-        self._flusher = Flusher(self._store, Channels(self._routes), settings)
-        self._route_watch = RouteWatch(self._routes)
+        self._flusher = Flusher(self._store, self._agents, settings, self._routes)
         self._listen_client = connect(url, timeout_s=LISTEN_TIMEOUT_S)
         self._queue_client = connect(queue_url, timeout_s=REDIS_TIMEOUT_S)
         self._connection = connect_sync(queue_url)
@@ -94,6 +93,7 @@ class WorkerProcess:
                 await self._work()
         finally:
             await self._flusher.close()
+            await self._agents.close()
             for client in (self._store.client, self._listen_client, self._queue_client):
                 await client.aclose()
 
@@ -101,7 +101,6 @@ class WorkerProcess:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
-        self._route_watch.install_signal()
 
     def _on_signal(self) -> None:
         if self._stop_requested.is_set():
@@ -128,6 +127,8 @@ class WorkerProcess:
         settings = self._settings
         queue = JobQueue(settings, self._connection, self._queue_client)
         flusher = self._flusher
+        watch = RouteWatch(self._routes, self._agents.retire_unused)
+        watch.install_signal()
         worker = AsyncWorker(queue, flusher.flush, settings.worker_concurrency, SuspensionLog(self._store).note)
         dispatcher = Dispatcher(self._store, queue, settings, worker.runner, flusher.renew_leases)
         upkeep = Upkeep(self._store, settings)
@@ -138,8 +139,7 @@ class WorkerProcess:
         tune_worker_gc()
         log.info("worker started", name=worker.name, queue=queue.rq.name, concurrency=settings.worker_concurrency)
         feeding = _start(dispatcher.run(), worker.runner.consume())
-        watching = [] if self._routes.path is None else [self._route_watch.run()]
-        helping = _start(listener.run(), upkeep.run(), self._maintain(worker), *watching)
+        helping = _start(listener.run(), upkeep.run(), self._maintain(worker), _watch_forever(watch))
         showing = _start(worker.registries.write_forever(), worker.registries.keep_alive())
         await self._until_stopped([*feeding, *helping, *showing])
         log.info(_stop_sentence(worker.runner.in_flight, settings.shutdown_grace), in_flight=worker.runner.in_flight)
@@ -209,6 +209,12 @@ def _stop_sentence(calls: int, grace_s: float) -> str:
         return "stopping; no new jobs are taken"
     waiting = f"waiting up to {grace_s:g} s for {calls} call{'' if calls == 1 else 's'}"
     return f"stopping; no new jobs are taken; {waiting}; a second signal hands them back"
+
+
+async def _watch_forever(watch: RouteWatch) -> None:
+    """Watch the routes. Without a routes file, wait until cancelled: a part that ends stops the worker."""
+    await watch.run()
+    await asyncio.Event().wait()
 
 
 def _start(*coroutines: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:

@@ -10,12 +10,11 @@ from typing import Any, NamedTuple, cast
 
 import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from gateways.sending import InDoubt, Later, Misconfigured, SendRequest, SendResponse
 from worker import agent_errors
 from worker.agent import ssl_context
-from worker.agent_answer import Unreadable, content_of, redirect_target
+from worker.agent_answer import Damaged, Unreadable, content_of, redirect_target
 from worker.agent_connection import Connection, Pool, open_session
 
 WHO = "the gateway"
@@ -28,10 +27,12 @@ Node.js closes one after 5 s. A request that meets this close is in doubt, so th
 
 HEADERS = {"user-agent": "debouncer", "accept": "*/*", "accept-encoding": "identity"}
 
+Response = aiohttp.ClientResponse
+
 Unsent = Later | Misconfigured | InDoubt
 """What a request without a response means for the part."""
 
-ERRORS = (Unreadable, TimeoutError, httpx.HTTPError, aiohttp.ClientError, OSError, UnicodeError)
+ERRORS = (Unreadable, Damaged, TimeoutError, aiohttp.ClientError, OSError, UnicodeError)
 
 
 TRIES = 3
@@ -61,9 +62,9 @@ class Limits(NamedTuple):
         """Return the longest time of a whole request."""
         return self.wait_s + self.write_s + self.read_s
 
-    def extension(self) -> dict[str, float]:
-        """Return the timeouts in the form of httpx. AiohttpTransport takes `pool` for everything before the write."""
-        return {"pool": self.wait_s, "connect": self.connect_s, "read": self.read_s}
+    def timeout(self) -> aiohttp.ClientTimeout:
+        """Return the timeouts in the form of aiohttp. Its `connect` is for everything before the write."""
+        return aiohttp.ClientTimeout(connect=self.wait_s, sock_connect=self.connect_s, sock_read=self.read_s)
 
 
 def _always() -> bool:
@@ -144,7 +145,7 @@ class ReplyClient:
 
     def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008
         self._limits = limits
-        self._transports: dict[str, AiohttpTransport] = {}
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
 
     async def send(self, request: SendRequest, may_leave: Callable[[], bool] = _always) -> SendResponse | Unsent:
         """Make one request. Return its response, or what its failure means: no error of the network is raised.
@@ -164,38 +165,38 @@ class ReplyClient:
         return result
 
     async def _try(self, request: SendRequest, url: httpx.URL) -> SendResponse | Unsent:
-        response: httpx.Response | None = None
+        response: Response | None = None
         try:
             async with asyncio.timeout(self._limits.total_s):
-                response = await self._transport(url).handle_async_request(self._prepare(request, url))
+                response = await self._session(url).request(
+                    request.method,
+                    str(url),
+                    data=request.body,
+                    headers=request.headers,
+                    allow_redirects=False,
+                    timeout=self._limits.timeout(),
+                )
                 return _read(response, await content_of(response), url)
         except ERRORS as error:
             return self._failed(error, response, url)
 
     async def close(self) -> None:
         """Close the connections."""
-        for transport in self._transports.values():
-            await transport.aclose()
-        self._transports.clear()
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
 
-    def _transport(self, url: httpx.URL) -> AiohttpTransport:
-        """Return the transport for http or https. The certificates are loaded at the first https request."""
-        if url.scheme not in self._transports:
-            context = ssl_context(url)
+    def _session(self, url: httpx.URL) -> aiohttp.ClientSession:
+        """Return the pool for http or https. The certificates are loaded at the first https request."""
+        if url.scheme not in self._sessions:
             pool = Pool(self._limits.connections, self._limits.per_host, KEEPALIVE_S)
-            session = open_session({}, pool, context, ReplyConnection)
-            self._transports[url.scheme] = AiohttpTransport(verify=context, client=session)
-        return self._transports[url.scheme]
+            self._sessions[url.scheme] = open_session(HEADERS, pool, ssl_context(url), ReplyConnection)
+        return self._sessions[url.scheme]
 
-    def _prepare(self, request: SendRequest, url: httpx.URL) -> httpx.Request:
-        extensions = {"timeout": self._limits.extension()}
-        headers = HEADERS | dict(request.headers)
-        return httpx.Request(request.method, url, headers=headers, content=request.body, extensions=extensions)
-
-    def _failed(self, error: Exception, response: httpx.Response | None, url: httpx.URL) -> SendResponse | Unsent:
+    def _failed(self, error: Exception, response: Response | None, url: httpx.URL) -> SendResponse | Unsent:
         """Return the meaning of an error. The status of an error response says enough without its body."""
         try:
-            if response is not None and not response.is_success:
+            if response is not None and not 200 <= response.status < 300:
                 return _read(response, b"", url)
             if _departure.get().has_left:
                 return InDoubt(self._doubt(error))
@@ -213,14 +214,14 @@ class ReplyClient:
     def _doubt(self, error: Exception) -> str:
         if isinstance(error, Unreadable):
             return f"{WHO} answered with {error}"
-        if isinstance(error, TimeoutError | httpx.ReadTimeout):
+        if isinstance(error, Damaged):
+            return f"{WHO}'s answer broke: {error}"
+        if isinstance(error, TimeoutError):
             return f"{WHO} did not answer within {self._limits.read_s:g} s"
-        if isinstance(error, aiohttp.ClientResponseError):
-            return f"{WHO}'s answer is not HTTP: {error.message[:200]}"
         return agent_errors.broken(error, WHO)
 
 
-def _read(response: httpx.Response, body: bytes, url: httpx.URL) -> SendResponse | Unsent:
-    if response.is_redirect:
+def _read(response: Response, body: bytes, url: httpx.URL) -> SendResponse | Unsent:
+    if 300 <= response.status < 400:
         return Misconfigured(f"{WHO}'s address redirects{redirect_target(response, url)}, which is not followed")
-    return SendResponse(response.status_code, {name.lower(): value for name, value in response.headers.items()}, body)
+    return SendResponse(response.status, {name.lower(): value for name, value in response.headers.items()}, body)

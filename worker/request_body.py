@@ -36,15 +36,13 @@ def render_burst(batch: Batch) -> bytes:
 
 
 def _message(stored: StoredMessage) -> dict[str, Any]:
-    fields: dict[str, Any] = orjson.loads(stored.payload)
+    fields: dict[str, Any] = {"kind": PLAIN_KIND, "timestamp_ms": stored.order_ms, **stored.fields}
     fields.pop("return_address", None)
     fields["received_ms"] = stored.received_ms
-    fields.setdefault("kind", PLAIN_KIND)
-    fields.setdefault("timestamp_ms", stored.order_ms)
     if stored.edit is not None:
-        _apply(orjson.loads(stored.edit), fields)
+        _apply(stored.edit, fields)
     if stored.media is not None and isinstance(fields.get("media"), dict):
-        fields["media"]["base64"] = stored.media.decode()
+        fields["media"] = fields["media"] | {"base64": stored.media.decode()}
     return {name: fields.pop(name, None) for name in ALWAYS} | fields
 
 
@@ -53,4 +51,4 @@ def _apply(edit: dict[str, Any], fields: dict[str, Any]) -> None:
     fields |= edit
     media = fields.get("media")
     if media and media.get("caption"):
-        media["caption"] = fields["text"]
+        fields["media"] = media | {"caption": fields["text"]}

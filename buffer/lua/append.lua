@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 partition   3 window_ms   4 max_wait_ms   5 max_messages   6 max_bytes
---          7 dedupe_ttl_ms  8 '1' when every message is its own flush   9 max_age_ms (0 = any age)
+--          7 dedupe_ttl_ms  8 '' or what few routes have (include/special.lua)   9 max_age_ms (0 = any age)
 --          10 ids that a generation of the partition's memory holds   11 max_pending
 --          then one record for each message; include/record.lua has its layout
 -- returns  three for each message: 'new' | 'duplicate' | 'discarded' (a human has taken over) | 'revoked' (its revoke
@@ -23,7 +23,10 @@
 
 local partition, window_ms, max_wait_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local max_messages, max_bytes, dedupe_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local single = ARGV[8] == '1'
+local single, first_ms, rules = false, window_ms, nil
+if ARGV[8] ~= '' then
+  -- include: special
+end
 local max_age_ms, ids_max, max_pending = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
 local FIRST = 12 -- the first record
 local NO_TAG = '\0\0\0\0' -- the message id is unique in its conversation only
@@ -186,7 +189,7 @@ local function merge_with(other, is_twin)
     return
   end
   local limits = { max_wait_ms = max_wait_ms, max_messages = max_messages, max_bytes = max_bytes,
-                   dedupe_ttl_ms = dedupe_ttl_ms }
+                   dedupe_ttl_ms = dedupe_ttl_ms, rules = rules }
   name, has_aliases = merge_conversations(name, other, limits), true
   if is_twin and is_phone(peer) then
     call('HSET', CONV .. name, 'peer', peer)

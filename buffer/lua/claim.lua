@@ -2,7 +2,8 @@
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 lease_ms   3 max_messages   4 max_bytes   5 window_ms   6 max_wait_ms   7 max_crashes
---          8 separator   9 '1' when every message is its own flush   10 '1' when a part in doubt is sent again
+--          8 separator   9 '1' when every message is its own flush (3 to 9: unless the burst carries rules of its route)
+--          10 '1' when a part in doubt is sent again
 --          then two for each conversation: its hash · the caller's random id
 -- returns  one for each conversation, in order, until the reply is large (REPLY_MAX); the others were not touched:
 --          { status, until_ms }: 'busy' (leased, waiting to retry, behind a batch of the
@@ -25,6 +26,7 @@
 local lease_ms, max_messages, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local window_ms, max_wait_ms, max_crashes = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local separator, single, doubt_again = ARGV[8], ARGV[9] == '1', ARGV[10] == '1'
+local rules -- of the route, which the burst carries; nil for those of the arguments
 
 local SEEN_RECORD = 16 -- bytes; include/seen.lua has its layout
 local REPLY_MAX = 4 * 1024 * 1024 -- bytes of messages and inline media: server and worker hold a whole reply in memory
@@ -52,6 +54,9 @@ end
 -- Read the conversation. An alias may still hold a batch: a pause of its person holds that batch too.
 local function load_conversation()
   conv, changes = read_conv(name), {}
+  if conv.rules ~= rules then
+    -- include: rules
+  end
   resolved = has_aliases and resolve(name) or name
   if resolved ~= name then
     conv.paused_until_ms = call('HGET', key('conv', resolved), 'paused_until_ms') or nil

@@ -172,6 +172,10 @@ class GatewayStub:
         self._thread.join()
         self._loop.close()
 
+    def text_size(self, text: str) -> int:
+        """Return the size of a text in the units of TEXT_MAX."""
+        return len(text)
+
     def texts(self, conversation: str) -> list[str]:
         """Return what one person got, in order."""
         return [entry.text for entry in list(self.journal) if entry.conversation == conversation]
@@ -246,8 +250,9 @@ class GatewayStub:
     def _enter(self, delivery: Delivery, number: int) -> None:
         """Write a message into the journal. The person gets it, whatever becomes of the response."""
         now_s = time.monotonic()
-        if (not delivery.text and delivery.kind == "text") or len(delivery.text) > self.TEXT_MAX:
-            self.violations.append(f"a text of {len(delivery.text)} characters: 1 to {self.TEXT_MAX} are allowed")
+        size = self.text_size(delivery.text)
+        if (not delivery.text and delivery.kind == "text") or size > self.TEXT_MAX:
+            self.violations.append(f"a text of size {size}: 1 to {self.TEXT_MAX} are allowed")
         if delivery.own_id is not None and delivery.own_id in self._own_ids:
             self.violations.append(f"our own id {delivery.own_id} came twice")
         if self.most_per_second is not None:

@@ -17,8 +17,8 @@ from tests.integration.processes import Worker
 from tests.integration.reply_checker import judge_calls, judge_replies
 from tests.integration.reply_line import SENDS, AnyInstanceStub, ReplyLine, replying
 
-STRIKES = int(os.environ.get("REPLY_STRIKES", "8"))
-"""Workers that are killed. More of them: REPLY_STRIKES=500."""
+STRIKES = int(os.environ.get("CHAOS_STRIKES", "8"))
+"""Workers that are killed. More of them: CHAOS_STRIKES=500."""
 
 CROWD = 30
 """People of one wave, each on a channel of their own: a channel sends one part a second."""

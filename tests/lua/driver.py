@@ -26,7 +26,7 @@ VOLATILE = {"timer", "lock"}
 def ids(batch: Batch | None) -> list[str]:
     """Return the message ids of a batch, in order."""
     assert batch is not None
-    return [json.loads(stored.payload)["message_id"] for stored in batch.messages]
+    return [stored.fields["message_id"] for stored in batch.messages]
 
 
 class ScriptDriver:

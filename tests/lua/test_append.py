@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 
 import pytest
 
@@ -290,7 +289,7 @@ async def test_partitions_are_apart(open_driver):
     for who in people:
         batch = await driver.claim_batch(who)
         assert batch.conversation == who
-        assert json.loads(batch.messages[0].payload)["text"] == who.channel
+        assert batch.messages[0].fields["text"] == who.channel
 
 
 @pytest.mark.parametrize(

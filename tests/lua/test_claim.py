@@ -304,7 +304,7 @@ async def test_received_times_are_the_servers(driver: ScriptDriver):
     driver.clock.advance(WINDOW_MS)
     batch = await driver.claim_batch()
     assert [stored.received_ms for stored in batch.messages] == received
-    assert [json.loads(stored.payload)["message_id"] for stored in batch.messages] == ["m1", "m2"]
+    assert [stored.fields["message_id"] for stored in batch.messages] == ["m1", "m2"]
 
 
 def body(batch: Batch) -> dict[str, object]:

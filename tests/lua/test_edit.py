@@ -29,7 +29,7 @@ async def edit(
 
 def edited(batch: Batch) -> dict[str, str | None]:
     """Return the text that the edit of each message sets, None where there was no edit."""
-    texts = [json.loads(stored.edit)["text"] if stored.edit else None for stored in batch.messages]
+    texts = [stored.edit["text"] if stored.edit else None for stored in batch.messages]
     return dict(zip(ids(batch), texts, strict=True))
 
 
@@ -53,7 +53,7 @@ async def test_while_buffered(driver: ScriptDriver):
     driver.clock.advance(WINDOW_MS)
     batch = await driver.claim_batch()
     assert edited(batch) == {"m1": None, "m2": "novo", "m3": None}
-    assert [json.loads(stored.payload)["text"] for stored in batch.messages] == ["oi"] * 3
+    assert [stored.fields["text"] for stored in batch.messages] == ["oi"] * 3
 
 
 @pytest.mark.parametrize("times", [(1, 2, 3), (3, 2, 1), (2, 3, 1), (1, 3, 2), (3, 1, 2), (2, 1, 3)], ids=str)

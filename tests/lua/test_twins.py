@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from buffer import script_calls
 from buffer.keys import fingerprint_of
 from buffer.models import Append, Conversation
 from tests.lua.aliases import LID, NAMES, PHONE, check_one, deliver, home, said
@@ -114,7 +113,7 @@ async def test_forgotten_id(driver: ScriptDriver):
 
 async def test_memory_is_bounded(driver: ScriptDriver, monkeypatch: pytest.MonkeyPatch):
     """Of any number of ids two generations stay, the latest always among them."""
-    monkeypatch.setattr(script_calls, "IDS_MAX", 300)
+    monkeypatch.setattr(driver.store, "_rules", driver.store._rules._replace(ids_max=300))
     counting = next(f"c{n}" for n in range(10_000) if fingerprint_of(f"c{n}")[0] == 0)
     for n in range(10):
         ids = [f"{n}-{i}" for i in range(200)]

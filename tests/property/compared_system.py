@@ -107,7 +107,7 @@ class ComparedSystem:
             self.flights = [*self.flights[1 - REMEMBERED_MAX :], flight]
 
     def _compare(self, batch: Batch, expected: Any) -> None:
-        ids = [json.loads(stored.payload)["message_id"] for stored in batch.messages]
+        ids = [stored.fields["message_id"] for stored in batch.messages]
         received = [stored.received_ms for stored in batch.messages]
         assert ids == [said.id for said in expected.messages]
         assert received == [said.received_ms for said in expected.messages]

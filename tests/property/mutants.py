@@ -36,8 +36,8 @@ MUTANTS = [
     Mutant(
         "longest wait ignored",
         "include/burst",
-        "min(now_ms + window_ms, (conv.opened_ms or now_ms) + max_wait_ms)",
-        "now_ms + window_ms",
+        "min(now_ms + quiet_ms, (conv.opened_ms or now_ms) + max_wait_ms)",
+        "now_ms + quiet_ms",
     ),
     Mutant(
         "duplicate waits longer",

@@ -15,6 +15,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from buffer import script_calls, scripts
 from buffer.keys import Keys, Ref, ref_of
 from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, FailureMode
+from buffer.rules import append_rules
 from buffer.scripts import Script
 from buffer.stored_message import ENTRY_HEADER_SIZE
 from config.settings import Settings
@@ -149,7 +150,9 @@ class System:
             (self.ref(message.conversation), self.ref(message.alias) if message.alias else None, message)
             for message in messages
         ]
-        return script_calls.read_append(self.run("append", *script_calls.append_args(0, named, self.settings)))
+        return script_calls.read_append(
+            self.run("append", *script_calls.append_args(0, named, append_rules(self.settings)))
+        )
 
     def damage(self, who: Conversation, damage: str) -> None:
         """Damage a key of a conversation."""

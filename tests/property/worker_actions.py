@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from typing import NamedTuple
 
@@ -293,8 +292,8 @@ class WorkerActions:
         return [self._conv(name), *(self.picture.conv(hash_) for hash_ in self._others_with_batch(name))]
 
     def _compare(self, name: str, batch: Batch) -> None:
-        notes = [self.expected.notes[json.loads(stored.payload)["message_id"]] for stored in batch.messages]
+        notes = [self.expected.notes[stored.fields["message_id"]] for stored in batch.messages]
         assert {note.who for note in notes} == {self.people[name]} == {self.people[batch.conversation.peer]}
         assert [stored.media or b"" for stored in batch.messages] == [note.media for note in notes]
-        body = (batch.messages, batch.reason, batch.closed_ms, batch.name, batch.separator, batch.conversation)
+        body = (repr(batch.messages), batch.reason, batch.closed_ms, batch.name, batch.separator, batch.conversation)
         assert self.bodies.setdefault(batch.flush_id, body) == body, "other bytes under the same id"

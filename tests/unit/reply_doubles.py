@@ -40,7 +40,7 @@ WHO = Conversation("evolution", "loja", PEER)
 
 def batch(answer: bytes | None = None, attempt: int = 1) -> Batch:
     """A batch with one message."""
-    stored = (StoredMessage(1, b'{"text": "oi", "message_id": "m1"}'),)
+    stored = (StoredMessage(1, {"text": "oi", "message_id": "m1"}),)
     return Batch("t", "flush-1", attempt, 0, Reason.QUIET, WHO, None, 1, 1, 1, "\n", answer, stored)
 
 

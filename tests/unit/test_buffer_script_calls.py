@@ -9,6 +9,7 @@ import pytest
 from buffer import operator_calls, script_calls, scripts
 from buffer.keys import Ref
 from buffer.models import Append, Conversation
+from buffer.rules import IDS_MAX, append_rules
 from buffer.stored_message import ENTRY_HEADER, KEYWORD, MEDIA, TIMED
 
 REF = Ref(3, "abcdefghijklmnop")
@@ -41,8 +42,8 @@ def test_append_arguments(make_settings):
     """Settings once, then one record for each message, laid out as the header says."""
     settings = make_settings(message_buffer_enabled=False)
     message = Append(ANA, b"f" * 8, b"nnnn", b"{}", order_ms=None, name="Zé", keyword=True)
-    args = script_calls.append_args(3, [(REF, None, message)], settings)
-    assert args[:10] == [3, 8_000, 60_000, 20, 262_144, 604_800_000, "1", 0, script_calls.IDS_MAX, 10_000]
+    args = script_calls.append_args(3, [(REF, None, message)], append_rules(settings))
+    assert args[:10] == [3, 8_000, 60_000, 20, 262_144, 604_800_000, b"\1" + bytes(4) + b"\x1f\x40", 0, IDS_MAX, 10_000]
     lengths = struct.pack(">5I", *(len(text.encode()) for text in (*ANA, "Zé", "")))
     texts = "".join((*ANA, "Zé")).encode()
     head = REF.hash.encode() + b" " * 16 + b"nnnn" + bytes(6) + bytes([KEYWORD]) + bytes(4) + b"f" * 8
@@ -52,7 +53,7 @@ def test_append_arguments(make_settings):
 def test_alias_media_and_album_are_sent(make_settings):
     """The alias, the inline media and the album have their places in the record."""
     message = Append(ANA, b"f" * 8, b"nnnn", b"{}", alias=ANA, media=b"QUJD", album=b"abcd")
-    [record] = script_calls.append_args(3, [(REF, Ref(3, "p" * 16), message)], make_settings())[10:]
+    [record] = script_calls.append_args(3, [(REF, Ref(3, "p" * 16), message)], append_rules(make_settings()))[10:]
     assert record[16:32] == b"p" * 16
     assert record[42] == MEDIA
     assert record[43:47] == b"abcd"
@@ -64,7 +65,7 @@ def test_tag_of_the_channel(make_settings):
 
     def tag(channel: str, is_unique: bool) -> bytes:
         message = Append(ANA._replace(channel=channel), b"f" * 8, b"n" * 4, b"{}", is_unique_in_channel=is_unique)
-        return script_calls.append_args(3, [(REF, None, message)], make_settings())[10][55:59]
+        return script_calls.append_args(3, [(REF, None, message)], append_rules(make_settings()))[10][55:59]
 
     assert tag("loja", False) == bytes(4)
     assert tag("loja", True) == tag("loja", True) != tag("other", True) != bytes(4)
@@ -73,7 +74,7 @@ def test_tag_of_the_channel(make_settings):
 def test_order_of_zero_is_an_order(make_settings):
     """A timestamp of 0 is sent as such, not as `none given`."""
     message = Append(ANA, b"f" * 8, b"nnnn", b"{}", order_ms=0)
-    [record] = script_calls.append_args(3, [(REF, None, message)], make_settings())[10:]
+    [record] = script_calls.append_args(3, [(REF, None, message)], append_rules(make_settings()))[10:]
     assert record[36:43] == bytes(6) + bytes([TIMED])
 
 
@@ -125,4 +126,4 @@ def test_claim_reply_with_text_that_is_no_utf8():
     batch = script_calls.read_claim(reply).batch
     assert batch is not None
     assert batch.name == "\ufffd"
-    assert [(m.order_ms, m.received_ms, m.payload) for m in batch.messages] == [(5, 6, b"{}")]
+    assert [(m.order_ms, m.received_ms, m.fields) for m in batch.messages] == [(5, 6, {})]

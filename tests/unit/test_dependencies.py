@@ -22,6 +22,7 @@ INSTALLED = packages_distributions()
 
 NOT_IMPORTED = {
     "async-timeout": "redis imports it on Python 3.11",
+    "httpx-aiohttp": "the client that sends replies to gateways is built on it",
 }
 """Runtime dependencies that no module of ours imports, with the reason why they are declared."""
 

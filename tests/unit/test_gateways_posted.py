@@ -153,7 +153,7 @@ def buffers(server, prefix):
     with server.client() as client:
         lists = [client.lrange(key, 0, -1) for key in client.scan_iter(f"{prefix}:*buffer:*")]
     messages = [decode_messages(entries, [b""] * len(entries)) for entries in lists]
-    return sorted([orjson.loads(message.edit or message.payload)["text"] for message in each] for each in messages)
+    return sorted([(message.edit or message.fields)["text"] for message in each] for each in messages)
 
 
 @pytest.mark.server

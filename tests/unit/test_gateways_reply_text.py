@@ -28,7 +28,8 @@ def utf16_units(words: str) -> int:
 def sender(text_max: int = 40, **fields: Any) -> Sender:
     """A gateway that takes texts of this length, and files unless told otherwise."""
     plain = Sender(lambda *_: NO_REQUEST, lambda *_: InDoubt("x"), text_max, NO_RATE, NO_RATE)
-    return replace(plain, **{"media_kinds": ALL, "caption_max": 20} | fields)
+    changes: dict[str, Any] = {"media_kinds": ALL, "caption_max": 20} | fields
+    return replace(plain, **changes)
 
 
 def text(words: str) -> Part:
@@ -76,6 +77,8 @@ def test_the_gateways_own_units():
         (["1\n\n2\n\n3\n\n4\n\n5\n\n\n6\n\n7"], ["1", "2", "3", "4", "5\n\n\n6\n\n7"]),
         (["1\n\n2\n\n3", "4\n\n5\n\n6"], ["1", "2", "3", "4", "5\n\n6"]),
         (["um"], ["um"]),
+        (["um\n\n```\na\n\nb\n```\n\ndois"], ["um", "```\na\n\nb\n```", "dois"]),
+        (["um\n\n```\na\n\nb"], ["um", "```\na\n\nb"]),
     ],
 )
 def test_paragraphs(given_texts: list[str], sent: list[str]):

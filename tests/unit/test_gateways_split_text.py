@@ -54,6 +54,7 @@ sizes = st.sampled_from([len, utf16_units])
         ("Veja https://example.com/longo/demais agora", ["Veja", "https://example.com/", "longo/demais agora"]),
         ("\u770bhttps://example.com/a", ["\u770b", "https://example.com/", "a"]),
         ("a" * 18 + FAMILY, ["a" * 18, FAMILY]),
+        ("a" * 15 + " \u0301" + "b" * 10, ["a" * 15 + " \u0301bbb", "b" * 7]),
         (FLAG * 11, [FLAG * 10, FLAG]),
         ("\u597d" * 10 + "\u3002" + "\u597d" * 15, ["\u597d" * 10 + "\u3002", "\u597d" * 15]),
     ],

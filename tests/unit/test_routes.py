@@ -55,7 +55,7 @@ def routes(file: Path, text: str, env_file: str | None = None, **settings: Any) 
     return load_routes(load_settings(env_file=None, routes_file=str(file), **settings), env_file)
 
 
-def refusal(file: Path, text: str, **settings: object) -> list[str]:
+def refusal(file: Path, text: str, **settings: Any) -> list[str]:
     """The sentences of a refusal, without the file's name, which all of them begin with."""
     with pytest.raises(SettingsError) as caught:
         routes(file, text, **settings)
@@ -136,7 +136,7 @@ def test_addresses_may_be_references(file, monkeypatch):
     )
 
 
-TWILIO = {"twilio_auth_token": "t", "public_base_url": "https://bot.example.com"}
+TWILIO: dict[str, Any] = {"twilio_auth_token": "t", "public_base_url": "https://bot.example.com"}
 REFUSED = [
     ("window = 5", ["window stands in no table: write it below [default] or [gateway.channel]"]),
     ("default = 5", ["default must be a table: [default], or [gateway.channel]"]),

@@ -139,6 +139,7 @@ def test_a_sick_session_is_told_by_several_people():
         ("3EB0AA", "3EB0AA"),
         ("", None),
         (None, None),
+        ("true_loja_1@c.us_3EB0AA", "3EB0AA"),
         ("true_1@c.us", None),
         ("_", None),
     ],

@@ -27,7 +27,9 @@ def coalescer_of(store: Any) -> AppendCoalescer:
 class Declining:
     """A store whose `send_append` sends nothing, so that each call is retried in a task."""
 
-    def send_append(self, messages: Sequence[Append], results: ReplyReceiver[list[Appended]]) -> bool:
+    def send_append(
+        self, messages: Sequence[Append], results: ReplyReceiver[list[Appended]], rules: Any = None
+    ) -> bool:
         return False
 
 
@@ -39,7 +41,7 @@ class Replying(Declining):
         self.refused = refused
         self.sizes: list[int] = []
 
-    async def append(self, messages: Sequence[Append]) -> list[Appended]:
+    async def append(self, messages: Sequence[Append], rules: Any = None) -> list[Appended]:
         self.sizes.append(len(messages))
         for _ in range(self.iterations):
             await asyncio.sleep(0)
@@ -56,7 +58,9 @@ class SendingAtOnce(Replying):
         self.errors = list(errors)
         self.sent: list[int] = []
 
-    def send_append(self, messages: Sequence[Append], results: ReplyReceiver[list[Appended]]) -> bool:
+    def send_append(
+        self, messages: Sequence[Append], results: ReplyReceiver[list[Appended]], rules: Any = None
+    ) -> bool:
         self.sent.append(len(messages))
         error = self.errors.pop(0) if self.errors else None
         if isinstance(error, UnicodeError):
@@ -71,7 +75,7 @@ class SendingAtOnce(Replying):
 class Silent(Declining):
     """A store that never replies."""
 
-    async def append(self, messages: Sequence[Append]) -> list[Appended]:
+    async def append(self, messages: Sequence[Append], rules: Any = None) -> list[Appended]:
         await asyncio.Event().wait()
         raise AssertionError("unreachable")
 

@@ -32,7 +32,9 @@ class Store:
     def __init__(self) -> None:
         self.calls: list[tuple[int, ReplyReceiver[list[Appended]]]] = []
 
-    def send_append(self, messages: Sequence[Append], receiver: ReplyReceiver[list[Appended]]) -> bool:
+    def send_append(
+        self, messages: Sequence[Append], receiver: ReplyReceiver[list[Appended]], rules: Any = None
+    ) -> bool:
         self.calls.append((len(messages), receiver))
         return True
 

@@ -173,7 +173,7 @@ class Store:
     def __init__(self, status: Any = "new") -> None:
         self.status = status
 
-    def send_append(self, messages: Any, receiver: Any) -> bool:
+    def send_append(self, messages: Any, receiver: Any, rules: Any = None) -> bool:
         receiver.set_result([Appended(self.status, 1, 1)] * len(messages))
         return True
 

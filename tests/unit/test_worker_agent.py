@@ -6,12 +6,15 @@ import asyncio
 import base64
 import gc
 import gzip
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from buffer.models import Batch, Conversation, Reason
 from gateways.sending import Part
+from worker import agent as agent_module
+from worker import agent_connection
 from worker.agent import Agent
 from worker.agent_answer import AgentFailure, AgentReply
 
@@ -103,9 +106,10 @@ def request_of(address: str, body: bytes, authorization: str = "") -> bytes:
 
 
 class KeptOpen:
-    """Answers every request with 204 and keeps the connection; remembers what it read, and in how many parts."""
+    """Answers every request with `reply` and keeps the connection; remembers what it read, and in how many parts."""
 
     def __init__(self) -> None:
+        self.reply = b"HTTP/1.1 204 No Content\r\n\r\n"
         self.connections = 0
         self.parts: list[bytes] = []
 
@@ -120,7 +124,7 @@ class KeptOpen:
             else:
                 left -= len(part)
             if left == 0:
-                writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+                writer.write(self.reply)
         writer.close()
 
 
@@ -210,6 +214,49 @@ async def test_nobody_listens(make_settings):
     assert isinstance(problem, AgentFailure)
     assert not problem.sent
     assert "cannot be reached" in problem.error
+
+
+@pytest.fixture
+def full_queue() -> Iterator[int]:
+    """The port of a server that accepts nobody, and whose queue of connections is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+        for one in waiting:
+            one.close()
+
+
+async def test_nobody_takes_the_connection(full_queue: int, make_settings, monkeypatch):
+    """The limit for a connection is not AGENT_TIMEOUT, and its error says so. The request was never sent."""
+    monkeypatch.setattr(agent_module, "CONNECT_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(agent_connection, "CONNECT_TIMEOUT_S", 0.1)
+    failure = await call(make_settings, f"http://127.0.0.1:{full_queue}/")
+    assert isinstance(failure, AgentFailure)
+    assert not failure.sent
+    assert f"127.0.0.1:{full_queue} did not take the connection within 0.1 s" in failure.error
+
+
+async def test_cookies_are_not_kept(kept_open, make_settings):
+    """A cookie that the agent sets is not sent back: every attempt is the same request."""
+    one, address = kept_open
+    one.reply = b"HTTP/1.1 204 No Content\r\nset-cookie: a=b; path=/\r\n\r\n"
+    address = address.replace("127.0.0.1", "localhost")  # aiohttp keeps no cookies of a bare address
+    agent = Agent(make_settings(agent_url=f"http://{address}/a?b=c"))
+    for _ in range(2):
+        assert await agent.call(BATCH, BODY) == AgentReply()
+    await agent.close()
+    assert b"".join(one.parts) == request_of(address, BODY) * 2
+
+
+async def test_a_header_that_is_not_utf_8(scripted, make_settings):
+    """Its words can be logged and stored."""
+    one, port = scripted
+    one.reply = http(b"{", b"content-type: n\xe3o\r\n")
+    reply = await call(make_settings, f"http://127.0.0.1:{port}/")
+    assert reply == AgentReply(not_understood="a body of type n\N{REPLACEMENT CHARACTER}o that is not JSON")
 
 
 def answer(status: bytes, extra: bytes = b"") -> bytes:

@@ -26,7 +26,7 @@ STYLE = ReplyStyle("paragraphs", 5, "whatsapp")
 
 def batch(*payloads: dict[str, Any]) -> Batch:
     """A batch with messages of these payloads."""
-    messages = tuple(StoredMessage(number, orjson.dumps(payload)) for number, payload in enumerate(payloads))
+    messages = tuple(StoredMessage(number, payload) for number, payload in enumerate(payloads))
     who = Conversation("telegram", "loja", "5511900000011")
     return Batch("t", "flush-1", 1, 0, Reason.QUIET, who, None, 1, 1, 1, "\n", None, messages)
 
@@ -48,6 +48,7 @@ def test_the_last_message():
         "participant": "5511900000012",
         "thread": {"id": "7"},
         "business_connection_id": "b",
+        "return_address": {"account": "3"},
         "text": "segredo",
         "media": {"url": PHOTO},
     }
@@ -59,6 +60,7 @@ def test_the_last_message():
         "participant": "5511900000012",
         "thread": {"id": "7"},
         "business_connection_id": "b",
+        "return_address": {"account": "3"},
     }
     assert b"segredo" not in answer
 

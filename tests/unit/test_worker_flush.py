@@ -8,12 +8,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from buffer.keys import Ref
-from buffer.models import Batch, Claim, Conversation, Outcome, Reason, StoredMessage
+from buffer.models import Batch, Claim, Conversation, Failure, Outcome, Reason, StoredMessage
 from buffer.store import Store
-from config.routes import Routes
-from worker.agent import Agent
+from gateways.sending import Part
 from worker.agent_answer import AgentFailure, AgentReply
-from worker.channels import Channels
+from worker.agents import Agents
 from worker.flush import Flusher
 from worker.retry_delay import JITTER
 
@@ -25,7 +24,7 @@ BROKEN = AgentFailure("the agent answered 500")
 
 def batch(messages: int = 1, attempt: int = 1, failures: int = 0) -> Batch:
     """A batch with so many messages."""
-    stored = tuple(StoredMessage(number, b'{"text": "oi"}') for number in range(messages))
+    stored = tuple(StoredMessage(number, {"text": "oi"}) for number in range(messages))
     who = Conversation("generic", "loja", PEER)
     return Batch("t", "flush-1", attempt, failures, Reason.QUIET, who, None, 1, 1, 1, "\n", None, stored)
 
@@ -44,13 +43,16 @@ class FakeStore:
     async def renew(self, ref: Ref, token: str) -> Outcome:
         return Outcome.OK
 
-    async def fail(self, ref: Ref, token: str, error: str, **how: Any) -> Outcome:
-        self.ends.append(("fail", how))
+    async def end_attempt(self, ref: Ref, token: str, failure: Failure) -> Outcome:
+        self.ends.append(("fail", {**failure._asdict(), "dead": failure.mode == "dead"}))
         return self.outcome
 
     async def unreached(self, ref: Ref, token: str, error: str, **how: Any) -> Outcome:
         self.ends.append(("unreached", how))
         return self.outcome
+
+    async def answered(self, ref: Ref, token: str, answer: bytes, prints: bytes, **how: Any) -> Outcome:
+        return Outcome.OK
 
     async def ack(self, ref: Ref, token: str, **how: Any) -> Outcome:
         self.ends.append(("ack", how))
@@ -76,9 +78,7 @@ async def flush(
     """Flush; returns the result, how the attempt ended in the store, and the log lines."""
     store = FakeStore(one, outcome)
     settings = make_settings(agent_url="http://agent/", **overrides)
-    channels = Channels(Routes(settings))
-    channels._agent = lambda _: cast(Agent, FakeAgent(result))  # type: ignore[method-assign]
-    flusher = Flusher(cast(Store, store), channels, settings)
+    flusher = Flusher(cast(Store, store), cast(Agents, FakeAgent(result)), settings)
     with capture_logs() as lines:
         word = await flusher.flush(REF)
     (end,) = store.ends
@@ -139,6 +139,23 @@ async def test_the_marker_of_a_flush(make_settings, messages, words):
     word, _, lines = await flush(make_settings, batch(messages), AgentReply())
     assert word == "acked"
     assert lines[0]["event"] == f"🔄 Iniciando processamento de {words}"
+
+
+@pytest.mark.parametrize(
+    ("reply", "taken"),
+    [
+        (AgentReply(not_understood="HTML"), "taken as no reply"),
+        (AgentReply((Part(text="oi"),), not_understood="part 2"), "the rest is taken"),
+        (AgentReply(handoff=True, not_understood="part 1"), "the rest is taken"),
+    ],
+)
+async def test_what_was_not_understood(make_settings, reply, taken):
+    """The log says what was not understood, and whether anything else was."""
+    word, _, lines = await flush(make_settings, batch(), reply)
+    warnings = [line for line in lines if line["log_level"] == "warning" and "answer" in line]
+    assert word == "acked"
+    assert [line["event"] for line in warnings] == [f"the agent's answer was not understood; {taken}"]
+    assert warnings[0]["answer"] == reply.not_understood
 
 
 @pytest.mark.parametrize("outcome", [Outcome.LOST, Outcome.CANCELLED])

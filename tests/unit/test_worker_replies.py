@@ -35,7 +35,7 @@ class Outside:
         self._settings = make_settings
         self.age_s = 0.0
         self.sender: Sender = SENDER
-        self.parts = PARTS
+        self.parts: tuple[Part, ...] = PARTS
         self.url = gateway.url
         self.lines: list[Any] = []
 
@@ -206,7 +206,7 @@ async def test_a_lease_that_is_over_sends_nothing(outside: Outside):
     assert outside.store.steps == []
 
 
-async def test_a_zombie_between_mark_and_send(outside: Outside):
+async def test_a_zombie_between_mark_and_send(outside: Outside, monkeypatch):
     """The process stood still while the mark was on its way back: the request does not leave."""
     begin = outside.store.begin_part
     delivery = outside.delivery()
@@ -215,7 +215,7 @@ async def test_a_zombie_between_mark_and_send(outside: Outside):
         delivery.lease.until = 0.0
         return await begin(*arguments)
 
-    outside.store.begin_part = slow  # type: ignore[method-assign]
+    monkeypatch.setattr(outside.store, "begin_part", slow)
     outside.store.outcomes[1] = "lost"
     assert await outside.replies.send(delivery, 1, 3) == "lost"
     assert outside.gateway.texts == []
@@ -234,7 +234,7 @@ async def test_a_stop_during_the_request(outside: Outside):
     assert outside.store.endings[0].end == "in_doubt"
 
 
-async def test_a_stop_before_the_request(outside: Outside):
+async def test_a_stop_before_the_request(outside: Outside, monkeypatch):
     """The mark may be set although its reply has not come: the part is put back."""
     marking = asyncio.Event()
 
@@ -242,7 +242,7 @@ async def test_a_stop_before_the_request(outside: Outside):
         marking.set()
         await asyncio.sleep(60)
 
-    outside.store.begin_part = stuck  # type: ignore[method-assign]
+    monkeypatch.setattr(outside.store, "begin_part", stuck)
     sending = asyncio.create_task(outside.send())
     await marking.wait()
     sending.cancel()

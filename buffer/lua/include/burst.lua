@@ -52,7 +52,8 @@ local function add_to_burst(conv, edit)
     payload = payload .. '\n' .. string.sub(edit, 2)
   end
   local depth, bytes = conv.depth + 1, conv.bytes + #payload
-  local deadline_ms = min(now_ms + window_ms, (conv.opened_ms or now_ms) + max_wait_ms)
+  local quiet_ms = (conv.opened_ms or conv.is_busy) and window_ms or first_ms
+  local deadline_ms = min(now_ms + quiet_ms, (conv.opened_ms or now_ms) + max_wait_ms)
   local fired = conv.fired
   if fired then
     deadline_ms = conv.deadline_ms
@@ -76,6 +77,6 @@ local function add_to_burst(conv, edit)
     conv.opened_ms, conv.was_idle = now_ms, conv.peer
   end
   update_identity(conv)
-  conv.depth, conv.bytes, conv.deadline_ms, conv.fired = depth, bytes, deadline_ms, fired
+  conv.depth, conv.bytes, conv.deadline_ms, conv.fired, conv.rules = depth, bytes, deadline_ms, fired, rules
   return 'new', deadline_ms, depth
 end

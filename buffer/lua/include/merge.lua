@@ -87,7 +87,8 @@ local function merged_window(sides, entries, limits)
   end
   local fired, fired_ms = merged_firing(sides, #entries, bytes, limits)
   local deadline_ms = fired and fired_ms or min(latest_ms, opened_ms + limits.max_wait_ms)
-  return { opened_ms = opened_ms, deadline_ms = deadline_ms, bytes = bytes, depth = #entries, fired = fired }
+  return { opened_ms = opened_ms, deadline_ms = deadline_ms, bytes = bytes, depth = #entries, fired = fired,
+           rules = limits.rules }
 end
 
 local function set_fields(side, fields)
@@ -101,7 +102,7 @@ local function open_window(keep, entries, window)
   for _, entry in ipairs(entries) do
     call('RPUSH', key('buffer', keep.name), entry)
   end
-  for _, field in ipairs({ 'opened_ms', 'deadline_ms', 'bytes', 'depth', 'fired' }) do
+  for _, field in ipairs({ 'opened_ms', 'deadline_ms', 'bytes', 'depth', 'fired', 'rules' }) do
     keep.conv[field] = window[field]
   end
   write_window(keep.name, window)

@@ -33,19 +33,22 @@ local function allow_writes_when_full()
 end
 
 -- The open burst is the field `window` of the conv hash. One field, because append reads and writes it in every call:
--- opened_ms (6 bytes, unsigned) · deadline_ms (6) · bytes (4) · depth (4) · the reason why it has fired, or nothing.
+-- opened_ms (6 bytes, unsigned) · deadline_ms (6) · bytes (4) · depth (4) · the reason why it has fired, or nothing · the
+-- rules of the route (a zero byte, then include/rules.lua has the layout), or nothing.
 local WINDOW, WINDOW_SIZE = '>I6I6I4I4', 20
 
 local function unpack_window(conv, window)
   local at
   conv.opened_ms, conv.deadline_ms, conv.bytes, conv.depth, at = struct.unpack(WINDOW, window)
   if at <= #window then
-    conv.fired = sub(window, at)
+    local rules_at = string.find(window, '\0', at, true) or #window + 1
+    conv.fired = rules_at > at and sub(window, at, rules_at - 1) or nil
+    conv.rules = rules_at <= #window and sub(window, rules_at) or nil
   end
 end
 
 local function pack_window(conv)
-  return struct.pack(WINDOW, conv.opened_ms, conv.deadline_ms, conv.bytes, conv.depth) .. (conv.fired or '')
+  return struct.pack(WINDOW, conv.opened_ms, conv.deadline_ms, conv.bytes, conv.depth) .. (conv.fired or '') .. (conv.rules or '')
 end
 
 local function write_window(name, conv)

@@ -1,0 +1,82 @@
+"""What the webhook needs of the route of a channel: which of its messages it takes, and the rules of their appends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from buffer.models import Append, Conversation, Message
+from buffer.rules import append_rules
+from buffer.stored_message import encode_message
+from config.routes import Route, Routes
+from config.settings import Settings
+
+ROUTE_DISABLED = "route_disabled"
+"""Why a message or event of a channel is ignored whose route has `enabled = false`."""
+
+
+class ChannelRules:
+    """The rules of one route."""
+
+    __slots__ = ("_groups", "_inline_max", "_keywords", "_reactions", "append", "enabled", "settings")
+
+    def __init__(self, route: Route, base: Settings) -> None:
+        settings = self.settings = route.settings
+        self.append = append_rules(settings, base)
+        self.enabled = route.enabled
+        self._keywords = settings.message_buffer_flush_keywords
+        self._inline_max = settings.media_inline_max
+        self._groups = settings.groups_enabled
+        self._reactions = settings.reactions_enabled
+
+    def encode(self, message: Message, nonce: bytes) -> Append:
+        """Encode a message for the append."""
+        return encode_message(message, nonce, self._keywords, self._inline_max)
+
+    def is_wanted(self, message: Message) -> bool:
+        """Return False for messages that we sent, and for groups and reactions unless the route enables them."""
+        return not (
+            message.from_me
+            or (message.is_group and not self._groups)
+            or (message.kind == "reaction" and not self._reactions)
+            or not self.enabled
+        )
+
+    def ignored_reason(self, message: Message) -> str | None:
+        """Return why a message is not wanted, or None if it is."""
+        if self.is_wanted(message):
+            return None
+        if not self.enabled:
+            return ROUTE_DISABLED
+        if message.from_me:
+            return "own"
+        return "group" if message.is_group and not self._groups else "reaction"
+
+
+class RuleBook:
+    """The rules of all channels, made anew after a reload. `only` has those of a process without a routes file."""
+
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
+        self._read()
+
+    def of(self, conversation: Conversation) -> ChannelRules:
+        """Return the rules of a conversation's channel."""
+        if self.only is not None:
+            return self.only
+        if self._version != self._routes.version:
+            self._read()
+        return self._by_channel.get(conversation[:2], self._default)
+
+    def groups(self, messages: Iterable[Message]) -> list[tuple[ChannelRules, list[Message]]]:
+        """Return the messages by their rules. Those of one conversation stay in order."""
+        found: dict[ChannelRules, list[Message]] = {}
+        for message in messages:
+            found.setdefault(self.of(message.conversation), []).append(message)
+        return list(found.items())
+
+    def _read(self) -> None:
+        routes = self._routes
+        self._version = routes.version
+        self._default = ChannelRules(routes.default, routes.base)
+        self._by_channel = {channel: ChannelRules(route, routes.base) for channel, route in routes.channels.items()}
+        self.only = self._default if routes.only is not None else None
