@@ -22,22 +22,28 @@ from cli.preflight import REDIS_ERRORS, open_client, replica_conflict
 from cli.redis_errors import explain
 from cli.target import with_running_server
 from cli.terminal import count_of, redact_url
+from config.routes import Routes
 from config.settings import Settings, spelling_warnings
 from worker.expiry_listener import merged_flags
 from worker.rq.heartbeats import live_worker_hosts
 from worker.rq.suspension import is_suspended
 
 
-async def run_checks(settings: Settings) -> list[CheckResult]:
+async def run_checks(settings: Settings, routes: Routes) -> list[CheckResult]:
     """Return all results. Raises SettingsError for a Redis URL that cannot be read."""
     found = with_running_server(settings)
     return [
-        *[CheckResult("warning", "settings", text) for text in spelling_warnings()],
+        *[CheckResult("warning", "settings", text) for text in spelling_warnings(known=routes.names)],
         *await _server(settings, found),
         *await _queue(found),
-        await asyncio.to_thread(check_agent, settings.agent_url),
+        *[await asyncio.to_thread(check_agent, url) for url in _agents(routes)],
         _gateways(settings),
     ]
+
+
+def _agents(routes: Routes) -> list[str | None]:
+    """Return the address of each agent once; None if an enabled route has none."""
+    return list(dict.fromkeys(route.settings.agent_url for route in routes.all() if route.enabled))
 
 
 async def _server(settings: Settings, found: Settings) -> list[CheckResult]:

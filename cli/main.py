@@ -99,7 +99,9 @@ def _add_address(command: argparse.ArgumentParser) -> None:
 
 
 def _add_checks(commands: _Commands) -> None:
-    _add_data_dir(_add(commands, "check", "show the settings, try every connection"))
+    check = _add(commands, "check", "show the settings and the routes, try every connection")
+    check.add_argument("route", nargs="?", metavar="GATEWAY/CHANNEL", help="show the rules of one channel alone")
+    _add_data_dir(check)
     health = _add(commands, "health", "exit 0 when a process of this container is healthy, else 1")
     parts = health.add_subparsers(dest="part", required=True, metavar="PART")
     webhook = parts.add_parser("webhook", help="the webhook on this machine can store messages")

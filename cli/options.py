@@ -6,6 +6,7 @@ import argparse
 import os
 
 from config.logs import get_logger
+from config.routes import Routes
 from config.settings import Settings, SettingsError, load_settings, spelling_warnings
 
 VARIABLES = {"host": "HOST", "port": "PORT", "workers": "UVICORN_WORKERS", "data_dir": "DATA_DIR"}
@@ -18,6 +19,12 @@ NO_AGENT = (
     "AGENT_URL is not set: it is the address that each burst is sent to. For example:\n"
     "  AGENT_URL=http://127.0.0.1:9000/ debouncer {command}\n"
     "(`debouncer sample-agent` runs an agent at that address, which prints each burst)"
+)
+
+
+NO_ROUTE_AGENT = (
+    "{file}: the route {route} has no agent, because AGENT_URL is not set: write agent_url for it, or enabled = false. "
+    "(`default` is the route of all channels without a table)"
 )
 
 
@@ -36,14 +43,18 @@ def load_settings_with_flags(args: argparse.Namespace) -> Settings:
         raise SettingsError(f".env: this file cannot be read ({error}); it must be readable UTF-8 text") from None
 
 
-def warn_of_spelling() -> None:
+def warn_of_spelling(routes: Routes) -> None:
     """Log each name that may be a misspelt setting, unless the `up` that started this process has done so."""
     if UNDER_UP not in os.environ:
-        for text in spelling_warnings():
+        for text in spelling_warnings(known=routes.names):
             get_logger().warning(text)
 
 
-def require_agent(settings: Settings, command: str) -> None:
-    """Raise SettingsError, with an example, if AGENT_URL is not set."""
-    if settings.agent_url is None:
+def require_agent(routes: Routes, command: str) -> None:
+    """Raise SettingsError, with an example, if a route that is enabled has no agent."""
+    without = [route.name for route in routes.all() if route.enabled and route.settings.agent_url is None]
+    if not without:
+        return
+    if routes.path is None:
         raise SettingsError(NO_AGENT.format(command=command))
+    raise SettingsError(NO_ROUTE_AGENT.format(file=routes.path, route=without[0]))

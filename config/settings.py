@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -188,6 +189,9 @@ def load_settings(env_file: str | None = ".env", **overrides: Any) -> Settings:
     return settings
 
 
-def spelling_warnings(env_file: str | None = ".env") -> list[str]:
-    """Return a sentence for each name, in the environment or in `.env`, that may be a misspelt setting."""
-    return list(told_names((name.upper() for name in Settings.model_fields), env_file, os.environ))
+def spelling_warnings(env_file: str | None = ".env", known: Iterable[str] = ()) -> list[str]:
+    """Return a sentence for each name, in the environment or in `.env`, that may be a misspelt setting.
+
+    `known` are names that the routes file refers to.
+    """
+    return list(told_names((*(name.upper() for name in Settings.model_fields), *known), env_file, os.environ))

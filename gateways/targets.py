@@ -8,6 +8,9 @@ from config.reply_credentials import REPLY_CREDENTIALS
 from config.settings import Settings
 from gateways.sending import Target
 
+SHARED = ("twilio_auth_token", "uazapi_token")
+"""Secrets that open the webhook, too."""
+
 
 def target_of(settings: Settings, gateway: str) -> Target | None:
     """Return where and with which secrets a gateway's replies are sent. None if they are not sent."""
@@ -26,6 +29,12 @@ def target_of(settings: Settings, gateway: str) -> Target | None:
 def missing_credentials(settings: Settings, gateway: str) -> list[str]:
     """Return the names of the settings that are not set and without which no reply can be sent."""
     return [name.upper() for name in REPLY_CREDENTIALS[gateway].needed() if not _text(settings, name)]
+
+
+def has_some_credentials(settings: Settings, gateway: str) -> bool:
+    """Return True if a setting is set that only replies need: somebody wants them to be sent."""
+    needed = set(REPLY_CREDENTIALS[gateway].needed()).difference(SHARED)
+    return any(_text(settings, name) for name in needed if Settings.model_fields[name].default is None)
 
 
 def why_not_sent(settings: Settings, gateway: str) -> str | None:

@@ -1,29 +1,33 @@
-"""`debouncer check`: prints the settings and tries every connection, without writing anything."""
+"""`debouncer check`: prints the settings and the routes and tries every connection, without writing anything."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import sys
-from typing import Any
-
-from pydantic import SecretStr
 
 from buffer.transport.server_checks import CheckResult
 from cli.checks import run_checks
 from cli.options import load_settings_with_flags
-from cli.terminal import Colours, columns, redact_url
+from cli.route_report import reply_results, route_lines, routes_lines
+from cli.terminal import Colours, columns
+from cli.values import value_text
+from config.routes import load_routes
 from config.settings import Settings
 
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
 def run(args: argparse.Namespace) -> int:
-    """Return 0, or 1 if there is a problem. Raises SettingsError for impossible settings."""
+    """Return 0, or 1 if there is a problem. Raises SettingsError for impossible settings and routes."""
     settings = load_settings_with_flags(args)
+    routes = load_routes(settings)
     colours = Colours(sys.stdout)
-    results = asyncio.run(run_checks(settings))
-    print(colours("Settings", "bold"), *columns(settings_rows(settings)), sep="\n")
+    if args.route is not None:
+        print(*route_lines(routes, args.route, colours), sep="\n")
+        return 0
+    results = [*asyncio.run(run_checks(settings, routes)), *reply_results(routes)]
+    print(colours("Settings", "bold"), *columns(settings_rows(settings)), *routes_lines(routes, colours), sep="\n")
     print("", colours("Checks", "bold"), *_lines(results, colours), sep="\n")
     problems = sum(result.level == "problem" for result in results)
     print("", _verdict(problems, sum(result.level == "warning" for result in results)), sep="\n")
@@ -35,24 +39,9 @@ def settings_rows(settings: Settings) -> list[tuple[str, str, str]]:
     rows = []
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
-        note = "" if value == field.default else f"default: {_value_text(name, field.default)}"
-        rows.append((name.upper(), _value_text(name, value), note))
+        note = "" if value == field.default else f"default: {value_text(name, field.default)}"
+        rows.append((name.upper(), value_text(name, value), note))
     return rows
-
-
-def _value_text(name: str, value: Any) -> str:
-    """Return the value as it is written in .env, without secrets."""
-    if value is None:
-        return "(not set)"
-    if isinstance(value, SecretStr):
-        return "(set, hidden)"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, tuple):
-        return ",".join(value) or "(none)"
-    return redact_url(value) if name.endswith("_url") else str(value).replace("\n", r"\n").replace("\t", r"\t")
 
 
 def _lines(results: list[CheckResult], colours: Colours) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import socket
 from typing import Any
 
@@ -18,6 +19,7 @@ from cli.shutdown import exit_on_signal
 from cli.sockets import BACKLOG, bind_listener
 from cli.supervisor import terminate_with_parent
 from config.logs import configure_logs
+from config.routes import load_routes
 from config.settings import Settings, SettingsError, require
 from webhook.fast_path import FastPathProtocol
 
@@ -45,17 +47,28 @@ class _Config(uvicorn.Config):
         super().load()
 
 
+class _ReloadingSupervisor(Multiprocess):
+    """uvicorn's supervisor. At SIGHUP it tells its processes to reload the routes, and does not start them anew."""
+
+    def handle_hup(self) -> None:
+        """Pass the signal on."""
+        for process in self.processes:
+            if process.pid is not None:
+                os.kill(process.pid, signal.SIGHUP)
+
+
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. Raises SettingsError, UnsafeServer or PartitionMismatch at the start."""
     # uvicorn raises the signal again after its shutdown, and that must be exit code 0.
     exit_on_signal()
     settings = load_settings_with_flags(args)
+    routes = load_routes(settings)
     require(settings.redis_url, "REDIS_URL")
     configure_logs(settings)
-    warn_of_spelling()
+    warn_of_spelling(routes)
     listener = _inherited(args.fd) if args.fd is not None else bind_listener(settings.host, settings.port)
     asyncio.run(preflight(settings))
-    return _serve(_config(settings), listener)
+    return _serve(_config(settings), listener, reloads=routes.path is not None)
 
 
 def _inherited(fd: int) -> socket.socket:
@@ -82,9 +95,9 @@ def _config(settings: Settings) -> _Config:
     )
 
 
-def _serve(config: _Config, listener: socket.socket) -> int:
+def _serve(config: _Config, listener: socket.socket, *, reloads: bool) -> int:
     if config.workers > 1:
-        supervisor = Multiprocess(config, sockets=[listener])
+        supervisor = (_ReloadingSupervisor if reloads else Multiprocess)(config, sockets=[listener])
         supervisor.run()
         codes = {process.exitcode for process in supervisor.processes}
         return 2 if STARTUP_FAILURE in codes else 0

@@ -22,6 +22,7 @@ from cli.target import with_running_server
 from cli.terminal import Colours, redact_url
 from cli.waiting import tell_stopping, tell_waiting_at_end, tell_waiting_at_start
 from config.logs import configure_logs, get_logger
+from config.routes import load_routes
 from config.settings import Settings, SettingsError
 
 READY_WITHIN_S = 10.0
@@ -37,9 +38,10 @@ def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT. Raises SettingsError, UnsafeServer or PartitionMismatch at the start."""
     exit_on_signal()
     settings = load_settings_with_flags(args)
-    require_agent(settings, "up")
+    routes = load_routes(settings)
+    require_agent(routes, "up")
     configure_logs(settings)
-    warn_of_spelling()
+    warn_of_spelling(routes)
     if not open_gateways(settings):
         log.warning(NO_GATEWAY)
     if problem := replica_conflict(settings):

@@ -10,6 +10,7 @@ from cli.options import load_settings_with_flags, require_agent, warn_of_spellin
 from cli.preflight import preflight
 from cli.shutdown import exit_on_signal
 from config.logs import configure_logs
+from config.routes import load_routes
 from worker.process import TaskCrashed, run_worker
 
 
@@ -17,9 +18,10 @@ def run(args: argparse.Namespace) -> int:
     """Work until SIGTERM or SIGINT. Raises SettingsError, UnsafeServer or PartitionMismatch at the start."""
     exit_on_signal()
     settings = load_settings_with_flags(args)
-    require_agent(settings, "worker")
+    routes = load_routes(settings)
+    require_agent(routes, "worker")
     configure_logs(settings)
-    warn_of_spelling()
+    warn_of_spelling(routes)
     asyncio.run(preflight(settings, accepting=False))
     try:
         run_worker(settings)
