@@ -101,6 +101,10 @@ def _add_address(command: argparse.ArgumentParser) -> None:
 def _add_checks(commands: _Commands) -> None:
     check = _add(commands, "check", "show the settings and the routes, try every connection")
     check.add_argument("route", nargs="?", metavar="GATEWAY/CHANNEL", help="show the rules of one channel alone")
+    check.add_argument(
+        "--send", nargs=2, metavar=("GATEWAY/CHANNEL", "NUMBER"), help="send one test message, after asking"
+    )
+    check.add_argument("--yes", action="store_true", help="do not ask before --send")
     _add_data_dir(check)
     health = _add(commands, "health", "exit 0 when a process of this container is healthy, else 1")
     parts = health.add_subparsers(dest="part", required=True, metavar="PART")

@@ -9,7 +9,6 @@ from typing import Any
 from buffer.models import DeliveryState, DeliveryStatus, Event
 from gateways.fields import text_of
 from gateways.ignored import ignored
-from gateways.masking import masked_reason
 
 STATES: Mapping[str, DeliveryState] = {
     "error": "failed",
