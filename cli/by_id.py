@@ -10,9 +10,12 @@ from config.settings import Settings
 from worker.rq.heartbeats import live_worker_hosts
 from worker.rq.suspension import is_suspended
 
+FAILED = ("unknown", "gone")
+"""Results that go to stderr and make the exit code 1."""
+
 
 async def each_id(ids: Sequence[str], operation: Callable[[str], Awaitable[str]], texts: Mapping[str, str]) -> int:
-    """Run an operation on each id and print its result in the words of `texts`. Return 1 if an id is unknown, else 0.
+    """Run an operation on each id and print its result in the words of `texts`. Return 1 if one is of FAILED, else 0.
 
     An operation raises ValueError for a text that is no id.
     """
@@ -22,8 +25,9 @@ async def each_id(ids: Sequence[str], operation: Callable[[str], Awaitable[str]]
             result = await operation(one)
         except ValueError:
             result = "unknown"
-        code = 1 if result == "unknown" else code
-        print(f"{one} {texts[result]}", file=sys.stderr if result == "unknown" else sys.stdout)
+        failed = result in FAILED
+        code = 1 if failed else code
+        print(f"{one} {texts[result]}", file=sys.stderr if failed else sys.stdout)
     return code
 
 

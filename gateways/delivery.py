@@ -9,6 +9,7 @@ from typing import Any
 from buffer.models import DeliveryState, DeliveryStatus, Event
 from gateways.fields import text_of
 from gateways.ignored import ignored
+from gateways.masking import masked_reason
 
 STATES: Mapping[str, DeliveryState] = {
     "error": "failed",
@@ -33,7 +34,7 @@ def report(gateway: str, channel: str, message_id: str | None, status: Any, reas
     state = STATES.get(word)
     if state is None or not message_id or not channel:
         return ignored("unknown_event")
-    words = reason or f"the gateway reports the status {word}"
+    words = masked_reason(reason, ()) or f"the gateway reports the status {word}"
     return DeliveryStatus(gateway, channel, message_id, state, reason=words if state == "failed" else "")
 
 

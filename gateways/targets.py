@@ -22,7 +22,7 @@ def target_of(settings: Settings, gateway: str) -> Target | None:
         _text(settings, names.secret),
         _text(settings, names.account) if names.account else "",
         idempotent=gateway == "generic" and settings.generic_reply_idempotent,
-        callback_url=(settings.public_base_url or "").rstrip("/"),
+        callback_url=settings.public_base_url or "",
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-from buffer.models import Append, Conversation, Message
+from buffer.models import Append, Conversation, DeliveryStatus, Event, Ignored, Message
 from buffer.rules import append_rules
 from buffer.stored_message import encode_message
 from config.routes import Route, Routes
@@ -41,15 +42,20 @@ class ChannelRules:
             or not self.enabled
         )
 
-    def ignored_reason(self, message: Message) -> str | None:
-        """Return why a message is not wanted, or None if it is."""
-        if self.is_wanted(message):
-            return None
+    def ignored_reason(self, message: Message) -> str:
+        """Return why a message is not wanted."""
         if not self.enabled:
             return ROUTE_DISABLED
         if message.from_me:
             return "own"
         return "group" if message.is_group and not self._groups else "reaction"
+
+
+class LeftOutPart(NamedTuple):
+    """A part of a body that calls nobody: the reason, and the shape of an event of no known form."""
+
+    reason: str
+    shape: str | None = None
 
 
 class RuleBook:
@@ -66,6 +72,16 @@ class RuleBook:
         if self._version != self._routes.version:
             self._read()
         return self._by_channel.get(conversation[:2], self._default)
+
+    def left_out(self, events: Iterable[Event]) -> Iterator[LeftOutPart]:
+        """Yield the events that are ignored, the delivery statuses, and the messages that are not wanted."""
+        for event in events:
+            if isinstance(event, Ignored):
+                yield LeftOutPart(event.reason, event.shape)
+            elif isinstance(event, DeliveryStatus):
+                yield LeftOutPart("unknown_event")
+            elif isinstance(event, Message) and not (rules := self.of(event.conversation)).is_wanted(event):
+                yield LeftOutPart(rules.ignored_reason(event))
 
     def groups(self, messages: Iterable[Message]) -> list[tuple[ChannelRules, list[Message]]]:
         """Return the messages by their rules. Those of one conversation stay in order."""

@@ -16,6 +16,7 @@ from buffer.keys import fingerprint_of
 from buffer.models import (
     Append,
     Appended,
+    Conversation,
     DeliveryStatus,
     Edit,
     EditResult,
@@ -26,6 +27,7 @@ from buffer.models import (
     Revoke,
     RevokeResult,
 )
+from buffer.reply_store import Replies
 from buffer.rules import AppendRules
 from buffer.store import Store
 from buffer.stored_message import encode_edit
@@ -37,9 +39,10 @@ from gateways.base import Gateway, Request
 from gateways.credentials import ways_to_authenticate
 from gateways.registry import GATEWAYS
 from webhook.append_coalescer import STORE_TIMEOUT_S, TIMED_OUT, AppendCoalescer
-from webhook.channel_rules import ROUTE_DISABLED, ChannelRules, RuleBook
+from webhook.channel_rules import ROUTE_DISABLED, ChannelRules, LeftOutPart, RuleBook
 from webhook.left_out import NO_GATEWAY
 from webhook.limits import BodyBudget, BodyReader
+from webhook.own_messages import OwnMessages
 from webhook.request_log import RequestLog
 from webhook.responses import Busy, Counts, HTTPError, Response, error_response, response_of, success_response
 
@@ -63,12 +66,13 @@ class _Sink(NamedTuple):
 
     store: Store
     coalescer: AppendCoalescer
+    own: OwnMessages
 
 
 class _PendingRequest:
     """A request that waits for its results. It calls `respond` exactly once."""
 
-    __slots__ = ("_log", "_respond", "_responded", "appends", "gateway")
+    __slots__ = ("_log", "_respond", "_responded", "appends", "gateway", "left_out")
 
     def __init__(self, gateway: Gateway, respond: Respond, log: RequestLog) -> None:
         self.gateway = gateway
@@ -76,6 +80,7 @@ class _PendingRequest:
         self._log = log
         self._responded = False
         self.appends: Sequence[Append] = ()
+        self.left_out: Sequence[LeftOutPart] = ()
 
     def done(self) -> bool:
         """Return True if the response was given, for example because Redis did not answer in time."""
@@ -85,9 +90,16 @@ class _PendingRequest:
         """Respond with the results of the appends. An error must not reach the other requests of the same call."""
         try:
             counts = _count_results(self.appends, results, self._log)
+            if self.left_out:
+                counts = self._add_left_out(counts)
             self.respond(success_response(self.gateway, counts))
         except Exception as error:
             self.set_exception(error)
+
+    def _add_left_out(self, counts: Counts) -> Counts:
+        for reason, shape in self.left_out:
+            self._log.left_out.ignore(self.gateway.name, reason, shape)
+        return counts._replace(ignored=counts.ignored + len(self.left_out))
 
     def set_exception(self, error: Exception) -> None:
         """Log a failure, then respond with its status."""
@@ -122,7 +134,7 @@ class Ingest:
 
     def accept_into(self, store: Store) -> None:
         """Accept messages from now on and append them to this store."""
-        self._sink = _Sink(store, AppendCoalescer(store))
+        self._sink = _Sink(store, AppendCoalescer(store), OwnMessages(Replies(store)))
 
     def route(self, path: str, method: str) -> tuple[Gateway, str]:
         """Return the gateway that a path names, and the rest of the path. Raises HTTPError (404 or 405)."""
@@ -177,7 +189,9 @@ class Ingest:
             encoded = self._encode_messages(events)
             if encoded is None:
                 return self._handle_in_steps(pending, sink, events)
-            pending.appends, rules = encoded
+            pending.appends, rules, left_out = encoded
+            if left_out:
+                pending.left_out = list(self._rules.left_out(left_out))
             kill_point("webhook_before_append")
             sink.coalescer.submit(pending.appends, pending, rules)
         except Exception as error:
@@ -193,27 +207,35 @@ class Ingest:
             raise StoreUnavailable(self.not_ready_reason)
         return self._sink
 
-    def _encode_messages(self, events: Sequence[Event]) -> tuple[list[Append], AppendRules] | None:
-        """Return the appends of a request that holds only messages of one route to store, not too many for one call.
+    def _encode_messages(self, events: Sequence[Event]) -> tuple[list[Append], AppendRules, list[Event]] | None:
+        """Return the appends of a request with messages of one route to store, their rules, and what calls nobody.
 
-        Returns None for all other requests, which `_handle_in_steps` handles.
+        Returns None for all other requests, which `_handle_in_steps` handles: those with other events, with nothing to
+        store, and with more messages than one append call takes.
         """
         if not 0 < len(events) <= MESSAGES_PER_APPEND:
             return None
-        appends = []
+        appends: list[Append] = []
+        left_out: list[Event] = []
         rules: ChannelRules | None = None
         for event in events:
-            if not isinstance(event, Message):
+            if isinstance(event, Ignored):
+                left_out.append(event)
+                continue
+            if not isinstance(event, Message) or event.from_me:
                 return None
             own = self._rules.of(event.conversation)
-            if not own.is_wanted(event) or (rules is not None and own is not rules):
+            if not own.is_wanted(event):
+                left_out.append(event)
+            elif rules is None or own is rules:
+                rules = own
+                appends.append(own.encode(event, next(self._nonces)))
+            else:
                 return None
-            rules = own
-            appends.append(own.encode(event, next(self._nonces)))
-        return (appends, rules.append) if rules else None
+        return (appends, rules.append, left_out) if rules else None
 
     async def _handle_in_steps(self, pending: _PendingRequest, sink: _Sink, events: Sequence[Event]) -> None:
-        """Handle a request that holds edits, revokes, typing events, ignored messages, or too many messages."""
+        """Handle a request that holds edits, revokes, typing events, nothing to store, or too many messages."""
         try:
             counts = await self._store_events(sink, events)
             self._count_ignored(pending.gateway.name, events)
@@ -223,23 +245,33 @@ class Ingest:
 
     async def _store_events(self, sink: _Sink, events: Sequence[Event]) -> Counts:
         """Append the messages, then apply the other events: an edit or revoke must find its message in the buffer."""
-        messages = [event for event in events if isinstance(event, Message) and self._ignored_reason(event) is None]
+        messages = [event for event in events if isinstance(event, Message) and self._is_wanted(event)]
         accepted, duplicates, _ = await self._append_all(sink.coalescer, messages)
         if len(messages) < len(events):
-            accepted += await self._apply_all(sink.store, events)
+            accepted += await self._apply_all(sink, events)
         return Counts(accepted, duplicates, max(1, len(events)) - accepted - duplicates)
 
-    async def _apply_all(self, store: Store, events: Sequence[Event]) -> int:
+    async def _apply_all(self, sink: _Sink, events: Sequence[Event]) -> int:
         """Apply the events that are no messages, in order, and return the number that changed something."""
         try:
             async with asyncio.timeout(STORE_TIMEOUT_S):
-                return sum([await self._apply_and_count(store, event) for event in events])
+                return sum([await self._apply_and_count(sink, event) for event in events])
         except TimeoutError:
             raise StoreUnavailable(TIMED_OUT) from None
 
-    async def _apply_and_count(self, store: Store, event: Event) -> bool:
-        if not isinstance(event, Presence | Edit | Revoke):
-            return False
+    async def _apply_and_count(self, sink: _Sink, event: Event) -> bool:
+        if isinstance(event, DeliveryStatus):
+            rules = self._rules.of(Conversation(event.gateway, event.channel, ""))
+            await sink.own.report(event, rules.settings)
+        elif isinstance(event, Message) and event.from_me:
+            rules = self._rules.of(event.conversation)
+            if rules.enabled:
+                await sink.own.note(event, rules.settings)
+        elif isinstance(event, Presence | Edit | Revoke):
+            return await self._change(sink.store, event)
+        return False
+
+    async def _change(self, store: Store, event: Presence | Edit | Revoke) -> bool:
         rules = self._rules.of(event.conversation)
         changed = rules.enabled and await self._apply(store, event, rules)
         if not changed:
@@ -253,23 +285,18 @@ class Ingest:
             return event.state in TYPING and await store.extend(event.conversation, rules.settings) > 0
         if isinstance(event, Edit):
             return await store.edit(event.conversation, encode_edit(event)) in CHANGED
-        return await store.revoke(event.conversation, fingerprint_of(event.target_id)) in CHANGED
+        fingerprints = map(fingerprint_of, (event.target_id, *event.part_ids))
+        return await store.revoke(event.conversation, *fingerprints) in CHANGED
 
     def _count_ignored(self, gateway: str, events: Sequence[Event]) -> None:
         """Count the parts of a body that call nobody."""
-        for event in events:
-            if isinstance(event, Ignored):
-                self.left_out.ignore(gateway, event.reason, event.shape)
-            elif isinstance(event, DeliveryStatus):
-                self.left_out.ignore(gateway, "unknown_event")
-            elif isinstance(event, Message) and (reason := self._ignored_reason(event)):
-                self.left_out.ignore(gateway, reason)
+        for reason, shape in self._rules.left_out(events):
+            self.left_out.ignore(gateway, reason, shape)
         if not events:
             self.left_out.ignore(gateway, "unknown_event")
 
-    def _ignored_reason(self, message: Message) -> str | None:
-        """Return why a message is not wanted, or None if it is."""
-        return self._rules.of(message.conversation).ignored_reason(message)
+    def _is_wanted(self, message: Message) -> bool:
+        return self._rules.of(message.conversation).is_wanted(message)
 
     async def _append_all(self, coalescer: AppendCoalescer, messages: list[Message]) -> Counts:
         """Append messages in steps of MESSAGES_PER_APPEND, each of one route, and add up their counts."""

@@ -50,7 +50,7 @@ class OwnMessages:
         is_human = self._is_human(message, settings)
         own = OwnMessage(
             message.conversation,
-            message.message_id,
+            message.dedupe_id or message.message_id,
             message.extra.get("own_mark"),
             print_of(message.text),
             _action_of(message, settings),

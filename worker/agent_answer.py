@@ -80,9 +80,15 @@ async def read(response: aiohttp.ClientResponse, url: httpx.URL) -> AgentReply |
 
 
 def _header(response: aiohttp.ClientResponse, name: str) -> str:
-    """Return the values of a header with commas between, or an empty text. Bytes that are not UTF-8 are replaced."""
+    """Return the values of a header with commas between, or an empty text. What is not UTF-8 is read as Latin-1."""
     value = ", ".join(response.headers.getall(name, ()))
-    return value if value.isascii() else value.encode(errors="surrogateescape").decode(errors="replace")
+    if value.isascii():
+        return value
+    packed = value.encode(errors="surrogateescape")
+    try:
+        return packed.decode()
+    except UnicodeDecodeError:
+        return packed.decode("latin-1")
 
 
 async def content_of(response: aiohttp.ClientResponse) -> bytes:
@@ -180,8 +186,11 @@ def _advice(response: aiohttp.ClientResponse, url: httpx.URL) -> str:
 
 def redirect_target(response: aiohttp.ClientResponse, url: httpx.URL) -> str:
     """Return ` to <scheme and host>`, or an empty text. The rest of an address may be secret."""
+    location = _header(response, "location")
+    if not location:
+        return ""
     try:
-        found = url.join(_header(response, "location"))
+        found = url.join(location)
     except (httpx.InvalidURL, ValueError):
         return ""
     return f" to {found.scheme}://{found.netloc.decode('ascii', 'replace')}"[:200] if found.host else ""

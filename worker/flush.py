@@ -19,7 +19,7 @@ from worker.agent_answer import AgentFailure, AgentReply
 from worker.agents import Agents
 from worker.channels import Channels
 from worker.flight import Flight
-from worker.flush_ends import FlushEnds
+from worker.flush_ends import FlushEnds, log_ended
 from worker.leases import LeaseEnded, Leases
 from worker.outbox import Answered, Outbox
 from worker.request_body import render_burst
@@ -59,6 +59,8 @@ class Flusher:
         claim = await retry_unavailable(lambda: self._store.claim(ref, caller), CLAIM_RETRY_S)
         if claim.status == "broken":
             log.error("a conversation cannot be read; its keys are kept under `sick:`", conversation=str(ref))
+        if claim.ended is not None:
+            log_ended(claim.ended)
         if claim.batch is None:
             return claim.status
         kill_point("worker_after_claim")

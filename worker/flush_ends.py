@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from buffer.errors import StoreError
-from buffer.models import Batch, Failure, FailureMode, Outcome
+from buffer.models import Batch, EndedBatch, Failure, FailureMode, Outcome
 from buffer.retry import retry_unavailable
 from buffer.store import Store
 from config.killpoints import kill_point
@@ -55,7 +55,10 @@ class FlushEnds:
         delay_ms = _delay_ms(flight.channel.settings, batch, failure)
         outcome = await retry_unavailable(lambda: self._end_attempt(flight, failure, delay_ms), OUTCOME_RETRY_S)
         if outcome is Outcome.DEAD:
-            _log_dead_letter(batch, failure)
+            attempts = batch.failures + 1 if failure.sent else batch.attempt
+            log_ended(
+                EndedBatch("dead", batch.flush_id, len(batch.messages), attempts, failure.error, batch.conversation)
+            )
             return outcome.value
         result = "retry" if outcome is Outcome.OK else outcome.value
         retry = {"retry_in_s": delay_ms / 1000, "counted": failure.sent} if outcome is Outcome.OK else {}
@@ -99,17 +102,31 @@ def _delay_ms(settings: Settings, batch: Batch, failure: AgentFailure) -> int:
     return backoff_ms(settings, before)
 
 
-def _log_dead_letter(batch: Batch, failure: AgentFailure) -> None:
-    count = len(batch.messages)
-    attempts = batch.failures + 1 if failure.sent else batch.attempt
-    peer = mask(batch.conversation.peer)
+def log_ended(ended: EndedBatch) -> None:
+    """Log that a batch will not be delivered."""
+    gateway, channel, peer = ended.conversation
     log.error(
+        _dead_letter_line(ended, mask(peer)) if ended.outcome == "dead" else _lost_line(ended, mask(peer)),
+        flush_id=ended.flush_id or None,
+        gateway=gateway,
+        channel=channel,
+        attempt=ended.attempts,
+        outcome=ended.outcome,
+    )
+
+
+def _dead_letter_line(ended: EndedBatch, peer: str) -> str:
+    count, attempts = ended.messages, ended.attempts
+    return (
         f"dead letter: {count} message{'' if count == 1 else 's'} of {peer} {'was' if count == 1 else 'were'} not "
-        f"delivered after {attempts} attempt{'' if attempts == 1 else 's'} ({failure.error}); "
-        "`debouncer dead` lists it and sends it again",
-        flush_id=batch.flush_id,
-        gateway=batch.conversation.gateway,
-        channel=batch.conversation.channel,
-        attempt=batch.attempt,
-        outcome=Outcome.DEAD.value,
+        f"delivered after {attempts} attempt{'' if attempts == 1 else 's'} ({ended.error}); "
+        "`debouncer dead` lists it and sends it again"
+    )
+
+
+def _lost_line(ended: EndedBatch, peer: str) -> str:
+    count = f"{ended.messages} message{'' if ended.messages == 1 else 's'}" if ended.messages else "a batch"
+    return (
+        f"messages lost: {count} of {peer} can no longer be delivered, because the list that held them is gone from "
+        "Redis; see who deletes or evicts its keys (`maxmemory-policy` must be noeviction)"
     )

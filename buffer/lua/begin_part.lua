@@ -70,11 +70,13 @@ end
 local function begin_part(name, token, part, own_id, tag, limits)
   local conv = read_conv(name)
   local refused = fenced(conv, token)
-  if refused then
+  if refused == 'lost' then
+    return { 'lost', 0 }
+  elseif refused then
     return { refused, paused(conv) and number(conv, 'paused_until_ms') or number(conv, 'retry_at_ms') }
   elseif conv.cancelled then
     return { 'cancelled', 0 }
-  elseif number(conv, 'next_part') ~= part then
+  elseif tonumber(conv.next_part) ~= part then
     return { 'lost', 0 }
   elseif conv.sending_ms then -- marked by this very token: the claim settles the mark of any other
     return { 'send', 0 }

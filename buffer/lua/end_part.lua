@@ -29,8 +29,8 @@ local function note_left(name, conv, tag, ending)
   else
     if ending.id ~= '' then
       remember_sent(ending.id, tag, name, part_id(conv))
-    else
-      remember_sent(print_of(conv, number(conv, 'next_part')), text_tag(name), name, part_id(conv))
+    elseif not conv.sending_seen then
+      remember_text(name, print_of(conv, number(conv, 'next_part')), part_id(conv))
     end
     call('DEL', key('held', tag))
     count('parts_sent', 1)

@@ -71,11 +71,7 @@ local function is_ours_by_text()
     end
   end
   for holder, holder_conv in pairs(holders) do
-    local doubt_id = doubt_like(holder_conv)
-    if doubt_id then
-      return recognise(holder, holder_conv, doubt_id)
-    end
-    local _, part = find_sent(text_tag(holder), text_print)
+    local part = doubt_like(holder_conv) or take_text(holder, text_print)
     if part then
       return recognise(holder, holder_conv, part)
     end

@@ -2,10 +2,11 @@
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 flush_id
--- returns  'ok' | 'already' (redriven before) | 'unknown'
--- touches  wake idle alias · conv redrive · letter
+-- returns  'ok' | 'already' (redriven before) | 'gone' (its messages or fields are gone) | 'unknown'
+-- touches  wake idle dead alias · conv redrive · letter remains
 
 -- include: alias
+-- include: read
 -- include: redrive_letter
 
 return redrive_letter(ARGV[2])

@@ -11,6 +11,7 @@
 -- include: history
 -- include: parts
 -- include: doubt_letter
+-- include: read
 -- include: redrive_letter
 
 local doubt_id, action = ARGV[2], ARGV[3]

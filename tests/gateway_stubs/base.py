@@ -7,35 +7,22 @@ message, a `Delivery`. What is wrong with a request is a sentence in `violations
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from aiohttp import web
 
+from tests.gateway_stubs.faults import Fault as Fault
+from tests.gateway_stubs.faults import Received as Received
+from tests.gateway_stubs.faults import Reply as Reply
+from tests.gateway_stubs.faults import read, response_of, spoilt, undone
+
 START_WITHIN_S = 30.0
 BODY_MAX = 16 * 1024 * 1024
-ENDLESS_CHUNK = b"x" * 65536
-
-FaultKind = Literal[
-    "close",
-    "slow",
-    "half",
-    "html",
-    "status",
-    "lost",
-    "echo_first",
-    "echo_only",
-    "echo_twice",
-    "redirect",
-    "endless",
-    "garbage",
-]
-
 
 Routes = dict[tuple[str, str], str]
 """The method and the pattern of the path of each route, and the name of the function for it."""
@@ -46,46 +33,6 @@ Types = Mapping[str, type]
 
 class Wrong(Exception):
     """The request breaks the contract of the gateway. The message says how."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What happens to one message instead of the usual.
-
-    `close`: the connection is closed before anything is done. `slow`: the usual, after `after_s`. `half`: done, but the
-    response breaks off in its body. `html`: done, and a page is the response. `status`: not done; the response is
-    `status` with `body`. `lost`: done, then the connection is closed. `echo_first`: done, and the echo comes before the
-    response. `echo_only`: done, the echo comes, then the connection is closed. `echo_twice`: done, two echoes.
-    `redirect`: not done, 307. `endless`: done, and the response has no end. `garbage`: done; the response is no JSON.
-    """
-
-    kind: FaultKind
-    after_s: float = 0.0
-    status: int = 500
-    body: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Received:
-    """One request as it arrived. `json` is None if the body is no JSON. `found` are the groups of the route's path."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    query: Mapping[str, str]
-    body: bytes
-    json: Any
-    found: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A response. A body that is not bytes is sent as JSON."""
-
-    status: int = 200
-    body: Any = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -199,14 +146,14 @@ class GatewayStub:
         self._runner = None
 
     async def _receive(self, asked: web.Request) -> web.StreamResponse:
-        received = await _read(asked)
+        received = await read(asked)
         self.requests.append(received)
         try:
             answer = self._handle(received)
         except Wrong as wrong:
             self.violations.append(f"{received.method} {received.path}: {wrong}")
-            return _response(Reply(400, {"error": f"contract broken: {wrong}"}))
-        return _response(answer) if isinstance(answer, Reply) else await self._deliver(asked, answer)
+            return response_of(Reply(400, {"error": f"contract broken: {wrong}"}))
+        return response_of(answer) if isinstance(answer, Reply) else await self._deliver(asked, answer)
 
     def _handle(self, received: Received) -> Reply | Delivery:
         for (method, pattern), name in self.ROUTES.items():
@@ -225,7 +172,7 @@ class GatewayStub:
         self._busy.add(delivery.conversation)
         try:
             if fault and fault.kind in ("close", "status", "redirect"):
-                return _undone(asked, fault)
+                return undone(asked, fault)
             return await self._deliver_now(asked, delivery, fault, self._messages)
         finally:
             self._busy.discard(delivery.conversation)
@@ -240,9 +187,9 @@ class GatewayStub:
         if fault and fault.after_s:
             await asyncio.sleep(fault.after_s)
         if fault and kind in ("lost", "echo_only", "half", "html", "garbage", "endless"):
-            response = await _spoilt(asked, delivery.reply, fault)
+            response = await spoilt(asked, delivery.reply, fault)
         else:
-            response = _response(delivery.reply)
+            response = response_of(delivery.reply)
         if not (self.ECHO_FIRST or kind in ("echo_first", "echo_only", "echo_twice")):
             self._loop.call_soon(lambda: asyncio.ensure_future(self._echo(delivery, 1)))
         return response
@@ -280,61 +227,6 @@ class GatewayStub:
             self.echoes.append(body)
             if self.echo_to is not None:
                 await asyncio.to_thread(self.echo_to, body)
-
-
-async def _read(asked: web.Request) -> Received:
-    body = await asked.read()
-    try:
-        parsed = json.loads(body) if body else None
-    except ValueError:
-        parsed = None
-    headers = {name.lower(): value for name, value in asked.headers.items()}
-    return Received(asked.method, asked.raw_path.partition("?")[0], headers, dict(asked.query), body, parsed)
-
-
-def _response(reply: Reply) -> web.Response:
-    headers = dict(reply.headers)
-    if isinstance(reply.body, bytes):
-        return web.Response(status=reply.status, body=reply.body, headers=headers)
-    body = json.dumps(reply.body).encode()
-    return web.Response(status=reply.status, body=body, headers={"content-type": "application/json"} | headers)
-
-
-def _undone(asked: web.Request, fault: Fault) -> web.Response:
-    if fault.kind == "close":
-        return _cut(asked)
-    if fault.kind == "redirect":
-        return web.Response(status=307, headers={"location": "http://127.0.0.1:9/elsewhere"})
-    return _response(Reply(fault.status, {} if fault.body is None else fault.body, fault.headers))
-
-
-async def _spoilt(asked: web.Request, reply: Reply, fault: Fault) -> web.StreamResponse:
-    if fault.kind == "html":
-        return web.Response(status=reply.status, text="<html><body>Welcome</body></html>", content_type="text/html")
-    if fault.kind == "garbage":
-        return web.Response(status=reply.status, body=b'{"key": {"id": ', content_type="application/json")
-    if fault.kind in ("half", "endless"):
-        return await _broken_body(asked, reply, fault)
-    return _cut(asked)
-
-
-async def _broken_body(asked: web.Request, reply: Reply, fault: Fault) -> web.StreamResponse:
-    body = json.dumps(reply.body).encode()
-    response = web.StreamResponse(status=reply.status, headers={"content-type": "application/json"})
-    if fault.kind == "half":
-        response.content_length = max(len(body), 2)
-    await response.prepare(asked)
-    await response.write(body[: max(1, len(body) // 2)])
-    while fault.kind == "endless":
-        await response.write(ENDLESS_CHUNK)
-    _cut(asked)
-    return response
-
-
-def _cut(asked: web.Request) -> web.Response:
-    if asked.transport is not None:
-        asked.transport.abort()
-    return web.Response()
 
 
 def fields_of(received: Received, required: Types, optional: Types | None = None) -> dict[str, Any]:

@@ -63,6 +63,45 @@ WORLD_ACTIONS: Actions = {
     "fail_over": Action(2, {}),
 }
 
+AGAIN = (False, False, False, True)
+LIMIT_NAMES = ("none", "none", "none", "channel", "person")
+PAUSES = (0, 0, 60_000, 400_000)
+ENDS = ("sent", "sent", "in_doubt", "later", "limited", "refused", "misconfigured")
+
+SAME = (
+    *("say", "dispatch", "lose_job", "work", "claim", "claim_again", "renew", "die", "hold", "discard", "redrive"),
+    *("resume", "pass_time", "pass_time_until_due", "sweep", "repair"),
+)
+
+REPLY_ACTIONS: Actions = {
+    **{name: WORLD_ACTIONS[name] for name in SAME},
+    "fail": Action(2, {"index": ANY, "mode": ("retry", "dead", "release"), "delay_ms": DELAYS_MS}),
+    "pause": Action(2, {"who": ANYBODY, "pause_ms": (1, 60_000, 400_000), "takeover": (False, True)}),
+    "reply": Action(
+        14, {"index": ANY, "texts": ((), (1,), (1, 2), (3, 0, 1), (2, 2)), "delay_ms": (0, 0, 0, 4_000), "again": AGAIN}
+    ),
+    "reply_late": Action(2, {"index": ANY}),
+    "begin": Action(20, {"index": ANY, "own": (False, True), "limits": LIMIT_NAMES, "again": AGAIN}),
+    "leave": Action(14, {"index": ANY}),
+    "end": Action(
+        16,
+        {
+            "index": ANY,
+            "how": ENDS,
+            "times": ((0, 0), (0, 0), (7_000, 0), (7_000, 60_000)),
+            "again": AGAIN,
+            "has_id": (True, True, True, False),
+        },
+    ),
+    "ack": Action(9, {"index": ANY, "pause_ms": (0, 0, 0, 60_000)}),
+    "echo": Action(8, {"index": ANY, "by_own_id": (False, True), "by_text": (False, True, True)}),
+    "report": Action(4, {"index": ANY, "state": ("sent", "sent", "failed"), "by_own_id": (False, True)}),
+    "write": Action(3, {"who": ANYBODY, "text": (0, 1, 2, 3), "pause_ms": PAUSES}),
+    "command": Action(2, {"who": ANYBODY, "action": ("resume", "take"), "pause_ms": (60_000, 400_000)}),
+    "settle": Action(4, {"index": ANY, "action": ("send", "send", "drop")}),
+}
+"""A world whose workers answer people. Nothing is rolled back: a lost mark may send a part again."""
+
 WHO = tuple(NAMES)
 ONE = (0, 1, 2)
 ALIAS = (None,) * 7 + (0, 1, 2)

@@ -17,6 +17,28 @@ class ModelMessage(NamedTuple):
 
 
 @dataclass(slots=True)
+class Parts:
+    """The parts of an answer: the number of the next one, and what is known of it."""
+
+    prints: tuple[bytes, ...]
+    next: int = 1
+    last: int = 1
+    sending: bool = False
+    seen: bool = False
+    since_ms: int | None = None
+    slot_ms: int | None = None
+
+    def clear(self) -> None:
+        """Nothing is under way, or kept for the next part."""
+        self.sending = self.seen = False
+        self.since_ms = self.slot_ms = None
+
+    def advance(self) -> None:
+        self.clear()
+        self.next += 1
+
+
+@dataclass(slots=True)
 class Sealed:
     """A batch: what it holds never changes; the rest is the state of its delivery."""
 
@@ -57,3 +79,4 @@ class Talk:
     fence: int = 0
     done: tuple[str, str] = ("", "")
     idle_since_ms: int | None = None
+    rate_ms: int = 0

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import redis
 from redis.exceptions import NoScriptError, ResponseError
 
-from buffer import script_calls, scripts
+from buffer import reply_calls, script_calls, scripts
 from buffer.keys import Keys, Ref, ref_of
 from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, FailureMode
+from buffer.reply_models import Ending, OwnMessage, SendLimits, Status
 from buffer.rules import append_rules
 from buffer.scripts import Script
 from buffer.stored_message import ENTRY_HEADER_SIZE
@@ -163,7 +164,7 @@ class System:
     def remove(self, who: Conversation) -> None:
         """Remove everything that is known of a conversation."""
         name = self.ref(who).hash
-        self.client.delete(*(self.keys.of(0, kind, name) for kind in ("conv", "buffer", "seen", "timer")))
+        self.client.delete(*(self.keys.of(0, kind, name) for kind in ("conv", "buffer", "seen", "slabs", "timer")))
         for index in ("wake", "idle"):
             self.client.zrem(self.keys.of(0, index), name)
 
@@ -172,7 +173,7 @@ class System:
         return str(self.run("edit", *args).decode())
 
     def revoke(self, who: Conversation, fingerprint: bytes) -> str:
-        args = script_calls.revoke_args(self.ref(who), who, fingerprint, self.settings)
+        args = script_calls.revoke_args(self.ref(who), who, [fingerprint], self.settings)
         return str(self.run("revoke", *args).decode())
 
     def extend(self, who: Conversation) -> int:
@@ -206,6 +207,30 @@ class System:
     def ack(self, who: Conversation, token: str, pause_ms: int = 0) -> str:
         [reply] = self.run("ack", self.ref(who).hash, token, pause_ms)
         return str(reply.decode())
+
+    def begin_part(
+        self, who: Conversation, token: str, number: int, own_id: str | None, limits: SendLimits
+    ) -> tuple[str, int]:
+        item = (self.ref(who).hash, token, number, reply_calls.id_of(own_id), reply_calls.tag_of(*who[:2]), limits)
+        [(mark, at_ms)] = self.run("begin_part", *reply_calls.begin_part_args([item]))
+        return mark.decode(), int(at_ms)
+
+    def end_part(self, who: Conversation, token: str, number: int, ending: Ending) -> str:
+        item = (self.ref(who).hash, token, number, reply_calls.tag_of(*who[:2]), ending)
+        [reply] = self.run("end_part", *reply_calls.end_part_args([item]))
+        return str(reply.decode())
+
+    def own_message(self, message: OwnMessage) -> str:
+        args = reply_calls.own_message_args(self.ref(message.conversation), message)
+        return reply_calls.read_own_message(self.run("own_message", *args))
+
+    def part_status(self, who: Conversation, status: Status) -> str:
+        args = reply_calls.part_status_args(*who[:2], status)
+        return reply_calls.read_part_status(self.run("part_status", *args)) or ""
+
+    def settle_doubt(self, doubt_id: str, action: str) -> str:
+        reply = self.run("settle_doubt", *reply_calls.settle_doubt_args(doubt_id, action))
+        return reply_calls.read_settle_doubt(reply)
 
     def fail(self, who: Conversation, token: str, mode: FailureMode, delay_ms: int) -> str:
         failure = Failure(mode, delay_ms, "refused")

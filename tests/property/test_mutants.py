@@ -9,11 +9,13 @@ import redis
 
 from buffer import scripts
 from buffer.scripts import Script
-from tests.property.actions import CROWD_ACTIONS, WORLD_ACTIONS, walk
+from tests.property.actions import CROWD_ACTIONS, REPLY_ACTIONS, WORLD_ACTIONS, walk
 from tests.property.model_comparison import ModelComparison
 from tests.property.mutants import MUTANTS, PEOPLE_MUTANTS, Mutant, loader
 from tests.property.people_actions import PeopleActions
 from tests.property.redis_system import System
+from tests.property.reply_actions import ReplyActions
+from tests.property.small_slabs import small_slabs
 from tests.property.walk_settings import MAX_AGE_S, settings_for
 
 SEEDS = 60
@@ -23,17 +25,28 @@ STEPS = 200
 Load = Callable[[str], Script]
 
 
+def every_other(seed: int, load: Load) -> Load:
+    """Return the loader, and for every other seed one with small slabs."""
+    return small_slabs(load) if seed % 2 else load
+
+
 def walk_world(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
     """A walk beside the exact model."""
-    walk(ModelComparison(System(client, settings_for("walk"), load)), WORLD_ACTIONS, seed, STEPS)
+    walk(ModelComparison(System(client, settings_for("walk"), every_other(seed, load))), WORLD_ACTIONS, seed, STEPS)
 
 
 def walk_crowd(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
     """A walk of people with several names."""
-    walk(PeopleActions(System(client, settings_for("walk", max_age_s=MAX_AGE_S), load)), CROWD_ACTIONS, seed, STEPS)
+    system = System(client, settings_for("walk", max_age_s=MAX_AGE_S), every_other(seed, load))
+    walk(PeopleActions(system), CROWD_ACTIONS, seed, STEPS)
 
 
-WALKS = {walk_world: MUTANTS, walk_crowd: PEOPLE_MUTANTS}
+def walk_replies(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
+    """A walk of workers that send the parts of answers."""
+    walk(ReplyActions(System(client, settings_for("walk"), load)), REPLY_ACTIONS, seed, STEPS)
+
+
+WALKS = {walk_replies: [], walk_world: MUTANTS, walk_crowd: PEOPLE_MUTANTS}
 SEEDED = [(take, mutant) for take, mutants in WALKS.items() for mutant in mutants]
 
 

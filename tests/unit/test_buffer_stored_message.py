@@ -33,6 +33,12 @@ def test_what_is_stored():
     }
 
 
+def test_the_return_address_is_stored():
+    """It is in the payload of a message that has one, and of no other."""
+    assert payload(return_address={"account": "1"})["return_address"] == {"account": "1"}
+    assert "return_address" not in payload()
+
+
 def test_identity():
     """The fingerprint is that of the id, the nonce is the request's."""
     append = packed()

@@ -54,11 +54,12 @@ def test_every_field():
         "media": {"url": "https://example.com/a.png", "mime": "image/png", "caption": "olha"},
         "sender_name": "Ana",
         "from_me": True,
+        "via": "device",
         "comment": [],
     }
     media = {"url": "https://example.com/a.png", "id": None, "mime": "image/png", "caption": "olha"}
     conversation = Conversation("generic", "7", "5511900000001")
-    assert parse(body) == [Message(conversation, "42", 1749766101000, "image", "olha", media, "Ana")]
+    assert parse(body) == [Message(conversation, "42", 1749766101000, "image", "olha", media, "Ana", from_me=True)]
 
 
 def test_the_other_parts_of_the_content_go_along():

@@ -30,7 +30,7 @@ TARGETS = {
     "generic": Target("https://bot.example.com/replies", ""),
     "evolution": Target("https://evo.example.com", "k"),
     "meta": Target("https://graph.facebook.com/v26.0", "k"),
-    "twilio": Target("https://api.twilio.com", "k", "AC0"),
+    "twilio": Target("https://api.twilio.com", "k", "AC0", callback_url="https://bot.example.com"),
     "chatwoot": Target("https://desk.example.com", "k"),
     "waha": Target("http://waha:3000", "k"),
     "zapi": Target("https://api.z-api.io", "k", "i"),
@@ -96,6 +96,14 @@ def test_sending_can_be_switched_off():
     off = settings(send_replies="off", **COMPLETE["evolution"])
     assert target_of(off, "evolution") is None
     assert why_not_sent(off, "evolution") == "answers are not sent: SEND_REPLIES=off"
+
+
+def test_the_target_knows_where_reports_go():
+    """It is PUBLIC_BASE_URL without a slash at its end, and nothing without it."""
+    about = {"telegram_bot_token": "t"}
+    assert target_of(Settings(_env_file=None, **about), "telegram").callback_url == ""
+    settings = Settings(_env_file=None, **about, public_base_url="https://bot.example.com/")
+    assert target_of(settings, "telegram").callback_url == "https://bot.example.com"
 
 
 def test_only_a_generic_receiver_can_know_repeated_keys():

@@ -43,7 +43,8 @@ def test_the_code_decides(code, status, result):
     ("error", "result"),
     [
         ({"message": "(#100) Invalid parameter", "error_data": {"details": "phone_number_id is wrong"}}, Misconfigured),
-        ({"message": "Object with ID '1' does not exist", "error_subcode": 33}, Misconfigured),
+        ({"message": "Object with ID '1' does not exist"}, Misconfigured),
+        ({"message": "Unsupported post request", "error_subcode": 33}, Misconfigured),
         ({"message": "(#100) Invalid parameter", "error_data": {"details": "to is not a valid number"}}, Refused),
         ({"message": None, "error_data": []}, Refused),
     ],

@@ -256,7 +256,26 @@ async def test_a_header_that_is_not_utf_8(scripted, make_settings):
     one, port = scripted
     one.reply = http(b"{", b"content-type: n\xe3o\r\n")
     reply = await call(make_settings, f"http://127.0.0.1:{port}/")
-    assert reply == AgentReply(not_understood="a body of type n\N{REPLACEMENT CHARACTER}o that is not JSON")
+    assert reply == AgentReply(not_understood="a body of type não that is not JSON")
+
+
+TARGETS = {
+    b"location: https://ana.example:8443/a?token=secret\r\n": " to https://ana.example:8443",
+    b"location: /elsewhere\r\n": " to http://127.0.0.1:PORT",
+    b"": "",
+}
+
+
+@pytest.mark.parametrize("field", TARGETS)
+async def test_a_redirect_names_its_target(scripted, make_settings, field: bytes):
+    """The error says to which host the agent redirects, if it says so, and no more of that address."""
+    one, port = scripted
+    one.reply = answer(b"302 Found", field)
+    failure = await call(make_settings, f"http://127.0.0.1:{port}/")
+    target = TARGETS[field].replace("PORT", str(port))
+    assert failure == AgentFailure(
+        f"the agent answered 302: AGENT_URL redirects{target}, which is not followed; set the final address"
+    )
 
 
 def answer(status: bytes, extra: bytes = b"") -> bytes:

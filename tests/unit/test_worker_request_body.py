@@ -111,6 +111,11 @@ def test_unknown_is_null():
     assert rendered(stored(), name=None)["conversation"]["name"] is None
 
 
+def test_the_return_address_is_not_for_the_agent():
+    """What a reply needs beside the conversation is stored with the message, and is in no body."""
+    assert rendered(stored(return_address={"account": "1"})) == rendered(stored())
+
+
 def test_order_is_the_batches():
     """Messages stand in the order of the batch, which the sealing has fixed; rendering sorts nothing."""
     messages = [stored(message_id=f"m{n}", timestamp_ms=9 - n, text=str(n)) for n in (2, 0, 1)]

@@ -1,10 +1,12 @@
--- Delivers a dead letter again. Needs `alias`.
+-- Delivers a dead letter again. Needs `alias` and `read`.
 
 local function redrive_letter(flush_id)
   local died_under, redriven, ref, gateway, channel, peer, sealed_name = unpack(
-    call('HMGET', key('letter', flush_id), 'conversation', 'redriven', 'ref', 'gateway', 'channel', 'peer', 'name'))
+    read('HMGET', key('letter', flush_id), 'conversation', 'redriven', 'ref', 'gateway', 'channel', 'peer', 'name') or {})
   if not died_under then
-    return 'unknown'
+    return call('ZSCORE', key('dead'), flush_id) and 'gone' or 'unknown'
+  elseif not read('LINDEX', key('remains', flush_id), 0) and read('HEXISTS', key('letter', flush_id), 'answer') ~= 1 then
+    return 'gone'
   elseif redriven then
     return 'already'
   end

@@ -14,16 +14,16 @@ local function remember_sent(id, tag, name, part)
   end
 end
 
+-- Remember a part that has no id by the print of its text, within its conversation, until one echo has come.
+local function remember_text(name, text_print, part)
+  remember_sent(text_print, sub(name, -4), name, part)
+end
+
 local function forget_sent(tag, ...)
   for _, id in ipairs({ ... }) do
     try('HDEL', key('sent', 'new'), id .. tag)
     try('HDEL', key('sent', 'old'), id .. tag)
   end
-end
-
--- A part to which its gateway gave no id is remembered by the print of its text, within its conversation.
-local function text_tag(name)
-  return sub(name, -4)
 end
 
 -- Return the conversation and the part that one of the ids belongs to, or nil.
@@ -36,4 +36,13 @@ local function find_sent(tag, ...)
       end
     end
   end
+end
+
+-- Return the part of a conversation that was remembered by the print of its text, or nil. Forget it.
+local function take_text(name, text_print)
+  local _, part = find_sent(sub(name, -4), text_print)
+  if part then
+    forget_sent(sub(name, -4), text_print)
+  end
+  return part
 end
