@@ -81,7 +81,9 @@ class GatewaySettings(BaseSettings):
         None, repr=False, description="address that replies to /webhooks/generic are posted to"
     )
     generic_reply_secret: OptionalSecret = Field(
-        None, description="key that signs replies to /webhooks/generic (Standard Webhooks)"
+        None,
+        description="key that signs replies to /webhooks/generic (Standard Webhooks); one that does not begin with "
+        "whsec_ is sent as a bearer token, too",
     )
     generic_reply_idempotent: bool = Field(
         False,

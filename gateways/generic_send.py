@@ -1,4 +1,7 @@
-"""The generic gateway sends: one POST for each part, signed like the calls to the agent."""
+"""The generic gateway sends: one POST for each part, signed like the calls to the agent.
+
+A receiver that cannot verify a signature compares the bearer token instead.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ from gateways.sending_http import (
     told,
     unknown_error,
 )
-from gateways.standard_webhooks import signature_headers, signing_key
+from gateways.standard_webhooks import SIGNING_ONLY, signature_headers, signing_key
 
 TEXT_MAX = 65_536
 NO_LIMIT = Rate(0)
@@ -54,6 +57,8 @@ def request(
     headers = {"content-type": "application/json", "idempotency-key": str(part_id)}
     if target.secret:
         headers |= signature_headers(signing_key(target.secret), str(part_id), int(clock()), body)
+    if target.secret and not target.secret.startswith(SIGNING_ONLY):
+        headers["authorization"] = f"Bearer {target.secret}"
     return SendRequest("POST", target.url, headers, body, masked_url(target.url))
 
 

@@ -7,6 +7,9 @@ import binascii
 import hashlib
 import hmac
 
+SIGNING_ONLY = "whsec_"
+"""The beginning of a secret in the specification's form, which is never sent to anybody."""
+
 
 def signature_headers(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> dict[str, str]:
     """Return the three headers of the specification."""
@@ -26,9 +29,9 @@ def sign(key: bytes, message_id: str, timestamp: str, body: bytes) -> str:
 
 def signing_key(secret: str) -> bytes:
     """Decode `whsec_<base64>`, the specification's form. Any other secret is used as it is."""
-    if secret.startswith("whsec_"):
+    if secret.startswith(SIGNING_ONLY):
         try:
-            return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+            return base64.b64decode(secret.removeprefix(SIGNING_ONLY), validate=True)
         except binascii.Error:
             pass
     return secret.encode()

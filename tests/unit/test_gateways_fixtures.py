@@ -160,6 +160,19 @@ UNRECORDED: dict[str, list] = {
             "text": "oi",
             "media": {"url": "https://example.com/a.png", "mime": "image/png", "caption": "olha"},
             "sender_name": "Ana",
+            "from_me": True,
+            "via": "device",
+        }
+    ],
+    "chatwoot": [
+        {
+            "event": "message_updated",
+            "id": 7,
+            "account_id": 1,
+            "message_type": "outgoing",
+            "inbox": {"id": 29269},
+            "conversation": {"id": 48, "inbox_id": 29269, "messages": [{"id": 7, "status": 3}]},
+            "content_attributes": {"external_error": "131047: Re-engagement message"},
         }
     ],
     "evolution": [

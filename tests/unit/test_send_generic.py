@@ -45,6 +45,14 @@ def test_one_post_for_each_part():
     assert SENDER.own_id is None
 
 
+@pytest.mark.parametrize(("secret", "token"), [("whsec_a2V5", None), ("plain", "Bearer plain")])
+def test_a_plain_secret_is_a_bearer_token_too(secret, token):
+    """A receiver without signatures compares it. A secret in the form of the specification is never sent."""
+    made = SENDER.request(TARGET._replace(secret=secret), PERSON, Part(text="a"), PART_ID)
+    assert made.headers.get("authorization") == token
+    assert "webhook-signature" in made.headers
+
+
 def test_without_a_secret_nothing_is_signed():
     """The key of the part is there all the same."""
     made = SENDER.request(TARGET._replace(secret=""), PERSON, Part(text="a"), PART_ID)
