@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 from redis.exceptions import RedisError
 
@@ -24,6 +25,7 @@ from buffer.reply_models import (
     Status,
 )
 from buffer.store import Store
+from buffer.transport.coalescer import CallCoalescer
 
 
 class Replies:
@@ -31,8 +33,14 @@ class Replies:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._begins = store.coalesce("begin_part", reply_calls.begin_part_args)
-        self._ends = store.coalesce("end_part", reply_calls.end_part_args)
+
+    @cached_property
+    def _begins(self) -> CallCoalescer[Any, Any]:
+        return self._store.coalesce("begin_part", reply_calls.begin_part_args)
+
+    @cached_property
+    def _ends(self) -> CallCoalescer[Any, Any]:
+        return self._store.coalesce("end_part", reply_calls.end_part_args)
 
     async def begin_part(  # noqa: PLR0913, PLR0917 - a part is named by all of these
         self, ref: Ref, token: str, number: int, conversation: Conversation, own_id: str | None, limits: SendLimits

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from buffer.keys import Ref
 from buffer.models import Appended, Ignored
 from config.log_limiter import LogLimiter
 from config.settings import Settings
@@ -176,6 +177,12 @@ class Store:
     def send_append(self, messages: Any, receiver: Any, rules: Any = None) -> bool:
         receiver.set_result([Appended(self.status, 1, 1)] * len(messages))
         return True
+
+    def ref(self, conversation: Any) -> Ref:
+        return Ref(0, "hash")
+
+    async def run(self, verb: str, partition: int, args: Any) -> bytes:
+        return b"foreign"
 
 
 def upsert(**key: Any) -> bytes:
