@@ -24,6 +24,8 @@ LOOPBACK = "127.0.0.1"
 WEBHOOK_PROCESSES = 2
 READY_WITHIN_S = 20.0
 GRACE_S = 5.0
+IDLE_S = 120
+"""Seconds. The demo opens connections in advance (`ProcessConnections`), and uses some of them late."""
 
 
 class NotReady(Exception):
@@ -106,6 +108,7 @@ def _environment(redis_url: str, agent_port: int, gateway_port: int, token: str)
         "EVOLUTION_API_KEY": token,
         "FLUSH_LEASE": str(LEASE_S),
         "FLUSH_RENEW_INTERVAL": "1",
+        "WEBHOOK_HEAD_TIMEOUT": str(IDLE_S),
         "MESSAGE_BUFFER_TIMEOUT": str(WINDOW_S),
         "UVICORN_WORKERS": str(WEBHOOK_PROCESSES),
         "LOG_FORMAT": "json",
