@@ -122,7 +122,7 @@ class Revoke:
 
     conversation: Conversation
     target_id: str
-    part_ids: tuple[str, ...] = ()
+    part_ids: tuple[str, ...] | None = None
 
 
 @dataclass(slots=True, frozen=True)

@@ -285,7 +285,7 @@ class Ingest:
             return event.state in TYPING and await store.extend(event.conversation, rules.settings) > 0
         if isinstance(event, Edit):
             return await store.edit(event.conversation, encode_edit(event)) in CHANGED
-        fingerprints = map(fingerprint_of, (event.target_id, *event.part_ids))
+        fingerprints = map(fingerprint_of, (event.target_id, *(event.part_ids or ())))
         return await store.revoke(event.conversation, *fingerprints) in CHANGED
 
     def _count_ignored(self, gateway: str, events: Sequence[Event]) -> None:

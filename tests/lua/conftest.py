@@ -9,6 +9,7 @@ import pytest
 
 from buffer.store import Store
 from tests.lua.driver import ScriptDriver
+from tests.lua.reply_driver import ReplyDriver
 from tests.servers import Server
 
 
@@ -33,3 +34,9 @@ async def open_driver(
 def driver(open_driver: Callable[..., ScriptDriver]) -> ScriptDriver:
     """Return a driver with the default settings."""
     return open_driver()
+
+
+@pytest.fixture
+def replies(driver: ScriptDriver) -> ReplyDriver:
+    """Return a driver for the parts of answers."""
+    return ReplyDriver(driver)

@@ -1,26 +1,8 @@
-"""The seeded bugs: each changes one place in one Lua file, and the random walks must fail with each."""
+"""The seeded bugs: the random walks must fail with each. tests/property/reply_mutants.py has those of replies."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple
-
-from buffer import scripts
-from buffer.scripts import Script
-
-LUA = Path(scripts.__file__).parent / "lua"
-
-
-class Mutant(NamedTuple):
-    """One seeded bug: the name of it, the Lua file without suffix, the text to replace, its replacement."""
-
-    bug: str
-    file: str
-    old: str
-    new: str
-
+from tests.property.seeded_bug import Mutant
 
 MUTANTS = [
     Mutant("dedupe removed", "append", "  elseif not known then\n", "  elseif true then\n"),
@@ -42,6 +24,10 @@ MUTANTS = [
         "include/burst",
         "min(now_ms + quiet_ms, (conv.opened_ms or now_ms) + max_wait_ms)",
         "now_ms + quiet_ms",
+    ),
+    Mutant("first window ignored", "include/burst", "and window_ms or first_ms", "and window_ms or window_ms"),
+    Mutant(
+        "first window behind a batch", "include/burst", "(conv.opened_ms or conv.is_busy) and", "conv.opened_ms and"
     ),
     Mutant(
         "duplicate waits longer",
@@ -148,7 +134,7 @@ MUTANTS = [
     Mutant("pauses ignored", "include/prelude", "is_ahead(number(conv, 'paused_until_ms'))\n", "false\n"),
     Mutant("renew not fenced", "renew", "if conv.token ~= token then", "if false then"),
     Mutant("renew of a cancelled batch", "renew", "elseif conv.cancelled then", "elseif false then"),
-    Mutant("answer not fenced", "answered", "if conv.token ~= token then", "if false then"),
+    Mutant("answer not fenced", "answered", "local refused = fenced(conv, token)", "local refused = nil"),
     Mutant("ack strands the next burst", "ack", "rearm(name, conv)\n  if", "call('ZREM', key('wake'), name)\n  if"),
     Mutant("failures not counted", "fail", "(COUNTED[mode] or 0)", "0"),
     Mutant("release counts as a failure", "fail", "(COUNTED[mode] or 0)", "1"),
@@ -320,19 +306,3 @@ PEOPLE_MUTANTS = [
     Mutant("sweep leaves pending changes", "sweep", ", key('mark', name))", ")"),
 ]
 """Bugs in aliases, edits, revokes, media and albums."""
-
-
-def loader(mutant: Mutant) -> Callable[[str], Script]:
-    """Return a loader of scripts with the bug. Raises AssertionError unless its file has the text exactly once."""
-    text = scripts.expanded(mutant.file)
-    assert text.count(mutant.old) == 1, f"mutants.py: {mutant.file}.lua no longer has {mutant.old!r} exactly once"
-
-    def load(verb: str) -> Script:
-        script = scripts.script(verb)
-        if verb != mutant.file and text not in script.source:
-            return script
-        assert script.source.count(mutant.old) == 1, f"mutants.py: {mutant.old!r} is ambiguous in {verb}.lua"
-        source = script.source.replace(mutant.old, mutant.new)
-        return Script(verb, source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
-
-    return load

@@ -42,7 +42,8 @@ class Model:
         self.counters["accepted"] += 1
         talk.buffer.append(said)
         talk.known, talk.name, talk.idle_since_ms = True, name or talk.name, None
-        self._schedule(talk)
+        is_first = len(talk.buffer) == 1 and not (talk.batch or talk.redrive)
+        self._schedule(talk, self.settings.first_ms if is_first else self.settings.window_ms)
         return "new", talk.deadline_ms, len(talk.buffer)
 
     def extend(self, who: str) -> int:
@@ -197,7 +198,7 @@ class Model:
     def _leased(self, talk: Talk) -> bool:
         return bool(talk.batch and talk.batch.token and talk.batch.lease_until_ms > self.now_ms)
 
-    def _schedule(self, talk: Talk) -> None:
+    def _schedule(self, talk: Talk, window_ms: int) -> None:
         """The open burst's deadline from its messages; one that has fired stays."""
         if talk.fired:
             return
@@ -210,7 +211,7 @@ class Model:
             "max_bytes": sum(said.size for said in talk.buffer) >= settings.message_buffer_max_bytes,
         }
         talk.fired = next((reason for reason, applies in reasons.items() if applies), None)
-        quiet_ms = min(last_ms + settings.window_ms, first_ms + settings.max_wait_ms)
+        quiet_ms = min(last_ms + window_ms, first_ms + settings.max_wait_ms)
         talk.deadline_ms = self.now_ms if talk.fired else quiet_ms
 
     def _seal(self, talk: Talk) -> Sealed:
@@ -226,7 +227,7 @@ class Model:
         closed_ms = max(talk.deadline_ms, taken[-1].received_ms)
         talk.deadline_ms, talk.fired = 0, None
         if talk.buffer:
-            self._schedule(talk)
+            self._schedule(talk, self.settings.window_ms)
         return Sealed(sorted(taken, key=lambda said: said.order_ms), reason, closed_ms, talk.name)
 
     def _next(self, talk: Talk) -> tuple[str, Any] | None:

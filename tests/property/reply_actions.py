@@ -12,7 +12,7 @@ from tests.property.compared_system import REMEMBERED_MAX
 from tests.property.model_comparison import ModelComparison
 from tests.property.part_journal import PartJournal, part_of, root_of
 from tests.property.redis_system import System
-from tests.property.reply_model import ReplyModel
+from tests.property.reply_model import ECHO_MAX_MS, ReplyModel
 from tests.property.walk_settings import PEOPLE
 
 TEXTS = ("", "sim", "não", "até logo")
@@ -59,6 +59,7 @@ class SentPart(NamedTuple):
     text: str
     message_id: str
     own_id: str | None
+    left_ms: int
 
 
 class ReplyActions(ModelComparison):
@@ -121,8 +122,11 @@ class ReplyActions(ModelComparison):
             self.journal.leave(sender.flush_id, sender.next, resend=self.resends)
             part = root_of(sender.flush_id), sender.next
             text = self.texts[part]
-            message_id = str(sender.message_id)
-            self.sent = [*self.sent[1 - REMEMBERED_MAX :], SentPart(sender.who, part, text, message_id, sender.own_id)]
+            ids = str(sender.message_id), sender.own_id
+            self.sent = [
+                *self.sent[1 - REMEMBERED_MAX :],
+                SentPart(sender.who, part, text, *ids, self.model.now_ms),
+            ]
 
     def end(self, index: int, how: PartEnd, times: tuple[int, int], again: bool, has_id: bool) -> None:
         """A worker reports what it knows of the request: the gateway's answer, or that none came."""
@@ -299,7 +303,8 @@ class ReplyActions(ModelComparison):
 
     def _is_forgotten(self, sent: SentPart) -> bool:
         """Was the part settled by an operator, an hour ago, or by another echo with the same text?"""
-        return sent.part in self.journal.known | self.journal.maybe or self.journal.allowed[sent.part] > 1
+        is_old = self.model.now_ms - sent.left_ms > ECHO_MAX_MS
+        return is_old or sent.part in self.journal.known | self.journal.maybe or self.journal.allowed[sent.part] > 1
 
 
 def check_parts(world: ReplyActions) -> None:

@@ -14,13 +14,13 @@ from tests.property.redis_system import System
 from tests.property.reply_actions import ReplyActions
 from tests.property.small_slabs import small_slabs
 from tests.property.state_machine import run_random_histories
-from tests.property.walk_settings import settings_for
+from tests.property.walk_settings import FIRST, settings_for
 
 
 @pytest.mark.parametrize("enabled", [True, False], ids=["buffered", "every-message-alone"])
 def test_no_history_breaks_the_invariants(client: redis.Redis, enabled: bool):
     """No strand, one fate, one lease, same id same bytes, order, no early flush, and everything drains."""
-    system = System(client, settings_for("machine", enabled=enabled))
+    system = System(client, settings_for("machine", enabled=enabled, first=FIRST))
     run_random_histories(lambda: ModelComparison(system), WORLD_ACTIONS, share=1 if enabled else 4)
 
 

@@ -22,9 +22,11 @@ PAYLOAD_SIZES = (60, 60, 150)
 # Real TTLs (lock, timer) run beside the injected time: long windows keep them from ending in a test.
 WINDOW_S, MAX_WAIT_S, LEASE_S, VISIBILITY_S, DEDUPE_S = 80, 300, 150, 20, 1200
 MAX_AGE_S = 600
+FIRST = "30"
+"""The window after a first message, in the walks that compare with the model."""
 
 
-def settings_for(prefix: str, *, enabled: bool = True, max_age_s: int = 0) -> Settings:
+def settings_for(prefix: str, *, enabled: bool = True, max_age_s: int = 0, first: str = "normal") -> Settings:
     """The settings of one walk."""
     return load_settings(
         env_file=None,
@@ -32,6 +34,7 @@ def settings_for(prefix: str, *, enabled: bool = True, max_age_s: int = 0) -> Se
         message_buffer_enabled=enabled,
         message_buffer_timeout=WINDOW_S,
         message_buffer_typing_timeout=WINDOW_S + 20,
+        message_buffer_first=first,
         message_buffer_max_wait=MAX_WAIT_S,
         message_buffer_max_messages=4,
         message_buffer_max_bytes=400,

@@ -164,17 +164,6 @@ UNRECORDED: dict[str, list] = {
             "via": "device",
         }
     ],
-    "chatwoot": [
-        {
-            "event": "message_updated",
-            "id": 7,
-            "account_id": 1,
-            "message_type": "outgoing",
-            "inbox": {"id": 29269},
-            "conversation": {"id": 48, "inbox_id": 29269, "messages": [{"id": 7, "status": 3}]},
-            "content_attributes": {"external_error": "131047: Re-engagement message"},
-        }
-    ],
     "evolution": [
         {
             "event": "send.message",
@@ -242,19 +231,30 @@ UNRECORDED: dict[str, list] = {
     ],
     "chatwoot": [
         {
-            "event": "message_created",
-            "id": 1,
-            "message_type": message_type,
-            "created_at": created_at,
-            "content_attributes": {"in_reply_to": 7},
-            "conversation": {"id": 48, "inbox_id": 2},
-            "attachments": [
-                {"file_type": "location", "coordinates_lat": 1, "coordinates_long": 2, "fallback_title": "a"},
-                {"file_type": "contact", "fallback_title": "+1", "meta": {"firstName": "Bia", "lastName": "Sá"}},
-                {"file_type": "fallback", "data_url": "https://example.com"},
-            ],
-        }
-        for message_type, created_at in (("incoming", "2020-03-03 13:05:57 UTC"), (1, 1583240757))
+            "event": "message_updated",
+            "id": 7,
+            "account_id": 1,
+            "message_type": "outgoing",
+            "inbox": {"id": 29269},
+            "conversation": {"id": 48, "inbox_id": 29269, "messages": [{"id": 7, "status": 3}]},
+            "content_attributes": {"external_error": "131047: Re-engagement message"},
+        },
+        *(
+            {
+                "event": "message_created",
+                "id": 1,
+                "message_type": message_type,
+                "created_at": created_at,
+                "content_attributes": {"in_reply_to": 7},
+                "conversation": {"id": 48, "inbox_id": 2},
+                "attachments": [
+                    {"file_type": "location", "coordinates_lat": 1, "coordinates_long": 2, "fallback_title": "a"},
+                    {"file_type": "contact", "fallback_title": "+1", "meta": {"firstName": "Bia", "lastName": "Sá"}},
+                    {"file_type": "fallback", "data_url": "https://example.com"},
+                ],
+            }
+            for message_type, created_at in (("incoming", "2020-03-03 13:05:57 UTC"), (1, 1583240757))
+        ),
     ],
     "waha": [
         {
