@@ -191,4 +191,4 @@ def _add_examples(commands: _Commands) -> None:
     agent.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     agent.add_argument("--port", type=int, default=9000, help="port to listen on (default: 9000)")
     agent.add_argument("--delay", type=float, default=0.0, metavar="S", help="seconds before each answer")
-    _add(commands, "demo", "watch four messages of one person become one call to the agent")
+    _add(commands, "demo", "watch bursts become calls, replies, a takeover and a crash")

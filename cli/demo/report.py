@@ -108,8 +108,8 @@ class Report:
             "",
             self._colours("What happened", "bold"),
             "",
-            f"  {incoming} webhooks came in ({shares}); {repeated} of them was a duplicate and changed nothing.",
-            f"  {outgoing} calls went out. Called for each webhook, the agent would have answered {incoming} times.",
+            f"  {incoming} messages came in ({shares}); {repeated} of them was a duplicate and changed nothing.",
+            f"  {outgoing} calls went out. Called for each message, the agent would have answered {incoming} times.",
             f"  {shown} replies reached people; {echoes} of them came back as echoes, and paused nobody.",
             "",
             *columns([HEADINGS, *(self._row(record, call) for call in record.calls)]),
@@ -132,7 +132,7 @@ class Report:
         number = str(record.calls.index(call) + 1)
         steps = {delivery.step.message_id: delivery.step for delivery in record.deliveries}
         held = " / ".join(_text(steps.get(message_id)) for message_id in call.message_ids)
-        return number, call.person, self._clock(call.begun_ms), f"{record.late_ms(call):.0f} ms", held
+        return number, call.person, self._clock(call.begun_ms).strip(), f"{record.late_ms(call):.0f} ms", held
 
     def _event(self, at_ms: float, person: str, place: str, text: str, note: str = "") -> None:
         noted = f"  {self._colours(f'({note})', 'dim')}" if note else ""
