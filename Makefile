@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check install
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: $(RUNTIME) ## watch a burst of messages become one call to the agent
+demo: $(RUNTIME) ## watch bursts become calls and replies, with a takeover and a crash
 	@$(BIN)/debouncer demo $(ARGS)
 
 check: $(READY) ## check style, formatting and types

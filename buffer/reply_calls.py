@@ -15,6 +15,7 @@ from buffer.reply_models import (
     DoubtResult,
     Doubts,
     Ending,
+    HeldChannel,
     OwnMessage,
     OwnMessageResult,
     PartMark,
@@ -29,6 +30,9 @@ PART_MARKS: dict[bytes, PartMark] = {mark.encode(): mark for mark in get_args(Pa
 PART_OUTCOMES: dict[bytes, PartOutcome] = {outcome.encode(): outcome for outcome in get_args(PartOutcome)}
 OWN_MESSAGE_RESULTS: dict[bytes, OwnMessageResult] = {result.encode(): result for result in get_args(OwnMessageResult)}
 DOUBT_RESULTS: dict[bytes, DoubtResult] = {result.encode(): result for result in get_args(DoubtResult)}
+
+HELD_FIELDS = ("since_ms", "reason")
+"""Fields of the key kind `held` that people read."""
 
 
 def tag_of(gateway: str, channel: str) -> str:
@@ -121,6 +125,12 @@ def _doubt(row: Sequence[bytes]) -> Doubt:
     conversation = Conversation(*(name.decode("utf-8", "replace") for name in (gateway, channel, peer)))
     said = reason.decode("utf-8", "replace")
     return Doubt(doubt_id.decode(), int(float(since_ms)), conversation, said, int(number or 0), answer)
+
+
+def read_held(gateway: str, channel: str, row: Sequence[bytes | None]) -> HeldChannel:
+    """Return a channel whose replies are held, from its HELD_FIELDS."""
+    since_ms, reason = row
+    return HeldChannel(gateway, channel, int(float(since_ms or 0)), (reason or b"").decode("utf-8", "replace"))
 
 
 def settle_doubt_args(doubt_id: str, action: str) -> Args:

@@ -106,6 +106,15 @@ class Doubt(NamedTuple):
     answer: bytes
 
 
+class HeldChannel(NamedTuple):
+    """A channel through which nothing can be sent, for people: since when, and why."""
+
+    gateway: str
+    channel: str
+    since_ms: int
+    reason: str
+
+
 class Doubts(NamedTuple):
     """A page of the parts in doubt of a partition, with the number of all of them."""
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal
 
+from redis.exceptions import RedisError
+
 from buffer import reply_calls
+from buffer.errors import store_error
 from buffer.keys import Ref
 from buffer.models import Conversation
 from buffer.reply_models import (
@@ -13,6 +17,7 @@ from buffer.reply_models import (
     DoubtResult,
     Doubts,
     Ending,
+    HeldChannel,
     OwnMessage,
     OwnMessageResult,
     PartOutcome,
@@ -78,3 +83,21 @@ class Replies:
         partition = Ref.parse(doubt_id).partition
         args = reply_calls.settle_doubt_args(doubt_id, action)
         return reply_calls.read_settle_doubt(await self._store.run("settle_doubt", partition, args))
+
+    async def held_channels(self, channels: Sequence[tuple[str, str]]) -> list[HeldChannel]:
+        """Return those of the channels, each a gateway and a name, whose replies are held."""
+        pipeline = self._store.client.pipeline(transaction=False)
+        for gateway, channel in channels:
+            partition = self._store.ref(Conversation(gateway, channel, "")).partition
+            key = self._store.keys.of(partition, "held", reply_calls.tag_of(gateway, channel))
+            pipeline.hmget(key, list(reply_calls.HELD_FIELDS))
+        try:
+            rows = await pipeline.execute(raise_on_error=False)
+        except (RedisError, OSError) as error:
+            raise store_error(error) from error
+        return [reply_calls.read_held(*of, row) for of, row in zip(channels, rows, strict=True) if _is_held(row)]
+
+
+def _is_held(row: object) -> bool:
+    """Return True for the fields of a held channel. Any other channel, and a key that cannot be read, has none."""
+    return isinstance(row, list) and row[0] is not None

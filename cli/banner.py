@@ -8,6 +8,7 @@ from cli.sockets import WILDCARDS, own_address, url_of
 from cli.terminal import columns, count_of, redact_url
 from config.settings import Settings
 from gateways.registry import GATEWAYS
+from gateways.targets import target_of, why_not_sent
 
 NO_GATEWAY = "no gateway is open, so every webhook is refused: set EVOLUTION_TOKEN, GENERIC_TOKEN or another secret"
 
@@ -42,6 +43,14 @@ def closed_gateways(settings: Settings) -> list[str]:
     return [name for name in GATEWAYS if name not in open_gateways(settings)]
 
 
+def replies_text(settings: Settings, gateway: str) -> str:
+    """Return where the answers to a gateway's messages are sent, or what is missing for it."""
+    target = target_of(settings, gateway)
+    if target is None:
+        return why_not_sent(settings, gateway) or ""
+    return f"answers are sent through {redact_url(target.url)}"
+
+
 def webhook_url(settings: Settings, gateway: str) -> str:
     """Return the address to paste into a gateway."""
     host = socket.gethostname() if settings.host in WILDCARDS else settings.host
@@ -55,6 +64,7 @@ def _open_gateways(settings: Settings) -> list[tuple[str, str]]:
         rows.append((f"Paste into {name.capitalize()}", webhook_url(settings, name)))
         if not settings.webhook_allow_unsigned:
             rows.append(("", GATEWAYS[name].auth_hint))
+        rows.append(("", replies_text(settings, name)))
     return rows
 
 

@@ -16,14 +16,18 @@ BODY_MAX = 67_108_864
 
 Body = dict[str, Any]
 OnRequest = Callable[[Body, dict[str, str]], None]
-OnAnswer = Callable[[Body, str], None]
+Replies = Callable[[Body], list[str]]
+OnAnswer = Callable[[Body, list[str]], None]
 
 
 class EchoAgent:
-    """Answers each call after `delay_s`. `on_request` gets the body and headers, `on_answer` the body and answer."""
+    """Answers each call after `delay_s`. `on_request` gets the body and headers, `on_answer` the body and replies."""
 
-    def __init__(self, delay_s: float, on_request: OnRequest, on_answer: OnAnswer) -> None:
+    def __init__(
+        self, delay_s: float, on_request: OnRequest, on_answer: OnAnswer, replies: Replies | None = None
+    ) -> None:
         self._delay_s = delay_s
+        self._replies = replies or replies_to
         self._on_request = on_request
         self._on_answer = on_answer
 
@@ -46,17 +50,17 @@ class EchoAgent:
             return web.Response(status=400, text="this agent expects a POST with the JSON that debouncer sends\n")
         self._on_request(body, {name.lower(): value for name, value in request.headers.items()})
         await asyncio.sleep(self._delay_s)
-        answer = answer_to(body)
-        self._on_answer(body, answer)
-        return web.json_response({"reply": answer})
+        replies = self._replies(body)
+        self._on_answer(body, replies)
+        return web.json_response({"reply": replies[0]} if len(replies) == 1 else {"replies": replies})
 
 
-def answer_to(body: Body) -> str:
-    """Return the agent's sentence about a burst."""
+def replies_to(body: Body) -> list[str]:
+    """Return the agent's one sentence about a burst."""
     count = len(body["messages"])
     name = body["conversation"].get("name") or "there"
     read = "your message" if count == 1 else f"your {count} messages together"
-    return f"Hello {name}, I have read {read}."
+    return [f"Hello {name}, I have read {read}."]
 
 
 def _burst(content: bytes) -> Body | None:

@@ -101,6 +101,10 @@ def _add_address(command: argparse.ArgumentParser) -> None:
 def _add_checks(commands: _Commands) -> None:
     check = _add(commands, "check", "show the settings and the routes, try every connection")
     check.add_argument("route", nargs="?", metavar="GATEWAY/CHANNEL", help="show the rules of one channel alone")
+    check.add_argument(
+        "--send", nargs=2, metavar=("GATEWAY/CHANNEL", "NUMBER"), help="send one test message, after asking"
+    )
+    check.add_argument("--yes", action="store_true", help="do not ask before --send")
     _add_data_dir(check)
     health = _add(commands, "health", "exit 0 when a process of this container is healthy, else 1")
     parts = health.add_subparsers(dest="part", required=True, metavar="PART")
@@ -129,6 +133,38 @@ def _add_operations(commands: _Commands) -> None:
     retry.add_argument("--all", action="store_true", help="all of them, oldest first")
     discard = actions.add_parser("discard", help="delete dead letters for good, with a record")
     discard.add_argument("flush_id", nargs="+", metavar="ID", help="flush ids from the list")
+    _add_doubt(commands)
+    _add_pauses(commands)
+
+
+def _add_doubt(commands: _Commands) -> None:
+    doubt = _add(commands, "doubt", "list the parts of answers in doubt, send them again, or drop them")
+    _add_doubt_page(doubt)
+    _add_data_dir(doubt)
+    actions = doubt.add_subparsers(dest="action", metavar="ACTION")
+    _add_doubt_page(actions.add_parser("list", help="list them, oldest first (as without an action)"))
+    for name, summary in (("send", "send them again, perhaps twice"), ("drop", "drop them, with a record")):
+        action = actions.add_parser(name, help=summary)
+        action.add_argument("doubt_id", nargs="*", metavar="ID", help="ids from the list")
+        action.add_argument("--all", action="store_true", help="all of them, oldest first")
+
+
+def _add_doubt_page(command: argparse.ArgumentParser) -> None:
+    _add_page(command)
+    command.add_argument("--text", action="store_true", help="show the texts, too")
+
+
+def _add_pauses(commands: _Commands) -> None:
+    pause = _add(commands, "pause", "hold a person's messages and replies for a while")
+    resume = _add(commands, "resume", "give a person that was paused, or taken over by a human, back to the bot")
+    for command in (pause, resume):
+        command.add_argument("channel", metavar="GATEWAY/CHANNEL", help="e.g. evolution/loja")
+        command.add_argument("person", metavar="PERSON", help="the number, or the id of the chat")
+        _add_data_dir(command)
+    pause.add_argument(
+        "--for", dest="seconds", type=_duration_s, default=3600, metavar="S", help="seconds (default: 3600)"
+    )
+    pause.add_argument("--takeover", action="store_true", help="a human answers: what waits is discarded")
 
 
 def _add_page(command: argparse.ArgumentParser) -> None:
@@ -143,9 +179,16 @@ def _natural(text: str) -> int:
     return number
 
 
+def _duration_s(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 31_536_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write seconds, at most a year")
+    return seconds
+
+
 def _add_examples(commands: _Commands) -> None:
     agent = _add(commands, "sample-agent", "run a small agent that prints each burst and answers it")
     agent.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     agent.add_argument("--port", type=int, default=9000, help="port to listen on (default: 9000)")
     agent.add_argument("--delay", type=float, default=0.0, metavar="S", help="seconds before each answer")
-    _add(commands, "demo", "watch four messages of one person become one call to the agent")
+    _add(commands, "demo", "watch bursts become calls, replies, a takeover and a crash")

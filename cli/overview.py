@@ -6,8 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from buffer.operator_models import Pending
+from buffer.reply_models import HeldChannel
+from buffer.reply_store import Replies
 from buffer.store import Store
 from cli.terminal import count_of, duration_text
+from config.logs import mask_phones
 
 PAGE = 200
 """Conversations of one call, which takes less than 1 ms of the server's time."""
@@ -23,13 +26,20 @@ NOT_OVERDUE = ("in_flight", "paused")
 
 @dataclass
 class Overview:
-    """The numbers of conversations by state. `uncounted` are those beyond COUNTED_MAX."""
+    """The numbers of conversations by state. `uncounted` are those beyond COUNTED_MAX.
+
+    `channels` are the gateways and names of the channels that those conversations belong to.
+    """
 
     now_ms: int = 0
     states: Counter[str] = field(default_factory=Counter)
     uncounted: int = 0
     dead: int = 0
     oldest_dead_ms: int | None = None
+    doubts: int = 0
+    oldest_doubt_ms: int | None = None
+    channels: set[tuple[str, str]] = field(default_factory=set)
+    held: list[HeldChannel] = field(default_factory=list)
     overdue: int = 0
     oldest_due_ms: int | None = None
 
@@ -46,6 +56,7 @@ class Overview:
     def add(self, found: Pending) -> None:
         """Count a conversation."""
         self.states[found.state] += 1
+        self.channels.add(found.conversation[:2])
         if found.state in NOT_OVERDUE:
             return
         self.oldest_due_ms = min(found.due_ms, self.oldest_due_ms or found.due_ms)
@@ -62,23 +73,40 @@ class Overview:
 
     def dead_text(self) -> str:
         """Return the number of dead letters and the age of the oldest."""
-        text = count_of(self.dead, "dead letter")
-        if self.oldest_dead_ms is not None:
-            text += (
-                f", {'the oldest ' if self.dead > 1 else ''}of {duration_text(self.now_ms - self.oldest_dead_ms)} ago"
-            )
-        return text
+        return count_of(self.dead, "dead letter") + self._age_text(self.dead, self.oldest_dead_ms)
+
+    def doubt_text(self) -> str:
+        """Return the number of parts in doubt and the age of the oldest."""
+        return f"{count_of(self.doubts, 'part')} of answers{self._age_text(self.doubts, self.oldest_doubt_ms)}"
+
+    def held_texts(self) -> list[str]:
+        """Return for each held channel since when its replies are held, and why."""
+        return [
+            f"{gateway}/{mask_phones(channel)}: its replies wait since {duration_text(self.now_ms - since_ms)} "
+            f"({reason or 'no reason is known'})"
+            for gateway, channel, since_ms, reason in self.held
+        ]
+
+    def _age_text(self, number: int, oldest_ms: int | None) -> str:
+        if oldest_ms is None:
+            return ""
+        return f", {'the oldest ' if number > 1 else ''}of {duration_text(self.now_ms - oldest_ms)} ago"
 
 
 async def overview_of(store: Store) -> Overview:
     """Read the numbers. Raises StoreError."""
-    overview = Overview()
+    overview, replies = Overview(), Replies(store)
     for partition in range(store.settings.redis_partitions):
         await _count(store, partition, overview)
         letters = await store.dead_letters(partition, 0, 1)
         overview.dead += letters.total
         for letter in letters.page:
             overview.oldest_dead_ms = min(letter.died_ms, overview.oldest_dead_ms or letter.died_ms)
+        doubts = await replies.doubts(partition, 0, 1)
+        overview.doubts += doubts.total
+        for doubt in doubts.page:
+            overview.oldest_doubt_ms = min(doubt.since_ms, overview.oldest_doubt_ms or doubt.since_ms)
+    overview.held = await replies.held_channels(sorted(overview.channels))
     return overview
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from buffer.transport.server_checks import CheckResult
-from cli.banner import open_gateways
-from cli.terminal import Colours, columns, redact_url
+from cli.banner import open_gateways, replies_text
+from cli.terminal import Colours, columns
 from cli.values import value_text
 from config.reply_credentials import REPLY_CREDENTIALS
 from config.route_keys import ROUTE_KEYS, channel_keys
 from config.routes import Route, Routes
 from config.settings import SettingsError
 from config.spelling import nearest
-from gateways.targets import has_some_credentials, target_of, why_not_sent
+from gateways.targets import has_some_credentials, why_not_sent
 
 ALL_ELSE = "(all else as in Settings)"
 
@@ -38,31 +38,40 @@ def route_lines(routes: Routes, name: str, colours: Colours) -> list[str]:
     route = routes.of(gateway, channel)
     table = "" if route.name != "default" else " (it has no table of its own)"
     title = colours(f"{gateway}/{channel}", "bold") + f": route {_title(route)}{table}"
-    replies = f"replies: {_replies(route, gateway)}"
+    replies = f"replies: {replies_text(route.settings, gateway)}"
     return [title, *columns(_all_rows(route, routes, gateway)), "", replies]
 
 
 def reply_results(routes: Routes) -> list[CheckResult]:
     """Return for each open gateway, and for each of its routes, whether its answers are sent or what is missing."""
-    results = []
+    return [_result(route, gateway, name) for route, gateway, name in _ways_out(routes)]
+
+
+def unsent_replies(routes: Routes) -> list[str]:
+    """Return a sentence for each open gateway, and for each of its routes, whose answers are not sent."""
+    return [
+        f"{name}: {why}"
+        for route, gateway, name in _ways_out(routes)
+        if (why := why_not_sent(route.settings, gateway)) is not None
+    ]
+
+
+def _ways_out(routes: Routes) -> Iterator[tuple[Route, str, str]]:
+    """Yield the default route of each open gateway, then its routes whose replies go elsewhere."""
     for gateway in open_gateways(routes.base):
-        results.append(_result(routes.default, gateway, gateway))
+        yield routes.default, gateway, gateway
         for (one, channel), route in routes.channels.items():
-            if one == gateway and route.enabled and _replies(route, gateway) != _replies(routes.default, gateway):
-                results.append(_result(route, gateway, f"{gateway}/{channel}"))
-    return results
+            if one == gateway and route.enabled and _differs(route, routes.default, gateway):
+                yield route, gateway, f"{gateway}/{channel}"
+
+
+def _differs(route: Route, default: Route, gateway: str) -> bool:
+    return replies_text(route.settings, gateway) != replies_text(default.settings, gateway)
 
 
 def _result(route: Route, gateway: str, name: str) -> CheckResult:
     is_half = why_not_sent(route.settings, gateway) is not None and has_some_credentials(route.settings, gateway)
-    return CheckResult("warning" if is_half else "ok", "replies", f"{name}: {_replies(route, gateway)}")
-
-
-def _replies(route: Route, gateway: str) -> str:
-    target = target_of(route.settings, gateway)
-    if target is None:
-        return why_not_sent(route.settings, gateway) or ""
-    return f"answers are sent through {redact_url(target.url)}"
+    return CheckResult("warning" if is_half else "ok", "replies", f"{name}: {replies_text(route.settings, gateway)}")
 
 
 def _title(route: Route) -> str:

@@ -17,7 +17,7 @@ class ReplySettings(BaseSettings):
     send_replies: Literal["auto", "off"] = Field(
         "auto",
         description="auto: the agent's answer is sent to the person where the gateway's credentials are set; "
-        "off: it is only stored",
+        "off: it is not",
     )
     reply_split: Literal["off", "paragraphs"] = Field(
         "off", description="paragraphs: each paragraph of a reply is a message of its own"

@@ -38,11 +38,11 @@ def has_some_credentials(settings: Settings, gateway: str) -> bool:
 
 
 def why_not_sent(settings: Settings, gateway: str) -> str | None:
-    """Return why the answers to a gateway's messages are kept and not sent, in one sentence. None if they are sent."""
+    """Return why the answers to a gateway's messages are not sent, in one sentence. None if they are sent."""
     if settings.send_replies == "off":
-        return "answers are kept, not sent: SEND_REPLIES=off"
+        return "answers are not sent: SEND_REPLIES=off"
     missing = missing_credentials(settings, gateway)
-    return f"answers are kept, not sent: set {' and '.join(missing)}" if missing else None
+    return f"answers are not sent: set {' and '.join(missing)}" if missing else None
 
 
 def _text(settings: Settings, name: str) -> str:

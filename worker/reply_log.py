@@ -38,7 +38,7 @@ class ReplyLog:
         gateway, channel, _ = conversation
         if (gateway, channel) not in self._unsent:
             self._unsent.add((gateway, channel))
-            why = why_not_sent(settings, gateway) or "answers are kept, not sent: this gateway sends no replies"
+            why = why_not_sent(settings, gateway) or "answers are not sent: this gateway sends no replies"
             log.warning(why, gateway=gateway, channel=channel)
 
     def left_in_doubt(self, batch: Batch) -> None:

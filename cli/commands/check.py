@@ -1,4 +1,7 @@
-"""`debouncer check`: prints the settings and the routes and tries every connection, without writing anything."""
+"""`debouncer check`: prints the settings and the routes and tries every connection, without writing anything.
+
+With `--send` it does nothing but send one test message.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import asyncio
 import sys
 
 from buffer.transport.server_checks import CheckResult
+from cli import trial_message
 from cli.checks import run_checks
 from cli.options import load_settings_with_flags
 from cli.route_report import reply_results, route_lines, routes_lines
@@ -22,6 +26,8 @@ def run(args: argparse.Namespace) -> int:
     """Return 0, or 1 if there is a problem. Raises SettingsError for impossible settings and routes."""
     settings = load_settings_with_flags(args)
     routes = load_routes(settings)
+    if args.send is not None:
+        return trial_message.run(routes, *args.send, is_confirmed=args.yes)
     colours = Colours(sys.stdout)
     if args.route is not None:
         print(*route_lines(routes, args.route, colours), sep="\n")

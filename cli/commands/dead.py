@@ -6,18 +6,15 @@ import argparse
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from buffer.operator_models import DeadLetter
 from buffer.store import Store
+from cli.by_id import each_id, warn_if_nobody_works
 from cli.commands.pending import who_text
 from cli.options import load_settings_with_flags
-from cli.target import Unreachable, open_queue, open_store, require_server
+from cli.target import Unreachable, open_store, require_server
 from cli.terminal import columns, count_of, shown_text
-from config.settings import Settings
-from worker.rq.heartbeats import live_worker_hosts
-from worker.rq.suspension import is_suspended
 
 HEADER = ("flush id", "conversation", "died", "messages", "attempts", "error")
 ERROR_MAX = 100
@@ -71,10 +68,17 @@ def _row(letter: DeadLetter) -> tuple[str, ...]:
     error = " ".join(letter.error.split())[:ERROR_MAX]
     if letter.redriven_ms is not None:
         error = f"(to be sent again) {error}"
-    if not letter.messages:
-        error = f"(its messages are gone: discard it) {error}"
     messages, attempts = str(letter.messages), str(letter.attempts)
+    if is_part(letter.flush_id):
+        messages = "a part of an answer"
+    elif not letter.messages:
+        error = f"(its messages are gone: discard it) {error}"
     return letter.flush_id, who_text(letter.conversation), died, messages, attempts, error
+
+
+def is_part(flush_id: str) -> bool:
+    """Return True for the dead letter of one part of an answer, `<flush_id>.<part>`. It has no messages."""
+    return "." in flush_id
 
 
 async def _retry(store: Store, args: argparse.Namespace) -> int:
@@ -82,10 +86,10 @@ async def _retry(store: Store, args: argparse.Namespace) -> int:
         print("debouncer dead retry: name flush ids, or --all", file=sys.stderr)
         return 2
     if not args.all:
-        code = await _each(args.flush_id, store.redrive, REDRIVE_TEXT)
+        code = await each_id(args.flush_id, store.redrive, REDRIVE_TEXT)
     else:
         code = await _retry_all(store)
-    await _warn_if_nobody_works(store.settings)
+    await warn_if_nobody_works(store.settings)
     return code
 
 
@@ -120,25 +124,4 @@ async def _letters(store: Store, partition: int, limit: int) -> list[DeadLetter]
 
 
 async def _discard(store: Store, args: argparse.Namespace) -> int:
-    return await _each(args.flush_id, store.discard_letter, DISCARD_TEXT)
-
-
-async def _each(flush_ids: list[str], operation: Callable[[str], Awaitable[str]], texts: dict[str, str]) -> int:
-    code = 0
-    for flush_id in flush_ids:
-        try:
-            result = await operation(flush_id)
-        except ValueError:
-            result = "unknown"
-        failed = result in ("unknown", "gone")
-        code = 1 if failed else code
-        print(f"{flush_id} {texts[result]}", file=sys.stderr if failed else sys.stdout)
-    return code
-
-
-async def _warn_if_nobody_works(settings: Settings) -> None:
-    async with open_queue(settings) as client:
-        if await is_suspended(client):
-            print("The queue is suspended: nothing is sent until `rq resume`.", file=sys.stderr)
-        if not await live_worker_hosts(client, settings.rq_queue):
-            print("No worker is alive: nothing is sent until one runs.", file=sys.stderr)
+    return await each_id(args.flush_id, store.discard_letter, DISCARD_TEXT)

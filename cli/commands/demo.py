@@ -1,4 +1,4 @@
-"""`debouncer demo`: runs everything for ten seconds and checks the promises."""
+"""`debouncer demo`: runs everything for twenty seconds and checks the promises."""
 
 from __future__ import annotations
 

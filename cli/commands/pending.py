@@ -18,6 +18,7 @@ STATES = {
     "open": "waits for a pause",
     "retry": "waits for its next attempt",
     "in_flight": "at the agent",
+    "replying": "its replies wait",
     "redriven": "to be sent again",
     "paused": "paused",
     "broken": "its key cannot be read",

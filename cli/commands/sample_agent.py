@@ -41,7 +41,7 @@ async def _run(listener: socket.socket, delay_s: float) -> None:
     agent = EchoAgent(
         delay_s,
         on_request=lambda body, headers: _print_burst(body, headers, colours),
-        on_answer=lambda _, answer: _print_answer(answer, colours),
+        on_answer=lambda _, replies: _print_replies(replies, colours),
     )
     async with agent.serve(listener):
         print(
@@ -58,8 +58,9 @@ def _print_burst(body: Body, headers: dict[str, str], colours: Colours) -> None:
     print(colours(f"  {_reason(body)}; key {key}, attempt {attempt}", "dim"), flush=True)
 
 
-def _print_answer(answer: str, colours: Colours) -> None:
-    print(colours(f"  > {answer}", "cyan"), flush=True)
+def _print_replies(replies: list[str], colours: Colours) -> None:
+    for reply in replies:
+        print(colours(f"  > {reply}", "cyan"), flush=True)
 
 
 def _title(body: Body) -> str:

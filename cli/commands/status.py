@@ -8,9 +8,11 @@ import sys
 
 from cli.options import load_settings_with_flags
 from cli.overview import Overview, overview_of
+from cli.route_report import unsent_replies
 from cli.target import Unreachable, open_queue, open_store, require_server
 from cli.terminal import columns, count_of, redact_url
-from config.settings import Settings
+from config.routes import load_routes
+from config.settings import Settings, SettingsError
 from worker.rq.heartbeats import live_worker_hosts
 from worker.rq.suspension import is_suspended
 
@@ -35,7 +37,16 @@ async def _rows(settings: Settings) -> list[tuple[str, str]]:
     rows = [("Redis", redact_url(settings.redis_url or "")), *overview_rows(overview)]
     rows.append(("queue", f"suspended: no burst goes out; {resume_hint(settings)}" if suspended else "not suspended"))
     rows.append(("workers", f"{len(hosts)} alive ({', '.join(sorted(set(hosts)))})" if hosts else "none alive"))
+    rows += [("replies", text) for text in _unsent(settings)]
     return [*rows, ("conflict", conflict)] if conflict else rows
+
+
+def _unsent(settings: Settings) -> list[str]:
+    """Return what is missing for replies, or what is wrong with the routes file: the counts are shown all the same."""
+    try:
+        return unsent_replies(load_routes(settings))
+    except SettingsError as error:
+        return [" ".join(str(error).split())]
 
 
 def overview_rows(overview: Overview) -> list[tuple[str, str]]:
@@ -46,13 +57,16 @@ def overview_rows(overview: Overview) -> list[tuple[str, str]]:
         ("in back-off", f"{count_of(states['retry'], 'batch').replace('batchs', 'batches')} between two attempts"),
         ("in flight", count_of(states["in_flight"], "call")),
     ]
+    if states["replying"]:
+        rows.append(("replying", f"{count_of(states['replying'], 'answer')} with parts that wait"))
     if states["paused"]:
         rows.append(("paused", count_of(states["paused"], "conversation")))
     if states["broken"]:
         rows.append(("broken", f"{count_of(states['broken'], 'conversation')} whose key cannot be read"))
     rows.append(("due", overview.due_text()))
     dead = f"{overview.dead_text()}; `debouncer dead` lists them" if overview.dead else "no dead letters"
-    return [*rows, ("dead", dead)]
+    doubt = f"{overview.doubt_text()}; `debouncer doubt` lists them" if overview.doubts else "no part of an answer"
+    return [*rows, ("dead", dead), ("in doubt", doubt), *(("held", text) for text in overview.held_texts())]
 
 
 def resume_hint(settings: Settings) -> str:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from cli.demo.record import Record
-from cli.demo.script import ANA, BURSTS, INTERRUPTION, ids
+from cli.demo.script import ANA, BRUNO, BURSTS, CARLA, INTERRUPTION, THANKS, ids
 
 CLOCK_MS = 2
 """Tolerance, because deadlines are whole milliseconds."""
@@ -31,6 +31,11 @@ def check_promises(record: Record) -> list[Promise]:
         Promise("Each call has an Idempotency-Key of its own", _own_keys(record)),
         Promise("Ana's first four messages were taken in by at least two processes", _spread(record)),
         Promise("No call came before its moment", _never_early(record)),
+        Promise("Ana and Bruno got every reply of the agent, each once and in order", _answered(record)),
+        Promise(
+            "Once a human had answered Carla, the bot said no more to her, and no call was made", _taken_over(record)
+        ),
+        Promise("The reply whose worker was killed was in doubt and listed, not sent twice", _doubted(record)),
     ]
 
 
@@ -88,3 +93,32 @@ def _never_early(record: Record) -> bool:
 def _spread(record: Record) -> bool:
     first = ids(BURSTS[0])
     return len({delivery.pid for delivery in record.deliveries if delivery.step.message_id in first}) >= 2
+
+
+def _answered(record: Record) -> bool:
+    return all(
+        bool(record.bubbles_of(person.name))
+        and [bubble.text for bubble in record.bubbles_of(person.name)]
+        == [reply for call in record.calls_of(person.name) for reply in call.replies]
+        for person in (ANA, BRUNO)
+    )
+
+
+def _taken_over(record: Record) -> bool:
+    replies = [reply for call in record.calls_of(CARLA.name) for reply in call.replies]
+    seen = record.bubbles_of(CARLA.name)
+    if record.taken_ms is None or not 0 < len(seen) < len(replies):
+        return False
+    later = [delivery for delivery in record.deliveries if delivery.step is THANKS]
+    in_a_call = any(THANKS.message_id in call.message_ids for call in record.calls)
+    has_ended = all(bubble.at_ms < record.taken_ms for bubble in seen)
+    return has_ended and bool(later) and all(delivery.discarded for delivery in later) and not in_a_call
+
+
+def _doubted(record: Record) -> bool:
+    seen = record.bubbles_of(ANA.name)
+    if record.killed_ms is None or len(record.doubts) < 2:
+        return False
+    listed, *_, at_the_end = record.doubts
+    is_once = len({bubble.message_id for bubble in seen}) == len(seen) == len(record.calls_of(ANA.name))
+    return is_once and seen[-1].at_ms <= record.killed_ms and len(listed) == 1 and at_the_end == ()

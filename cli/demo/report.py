@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from cli.demo.promises import Promise
-from cli.demo.record import Call, Delivery, Record
+from cli.demo.record import Bubble, Call, Delivery, Record
 from cli.demo.script import ANSWER_S, INTERRUPTION, WINDOW_S, Step
 from cli.terminal import Colours, columns
 
@@ -33,11 +33,12 @@ class Report:
             self._colours("One burst, one answer", "bold"),
             "",
             "People write the way they talk: in pieces. Each piece is a webhook of its own, and lands on",
-            "one of several processes. Here all the pieces of a person become one call to the agent.",
+            "one of several processes. Here all the pieces of a person become one call to the agent, and",
+            "what it answers goes back to the person once.",
             "",
             "Everything is real, and only for this demo: a Valkey server in a temporary folder, webhook",
-            f"processes, a flush worker and an agent. A burst ends after {WINDOW_S:g} s of quiet; the agent takes",
-            f"{ANSWER_S:g} s to answer.",
+            "processes, a flush worker, an agent, and a small stand-in for the gateway. A burst ends after",
+            f"{WINDOW_S:g} s of quiet; the agent takes {ANSWER_S:g} s to answer.",
             "",
         )
 
@@ -53,6 +54,8 @@ class Report:
             note = "delivered again: nothing stored"
         elif delivery.step is INTERRUPTION:
             note = "while the agent answers her"
+        elif delivery.discarded:
+            note = "a human is with her: recorded, and no call"
         self._event(delivery.sent_ms, delivery.step.person.name, f"→ webhook {delivery.pid}", delivery.step.text, note)
 
     def print_call(self, call: Call, texts: Sequence[str]) -> None:
@@ -61,9 +64,35 @@ class Report:
         description = self._colours(f"{count}: {' / '.join(texts)}", "green")
         self._event(call.begun_ms, call.person, "⇒ agent", description)
 
-    def print_answer(self, call: Call, answer: str) -> None:
+    def print_answer(self, call: Call) -> None:
         """Print an answer of the agent."""
-        self._event(call.ended_ms or 0.0, call.person, "⇐ agent", self._colours(answer, "cyan"))
+        self._event(call.ended_ms or 0.0, call.person, "⇐ agent", self._colours(" / ".join(call.replies), "cyan"))
+
+    def print_bubble(self, bubble: Bubble) -> None:
+        """Print a message of the bot that the gateway shows to the person."""
+        self._event(bubble.at_ms, bubble.person, "← gateway", self._colours(bubble.text, "bold"))
+
+    def print_takeover(self, at_ms: float, step: Step, pid: int) -> None:
+        """Print what a human of ours wrote to a person."""
+        self._event(at_ms, step.person.name, f"→ webhook {pid}", step.text, "a human of ours, on the phone")
+
+    def print_kill(self, at_ms: float, person: str, worker: int) -> None:
+        """Print that the worker was killed."""
+        text = self._colours("kill -9, while the gateway has the reply and has not answered yet", "red")
+        self._event(at_ms, person, f"✗ worker {worker}", text)
+
+    def print_restart(self, person: str, worker: int) -> None:
+        """Print that another worker was started."""
+        self._event(time.time() * 1000, person, f"✓ worker {worker}", "started in its place")
+
+    def print_doubts(self, at_ms: float, person: str, lines: Sequence[str]) -> None:
+        """Print what `debouncer doubt` said."""
+        self._event(at_ms, person, "? in doubt", "$ debouncer doubt")
+        self._lines(*(f"            {self._colours(line, 'yellow')}" for line in lines))
+
+    def print_echo(self, at_ms: float, bubble: Bubble) -> None:
+        """Print that the gateway delivers the echo of a reply."""
+        self._event(at_ms, bubble.person, "→ webhook", bubble.text, "the gateway's echo: so it was sent")
 
     def print_closing(self) -> None:
         """Print that all messages are sent and answered."""
@@ -73,18 +102,20 @@ class Report:
         """Print the counts and a table of the calls."""
         shares = ", ".join(f"{pid} took {count}" for pid, count in sorted(record.webhooks_by_process().items()))
         incoming, outgoing = len(record.deliveries), len(record.calls)
+        shown, echoes = len(record.bubbles), record.echoes
         repeated = sum(delivery.duplicate for delivery in record.deliveries)
         self._lines(
             "",
             self._colours("What happened", "bold"),
             "",
-            f"  {incoming} webhooks came in ({shares}); {repeated} of them was a duplicate and changed nothing.",
-            f"  {outgoing} calls went out. Called for each webhook, the agent would have answered {incoming} times.",
+            f"  {incoming} messages came in ({shares}); {repeated} of them was a duplicate and changed nothing.",
+            f"  {outgoing} calls went out. Called for each message, the agent would have answered {incoming} times.",
+            f"  {shown} replies reached people; {echoes} of them came back as echoes, and paused nobody.",
             "",
             *columns([HEADINGS, *(self._row(record, call) for call in record.calls)]),
             "",
             f"  A call is due {WINDOW_S:g} s after the last message of its burst or, when the agent is still answering",
-            "  that person, at the end of its answer; late by is counted from there.",
+            "  that person, as soon as the answer has reached the person; late by is counted from there.",
         )
 
     def print_promises(self, promises: Sequence[Promise]) -> None:
@@ -101,14 +132,14 @@ class Report:
         number = str(record.calls.index(call) + 1)
         steps = {delivery.step.message_id: delivery.step for delivery in record.deliveries}
         held = " / ".join(_text(steps.get(message_id)) for message_id in call.message_ids)
-        return number, call.person, self._clock(call.begun_ms), f"{record.late_ms(call):.0f} ms", held
+        return number, call.person, self._clock(call.begun_ms).strip(), f"{record.late_ms(call):.0f} ms", held
 
     def _event(self, at_ms: float, person: str, place: str, text: str, note: str = "") -> None:
         noted = f"  {self._colours(f'({note})', 'dim')}" if note else ""
         self._lines(f"  {self._clock(at_ms)}  {person:<{NAME_WIDTH}}  {place:<{PLACE_WIDTH}}  {text}{noted}")
 
     def _clock(self, at_ms: float) -> str:
-        return f"+{max(0.0, at_ms - self._start_ms) / 1000:.2f} s"
+        return f"{f'+{max(0.0, at_ms - self._start_ms) / 1000:.2f}':>6} s"
 
     def _lines(self, *lines: str) -> None:
         for line in lines:

@@ -1,30 +1,29 @@
-"""Runs the demo: starts the processes, sends the messages, records the calls and checks the promises."""
+"""Runs the demo: starts the processes, tells the story, and checks the promises."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import logging
+import secrets
 import sys
 import time
 from contextlib import AsyncExitStack
 
 import structlog
 
-from cli.demo.processes import DemoProcesses, NotReady, start_processes
+from cli.demo.processes import NotReady, start_processes
 from cli.demo.promises import check_promises
-from cli.demo.record import Call, Record
+from cli.demo.record import Record
 from cli.demo.report import Report
-from cli.demo.script import ANA, ANSWER_S, BURSTS, INTERRUPTION, STEPS, Step
+from cli.demo.script import ANSWER_S
 from cli.demo.sender import NotAccepted, Sender
-from cli.echo import Body, EchoAgent
+from cli.demo.story import Story, replies_of_the_agent
+from cli.demo.stub_gateway import StubGateway
+from cli.echo import EchoAgent
 from cli.embedded import ServerFailed
 from cli.shutdown import ShutdownSignal, exit_on_signal
 from cli.terminal import Colours
-
-CALLS_WITHIN_S = 15.0
-EXTRA_CALL_WITHIN_S = 0.5
-"""Time after the last expected call in which a call too many would arrive."""
 
 INTERRUPTED = 130
 
@@ -48,8 +47,6 @@ class DemoRun:
     def __init__(self, report: Report) -> None:
         self._report = report
         self._record = Record()
-        self._ana_called = asyncio.Event()
-        self._all_answered = asyncio.Event()
 
     async def run(self) -> int:
         """Run the script, stop all processes, check the promises and return the exit code."""
@@ -67,50 +64,12 @@ class DemoRun:
     async def _run_script(self, stack: AsyncExitStack, shutdown: ShutdownSignal) -> None:
         begun = time.monotonic()
         self._report.print_opening()
-        agent = EchoAgent(ANSWER_S, self._on_call, self._on_answer)
-        processes = await start_processes(stack, agent, shutdown.forced)
+        story, token = Story(self._record, self._report), secrets.token_hex(8)
+        agent = EchoAgent(ANSWER_S, story.on_call, story.on_answer, replies_of_the_agent)
+        gateway = StubGateway(token, story.on_text)
+        processes = await start_processes(stack, agent, gateway, token, shutdown.forced)
         self._report.print_ready(processes.webhooks, processes.worker, time.monotonic() - begun)
-        await self._send_all(processes, stack)
-        self._report.print_closing()
-
-    async def _send_all(self, processes: DemoProcesses, stack: AsyncExitStack) -> None:
-        sender = Sender(processes.port, processes.token, processes.webhooks, processes.logs)
+        sender = Sender(processes.port, token, processes.webhooks, processes.logs)
         stack.callback(sender.close)
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        self._report.start_clock()
-        for step in STEPS:
-            await asyncio.sleep(start + step.at_s - loop.time())
-            await self._send(sender, step)
-        try:
-            async with asyncio.timeout(CALLS_WITHIN_S):
-                await self._ana_called.wait()
-                await asyncio.sleep(INTERRUPTION.at_s)
-                await self._send(sender, INTERRUPTION)
-                await self._all_answered.wait()
-        except TimeoutError:
-            # A missing call is a broken promise, which check_promises finds.
-            return
-        await asyncio.sleep(EXTRA_CALL_WITHIN_S)
-
-    async def _send(self, sender: Sender, step: Step) -> None:
-        delivery = await sender.send(step)
-        self._record.deliveries.append(delivery)
-        self._report.print_delivery(delivery)
-
-    def _on_call(self, body: Body, headers: dict[str, str]) -> None:
-        message_ids = tuple(message["message_id"] for message in body["messages"])
-        key = headers.get("idempotency-key", "")
-        call = Call(body["conversation"]["name"], message_ids, key, time.time() * 1000)
-        self._record.calls.append(call)
-        self._report.print_call(call, [message["text"] for message in body["messages"]])
-        if call.person == ANA.name:
-            self._ana_called.set()
-
-    def _on_answer(self, body: Body, answer: str) -> None:
-        ids = tuple(message["message_id"] for message in body["messages"])
-        open_calls = [call for call in self._record.calls if call.message_ids == ids and call.ended_ms is None]
-        open_calls[0].ended_ms = time.time() * 1000
-        self._report.print_answer(open_calls[0], answer)
-        if sum(call.ended_ms is not None for call in self._record.calls) == len(BURSTS):
-            self._all_answered.set()
+        await story.tell(processes, sender)
+        self._report.print_closing()

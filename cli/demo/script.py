@@ -8,6 +8,9 @@ from dataclasses import dataclass
 WINDOW_S = 2.0
 """Quiet time that ends a burst, in the demo."""
 
+LEASE_S = 5.0
+"""Seconds after which another worker goes on with what a dead one had, in the demo."""
+
 ANSWER_S = 2.5
 """Seconds that the agent takes. Longer than the window, so that the interruption is due before the agent answers."""
 
@@ -39,6 +42,7 @@ class Step:
 ANA = Person("Ana", "5511900000001")
 BRUNO = Person("Bruno", "5521900000002")
 CARLA = Person("Carla", "5531900000003")
+PEOPLE = (ANA, BRUNO, CARLA)
 
 STEPS = (
     Step(0.0, ANA, 1, "oi"),
@@ -52,6 +56,15 @@ STEPS = (
 )
 INTERRUPTION = Step(0.3, ANA, 8, "é para hoje!")
 """Ana's message during the agent's answer. Its time counts from the agent's first call for Ana."""
+
+TAKEOVER = Step(0.3, CARLA, 9, "oi Carla, aqui é o João, da loja: já te mando")
+"""What a human of ours writes to Carla on the phone. Its time counts from the agent's first reply to her."""
+
+THANKS = Step(0.6, CARLA, 10, "obrigada, João!")
+"""Carla's message to the human. Its time counts from the takeover."""
+
+SECOND_REPLY = "Shall I send it by e-mail?"
+"""The agent's second reply to Carla, which the takeover keeps from her."""
 
 BURSTS: tuple[tuple[Step, ...], ...] = (
     tuple(step for step in STEPS if step.person is ANA and not step.again),

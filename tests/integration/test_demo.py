@@ -54,12 +54,42 @@ def test_the_demo_keeps_its_promises(demo, tmp_path):
     started = pids(demo)
     assert len(started) == 3
     assert demo.wait(ENDS_WITHIN_S) == 0
-    assert demo.log.count("✓") == 8
-    assert "✗" not in demo.log
-    assert "All 8 promises were kept." in demo.log
+    assert "✗ " not in demo.log.partition("What was promised")[2]
+    assert "All 11 promises were kept." in demo.log
     assert "4 messages: oi / tudo bem? / queria saber do pedido / o número é 4821" in demo.log
     assert "\x1b" not in demo.log
-    assert_no_leftovers(started, tmp_path)
+    assert_no_leftovers([*started, *successors(demo)], tmp_path)
+
+
+def test_the_demo_shows_the_whole_way(demo):
+    """Replies come out of the gateway, a human ends them for Carla, and the one in doubt is listed until its echo."""
+    assert demo.wait(ENDS_WITHIN_S) == 0
+    assert told(demo, "Ana ") == ["your 4 messages together.", "your message."]
+    assert told(demo, "Bruno ") == ["your 2 messages together."]
+    assert told(demo, "Carla ") == ["your message."]
+    story = demo.log.partition("That was the story.")[0]
+    moments = [
+        "Shall I send it by e-mail?",
+        "a human of ours",
+        "kill -9",
+        "started in its place",
+        "1 part in doubt",
+        "echo",
+    ]
+    places = [story.index(moment) for moment in [*moments, "Nothing is in doubt."]]
+    assert places == sorted(places)
+    assert "5511900000001" not in demo.log
+
+
+def told(demo: Process, person: str) -> list[str]:
+    """What the gateway showed a person: the end of each sentence."""
+    lines = [line for line in demo.log.splitlines() if f"{person} " in line and "← gateway" in line]
+    return [line.partition("I have read ")[2] for line in lines]
+
+
+def successors(demo: Process) -> list[int]:
+    """The process ids of the workers that were started again."""
+    return [int(pid) for pid in re.findall(r"worker (\d+) +started in its place", demo.log)]
 
 
 def test_the_demo_can_be_interrupted(demo, tmp_path):

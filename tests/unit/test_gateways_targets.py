@@ -79,7 +79,7 @@ def test_missing_settings_are_named(gateway):
     """Without them there is no target, and one sentence names all that must be set."""
     assert target_of(settings(), gateway) is None
     assert missing_credentials(settings(), gateway) == MISSING[gateway]
-    assert why_not_sent(settings(), gateway) == f"answers are kept, not sent: set {' and '.join(MISSING[gateway])}"
+    assert why_not_sent(settings(), gateway) == f"answers are not sent: set {' and '.join(MISSING[gateway])}"
 
 
 @pytest.mark.parametrize("gateway", [name for name in GATEWAYS if len(MISSING[name]) > 1])
@@ -95,7 +95,7 @@ def test_sending_can_be_switched_off():
     """SEND_REPLIES=off sends nothing, whatever is set, and says so."""
     off = settings(send_replies="off", **COMPLETE["evolution"])
     assert target_of(off, "evolution") is None
-    assert why_not_sent(off, "evolution") == "answers are kept, not sent: SEND_REPLIES=off"
+    assert why_not_sent(off, "evolution") == "answers are not sent: SEND_REPLIES=off"
 
 
 def test_the_target_knows_where_reports_go():

@@ -28,6 +28,7 @@ IMPORTED_BY = {
         "worker.agent_connection",
         "worker.agent_errors",
         "worker.reply_client",
+        "cli.demo.stub_gateway",
         "cli.echo",
     ],
     "httpx": ["worker.agent", "worker.agent_answer", "worker.agent_errors", "worker.reply_client"],
