@@ -83,6 +83,8 @@ REPLY_ACTIONS: Actions = {
     ),
     "reply_late": Action(2, {"index": ANY}),
     "begin": Action(20, {"index": ANY, "own": (False, True), "limits": LIMIT_NAMES, "again": AGAIN}),
+    "begin_late": Action(3, {"index": ANY}),
+    "interrupt": Action(3, {"who": ANYBODY, "limits": LIMIT_NAMES}),
     "leave": Action(14, {"index": ANY}),
     "end": Action(
         16,
