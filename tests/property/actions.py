@@ -75,7 +75,7 @@ SAME = (
 
 REPLY_ACTIONS: Actions = {
     **{name: WORLD_ACTIONS[name] for name in SAME},
-    "leap": Action(1, {"ms": (3_600_001,)}),
+    "grow_old": Action(1, {"who": ANYBODY}),
     "fail": Action(2, {"index": ANY, "mode": ("retry", "dead", "release"), "delay_ms": DELAYS_MS}),
     "pause": Action(2, {"who": ANYBODY, "pause_ms": (1, 60_000, 400_000), "takeover": (False, True)}),
     "reply": Action(

@@ -200,6 +200,12 @@ class ReplyActions(ModelComparison):
         self.resume(who)
         self.claim(who)
 
+    def grow_old(self, who: str) -> None:
+        """A part is in doubt for more than an hour; then a human writes the same text."""
+        self.serve(who, "none", "in_doubt", (0, 0), echo=False)
+        self.leap(ECHO_MAX_MS + 1)
+        self.write(who, 1, 0)
+
     # What gateways do
 
     def echo(self, index: int, by_own_id: bool, by_text: bool) -> None:
