@@ -33,7 +33,7 @@ DOUBT_RESULTS: dict[bytes, DoubtResult] = {result.encode(): result for result in
 
 def tag_of(gateway: str, channel: str) -> str:
     """Return the eight hexadecimal digits that stand for a channel in its partition."""
-    return f"{crc32(f'{gateway}\0{channel}'.encode()):08x}"
+    return format(crc32(f"{gateway}\0{channel}".encode()), "08x")
 
 
 def id_of(message_id: str | None) -> bytes:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ids
+from tests.lua.driver import ANA, BIA, LEASE_MS, WINDOW_MS, ids
 from tests.lua.reply_driver import TEXTS, ReplyDriver
 
-HUMAN = {"human_pause_ms": 60_000}
+HUMAN: dict[str, Any] = {"human_pause_ms": 60_000}
 HOUR_MS = 3_600_000
 
 
@@ -56,7 +58,7 @@ async def test_echo_resolves_a_doubt(replies: ReplyDriver, by: str):
     await replies.begin(batch, own_id="own1")
     await replies.end(batch, end="in_doubt")
     await replies.store.ack(replies.driver.ref(), batch.token)
-    fields = {"own_id": "own1"} if by == "own id" else {"text": "olá"}
+    fields: dict[str, Any] = {"own_id": "own1"} if by == "own id" else {"text": "olá"}
     for _ in range(2):
         assert await replies.own("id1", **fields, **HUMAN) == "ours"
     assert (await replies.doubts(), "doubts" in await replies.driver.conv()) == ([], False)
@@ -99,8 +101,6 @@ async def test_echo_of_a_part_that_was_put_back(replies: ReplyDriver):
 
 async def test_text_in_another_conversation(replies: ReplyDriver):
     """A text counts in its own conversation only."""
-    from tests.lua.driver import BIA
-
     batch = await replies.answered("olá")
     await replies.begin(batch)
     assert await replies.own("id1", "olá", to=BIA, **HUMAN) == "human"
