@@ -37,7 +37,7 @@ HELD_FIELDS = ("since_ms", "reason")
 
 def tag_of(gateway: str, channel: str) -> str:
     """Return the eight hexadecimal digits that stand for a channel in its partition."""
-    return f"{crc32(channel.encode(), crc32(gateway.encode())):08x}"
+    return format(crc32(f"{gateway}\0{channel}".encode()), "08x")
 
 
 def id_of(message_id: str | None) -> bytes:

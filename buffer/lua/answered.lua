@@ -18,9 +18,10 @@ local function wait_for_first_part(name, conv, delay_ms)
   return give_back(name, conv, now_ms + delay_ms, 'later')
 end
 
-local function store_answer(name, token, answer, prints, delay_ms)
+-- `at` is the place of its arguments.
+local function store_answer(name, at)
   local conv = read_conv(name)
-  local refused = fenced(conv, token)
+  local refused = fenced(conv, ARGV[at + 1])
   if refused then
     return refused
   elseif conv.cancelled then
@@ -29,17 +30,17 @@ local function store_answer(name, token, answer, prints, delay_ms)
     return 'ok'
   end
   allow_writes_when_full()
-  if prints == '' then
-    call('HSET', key('conv', name), 'answer', answer)
+  if ARGV[at + 3] == '' then
+    call('HSET', key('conv', name), 'answer', ARGV[at + 2])
     return 'ok'
   end
-  call('HSET', key('conv', name), 'answer', answer, 'prints', prints, 'next_part', 1)
+  call('HSET', key('conv', name), 'answer', ARGV[at + 2], 'prints', ARGV[at + 3], 'next_part', 1)
+  local delay_ms = tonumber(ARGV[at + 4])
   return delay_ms > 0 and wait_for_first_part(name, conv, delay_ms) or 'ok'
 end
 
 local replies = {}
 for i = 2, #ARGV, 5 do
-  local name, token, answer, prints, delay_ms = unpack(ARGV, i, i + 4)
-  table.insert(replies, guarded(store_answer, name, token, answer, prints, tonumber(delay_ms)) or 'broken')
+  table.insert(replies, guarded(store_answer, ARGV[i], i) or 'broken')
 end
 return replies

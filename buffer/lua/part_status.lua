@@ -13,9 +13,10 @@
 -- include: sent
 -- include: doubt_letter
 
+local FAILED = 'failed' -- stands for the part of an id when its failure is noted: a gateway may say it again
 local tag, state, reason = ARGV[2], ARGV[5], ARGV[6]
 local holder, part = find_sent(tag, ARGV[3], ARGV[4])
-if not holder then
+if not holder or part == FAILED then
   return ''
 end
 allow_writes_when_full()
@@ -24,7 +25,8 @@ if state == 'sent' then
   note_evidence(holder, conv, part)
   return part
 end
-forget_sent(tag, ARGV[3], ARGV[4])
+remember_sent(ARGV[3], tag, holder, FAILED)
+remember_sent(ARGV[4], tag, holder, FAILED)
 local doubt = take_doubt(part)
 if doubt then
   make_doubt_letter(part, doubt, reason)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 
 from buffer.models import PauseMode
-from buffer.reply_models import PartEnd
+from buffer.reply_models import PartEnd, SendLimits
 from tests.lua.driver import ANA, BIA, LEASE_MS, ids
 from tests.lua.reply_driver import TEXTS, ReplyDriver
-
-RATE = "rate:"
 
 
 async def test_parts_in_order(replies: ReplyDriver):
@@ -107,8 +105,6 @@ async def test_give_up(replies: ReplyDriver):
 
 async def test_limited_for_the_whole_channel(replies: ReplyDriver):
     """After a 429 no other part of the channel leaves before its time, and a longer wait stays."""
-    from buffer.reply_models import SendLimits
-
     limits = SendLimits(channel_interval_ms=1_000)
     first, second = await replies.answered("olá"), await replies.answered("olá", to=BIA)
     await replies.begin(first, limits=limits)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ids
+from tests.lua.driver import ANA, BIA, LEASE_MS, WINDOW_MS, ids
 from tests.lua.reply_driver import TEXTS, ReplyDriver
 
 HUMAN: dict[str, Any] = {"human_pause_ms": 60_000}
@@ -101,8 +101,6 @@ async def test_echo_of_a_part_that_was_put_back(replies: ReplyDriver):
 
 async def test_text_in_another_conversation(replies: ReplyDriver):
     """A text counts in its own conversation only."""
-    from tests.lua.driver import BIA
-
     batch = await replies.answered("olá")
     await replies.begin(batch)
     assert await replies.own("id1", "olá", to=BIA, **HUMAN) == "human"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from buffer.models import Batch, Conversation
@@ -9,7 +11,7 @@ from tests.lua.aliases import LID, PHONE, home, link
 from tests.lua.driver import LEASE_MS, ScriptDriver
 from tests.lua.reply_driver import ReplyDriver
 
-HUMAN = {"human_pause_ms": 60_000}
+HUMAN: dict[str, Any] = {"human_pause_ms": 60_000}
 
 
 async def left_behind(replies: ReplyDriver) -> tuple[Batch, Conversation, Conversation]:

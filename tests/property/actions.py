@@ -75,7 +75,7 @@ SAME = (
 
 REPLY_ACTIONS: Actions = {
     **{name: WORLD_ACTIONS[name] for name in SAME},
-    "leap": Action(1, {"ms": (3_600_001,)}),
+    "grow_old": Action(1, {"who": ANYBODY}),
     "fail": Action(2, {"index": ANY, "mode": ("retry", "dead", "release"), "delay_ms": DELAYS_MS}),
     "pause": Action(2, {"who": ANYBODY, "pause_ms": (1, 60_000, 400_000), "takeover": (False, True)}),
     "reply": Action(
@@ -83,6 +83,8 @@ REPLY_ACTIONS: Actions = {
     ),
     "reply_late": Action(2, {"index": ANY}),
     "begin": Action(20, {"index": ANY, "own": (False, True), "limits": LIMIT_NAMES, "again": AGAIN}),
+    "begin_late": Action(3, {"index": ANY}),
+    "interrupt": Action(3, {"who": ANYBODY, "limits": LIMIT_NAMES}),
     "leave": Action(14, {"index": ANY}),
     "end": Action(
         16,

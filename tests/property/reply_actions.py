@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from buffer.models import Claim, FailureMode
@@ -12,7 +12,7 @@ from tests.property.compared_system import REMEMBERED_MAX
 from tests.property.model_comparison import ModelComparison
 from tests.property.part_journal import PartJournal, part_of, root_of
 from tests.property.redis_system import System
-from tests.property.reply_model import ECHO_MAX_MS, ReplyModel
+from tests.property.reply_model import ECHO_MAX_MS, FAILED, ReplyModel
 from tests.property.walk_settings import PEOPLE
 
 TEXTS = ("", "sim", "não", "até logo")
@@ -114,6 +114,12 @@ class ReplyActions(ModelComparison):
             self.journal.begin(sender.who, sender.flush_id, sender.next)
         self._settle_sender(sender, found)
 
+    def begin_late(self, index: int) -> None:
+        """An earlier try to begin a part arrives after the worker has gone on to the next one."""
+        sender = self._sender(index)
+        if sender and sender.is_answered and sender.next > 1:
+            self._begin(replace(sender, next=sender.next - 1), None, LIMITS["none"])
+
     def leave(self, index: int) -> None:
         """The request of a marked part reaches the gateway; perhaps the worker was away for long before it left."""
         sender = self._sender(index)
@@ -185,6 +191,20 @@ class ReplyActions(ModelComparison):
             self.echo(0, by_own_id=False, by_text=True)
         if how:
             self.end(0, how, times, again=False, has_id=True)
+
+    def interrupt(self, who: str, limits: str) -> None:
+        """An operator pauses a conversation whose next part is due, and resumes it before the end of the pause."""
+        self.claim(who)
+        self.pause(who, 60_000, takeover=False)
+        self.begin(0, own=False, limits=limits, again=False)
+        self.resume(who)
+        self.claim(who)
+
+    def grow_old(self, who: str) -> None:
+        """A part is in doubt for more than an hour; then a human writes the same text."""
+        self.serve(who, "none", "in_doubt", (0, 0), echo=False)
+        self.leap(ECHO_MAX_MS + 1)
+        self.write(who, 1, 0)
 
     # What gateways do
 
@@ -309,7 +329,7 @@ class ReplyActions(ModelComparison):
 
     def _note_ours(self, sent: SentPart, *, is_certain: bool) -> None:
         known_as = self.model.sent_ids.get(sent.message_id)
-        if is_certain or (known_as and part_of(known_as[1]) == sent.part):
+        if is_certain or (known_as and known_as[1] != FAILED and part_of(known_as[1]) == sent.part):
             self.journal.known.add(sent.part)
         if not is_certain:
             self.journal.maybe |= {part for part, text in self.texts.items() if text == sent.text}

@@ -11,6 +11,7 @@ from tests.property.model_state import Parts, Sealed, Talk
 from tests.property.reference_model import Model
 
 ECHO_MAX_MS = 3_600_000
+FAILED = "failed"
 
 
 class ModelDoubt(NamedTuple):
@@ -108,13 +109,14 @@ class ReplyModel(Model):
 
     def status(self, state: str, message_id: str | None, own_id: str | None) -> str:
         holder, part = self._find(message_id, own_id)
-        if not holder:
+        if not holder or part == FAILED:
             return ""
         if state == "sent":
             self._evidence(holder, part)
             return part
         for known in (message_id, own_id):
-            self.sent_ids.pop(known or "", None)
+            if known:
+                self.sent_ids[known] = (holder, FAILED)
         if doubt := self.doubts.pop(part, None):
             self._bury_doubt(part, doubt)
             self.counters["parts_refused"] += 1

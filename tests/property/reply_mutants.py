@@ -86,7 +86,7 @@ DOUBT = [
     Mutant("echo after a day", "own_message", "now_ms - since_ms <= ECHO_MAX_MS", "true"),
     Mutant("status resolves nothing", "part_status", "  note_evidence(holder, conv, part)\n", ""),
     Mutant("failed part stays in doubt", "part_status", "local doubt = take_doubt(part)", "local doubt = nil"),
-    Mutant("failure counted twice", "part_status", "forget_sent(tag, ARGV[3], ARGV[4])\n", ""),
+    Mutant("failure counted twice", "part_status", "if not holder or part == FAILED then", "if not holder then"),
     Mutant("zombie brings no evidence", "end_part", "ending.how == 'sent' and resolve_doubt(doubt_id)", "false"),
     Mutant(
         "settled twice",
@@ -127,7 +127,7 @@ ORDER = [
     ),
     Mutant("pace ignored", "end_part", "delay_ms > 0 and conv.next_part <= last_part(conv)", "false"),
     Mutant("pace of the first part ignored", "answered", "  return delay_ms > 0 and", "  return false and"),
-    Mutant("parts survive the flush", "include/batch", "'unreached_ms', 'prints', 'next_part', ", "'unreached_ms', "),
+    Mutant("parts survive the flush", "include/batch", "{ 'prints', 'next_part', ", "{ "),
 ]
 
 TAKEOVER = [

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from buffer import operator_calls, script_calls, scripts
+from buffer import operator_calls, reply_calls, script_calls, scripts
 from buffer.keys import Ref
 from buffer.models import Append, Claim, Conversation
 from buffer.rules import IDS_MAX, append_rules
@@ -16,12 +16,12 @@ REF = Ref(3, "abcdefghijklmnop")
 ANA = Conversation("generic", "loja", "ana")
 
 
-SEAMS = (script_calls, operator_calls)
+SEAMS = (script_calls, operator_calls, reply_calls)
 
 
 @pytest.mark.parametrize("verb", scripts.VERBS)
 def test_every_verb_has_both_halves(verb: str):
-    """Each verb has a function for its arguments and one for its reply, in one of the two modules."""
+    """Each verb has a function for its arguments and one for its reply, in one of the three modules."""
     [seam] = [seam for seam in SEAMS if hasattr(seam, f"{verb}_args")]
     assert callable(getattr(seam, f"read_{verb}"))
 
@@ -79,12 +79,12 @@ def test_order_of_zero_is_an_order(make_settings):
 
 
 def test_claim_arguments_with_the_buffer_off(make_settings):
-    """With the buffer off a batch holds one message."""
+    """With the buffer off a batch holds one message; a flag says whether a part in doubt is sent again."""
     claims = [(REF.hash, "w1"), ("b" * 16, "w2")]
     args = script_calls.claim_args(claims, make_settings(message_buffer_enabled=False))
-    assert (args[1], args[7:]) == (1, ["1", REF.hash, "w1", "b" * 16, "w2"])
-    args = script_calls.claim_args(claims, make_settings())
-    assert (args[1], args[7:]) == (20, ["", REF.hash, "w1", "b" * 16, "w2"])
+    assert (args[1], args[7:]) == (1, ["1", "", REF.hash, "w1", "b" * 16, "w2"])
+    args = script_calls.claim_args(claims, make_settings(reply_in_doubt="resend"))
+    assert (args[1], args[7:]) == (20, ["", "1", REF.hash, "w1", "b" * 16, "w2"])
 
 
 def test_dispatch_reply():
@@ -116,6 +116,9 @@ def test_claim_reply_with_text_that_is_no_utf8():
         9,
         b"\n",
         b"",
+        0,
+        0,
+        0,
         b"generic",
         b"loja",
         b"ana",

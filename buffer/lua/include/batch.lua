@@ -2,8 +2,8 @@
 
 local BATCH_FIELDS = { 'flush_id', 'reason', 'closed_ms', 'separator', 'sealed_name', 'sealed_peer', 'has_media',
                        'claims', 'failures', 'crashes', 'token', 'lease_until_ms', 'retry_at_ms',
-                       'cancelled', 'answer', 'unreached_ms', 'prints', 'next_part', 'last_part', 'sending_ms',
-                       'sending_seen', 'part_since_ms', 'slot_ms' }
+                       'cancelled', 'answer', 'unreached_ms' }
+local PART_FIELDS = { 'prints', 'next_part', 'last_part', 'sending_ms', 'sending_seen', 'part_since_ms', 'slot_ms' }
 
 -- Set the wake entry of a conversation without a batch, or move the conversation to the idle index.
 local function rearm(name, conv)
@@ -53,13 +53,20 @@ local function leave_suspects(name, conv)
   end
 end
 
+local function forget_fields(name, conv, fields)
+  call('HDEL', key('conv', name), unpack(fields))
+  for _, field in ipairs(fields) do
+    conv[field] = nil
+  end
+end
+
 local function forget_batch(name, conv)
   leave_suspects(name, conv)
   forget_batch_media(name, conv)
   call('DEL', key('lock', name), key('batch', name))
-  call('HDEL', key('conv', name), unpack(BATCH_FIELDS))
-  for _, field in ipairs(BATCH_FIELDS) do
-    conv[field] = nil
+  forget_fields(name, conv, BATCH_FIELDS)
+  if conv.next_part then
+    forget_fields(name, conv, PART_FIELDS)
   end
   if conv.is_left or conv.behind then
     call('HDEL', key('conv', name), 'is_left')
