@@ -43,15 +43,6 @@ RevokeResult = Literal["removed", "late", "early"]
 ClaimStatus = Literal["batch", "busy", "early", "paused", "empty", "broken"]
 """The result of a claim (lua/claim.lua). `broken`: the keys of the conversation cannot be read; try again later."""
 
-RedriveResult = Literal["ok", "already", "gone", "unknown"]
-"""The result of a redrive (lua/redrive.lua). `gone`: it has lost its messages and can only be discarded."""
-
-DiscardLetterResult = Literal["ok", "unknown"]
-"""The result of discarding a dead letter (lua/discard_letter.lua)."""
-
-PendingState = Literal["open", "retry", "in_flight", "replying", "redriven", "paused", "broken"]
-"""What a conversation in the wake index waits for (lua/pending.lua)."""
-
 DeliveryState = Literal["sent", "failed"]
 """The two reports that say something about a part: WhatsApp took the message (or the person has it), or it failed."""
 
@@ -326,35 +317,3 @@ class Claim(NamedTuple):
     batch: Batch | None
     until_ms: int | None
     ended: EndedBatch | None = None
-
-
-class Pending(NamedTuple):
-    """A conversation in the wake index: its state, the time at which it is due, and the number of its messages."""
-
-    state: PendingState
-    due_ms: int
-    messages: int
-    conversation: Conversation
-
-
-class DeadLetter(NamedTuple):
-    """A dead letter, for people. `redriven_ms` is None unless it waits to be delivered again.
-
-    `messages` is 0 if the messages are gone.
-    """
-
-    flush_id: str
-    died_ms: int
-    redriven_ms: int | None
-    conversation: Conversation
-    error: str
-    messages: int
-    attempts: int
-
-
-class DeadLetters(NamedTuple):
-    """A page of the dead letters of a partition, with the number of all of them."""
-
-    now_ms: int
-    total: int
-    page: list[DeadLetter]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
-from buffer.models import Conversation, DeadLetter, DeadLetters, DiscardLetterResult, Pending, PendingState
+from buffer.models import Conversation
+from buffer.operator_models import DeadLetter, DeadLetters, DiscardLetterResult, Pending, PendingState
 
 Args = list[Any]
 

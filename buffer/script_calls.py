@@ -28,9 +28,9 @@ from buffer.models import (
     Failure,
     Outcome,
     PauseMode,
-    RedriveResult,
     RevokeResult,
 )
+from buffer.operator_models import RedriveResult
 from buffer.rules import AppendRules, claim_max_messages
 from buffer.stored_message import encode_record
 from config.settings import Settings

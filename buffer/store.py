@@ -22,17 +22,14 @@ from buffer.models import (
     Change,
     Claim,
     Conversation,
-    DeadLetters,
-    DiscardLetterResult,
     Dispatched,
     EditResult,
     Failure,
     Outcome,
     PauseMode,
-    Pending,
-    RedriveResult,
     RevokeResult,
 )
+from buffer.operator_models import DeadLetters, DiscardLetterResult, Pending, RedriveResult
 from buffer.owners import FORGET_MS, conflict, owner_of
 from buffer.phone_numbers import canonical_phone
 from buffer.rules import AppendRules, append_rules

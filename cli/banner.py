@@ -15,7 +15,7 @@ NO_GATEWAY = "no gateway is open, so every webhook is refused: set EVOLUTION_TOK
 
 def banner(settings: Settings, store: str) -> list[str]:
     """Return the lines of the banner. `store` names the server that keeps the messages."""
-    agent, quiet_s = redact_url(settings.agent_url or ""), settings.message_buffer_timeout
+    agent, quiet_s = agent_text(settings), settings.message_buffer_timeout
     rows = [*_open_gateways(settings), ("", "")]
     if closed := closed_gateways(settings):
         rows.append(("Closed gateways", f"{', '.join(closed)} (one opens when its secret is set)"))
@@ -26,6 +26,11 @@ def banner(settings: Settings, store: str) -> list[str]:
     ]
     hints = _hints(settings)
     return ["debouncer is up; Ctrl-C stops it.", "", *columns(rows), *([""] if hints else []), *hints]
+
+
+def agent_text(settings: Settings) -> str:
+    """Return the address that bursts go to, without its secrets."""
+    return redact_url(settings.agent_url) if settings.agent_url else "the agents of ROUTES_FILE"
 
 
 def open_gateways(settings: Settings) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from buffer.models import Pending
+from buffer.operator_models import Pending
 from buffer.reply_models import HeldChannel
 from buffer.reply_store import Replies
 from buffer.store import Store

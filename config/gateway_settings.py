@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
@@ -53,6 +53,9 @@ class GatewaySettings(BaseSettings):
 
     evolution_url: OptionalBaseAddress = Field(None, repr=False, description="address of Evolution's API, for replies")
     evolution_api_key: OptionalSecret = Field(None, description="API key of Evolution or of its instance, for replies")
+    evolution_flavor: Literal["v2", "go"] = Field(
+        "v2", description="which Evolution sends the replies: v2, or go for Evolution Go"
+    )
     meta_url: BaseAddress = Field(
         "https://graph.facebook.com/v26.0", repr=False, description="address of Meta's Graph API, with its version"
     )

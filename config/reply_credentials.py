@@ -21,7 +21,7 @@ class Credentials(NamedTuple):
 
 REPLY_CREDENTIALS: dict[str, Credentials] = {
     "generic": Credentials("generic_reply_url", "generic_reply_secret", needs_secret=False),
-    "evolution": Credentials("evolution_url", "evolution_api_key"),
+    "evolution": Credentials("evolution_url", "evolution_api_key", "evolution_flavor", "flavor"),
     "meta": Credentials("meta_url", "meta_access_token"),
     "twilio": Credentials("twilio_url", "twilio_auth_token", "twilio_account_sid", "account_sid"),
     "chatwoot": Credentials("chatwoot_url", "chatwoot_api_token"),

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from config.keywords import TakeoverAction, takeover_actions
-from config.setting_types import Seconds, milliseconds, words_of
+from config.setting_types import BlankIsNone, Seconds, milliseconds, words_of
 
 
 class ReplySettings(BaseSettings):
@@ -35,6 +35,10 @@ class ReplySettings(BaseSettings):
         "hold",
         description="what follows if nobody knows whether a message was sent. hold: a person decides; resend: it is "
         "sent again, perhaps twice",
+    )
+    reply_rate: Annotated[Annotated[float, Field(gt=0, le=1000)] | None, BlankIsNone] = Field(
+        None,
+        description="messages a second that one channel sends at most; default: as docs/sending.md says",
     )
     reply_give_up: Seconds = Field(
         86_400.0, description="time after which an answer becomes a dead letter if the gateway does not take it"

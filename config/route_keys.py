@@ -31,6 +31,7 @@ ROUTE_KEYS: dict[str, str] = {
     "reply_parts_max": "reply_parts_max",
     "reply_typing_cps": "reply_typing_cps",
     "reply_in_doubt": "reply_in_doubt",
+    "reply_rate": "reply_rate",
     "reply_give_up": "reply_give_up",
     "reply_mark_read": "reply_mark_read",
     "reply_markdown": "reply_markdown",

@@ -19,9 +19,6 @@ PARAGRAPH_END = re.compile(r"```(?s:.*?)(?:```|\Z)|(?P<end>[^\S\n]*+\n[^\S\n]*+\
 
 JOINT = "\n\n"
 
-WITHOUT_CAPTION = frozenset({"audio"})
-"""Files that WhatsApp shows without a caption."""
-
 
 class ReplyStyle(NamedTuple):
     """How a route wants its answers: REPLY_SPLIT, REPLY_PARTS_MAX and REPLY_MARKDOWN."""
@@ -55,7 +52,7 @@ def _pieces(part: Part, sender: Sender, style: ReplyStyle) -> Iterator[Part]:
     """Yield the parts that the gateway takes instead of one part."""
     if part.kind != "text" and part.kind in sender.media_kinds:
         text = part.text or ""
-        fits = part.kind not in WITHOUT_CAPTION and sender.text_size(text) <= sender.caption_max
+        fits = part.kind in sender.caption_kinds and sender.text_size(text) <= sender.caption_max
         yield part._replace(text=text if fits and text.strip() else None)
         texts = [] if fits else [text]
     elif part.kind == "text":

@@ -10,7 +10,7 @@ WINDOW = struct.Struct(">HIHIII")
 
 def read_conv(stored: Mapping[bytes, bytes]) -> dict[str, str]:
     """The fields of a conversation, those of its open burst among them."""
-    fields = {name.decode(): value.decode() for name, value in stored.items() if name != b"window"}
+    fields = {name.decode(): value.decode("utf-8", "replace") for name, value in stored.items() if name != b"window"}
     window = stored.get(b"window")
     return fields | _read_window(window) if window else fields
 

@@ -30,8 +30,6 @@ SEND_EARLY_AFTER = 16
 TIMEOUT_CHECK_EVERY_S = 0.1
 """Seconds between two checks for requests that waited too long. One timer for all costs less than one for each."""
 
-T = TypeVar("T")
-
 ResultsReceiver = ReplyReceiver[list[Appended]]
 """Receives the results of a request's messages, or the error."""
 
@@ -78,6 +76,9 @@ class _AppendCall:
             self._coalescer.retry_in_task(self)
 
 
+T = TypeVar("T", _Submission, _AppendCall)
+
+
 class AppendCoalescer:
     """A bounded queue in front of `Store.append`. A message that cannot be stored fails its own request only."""
 
@@ -116,7 +117,7 @@ class AppendCoalescer:
         if self._unsent and self._timeout_timer is None:
             self._timeout_timer = loop.call_later(TIMEOUT_CHECK_EVERY_S, self._check_timeouts)
         unsent, self._unsent = self._unsent, []
-        for submissions in _split_into_calls(unsent, lambda submission: len(submission.messages), _rules_of):
+        for submissions in _split_into_calls(unsent, lambda submission: len(submission.messages)):
             call = _AppendCall(self, submissions, loop.time() + STORE_TIMEOUT_S)
             self._in_flight.append(call)
             self._send_or_retry(call)
@@ -137,7 +138,7 @@ class AppendCoalescer:
 
     def _start_retries(self) -> None:
         failed, self._failed = self._failed, []
-        for calls in _split_into_calls(failed, lambda call: call.size, _rules_of):
+        for calls in _split_into_calls(failed, lambda call: call.size):
             task = asyncio.get_running_loop().create_task(self._retry(calls))
             self._retries.add(task)
             task.add_done_callback(self._retries.discard)
@@ -185,21 +186,15 @@ class AppendCoalescer:
             await self._append_together([submission], until_s)
 
 
-def _rules_of(item: _Submission | _AppendCall) -> AppendRules | None:
-    return item.rules
-
-
-def _split_into_calls(
-    items: list[T], size_of: Callable[[T], int], rules_of: Callable[[T], AppendRules | None]
-) -> Iterator[list[T]]:
+def _split_into_calls(items: list[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
     """Yield the items in order, in lists of at most MESSAGES_PER_CALL messages. A larger item is alone in its list.
 
     Items with different rules never share a list: those with the same come together.
     """
-    first = rules_of(items[0]) if items else None
-    if any([rules_of(item) is not first for item in items]):
-        for group in _by_rules(items, rules_of):
-            yield from _split_into_calls(group, size_of, rules_of)
+    rules = items[0].rules if items else None
+    if any([item.rules is not rules for item in items]):
+        for group in _by_rules(items):
+            yield from _split_into_calls(group, size_of)
         return
     call: list[T] = []
     size = 0
@@ -213,10 +208,10 @@ def _split_into_calls(
         yield call
 
 
-def _by_rules(items: list[T], rules_of: Callable[[T], AppendRules | None]) -> list[list[T]]:
+def _by_rules(items: list[T]) -> list[list[T]]:
     groups: dict[int, list[T]] = {}
     for item in items:
-        groups.setdefault(id(rules_of(item)), []).append(item)
+        groups.setdefault(id(item.rules), []).append(item)
     return list(groups.values())
 
 

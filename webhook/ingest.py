@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from buffer.errors import ConversationBroken, ConversationFull, StoreUnavailable
+from buffer.errors import StoreUnavailable
 from buffer.keys import fingerprint_of
 from buffer.models import (
     Append,
@@ -32,13 +32,13 @@ from buffer.rules import AppendRules
 from buffer.store import Store
 from buffer.stored_message import encode_edit
 from config.killpoints import kill_point
-from config.logs import mask
 from config.routes import Routes
 from config.settings import Settings
 from gateways.base import Gateway, Request
 from gateways.credentials import ways_to_authenticate
 from gateways.registry import GATEWAYS
 from webhook.append_coalescer import STORE_TIMEOUT_S, TIMED_OUT, AppendCoalescer
+from webhook.append_counts import count_results
 from webhook.channel_rules import ROUTE_DISABLED, ChannelRules, LeftOutPart, RuleBook
 from webhook.left_out import NO_GATEWAY
 from webhook.limits import BodyBudget, BodyReader
@@ -89,7 +89,7 @@ class _PendingRequest:
     def set_result(self, results: Sequence[Appended]) -> None:
         """Respond with the results of the appends. An error must not reach the other requests of the same call."""
         try:
-            counts = _count_results(self.appends, results, self._log)
+            counts = count_results(self.appends, results, self._log)
             if self.left_out:
                 counts = self._add_left_out(counts)
             self.respond(success_response(self.gateway, counts))
@@ -315,7 +315,7 @@ class Ingest:
     async def _append(self, coalescer: AppendCoalescer, messages: list[Message], rules: ChannelRules) -> Counts:
         appends = [rules.encode(message, next(self._nonces)) for message in messages]
         kill_point("webhook_before_append")
-        return _count_results(appends, await coalescer.append(appends, rules.append), self._log)
+        return count_results(appends, await coalescer.append(appends, rules.append), self._log)
 
 
 def gateway_named_in(path: str) -> str:
@@ -328,35 +328,6 @@ def _unauthorized(gateway: Gateway) -> HTTPError:
     ways = ways_to_authenticate(gateway)
     detail = f"the token or signature of this {gateway.name} webhook is wrong or missing; {ways}"
     return HTTPError(401, "unauthorized", detail, log_detail=f"token or signature wrong or missing; {ways}")
-
-
-def _count_results(appends: Sequence[Append], results: Sequence[Appended], log: RequestLog) -> Counts:
-    """Count the results of a request's appends and log each of them. Raises StoreError if a message was refused."""
-    kill_point("webhook_after_append")
-    accepted = duplicates = 0
-    for status, _, _ in results:
-        accepted += status == "new"
-        duplicates += status == "duplicate"
-    if log.logs_each_message:
-        log.log_results(appends, results)
-    ignored = len(appends) - accepted - duplicates
-    if ignored:
-        _raise_refusal(appends, results)
-        for append, result in zip(appends, results, strict=True):
-            if result.status not in ("new", "duplicate"):
-                log.left_out.ignore(append.conversation.gateway, result.status)
-    return Counts(accepted, duplicates, ignored)
-
-
-def _raise_refusal(appends: Sequence[Append], results: Sequence[Appended]) -> None:
-    """Raise a StoreError if Redis refused a message of one person: the gateway must send the request again."""
-    for append, (status, _, _) in zip(appends, results, strict=True):
-        gateway, channel, peer = append.conversation
-        whose = f"the conversation of {mask(peer)} ({gateway}, {channel})"
-        if status == "broken":
-            raise ConversationBroken(f"a key of {whose} in Redis is damaged; a worker sets it aside as sick:*")
-        if status == "full":
-            raise ConversationFull(f"{whose} has MESSAGE_BUFFER_MAX_PENDING messages waiting: is a worker running?")
 
 
 def _nonces() -> Iterator[bytes]:

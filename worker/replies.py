@@ -22,6 +22,7 @@ from gateways.sending import (
     Misconfigured,
     Part,
     PartId,
+    Rate,
     Refused,
     ReplyTo,
     Sender,
@@ -49,6 +50,8 @@ PACE_MAX_MS = 10_000
 
 PROBE_MS = 30_000
 """Time between two parts that try whether a channel works again."""
+
+GROWTHS_MAX = 32
 
 LATER_MAX_S = 3_600.0
 """Longest wait that a gateway can ask for."""
@@ -86,7 +89,10 @@ class Delivery:
 
     def limits(self) -> SendLimits:
         """Return the rate limits of the channel and of the person."""
-        return SendLimits(*self.sender.channel_rate, *self.sender.person_rate, PROBE_MS)
+        sender, per_s = self.sender, self.settings.reply_rate
+        channel_rate = Rate(max(1, round(1000 / per_s))) if per_s else sender.channel_rate
+        person_rate = sender.group_rate if self.to.is_group and sender.group_rate else sender.person_rate
+        return SendLimits(*channel_rate, *person_rate, PROBE_MS)
 
     def pace_ms(self, number: int) -> int:
         """Return how long a person would type a part (REPLY_TYPING_CPS), 0 if there is no such part."""
@@ -226,7 +232,8 @@ def ending_of(delivery: Delivery, number: int, result: SendResult) -> Ending:
     """
     flush_id, settings = delivery.batch.flush_id, delivery.settings
     give_up_ms = settings.reply_give_up_ms
-    if isinstance(result, InDoubt) and settings.reply_in_doubt == "resend":
+    is_repeatable = delivery.target is not None and delivery.target.idempotent
+    if isinstance(result, InDoubt) and (is_repeatable or settings.reply_in_doubt == "resend"):
         result = Later(result.reason)
     match result:
         case Sent(message_id):
@@ -248,6 +255,7 @@ def _later_ms(delivery: Delivery, result: Later) -> int:
     A wait of the whole channel does not grow beyond PROBE_MS: it is over for everybody when the first part leaves.
     """
     if result.after_s is not None:
-        return int(min(result.after_s, LATER_MAX_S) * 1000)
+        growth = result.growth ** min(delivery.batch.attempt - 1, GROWTHS_MAX)
+        return int(min(result.after_s * growth, LATER_MAX_S) * 1000)
     delay_ms = backoff_ms(delivery.settings, delivery.batch.attempt - 1)
     return min(delay_ms, PROBE_MS) if result.whole_channel else delay_ms

@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from datetime import UTC, datetime
 
-from buffer.models import DeadLetter
+from buffer.operator_models import DeadLetter
 from buffer.store import Store
 from cli.by_id import each_id, warn_if_nobody_works
 from cli.commands.pending import who_text

@@ -6,7 +6,8 @@ import argparse
 import asyncio
 import sys
 
-from buffer.models import Conversation, Pending
+from buffer.models import Conversation
+from buffer.operator_models import Pending
 from buffer.store import Store
 from cli.options import load_settings_with_flags
 from cli.target import Unreachable, open_store, require_server

@@ -10,7 +10,7 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from cli.banner import NO_GATEWAY, banner, open_gateways, replies_text, webhook_url
+from cli.banner import NO_GATEWAY, agent_text, banner, open_gateways, replies_text, webhook_url
 from cli.embedded import EmbeddedServer, ServerFailed
 from cli.options import load_settings_with_flags, require_agent
 from cli.preflight import preflight, replica_conflict
@@ -111,7 +111,7 @@ def _announce(settings: Settings, store: str, problem: str | None) -> None:
         return
     urls = [webhook_url(settings, name) for name in open_gateways(settings)]
     replies = {name: replies_text(settings, name) for name in open_gateways(settings)}
-    log.info("debouncer is up", webhooks=urls, agent=redact_url(settings.agent_url or ""), store=store, replies=replies)
+    log.info("debouncer is up", webhooks=urls, agent=agent_text(settings), store=store, replies=replies)
 
 
 def _painted(lines: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
+from tests.lua.reply_driver import ReplyDriver
 
 
 async def test_ack_leaves_an_idle_conversation(driver: ScriptDriver):
@@ -105,3 +106,33 @@ async def test_history_is_bounded(driver: ScriptDriver):
     history = await driver.history()
     assert len(history) == 1_000
     assert history[0]["flush_id"] == batch.flush_id
+
+
+async def test_parts_in_the_history(driver: ScriptDriver, replies: ReplyDriver):
+    """The record of a flush says how many parts its answer had."""
+    batch = await replies.answered("olá", "tudo bem?")
+    for number in (1, 2):
+        await replies.send(batch, number)
+    await driver.store.ack(driver.ref(), batch.token)
+    [entry] = await driver.history()
+    assert (entry["outcome"], entry["parts"], entry["next_part"]) == ("acked", 2, 3)
+
+
+async def test_hand_over(driver: ScriptDriver):
+    """The agent may give the conversation to a human: it is paused, and what was said meanwhile is discarded."""
+    batch = await driver.in_flight("m1")
+    await driver.append("m2")
+    for _ in range(2):
+        assert await driver.store.ack(driver.ref(), batch.token, pause_ms=60_000) == "ok"
+    assert [entry["outcome"] for entry in await driver.history()] == ["acked", "discarded"]
+    assert await driver.wake_ms() == driver.clock() + 60_000
+    assert not await driver.is_idle()
+    assert [appended.status for appended in await driver.append("m3")] == ["discarded"]
+
+
+async def test_hand_over_of_a_cancelled_batch(driver: ScriptDriver):
+    """A batch that an operator discarded hands nothing over."""
+    batch = await driver.in_flight("m1")
+    await driver.store.discard(ANA)
+    assert await driver.store.ack(driver.ref(), batch.token, pause_ms=60_000) == "cancelled"
+    assert "paused_until_ms" not in await driver.conv()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.lua.driver import ANA, LEASE_MS, ScriptDriver
+from tests.lua.reply_driver import ReplyDriver
 
 
 async def test_answer_survives_the_worker(driver: ScriptDriver):
@@ -45,3 +46,40 @@ async def test_cancelled_batch_keeps_no_answer(driver: ScriptDriver):
     await driver.store.discard(ANA)
     assert await driver.store.answered(driver.ref(), batch.token, b"{}") == "cancelled"
     assert "answer" not in await driver.conv()
+
+
+async def test_parts_of_an_answer(driver: ScriptDriver, replies: ReplyDriver):
+    """The next worker gets the numbers of the parts with the answer."""
+    await replies.answered("olá", "tudo bem?")
+    driver.clock.advance(LEASE_MS)
+    again = await driver.claim_batch(caller="w2")
+    assert (again.next_part, again.last_part, again.doubted_part) == (1, 2, 0)
+
+
+async def test_pace_of_the_first_part(driver: ScriptDriver, replies: ReplyDriver):
+    """With a delay the lease is given back, and the first part waits in the wake index."""
+    batch = await driver.in_flight("m1")
+    for _ in range(2):
+        assert await replies.answer(batch, "olá", delay_ms=4_000) == "later"
+    assert await driver.wake_ms() == driver.clock() + 4_000
+    assert "token" not in await driver.conv()
+    assert (await driver.claim(caller="w2")).status == "busy"
+    driver.clock.advance(4_000)
+    assert (await driver.claim_batch(caller="w2")).next_part == 1
+
+
+async def test_delay_without_parts(driver: ScriptDriver, replies: ReplyDriver):
+    """An answer without parts has nothing to wait for."""
+    batch = await driver.in_flight("m1")
+    assert await replies.answer(batch, delay_ms=4_000) == "ok"
+
+
+async def test_late_repeat(driver: ScriptDriver, replies: ReplyDriver):
+    """A call that arrives when the first part was sent already starts nothing anew, and keeps the first answer."""
+    batch = await driver.in_flight("m1")
+    await replies.answer(batch, "olá", "tudo bem?", answer=b"first")
+    await replies.send(batch)
+    assert await replies.answer(batch, "olá", answer=b"second") == "ok"
+    assert (await replies.begin(batch)).mark == "lost"
+    conv = await driver.conv()
+    assert (conv["answer"], conv["next_part"]) == ("first", "2")

@@ -6,13 +6,27 @@ import asyncio
 
 import pytest
 
-from buffer.models import Conversation, PauseMode
+from buffer.models import Batch, Conversation, PauseMode
+from buffer.reply_calls import tag_of
 from buffer.reply_models import SendLimits
-from tests.lua.driver import ANA, BIA, LEASE_MS, ScriptDriver
+from tests.lua.driver import ANA, BIA, LEASE_MS, WINDOW_MS, ScriptDriver
 from tests.lua.reply_driver import TEXTS, ReplyDriver
 
+TAG = tag_of(ANA.gateway, ANA.channel)
+PEOPLE = [Conversation("generic", "loja", f"person-{number}") for number in range(30)]
 CHANNEL = SendLimits(channel_interval_ms=1_000)
 PERSON = SendLimits(person_interval_ms=6_000, person_burst=2)
+
+
+async def answer_all(replies: ReplyDriver, people: list[Conversation]) -> dict[Conversation, Batch]:
+    """Claim a burst of each, and store an answer of one part."""
+    for who in people:
+        await replies.driver.append("m1", to=who)
+    replies.clock.advance(WINDOW_MS)
+    batches = {who: await replies.driver.claim_batch(who) for who in people}
+    for who, batch in batches.items():
+        assert await replies.answer(batch, "olá", to=who) == "ok"
+    return batches
 
 
 async def test_first_part(replies: ReplyDriver):
@@ -28,13 +42,8 @@ async def test_lost_reply(replies: ReplyDriver):
     batch = await replies.answered(*TEXTS)
     for _ in range(3):
         assert await replies.begin(batch, limits=CHANNEL) == ("send", None)
-    assert int(await replies.driver.redis.get(replies.driver.partition_key("rate") + ":" + _tag())) > 0
-
-
-def _tag() -> str:
-    from buffer.reply_calls import tag_of
-
-    return tag_of(ANA.gateway, ANA.channel)
+    used_until_ms = await replies.driver.redis.get(f"{replies.driver.partition_key('rate')}:{TAG}")
+    assert int(used_until_ms) == replies.clock() + 1_000
 
 
 @pytest.mark.parametrize("number", [0, 2, 3, 4])
@@ -94,10 +103,8 @@ async def test_pause_of_an_operator(replies: ReplyDriver):
 
 async def test_limit_of_the_channel(replies: ReplyDriver):
     """Parts of a channel leave one interval after the other; one that waits keeps its moment, and its turn."""
-    people = [Conversation("generic", "loja", f"person-{number}") for number in range(4)]
-    batches = {who: await replies.driver.in_flight("m1", to=who) for who in people}
-    for who, batch in batches.items():
-        assert await replies.answer(batch, "olá", to=who) == "ok"
+    people = PEOPLE[:4]
+    batches = await answer_all(replies, people)
     began = [await replies.begin(batches[who], to=who, limits=CHANNEL) for who in people]
     assert [part.mark for part in began] == ["send", "wait", "wait", "wait"]
     now_ms = replies.clock()
@@ -148,21 +155,18 @@ async def test_held_channel(replies: ReplyDriver):
 
 async def test_many_in_one_call(replies: ReplyDriver):
     """Many conversations in one call get their own replies, and a damaged one fails alone."""
-    people = [Conversation("generic", "loja", f"person-{number}") for number in range(30)]
-    batches = {who: await replies.driver.in_flight("m1", to=who) for who in people}
-    for who, batch in batches.items():
-        await replies.answer(batch, "olá", to=who)
-    await replies.driver.redis.set(replies.driver.key("conv", people[7]), "not ours")
-    began = await asyncio.gather(*(replies.begin(batches[who], to=who) for who in people))
-    assert [part.mark == "send" for part in began] == [who != people[7] for who in people]
+    batches = await answer_all(replies, PEOPLE)
+    await replies.driver.redis.set(replies.driver.key("conv", PEOPLE[7]), "not ours")
+    began = await asyncio.gather(*(replies.begin(batches[who], to=who) for who in PEOPLE))
+    assert [part.mark == "send" for part in began] == [who != PEOPLE[7] for who in PEOPLE]
 
 
 async def test_keys_of_another_type(driver: ScriptDriver, replies: ReplyDriver):
     """Limits and holds that cannot be read stop no part."""
-    tag = _tag()
-    await driver.redis.lpush(f"{driver.partition_key('rate')}:{tag}", "not ours")
-    await driver.redis.set(f"{driver.partition_key('held')}:{tag}", "not ours")
+    await driver.redis.lpush(f"{driver.partition_key('rate')}:{TAG}", "not ours")
+    await driver.redis.set(f"{driver.partition_key('held')}:{TAG}", "not ours")
     await driver.redis.set(f"{driver.partition_key('sent')}:new", "not ours")
     batch = await replies.answered("olá")
     assert (await replies.begin(batch, own_id="own", limits=CHANNEL)).mark == "send"
     assert await replies.end(batch, end="misconfigured", delay_ms=5_000) == "held"
+    await driver.redis.delete(f"{driver.partition_key('sent')}:new")

@@ -11,19 +11,8 @@ import pytest
 
 from buffer import scripts, stored_message
 from buffer.keys import KINDS
-from buffer.models import (
-    AppendStatus,
-    Change,
-    ClaimStatus,
-    DiscardLetterResult,
-    EditResult,
-    FailureMode,
-    Outcome,
-    PauseMode,
-    PendingState,
-    RedriveResult,
-    RevokeResult,
-)
+from buffer.models import AppendStatus, Change, ClaimStatus, EditResult, FailureMode, Outcome, PauseMode, RevokeResult
+from buffer.operator_models import DiscardLetterResult, PendingState, RedriveResult
 from buffer.reply_models import (
     DoubtResult,
     Ending,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from buffer.models import Pending
+from buffer.operator_models import Pending
 from tests.lua.driver import ANA, BIA, LEASE_MS, WINDOW_MS, ScriptDriver
+from tests.lua.reply_driver import ReplyDriver
 
 
 async def only(driver: ScriptDriver) -> Pending:
@@ -41,6 +42,14 @@ async def test_between_two_attempts(driver: ScriptDriver):
     batch = await driver.in_flight("m1")
     await driver.fail(batch.token, "retry", delay_ms=7_000)
     assert await only(driver) == ("retry", driver.clock() + 7_000, 1, ANA)
+
+
+async def test_between_two_parts(driver: ScriptDriver, replies: ReplyDriver):
+    """A batch whose next part waits is replying, until the moment of that part."""
+    batch = await replies.answered("olá", "tudo bem?")
+    await replies.begin(batch)
+    await replies.end(batch, delay_ms=4_000)
+    assert await only(driver) == ("replying", driver.clock() + 4_000, 1, ANA)
 
 
 async def test_of_a_dead_worker(driver: ScriptDriver):

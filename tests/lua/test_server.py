@@ -11,6 +11,7 @@ from buffer.errors import StoreFull, StoreUnavailable
 from buffer.retry import retry_unavailable
 from buffer.store import Store
 from tests.lua.driver import ANA, BIA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
+from tests.lua.reply_driver import ReplyDriver
 from tests.messages import message
 from tests.servers import KINDS, Server
 
@@ -144,6 +145,24 @@ async def test_full_server_still_drains(own: tuple[Server, ScriptDriver]):
     assert await driver.store.ack(driver.ref(BIA), batch.token) == "ok"
     assert (await driver.claim(BIA)).status == "empty"
     assert (await driver.store.snapshot(0))["pending"] == 0
+
+
+async def test_full_server_still_sends_parts(own: tuple[Server, ScriptDriver]):
+    """On a full server the parts of an answer are sent, settled and resolved, and the batch ends."""
+    _, driver = own
+    replies = ReplyDriver(driver)
+    batch = await driver.in_flight("m1")
+    await driver.redis.config_set("maxmemory", "1")
+    assert await replies.answer(batch, "olá", "tudo bem?", "até logo") == "ok"
+    await replies.send(batch)
+    await replies.begin(batch, 2, own_id="own2")
+    assert await replies.end(batch, 2, "in_doubt") == "ok"
+    await replies.begin(batch, 3)
+    assert await replies.own("id3", "até logo", human_pause_ms=60_000) == "ours"
+    assert await replies.end(batch, 3, "later") == "ok"
+    assert await driver.store.ack(driver.ref(), batch.token) == "ok"
+    assert await replies.status("sent", own_id="own2") == f"{batch.flush_id}.2"
+    assert await replies.own("id4", "eu respondo", human_pause_ms=60_000) == "human"
 
 
 async def test_full_server_obeys_operators(own: tuple[Server, ScriptDriver]):

@@ -64,7 +64,7 @@ WORLD_ACTIONS: Actions = {
 }
 
 AGAIN = (False, False, False, True)
-LIMIT_NAMES = ("none", "none", "none", "channel", "person")
+LIMIT_NAMES = ("none", "none", "channel", "person")
 PAUSES = (0, 0, 60_000, 400_000)
 ENDS = ("sent", "sent", "in_doubt", "later", "limited", "refused", "misconfigured")
 
@@ -92,6 +92,16 @@ REPLY_ACTIONS: Actions = {
             "times": ((0, 0), (0, 0), (7_000, 0), (7_000, 60_000)),
             "again": AGAIN,
             "has_id": (True, True, True, False),
+        },
+    ),
+    "serve": Action(
+        14,
+        {
+            "who": ANYBODY,
+            "limits": LIMIT_NAMES,
+            "how": (None, *ENDS),
+            "times": ((0, 0), (7_000, 5_000)),
+            "echo": (False, True),
         },
     ),
     "ack": Action(9, {"index": ANY, "pause_ms": (0, 0, 0, 60_000)}),

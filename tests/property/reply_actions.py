@@ -20,8 +20,8 @@ TEXTS = ("", "sim", "não", "até logo")
 
 LIMITS = {
     "none": SendLimits(),
-    "channel": SendLimits(channel_interval_ms=30_000, channel_burst=2, probe_ms=60_000),
-    "person": SendLimits(person_interval_ms=50_000, person_burst=1),
+    "channel": SendLimits(channel_interval_ms=30_000, probe_ms=60_000),
+    "person": SendLimits(person_interval_ms=50_000, person_burst=2),
 }
 
 
@@ -172,6 +172,19 @@ class ReplyActions(ModelComparison):
             if (sender.next, sender.is_marked) == before or sender.is_over:
                 break
         self.ack(0)
+
+    def serve(self, who: str, limits: str, how: PartEnd | None, times: tuple[int, int], echo: bool) -> None:
+        """A worker looks at a conversation when it is due, and takes its next part one step on, or two."""
+        self.pass_time_until_due(who)
+        self.claim(who)
+        self.reply(0, (1, 2, 2), 0, again=False)
+        self.begin(0, own=True, limits=limits, again=False)
+        if how in ("sent", "in_doubt"):
+            self.leave(0)
+        if how == "in_doubt" and echo:
+            self.echo(0, by_own_id=False, by_text=True)
+        if how:
+            self.end(0, how, times, again=False, has_id=True)
 
     # What gateways do
 

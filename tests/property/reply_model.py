@@ -126,6 +126,7 @@ class ReplyModel(Model):
         doubt = self.doubts.pop(doubt_id, None)
         if not doubt:
             return "unknown"
+        self.sent_texts[doubt.who, doubt.text_print] = doubt_id
         if action == "send":
             self._bury_doubt(doubt_id, doubt)
             return self.redrive(doubt_id)

@@ -116,8 +116,8 @@ ORDER = [
     Mutant(
         "parts leave in a pause",
         "begin_part",
-        "if paused(conv) then\n",
-        "if false then\n",
+        "  if paused(conv) then\n    return wait_for_resume(name, conv)\n  end\n",
+        "",
     ),
     Mutant(
         "resume forgets a part",

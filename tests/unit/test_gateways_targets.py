@@ -28,7 +28,7 @@ COMPLETE: dict[str, dict[str, object]] = {
 }
 TARGETS = {
     "generic": Target("https://bot.example.com/replies", ""),
-    "evolution": Target("https://evo.example.com", "k"),
+    "evolution": Target("https://evo.example.com", "k", "v2"),
     "meta": Target("https://graph.facebook.com/v26.0", "k"),
     "twilio": Target("https://api.twilio.com", "k", "AC0", callback_url="https://bot.example.com"),
     "chatwoot": Target("https://desk.example.com", "k"),
