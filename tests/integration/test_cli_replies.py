@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from buffer.models import Conversation, PauseMode
-from buffer.reply_models import Ending, SendLimits
+from buffer.reply_models import Ending, SendLimits, Status
 from buffer.reply_store import Replies
 from buffer.store import Store
 from buffer.text_prints import print_of
@@ -22,6 +22,7 @@ from tests.messages import message
 ENDS_WITHIN_S = 20.0
 ANA = "5511900000001"
 LOJA = "evolution/loja"
+OWN_ID = "3EB0C0FFEE"
 TEXT = "your order left yesterday"
 ANSWER = {"parts": [{"kind": "text", "text": TEXT}], "last": {}, "is_group": False, "handoff": False, "replies": []}
 
@@ -68,7 +69,7 @@ def end_part(deploy: Deployment, peer: str, end: str, reason: str) -> str:
         batch = (await store.claim(ref, "w1")).batch
         assert batch is not None
         await store.answered(ref, batch.token, json.dumps(ANSWER).encode(), print_of(TEXT))
-        await replies.begin_part(ref, batch.token, 1, who, None, SendLimits())
+        await replies.begin_part(ref, batch.token, 1, who, OWN_ID, SendLimits())
         ending = Ending(end, batch.flush_id, delay_ms=600_000, reason=reason)  # type: ignore[arg-type]
         await replies.end_part(ref, batch.token, 1, who, ending)
         if end == "in_doubt":
@@ -124,6 +125,22 @@ def test_doubts_are_dropped(deploy: Deployment, ask: Ask):
     assert ask("doubt", "drop", ids[0]) == (0, f"{ids[0]} dropped\n")
     assert ask("doubt", "drop", "--all")[1].splitlines() == [f"{doubt_id} dropped" for doubt_id in ids[1:]]
     assert ask("doubt") == (0, "Nothing is in doubt.\n")
+
+
+def test_a_part_that_failed_is_a_dead_letter(deploy: Deployment, ask: Ask, stub: EvolutionStub):
+    """The list calls it a part of an answer, not a batch without messages, and a retry sends it without a call."""
+    doubt_id = in_doubt(deploy)
+    failed = Status("failed", own_id=OWN_ID, reason="the person has blocked us")
+    deploy.ask(lambda store: Replies(store).part_status("evolution", "loja", failed))
+    listed = ask("dead")[1]
+    for shown in (doubt_id, "a part of an answer", "the person has blocked us"):
+        assert shown in listed
+    assert "discard it" not in listed
+    assert ask("dead", "retry", doubt_id)[0] == 0
+    deploy.worker()
+    until("the person has it", lambda: stub.texts(ANA) == [TEXT])
+    deploy.wait_drained()
+    assert deploy.agent.calls == []
 
 
 @pytest.mark.parametrize("action", ["send", "drop"])
