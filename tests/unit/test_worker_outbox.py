@@ -85,7 +85,7 @@ async def test_a_silent_channel_keeps_the_answer(desk: Desk):
     assert packed is not None
     assert (packed.prints, packed.answered.last, packed.answered.answer.handoff) == (b"", 0, True)
     assert orjson.loads(packed.answer)["replies"] == ["one"]
-    assert [line["event"] for line in lines] == ["answers are kept, not sent: set EVOLUTION_URL and EVOLUTION_API_KEY"]
+    assert [line["event"] for line in lines] == ["answers are not sent: set EVOLUTION_URL and EVOLUTION_API_KEY"]
 
 
 async def test_an_answer_of_an_earlier_worker(desk: Desk):
@@ -114,7 +114,7 @@ async def test_parts_whose_channel_is_silent_now(desk: Desk, send_replies, stop,
     assert answered is not None
     assert await desk.outbox.send(flight, answered) == stop
     assert [ending.end for ending in desk.store.endings] == [end]
-    assert "answers are kept, not sent" in desk.store.endings[0].reason
+    assert "answers are not sent" in desk.store.endings[0].reason
 
 
 async def test_a_part_that_a_dead_worker_left(desk: Desk):
