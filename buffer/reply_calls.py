@@ -127,7 +127,7 @@ def _doubt(row: Sequence[bytes]) -> Doubt:
     return Doubt(doubt_id.decode(), int(float(since_ms)), conversation, said, int(number or 0), answer)
 
 
-def read_held(gateway: str, channel: str, row: Sequence[bytes | None]) -> HeldChannel:
+def held_channel_of(gateway: str, channel: str, row: Sequence[bytes | None]) -> HeldChannel:
     """Return a channel whose replies are held, from its HELD_FIELDS."""
     since_ms, reason = row
     return HeldChannel(gateway, channel, int(float(since_ms or 0)), (reason or b"").decode("utf-8", "replace"))

@@ -95,7 +95,7 @@ class Replies:
             rows = await pipeline.execute(raise_on_error=False)
         except (RedisError, OSError) as error:
             raise store_error(error) from error
-        return [reply_calls.read_held(*of, row) for of, row in zip(channels, rows, strict=True) if _is_held(row)]
+        return [reply_calls.held_channel_of(*of, row) for of, row in zip(channels, rows, strict=True) if _is_held(row)]
 
 
 def _is_held(row: object) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from buffer.models import Batch
-from buffer.text_prints import print_of
+from buffer.prints import print_of
 from gateways.reply_text import ReplyStyle, parts_for
 from gateways.sending import Part, Sender
 from worker.agent_answer import AgentReply

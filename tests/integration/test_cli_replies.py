@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from buffer.models import Conversation, PauseMode
+from buffer.prints import print_of
 from buffer.reply_models import Ending, SendLimits, Status
 from buffer.reply_store import Replies
 from buffer.store import Store
-from buffer.text_prints import print_of
 from tests.gateway_stubs.base import Fault
 from tests.gateway_stubs.evolution import KEY, EvolutionStub
 from tests.integration.deployment import Deployment

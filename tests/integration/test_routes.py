@@ -192,7 +192,7 @@ def test_check_shows_one_route(deployment: Deployment, shops: Shops) -> None:
     assert rows["retry_base"] == ["0.3", "RETRY_BASE"]
     assert rows["max_wait"] == ["20", "MESSAGE_BUFFER_MAX_WAIT"]
     assert rows["max_bytes"] == ["262144", "default"]
-    assert "answers are kept, not sent: set GENERIC_REPLY_URL" in check.log
+    assert "answers are not sent: set GENERIC_REPLY_URL" in check.log
     every = deployment.run([*WORKER[:-1], "check"])
     every.wait()
     assert f"Routes of {shops.file}" in every.log

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buffer.models import Batch, Conversation, Reason, StoredMessage
-from buffer.text_prints import NO_PRINT, PRINT_SIZE, print_of
+from buffer.prints import NO_PRINT, PRINT_SIZE, print_of
 from gateways.reply_text import ReplyStyle
 from gateways.sending import InDoubt, Part, Rate, Sender, SendRequest
 from worker.agent_answer import AgentReply

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buffer.text_prints import NO_PRINT, PRINT_SIZE, print_of
+from buffer.prints import NO_PRINT, PRINT_SIZE, print_of
 
 
 @given(st.text().filter(str.strip), st.sampled_from(["", " ", "\n", "\r\n"]))
