@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
@@ -14,6 +15,18 @@ DISCARD_LETTER_RESULTS: dict[bytes, DiscardLetterResult] = {
     result.encode(): result for result in get_args(DiscardLetterResult)
 }
 PENDING_STATES: dict[bytes, PendingState] = {state.encode(): state for state in get_args(PendingState)}
+
+
+def snapshot_args(limit: int) -> Args:
+    """Return the arguments of snapshot.lua."""
+    return [limit]
+
+
+def read_snapshot(reply: bytes) -> dict[str, Any]:
+    """Return the report. Lua leaves empty tables out, because it could not tell an empty list from an empty object."""
+    report: dict[str, Any] = {"counters": {}, "conversations": [], "oldest_ms": None}
+    report.update(json.loads(reply))
+    return report
 
 
 def pending_args(offset: int, limit: int) -> Args:

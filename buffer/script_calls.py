@@ -7,7 +7,6 @@ decodes the reply for one of them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, get_args
@@ -269,18 +268,6 @@ def read_repair(reply: Sequence[int]) -> tuple[int, int]:
     """Return the numbers of wake entries put back and dropped."""
     put_back, dropped = reply
     return int(put_back), int(dropped)
-
-
-def snapshot_args(limit: int) -> Args:
-    """Return the arguments of snapshot.lua."""
-    return [limit]
-
-
-def read_snapshot(reply: bytes) -> dict[str, Any]:
-    """Return the report. Lua leaves empty tables out, because it could not tell an empty list from an empty object."""
-    report: dict[str, Any] = {"counters": {}, "conversations": [], "oldest_ms": None}
-    report.update(json.loads(reply))
-    return report
 
 
 def _flag(value: bool) -> str:

@@ -279,7 +279,7 @@ class Store:
 
     async def snapshot(self, partition: int, limit: int = 50) -> dict[str, Any]:
         """Return totals of a partition and its `limit` soonest conversations. lua/snapshot.lua lists the fields."""
-        return script_calls.read_snapshot(await self.run("snapshot", partition, script_calls.snapshot_args(limit)))
+        return operator_calls.read_snapshot(await self.run("snapshot", partition, operator_calls.snapshot_args(limit)))
 
     async def pending(self, partition: int, offset: int = 0, limit: int = 50) -> tuple[int, list[Pending]]:
         """Return the time of the server in ms, and a page of the conversations in the wake index, soonest first."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from dataclasses import replace
+from typing import Any, Literal
 
 from buffer.models import Claim, FailureMode
 from buffer.prints import print_of
@@ -13,53 +13,8 @@ from tests.property.model_comparison import ModelComparison
 from tests.property.part_journal import PartJournal, part_of, root_of
 from tests.property.redis_system import System
 from tests.property.reply_model import ECHO_MAX_MS, FAILED, ReplyModel
+from tests.property.senders import LIMITS, TEXTS, Sender, SentPart
 from tests.property.walk_settings import PEOPLE
-
-TEXTS = ("", "sim", "não", "até logo")
-"""Texts of parts; one without a text is media."""
-
-LIMITS = {
-    "none": SendLimits(),
-    "channel": SendLimits(channel_interval_ms=30_000, probe_ms=60_000),
-    "person": SendLimits(person_interval_ms=50_000, person_burst=2),
-}
-
-
-@dataclass
-class Sender:
-    """What a worker knows: the next part, whether that is marked, and what became of its request."""
-
-    who: str
-    token: str
-    flush_id: str
-    next: int
-    last: int
-    prints: tuple[bytes, ...] = ()
-    is_answered: bool = False
-    is_over: bool = False
-    is_marked: bool = False
-    has_left: bool = False
-    own_id: str | None = None
-    message_id: str | None = None
-
-    @property
-    def may_begin(self) -> bool:
-        return self.is_answered and not self.is_over and not self.is_marked and self.next <= self.last
-
-    @property
-    def is_done(self) -> bool:
-        return self.is_answered and self.next > self.last and not self.is_marked
-
-
-class SentPart(NamedTuple):
-    """A part that a gateway has taken."""
-
-    who: str
-    part: tuple[str, int]
-    text: str
-    message_id: str
-    own_id: str | None
-    left_ms: int
 
 
 class ReplyActions(ModelComparison):
@@ -179,7 +134,7 @@ class ReplyActions(ModelComparison):
                 break
         self.ack(0)
 
-    def serve(self, who: str, limits: str, how: PartEnd | None, times: tuple[int, int], echo: bool) -> None:
+    def serve(self, who: str, limits: str, how: PartEnd | None, times: tuple[int, int], seen: str) -> None:
         """A worker looks at a conversation when it is due, and takes its next part one step on, or two."""
         self.pass_time_until_due(who)
         self.claim(who)
@@ -187,10 +142,20 @@ class ReplyActions(ModelComparison):
         self.begin(0, own=True, limits=limits, again=False)
         if how in ("sent", "in_doubt"):
             self.leave(0)
-        if how == "in_doubt" and echo:
+        if how == "in_doubt" and seen == "echo":
             self.echo(0, by_own_id=False, by_text=True)
         if how:
-            self.end(0, how, times, again=False, has_id=True)
+            self.end(0, how, times, again=False, has_id=seen != "no id")
+        if how == "in_doubt" and seen == "failed":
+            self.report(0, "failed", by_own_id=True)
+
+    def take_while_sending(self, who: str, how: PartEnd) -> None:
+        """A human writes while a part is on its way; then the worker reports its end."""
+        self.claim(who)
+        self.reply(0, (1, 2, 3), 0, again=False)
+        self.begin(0, own=False, limits="none", again=False)
+        self.write(who, 0, 60_000)
+        self.end(0, how, (0, 0), again=False, has_id=True)
 
     def interrupt(self, who: str, limits: str) -> None:
         """An operator pauses a conversation whose next part is due, and resumes it before the end of the pause."""
@@ -202,7 +167,7 @@ class ReplyActions(ModelComparison):
 
     def grow_old(self, who: str) -> None:
         """A part is in doubt for more than an hour; then a human writes the same text."""
-        self.serve(who, "none", "in_doubt", (0, 0), echo=False)
+        self.serve(who, "none", "in_doubt", (0, 0), "")
         self.leap(ECHO_MAX_MS + 1)
         self.write(who, 1, 0)
 
