@@ -83,6 +83,7 @@ REPLY_ACTIONS: Actions = {
     ),
     "reply_late": Action(2, {"index": ANY}),
     "begin": Action(20, {"index": ANY, "own": (False, True), "limits": LIMIT_NAMES, "again": AGAIN}),
+    "queue": Action(2, {"who": ANYBODY}),
     "take_while_sending": Action(3, {"who": ANYBODY, "how": ENDS}),
     "begin_late": Action(3, {"index": ANY}),
     "interrupt": Action(3, {"who": ANYBODY, "limits": LIMIT_NAMES}),

@@ -149,6 +149,11 @@ class ReplyActions(ModelComparison):
         if how == "in_doubt" and seen == "failed":
             self.report(0, "failed", by_own_id=True)
 
+    def queue(self, who: str) -> None:
+        """The parts of an answer leave one after the other, as the limit of the channel lets them."""
+        for _ in range(3):
+            self.serve(who, "channel", "sent", (0, 0), "")
+
     def take_while_sending(self, who: str, how: PartEnd) -> None:
         """A human writes while a part is on its way; then the worker reports its end."""
         self.claim(who)
