@@ -85,6 +85,7 @@ REPLY_ACTIONS: Actions = {
     "begin": Action(20, {"index": ANY, "own": (False, True), "limits": LIMIT_NAMES, "again": AGAIN}),
     "queue": Action(3, {"who": ANYBODY, "limits": ("channel", "person")}),
     "misjudge": Action(2, {"who": ANYBODY}),
+    "wake_late": Action(2, {"who": ANYBODY, "leaves_late": (False, True)}),
     "take_while_sending": Action(3, {"who": ANYBODY, "how": ENDS}),
     "begin_late": Action(3, {"index": ANY}),
     "interrupt": Action(3, {"who": ANYBODY, "limits": LIMIT_NAMES}),

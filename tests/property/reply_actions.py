@@ -284,6 +284,6 @@ def check_parts(world: ReplyActions) -> None:
         if parts:
             assert int(fields[b"next_part"]) == parts.next
             assert fields[b"prints"] == b"".join(parts.prints)
-        doubts = {doubt_id for doubt_id, doubt in model.doubts.items() if doubt.who == who}
+        doubts = {doubt_id for doubt_id, doubt in model.doubts.items() if doubt.who == who and doubt.is_noted}
         if model.talks[who].known:
             assert set(fields.get(b"doubts", b"").decode().split()) == doubts

@@ -27,8 +27,9 @@ class ReplyScenes(ReplyActions):
 
     def queue(self, who: str, limits: str) -> None:
         """The parts of an answer leave one after the other, as a limit lets them."""
-        for _ in range(3):
-            self.serve(who, limits, "sent", (0, 0), "")
+        ends: tuple[PartEnd, ...] = ("sent", "sent", "limited", "sent")
+        for how in ends:
+            self.serve(who, limits, how, (0, 0), "")
 
     def misjudge(self, who: str) -> None:
         """A gateway sends a part and says that it did not; its echo comes before the next try."""
@@ -40,6 +41,18 @@ class ReplyScenes(ReplyActions):
             self.leave(0)
             self._end(sender, Ending("later", sender.flush_id, None, 7_000, 0, "429"), again=False)
             self.echo(0, by_own_id=True, by_text=False)
+
+    def wake_late(self, who: str, leaves_late: bool) -> None:
+        """A worker sleeps for longer than its lease, between mark and send or after it, and goes on then."""
+        self.claim(who)
+        self.reply(0, (1, 2, 3), 0, again=False)
+        self.begin(0, own=False, limits="none", again=False)
+        if not leaves_late:
+            self.leave(0)
+        self.pass_time(self.system.settings.lease_ms)
+        self.claim(who)
+        self.leave(1)
+        self.end(1, "sent", (0, 0), again=False, has_id=True)
 
     def take_while_sending(self, who: str, how: PartEnd) -> None:
         """A human writes while a part is on its way; then the worker reports its end."""
