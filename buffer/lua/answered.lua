@@ -5,25 +5,23 @@
 --          the prints of its parts (include/parts.lua; '' = nothing is sent) · delay_ms before the first part (0 = none)
 -- returns  one for each conversation: 'ok' | 'later' (the lease is given back until the first part is due) | 'lost' |
 --          'cancelled' | 'broken' (its keys cannot be read); a repeated call returns the same as the first
--- touches  wake counters suspects alias · conv batch lock sick
+-- touches  wake counters suspects · conv lock sick
 
--- include: fence
 -- include: guard
 
--- The person shall not get the first part at once: it waits in the wake index, not in a worker.
-local function wait_for_first_part(name, conv, delay_ms)
-  -- include: history
-  -- include: batch
+-- Refuse another token than the current one; else give the lease back until the first part is due. These steps are made
+-- for the few calls that need them: a script makes all its functions in each call.
+local function refuse_or_wait(name, conv, at)
+  -- include: fence
   -- include: give_back
-  return give_back(name, conv, now_ms + delay_ms, 'later')
+  return fenced(conv, ARGV[at + 1]) or give_back(name, conv, now_ms + ARGV[at + 4], 'later')
 end
 
 -- `at` is the place of its arguments.
 local function store_answer(name, at)
   local conv = read_conv(name)
-  local refused = fenced(conv, ARGV[at + 1])
-  if refused then
-    return refused
+  if conv.token ~= ARGV[at + 1] then
+    return refuse_or_wait(name, conv, at)
   elseif conv.cancelled then
     return 'cancelled'
   elseif conv.next_part then -- an earlier try of this call that arrives late: its parts may be on their way
@@ -35,8 +33,7 @@ local function store_answer(name, at)
     return 'ok'
   end
   call('HSET', key('conv', name), 'answer', ARGV[at + 2], 'prints', ARGV[at + 3], 'next_part', 1)
-  local delay_ms = tonumber(ARGV[at + 4])
-  return delay_ms > 0 and wait_for_first_part(name, conv, delay_ms) or 'ok'
+  return ARGV[at + 4] ~= '0' and refuse_or_wait(name, conv, at) or 'ok'
 end
 
 local replies = {}

@@ -134,7 +134,7 @@ MUTANTS = [
     Mutant("pauses ignored", "include/prelude", "is_ahead(number(conv, 'paused_until_ms'))\n", "false\n"),
     Mutant("renew not fenced", "renew", "if conv.token ~= token then", "if false then"),
     Mutant("renew of a cancelled batch", "renew", "elseif conv.cancelled then", "elseif false then"),
-    Mutant("answer not fenced", "answered", "local refused = fenced(conv, ARGV[at + 1])", "local refused = nil"),
+    Mutant("answer not fenced", "answered", "if conv.token ~= ARGV[at + 1] then", "if false then"),
     Mutant("ack strands the next burst", "ack", "rearm(name, conv)\n  if", "call('ZREM', key('wake'), name)\n  if"),
     Mutant("failures not counted", "fail", "(COUNTED[mode] or 0)", "0"),
     Mutant("release counts as a failure", "fail", "(COUNTED[mode] or 0)", "1"),

@@ -93,7 +93,7 @@ def located(picture: Snapshot) -> Iterator[Part]:
 def _of_conv(fields: dict[bytes, bytes]) -> Iterator[Part]:
     """The parts of a batch or dead letter that are still to be sent. One that was seen only waits for its end."""
     if b"next_part" in fields:
-        last = int(fields.get(b"last_part", len(fields[b"prints"]) // PRINT_SIZE))
+        last = int(fields.get(b"last_part", len(fields.get(b"prints", b"")) // PRINT_SIZE))
         for number in range(int(fields[b"next_part"]) + (b"sending_seen" in fields), last + 1):
             yield root_of(fields[b"flush_id"].decode()), number
 

@@ -229,8 +229,7 @@ class System:
         return reply_calls.read_part_status(self.run("part_status", *args)) or ""
 
     def settle_doubt(self, doubt_id: str, action: str) -> str:
-        reply = self.run("settle_doubt", *reply_calls.settle_doubt_args(doubt_id, action))
-        return reply_calls.read_settle_doubt(reply)
+        return str(self.run("settle_doubt", *reply_calls.settle_doubt_args(doubt_id, action)).decode())
 
     def fail(self, who: Conversation, token: str, mode: FailureMode, delay_ms: int) -> str:
         failure = Failure(mode, delay_ms, "refused")

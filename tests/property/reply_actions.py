@@ -100,13 +100,9 @@ class ReplyActions(ModelComparison):
             how = "later"
         message_id = sender.message_id if how == "sent" and has_id else None
         ending = Ending(how, sender.flush_id, message_id, *times, "refused")
-        for _ in range(1 + again):
-            outcome = self.system.end_part(PEOPLE[sender.who], sender.token, sender.next, ending)
-            assert outcome == self.model.end_part(sender.who, sender.token, sender.next, ending)
         if how == "sent":
             self.journal.known.add((root_of(sender.flush_id), sender.next))
-        sender.is_marked, sender.next = False, sender.next + 1
-        self._settle_sender(sender, outcome)
+        self._end(sender, ending, again=again)
 
     def ack(self, index: int, pause_ms: int = 0) -> None:
         """A worker acks when nothing is left to send."""
@@ -133,43 +129,6 @@ class ReplyActions(ModelComparison):
             if (sender.next, sender.is_marked) == before or sender.is_over:
                 break
         self.ack(0)
-
-    def serve(self, who: str, limits: str, how: PartEnd | None, times: tuple[int, int], seen: str) -> None:
-        """A worker looks at a conversation when it is due, and takes its next part one step on, or two."""
-        self.pass_time_until_due(who)
-        self.claim(who)
-        self.reply(0, (1, 2, 2), 0, again=False)
-        self.begin(0, own=True, limits=limits, again=False)
-        if how in ("sent", "in_doubt"):
-            self.leave(0)
-        if how == "in_doubt" and seen == "echo":
-            self.echo(0, by_own_id=False, by_text=True)
-        if how:
-            self.end(0, how, times, again=False, has_id=seen != "no id")
-        if how == "in_doubt" and seen == "failed":
-            self.report(0, "failed", by_own_id=True)
-
-    def take_while_sending(self, who: str, how: PartEnd) -> None:
-        """A human writes while a part is on its way; then the worker reports its end."""
-        self.claim(who)
-        self.reply(0, (1, 2, 3), 0, again=False)
-        self.begin(0, own=False, limits="none", again=False)
-        self.write(who, 0, 60_000)
-        self.end(0, how, (0, 0), again=False, has_id=True)
-
-    def interrupt(self, who: str, limits: str) -> None:
-        """An operator pauses a conversation whose next part is due, and resumes it before the end of the pause."""
-        self.claim(who)
-        self.pause(who, 60_000, takeover=False)
-        self.begin(0, own=False, limits=limits, again=False)
-        self.resume(who)
-        self.claim(who)
-
-    def grow_old(self, who: str) -> None:
-        """A part is in doubt for more than an hour; then a human writes the same text."""
-        self.serve(who, "none", "in_doubt", (0, 0), "")
-        self.leap(ECHO_MAX_MS + 1)
-        self.write(who, 1, 0)
 
     # What gateways do
 
@@ -269,6 +228,13 @@ class ReplyActions(ModelComparison):
         self._touch(sender.who)
         return found[0]
 
+    def _end(self, sender: Sender, ending: Ending, *, again: bool) -> None:
+        for _ in range(1 + again):
+            outcome = self.system.end_part(PEOPLE[sender.who], sender.token, sender.next, ending)
+            assert outcome == self.model.end_part(sender.who, sender.token, sender.next, ending)
+        sender.is_marked, sender.next = False, sender.next + 1
+        self._settle_sender(sender, outcome)
+
     def _settle_sender(self, sender: Sender, outcome: str) -> None:
         """A worker that lost its lease, or gave it back, forgets the batch. One of a cancelled batch releases it."""
         if outcome in ("ok", "send"):
@@ -317,7 +283,7 @@ def check_parts(world: ReplyActions) -> None:
         assert (b"next_part" in fields, b"sending_ms" in fields) == (bool(parts), bool(parts and parts.sending))
         if parts:
             assert int(fields[b"next_part"]) == parts.next
-            assert fields[b"prints"] == b"".join(parts.prints)
-        doubts = {doubt_id for doubt_id, doubt in model.doubts.items() if doubt.who == who}
+            assert fields.get(b"prints") == b"".join(parts.prints)
+        doubts = {doubt_id for doubt_id, doubt in model.doubts.items() if doubt.who == who and doubt.is_noted}
         if model.talks[who].known:
             assert set(fields.get(b"doubts", b"").decode().split()) == doubts

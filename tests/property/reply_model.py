@@ -15,7 +15,7 @@ FAILED = "failed"
 
 
 class ModelDoubt(NamedTuple):
-    """A part in doubt: whose it is, since when, and the answer that holds it."""
+    """A part in doubt: whose it is, since when, and its answer. A conversation that was swept has no note of it."""
 
     who: str
     since_ms: int
@@ -23,6 +23,7 @@ class ModelDoubt(NamedTuple):
     answer: bytes
     prints: tuple[bytes, ...]
     name: str | None
+    is_noted: bool = True
 
     @property
     def text_print(self) -> bytes:
@@ -134,6 +135,14 @@ class ReplyModel(Model):
             return self.redrive(doubt_id)
         self.counters["doubts_dropped"] += 1
         return "ok"
+
+    def sweep(self) -> int:
+        before = set(self.talks)
+        gone = super().sweep()
+        for doubt_id, doubt in self.doubts.items():
+            if doubt.who in before - set(self.talks):
+                self.doubts[doubt_id] = doubt._replace(is_noted=False)
+        return gone
 
     # How it is done
 
@@ -305,7 +314,7 @@ class ReplyModel(Model):
             return part_id(batch)
         for doubt_id, doubt in self.doubts.items():
             is_recent = self.now_ms - doubt.since_ms <= ECHO_MAX_MS
-            if doubt.who == who and doubt.text_print == text_print and is_recent:
+            if doubt.is_noted and doubt.who == who and doubt.text_print == text_print and is_recent:
                 return doubt_id
         return self.sent_texts.pop((who, text_print), "")
 

@@ -12,7 +12,7 @@ ONCE = [
         "conv.doubted_part = settle_sending(name, conv, doubt_again)",
         "forget_sending(name, conv)",
     ),
-    Mutant("late answer starts anew", "answered", "  elseif conv.next_part then", "  elseif false then"),
+    Mutant("late answer starts anew", "answered", "  elseif conv.next_part then --", "  elseif false then --"),
     Mutant(
         "echo before a failure ignored",
         "end_part",
@@ -22,7 +22,7 @@ ONCE = [
     Mutant("begin not fenced", "begin_part", "local refused = fenced(conv, token)", "local refused = nil"),
     Mutant("end not fenced", "end_part", "local refused = fenced(conv, token)", "local refused = nil"),
     Mutant("begin after the lease", "begin_part", "elseif not leased(conv) then", "elseif false then"),
-    Mutant("repeated begin counts again", "begin_part", "  elseif conv.sending_ms then", "  elseif false then"),
+    Mutant("repeated begin counts again", "begin_part", "  elseif conv.sending_ms then --", "  elseif false then --"),
     Mutant(
         "part that is put back stays marked",
         "include/parts",
@@ -126,8 +126,8 @@ ORDER = [
         "",
     ),
     Mutant("pace ignored", "end_part", "delay_ms > 0 and conv.next_part <= last_part(conv)", "false"),
-    Mutant("pace of the first part ignored", "answered", "  return delay_ms > 0 and", "  return false and"),
-    Mutant("parts survive the flush", "include/batch", "{ 'prints', 'next_part', ", "{ "),
+    Mutant("pace of the first part ignored", "answered", "  return ARGV[at + 4] ~= '0' and", "  return false and"),
+    Mutant("parts survive the flush", "include/parts", "'prints', 'next_part', 'last_part')\n", "'last_part')\n"),
 ]
 
 TAKEOVER = [
@@ -146,8 +146,8 @@ TAKEOVER = [
     Mutant(
         "takeover forgets the part on its way",
         "include/batch",
-        "  settle_part(name, conv)\n  forget_batch_media",
-        "  forget_batch_media",
+        "    deal_with_parts(name, conv, 'settle')\n  end\n  forget_batch",
+        "  end\n  forget_batch",
     ),
     Mutant("end of a cancelled part is ok", "end_part", "conv.cancelled and 'cancelled' or go_on(", "go_on("),
     Mutant(
@@ -156,7 +156,12 @@ TAKEOVER = [
         "  elseif conv.cancelled then\n    forget_sending(name, conv)\n    return 'cancelled'\n",
         "",
     ),
-    Mutant("late answer for a human's conversation", "answered", "  elseif conv.cancelled then", "  elseif false then"),
+    Mutant(
+        "late answer for a human's conversation",
+        "answered",
+        "  elseif conv.cancelled then\n    return",
+        "  elseif false then\n    return",
+    ),
 ]
 
 ANSWER = [
@@ -172,7 +177,12 @@ ANSWER = [
         "if entry.messages == 0 and not conv.answer then",
         "if entry.messages == 0 then",
     ),
-    Mutant("dead letter forgets the part on its way", "include/batch", "  settle_part(name, conv)\n  entry", "  entry"),
+    Mutant(
+        "dead letter forgets the part on its way",
+        "include/batch",
+        "    deal_with_parts(name, conv, 'settle')\n  end\n  entry",
+        "  end\n  entry",
+    ),
     Mutant("refused part is put back", "end_part", "  elseif ending.how == 'refused' then", "  elseif false then"),
     Mutant(
         "letter without messages is not whole",

@@ -14,8 +14,8 @@ from tests.property.model_comparison import ModelComparison
 from tests.property.mutants import MUTANTS, PEOPLE_MUTANTS
 from tests.property.people_actions import PeopleActions
 from tests.property.redis_system import System
-from tests.property.reply_actions import ReplyActions
 from tests.property.reply_mutants import REPLY_MUTANTS
+from tests.property.reply_scenes import ReplyScenes
 from tests.property.seeded_bug import Mutant, loader
 from tests.property.small_slabs import small_slabs
 from tests.property.walk_settings import FIRST, MAX_AGE_S, settings_for
@@ -46,7 +46,7 @@ def walk_crowd(client: redis.Redis, seed: int, load: Load = scripts.script) -> N
 
 def walk_replies(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
     """A walk of workers that send the parts of answers."""
-    walk(ReplyActions(System(client, settings_for("walk"), load)), REPLY_ACTIONS, seed, STEPS)
+    walk(ReplyScenes(System(client, settings_for("walk"), load)), REPLY_ACTIONS, seed, STEPS)
 
 
 WALKS = {walk_replies: REPLY_MUTANTS, walk_world: MUTANTS, walk_crowd: PEOPLE_MUTANTS}

@@ -11,7 +11,7 @@ import redis
 from tests.property.actions import REPLY_ACTIONS, WORLD_ACTIONS
 from tests.property.model_comparison import ModelComparison
 from tests.property.redis_system import System
-from tests.property.reply_actions import ReplyActions
+from tests.property.reply_scenes import ReplyScenes
 from tests.property.small_slabs import small_slabs
 from tests.property.state_machine import run_random_histories
 from tests.property.walk_settings import FIRST, settings_for
@@ -34,4 +34,4 @@ def test_no_history_with_many_ids_breaks_the_invariants(client: redis.Redis):
 def test_no_history_sends_a_part_twice_or_loses_one(client: redis.Redis, in_doubt: str):
     """Parts leave once and in order, none after a takeover, and each is sent, in doubt, dead or recorded."""
     system = System(client, settings_for("replies").model_copy(update={"reply_in_doubt": in_doubt}))
-    run_random_histories(lambda: ReplyActions(system), REPLY_ACTIONS, share=1 if in_doubt == "hold" else 4)
+    run_random_histories(lambda: ReplyScenes(system), REPLY_ACTIONS, share=1 if in_doubt == "hold" else 4)

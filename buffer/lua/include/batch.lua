@@ -3,7 +3,6 @@
 local BATCH_FIELDS = { 'flush_id', 'reason', 'closed_ms', 'separator', 'sealed_name', 'sealed_peer', 'has_media',
                        'claims', 'failures', 'crashes', 'token', 'lease_until_ms', 'retry_at_ms',
                        'cancelled', 'answer', 'unreached_ms' }
-local PART_FIELDS = { 'prints', 'next_part', 'last_part', 'sending_ms', 'sending_seen', 'part_since_ms', 'slot_ms' }
 
 -- Set the wake entry of a conversation without a batch, or move the conversation to the idle index.
 local function rearm(name, conv)
@@ -46,17 +45,16 @@ local function wake_person(name, conv)
   wake_announce()
 end
 
--- The slots of a suspect are free when it is no longer in flight.
-local function leave_suspects(name, conv)
-  if number(conv, 'crashes') > 0 then
-    call('ZREM', key('suspects'), name)
-  end
-end
+-- include: leave_suspects
 
-local function forget_fields(name, conv, fields)
-  call('HDEL', key('conv', name), unpack(fields))
-  for _, field in ipairs(fields) do
-    conv[field] = nil
+-- Settle the part of a batch that may be on its way, or forget the parts. Few batches that end have any: the functions
+-- for them are not made in each call.
+local function deal_with_parts(name, conv, how)
+  -- include: parts
+  if how == 'forget' then
+    forget_parts(name, conv)
+  elseif conv.sending_ms then
+    settle_sending(name, conv)
   end
 end
 
@@ -64,9 +62,12 @@ local function forget_batch(name, conv)
   leave_suspects(name, conv)
   forget_batch_media(name, conv)
   call('DEL', key('lock', name), key('batch', name))
-  forget_fields(name, conv, BATCH_FIELDS)
+  call('HDEL', key('conv', name), unpack(BATCH_FIELDS))
+  for _, field in ipairs(BATCH_FIELDS) do
+    conv[field] = nil
+  end
   if conv.next_part then
-    forget_fields(name, conv, PART_FIELDS)
+    deal_with_parts(name, conv, 'forget')
   end
   if conv.is_left or conv.behind then
     call('HDEL', key('conv', name), 'is_left')
@@ -81,18 +82,12 @@ local function summary(name, conv, outcome)
            parts = conv.prints and #conv.prints / 8 }
 end
 
--- Nothing more is sent of a batch that ends, but a part may be on its way.
-local function settle_part(name, conv)
-  if conv.sending_ms then
-    -- include: parts
-    settle_sending(name, conv)
-  end
-end
-
 local function discard_batch(name, conv, cause)
   local entry = summary(name, conv, 'discarded')
   entry.cause = cause
-  settle_part(name, conv)
+  if conv.next_part then
+    deal_with_parts(name, conv, 'settle')
+  end
   forget_batch_media(name, conv) -- may fail: nothing is recorded then
   history_push(entry)
   count('discarded', entry.messages)
@@ -106,7 +101,9 @@ local function make_dead_letter(name, conv, problem)
   if entry.messages == 0 and not conv.answer then
     return discard_batch(name, conv, 'lost')
   end
-  settle_part(name, conv)
+  if conv.next_part then
+    deal_with_parts(name, conv, 'settle')
+  end
   entry.error = problem
   call('ZADD', key('dead'), now_ms, conv.flush_id)
   local dead_letter = { 'conversation', name, 'ref', conv.ref, 'gateway', conv.gateway, 'channel', conv.channel,

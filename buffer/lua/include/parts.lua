@@ -33,6 +33,13 @@ local function forget_sending(name, conv)
   end
 end
 
+-- The batch has ended.
+local function forget_parts(name, conv)
+  forget_sending(name, conv)
+  call('HDEL', key('conv', name), 'prints', 'next_part', 'last_part')
+  conv.prints, conv.next_part, conv.last_part = nil, nil, nil
+end
+
 -- The part has ended: the next one is due.
 local function advance(name, conv)
   forget_sending(name, conv)
