@@ -43,8 +43,8 @@ RevokeResult = Literal["removed", "late", "early"]
 ClaimStatus = Literal["batch", "busy", "early", "paused", "empty", "broken"]
 """The result of a claim (lua/claim.lua). `broken`: the keys of the conversation cannot be read; try again later."""
 
-RedriveResult = Literal["ok", "already", "unknown"]
-"""The result of a redrive (lua/redrive.lua)."""
+RedriveResult = Literal["ok", "already", "gone", "unknown"]
+"""The result of a redrive (lua/redrive.lua). `gone`: it has lost its messages and can only be discarded."""
 
 DiscardLetterResult = Literal["ok", "unknown"]
 """The result of discarding a dead letter (lua/discard_letter.lua)."""
@@ -113,10 +113,11 @@ class Edit:
 
 @dataclass(slots=True)
 class Revoke:
-    """The person deleted a message that they had sent."""
+    """The person deleted a message. `part_ids` are ids that its other parts may have, if it became several messages."""
 
     conversation: Conversation
     target_id: str
+    part_ids: tuple[str, ...] | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -274,12 +275,27 @@ class Batch(NamedTuple):
         return self.crashes >= SUSPECT_CRASHES
 
 
+class EndedBatch(NamedTuple):
+    """A batch that will not be delivered. `flush_id` is empty if its messages were lost before they were sealed."""
+
+    outcome: Literal["dead", "lost"]
+    flush_id: str
+    messages: int
+    attempts: int
+    error: str
+    conversation: Conversation
+
+
 class Claim(NamedTuple):
-    """The result of a claim: its status, the batch with status `batch`, and the time until which a refusal holds."""
+    """The result of a claim: its status, the batch with status `batch`, and the time until which a refusal holds.
+
+    `ended` is another batch, which the claim found and ended.
+    """
 
     status: ClaimStatus
     batch: Batch | None
     until_ms: int | None
+    ended: EndedBatch | None = None
 
 
 class Pending(NamedTuple):

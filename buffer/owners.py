@@ -8,7 +8,7 @@ from typing import NamedTuple
 from config.settings import Settings
 
 RECENT_MS = 300_000
-"""A worker announces its owner once a minute. After five minutes without, its deployment counts as gone."""
+"""A worker announces its owner once a minute and signs off when it stops. One that was killed counts for so long."""
 
 FORGET_MS = 86_400_000
 """An owner that was not seen for a day is forgotten."""
@@ -45,14 +45,17 @@ def conflict(settings: Settings, owners: list[tuple[str, int]], now_ms: int) -> 
     queues = sorted({f"{owner.queue} ({owner.host})" for owner in recent if owner.queue != own.queue})
     found = []
     if agents:
-        found.append(f"workers with another AGENT_URL run on {', '.join(agents)}")
+        found.append(f"workers with another AGENT_URL on {', '.join(agents)}")
     if queues:
-        found.append(f"workers with another RQ_QUEUE run: {', '.join(queues)}")
+        found.append(f"workers with another RQ_QUEUE: {', '.join(queues)}")
     if not found:
         return None
+    minutes = RECENT_MS // 60_000
     return (
-        f"{' and '.join(found)}, with the same REDIS_KEY_PREFIX={settings.redis_key_prefix} on the same Redis: each of "
-        "them may send the other's messages to its own agent. Give each its own REDIS_KEY_PREFIX and RQ_QUEUE"
+        f"in the last {minutes} minutes there were {' and '.join(found)}, with the same "
+        f"REDIS_KEY_PREFIX={settings.redis_key_prefix} on the same Redis: each of them may send the other's messages "
+        "to its own agent. Give each its own REDIS_KEY_PREFIX and RQ_QUEUE. Only a worker of earlier settings that was "
+        f"killed, and could not sign off, is no second deployment: it counts for {minutes} minutes more"
     )
 
 

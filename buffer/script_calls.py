@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, get_args
 
+from buffer.claim_reply import read_batch, read_ended
 from buffer.keys import Ref
 from buffer.models import (
     Append,
     Appended,
     AppendStatus,
-    Batch,
     Change,
     Claim,
     ClaimStatus,
@@ -28,11 +28,10 @@ from buffer.models import (
     Failure,
     Outcome,
     PauseMode,
-    Reason,
     RedriveResult,
     RevokeResult,
 )
-from buffer.stored_message import decode_messages, encode_record
+from buffer.stored_message import encode_record
 from config.settings import Settings
 
 MAX_CRASHES = 20
@@ -53,7 +52,6 @@ APPEND_STATUSES: dict[bytes, AppendStatus] = {status.encode(): status for status
 CLAIM_STATUSES: dict[bytes, ClaimStatus] = {status.encode(): status for status in get_args(ClaimStatus)}
 EDIT_RESULTS: dict[bytes, EditResult] = {result.encode(): result for result in get_args(EditResult)}
 REVOKE_RESULTS: dict[bytes, RevokeResult] = {result.encode(): result for result in get_args(RevokeResult)}
-REASONS: dict[bytes, Reason] = {reason.encode(): reason for reason in Reason}
 REDRIVE_RESULTS: dict[bytes, RedriveResult] = {result.encode(): result for result in get_args(RedriveResult)}
 
 
@@ -105,9 +103,9 @@ def read_edit(reply: bytes) -> EditResult:
     return EDIT_RESULTS[reply]
 
 
-def revoke_args(ref: Ref, conversation: Conversation, fingerprint: bytes, settings: Settings) -> Args:
-    """Return the arguments of revoke.lua."""
-    return [ref.hash, fingerprint, settings.dedupe_ttl_ms, ref.partition, *conversation]
+def revoke_args(ref: Ref, conversation: Conversation, fingerprints: Sequence[bytes], settings: Settings) -> Args:
+    """Return the arguments of revoke.lua: a message, and the ids that its other parts may have."""
+    return [ref.hash, fingerprints[0], settings.dedupe_ttl_ms, ref.partition, *conversation, *fingerprints[1:]]
 
 
 def read_revoke(reply: bytes) -> RevokeResult:
@@ -158,35 +156,12 @@ def claim_args(claims: Iterable[tuple[str, str]], settings: Settings) -> Args:
 
 def read_claim(reply: Sequence[Any]) -> Claim:
     """Return the claim of one conversation."""
+    if not reply[0]:
+        return read_claim(reply[9])._replace(ended=read_ended(reply))
     status = CLAIM_STATUSES[reply[0]]
     if status != "batch":
         return Claim(status, None, int(reply[1]) or None)
-    return Claim(status, _read_batch(reply), None)
-
-
-def _read_batch(reply: Sequence[Any]) -> Batch:
-    token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer = reply[1:10]
-    gateway, channel, peer, name = map(_text, reply[10:14])
-    entries = reply[14::2]
-    messages = decode_messages(entries, reply[15::2])
-    received = [message.received_ms for message in messages] or [int(closed_ms)]
-    return Batch(
-        token=_text(token),
-        flush_id=_text(flush_id),
-        attempt=int(attempt),
-        failures=int(failures),
-        reason=REASONS.get(reason, Reason.QUIET),
-        conversation=Conversation(gateway, channel, peer),
-        name=name or None,
-        opened_ms=min(received),
-        last_ms=max(received),
-        closed_ms=int(closed_ms),
-        separator=_text(separator),
-        answer=answer or None,
-        messages=messages,
-        crashes=int(crashes),
-        skipped=len(entries) - len(messages),
-    )
+    return Claim(status, read_batch(reply), None)
 
 
 def _read_outcome(reply: bytes) -> Outcome:

@@ -129,10 +129,10 @@ class Store:
         args = script_calls.edit_args(ref, conversation, change, self.settings)
         return script_calls.read_edit(await self._run("edit", ref.partition, args))
 
-    async def revoke(self, conversation: Conversation, fingerprint: bytes) -> RevokeResult:
-        """Remove a message from the open burst. Returns one of the results of lua/revoke.lua."""
+    async def revoke(self, conversation: Conversation, *fingerprints: bytes) -> RevokeResult:
+        """Remove a message and its other parts from the open burst. Returns one of the results of lua/revoke.lua."""
         ref = self.ref(conversation)
-        args = script_calls.revoke_args(ref, conversation, fingerprint, self.settings)
+        args = script_calls.revoke_args(ref, conversation, fingerprints, self.settings)
         return script_calls.read_revoke(await self._run("revoke", ref.partition, args))
 
     async def dispatch(self, partition: int, limit: int) -> Dispatched:
@@ -282,6 +282,13 @@ class Store:
         A worker calls this at its start and once a minute.
         """
         return await self._owner_conflict(str(owner_of(self.settings, host)))
+
+    async def retire_owner(self, host: str) -> None:
+        """Forget that a worker of these settings is at work on `host`. Another one there announces itself again soon.
+
+        A worker calls this when it stops. Raises RedisError or OSError.
+        """
+        await self.client.hdel(self.keys.of(0, "owners"), str(owner_of(self.settings, host)))
 
     async def owner_conflict(self) -> str | None:
         """Return a sentence if another deployment is at work with this prefix, without announcing anything."""

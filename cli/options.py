@@ -5,14 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 
-from config.logs import get_logger
-from config.settings import Settings, SettingsError, load_settings, spelling_warnings
+from config.settings import Settings, SettingsError, load_settings
 
 VARIABLES = {"host": "HOST", "port": "PORT", "workers": "UVICORN_WORKERS", "data_dir": "DATA_DIR"}
 """The variable that each flag overrides."""
-
-UNDER_UP = "DEBOUNCER_UNDER_UP"
-"""A variable that `up` sets for the processes that it starts."""
 
 NO_AGENT = (
     "AGENT_URL is not set: it is the address that each burst is sent to. For example:\n"
@@ -34,13 +30,6 @@ def load_settings_with_flags(args: argparse.Namespace) -> Settings:
         return load_settings()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f".env: this file cannot be read ({error}); it must be readable UTF-8 text") from None
-
-
-def warn_of_spelling() -> None:
-    """Log each name that may be a misspelt setting, unless the `up` that started this process has done so."""
-    if UNDER_UP not in os.environ:
-        for text in spelling_warnings():
-            get_logger().warning(text)
 
 
 def require_agent(settings: Settings, command: str) -> None:

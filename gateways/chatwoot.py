@@ -16,7 +16,7 @@ from buffer.models import Conversation, Edit, Event, Message, Presence, Revoke
 from config.settings import CHATWOOT_STATUSES, Settings
 from gateways.base import Gateway, Request
 from gateways.chatwoot_content import answer_mark, read_answers, read_contents, read_context
-from gateways.content import Content, quoted_of, with_part_ids
+from gateways.content import Content, part_ids, quoted_of, with_part_ids
 from gateways.credentials import STATIC_TOKEN, header_scheme, signature_matches, token_matches
 from gateways.fields import number_of, object_of, objects_of, read_object, text_of, time_of
 from gateways.ignored import ignored, misfit
@@ -33,6 +33,9 @@ SHARED_STATUS = "open"
 """The status of a conversation that belongs to the humans as soon as one of them is its assignee."""
 
 CALL = "voice_call"
+
+FILES_MAX = 15
+"""Files of one message at most, as Chatwoot limits them. Most deletions no longer tell how many there were."""
 
 
 def is_open(settings: Settings) -> bool:
@@ -116,7 +119,9 @@ def _read_updated(body: dict[str, Any], conversation: Conversation, statuses: Co
         return [misfit(UPDATED, body)]
     parts = list(with_part_ids(read_contents(body), message_id))
     if attributes.get("deleted") in (True, "true"):
-        return [Revoke(conversation, part_id) for part_id, _ in parts if part_id]
+        if len(parts) > 1:
+            return [Revoke(conversation, part_id) for part_id, _ in parts if part_id]
+        return [Revoke(conversation, message_id, part_ids(message_id, FILES_MAX))]
     changed_ms = _time_ms(body.get("updated_at"))
     edits = [
         Edit(conversation, part_id, content.text, changed_ms) for part_id, content in parts if part_id and content.text

@@ -164,4 +164,13 @@ def with_part_ids(contents: Sequence[Content], message_id: str | None) -> Iterat
     for index, content in enumerate(contents):
         if len(contents) > 1:
             content.extra["media_index"] = index
-        yield f"{message_id}#{index}" if index and message_id else message_id, content
+        yield _part_id(message_id, index) if index and message_id else message_id, content
+
+
+def part_ids(message_id: str, count: int) -> tuple[str, ...]:
+    """Return the ids that the parts of a message have after the first, if there are `count` parts."""
+    return tuple(_part_id(message_id, index) for index in range(1, count))
+
+
+def _part_id(message_id: str, index: int) -> str:
+    return f"{message_id}#{index}"

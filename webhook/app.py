@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -22,6 +23,7 @@ from config.settings import Settings, require
 from webhook.asgi import WebhookEndpoint
 from webhook.fast_path import INGEST
 from webhook.ingest import Ingest
+from webhook.left_out import NO_GATEWAY
 from webhook.limits import LIMITS, ConnectionLimits
 from webhook.openapi import add_webhooks
 from webhook.pages import about_routes, add_docs, add_error_form
@@ -97,7 +99,8 @@ class App:
     def _connection_limits(self) -> ConnectionLimits:
         settings = self.settings
         most = connections_max(raise_descriptor_limit())
-        return ConnectionLimits(settings.webhook_head_timeout, settings.webhook_body_timeout, most)
+        tell = partial(self.ingest.left_out.refuse, NO_GATEWAY)
+        return ConnectionLimits(settings.webhook_head_timeout, settings.webhook_body_timeout, most, tell)
 
     async def _start(self) -> None:
         tune_webhook_gc()

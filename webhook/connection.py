@@ -19,6 +19,16 @@ from webhook.responses import RETRY_AFTER, HTTPError, encode_headers, http_error
 NOTHING, HEAD, LATE_HEAD, BODY, LATE_BODY = range(5)
 """The part of a request that arrives now. It is late once a packet has ended within it."""
 
+CROWDED = HTTPError(
+    503,
+    "too_many_connections",
+    "too many connections are open; try again",
+    RETRY_AFTER,
+    "no file descriptor is left for the connection; raise the limit (ulimit -n, LimitNOFILE, or nofile in Docker), or "
+    "run more webhook processes",
+)
+"""The refusal of a connection that would take the descriptors kept for Redis."""
+
 CLOSE = b"connection: close\r\n\r\n"
 """The end of a head after which the connection is closed."""
 
@@ -45,7 +55,8 @@ class LimitedProtocol(HttpToolsProtocol):
         """Wait for the first request. Refuse a connection that would take the descriptors kept for Redis."""
         super().connection_made(transport)
         if len(self.connections) > self._limits.connections_max:
-            self.refuse(HTTPError(503, "unavailable", "too many connections are open; try again", RETRY_AFTER))
+            self._limits.on_refusal(CROWDED)
+            self.refuse(CROWDED)
         else:
             self._set_deadline(self._limits.head_timeout_s)
 

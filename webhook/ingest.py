@@ -27,6 +27,7 @@ from webhook.left_out import NO_GATEWAY
 from webhook.limits import BodyBudget, BodyReader
 from webhook.request_log import RequestLog
 from webhook.responses import Busy, Counts, HTTPError, Response, error_response, response_of, success_response
+from webhook.wanted import LeftOutPart, is_wanted, left_out_parts
 
 TYPING = ("composing", "recording")
 """Presence states that extend the deadline of an open burst."""
@@ -53,7 +54,7 @@ class _Sink(NamedTuple):
 class _PendingRequest:
     """A request that waits for its results. It calls `respond` exactly once."""
 
-    __slots__ = ("_log", "_respond", "_responded", "appends", "gateway")
+    __slots__ = ("_log", "_respond", "_responded", "appends", "gateway", "left_out")
 
     def __init__(self, gateway: Gateway, respond: Respond, log: RequestLog) -> None:
         self.gateway = gateway
@@ -61,6 +62,7 @@ class _PendingRequest:
         self._log = log
         self._responded = False
         self.appends: Sequence[Append] = ()
+        self.left_out: Sequence[LeftOutPart] = ()
 
     def done(self) -> bool:
         """Return True if the response was given, for example because Redis did not answer in time."""
@@ -70,9 +72,16 @@ class _PendingRequest:
         """Respond with the results of the appends. An error must not reach the other requests of the same call."""
         try:
             counts = _count_results(self.appends, results, self._log)
+            if self.left_out:
+                counts = self._add_left_out(counts)
             self.respond(success_response(self.gateway, counts))
         except Exception as error:
             self.set_exception(error)
+
+    def _add_left_out(self, counts: Counts) -> Counts:
+        for reason, shape in self.left_out:
+            self._log.left_out.ignore(self.gateway.name, reason, shape)
+        return counts._replace(ignored=counts.ignored + len(self.left_out))
 
     def set_exception(self, error: Exception) -> None:
         """Log a failure, then respond with its status."""
@@ -160,10 +169,13 @@ class Ingest:
             self._authenticate(gateway, request)
             sink = self._open_sink()
             events = self._parsers.get(gateway.name, gateway.parse)(request)
-            appends = self._encode_messages(events)
-            if appends is None:
+            encoded = self._encode_messages(events)
+            if encoded is None:
                 return self._handle_in_steps(pending, sink, events)
+            appends, left_out = encoded
             pending.appends = appends
+            if left_out:
+                pending.left_out = list(left_out_parts(left_out, self._settings))
             kill_point("webhook_before_append")
             sink.coalescer.submit(appends, pending)
         except Exception as error:
@@ -179,22 +191,27 @@ class Ingest:
             raise StoreUnavailable(self.not_ready_reason)
         return self._sink
 
-    def _encode_messages(self, events: Sequence[Event]) -> list[Append] | None:
-        """Return the appends of a request that holds only messages to store, and no more than one append call takes.
+    def _encode_messages(self, events: Sequence[Event]) -> tuple[list[Append], list[Event]] | None:
+        """Return the appends of a request with messages to store, and its events that call nobody.
 
-        Returns None for all other requests, which `_handle_in_steps` handles.
+        Returns None for all other requests, which `_handle_in_steps` handles: those with other events, with nothing to
+        store, and with more messages than one append call takes.
         """
         if not 0 < len(events) <= MESSAGES_PER_APPEND:
             return None
-        appends = []
+        appends: list[Append] = []
+        left_out: list[Event] = []
         for event in events:
-            if not (isinstance(event, Message) and self._is_wanted(event)):
+            if isinstance(event, Message) and is_wanted(event, self._settings):
+                appends.append(self._encode(event))
+            elif isinstance(event, Message | Ignored):
+                left_out.append(event)
+            else:
                 return None
-            appends.append(self._encode(event))
-        return appends
+        return (appends, left_out) if appends else None
 
     async def _handle_in_steps(self, pending: _PendingRequest, sink: _Sink, events: Sequence[Event]) -> None:
-        """Handle a request that holds edits, revokes, typing events, ignored messages, or too many messages."""
+        """Handle a request that holds edits, revokes, typing events, nothing to store, or too many messages."""
         try:
             counts = await self._store_events(sink, events)
             self._count_ignored(pending.gateway.name, events)
@@ -204,7 +221,7 @@ class Ingest:
 
     async def _store_events(self, sink: _Sink, events: Sequence[Event]) -> Counts:
         """Append the messages, then apply the other events: an edit or revoke must find its message in the buffer."""
-        messages = [event for event in events if isinstance(event, Message) and self._is_wanted(event)]
+        messages = [event for event in events if isinstance(event, Message) and is_wanted(event, self._settings)]
         accepted, duplicates, _ = await self._append_all(sink.coalescer, messages)
         if len(messages) < len(events):
             accepted += await self._apply_all(sink.store, events)
@@ -231,35 +248,16 @@ class Ingest:
         if isinstance(event, Edit):
             return await store.edit(event.conversation, encode_edit(event)) in CHANGED
         if isinstance(event, Revoke):
-            return await store.revoke(event.conversation, fingerprint_of(event.target_id)) in CHANGED
+            fingerprints = map(fingerprint_of, (event.target_id, *(event.part_ids or ())))
+            return await store.revoke(event.conversation, *fingerprints) in CHANGED
         return False
 
     def _count_ignored(self, gateway: str, events: Sequence[Event]) -> None:
         """Count the parts of a body that call nobody."""
-        for event in events:
-            if isinstance(event, Ignored):
-                self.left_out.ignore(gateway, event.reason, event.shape)
-            elif isinstance(event, Message) and (reason := self._ignored_reason(event)):
-                self.left_out.ignore(gateway, reason)
+        for reason, shape in left_out_parts(events, self._settings):
+            self.left_out.ignore(gateway, reason, shape)
         if not events:
             self.left_out.ignore(gateway, "unknown_event")
-
-    def _is_wanted(self, message: Message) -> bool:
-        """Return False for messages that we sent, and for groups and reactions unless the settings enable them."""
-        settings = self._settings
-        return not (
-            message.from_me
-            or (message.is_group and not settings.groups_enabled)
-            or (message.kind == "reaction" and not settings.reactions_enabled)
-        )
-
-    def _ignored_reason(self, message: Message) -> str | None:
-        """Return why a message is not wanted, or None if it is."""
-        if self._is_wanted(message):
-            return None
-        if message.from_me:
-            return "own"
-        return "group" if message.is_group and not self._settings.groups_enabled else "reaction"
 
     async def _append_all(self, coalescer: AppendCoalescer, messages: list[Message]) -> Counts:
         """Append messages in steps of MESSAGES_PER_APPEND and add up their counts."""

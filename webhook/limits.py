@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from starlette.types import Receive
@@ -33,6 +34,7 @@ class ConnectionLimits(NamedTuple):
     head_timeout_s: float = 10.0
     body_timeout_s: float = 30.0
     connections_max: int = 1_000_000
+    on_refusal: Callable[[HTTPError], None] = lambda error: None
 
 
 class BodyBudget:

@@ -6,11 +6,13 @@ import sys
 
 from config.logs import configure_logs
 from config.settings import SettingsError, load_settings
+from config.spelling_log import warn_of_spelling
 from webhook.app import create_app
 
 try:
     settings = load_settings()
     configure_logs(settings)
+    warn_of_spelling()
     app = create_app(settings)
 except SettingsError as error:
     print(error, file=sys.stderr)

@@ -12,7 +12,7 @@ import orjson
 
 from buffer.errors import StoreError
 from buffer.keys import Ref
-from buffer.models import Batch, Outcome
+from buffer.models import Batch, EndedBatch, Outcome
 from buffer.retry import retry_unavailable
 from buffer.store import Store
 from config.killpoints import kill_point
@@ -58,6 +58,8 @@ class Flusher:
         claim = await retry_unavailable(lambda: self._store.claim(ref, caller), CLAIM_RETRY_S)
         if claim.status == "broken":
             log.error("a conversation cannot be read; its keys are kept under `sick:`", conversation=str(ref))
+        if claim.ended is not None:
+            _log_ended(claim.ended)
         if claim.batch is None:
             return claim.status
         kill_point("worker_after_claim")
@@ -122,7 +124,10 @@ class Flusher:
         delay_ms = self._delay_ms(batch, failure)
         outcome = await retry_unavailable(lambda: self._end_attempt(ref, batch, failure, delay_ms), OUTCOME_RETRY_S)
         if outcome is Outcome.DEAD:
-            _log_dead_letter(batch, failure)
+            attempts = batch.failures + 1 if failure.sent else batch.attempt
+            _log_ended(
+                EndedBatch("dead", batch.flush_id, len(batch.messages), attempts, failure.error, batch.conversation)
+            )
             return outcome.value
         result = "retry" if outcome is Outcome.OK else outcome.value
         retry = {"retry_in_s": delay_ms / 1000, "counted": failure.sent} if outcome is Outcome.OK else {}
@@ -168,19 +173,32 @@ def _mensagens(count: int) -> str:
     return f"{count} mensagem" if count == 1 else f"{count} mensagens"
 
 
-def _log_dead_letter(batch: Batch, failure: AgentFailure) -> None:
-    count = len(batch.messages)
-    attempts = batch.failures + 1 if failure.sent else batch.attempt
-    peer = mask(batch.conversation.peer)
+def _log_ended(ended: EndedBatch) -> None:
+    gateway, channel, peer = ended.conversation
     log.error(
+        _dead_letter_line(ended, mask(peer)) if ended.outcome == "dead" else _lost_line(ended, mask(peer)),
+        flush_id=ended.flush_id or None,
+        gateway=gateway,
+        channel=channel,
+        attempt=ended.attempts,
+        outcome=ended.outcome,
+    )
+
+
+def _dead_letter_line(ended: EndedBatch, peer: str) -> str:
+    count, attempts = ended.messages, ended.attempts
+    return (
         f"dead letter: {count} message{'' if count == 1 else 's'} of {peer} {'was' if count == 1 else 'were'} not "
-        f"delivered after {attempts} attempt{'' if attempts == 1 else 's'} ({failure.error}); "
-        "`debouncer dead` lists it and sends it again",
-        flush_id=batch.flush_id,
-        gateway=batch.conversation.gateway,
-        channel=batch.conversation.channel,
-        attempt=batch.attempt,
-        outcome=Outcome.DEAD.value,
+        f"delivered after {attempts} attempt{'' if attempts == 1 else 's'} ({ended.error}); "
+        "`debouncer dead` lists it and sends it again"
+    )
+
+
+def _lost_line(ended: EndedBatch, peer: str) -> str:
+    count = f"{ended.messages} message{'' if ended.messages == 1 else 's'}" if ended.messages else "a batch"
+    return (
+        f"messages lost: {count} of {peer} can no longer be delivered, because the list that held them is gone from "
+        "Redis; see who deletes or evicts its keys (`maxmemory-policy` must be noeviction)"
     )
 
 

@@ -61,6 +61,10 @@ class Upkeep:
             if found:
                 guard_s = REPAIR_AGAIN_S
 
+    async def retire(self) -> None:
+        """Sign off: this worker no longer counts as one of its deployment."""
+        await self._store.retire_owner(socket.gethostname())
+
     async def _announce(self) -> None:
         """Note this worker among those of its prefix. Log once if one of another deployment is at work there too."""
         try:

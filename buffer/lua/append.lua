@@ -8,7 +8,7 @@
 -- returns  three for each message: 'new' | 'duplicate' | 'discarded' (a human has taken over) | 'revoked' (its revoke
 --          came first) | 'stale' (older than max_age_ms) | 'broken' (a key of the conversation is damaged: nothing of
 --          it was stored) | 'full' (max_pending messages wait already) · deadline_ms · depth of the burst
--- touches  wake idle counters history alias ids · conv buffer batch seen timer lock media mark redrive
+-- touches  wake idle counters history alias ids · conv buffer batch seen slabs timer lock media mark redrive
 --
 -- A message id that is in the seen set changes nothing, except that a lost wake entry is put back
 -- (docs/invariants.md#8). If the ids of a gateway are unique in a channel, a known id under another name of the person
@@ -67,7 +67,8 @@ local function load_conversation()
   end
   local seen, depth = try('GET', SEEN .. name) or '', try('LLEN', BUFFER .. name)
   local flat = try('HMGET', CONV .. name, 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer', 'name')
-  if flat.err or seen.err or #seen % SEEN_RECORD > 0 or type(depth) == 'table'
+  if flat.err or seen.err or #seen % SEEN_RECORD > 0 and not slabs_steps().count(name, seen)
+    or type(depth) == 'table'
     or flat[5] and type(try('HLEN', key('mark', name))) == 'table' or flat[1] and #flat[1] < WINDOW_SIZE then
     conv = BROKEN
   else
@@ -128,8 +129,8 @@ end
 
 -- Return the nonce of the message if its conversation remembers it.
 local function find_nonce(conv)
-  return seen_nonce(conv.seen, fingerprint, dedupe_ttl_ms)
-    or conv.fresh and seen_nonce(conv.fresh, fingerprint, dedupe_ttl_ms)
+  return seen_nonce(name, conv.seen, fingerprint, dedupe_ttl_ms)
+    or conv.fresh and seen_nonce(name, conv.fresh, fingerprint, dedupe_ttl_ms)
 end
 
 

@@ -10,7 +10,9 @@
 --            'broken' (its keys cannot be read)
 --          { 'batch', token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer or '',
 --            gateway, channel, peer, name, then each message and its inline media or '' … }
--- touches  wake idle dead history counters suspects hold alias · conv buffer batch seen timer lock redrive media · letter remains sick
+--          If the claim itself ended a batch: { '', outcome, flush_id, messages, attempts, error, gateway, channel, peer,
+--          then one of the replies above }, where outcome is dead (a dead letter) or lost (its list is gone)
+-- touches  wake idle dead history counters suspects hold alias · conv buffer batch seen slabs timer lock redrive media · letter remains sick
 --
 -- The conv hash decides, whatever caused the claim. The batch of a worker that died is claimed again as it was
 -- (docs/invariants.md#4). A claim repeated with the same random id (lost reply) returns the same batch.
@@ -103,7 +105,10 @@ end
 local function rest()
   local seen = call('TYPE', key('seen', name)).ok
   if seen ~= 'none' and (seen ~= 'string' or call('STRLEN', key('seen', name)) % SEEN_RECORD ~= 0) then
-    error('a memory of ids that cannot be read')
+    -- include: slabs_of
+    if seen ~= 'string' or not slabs_of(name, call('GET', key('seen', name))) then
+      error('a memory of ids that cannot be read')
+    end
   end
   if call('EXISTS', key('buffer', name), key('batch', name)) > 0 then
     error('messages without a window')
@@ -125,6 +130,13 @@ local function make_rare_steps()
 
   -- Take a batch over whose lease is over. Return a reply if the batch must wait.
   local function take_over()
+    -- Note the end of the batch for the reply: the worker tells it in its log.
+    local function note_end(problem)
+      local messages = call('LLEN', key('batch', name))
+      conv.ended = { '', messages > 0 and 'dead' or 'lost', conv.flush_id, messages, number(conv, 'claims'), problem,
+                     conv.gateway or '', conv.channel or '', conv.sealed_peer or '' }
+    end
+
     -- A token that is still there belongs to a worker that died. End the batch if it must not be delivered any more: it is
     -- cancelled, or it would kill one worker after another.
     local function count_crash()
@@ -139,13 +151,16 @@ local function make_rare_steps()
       if conv.cancelled then
         discard_batch(name, conv, conv.cancelled)
       elseif number(conv, 'crashes') >= max_crashes then
-        make_dead_letter(name, conv, 'the worker died ' .. conv.crashes .. ' times with this batch')
+        local problem = 'the worker died ' .. conv.crashes .. ' times with this batch'
+        note_end(problem)
+        make_dead_letter(name, conv, problem)
       end
     end
 
     -- A batch whose list is gone has nothing to deliver, and must not stand in the way.
     local function drop_lost_batch()
       if conv.flush_id and call('LLEN', key('batch', name)) == 0 then
+        note_end('')
         discard_batch(name, conv, 'lost')
       end
     end
@@ -245,7 +260,12 @@ end
 local replies = {}
 for i = 10, #ARGV, 2 do
   name, caller = ARGV[i], ARGV[i + 1]
-  replies[#replies + 1] = guarded(claim_anew, name) or { 'broken', 0 }
+  local reply = guarded(claim_anew, name) or { 'broken', 0 }
+  if conv and conv.ended then
+    conv.ended[#conv.ended + 1] = reply
+    reply = conv.ended
+  end
+  replies[#replies + 1] = reply
   if reply_bytes > REPLY_MAX then
     break
   end

@@ -5,7 +5,7 @@
 --          5 JSON object with the fields to replace   6 dedupe_ttl_ms   7 partition   8 gateway   9 channel   10 peer
 -- returns  'changed' | 'older' (a newer edit won) | 'late' (sealed already) | 'early' (kept until the message comes)
 --          or an error with the code BROKEN and the kind of the damaged key
--- touches  idle counters alias · conv buffer batch seen media mark redrive
+-- touches  idle counters alias · conv buffer batch seen slabs media mark redrive
 --
 -- Every call writes, if only a counter: WAIT and WAITAOF cover only the last write of their own connection.
 
@@ -42,7 +42,7 @@ if place then
     write_window(name, conv)
   end
   return 'changed'
-elseif seen_nonce(call('GET', key('seen', name)) or '', fingerprint, tonumber(ARGV[6])) then
+elseif seen_nonce(name, call('GET', key('seen', name)) or '', fingerprint, tonumber(ARGV[6])) then
   count('late_edits', 1)
   return 'late'
 end

@@ -2,16 +2,19 @@
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 flush_id
--- returns  'ok' | 'already' (redriven before) | 'unknown'
--- touches  wake idle alias · conv redrive · letter
+-- returns  'ok' | 'already' (redriven before) | 'gone' (its messages or fields are gone) | 'unknown'
+-- touches  wake idle dead alias · conv redrive · letter remains
 
 -- include: alias
+-- include: read
 
 local flush_id = ARGV[2]
 local died_under, redriven, ref, gateway, channel, peer, sealed_name = unpack(
-  call('HMGET', key('letter', flush_id), 'conversation', 'redriven', 'ref', 'gateway', 'channel', 'peer', 'name'))
+  read('HMGET', key('letter', flush_id), 'conversation', 'redriven', 'ref', 'gateway', 'channel', 'peer', 'name') or {})
 if not died_under then
-  return 'unknown'
+  return call('ZSCORE', key('dead'), flush_id) and 'gone' or 'unknown'
+elseif not read('LINDEX', key('remains', flush_id), 0) then
+  return 'gone'
 elseif redriven then
   return 'already'
 end

@@ -3,9 +3,10 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 conversation hash   3 fingerprint of the message   4 dedupe_ttl_ms   5 partition
 --          6 gateway   7 channel   8 peer
+--          then the fingerprints that other parts of the message may have
 -- returns  'removed' | 'late' (sealed already) | 'early' (kept until the message comes)
 --          or an error with the code BROKEN and the kind of the damaged key
--- touches  wake idle history counters alias · conv buffer batch seen timer lock media mark redrive
+-- touches  wake idle history counters alias · conv buffer batch seen slabs timer lock media mark redrive
 
 -- include: alias
 -- include: entry
@@ -23,8 +24,13 @@ if damaged then
 end
 local conv = read_conv(name)
 allow_writes_when_full()
-local place, entry = find_entry(name, fingerprint)
-if place then
+
+-- Remove a message from the open burst. Return 1 if it was there, else 0.
+local function remove(part)
+  local place, entry = find_entry(name, part)
+  if not place then
+    return 0
+  end
   call('LSET', key('buffer', name), place, '')
   call('LREM', key('buffer', name), 1, '')
   if conv.opened_ms then
@@ -32,8 +38,16 @@ if place then
     write_window(name, conv)
   end
   drop_media(name, { entry })
-  history_push({ ref = conv.ref, outcome = 'discarded', cause = 'revoke', messages = 1 })
-  count('discarded', 1)
+  return 1
+end
+
+local removed = remove(fingerprint)
+for i = 9, #ARGV do
+  removed = removed + remove(ARGV[i])
+end
+if removed > 0 then
+  history_push({ ref = conv.ref, outcome = 'discarded', cause = 'revoke', messages = removed })
+  count('discarded', removed)
   if call('EXISTS', key('buffer', name)) == 0 then
     forget_window(name)
     conv.opened_ms = nil
@@ -42,11 +56,13 @@ if place then
     end
   end
   return 'removed'
-elseif seen_nonce(call('GET', key('seen', name)) or '', fingerprint, tonumber(ARGV[4])) then
+elseif seen_nonce(name, call('GET', key('seen', name)) or '', fingerprint, tonumber(ARGV[4])) then
   count('late_revokes', 1)
   return 'late'
 end
-keep_pending_change(name, conv, fingerprint, 'r', {
-  partition = ARGV[5], gateway = ARGV[6], channel = ARGV[7], peer = ARGV[8],
-})
+local identity = { partition = ARGV[5], gateway = ARGV[6], channel = ARGV[7], peer = ARGV[8] }
+keep_pending_change(name, conv, fingerprint, 'r', identity)
+for i = 9, #ARGV do
+  keep_pending_change(name, read_conv(name), ARGV[i], 'r', identity)
+end
 return 'early'

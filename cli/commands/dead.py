@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -27,13 +28,14 @@ PAGE = 200
 REDRIVE_TEXT = {
     "ok": "will be sent again",
     "already": "already waits to be sent again",
+    "gone": "cannot be sent again: its messages are gone from Redis; `debouncer dead discard` removes it",
     "unknown": "is no dead letter; `debouncer dead` lists them",
 }
 DISCARD_TEXT = {"ok": "discarded", "unknown": REDRIVE_TEXT["unknown"]}
 
 
 def run(args: argparse.Namespace) -> int:
-    """Return 0, or 1 if Redis cannot be used or an id is unknown. Raises SettingsError."""
+    """Return 0, or 1 if Redis cannot be used, an id is unknown or messages are gone. Raises SettingsError."""
     settings = require_server(load_settings_with_flags(args))
     action = {"list": _list, "retry": _retry, "discard": _discard}[args.action or "list"]
 
@@ -82,12 +84,20 @@ async def _retry(store: Store, args: argparse.Namespace) -> int:
     if not args.all:
         code = await _each(args.flush_id, store.redrive, REDRIVE_TEXT)
     else:
-        results = [await store.redrive(flush_id) for flush_id in await _all_ids(store)]
-        waiting = f"; {results.count('already')} already waited for that" if "already" in results else ""
-        print(f"{count_of(results.count('ok'), 'dead letter')} will be sent again{waiting}.")
-        code = 0
+        code = await _retry_all(store)
     await _warn_if_nobody_works(store.settings)
     return code
+
+
+async def _retry_all(store: Store) -> int:
+    results = {flush_id: await store.redrive(flush_id) for flush_id in await _all_ids(store)}
+    count = Counter(results.values())
+    waiting = f"; {count['already']} already waited for that" if count["already"] else ""
+    print(f"{count_of(count['ok'], 'dead letter')} will be sent again{waiting}.")
+    gone = [flush_id for flush_id, result in results.items() if result == "gone"]
+    for flush_id in gone:
+        print(f"{flush_id} {REDRIVE_TEXT['gone']}", file=sys.stderr)
+    return 1 if gone else 0
 
 
 async def _all_ids(store: Store) -> list[str]:
@@ -120,8 +130,9 @@ async def _each(flush_ids: list[str], operation: Callable[[str], Awaitable[str]]
             result = await operation(flush_id)
         except ValueError:
             result = "unknown"
-        code = 1 if result == "unknown" else code
-        print(f"{flush_id} {texts[result]}", file=sys.stderr if result == "unknown" else sys.stdout)
+        failed = result in ("unknown", "gone")
+        code = 1 if failed else code
+        print(f"{flush_id} {texts[result]}", file=sys.stderr if failed else sys.stdout)
     return code
 
 

@@ -12,13 +12,14 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from cli.options import load_settings_with_flags, warn_of_spelling
+from cli.options import load_settings_with_flags
 from cli.preflight import preflight
 from cli.shutdown import exit_on_signal
 from cli.sockets import BACKLOG, bind_listener
 from cli.supervisor import terminate_with_parent
 from config.logs import configure_logs
 from config.settings import Settings, SettingsError, require
+from config.spelling_log import warn_of_spelling
 from webhook.fast_path import FastPathProtocol
 
 GRACE_S = 10

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cli.banner import NO_GATEWAY, banner, open_gateways, webhook_url
 from cli.embedded import EmbeddedServer, ServerFailed
-from cli.options import UNDER_UP, load_settings_with_flags, require_agent, warn_of_spelling
+from cli.options import load_settings_with_flags, require_agent
 from cli.preflight import preflight, replica_conflict
 from cli.probes import wait_until_ready
 from cli.shutdown import ShutdownSignal, exit_on_signal
@@ -23,6 +23,7 @@ from cli.terminal import Colours, redact_url
 from cli.waiting import tell_stopping, tell_waiting_at_end, tell_waiting_at_start
 from config.logs import configure_logs, get_logger
 from config.settings import Settings, SettingsError
+from config.spelling_log import warn_of_spelling
 
 READY_WITHIN_S = 10.0
 MARGIN_S = 10.0
@@ -67,7 +68,7 @@ async def _run(settings: Settings, listener: socket.socket) -> None:
 
 
 async def _start(settings: Settings, listener: socket.socket, stack: AsyncExitStack, shutdown: ShutdownSignal) -> None:
-    env, store = {**os.environ, UNDER_UP: "1"}, redact_url(settings.redis_url or "")
+    env, store = dict(os.environ), redact_url(settings.redis_url or "")
     if settings.redis_url is None:
         appendfsync = "always" if settings.durability == "disk" else "everysec"
         server = EmbeddedServer(Path(settings.data_dir), appendfsync)

@@ -6,10 +6,11 @@ import argparse
 import asyncio
 import sys
 
-from cli.options import load_settings_with_flags, require_agent, warn_of_spelling
+from cli.options import load_settings_with_flags, require_agent
 from cli.preflight import preflight
 from cli.shutdown import exit_on_signal
 from config.logs import configure_logs
+from config.spelling_log import warn_of_spelling
 from worker.process import TaskCrashed, run_worker
 
 

@@ -69,6 +69,18 @@ def test_nothing_waits(ask):
         assert words in status
 
 
+@pytest.mark.parametrize("which", ["its id", "--all"])
+def test_a_dead_letter_without_messages_is_not_sent_again(deploy, ask, which: str):
+    """`dead retry` says what is the matter and what to do, and fails; the others are sent again."""
+    flush_id, other = make_dead(deploy, ANA), make_dead(deploy, "5511900000002")
+    deploy.redis.delete(Keys("deb").of(int(flush_id.partition("-")[0]), "remains", flush_id))
+    code, said = ask("dead", "retry", *([flush_id, other] if which == "its id" else ["--all"]))
+    assert code == 1
+    assert f"{flush_id} cannot be sent again: its messages are gone from Redis; `debouncer dead discard`" in said
+    assert (f"{other} will be sent again" if which == "its id" else "1 dead letter will be sent again.") in said
+    assert ask("dead", "discard", flush_id)[0] == 0
+
+
 def test_dead_letters_are_listed_and_sent_again(deploy, ask, agent):
     """A dead letter is listed without its number, sent again by its id, and then gone; the agent gets the same key."""
     flush_id = make_dead(deploy, ANA)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
+from buffer.keys import Keys
 from tests.integration.agent import Answer
 from tests.integration.checker import Rules, Verdict, judge
 from tests.integration.deployment import CRASHES, Deployment
@@ -35,6 +36,20 @@ def test_sigterm_finishes_what_is_in_flight(start_deployment: Callable[..., Depl
     assert deployment.pending() == 0
     assert len(deployment.agent.calls) == 20
     assert deployment.snapshot()["counters"]["acked"] == 20
+
+
+def test_a_restart_with_another_agent_is_no_second_deployment(start_deployment: Callable[..., Deployment]) -> None:
+    """A worker that stops in order has signed off: the next one with another AGENT_URL warns of nobody."""
+    deployment = start_deployment()
+    first = deployment.worker()
+    until("it has announced itself", lambda: deployment.redis.exists(Keys("deb").of(0, "owners")))
+    first.terminate()
+    assert first.wait() == 0
+    second = deployment.worker(agent_url="http://127.0.0.1:9/other")
+    until("it has announced itself", lambda: deployment.redis.exists(Keys("deb").of(0, "owners")))
+    second.terminate()
+    assert second.wait() == 0
+    assert "another AGENT_URL" not in second.log
 
 
 def test_a_frozen_rq_server_does_not_keep_the_worker(

@@ -47,6 +47,28 @@ async def test_an_old_one_is_no_conflict(ours: ScriptDriver, open_driver):
     assert await ours.store.owner_conflict() is None
 
 
+async def test_changed_settings_are_no_second_deployment(ours: ScriptDriver, open_driver):
+    """A worker that stopped has signed off: another agent on the same host is no conflict, and others still are."""
+    before, elsewhere = (open_driver(agent_url=f"http://{name}/") for name in ("before", "elsewhere"))
+    await before.store.announce_owner("host-a")
+    await before.store.retire_owner("host-a")
+    assert await ours.store.announce_owner("host-a") is None
+    await elsewhere.store.announce_owner("host-b")
+    await before.store.retire_owner("host-a")
+    assert "host-b" in (await ours.store.announce_owner("host-a") or "")
+
+
+async def test_a_killed_worker_is_told(ours: ScriptDriver, open_driver):
+    """A worker that could not sign off is told, with when this ends, and the text stays the same."""
+    await open_driver(agent_url="http://before/").store.announce_owner("host-a")
+    ours.clock.advance(40_000)
+    told = await ours.store.announce_owner("host-a") or ""
+    assert "another AGENT_URL on host-a" in told
+    assert "counts for 5 minutes" in told
+    ours.clock.advance(40_000)
+    assert await ours.store.announce_owner("host-a") == told
+
+
 async def test_old_ones_are_forgotten(ours: ScriptDriver, open_driver):
     """An owner that was not seen for a day leaves no trace."""
     await open_driver(agent_url="http://two/").store.announce_owner("host-b")

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from buffer.models import Conversation, PauseMode
+from buffer.models import Claim, Conversation, PauseMode
 from buffer.stored_message import ENTRY_HEADER_SIZE
 from tests.lua.driver import ANA, BIA, MAX_WAIT_MS, VISIBILITY_MS, WINDOW_MS, ScriptDriver, ids
 from tests.messages import message
@@ -238,7 +238,7 @@ async def test_message_between_dispatch_and_claim_joins_the_burst(driver: Script
     await driver.dispatch()
     now_ms = driver.clock.advance(500)
     await driver.append("m2")
-    assert await driver.claim() == ("early", None, now_ms + WINDOW_MS)
+    assert await driver.claim() == Claim("early", None, now_ms + WINDOW_MS)
     driver.clock.advance(WINDOW_MS)
     assert ids(await driver.claim_batch()) == ["m1", "m2"]
 
@@ -317,7 +317,7 @@ async def test_held_conversation_keeps_messages_until_the_end_of_the_pause(drive
     await driver.append("m1")
     assert await driver.wake_ms() == until_ms
     driver.clock.advance(WINDOW_MS)
-    assert await driver.claim() == ("paused", None, until_ms)
+    assert await driver.claim() == Claim("paused", None, until_ms)
     driver.clock.advance(30_000)
     assert ids(await driver.claim_batch()) == ["m1"]
 

@@ -7,13 +7,13 @@ import re
 
 import pytest
 
-from buffer.models import Batch
+from buffer.models import Batch, Claim, EndedBatch
 from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 
 
 async def test_nothing_to_claim(driver: ScriptDriver):
     """The claim of an unknown conversation returns empty and leaves no trace."""
-    assert await driver.claim() == ("empty", None, None)
+    assert await driver.claim() == Claim("empty", None, None)
     assert await driver.all_keys() == []
 
 
@@ -23,7 +23,7 @@ async def test_early_puts_the_entry_back(driver: ScriptDriver):
     driver.clock.advance(WINDOW_MS - 1)
     await driver.redis.zadd(driver.partition_key("wake"), {driver.ref().hash: driver.clock()})
     await driver.dispatch()
-    assert await driver.claim() == ("early", None, appended.deadline_ms)
+    assert await driver.claim() == Claim("early", None, appended.deadline_ms)
     assert await driver.wake_ms() == appended.deadline_ms
     assert await driver.depth() == 1
 
@@ -66,7 +66,7 @@ async def test_second_worker_is_told_busy(driver: ScriptDriver):
     await driver.in_flight("m1")
     until_ms = driver.clock() + LEASE_MS
     driver.clock.advance(LEASE_MS - 1)
-    assert await driver.claim(caller="w2") == ("busy", None, until_ms)
+    assert await driver.claim(caller="w2") == Claim("busy", None, until_ms)
     assert await driver.wake_ms() == until_ms
 
 
@@ -136,7 +136,11 @@ async def test_twenty_crashes_are_a_dead_letter(driver: ScriptDriver):
         assert (await driver.claim_batch(caller=f"w{n}")).flush_id == first.flush_id
     await driver.append("m2")
     driver.clock.advance(LEASE_MS)
-    assert ids(await driver.claim_batch(caller="last")) == ["m2"]
+    claim = await driver.claim(caller="last")
+    assert ids(claim.batch) == ["m2"]
+    assert claim.ended == EndedBatch(
+        "dead", first.flush_id, 1, 20, "the worker died 20 times with this batch", first.conversation
+    )
     [letter] = await driver.redis.zrange(driver.partition_key("dead"), 0, -1)
     assert letter.decode() == first.flush_id
     assert "20 times" in (await driver.history())[0]["error"]
@@ -289,7 +293,7 @@ async def test_claim_ends_a_pause_that_is_over(driver: ScriptDriver):
     """The claim at the end of a pause removes it. A conversation that holds nothing is then idle."""
     until_ms = await driver.store.pause(ANA, 30_000)
     driver.clock.now_ms = until_ms
-    assert await driver.claim() == ("empty", None, None)
+    assert await driver.claim() == Claim("empty", None, None)
     assert "paused_until_ms" not in await driver.conv()
     assert await driver.wake_ms() is None
     assert await driver.is_idle()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from buffer.models import Claim
 from tests.lua.driver import ANA, BIA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 
 
@@ -33,7 +34,7 @@ async def test_leases_survive_a_jump_of_the_clock(driver: ScriptDriver):
     until_ms = await driver.store.hold_takeovers(0)
     assert until_ms == driver.clock() + LEASE_MS
     for who in (ANA, BIA):
-        assert await driver.claim(who, "w2") == ("busy", None, until_ms)
+        assert await driver.claim(who, "w2") == Claim("busy", None, until_ms)
         assert await driver.wake_ms(who) == until_ms
     assert await driver.store.renew(driver.ref(), batch.token) == "ok"
     driver.clock.now_ms = until_ms - 1

@@ -16,7 +16,7 @@ from tests.lua.driver import ANA, BIA, WINDOW_MS, ScriptDriver, ids
 from tests.messages import message
 
 SICK = Conversation("generic", "loja", "sick")
-OWN_KINDS = ("conv", "buffer", "batch", "seen", "timer", "lock", "media", "mark", "redrive")
+OWN_KINDS = ("conv", "buffer", "batch", "seen", "slabs", "timer", "lock", "media", "mark", "redrive")
 
 Break = Callable[[ScriptDriver, Conversation], Awaitable[Any]]
 

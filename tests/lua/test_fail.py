@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from buffer.models import Claim
 from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 
 
@@ -17,7 +18,7 @@ async def test_retry_waits_and_comes_back_as_it_was(driver: ScriptDriver):
     assert await driver.wake_ms() == now_ms + 5_000
     assert await driver.redis.exists(driver.key("lock")) == 0
     driver.clock.advance(4_999)
-    assert await driver.claim(caller="w2") == ("busy", None, now_ms + 5_000)
+    assert await driver.claim(caller="w2") == Claim("busy", None, now_ms + 5_000)
     driver.clock.advance(1)
     second = await driver.claim_batch(caller="w2")
     assert (second.flush_id, second.messages) == (first.flush_id, first.messages)

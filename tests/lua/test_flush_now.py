@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from buffer.models import Claim
 from tests.lua.driver import ANA, WINDOW_MS, ScriptDriver, ids
 
 
@@ -66,7 +67,7 @@ async def test_in_a_held_conversation(driver: ScriptDriver):
     until_ms = await driver.store.pause(ANA, 30_000)
     await driver.append("m1")
     assert await driver.store.flush_now(ANA) == 1
-    assert await driver.claim() == ("paused", None, until_ms)
+    assert await driver.claim() == Claim("paused", None, until_ms)
     await driver.store.resume(ANA)
     assert (await driver.claim_batch()).reason == "manual"
 

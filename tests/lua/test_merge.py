@@ -7,7 +7,7 @@ import re
 import pytest
 
 from buffer.errors import StoreFull
-from buffer.models import Conversation, PauseMode
+from buffer.models import Claim, Conversation, PauseMode
 from tests.lua.aliases import LID, NAMES, PHONE, check_one, contents, deliver, floor, home, link, said
 from tests.lua.conversation_states import STATES, idle
 from tests.lua.driver import LEASE_MS, WINDOW_MS, ScriptDriver, ids
@@ -238,7 +238,7 @@ async def test_both_held(driver: ScriptDriver, longer: Conversation):
     await driver.store.pause(NAMES[1 - NAMES.index(longer)], 20_000)
     await link(driver, "m1")
     kept = await check_one(driver)
-    assert await driver.claim(kept) == ("paused", None, until_ms)
+    assert await driver.claim(kept) == Claim("paused", None, until_ms)
     assert said(await deliver(driver)) == ["m1"]
     assert driver.clock() == until_ms
 

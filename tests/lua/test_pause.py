@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from buffer.models import PauseMode
+from buffer.models import Claim, PauseMode
 from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 
 PAUSE_MS = 30_000
@@ -15,7 +15,7 @@ async def test_hold_keeps_what_is_there(driver: ScriptDriver):
     assert until_ms == driver.clock() + PAUSE_MS
     assert await driver.wake_ms() == until_ms
     driver.clock.advance(WINDOW_MS)
-    assert await driver.claim() == ("paused", None, until_ms)
+    assert await driver.claim() == Claim("paused", None, until_ms)
     driver.clock.now_ms = until_ms
     assert await driver.dispatch() == [driver.ref()]
     assert ids(await driver.claim_batch()) == ["m1"]
@@ -69,7 +69,7 @@ async def test_batch_of_a_dead_worker_under_takeover(driver: ScriptDriver):
     await driver.in_flight("m1")
     until_ms = await driver.store.pause(ANA, PAUSE_MS, PauseMode.TAKEOVER)
     driver.clock.advance(LEASE_MS)
-    assert await driver.claim(caller="w2") == ("paused", None, until_ms)
+    assert await driver.claim(caller="w2") == Claim("paused", None, until_ms)
     assert [(e["outcome"], e["cause"]) for e in await driver.history()] == [("discarded", "takeover")]
 
 
@@ -91,7 +91,7 @@ async def test_hold_of_a_batch_that_waits(driver: ScriptDriver):
     await driver.fail(batch.token, "retry", delay_ms=5_000)
     until_ms = await driver.store.pause(ANA, PAUSE_MS)
     driver.clock.advance(5_000)
-    assert await driver.claim() == ("paused", None, until_ms)
+    assert await driver.claim() == Claim("paused", None, until_ms)
     driver.clock.now_ms = until_ms
     assert ids(await driver.claim_batch()) == ["m1"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from buffer.models import Claim
 from tests.lua.driver import ANA, BIA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 
 
@@ -24,6 +25,21 @@ async def test_same_flush_again(driver: ScriptDriver):
     assert await driver.store.ack(driver.ref(), batch.token) == "ok"
     assert await driver.wake_ms() is None
     assert (await driver.conv())["name"] == "Ana Maria"
+
+
+@pytest.mark.parametrize("kind", ["remains", "letter"])
+@pytest.mark.parametrize("how", ["missing", "of another type"])
+async def test_messages_are_gone(driver: ScriptDriver, kind: str, how: str):
+    """A dead letter that has lost its messages or its fields is not redriven, and nothing wakes for it."""
+    dead = await driver.make_dead_letter("m1")
+    key = driver.store.keys.of(0, kind, dead.flush_id)
+    await driver.redis.delete(key)
+    if how == "of another type":
+        await driver.redis.set(key, "not ours")
+    assert await driver.store.redrive(dead.flush_id) == "gone"
+    assert await driver.wake_ms() is None
+    assert await driver.store.discard_letter(dead.flush_id) == "ok"
+    assert await driver.store.redrive(dead.flush_id) == "unknown"
 
 
 async def test_before_anything_new(driver: ScriptDriver):
@@ -120,7 +136,7 @@ async def test_while_held(driver: ScriptDriver):
     dead = await driver.make_dead_letter("m1")
     until_ms = await driver.store.pause(ANA, 30_000)
     await driver.store.redrive(dead.flush_id)
-    assert await driver.claim() == ("paused", None, until_ms)
+    assert await driver.claim() == Claim("paused", None, until_ms)
     driver.clock.now_ms = until_ms
     assert ids(await driver.claim_batch()) == ["m1"]
 

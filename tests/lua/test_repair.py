@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from buffer.models import Conversation
+from buffer.models import Claim, Conversation
 from tests.lua.driver import ANA, BIA, WINDOW_MS, ScriptDriver, ids
 from tests.messages import message
 
@@ -49,7 +49,7 @@ async def test_early_look_does_no_harm(driver: ScriptDriver):
     [appended] = await driver.append("m1")
     await driver.delete_wake_entry()
     await driver.store.repair(0)
-    assert await driver.claim() == ("early", None, appended.deadline_ms)
+    assert await driver.claim() == Claim("early", None, appended.deadline_ms)
     assert await driver.wake_ms() == appended.deadline_ms
 
 

@@ -12,6 +12,33 @@ from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 from tests.messages import message
 
 
+async def test_all_parts_leave_the_burst(driver: ScriptDriver):
+    """A revoke takes along the other parts of its message that are in the burst, and leaves no pending change."""
+    await driver.append("m1", "m2", "m2#1", "m2#2", "m3")
+    parts = [fingerprint_of(name) for name in ("m2", "m2#1", "m2#2", "m2#3")]
+    assert await driver.store.revoke(ANA, *parts) == "removed"
+    assert not await driver.redis.exists(driver.key("mark"))
+    assert await driver.depth() == 2
+    [record] = await driver.history()
+    assert (record["cause"], record["messages"]) == ("revoke", 3)
+    assert (await driver.counters())["discarded"] == 3
+    driver.clock.advance(WINDOW_MS)
+    assert ids(await driver.claim_batch()) == ["m1", "m3"]
+
+
+async def test_parts_are_revoked_before_they_come(driver: ScriptDriver):
+    """A revoke that overtakes its message holds for all of its parts."""
+    assert await driver.store.revoke(ANA, *map(fingerprint_of, ("m1", "m1#1", "m1#2"))) == "early"
+    assert [one.status for one in await driver.append("m1", "m1#1")] == ["revoked", "revoked"]
+
+
+async def test_parts_that_are_sealed(driver: ScriptDriver):
+    """If the message is sealed, the revoke is late, and waits for no part."""
+    await driver.in_flight("m1", "m1#1")
+    assert await driver.store.revoke(ANA, *map(fingerprint_of, ("m1", "m1#1", "m1#2"))) == "late"
+    assert not await driver.redis.exists(driver.key("mark"))
+
+
 async def revoke(driver: ScriptDriver, message_id: str, to: Conversation = ANA) -> str:
     return await driver.store.revoke(to, fingerprint_of(message_id))
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from buffer.models import Conversation
-from tests.lua.driver import LEASE_MS, WINDOW_MS, ScriptDriver, ids
+from buffer.models import Claim, Conversation
+from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 
 PEOPLE = [Conversation("generic", "loja", f"person-{number:03d}") for number in range(6)]
 SICK = PEOPLE[3]
@@ -94,7 +94,10 @@ ENTRIES = (
     bytes(25) + b'{"text":1}',
 )
 BREAKS: list[Break] = [
-    *(wrong_type(kind) for kind in ("conv", "buffer", "batch", "media", "redrive", "timer", "lock", "seen", "mark")),
+    *(
+        wrong_type(kind)
+        for kind in ("conv", "buffer", "batch", "media", "redrive", "timer", "lock", "seen", "slabs", "mark")
+    ),
     *(missing(kind) for kind in ("conv", "buffer", "batch", "timer", "lock")),
     *(field("window", value) for value in (None, b"", b"short", b"garbage " * 4, FAR)),
     *(field(name, b"garbage") for name in ("token", "lease_until_ms", "retry_at_ms", "closed_ms", "aliases", "reason")),
@@ -176,7 +179,7 @@ async def recovers(driver: ScriptDriver) -> None:
     """Check that nobody waits for ever: what is said next is delivered to everyone, and nothing is left behind."""
     await live(driver)
     # No delivery needs these.
-    for kind in ("mark", "media", "redrive"):
+    for kind in ("mark", "media", "redrive", "slabs"):
         await driver.redis.delete(driver.key(kind, SICK))
     if await driver.redis.type(driver.partition_key("dead")) == b"string":
         await driver.redis.delete(driver.partition_key("dead"))
@@ -225,12 +228,27 @@ async def test_batch_without_its_list_is_recorded_and_dropped(driver: ScriptDriv
     assert (record["outcome"], record["cause"], record["flush_id"]) == ("discarded", "lost", batch.flush_id)
 
 
+async def test_batch_that_a_claim_finds_without_its_list(driver: ScriptDriver):
+    """The claim says that it dropped a batch, and returns the next one."""
+    batch = await driver.in_flight("m1")
+    await driver.append("m2")
+    await driver.redis.delete(driver.key("batch"))
+    driver.clock.advance(LEASE_MS)
+    claim = await driver.claim(caller="w2")
+    assert ids(claim.batch) == ["m2"]
+    assert claim.ended is not None
+    assert (claim.ended.outcome, claim.ended.flush_id) == ("lost", batch.flush_id)
+
+
 async def test_messages_of_a_lost_window_are_recorded(driver: ScriptDriver):
     """A burst whose list is gone ends with a record of as many messages as its window counted."""
     await driver.append("m1", "m2")
     await driver.redis.delete(driver.key("buffer"))
     driver.clock.advance(WINDOW_MS)
-    assert (await driver.claim()).status == "empty"
+    claim = await driver.claim()
+    assert claim.status == "empty"
+    assert claim.ended is not None
+    assert (claim.ended.outcome, claim.ended.messages, claim.ended.conversation) == ("lost", 2, ANA)
     [record] = await driver.history()
     assert (record["outcome"], record["cause"], record["messages"]) == ("discarded", "lost", 2)
     assert (await driver.counters())["discarded"] == 2
@@ -260,7 +278,7 @@ async def test_without_an_identity_it_waits_for_its_person(driver: ScriptDriver)
     batch = await driver.in_flight("m1")
     await driver.append("m2")
     await driver.redis.delete(driver.key("conv"))
-    assert await driver.claim() == ("broken", None, None)
+    assert await driver.claim() == Claim("broken", None, None)
     assert await driver.wake_ms() == driver.clock() + BROKEN_WAKE_MS
     assert await driver.store.ack(driver.ref(), batch.token) == "lost"
     await driver.append("m3")

@@ -226,13 +226,25 @@ def _check_cut(burst: list[bytes], size: int) -> None:
 
 def _check_memory(people: WorkerActions, hash_: str) -> None:
     """16 bytes for each id, oldest first, each once; whatever must be remembered is, in the person's conversation."""
-    memory = b"".join(people.picture.values["seen"].get(hash_, []))
-    assert len(memory) % RECORD.size == 0
-    records = [RECORD.unpack_from(memory, at) for at in range(0, len(memory), RECORD.size)]
-    assert [seconds for _, seconds, _ in records] == sorted(seconds for _, seconds, _ in records)
+    records = []
+    for memory in _memories(people, hash_):
+        assert len(memory) % RECORD.size == 0
+        part = [RECORD.unpack_from(memory, at) for at in range(0, len(memory), RECORD.size)]
+        assert [seconds for _, seconds, _ in part] == sorted(seconds for _, seconds, _ in part)
+        records += part
     known = {fingerprint for fingerprint, _, _ in records}
     assert len(known) == len(records), "an id is remembered twice"
     assert known >= set(_remembered(people, hash_)), f"{people.names[hash_]} forgot too early"
+
+
+def _memories(people: WorkerActions, hash_: str) -> list[bytes]:
+    """The string of a seen set, or its slabs."""
+    memory = people.picture.values["seen"].get(hash_, [])
+    if not memory or not memory[0].startswith(b"slabs"):
+        return memory
+    slabs = people.picture.table("slabs", hash_)
+    assert memory[0] == b"slabs" + len(slabs).to_bytes(3)
+    return list(slabs.values())
 
 
 def _remembered(people: WorkerActions, hash_: str) -> Iterator[bytes]:

@@ -32,6 +32,10 @@ MUTANTS = [
         "    call('APPEND', key('seen', name), records)\n",
         "    call('APPEND', key('seen', name), records)\n    call('EXPIRE', key('seen', name), 999)\n",
     ),
+    Mutant("slab not split", "include/slabs", "lists[slabs] or {}", "{}"),
+    Mutant("id looked up in another slab", "include/slabs", "at < slabs and at or", "slabs > 2 and at or"),
+    Mutant("joined slab lost", "include/slabs", "young(read_slab(name, last), ttl_ms)))", "''))"),
+    Mutant("slabs without their mark", "include/slabs", "  return slabs + 1\n", "  return slabs\n"),
     Mutant("append without a wake entry", "include/burst", "    add(wakes, deadline_ms, name)\n", ""),
     Mutant(
         "longest wait ignored",
@@ -57,7 +61,9 @@ MUTANTS = [
         "if false then",
     ),
     Mutant("damaged window ends the script", "append", " or flat[1] and #flat[1] < WINDOW_SIZE then", " then"),
-    Mutant("half an id ignored", "append", " or #seen % SEEN_RECORD > 0", ""),
+    Mutant(
+        "half an id ignored", "append", " or #seen % SEEN_RECORD > 0 and not slabs_steps().count(name, seen)\n", "\n"
+    ),
     Mutant("missing list ignored", "append", "conv.depth == depth and conv or BROKEN", "conv"),
     Mutant("awake conversation stays idle", "include/write", "    try('ZREM', key('idle'), name)\n", ""),
     Mutant(
@@ -249,8 +255,9 @@ PEOPLE_MUTANTS = [
         "if copies > 0 then",
         "keep.entries = load_side(keep.name, keep.conv).entries\n  if copies > 0 then",
     ),
-    Mutant("seen set out of order", "include/seen", "seconds_at(first, i) <= seconds_at(second, j)", "true"),
-    Mutant("id twice in the seen set", "include/seen", "      parts[known[fingerprint]] = ''\n", ""),
+    Mutant("seen set out of order", "include/slabs", "seconds_at(first, i) <= seconds_at(second, j)", "true"),
+    Mutant("id twice in the seen set", "include/slabs", "      parts[known[fingerprint]] = ''\n", ""),
+    Mutant("merge forgets slabs", "include/slabs", "{ not slabs and seen or nil }", "{}"),
     Mutant("older edit wins", "edit", "tonumber(string.sub(kept, 1, 13)) > edited_ms", "false"),
     Mutant(
         "edit of a sealed message",

@@ -160,7 +160,7 @@ class System:
     def remove(self, who: Conversation) -> None:
         """Remove everything that is known of a conversation."""
         name = self.ref(who).hash
-        self.client.delete(*(self.keys.of(0, kind, name) for kind in ("conv", "buffer", "seen", "timer")))
+        self.client.delete(*(self.keys.of(0, kind, name) for kind in ("conv", "buffer", "seen", "slabs", "timer")))
         for index in ("wake", "idle"):
             self.client.zrem(self.keys.of(0, index), name)
 
@@ -169,7 +169,7 @@ class System:
         return str(self.run("edit", *args).decode())
 
     def revoke(self, who: Conversation, fingerprint: bytes) -> str:
-        args = script_calls.revoke_args(self.ref(who), who, fingerprint, self.settings)
+        args = script_calls.revoke_args(self.ref(who), who, [fingerprint], self.settings)
         return str(self.run("revoke", *args).decode())
 
     def extend(self, who: Conversation) -> int:

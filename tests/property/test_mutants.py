@@ -14,6 +14,7 @@ from tests.property.model_comparison import ModelComparison
 from tests.property.mutants import MUTANTS, PEOPLE_MUTANTS, Mutant, loader
 from tests.property.people_actions import PeopleActions
 from tests.property.redis_system import System
+from tests.property.small_slabs import small_slabs
 from tests.property.walk_settings import MAX_AGE_S, settings_for
 
 SEEDS = 60
@@ -23,14 +24,20 @@ STEPS = 200
 Load = Callable[[str], Script]
 
 
+def every_other(seed: int, load: Load) -> Load:
+    """Return the loader, and for every other seed one with small slabs."""
+    return small_slabs(load) if seed % 2 else load
+
+
 def walk_world(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
     """A walk beside the exact model."""
-    walk(ModelComparison(System(client, settings_for("walk"), load)), WORLD_ACTIONS, seed, STEPS)
+    walk(ModelComparison(System(client, settings_for("walk"), every_other(seed, load))), WORLD_ACTIONS, seed, STEPS)
 
 
 def walk_crowd(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
     """A walk of people with several names."""
-    walk(PeopleActions(System(client, settings_for("walk", max_age_s=MAX_AGE_S), load)), CROWD_ACTIONS, seed, STEPS)
+    system = System(client, settings_for("walk", max_age_s=MAX_AGE_S), every_other(seed, load))
+    walk(PeopleActions(system), CROWD_ACTIONS, seed, STEPS)
 
 
 WALKS = {walk_world: MUTANTS, walk_crowd: PEOPLE_MUTANTS}

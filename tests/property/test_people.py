@@ -5,18 +5,27 @@ The long run is set as for test_state_machine.py.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import redis
 
+from buffer import scripts
+from buffer.scripts import Script
 from tests.property.actions import CROWD_ACTIONS
 from tests.property.people_actions import PeopleActions
 from tests.property.redis_system import System
+from tests.property.small_slabs import small_slabs
 from tests.property.state_machine import run_random_histories
 from tests.property.walk_settings import MAX_AGE_S, settings_for
 
 
-@pytest.mark.parametrize("max_age_s", [0, MAX_AGE_S], ids=["any-age", "not-older"])
-def test_no_history_breaks_what_must_be_true(client: redis.Redis, max_age_s: int):
+@pytest.mark.parametrize(
+    ("max_age_s", "load"),
+    [(0, scripts.script), (MAX_AGE_S, scripts.script), (0, small_slabs())],
+    ids=["any-age", "not-older", "many-ids"],
+)
+def test_no_history_breaks_what_must_be_true(client: redis.Redis, max_age_s: int, load: Callable[[str], Script]):
     """One person is one conversation, one fate for each message, media where its message is, and everything drains."""
-    system = System(client, settings_for("people", max_age_s=max_age_s))
+    system = System(client, settings_for("people", max_age_s=max_age_s), load)
     run_random_histories(lambda: PeopleActions(system), CROWD_ACTIONS, share=2)

@@ -8,7 +8,7 @@ import pytest
 
 from buffer import operator_calls, script_calls, scripts
 from buffer.keys import Ref
-from buffer.models import Append, Conversation
+from buffer.models import Append, Claim, Conversation
 from buffer.stored_message import ENTRY_HEADER, KEYWORD, MEDIA, TIMED
 
 REF = Ref(3, "abcdefghijklmnop")
@@ -97,8 +97,8 @@ def test_dispatch_reply():
 
 def test_claim_reply_without_a_batch():
     """A status with its moment, or without one."""
-    assert script_calls.read_claim([b"busy", 1_000]) == ("busy", None, 1_000)
-    assert script_calls.read_claim([b"empty", 0]) == ("empty", None, None)
+    assert script_calls.read_claim([b"busy", 1_000]) == Claim("busy", None, 1_000)
+    assert script_calls.read_claim([b"empty", 0]) == Claim("empty", None, None)
 
 
 def test_claim_reply_with_text_that_is_no_utf8():

@@ -316,3 +316,13 @@ def test_quotes_and_empty_messages():
     message = read(content=None, content_type="incoming_email", content_attributes={"in_reply_to": 6})
     assert (message.kind, message.text) == ("unknown", None)
     assert message.extra == {"raw_type": "incoming_email", "quoted_id": "6"}
+
+
+def test_a_deletion_names_all_parts_of_its_message():
+    """A deleted message no longer tells its files. Its deletion names the ids of as many as Chatwoot allows."""
+    files = [{"file_type": "image", "data_url": f"https://files.example.com/{number}.jpg"} for number in range(15)]
+    sent = [event.message_id for event in parse(created(attachments=files))]
+    content = {"content": "This message was deleted", "content_attributes": {"deleted": True}}
+    (revoke,) = parse(created(event="message_updated", **content))
+    assert [revoke.target_id, *revoke.part_ids] == sent
+    assert len(set(sent)) == 15

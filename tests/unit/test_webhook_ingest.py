@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import orjson
 import pytest
 
 from buffer.errors import StoreFull
-from buffer.models import Append, Appended
+from buffer.models import Append, Appended, Ignored
 from buffer.transport.connection import ReplyReceiver
 from config.settings import Settings
 from gateways.base import Headers, Request
@@ -97,6 +98,20 @@ async def test_several_steps_come_back_as_a_coroutine(make_ingest):
     assert responses == []
     await remaining
     assert [orjson.loads(response.body)["ignored"] for response in responses] == [1]
+
+
+async def test_ignored_parts_beside_messages_need_no_further_step(make_ingest, store: Store):
+    """A body with messages and ignored parts is stored by one append, and an ignored part counts when it is stored."""
+    responses: list[Response] = []
+    parts = [Ignored("call"), Ignored("misfit", "odd {a}")]
+    gateway = dataclasses.replace(GENERIC, parse=lambda request: [parts[0], *GENERIC.parse(request), parts[1]])
+    ingest = make_ingest()
+    assert ingest.handle(gateway, request(), responses.append) is None
+    await asyncio.sleep(0)
+    assert not ingest.left_out.ignored
+    store.reply()
+    assert orjson.loads(responses[0].body) == {"accepted": 1, "duplicates": 0, "ignored": 2}
+    assert dict(ingest.left_out.ignored) == {("generic", "call"): 1, ("generic", "misfit"): 1}
 
 
 async def test_a_broken_response_does_not_reach_the_other_requests(make_ingest, store: Store):

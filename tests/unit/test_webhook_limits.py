@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+from structlog.testing import capture_logs
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
@@ -18,6 +20,7 @@ from tests.recorded_bodies import FORMS
 from tests.signing import OPEN, SECRET, sign
 from webhook.connection import LimitedProtocol
 from webhook.fast_path import FastPathProtocol
+from webhook.left_out import NO_GATEWAY, LeftOut
 from webhook.limits import LIMITS, SMALL_BODY_MAX, BodyBudget, BodyReader, ConnectionLimits, Disconnected
 from webhook.responses import Busy, HTTPError
 
@@ -118,18 +121,27 @@ def test_the_limit_of_descriptors_is_raised(monkeypatch: pytest.MonkeyPatch, ref
 
 @pytest.mark.parametrize("protocol", [LimitedProtocol, FastPathProtocol])
 async def test_a_connection_too_many_is_refused(protocol):
-    """It gets 503 and is closed, and those before it stay."""
+    """It gets 503 and is closed, those before it stay, and one line a minute says what to do."""
     state = ServerState()
     config = Config("webhook.fast_path:FastPathProtocol", log_config=None, access_log=False)
     config.load()
-    transports = [Transport() for _ in range(3)]
-    for transport in transports:
-        protocol(config, state, {LIMITS: ConnectionLimits(connections_max=2)}).connection_made(transport)
-    assert [transport.closed for transport in transports] == [False, False, True]
+    transports = [Transport() for _ in range(4)]
+    left_out = LeftOut()
+    limits = ConnectionLimits(connections_max=2, on_refusal=partial(left_out.refuse, NO_GATEWAY))
+    for transport in transports[:2]:
+        protocol(config, state, {LIMITS: limits}).connection_made(transport)
+    with capture_logs() as lines:
+        for transport in transports[2:]:
+            protocol(config, state, {LIMITS: limits}).connection_made(transport)
+    assert [line["event"].partition(";")[0] for line in lines] == [
+        "1 webhook refused: no file descriptor is left for the connection"
+    ]
+    assert [transport.closed for transport in transports] == [False, False, True, True]
     assert transports[2].written.startswith(b"HTTP/1.1 503")
     assert b"retry-after: 1" in transports[2].written
     for connection in list(state.connections):
         connection.connection_lost(None)
+    left_out.flush(everything=True)
 
 
 class Transport:

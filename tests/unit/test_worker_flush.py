@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from buffer.keys import Ref
-from buffer.models import Batch, Claim, Conversation, Outcome, Reason, StoredMessage
+from buffer.models import Batch, Claim, Conversation, EndedBatch, Outcome, Reason, StoredMessage
 from buffer.store import Store
 from worker.agent import Agent
 from worker.agent_answer import AgentFailure, AgentReply
@@ -16,6 +16,7 @@ from worker.flush import JITTER, Flusher
 
 REF = Ref(0, "0123456789abcdef")
 PEER = "5511900000011"
+WHO = Conversation("generic", "loja", PEER)
 DOWN = AgentFailure("the agent cannot be reached: nobody listens at agent:80 (connection refused)", sent=False)
 BROKEN = AgentFailure("the agent answered 500")
 
@@ -23,20 +24,20 @@ BROKEN = AgentFailure("the agent answered 500")
 def batch(messages: int = 1, attempt: int = 1, failures: int = 0) -> Batch:
     """A batch with so many messages."""
     stored = tuple(StoredMessage(number, {"text": "oi"}) for number in range(messages))
-    who = Conversation("generic", "loja", PEER)
-    return Batch("t", "flush-1", attempt, failures, Reason.QUIET, who, None, 1, 1, 1, "\n", None, stored)
+    return Batch("t", "flush-1", attempt, failures, Reason.QUIET, WHO, None, 1, 1, 1, "\n", None, stored)
 
 
 class FakeStore:
     """Hands out one batch and records how its attempt ends."""
 
-    def __init__(self, batch: Batch, outcome: Outcome) -> None:
+    def __init__(self, batch: Batch, outcome: Outcome, ended: EndedBatch | None) -> None:
         self.batch = batch
+        self.ended = ended
         self.outcome = outcome
         self.ends: list[tuple[str, dict[str, Any]]] = []
 
     async def claim(self, ref: Ref, caller: str) -> Claim:
-        return Claim("batch", self.batch, None)
+        return Claim("batch", self.batch, None, self.ended)
 
     async def renew(self, ref: Ref, token: str) -> Outcome:
         return Outcome.OK
@@ -65,10 +66,15 @@ class FakeAgent:
 
 
 async def flush(
-    make_settings, one: Batch, result: AgentReply | AgentFailure, outcome: Outcome = Outcome.OK, **overrides: Any
+    make_settings,
+    one: Batch,
+    result: AgentReply | AgentFailure,
+    outcome: Outcome = Outcome.OK,
+    ended: EndedBatch | None = None,
+    **overrides: Any,
 ) -> tuple[str, tuple[str, dict[str, Any]], list[Any]]:
     """Flush; returns the result, how the attempt ended in the store, and the log lines."""
-    store = FakeStore(one, outcome)
+    store = FakeStore(one, outcome, ended)
     settings = make_settings(agent_url="http://agent/", **overrides)
     flusher = Flusher(cast(Store, store), cast(Agent, FakeAgent(result)), settings)
     with capture_logs() as lines:
@@ -123,6 +129,31 @@ async def test_a_dead_letter_of_one_message_that_never_left(make_settings):
     assert "dead letter: 1 message of 5511*******11 was not delivered after 290 attempts (the agent cannot" in str(
         lines[-1]["event"]
     )
+
+
+@pytest.mark.parametrize(
+    ("ended", "event"),
+    [
+        (
+            EndedBatch("dead", "flush-0", 2, 20, "the worker died 20 times with this batch", WHO),
+            "dead letter: 2 messages of 5511*******11 were not delivered after 20 attempts (the worker died 20 times "
+            "with this batch); `debouncer dead` lists it and sends it again",
+        ),
+        (
+            EndedBatch("lost", "flush-0", 0, 1, "", WHO),
+            "messages lost: a batch of 5511*******11 can no",
+        ),
+        (
+            EndedBatch("lost", "", 3, 0, "", WHO),
+            "messages lost: 3 messages of 5511*******11 can no",
+        ),
+    ],
+)
+async def test_a_batch_that_the_claim_ended_is_an_error(make_settings, ended: EndedBatch, event: str):
+    """What a claim ends is told, and the flush of the next batch goes on."""
+    word, _, lines = await flush(make_settings, batch(), AgentReply(), ended=ended)
+    (line,) = [line for line in lines if line["log_level"] == "error"]
+    assert (word, line["event"].startswith(event), line["outcome"]) == ("acked", True, ended.outcome)
 
 
 @pytest.mark.parametrize(("messages", "words"), [(1, "1 mensagem"), (2, "2 mensagens")])

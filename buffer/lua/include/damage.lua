@@ -26,7 +26,9 @@ local function damage(name)
   local window = call('HGET', key('conv', name), 'window')
   if window and not is_window(window, #entries) then
     return 'conv'
-  elseif call('STRLEN', key('seen', name)) % SEEN_RECORD > 0 then
+  end
+  local seen = call('GET', key('seen', name)) or ''
+  if #seen % SEEN_RECORD > 0 and not slabs_steps().count(name, seen) then
     return 'seen'
   end
 end

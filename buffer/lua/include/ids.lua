@@ -27,11 +27,12 @@ local function add_ids(ids, ids_max)
 end
 
 -- Return true if the message `fingerprint`, which came under `name` from `peer`, is one that `other` brought and still
--- remembers. Two phone numbers are two people.
+-- remembers, or may remember: its memory cannot be read. Two phone numbers are two people.
 local function is_twin_of(name, other, peer, fingerprint, ttl_ms)
   local own_peer, other_peer = try('HGET', key('conv', name), 'peer'), try('HGET', key('conv', other), 'peer')
+  local seen = try('GET', key('seen', other))
   local phone = is_phone(peer) and peer or type(own_peer) == 'string' and is_phone(own_peer) and own_peer
   return other ~= name and type(other_peer) == 'string'
     and not (phone and is_phone(other_peer) and phone ~= other_peer)
-    and seen_nonce(call('GET', key('seen', other)) or '', fingerprint, ttl_ms)
+    and (type(seen) == 'table' or seen_nonce(other, seen or '', fingerprint, ttl_ms))
 end

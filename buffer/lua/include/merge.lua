@@ -18,13 +18,13 @@ local function load_side(name, conv)
   return side
 end
 
--- Take those messages out of a side's burst that are in `seen`, the seen set of the other side, but not in `but_not`.
+-- Take those messages out of a side's burst that are in the seen set of the other side, but not in `but_not`.
 -- Return how many.
-local function drop_copies(side, seen, but_not, ttl_ms)
+local function drop_copies(side, other, but_not, ttl_ms)
   local own, copies = {}, {}
   for _, entry in ipairs(side.entries) do
     local fingerprint = fingerprint_of(entry)
-    local is_copy = seen_nonce(seen, fingerprint, ttl_ms) and not but_not[fingerprint]
+    local is_copy = seen_nonce(other.name, other.seen, fingerprint, ttl_ms) and not but_not[fingerprint]
     table.insert(is_copy and copies or own, entry)
   end
   drop_media(side.name, copies)
@@ -35,7 +35,7 @@ end
 -- A message that both conversations got stays where it is sealed. If both hold it in their open bursts, it stays in
 -- `keep`. Discard the other copies and record them. Return how many.
 local function discard_copies(keep, drop, ttl_ms)
-  local copies = drop_copies(keep, drop.seen, drop.holds, ttl_ms) + drop_copies(drop, keep.seen, {}, ttl_ms)
+  local copies = drop_copies(keep, drop, drop.holds, ttl_ms) + drop_copies(drop, keep, {}, ttl_ms)
   if copies > 0 then
     history_push({ ref = keep.conv.ref, outcome = 'discarded', cause = 'duplicate', messages = copies })
     count('discarded', copies)
@@ -142,8 +142,8 @@ end
 
 local function move_seen(keep, drop)
   if drop.seen ~= '' then
-    call('SET', key('seen', keep.name), seen_merge(keep.seen, drop.seen))
-    call('DEL', key('seen', drop.name))
+    call('SET', key('seen', keep.name), slabs_steps().merge(keep, drop))
+    call('DEL', key('seen', drop.name), key('slabs', drop.name))
   end
 end
 

@@ -105,6 +105,7 @@ local function discard_lost_window()
   -- include: history
   history_push({ ref = conv.ref, outcome = 'discarded', cause = 'lost', messages = conv.depth, opened_ms = conv.opened_ms })
   count('discarded', conv.depth)
+  conv.ended = { '', 'lost', '', conv.depth, 0, '', conv.gateway or '', conv.channel or '', conv.peer or '' }
   forget_window(name)
 end
 

@@ -16,7 +16,7 @@ end
 local TYPES_IN_PARTITION = { wake = 'zset', idle = 'zset', alias = 'hash', dead = 'zset', history = 'list',
                              counters = 'hash', suspects = 'zset', hold = 'string' }
 local TYPES_IN_CONVERSATION = { conv = 'hash', buffer = 'list', batch = 'list', media = 'hash', redrive = 'list',
-                                seen = 'string', mark = 'hash' }
+                                seen = 'string', slabs = 'hash', mark = 'hash' }
 local TYPES_IN_LETTER = { letter = 'hash', remains = 'list' }
 
 local PUT_OFF_MS = 60000
@@ -85,12 +85,17 @@ local function heal_window(name)
   return window and 1 or 0
 end
 
--- A memory of ids that is no whole number of records of 16 bytes starts anew.
+-- A memory of ids that is no whole number of records of 16 bytes, or lacks slabs, starts anew.
 local function heal_seen(name)
-  if call('STRLEN', key('seen', name)) % 16 == 0 then
+  -- include: slabs_of
+  local seen = call('GET', key('seen', name)) or ''
+  if #seen % 16 == 0 or slabs_of(name, seen) then
     return 0
   end
   call('RENAME', key('seen', name), key('sick', 'seen:' .. name))
+  if call('EXISTS', key('slabs', name)) == 1 then
+    call('RENAME', key('slabs', name), key('sick', 'slabs:' .. name))
+  end
   return 1
 end
 

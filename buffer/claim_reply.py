@@ -1,0 +1,54 @@
+"""The batches in the reply of lua/claim.lua for one conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from buffer.models import Batch, Conversation, EndedBatch, Reason
+from buffer.stored_message import decode_messages
+
+REASONS: dict[bytes, Reason] = {reason.encode(): reason for reason in Reason}
+
+
+def read_ended(reply: Sequence[Any]) -> EndedBatch:
+    """Return the batch that the claim itself ended."""
+    outcome, flush_id, messages, attempts, error, *conversation = reply[1:9]
+    return EndedBatch(
+        outcome="dead" if outcome == b"dead" else "lost",
+        flush_id=_text(flush_id),
+        messages=int(messages),
+        attempts=int(attempts),
+        error=_text(error),
+        conversation=Conversation(*map(_text, conversation)),
+    )
+
+
+def read_batch(reply: Sequence[Any]) -> Batch:
+    """Return the batch that was claimed."""
+    token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer = reply[1:10]
+    gateway, channel, peer, name = map(_text, reply[10:14])
+    entries = reply[14::2]
+    messages = decode_messages(entries, reply[15::2])
+    received = [message.received_ms for message in messages] or [int(closed_ms)]
+    return Batch(
+        token=_text(token),
+        flush_id=_text(flush_id),
+        attempt=int(attempt),
+        failures=int(failures),
+        reason=REASONS.get(reason, Reason.QUIET),
+        conversation=Conversation(gateway, channel, peer),
+        name=name or None,
+        opened_ms=min(received),
+        last_ms=max(received),
+        closed_ms=int(closed_ms),
+        separator=_text(separator),
+        answer=answer or None,
+        messages=messages,
+        crashes=int(crashes),
+        skipped=len(entries) - len(messages),
+    )
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
