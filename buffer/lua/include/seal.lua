@@ -109,9 +109,9 @@ local function discard_lost_window()
   forget_window(name)
 end
 
--- Return the sealed messages, or nothing if there are none. A failover may roll the seal back, and the next one must then give the same flush_id with
--- the same bytes, or another flush_id. So all fields follow from the window, not from the time of this call, and the
--- flush_id holds a digest of everything that goes into the agent's request.
+-- Return the sealed messages, or nothing if there are none. A failover may roll the seal back, and the next one must
+-- then give the same flush_id with the same bytes, or another flush_id. So all fields follow from the window, not from
+-- the time of this call, and the flush_id holds a digest of everything that goes into the agent's request.
 local function seal()
   local entries = call('LRANGE', key('buffer', name), 0, max_messages) -- one more than fits: an album may go on
   if #entries == 0 then
