@@ -18,7 +18,7 @@ LOOKS_LIKE_MS = 1_000
 
 def combination_problems(settings: Settings) -> list[str]:
     """Return one sentence for each rule that the settings break."""
-    rules = [*_burst_rules(settings), *_rules(settings), *_durability_rules(settings)]
+    rules = [*_burst_rules(settings), *_flush_rules(settings), *_webhook_rules(settings), *_durability_rules(settings)]
     return [sentence + _defaults_note(sentence, settings) for broken, sentence in rules if broken]
 
 
@@ -31,7 +31,7 @@ def _defaults_note(sentence: str, settings: Settings) -> str:
     return f". {unset[0]} has its default here: set it, too" if len(unset) == 1 else ""
 
 
-def _rules(settings: Settings) -> list[tuple[bool, str]]:
+def _flush_rules(settings: Settings) -> list[tuple[bool, str]]:
     lease, renew_interval = settings.flush_lease, settings.flush_renew_interval
     return [
         (
@@ -54,6 +54,11 @@ def _rules(settings: Settings) -> list[tuple[bool, str]]:
             f"{settings.message_buffer_max_wait:g}: "
             "a duplicate could enter an open burst",
         ),
+    ]
+
+
+def _webhook_rules(settings: Settings) -> list[tuple[bool, str]]:
+    return [
         (
             settings.webhook_bodies_max < 2 * settings.webhook_max_body,
             f"WEBHOOK_BODIES_MAX={settings.webhook_bodies_max} must be at least 2 x WEBHOOK_MAX_BODY="
