@@ -45,9 +45,9 @@ def test_a_worker_that_dies_loses_nothing(start_deployment: Callable[..., Deploy
     deployment = start_deployment(message_buffer_timeout=0.3, **CRASHES)
     deployment.agent.answer(peer, REPLY)
     webhook = deployment.webhook()
-    doomed = deployment.worker(debouncer_kill_at=point)
     if point == "worker_after_enqueue":
-        suspend(deployment.redis)  # or it may take the job before it dies
+        suspend(deployment.redis)  # or the worker, in a blocking pop, may take the job before it dies
+    doomed = deployment.worker(debouncer_kill_at=point)
     webhook.post([{"conversation": peer, "text": "oi", "message_id": one} for one in ("m0", "m1", "m2")])
     assert doomed.wait() == -signal.SIGKILL
     resume(deployment.redis)

@@ -145,7 +145,9 @@ def test_sighup_reloads_without_a_restart(deployment: Deployment, shops: Shops) 
 
 def test_without_a_file_sighup_keeps_its_meaning(start_deployment: Callable[..., Deployment]) -> None:
     """A worker without routes ends at SIGHUP, as when its terminal is closed."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup a child would inherit that it is ignored
     worker = start_deployment().worker()
+    signal.signal(signal.SIGHUP, before)
     worker.signal(signal.SIGHUP)
     assert worker.wait() == -signal.SIGHUP
 

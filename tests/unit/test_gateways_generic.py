@@ -168,6 +168,9 @@ def test_null_is_absent():
         ({"media": []}, "media"),
         ({"media": {"link": "x"}}, "link"),
         ({"media": {"url": 7}}, "url"),
+        ({"from_me": 1}, "from_me"),
+        ({"from_me": True, "via": "phone"}, "via"),
+        ({"via": {}}, "via"),
     ],
 )
 def test_a_wrong_field_is_named(wrong, name):
