@@ -68,9 +68,9 @@ class Report:
 
 
 @contextlib.contextmanager
-def running_agent(delay_s: float = 0.0) -> Iterator[Agent]:
-    """Run an agent on the load's core. It answers each call after `delay_s`."""
+def running_agent(delay_s: float = 0.0, reply: str = "") -> Iterator[Agent]:
+    """Run an agent on the load's core. It answers each call after `delay_s`, with a reply or without."""
     port = free_port()
-    with process(python("benchmarks.programs.agent", port, delay_s), OTHER_CORE):
+    with process(python("benchmarks.programs.agent", port, delay_s, reply), OTHER_CORE):
         wait_for_port(port)
         yield Agent(port)

@@ -57,10 +57,10 @@ def environment(settings: Settings, agent_url: str, **more: str) -> dict[str, st
     }
 
 
-def short_message(peer: str, number: int) -> Append:
+def short_message(peer: str, number: int, channel: str = "loja") -> Append:
     """Return a short message of a person. Its id is made of its number."""
     message = Message(
-        Conversation("evolution", "loja", peer),
+        Conversation("evolution", channel, peer),
         f"3EB0{peer[-8:]}{number:010d}",
         1_749_766_101_000 + number,
         "text",
@@ -75,12 +75,13 @@ def person(number: int) -> str:
     return f"55119{number:08d}"
 
 
-async def append(settings: Settings, conversations: int, messages: int = 1) -> None:
-    """Append `messages` messages to each of `conversations` conversations."""
+async def append(settings: Settings, conversations: int, messages: int = 1, channels: int = 1) -> None:
+    """Append `messages` messages to each of `conversations` conversations, which are shared out among channels."""
     store = Store(connect(settings.redis_url or "", timeout_s=60), settings)
     for first in range(0, conversations, CONVERSATIONS_PER_APPEND):
         people = range(first, min(conversations, first + CONVERSATIONS_PER_APPEND))
-        await store.append([short_message(person(who), number) for number in range(messages) for who in people])
+        named = [(person(who), f"loja{who % channels or ''}") for who in people]
+        await store.append([short_message(who, number, name) for number in range(messages) for who, name in named])
     await store.close()
 
 

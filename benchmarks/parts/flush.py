@@ -37,13 +37,13 @@ STOCK = {
 def measure() -> Iterator[Row]:
     """Take the best of some rounds of our worker and BullMQ's in turn, then measure each stock worker."""
     rounds = [(attempt(ours), attempt(_bullmq)) for _ in range(ROUNDS)]
-    best = _best([mine for mine, _ in rounds])
+    best = best_of([mine for mine, _ in rounds])
     for name, how in STOCK.items():
         yield Row(WHAT, best, name, attempt(lambda how=how: _stock(*how)))  # type: ignore[misc]
-    yield Row(WHAT, best, "BullMQ worker + undici, 200 at once", _best([theirs for _, theirs in rounds]))
+    yield Row(WHAT, best, "BullMQ worker + undici, 200 at once", best_of([theirs for _, theirs in rounds]))
 
 
-def _best(figures: Sequence[Figure]) -> Figure:
+def best_of(figures: Sequence[Figure]) -> Figure:
     return max((figure for figure in figures if not isinstance(figure, Missing)), default=figures[0])
 
 
@@ -56,7 +56,7 @@ def ours() -> float:
             process(python("cli", "worker"), MEASURED_CORE, **environment(settings, agent.url)),
             redis.Redis.from_url(url) as client,
         ):
-            rate = _rate(lambda: counter(client, settings, "acked"), FLUSHES)
+            rate = rate_of(lambda: counter(client, settings, "acked"), FLUSHES)
         agent.report(FLUSHES)
     return rate
 
@@ -71,8 +71,8 @@ def _stock(kind: str, job: str, count: int) -> float:
             stock = python("benchmarks.programs.stock_worker", kind)
             with process(stock, MEASURED_CORE, **environment(settings, agent.url)):
                 if job == NOTHING:
-                    return _rate(lambda: count - client.llen(queue.key), count)
-                rate = _rate(lambda: counter(client, settings, "acked"), count)
+                    return rate_of(lambda: count - client.llen(queue.key), count)
+                rate = rate_of(lambda: counter(client, settings, "acked"), count)
         agent.report(count)
     return rate
 
@@ -95,7 +95,7 @@ def _bullmq() -> float:
     with valkey() as url, running_agent() as agent:
         output(node("fill.mjs", FLUSHES, 1, "due"), OTHER_CORE, 60, REDIS_URL=url)
         with process(node("worker.mjs", agent.url), MEASURED_CORE, REDIS_URL=url), redis.Redis.from_url(url) as client:
-            rate = _rate(lambda: FLUSHES - _left(client), FLUSHES)
+            rate = rate_of(lambda: FLUSHES - _left(client), FLUSHES)
         agent.report(FLUSHES)
     return rate
 
@@ -105,7 +105,7 @@ def _left(client: redis.Redis) -> int:
     return int(client.llen("bull:flush:wait")) + int(client.llen("bull:flush:active"))
 
 
-def _rate(done: Callable[[], int], count: int) -> float:
+def rate_of(done: Callable[[], int], count: int) -> float:
     """Return the rate from the first to the last, so that the start of a process does not count."""
     until = time.monotonic() + TIMEOUT_S
     while (first := done()) == 0 and time.monotonic() < until:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from benchmarks.agent import Report, running_agent
@@ -43,15 +43,15 @@ class Held(NamedTuple):
 def measure() -> Iterator[Row]:
     """Compare our worker with the in-process buffer and with 1,000 of RQ's own workers."""
     ours, theirs = attempt(_ours), attempt(lambda: in_process(0, FLUSHES_PER_S, CALLS, AGENT_DELAY_S))
-    yield Row(f"{WHAT}: most calls at once", _peak(ours), BASELINE, _peak(theirs))
-    yield Row(f"{WHAT}: lateness p99 (ms)", _p99(ours), BASELINE, _p99(theirs), less=True)
+    yield Row(f"{WHAT}: most calls at once", peak_of(ours), BASELINE, peak_of(theirs))
+    yield Row(f"{WHAT}: lateness p99 (ms)", p99_of(ours), BASELINE, p99_of(theirs), less=True)
     yield Row(f"{WHAT}: lateness of the latest (ms)", _most(ours), BASELINE, _most(theirs), less=True)
     memory = f"{WHAT}: peak memory (MB)"
-    yield Row(memory, _memory(ours), "target", 200.0, less=True)
-    yield Row(memory, _memory(ours), f"{BASELINE} (Redis, RQ and HTTP API not in it)", _memory(theirs), less=True)
+    yield Row(memory, memory_of(ours), "target", 200.0, less=True)
+    yield Row(memory, memory_of(ours), f"{BASELINE} (Redis, RQ and HTTP API not in it)", memory_of(theirs), less=True)
     one = attempt(_stock_mb)
     many = one if isinstance(one, Missing) else one * CALLS
-    yield Row(memory, _memory(ours), "1,000 stock rq workers, by the memory of one", many, less=True)
+    yield Row(memory, memory_of(ours), "1,000 stock rq workers, by the memory of one", many, less=True)
     yield from _at_once()
 
 
@@ -94,10 +94,17 @@ def _latest(report: Report) -> float:
 
 
 def _ours() -> Held:
-    """Let new conversations come due within some seconds, so that all calls are under way before the first answer."""
+    return hold_calls({})
+
+
+def hold_calls(more: Mapping[str, str]) -> Held:
+    """Let new conversations come due within some seconds, so that all calls are under way before the first answer.
+
+    `more` are environment variables of the worker.
+    """
     with valkey() as url, running_agent(AGENT_DELAY_S) as agent:
         settings = settings_for(url)
-        variables = environment(settings, agent.url, WORKER_CONCURRENCY=str(CALLS))
+        variables = environment(settings, agent.url, WORKER_CONCURRENCY=str(CALLS), **more)
         with process(python("cli", "worker"), MEASURED_CORE, **variables) as worker:
             wait_until_idle(url)
             warm_up(settings, agent, WARM_UP_FLUSHES)
@@ -113,11 +120,11 @@ def _stock_mb() -> float:
             return resident_mb(stock.pid)
 
 
-def _peak(found: Held | InProcess | Missing) -> Figure:
+def peak_of(found: Held | InProcess | Missing) -> Figure:
     return found if isinstance(found, Missing) else float(found.report.peak)
 
 
-def _p99(found: Held | InProcess | Missing) -> Figure:
+def p99_of(found: Held | InProcess | Missing) -> Figure:
     return found if isinstance(found, Missing) else found.lateness.p99
 
 
@@ -125,5 +132,5 @@ def _most(found: Held | InProcess | Missing) -> Figure:
     return found if isinstance(found, Missing) else found.lateness.most
 
 
-def _memory(found: Held | InProcess | Missing) -> Figure:
+def memory_of(found: Held | InProcess | Missing) -> Figure:
     return found if isinstance(found, Missing) else found.peak_mb

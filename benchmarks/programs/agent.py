@@ -1,4 +1,6 @@
-"""A minimal agent: it answers 204 to each POST, after an optional delay, and records the moment of each call.
+"""A minimal agent: it answers each POST after an optional delay, and records the moment of each call.
+
+The answer is 204, or one reply if the program is started with a text.
 
 `GET /calls` returns the number of calls, `GET /report` all records, and `GET /reset` deletes them. Lateness is the
 moment at which the request is read, minus its deadline `closed_ms`. Both come from the clock of this machine.
@@ -14,7 +16,7 @@ import time
 import orjson
 import uvloop
 
-ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
+NO_REPLY = b"HTTP/1.1 204 No Content\r\n\r\n"
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 DEADLINE = b'"closed_ms":'
 FLUSH_ID = b'"flush_id":"'
@@ -53,6 +55,7 @@ class Agent(asyncio.Protocol):
 
     delay_s = 0.0
     record = CallRecord()
+    answer = NO_REPLY
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start with an empty input."""
@@ -83,7 +86,7 @@ class Agent(asyncio.Protocol):
 
     def _answer(self, record: CallRecord) -> None:
         record.in_flight -= 1
-        self.transport.write(ANSWER)  # type: ignore[attr-defined]
+        self.transport.write(Agent.answer)  # type: ignore[attr-defined]
 
 
 def _get_response(request: bytes) -> bytes:
@@ -93,12 +96,19 @@ def _get_response(request: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
 
 
-async def main(port: int, delay_s: float) -> None:
+def _reply_response(text: str) -> bytes:
+    body = orjson.dumps({"reply": text})
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+
+
+async def main(port: int, delay_s: float, text: str) -> None:
     """Serve until the process is stopped."""
     Agent.delay_s = delay_s
+    if text:
+        Agent.answer = _reply_response(text)
     server = await asyncio.get_running_loop().create_server(Agent, "127.0.0.1", port, backlog=4096)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), float(sys.argv[2])))
+    uvloop.run(main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]))

@@ -1,0 +1,85 @@
+"""A gateway that is down for long while people go on writing: nothing is lost, nothing is dead, the order stays."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.integration.deployment import Deployment
+from tests.integration.reply_line import SENDS, AnyInstanceStub, ReplyLine, replying
+
+PEOPLE = int(os.environ.get("OUTAGE_PEOPLE", "150"))
+"""People who write during the outage, one after the other. Ten minutes of fifty a second: OUTAGE_PEOPLE=30000."""
+
+EVERY_S = 1 / 50
+CHANNELS = max(30, PEOPLE // 100)
+"""A channel sends one part a second."""
+
+WRITES_AGAIN = 5
+"""One person of five writes again, and that burst has to wait until the answer to the first one has gone out."""
+
+AGAIN_AFTER = 100
+"""So many people later: two seconds, when the first burst is with the agent or was answered."""
+
+PARTS = ("um", "dois")
+
+
+@pytest.fixture
+def stub() -> Iterator[AnyInstanceStub]:
+    one = AnyInstanceStub()
+    one.echoes_on = False
+    one.open()
+    yield one
+    one.close()
+
+
+class Crowd:
+    """People who write while the gateway is down."""
+
+    def __init__(self, line: ReplyLine) -> None:
+        self._line = line
+        self.bursts: dict[str, int] = {}
+
+    def write(self) -> None:
+        """Let them all write, 50 a second, each on one of the channels."""
+        began_s = time.monotonic()
+        for number in range(PEOPLE + AGAIN_AFTER):
+            time.sleep(max(0.0, began_s + number * EVERY_S - time.monotonic()))
+            if number < PEOPLE:
+                self._say(number)
+            if number >= AGAIN_AFTER and number % WRITES_AGAIN == 0:
+                self._say(number - AGAIN_AFTER)
+
+    def _say(self, number: int) -> None:
+        person = f"55119{number:08d}"
+        self._line.say(person, "oi", instance=f"loja-{number % CHANNELS}")
+        self.bursts[person] = self.bursts.get(person, 0) + 1
+
+
+def test_a_long_outage_of_a_gateway(start_deployment: Callable[..., Deployment], stub: AnyInstanceStub) -> None:
+    """Two workers call the agent once for each burst, and when the gateway is back every part goes out in order."""
+    deployment = start_deployment(**{**SENDS, "evolution_url": stub.url, "retry_max": 5.0})
+    deployment.agent.default = replying(*PARTS)
+    line = ReplyLine(deployment, stub)
+    deployment.workers(2)
+    stub.shut()
+    crowd = Crowd(line)
+    crowd.write()
+    assert stub.journal == []
+    pending = deployment.pending()
+    opened_s = time.monotonic()
+    stub.open()
+    deployment.wait_drained(within_s=60.0 + PEOPLE / 10)
+    took_s = time.monotonic() - opened_s
+    print(f"\n{PEOPLE} people, {sum(crowd.bursts.values())} bursts, {pending} pending, drained in {took_s:.1f} s")
+    heard: dict[str, list[str]] = {}
+    for entry in stub.journal:
+        heard.setdefault(entry.conversation, []).append(entry.text)
+    assert heard == {person: [*PARTS] * bursts for person, bursts in crowd.bursts.items()}
+    assert (
+        len({call.key for call in deployment.agent.calls}) == len(deployment.agent.calls) == sum(crowd.bursts.values())
+    )
+    assert (line.doubts(), line.dead(), stub.violations) == ([], [], [])
