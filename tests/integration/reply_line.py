@@ -7,8 +7,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import httpx
-
 from buffer.reply_models import Doubt
 from buffer.reply_store import Replies
 from buffer.store import Store
@@ -16,7 +14,7 @@ from tests.gateway_stubs.evolution import KEY, EvolutionStub
 from tests.integration.agent import Answer, Call
 from tests.integration.deployment import Deployment
 from tests.integration.polling import until
-from tests.integration.processes import TOKEN, Webhook
+from tests.integration.processes import Webhook
 
 INSTANCE = "loja"
 GROUP = "120363040000000001@g.us"
@@ -66,7 +64,7 @@ class ReplyLine:
         }
         body = {"event": "messages.upsert", "instance": instance, "data": data}
         url = f"http://127.0.0.1:{self.webhook.port}/webhooks/evolution"
-        answer = httpx.post(url, json=body, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30.0)
+        answer = self.webhook.client.post(url, json=body)
         assert answer.status_code == 200, answer.text
         return message_id
 
