@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from buffer.reply_models import Doubt
@@ -17,6 +17,7 @@ from tests.integration.polling import until
 from tests.integration.processes import Webhook
 
 INSTANCE = "loja"
+PAGE = 500
 GROUP = "120363040000000001@g.us"
 
 SENDS: dict[str, object] = {"evolution_api_key": KEY, "message_buffer_timeout": 0.3, "retry_base": 0.2}
@@ -98,8 +99,15 @@ class ReplyLine:
 
 
 async def _doubts(store: Store) -> list[Doubt]:
-    return (await Replies(store).doubts(0, limit=1000)).page
+    return await _all_pages(lambda offset: Replies(store).doubts(0, offset, PAGE))
 
 
 async def _dead(store: Store) -> list[Any]:
-    return (await store.dead_letters(0, limit=1000)).page
+    return await _all_pages(lambda offset: store.dead_letters(0, offset, PAGE))
+
+
+async def _all_pages(read: Callable[[int], Awaitable[Any]]) -> list[Any]:
+    found: list[Any] = []
+    while page := (await read(len(found))).page:
+        found += page
+    return found
