@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
-
-import httpx
 
 from buffer.reply_models import Doubt
 from buffer.reply_store import Replies
@@ -16,9 +14,10 @@ from tests.gateway_stubs.evolution import KEY, EvolutionStub
 from tests.integration.agent import Answer, Call
 from tests.integration.deployment import Deployment
 from tests.integration.polling import until
-from tests.integration.processes import TOKEN, Webhook
+from tests.integration.processes import Webhook
 
 INSTANCE = "loja"
+PAGE = 500
 GROUP = "120363040000000001@g.us"
 
 SENDS: dict[str, object] = {"evolution_api_key": KEY, "message_buffer_timeout": 0.3, "retry_base": 0.2}
@@ -66,7 +65,7 @@ class ReplyLine:
         }
         body = {"event": "messages.upsert", "instance": instance, "data": data}
         url = f"http://127.0.0.1:{self.webhook.port}/webhooks/evolution"
-        answer = httpx.post(url, json=body, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=30.0)
+        answer = self.webhook.client.post(url, json=body)
         assert answer.status_code == 200, answer.text
         return message_id
 
@@ -100,8 +99,15 @@ class ReplyLine:
 
 
 async def _doubts(store: Store) -> list[Doubt]:
-    return (await Replies(store).doubts(0, limit=1000)).page
+    return await _all_pages(lambda offset: Replies(store).doubts(0, offset, PAGE))
 
 
 async def _dead(store: Store) -> list[Any]:
-    return (await store.dead_letters(0, limit=1000)).page
+    return await _all_pages(lambda offset: store.dead_letters(0, offset, PAGE))
+
+
+async def _all_pages(read: Callable[[int], Awaitable[Any]]) -> list[Any]:
+    found: list[Any] = []
+    while page := (await read(len(found))).page:
+        found += page
+    return found

@@ -79,7 +79,8 @@ class Reaper:
         self._workers = workers
 
     def inject(self) -> None:
-        """kill -9 the oldest; meant to be called all the time."""
+        """kill -9 the oldest, while another one works; meant to be called all the time."""
+        self._workers[-1].wait_ready()
         self._workers.pop(0).kill()
         self._workers.append(self._deployment.worker(ready=False))
 
