@@ -57,6 +57,10 @@ counts the calls. In the rows "all due in the same millisecond" the worker start
 makes the same 1,000 calls with `asyncio.gather`, does nothing else, and runs on the same core. These rows are the
 best of two rounds in turn.
 
+**Replies.** The agent answers each call at once with one text, and a program in the place of Evolution takes it. The
+conversations are shared out among 100 channels, each of which may send 1,000 parts a second. The figures with typing
+indicators are those of 1,000 calls in flight, for each of which that program is asked to show one.
+
 **Lateness** is the moment at which the agent has read the request, minus `closed_ms`, the deadline. The Redis server
 and the agent use the clock of the same machine. Messages arrive at random, {rate} a second, with windows of 0.5 to
 1.5 s. So {rate} flushes a second come due beside conversations that wait for days. The first second is a warm-up. The

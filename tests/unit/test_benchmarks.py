@@ -165,4 +165,5 @@ def test_peers_are_pinned():
 
 def test_parts():
     """The names that `make bench ARGS=` understands."""
-    assert list(PARTS) == ["webhook", "durability", "gateways", "flush", "in-flight", "growth", "dispatchers", "idle"]
+    names = ["webhook", "durability", "gateways", "flush", "in-flight", "replies", "growth", "dispatchers", "idle"]
+    assert list(PARTS) == names
