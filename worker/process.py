@@ -151,6 +151,9 @@ class WorkerProcess:
         await worker.runner.drain(settings.shutdown_grace, self._stop_forced)
         await _cancel(showing)
         await self._write_last(worker)
+        with contextlib.suppress(TimeoutError, rx.RedisError, OSError):
+            async with asyncio.timeout(FINAL_WRITE_S):
+                await upkeep.retire()
         await queue.close()
         log.info("worker stopped")
         if self._crash is not None:
