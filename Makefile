@@ -26,10 +26,10 @@ fix: $(READY) ## repair style and formatting where that can be done safely
 	@$(BIN)/ruff format .
 
 test: $(READY) ## run every test, on every core
-	@$(BIN)/pytest -n auto $(ARGS)
+	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 cover: $(READY) ## run the tests and print which lines they reach (in the tests' own processes)
-	@$(BIN)/pytest -n auto $(ARGS) --cov
+	@$(BIN)/pytest -n auto --dist worksteal $(ARGS) --cov
 
 bench: $(READY) ## measure, each figure beside its baseline
 	@$(BIN)/python -m benchmarks $(ARGS)

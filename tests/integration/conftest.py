@@ -12,6 +12,7 @@ from tests.integration.agent import RecordingAgent
 from tests.integration.checker import Verdict
 from tests.integration.deployment import Deployment
 from tests.integration.processes import Webhook, Worker
+from tests.integration.reply_line import AnyInstanceStub
 from tests.integration.up import Up
 from tests.servers import Server
 
@@ -54,6 +55,16 @@ def start_deployment(
 
 
 @pytest.fixture
+def gateway() -> Iterator[AnyInstanceStub]:
+    """A stub of Evolution with any number of instances, which echoes nothing."""
+    stub = AnyInstanceStub()
+    stub.echoes_on = False
+    stub.open()
+    yield stub
+    stub.close()
+
+
+@pytest.fixture
 def up(tmp_path: Path, agent: RecordingAgent) -> Iterator[Callable[..., Up]]:
     """Start `debouncer up` with this test's agent: up("--workers", "2", message_buffer_timeout=5)."""
     started: list[Up] = []
@@ -80,8 +91,18 @@ def shared_agent() -> Iterator[RecordingAgent]:
 @pytest.fixture(scope="session")
 def shared_deployment(tmp_path_factory: pytest.TempPathFactory, shared_agent: RecordingAgent) -> Iterator[Deployment]:
     """A deployment for tests that need nothing special: short retries, and people of its own for each test."""
-    server = Server("valkey", tmp_path_factory.mktemp("server"), {})
-    deployment = Deployment(tmp_path_factory.mktemp("deployment"), server, shared_agent, **IMPATIENT)
+    yield from _deployment(tmp_path_factory, shared_agent)
+
+
+@pytest.fixture(scope="session")
+def littered_deployment(tmp_path_factory: pytest.TempPathFactory, shared_agent: RecordingAgent) -> Iterator[Deployment]:
+    """A deployment for bodies of all kinds. Some of them pause a conversation, which then waits for an hour."""
+    yield from _deployment(tmp_path_factory, shared_agent)
+
+
+def _deployment(folders: pytest.TempPathFactory, agent: RecordingAgent) -> Iterator[Deployment]:
+    server = Server("valkey", folders.mktemp("server"), {})
+    deployment = Deployment(folders.mktemp("deployment"), server, agent, **IMPATIENT)
     yield deployment
     deployment.close()
     server.stop()

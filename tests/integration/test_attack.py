@@ -98,20 +98,20 @@ def attacked(webhook: Webhook) -> Iterator[Target]:
 
 
 @pytest.fixture(scope="module", params=LOGS)
-def loud(request: pytest.FixtureRequest, shared_deployment: Deployment) -> Webhook:
+def loud(request: pytest.FixtureRequest, littered_deployment: Deployment) -> Webhook:
     """Return a service with a log level and format."""
-    return shared_deployment.webhook(1, ready=True, log_level=request.param, log_format=LOGS[request.param], **OPEN)
+    return littered_deployment.webhook(1, ready=True, log_level=request.param, log_format=LOGS[request.param], **OPEN)
 
 
 @pytest.fixture(scope="module")
-def service(shared_deployment: Deployment) -> Iterator[Target]:
+def service(littered_deployment: Deployment) -> Iterator[Target]:
     """A service with a small limit for bodies."""
-    with attacked(shared_deployment.webhook(1, ready=True, webhook_max_body=MAX_BODY, **OPEN)) as target:
+    with attacked(littered_deployment.webhook(1, ready=True, webhook_max_body=MAX_BODY, **OPEN)) as target:
         yield target
 
 
 @pytest.mark.parametrize("gateway", GATEWAYS)
-def test_no_mutated_body_reaches_the_log(loud: Webhook, shared_deployment: Deployment, gateway: str) -> None:
+def test_no_mutated_body_reaches_the_log(loud: Webhook, littered_deployment: Deployment, gateway: str) -> None:
     """Mutated bodies get 200 or 400. Their texts and phones are not in the log, and no secret is in the store."""
     statuses: set[int] = set()
     with attacked(loud) as target:
@@ -126,8 +126,8 @@ def test_no_mutated_body_reaches_the_log(loud: Webhook, shared_deployment: Deplo
         attack()
     assert 200 in statuses
     assert [each for each in private_texts(gateway) if each in loud.log] == []
-    assert PLANTED.encode() not in stored(shared_deployment.server)
-    assert SECRET.encode() not in stored(shared_deployment.server)
+    assert PLANTED.encode() not in stored(littered_deployment.server)
+    assert SECRET.encode() not in stored(littered_deployment.server)
 
 
 BOMBS = {
@@ -253,9 +253,9 @@ def test_odd_paths(service: Target, path: bytes, status: int) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
-def test_a_secret_beyond_ascii(shared_deployment: Deployment, encoding: str) -> None:
+def test_a_secret_beyond_ascii(littered_deployment: Deployment, encoding: str) -> None:
     """A token with an accent is known however the client writes it into a header."""
-    with attacked(shared_deployment.webhook(1, generic_token="sésamo-ção")) as target:
+    with attacked(littered_deployment.webhook(1, generic_token="sésamo-ção")) as target:
         token = b"Authorization: Bearer "
         assert spoken(target, BODY, token + "sésamo-ção".encode(encoding)).startswith(b"HTTP/1.1 200")
         assert spoken(target, BODY, token + "sésamo-çao".encode(encoding)).startswith(b"HTTP/1.1 401")
@@ -282,14 +282,14 @@ def test_a_body_that_is_announced_too_large_is_not_awaited(service: Target) -> N
             assert line.recv(65_536).startswith(b"HTTP/1.1 413")
 
 
-def test_a_client_that_leaves_in_the_middle(service: Target, shared_deployment: Deployment) -> None:
+def test_a_client_that_leaves_in_the_middle(service: Target, littered_deployment: Deployment) -> None:
     """Half a body and then nothing: it is forgotten without an error, and nothing of it is stored."""
     half = b'{"conversation": "left-in-the-middle", "text": "oi'
     for start in (HEAD + b"Content-Length: 900\r\n\r\n" + half, CHUNKED + b"%x\r\n" % len(half) + half):
         with socket.create_connection(("127.0.0.1", service.webhook.port), ANSWER_WITHIN_S) as line:
             line.sendall(start)
     assert service.post("generic", BODY).status_code == 200
-    assert b"left-in-the-middle" not in stored(shared_deployment.server)
+    assert b"left-in-the-middle" not in stored(littered_deployment.server)
 
 
 def test_a_slow_client_does_not_delay_others(service: Target) -> None:

@@ -52,7 +52,7 @@ class People:
 
     def __init__(self, deployment: Deployment) -> None:
         self._redis = deployment.redis
-        self._names = {name: secrets.token_hex(len(name) // 2) for name in (HONEST, SMUGGLED)}
+        self._names = {name: secrets.token_urlsafe(len(name))[: len(name)] for name in (HONEST, SMUGGLED)}
 
     def named(self, sent: bytes) -> bytes:
         """The bytes with the names of this case, as long as before."""

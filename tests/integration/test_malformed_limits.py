@@ -40,7 +40,7 @@ ENDLESS = {
 @pytest.fixture(scope="module")
 def fast(shared_deployment: Deployment) -> Webhook:
     """A webhook with the limits that only our protocol has."""
-    return shared_deployment.webhook(redis_key_prefix="malformed-fast")
+    return shared_deployment.webhook(redis_key_prefix="limits-fast")
 
 
 def peak_kb(pid: int) -> int:

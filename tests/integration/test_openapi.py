@@ -56,9 +56,9 @@ schema = schemathesis.openapi.from_dict(DESCRIBED, config=CONFIG)
 
 
 @pytest.fixture(scope="module")
-def service(shared_deployment: Deployment) -> Iterator[Webhook]:
+def service(littered_deployment: Deployment) -> Iterator[Webhook]:
     """The service with every gateway open."""
-    webhook = shared_deployment.webhook(1, ready=True, **OPEN)
+    webhook = littered_deployment.webhook(1, ready=True, **OPEN)
     yield webhook
     webhook.close()
 
