@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from benchmarks.figures import Meaningless
 from benchmarks.machine import OTHER_CORE, free_port, process, python, wait_for_port
 
-UNLIMITED = "1000"
+REPLY_RATE = "1000"
 """Messages a second that a channel sends: the most that the setting allows."""
 
 
@@ -19,7 +19,7 @@ class Gateway:
 
     def __init__(self, port: int) -> None:
         self._url = f"http://127.0.0.1:{port}"
-        self.settings = {"EVOLUTION_URL": self._url, "EVOLUTION_API_KEY": "k", "REPLY_RATE": UNLIMITED}
+        self.settings = {"EVOLUTION_URL": self._url, "EVOLUTION_API_KEY": "k", "REPLY_RATE": REPLY_RATE}
         """The environment variables of a worker that sends its replies here."""
 
     def check(self, messages: int, typings: int) -> None:

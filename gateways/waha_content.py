@@ -200,8 +200,8 @@ def _words(written: Any) -> str | None:
 def _quoted(reply: dict[str, Any], quoted_id: str, sides: Sides) -> dict[str, Any]:
     """Return the `quoted` part of a reply. `_data` is the quoted message in the engine's own form."""
     inner = unwrap(object_of(reply.get("_data")))
-    webjs = "type" in inner and isinstance(inner["type"], str)
-    told = _webjs_told(inner) if webjs else quoted_message_of(inner, quoted_id, None, sides)
+    is_webjs = isinstance(inner.get("type"), str)
+    told = _webjs_told(inner) if is_webjs else quoted_message_of(inner, quoted_id, None, sides)
     file = object_of(reply.get("media"))
     mime = text_of(file.get("mimetype"))
     fields: dict[str, Any] = {

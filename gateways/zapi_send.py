@@ -92,7 +92,7 @@ def _headers(target: Target) -> dict[str, str]:
 
 
 def read(response: SendResponse, reply_to: ReplyTo) -> SendResult:
-    """Return what a response of Z-API means. After a 5xx nobody knows, after a 503 neither."""
+    """Return what a response of Z-API means. A 5xx, also a 503, leaves the part in doubt."""
     if is_success(response):
         message_id = first_text(object_in(response), "messageId", "id")
         return Sent(message_id) if message_id else without_id(response, reply_to)

@@ -37,13 +37,14 @@ STOCK = {
 def measure() -> Iterator[Row]:
     """Take the best of some rounds of our worker and BullMQ's in turn, then measure each stock worker."""
     rounds = [(attempt(ours), attempt(_bullmq)) for _ in range(ROUNDS)]
-    best = best_of([mine for mine, _ in rounds])
+    best = highest([mine for mine, _ in rounds])
     for name, how in STOCK.items():
         yield Row(WHAT, best, name, attempt(lambda how=how: _stock(*how)))  # type: ignore[misc]
-    yield Row(WHAT, best, "BullMQ worker + undici, 200 at once", best_of([theirs for _, theirs in rounds]))
+    yield Row(WHAT, best, "BullMQ worker + undici, 200 at once", highest([theirs for _, theirs in rounds]))
 
 
-def best_of(figures: Sequence[Figure]) -> Figure:
+def highest(figures: Sequence[Figure]) -> Figure:
+    """Return the highest figure, or the first reason if all are missing."""
     return max((figure for figure in figures if not isinstance(figure, Missing)), default=figures[0])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from benchmarks.agent import Report, running_agent
@@ -42,7 +42,7 @@ class Held(NamedTuple):
 
 def measure() -> Iterator[Row]:
     """Compare our worker with the in-process buffer and with 1,000 of RQ's own workers."""
-    ours, theirs = attempt(_ours), attempt(lambda: in_process(0, FLUSHES_PER_S, CALLS, AGENT_DELAY_S))
+    ours, theirs = attempt(hold_calls), attempt(lambda: in_process(0, FLUSHES_PER_S, CALLS, AGENT_DELAY_S))
     yield Row(f"{WHAT}: most calls at once", peak_of(ours), BASELINE, peak_of(theirs))
     yield Row(f"{WHAT}: lateness p99 (ms)", p99_of(ours), BASELINE, p99_of(theirs), less=True)
     yield Row(f"{WHAT}: lateness of the latest (ms)", _most(ours), BASELINE, _most(theirs), less=True)
@@ -93,11 +93,7 @@ def _latest(report: Report) -> float:
     return report.lateness.most
 
 
-def _ours() -> Held:
-    return hold_calls({})
-
-
-def hold_calls(more: Mapping[str, str]) -> Held:
+def hold_calls(**more: str) -> Held:
     """Let new conversations come due within some seconds, so that all calls are under way before the first answer.
 
     `more` are environment variables of the worker.
@@ -121,10 +117,12 @@ def _stock_mb() -> float:
 
 
 def peak_of(found: Held | InProcess | Missing) -> Figure:
+    """Return the most calls at once."""
     return found if isinstance(found, Missing) else float(found.report.peak)
 
 
 def p99_of(found: Held | InProcess | Missing) -> Figure:
+    """Return the 99th percentile of the lateness in ms."""
     return found if isinstance(found, Missing) else found.lateness.p99
 
 
@@ -133,4 +131,5 @@ def _most(found: Held | InProcess | Missing) -> Figure:
 
 
 def memory_of(found: Held | InProcess | Missing) -> Figure:
+    """Return the peak memory in MB."""
     return found if isinstance(found, Missing) else found.peak_mb

@@ -11,7 +11,7 @@ from benchmarks.agent import running_agent
 from benchmarks.figures import attempt
 from benchmarks.gateway import running_gateway
 from benchmarks.machine import MEASURED_CORE, process, python, valkey
-from benchmarks.parts.flush import WINDOW_S, best_of, rate_of
+from benchmarks.parts.flush import WINDOW_S, highest, rate_of
 from benchmarks.parts.in_flight import CALLS, WARM_UP_FLUSHES, Held, hold_calls, memory_of, p99_of, peak_of
 from benchmarks.pending import append, counter, environment, settings_for
 from benchmarks.table import Row
@@ -30,8 +30,8 @@ TYPING = f"{CALLS:,} calls, the agent takes 5 s, typing indicators"
 def measure() -> Iterator[Row]:
     """Compare flushes with and without a part, in turn, and calls with and without typing indicators."""
     rounds = [(attempt(lambda: _flushes(REPLY)), attempt(lambda: _flushes(""))) for _ in range(ROUNDS)]
-    yield Row(WHAT, best_of([one for one, _ in rounds]), WITHOUT, best_of([none for _, none in rounds]))
-    shown, off = attempt(_with_typing), attempt(lambda: hold_calls({}))
+    yield Row(WHAT, highest([one for one, _ in rounds]), WITHOUT, highest([none for _, none in rounds]))
+    shown, off = attempt(_with_typing), attempt(hold_calls)
     yield Row(f"{TYPING}: most calls at once", peak_of(shown), "no indicators", peak_of(off))
     yield Row(f"{TYPING}: lateness p99 (ms)", p99_of(shown), "no indicators", p99_of(off), less=True)
     yield Row(f"{TYPING}: peak memory (MB)", memory_of(shown), "no indicators", memory_of(off), less=True)
@@ -55,6 +55,6 @@ def _flushes(reply: str) -> float:
 
 def _with_typing() -> Held:
     with running_gateway() as gateway:
-        held = hold_calls(gateway.settings)
+        held = hold_calls(**gateway.settings)
         gateway.check(messages=0, typings=CALLS + WARM_UP_FLUSHES)
     return held

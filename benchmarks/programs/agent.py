@@ -9,15 +9,14 @@ moment at which the request is read, minus its deadline `closed_ms`. Both come f
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
-import time
 
 import orjson
 import uvloop
 
+from benchmarks.programs.http_requests import HTTPRequests, json_response
+
 NO_REPLY = b"HTTP/1.1 204 No Content\r\n\r\n"
-LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 DEADLINE = b'"closed_ms":'
 FLUSH_ID = b'"flush_id":"'
 
@@ -50,33 +49,17 @@ class CallRecord:
         return orjson.dumps(numbers | {"first_s": self.first_s, "last_s": self.last_s, "lateness_ms": self.lateness_ms})
 
 
-class Agent(asyncio.Protocol):
-    """One connection. Each POST has a content-length."""
+class Agent(HTTPRequests):
+    """One connection."""
 
     delay_s = 0.0
     record = CallRecord()
     answer = NO_REPLY
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start with an empty input."""
-        self.transport = transport
-        self.read = b""
-
-    def data_received(self, data: bytes) -> None:
-        """Answer each complete request."""
-        now_s = time.time()
-        self.read = self.read + data if self.read else data
-        while (end := self.read.find(b"\r\n\r\n")) >= 0:
-            found = LENGTH.search(self.read, 0, end)
-            size = end + 4 + (int(found[1]) if found else 0)
-            if len(self.read) < size:
-                return
-            request, self.read = self.read[:size], self.read[size:]
-            self._process(request, end + 4, now_s)
-
-    def _process(self, request: bytes, body_at: int, now_s: float) -> None:
+    def process(self, request: bytes, body_at: int, now_s: float) -> None:
+        """Record a call and answer it, or tell what is recorded."""
         if request.startswith(b"GET "):
-            self.transport.write(_get_response(request))  # type: ignore[attr-defined]
+            self.write(_get_response(request))
             return
         Agent.record.add(request[body_at:], now_s)
         if self.delay_s:
@@ -86,7 +69,7 @@ class Agent(asyncio.Protocol):
 
     def _answer(self, record: CallRecord) -> None:
         record.in_flight -= 1
-        self.transport.write(Agent.answer)  # type: ignore[attr-defined]
+        self.write(Agent.answer)
 
 
 def _get_response(request: bytes) -> bytes:
@@ -96,16 +79,11 @@ def _get_response(request: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
 
 
-def _reply_response(text: str) -> bytes:
-    body = orjson.dumps({"reply": text})
-    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
-
-
 async def main(port: int, delay_s: float, text: str) -> None:
     """Serve until the process is stopped."""
     Agent.delay_s = delay_s
     if text:
-        Agent.answer = _reply_response(text)
+        Agent.answer = json_response(b"200 OK", orjson.dumps({"reply": text}))
     server = await asyncio.get_running_loop().create_server(Agent, "127.0.0.1", port, backlog=4096)
     await server.serve_forever()
 

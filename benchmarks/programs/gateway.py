@@ -6,36 +6,25 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 
 import orjson
 import uvloop
 
-LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+from benchmarks.programs.http_requests import HTTPRequests, json_response
+
 MESSAGE, TYPING = b"POST /message/", b"POST /chat/sendPresence/"
 
 
-class Gateway(asyncio.Protocol):
+class Gateway(HTTPRequests):
     """One connection."""
 
     messages = typings = 0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start with an empty input."""
-        self.transport = transport
-        self.read = b""
-
-    def data_received(self, data: bytes) -> None:
-        """Answer each complete request."""
-        self.read = self.read + data if self.read else data
-        while (end := self.read.find(b"\r\n\r\n")) >= 0:
-            found = LENGTH.search(self.read, 0, end)
-            size = end + 4 + (int(found[1]) if found else 0)
-            if len(self.read) < size:
-                return
-            request, self.read = self.read[:size], self.read[size:]
-            self.transport.write(_response(*_answer(request)))  # type: ignore[attr-defined]
+    def process(self, request: bytes, body_at: int, now_s: float) -> None:
+        """Count a request and answer it."""
+        status, content = _answer(request)
+        self.write(json_response(status, orjson.dumps(content)))
 
 
 def _answer(request: bytes) -> tuple[bytes, object]:
@@ -46,12 +35,6 @@ def _answer(request: bytes) -> tuple[bytes, object]:
         Gateway.typings += 1
         return b"201 Created", {"presence": "composing"}
     return b"200 OK", {"messages": Gateway.messages, "typings": Gateway.typings}
-
-
-def _response(status: bytes, content: object) -> bytes:
-    body = orjson.dumps(content)
-    head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(body))
-    return head + body
 
 
 async def main(port: int) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-
-import pytest
+from collections.abc import Callable
 
 from tests.gateway_stubs.base import Fault
 from tests.integration.deployment import CRASHES, Deployment
@@ -39,15 +37,6 @@ FAULTS = (
     Fault("status", status=502),
 )
 FAULTY_SHARE = 0.3
-
-
-@pytest.fixture
-def stub() -> Iterator[AnyInstanceStub]:
-    one = AnyInstanceStub()
-    one.echoes_on = False
-    one.open()
-    yield one
-    one.close()
 
 
 class Crowd:
@@ -95,24 +84,28 @@ def listed(way: ReplyLine) -> dict[str, list[int]]:
     return found
 
 
-def test_killed_workers_send_no_part_twice(start_deployment: Callable[..., Deployment], stub: AnyInstanceStub) -> None:
+def test_killed_workers_send_no_part_twice(
+    start_deployment: Callable[..., Deployment], gateway: AnyInstanceStub
+) -> None:
     """A worker dies again and again, and a third of the requests fail: every part is sent, in doubt, or dead."""
     chance = random.Random(7)
-    stub.fault_of = lambda _: chance.choice(FAULTS) if chance.random() < FAULTY_SHARE else None
-    deployment = start_deployment(**{**SENDS, "evolution_url": stub.url, "retry_max": 1.0, **CRASHES})
-    way = ReplyLine(deployment, stub)
+    gateway.fault_of = lambda _: chance.choice(FAULTS) if chance.random() < FAULTY_SHARE else None
+    deployment = start_deployment(**{**SENDS, "evolution_url": gateway.url, "retry_max": 1.0, **CRASHES})
+    way = ReplyLine(deployment, gateway)
     crowd = Crowd(way)
     with FaultInjector(Reaper(deployment, deployment.workers(2)).inject, every_s=0.7) as storm:
         while not storm.has_injected(STRIKES):
             crowd.write()
             until("the crowd is served, or workers die", lambda: _moves(crowd, storm), SERVED_WITHIN_S)
-    stub.fault_of = lambda _: None
+    gateway.fault_of = lambda _: None
     deployment.wait_drained(within_s=180.0)
     found = listed(way)
-    print(f"\n{storm.injections} strikes, {len(crowd.answers)} people, {len(stub.journal)} parts, {len(found)} listed")
-    assert judge_replies(crowd.answers, stub.journal, found) == []
-    assert judge_calls(deployment.agent.calls, stub.journal) == []
-    assert stub.violations == []
+    print(
+        f"\n{storm.injections} strikes, {len(crowd.answers)} people, {len(gateway.journal)} parts, {len(found)} listed"
+    )
+    assert judge_replies(crowd.answers, gateway.journal, found) == []
+    assert judge_calls(deployment.agent.calls, gateway.journal) == []
+    assert gateway.violations == []
     assert way.dead() == []
 
 

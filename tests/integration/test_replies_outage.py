@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-
-import pytest
+from collections.abc import Callable
 
 from tests.integration.deployment import Deployment
 from tests.integration.reply_line import SENDS, AnyInstanceStub, ReplyLine, replying
@@ -26,15 +24,6 @@ AGAIN_AFTER = 100
 """So many people later: two seconds, when the first burst is with the agent or was answered."""
 
 PARTS = ("um", "dois")
-
-
-@pytest.fixture
-def stub() -> Iterator[AnyInstanceStub]:
-    one = AnyInstanceStub()
-    one.echoes_on = False
-    one.open()
-    yield one
-    one.close()
 
 
 class Crowd:
@@ -61,19 +50,19 @@ class Crowd:
         self.said[person] += 1
 
 
-def test_a_long_outage_of_a_gateway(start_deployment: Callable[..., Deployment], stub: AnyInstanceStub) -> None:
+def test_a_long_outage_of_a_gateway(start_deployment: Callable[..., Deployment], gateway: AnyInstanceStub) -> None:
     """Two workers call the agent once for each burst, and when the gateway is back every part goes out in order."""
-    deployment = start_deployment(**{**SENDS, "evolution_url": stub.url, "retry_max": 5.0})
+    deployment = start_deployment(**{**SENDS, "evolution_url": gateway.url, "retry_max": 5.0})
     deployment.agent.default = replying(*PARTS)
-    line = ReplyLine(deployment, stub)
+    line = ReplyLine(deployment, gateway)
     deployment.workers(2)
-    stub.shut()
+    gateway.shut()
     crowd = Crowd(line)
     crowd.write()
-    assert stub.journal == []
+    assert gateway.journal == []
     pending = deployment.pending()
     opened_s = time.monotonic()
-    stub.open()
+    gateway.open()
     deployment.wait_drained(within_s=60.0 + PEOPLE / 10)
     took_s = time.monotonic() - opened_s
     calls = deployment.agent.calls
@@ -81,8 +70,8 @@ def test_a_long_outage_of_a_gateway(start_deployment: Callable[..., Deployment],
     assert sorted(one for call in calls for one in call.ids) == sorted(crowd.ids)
     assert len({call.key for call in calls}) == len(calls) > PEOPLE
     heard: dict[str, list[str]] = {}
-    for entry in stub.journal:
+    for entry in gateway.journal:
         heard.setdefault(entry.conversation, []).append(entry.text)
     flushes = Counter(call.peer for call in calls)
     assert heard == {person: [*PARTS] * flushes[person] for person in crowd.said}
-    assert (line.doubts(), line.dead(), stub.violations) == ([], [], [])
+    assert (line.doubts(), line.dead(), gateway.violations) == ([], [], [])
