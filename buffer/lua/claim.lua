@@ -53,9 +53,12 @@ local function set(fields)
   end
 end
 
--- Is a part of the identity missing, or is the ref that of another conversation? A batch without its identity would
+-- Is a part of the identity missing, is the ref that of another conversation, or the flush_id none? Such a batch would
 -- reach nobody.
 local function is_torn()
+  if conv.flush_id and string.find(conv.flush_id, '[^%w_-]') then
+    return true
+  end
   if not (conv.gateway and conv.channel and conv.peer and conv.ref) then
     return conv.gateway or conv.channel or conv.peer or conv.ref
   end

@@ -106,7 +106,7 @@ BREAKS: list[Break] = [
         field(name, None)
         for name in ("reason", "closed_ms", "separator", "sealed_peer", "sealed_name", "flush_id", "fence")
     ),
-    field("ref", b"garbage"),
+    *(field(name, b"\0garbage\n") for name in ("ref", "flush_id")),
     *(field(name, b"99999999999999") for name in ("lease_until_ms", "retry_at_ms", "paused_until_ms")),
     *(entry(kind, value) for kind in ("buffer", "batch") for value in ENTRIES),
     malformed_seen,
