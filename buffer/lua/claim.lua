@@ -54,9 +54,9 @@ local function set(fields)
 end
 
 -- Is a part of the identity missing, is the ref that of another conversation, or the flush_id none? Such a batch would
--- reach nobody.
+-- reach nobody. (The flush_id of a part in doubt that is sent again has a dot.)
 local function is_torn()
-  if conv.flush_id and string.find(conv.flush_id, '[^%w_-]') then
+  if conv.flush_id and string.find(conv.flush_id, '[^%w_.-]') then
     return true
   end
   if not (conv.gateway and conv.channel and conv.peer and conv.ref) then

@@ -118,7 +118,7 @@ local function heal(name)
   allow_writes_when_full()
   local moved = set_aside(TYPES_IN_PARTITION) + set_aside(TYPES_IN_CONVERSATION, name) + heal_identity(name)
   local flush_id = call('HGET', key('conv', name), 'flush_id')
-  if flush_id and string.find(flush_id, '[^%w_-]') then -- no agent can be called with it: the messages get another one
+  if flush_id and string.find(flush_id, '[^%w_.-]') then -- no agent can be called with it: the messages get another one
     moved = moved + call('HDEL', key('conv', name), 'flush_id')
     flush_id = nil
   end
