@@ -15,6 +15,7 @@ from buffer.transport.clients import connect
 from tests.servers import Server
 from worker.rq.job_ids import NewJob, group_into_jobs
 from worker.rq.queue import JobQueue
+from worker.rq.runner import Work
 from worker.rq.worker import AsyncWorker
 
 ANA, BIA = "0-aaaaaaaaaaaaaaaa", "0-bbbbbbbbbbbbbbbb"
@@ -26,8 +27,9 @@ class HeldWorker:
 
     def __init__(self, queue: JobQueue, concurrency: int) -> None:
         self.begun: list[str] = []
+        self.redriven: list[str] = []
         self.let_go = asyncio.Event()
-        self.worker = AsyncWorker(queue, self.flush, concurrency)
+        self.worker = AsyncWorker(queue, Work(self.flush, self.redrive), concurrency)
         self.runner = self.worker.runner
         self.tasks = [
             asyncio.create_task(self.runner.consume()),
@@ -38,6 +40,10 @@ class HeldWorker:
         self.begun.append(str(ref))
         await self.let_go.wait()
         return "acked"
+
+    async def redrive(self, flush_id: str) -> str:
+        self.redriven.append(flush_id)
+        return "ok"
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for the condition. Raise the error of a task that has ended."""

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from buffer.errors import StoreError
 from buffer.keys import Ref
 from buffer.models import Outcome
 from config.killpoints import kill_point
 from config.logs import get_logger
-from worker.rq.job_ids import NewJob, refs_of_id
+from worker.rq.job_ids import NewJob, letter_of_id, refs_of_id
 from worker.rq.queue import Dequeued, JobQueue
 from worker.rq.registries import JobStopped, NotDelivered, RegistryWriter
 
@@ -28,13 +28,25 @@ DEQUEUE_MAX = 1000
 
 REDIS_RETRY_S = 0.5
 
-UNDELIVERED = frozenset({"retry", "wait", "held", *(outcome.value for outcome in Outcome if outcome is not Outcome.OK)})
-"""Results of flushes whose batch the agent did not accept in this attempt."""
+REDRIVEN = "redriven"
+"""The result of a job that redrove a dead letter."""
+
+UNDELIVERED = frozenset(
+    {"retry", "wait", "held", REDRIVEN, *(outcome.value for outcome in Outcome if outcome is not Outcome.OK)}
+)
+"""Results of jobs in which the agent accepted no batch."""
 
 log = get_logger()
 
 FlushFunction = Callable[[Ref], Coroutine[Any, Any, str]]
 """Delivers the batch of one conversation and returns the result as one word."""
+
+
+class Work(NamedTuple):
+    """What jobs do. `redrive` redrives the dead letter with this flush_id and returns the result as one word."""
+
+    flush: FlushFunction
+    redrive: Callable[[str], Awaitable[str]]
 
 
 class JobRunner:
@@ -44,13 +56,13 @@ class JobRunner:
         self,
         queue: JobQueue,
         registries: RegistryWriter,
-        flush: FlushFunction,
+        work: Work,
         concurrency: int,
         on_suspension: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._queue = queue
         self._registries = registries
-        self._flush = flush
+        self._work = work
         self._concurrency = concurrency
         self._on_suspension = on_suspension
         self._slots = asyncio.Semaphore(concurrency)
@@ -118,7 +130,7 @@ class JobRunner:
         if not self.room:
             return False
         if f"inline-{ref}" not in self._jobs:
-            self._start_flushes(f"inline-{ref}", [ref])
+            self._start_tasks(f"inline-{ref}", [self._flush_in_slot(ref)])
         return True
 
     async def enqueue_and_dequeue(self, jobs: Sequence[NewJob]) -> None:
@@ -169,17 +181,28 @@ class JobRunner:
             return
         self._registries.job_started(job_id)
         try:
-            refs = refs_of_id(job_id)
+            self._start_tasks(job_id, self._work_of(job_id))
         except ValueError as error:
             self._registries.job_ended(job_id, error)
-            return
-        self._start_flushes(job_id, refs)
 
-    def _start_flushes(self, job_id: str, refs: Sequence[Ref]) -> None:
-        tasks = self._jobs[job_id] = {asyncio.create_task(self._flush_in_slot(ref)) for ref in refs}
+    def _work_of(self, job_id: str) -> list[Coroutine[Any, Any, str]]:
+        """Return what a job does. Raises ValueError for a job of another program."""
+        flush_id = letter_of_id(job_id)
+        if flush_id is not None:
+            return [self._redrive_letter(flush_id)]
+        return [self._flush_in_slot(ref) for ref in refs_of_id(job_id)]
+
+    def _start_tasks(self, job_id: str, work: Sequence[Coroutine[Any, Any, str]]) -> None:
+        tasks = self._jobs[job_id] = {asyncio.create_task(one) for one in work}
         self._in_flight += len(tasks)
         for task in tasks:
             task.add_done_callback(lambda done: self._on_flush_done(job_id, done))
+
+    async def _redrive_letter(self, flush_id: str) -> str:
+        """Redrive a dead letter, because an operator requeued its job. The flush itself gets a job of its own."""
+        result = await self._work.redrive(flush_id)
+        log.info("dead letter requeued in RQ", flush_id=flush_id, result=result)
+        return REDRIVEN
 
     async def _flush_in_slot(self, ref: Ref) -> str:
         """Wait for a free slot, then flush.
@@ -190,7 +213,7 @@ class JobRunner:
         # `locked` must be read before the semaphore is entered: afterwards nothing tells whether this flush waited.
         waited = self._slots.locked()
         async with self._slots:
-            return "left" if waited and self._stopping else await self._flush(ref)
+            return "left" if waited and self._stopping else await self._work.flush(ref)
 
     def _on_flush_done(self, job_id: str, task: asyncio.Task[str]) -> None:
         """Free the slot of one flush. The last flush of a job ends the job, which has failed if any flush failed."""
@@ -199,7 +222,7 @@ class JobRunner:
         error = _error_of(task)
         if isinstance(error, Exception):
             log.error("flush broke off; its conversation is due again soon", job_id=job_id, error=str(error))
-            self._errors[job_id] = error
+            self._errors[job_id] = NotDelivered() if isinstance(error, StoreError) else error
         elif error is not None:
             self._errors.setdefault(job_id, error)
         elif task.result() in UNDELIVERED:
