@@ -58,7 +58,7 @@ def _row(partition: int, row: Sequence[Any]) -> Upcoming:
     ref = Ref(partition, name.decode())
     opened = int(float(opened_ms)) if opened_ms else None
     conversation = Conversation(*(part.decode("utf-8", "replace") for part in who))
-    word: UpcomingState = state.decode()  # type: ignore[assignment]
+    word: UpcomingState = state.decode()
     return Upcoming(int(float(due_ms)), ref, word, int(messages), opened, conversation)
 
 

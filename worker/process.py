@@ -195,8 +195,7 @@ class WorkerProcess:
         """Show pending flushes in RQ. With RQ_SHOW_PENDING off, remove what was shown, and wait until cancelled."""
         if self._settings.rq_show_pending:
             await projector.run()
-        with contextlib.suppress(StoreError):
-            await projector.clear()
+        await projector.clear()
         await asyncio.Event().wait()
 
     async def _write_last(self, worker: AsyncWorker) -> None:

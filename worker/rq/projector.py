@@ -7,6 +7,7 @@ too early, deleted or requeued changes no more than a hint does.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from itertools import islice
@@ -67,15 +68,22 @@ class Projector:
 
     async def run(self) -> None:
         """Look and write until cancelled. Without RQ's server or the buffer's, look again later."""
+        pause_s = 0.0
         while True:
-            began = time.monotonic()
-            is_ours = False
-            try:
-                is_ours = await self.look()
-            except StoreError as error:
-                log.debug("RQ's dashboards are not up to date", error=str(error))
-            spent = time.monotonic() - began
-            await asyncio.sleep(min(max(LOOK_EVERY_S, RESTS * spent), LOOK_PAUSE_MAX_S) if is_ours else LEASE_S)
+            await asyncio.sleep(pause_s)
+            pause_s = await self._try_look()
+
+    async def _try_look(self) -> float:
+        """Look. Return the seconds until the next look."""
+        began = time.monotonic()
+        try:
+            if not await self.look():
+                return LEASE_S
+        except StoreError as error:
+            log.debug("RQ's dashboards are not up to date", error=str(error))
+        except Exception as error:  # a bug here is no reason to stop flushing
+            log.error("RQ's dashboards are not up to date", error=repr(error), exc_info=error)
+        return min(max(LOOK_EVERY_S, RESTS * (time.monotonic() - began)), LOOK_PAUSE_MAX_S)
 
     async def look(self) -> bool:
         """Show what the buffer holds now. Return False if another worker shows it. Raises StoreError."""
@@ -94,10 +102,18 @@ class Projector:
         return True
 
     async def clear(self) -> None:
-        """Remove what this or another worker has shown. Raises StoreError."""
-        shown = await self._shown(0)
-        if shown is not None:
-            await self._write(changes({}, shown, {}))
+        """Remove what a worker has shown, as soon as no worker shows anything."""
+        pause_s = 0.0
+        while not await self._try_clear(pause_s):
+            pause_s = LEASE_S
+
+    async def _try_clear(self, pause_s: float) -> bool:
+        await asyncio.sleep(pause_s)
+        with contextlib.suppress(StoreError):
+            if (shown := await self._shown(0)) is not None:
+                await self._write(changes({}, shown, {}))
+                return True
+        return False
 
     async def close(self) -> None:
         """Close the connection."""

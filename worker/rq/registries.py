@@ -64,7 +64,7 @@ class JobStopped(Exception):
 
 
 class NotDelivered(Exception):
-    """The flush ended without an ack: it is retried, dead, or another worker's. RQ counts the job neither way."""
+    """No batch was acked: it is retried, dead or another worker's, or it was not due. RQ counts the job neither way."""
 
 
 class RegistryWriter:

@@ -28,6 +28,7 @@ DEQUEUE_MAX = 1000
 
 REDIS_RETRY_S = 0.5
 
+ACKED = "acked"
 REDRIVEN = "redriven"
 """The result of a job that redrove a dead letter."""
 
@@ -68,6 +69,7 @@ class JobRunner:
         self._slots = asyncio.Semaphore(concurrency)
         self._jobs: dict[str, set[asyncio.Task[str]]] = {}
         self._errors: dict[str, BaseException] = {}
+        self._delivered_jobs: set[str] = set()
         self._stopped_jobs: set[str] = set()
         self._in_flight = 0
         self._reserved = 0
@@ -216,7 +218,10 @@ class JobRunner:
             return "left" if waited and self._stopping else await self._work.flush(ref)
 
     def _on_flush_done(self, job_id: str, task: asyncio.Task[str]) -> None:
-        """Free the slot of one flush. The last flush of a job ends the job, which has failed if any flush failed."""
+        """Free the slot of one flush. The last flush of a job ends the job.
+
+        It has failed if any flush failed, and delivered nothing if no batch was acked.
+        """
         self._in_flight -= 1
         self._room_changed.set()
         error = _error_of(task)
@@ -225,6 +230,8 @@ class JobRunner:
             self._errors[job_id] = NotDelivered() if isinstance(error, StoreError) else error
         elif error is not None:
             self._errors.setdefault(job_id, error)
+        elif task.result() == ACKED:
+            self._delivered_jobs.add(job_id)
         elif task.result() in UNDELIVERED:
             self._errors.setdefault(job_id, NotDelivered())
         tasks = self._jobs[job_id]
@@ -234,7 +241,8 @@ class JobRunner:
 
     def _end_job(self, job_id: str) -> None:
         del self._jobs[job_id]
-        error = self._errors.pop(job_id, None)
+        error = self._errors.pop(job_id, None) or (None if job_id in self._delivered_jobs else NotDelivered())
+        self._delivered_jobs.discard(job_id)
         if not job_id.startswith("inline-"):
             stopped = job_id in self._stopped_jobs
             self._registries.job_ended(job_id, JobStopped("stopped on request") if stopped else error)

@@ -6,9 +6,10 @@
 --          then for each job to write: registry, id, score, created_at, ended_at or '', description, data, reason or ''
 --          The registry is 'scheduled' or 'failed'. The reason is packed as RQ packs it
 -- returns  nothing
--- touches  queues job:* results:*, the queue's registries
+-- touches  queues job:* results:*, the queue's registries and finished index
 --
--- A job that has left its registry is not touched: it was moved to the queue, by RQ's scheduler or by a person.
+-- A job that has left its registry is not written: it was moved to the queue, by RQ's scheduler or by a person. Once it is
+-- finished, the next burst of the conversation may take its id.
 
 local call = redis.call -- these scripts have no prelude
 
@@ -30,7 +31,10 @@ end
 local function write(registry, id, score, created_at, ended_at, description, data, reason)
   local job, results = prefix .. ':job:' .. id, prefix .. ':results:' .. id
   local status = call('HGET', job, 'status')
-  if status and status ~= registry then
+  if status == 'finished' then
+    call('ZREM', registry_key('finished'), id)
+    call('ZREM', KEYS[1] .. ':finished', id)
+  elseif status and status ~= registry then
     return
   end
   call('DEL', job, results)
