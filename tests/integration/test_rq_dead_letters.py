@@ -21,7 +21,7 @@ REFUSED = Answer(422, b"no", "text/plain")
 
 def make_dead(deployment: Deployment, peer: str = ANA) -> str:
     """Let the agent refuse a burst. Returns its flush_id, when RQ shows it."""
-    deployment.agent.answer(peer, REFUSED)
+    deployment.agent.answer(peer, REFUSED, Answer())
     deployment.webhook().say(peer, "um")
     until("it is a failed job", lambda: texts_in(deployment, FAILED) == [SHOWN])
     return deployment.agent.calls_of(peer)[-1].key
@@ -106,7 +106,6 @@ def test_what_is_settled_elsewhere_leaves(start_deployment: Callable[..., Deploy
     flush_id = make_dead(deployment)
     debouncer(deployment, "dead", action, flush_id)
     until("nothing has failed", lambda: "0 failed" in rq(deployment, "info"))
-    print(deployment.redis.keys("rq:*"), texts_in(deployment, FAILED))
     until("nothing is left", lambda: not list(deployment.redis.scan_iter(f"rq:*dead-{flush_id}")))
     deployment.wait_drained()
     assert len(deployment.agent.calls) == (2 if action == "retry" else 1)
