@@ -43,6 +43,10 @@ class Dashboard:
         expect(self.rows).to_have_count(1, timeout=ACTION_WITHIN_MS)
         expect(self.rows.first).to_contain_text(text, timeout=ACTION_WITHIN_MS)
 
+    def confirm(self) -> None:
+        """Say yes to the question of the page."""
+        self.page.locator("#confirmation-modal-yes").click()
+
     def wait_empty(self) -> None:
         """Wait until the list has no jobs."""
         expect(self.page.locator("table#jobs")).to_contain_text("No jobs.", timeout=ACTION_WITHIN_MS)

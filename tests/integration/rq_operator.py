@@ -16,7 +16,7 @@ from buffer.keys import Ref
 from buffer.transport.clients import connect
 from tests.integration.deployment import REPLY_WITHIN_S, Deployment
 from worker.rq.queue import JobQueue
-from worker.rq.runner import Work
+from worker.rq.runner import OnBatch, Work
 from worker.rq.worker import AsyncWorker
 
 RQ = str(Path(sys.executable).with_name("rq"))
@@ -68,7 +68,7 @@ def maintain_twice(deployment: Deployment) -> None:
     asyncio.run(run())
 
 
-async def _no_flush(ref: Ref) -> str:
+async def _no_flush(ref: Ref, on_batch: OnBatch) -> str:
     raise AssertionError(f"this worker must not flush {ref}")
 
 

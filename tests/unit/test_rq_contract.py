@@ -39,7 +39,7 @@ from worker.rq.job_fields import FAILURE_TTL_S
 from worker.rq.job_ids import JOB_FUNCTION, NewJob
 from worker.rq.queue import JobQueue
 from worker.rq.registries import EXECUTION_TTL_S, JOB_TTL_S, JobStopped
-from worker.rq.runner import Work
+from worker.rq.runner import OnBatch, Work
 from worker.rq.worker import AsyncWorker
 
 REF = ref_of(Conversation("generic", "loja", "ana"), 1)
@@ -243,7 +243,7 @@ class Ours:
         self.worker.set_state("idle")
         self._consuming = asyncio.create_task(self.worker.runner.consume())
 
-    async def _flush(self, ref: Ref) -> str:
+    async def _flush(self, ref: Ref, on_batch: OnBatch) -> str:
         self._begun.set()
         return await self.go_on
 

@@ -15,7 +15,7 @@ from buffer.transport.clients import connect
 from tests.servers import Server
 from worker.rq.job_ids import NewJob, group_into_jobs
 from worker.rq.queue import JobQueue
-from worker.rq.runner import Work
+from worker.rq.runner import OnBatch, Work
 from worker.rq.worker import AsyncWorker
 
 ANA, BIA = "0-aaaaaaaaaaaaaaaa", "0-bbbbbbbbbbbbbbbb"
@@ -36,7 +36,7 @@ class HeldWorker:
             asyncio.create_task(self.worker.registries.write_forever()),
         ]
 
-    async def flush(self, ref: Ref) -> str:
+    async def flush(self, ref: Ref, on_batch: OnBatch) -> str:
         self.begun.append(str(ref))
         await self.let_go.wait()
         return "acked"

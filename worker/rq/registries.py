@@ -25,7 +25,9 @@ from rq.utils import now, utcformat
 from rq.worker import BaseWorker, WorkerStatus
 from rq.worker_registration import register
 
+from buffer.models import Batch, Conversation
 from config.logs import get_logger
+from worker.rq.descriptions import batch_text
 from worker.rq.scripts import script
 
 WRITE_EVERY_S = 0.25
@@ -82,6 +84,7 @@ class RegistryWriter:
         self._started: dict[str, float] = {}
         self._ended: dict[str, BaseException | None] = {}
         self._shown: dict[str, tuple[Job, Execution]] = {}
+        self._batches: dict[str, tuple[int, Conversation]] = {}
         self._suspended = False
         self._keeps_finished = keeps_finished
         self._may_keep = float(KEPT_AT_ONCE)
@@ -92,6 +95,10 @@ class RegistryWriter:
         """Note that a job was taken from the queue."""
         self._started[job_id] = time.monotonic()
         self._changed.set()
+
+    def batch_claimed(self, job_id: str, batch: Batch) -> None:
+        """Note whose batch a job delivers, for the description of a job that was not shown before."""
+        self._batches[job_id] = (len(batch.messages), batch.conversation)
 
     def job_ended(self, job_id: str, error: BaseException | None = None) -> None:
         """Note that a job has ended.
@@ -124,7 +131,10 @@ class RegistryWriter:
         for job_id in lasting:
             del self._started[job_id]
         self._changed.clear()
-        if not await self._in_thread(self._write, list(lasting), ended):
+        if await self._in_thread(self._write, list(lasting), ended):
+            for job_id in ended:
+                self._batches.pop(job_id, None)
+        else:
             self._ended = ended | self._ended
             self._started = {one: since for one, since in lasting.items() if one not in self._ended} | self._started
         if self._started or self._ended:
@@ -191,12 +201,19 @@ class RegistryWriter:
                 self._remove_execution(job.id, pipeline)  # if an earlier write of these jobs failed
                 execution = Execution.create(job, EXECUTION_TTL_S, pipeline=pipeline, worker_name=worker.name)
                 job.prepare_for_execution(worker.name, pipeline=pipeline)
+                if text := self._text_of(job.id):
+                    job.description = text
+                    pipeline.hset(job.key, "description", text)
                 pipeline.expire(job.key, JOB_TTL_S)
                 self._shown[job.id] = (job, execution)
                 worker.executions[execution.id] = execution
             for job_id in job_ids:
                 pipeline.lrem(self._queue.intermediate_queue_key, 1, job_id)
             pipeline.execute()
+
+    def _text_of(self, job_id: str) -> str:
+        batch = self._batches.get(job_id)
+        return "" if batch is None else batch_text(*batch)
 
     def _write_ended(self, job_ids: Sequence[str], successful: Sequence[str]) -> None:
         """Remove jobs that ended without failure, keep some of the successful ones, and count these.
@@ -208,8 +225,9 @@ class RegistryWriter:
             self._remove_shown(shown, kept)
         until_s, ended_at = int(time.time()) + FINISHED_SHOWN_S, utcformat(now())
         forgotten = [job_id for job_id in job_ids if job_id not in kept]
-        args = [self._worker.key, len(successful), ended_at, until_s, len(kept), *kept, *forgotten]
-        self._forget_jobs([self._queue.key], args)
+        args: list[Any] = [self._worker.key, len(successful), ended_at, until_s, len(kept)]
+        args += [word for job_id in kept for word in (job_id, self._text_of(job_id))]
+        self._forget_jobs([self._queue.key], [*args, *forgotten])
 
     def _kept(self, successful: Sequence[str]) -> Sequence[str]:
         """Return the jobs that are kept as finished: all of them, or the first ones while there are many."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from buffer.errors import StoreError
 from buffer.keys import Ref
-from buffer.models import Outcome
+from buffer.models import Batch, Outcome
 from config.killpoints import kill_point
 from config.logs import get_logger
 from worker.rq.job_ids import NewJob, letter_of_id, refs_of_id
@@ -39,8 +40,9 @@ UNDELIVERED = frozenset(
 
 log = get_logger()
 
-FlushFunction = Callable[[Ref], Coroutine[Any, Any, str]]
-"""Delivers the batch of one conversation and returns the result as one word."""
+OnBatch = Callable[[Batch], None]
+FlushFunction = Callable[[Ref, OnBatch], Coroutine[Any, Any, str]]
+"""Delivers the batch of one conversation, tells which it is, and returns the result as one word."""
 
 
 class Work(NamedTuple):
@@ -132,7 +134,7 @@ class JobRunner:
         if not self.room:
             return False
         if f"inline-{ref}" not in self._jobs:
-            self._start_tasks(f"inline-{ref}", [self._flush_in_slot(ref)])
+            self._start_tasks(f"inline-{ref}", [self._flush_in_slot(ref, _tell_nobody)])
         return True
 
     async def enqueue_and_dequeue(self, jobs: Sequence[NewJob]) -> None:
@@ -192,7 +194,9 @@ class JobRunner:
         flush_id = letter_of_id(job_id)
         if flush_id is not None:
             return [self._redrive_letter(flush_id)]
-        return [self._flush_in_slot(ref) for ref in refs_of_id(job_id)]
+        refs = refs_of_id(job_id)
+        on_batch = partial(self._registries.batch_claimed, job_id) if len(refs) == 1 else _tell_nobody
+        return [self._flush_in_slot(ref, on_batch) for ref in refs]
 
     def _start_tasks(self, job_id: str, work: Sequence[Coroutine[Any, Any, str]]) -> None:
         tasks = self._jobs[job_id] = {asyncio.create_task(one) for one in work}
@@ -206,7 +210,7 @@ class JobRunner:
         log.info("dead letter requeued in RQ", flush_id=flush_id, result=result)
         return REDRIVEN
 
-    async def _flush_in_slot(self, ref: Ref) -> str:
+    async def _flush_in_slot(self, ref: Ref, on_batch: OnBatch) -> str:
         """Wait for a free slot, then flush.
 
         Return `left` without a flush if the runner stopped during the wait: the wake index brings the conversation
@@ -215,7 +219,7 @@ class JobRunner:
         # `locked` must be read before the semaphore is entered: afterwards nothing tells whether this flush waited.
         waited = self._slots.locked()
         async with self._slots:
-            return "left" if waited and self._stopping else await self._work.flush(ref)
+            return "left" if waited and self._stopping else await self._work.flush(ref, on_batch)
 
     def _on_flush_done(self, job_id: str, task: asyncio.Task[str]) -> None:
         """Free the slot of one flush. The last flush of a job ends the job.
@@ -261,6 +265,10 @@ class JobRunner:
             self._stopped_jobs.add(job_id)
         for task in tasks:
             task.cancel()
+
+
+def _tell_nobody(batch: Batch) -> None:
+    pass
 
 
 def _error_of(task: asyncio.Task[str]) -> BaseException | None:
