@@ -42,7 +42,7 @@ def letter_reason(letter: DeadLetter) -> str:
         f"{masked_reason(letter.error, ()) or 'no reason is known'}\n\n"
         f"Dead letter {letter.flush_id}: {letter_text(letter)}, not delivered after {attempts}.\n"
         f"{_advice(letter)}\n"
-        f"Delete does not delete the dead letter; `debouncer dead discard {letter.flush_id}` does."
+        f"Delete hides it here for a few seconds. `debouncer dead discard {letter.flush_id}` deletes the dead letter."
     )
 
 

@@ -32,6 +32,7 @@ local function leave_intermediate(id)
   call('LREM', KEYS[1] .. ':intermediate', 1, id)
 end
 
+call('DEL', KEYS[1] .. ':full') -- never there: a full server refuses no write after a DEL, and jobs that end free memory
 local others = 6 + 2 * kept
 for i = 6, others - 1, 2 do
   keep(ARGV[i], ARGV[i + 1])

@@ -47,6 +47,7 @@ local owner = call('GET', lease)
 if owner and owner ~= name then
   return { 0 }
 end
+call('DEL', KEYS[1] .. ':full') -- never there: a full server refuses no write after a DEL, and must drop finished jobs
 call('SET', lease, name, 'PX', lease_ms)
 trim_finished()
 local scheduled = entries('scheduled', '^%d+%-.*%-0$')
