@@ -40,9 +40,13 @@ def queue_of(deployment: Deployment) -> Queue:
 
 
 def job_ids(deployment: Deployment) -> set[str]:
-    """Every job of which RQ knows anything, without the finished ones, which it shows for a while."""
-    finished = {name.decode() for name in deployment.redis.zrange("rq:finished:flush", 0, -1)}
-    return {key.decode().removeprefix("rq:job:") for key in deployment.redis.scan_iter("rq:job:*")} - finished
+    """Every job of which RQ knows anything, without those that are only shown: pending and finished ones."""
+    shown = {
+        name.decode()
+        for key in ("rq:finished:flush", "rq:scheduled:flush")
+        for name in deployment.redis.zrange(key, 0, -1)
+    }
+    return {key.decode().removeprefix("rq:job:") for key in deployment.redis.scan_iter("rq:job:*")} - shown
 
 
 def pass_heartbeats(deployment: Deployment) -> None:
