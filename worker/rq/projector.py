@@ -39,12 +39,15 @@ READ_MAX = 2000
 """Entries of a registry that are read. More than ours are there only if other programs use the queue."""
 
 LOOK_EVERY_S = 1.0
+LOOK_WHEN_IDLE_S = 2.0
+"""Pause after a look that found nothing to show. A look is 10 commands of the server, those in scripts counted."""
+
 LOOK_PAUSE_MAX_S = 3.0
 RESTS = 10
 """Pause after a look, in multiples of its duration, so that looks take at most a tenth of the time."""
 
-LETTERS_EVERY = 5
-"""Dead letters change rarely: they are read in every fifth look."""
+LETTERS_EVERY = 3
+"""Dead letters change rarely: they are read in every third look."""
 
 LEASE_S = 6.0
 """How long a worker that died keeps the others from showing. More than a look with its pause."""
@@ -83,7 +86,8 @@ class Projector:
             log.debug("RQ's dashboards are not up to date", error=str(error))
         except Exception as error:  # a bug here is no reason to stop flushing
             log.error("RQ's dashboards are not up to date", error=repr(error), exc_info=error)
-        return min(max(LOOK_EVERY_S, RESTS * (time.monotonic() - began)), LOOK_PAUSE_MAX_S)
+        pause_s = LOOK_EVERY_S if self._written else LOOK_WHEN_IDLE_S
+        return min(max(pause_s, RESTS * (time.monotonic() - began)), LOOK_PAUSE_MAX_S)
 
     async def look(self) -> bool:
         """Show what the buffer holds now. Return False if another worker shows it. Raises StoreError."""

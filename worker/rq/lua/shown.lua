@@ -26,8 +26,12 @@ local function delete_finished(ids)
 end
 
 local function trim_finished()
-  delete_finished(call('ZRANGEBYSCORE', finished, '-inf', call('TIME')[1], 'LIMIT', 0, DELETED_MAX))
   local surplus = call('ZCARD', finished) - finished_max
+  if surplus == -finished_max then
+    return
+  end
+  delete_finished(call('ZRANGEBYSCORE', finished, '-inf', call('TIME')[1], 'LIMIT', 0, DELETED_MAX))
+  surplus = call('ZCARD', finished) - finished_max
   if surplus > 0 then
     delete_finished(call('ZRANGE', finished, 0, math.min(surplus, DELETED_MAX) - 1))
   end
