@@ -213,3 +213,22 @@ async def test_an_id_that_is_no_text(queue: JobQueue, start_worker):
         held.worker.clean_registries()
         connection.delete(queue.rq.registry_cleaning_key)
     assert not connection.exists(intermediate)
+
+
+async def test_an_outage_fails_no_job(queue: JobQueue) -> None:
+    """A flush that Redis broke off is due again, so its job is gone and not failed; a dead letter's job redrives it."""
+    worker = HeldWorker(queue, 5)
+
+    async def broken(ref: Ref, on_batch: OnBatch) -> str:
+        worker.begun.append(str(ref))
+        raise StoreUnavailable("away")
+
+    worker.runner._work = Work(broken, worker.redrive)
+    letter = f"{ANA}-1700000000000-0123456789ab"
+    await queue.enqueue_and_dequeue([NewJob(f"{ANA}-1", ANA, 1), NewJob(f"dead-{letter}", letter, 1)], 0)
+    await worker.until(lambda: bool(worker.begun and worker.redriven))
+    await worker.close()
+    await worker.worker.registries.write()
+    assert worker.redriven == [letter]
+    assert queue.rq.failed_job_registry.count == 0
+    assert not queue.rq.connection.exists(f"rq:job:{ANA}-1", f"rq:job:dead-{letter}")
