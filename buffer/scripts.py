@@ -33,6 +33,7 @@ VERBS = (
     "repair",
     "snapshot",
     "pending",
+    "upcoming",
     "own_message",
     "part_status",
     "doubts",

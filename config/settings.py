@@ -67,6 +67,9 @@ class Settings(GatewaySettings, ReplySettings, AgentSettings, BurstSettings):
         None, repr=False, description="address of the Redis of RQ's queue; default: REDIS_URL (required with a cluster)"
     )
     rq_queue: str = Field("flush", pattern=r"^[A-Za-z0-9_.-]+$", description="name of RQ's queue")
+    rq_show_pending: bool = Field(
+        True, description="true: RQ's dashboards list pending and finished flushes, and dead letters as failed jobs"
+    )
     redis_partitions: int = Field(
         1, ge=1, le=1024, description="number of partitions (hash slots in use); fixed at the first start"
     )

@@ -49,10 +49,11 @@ class Flusher:
         """Close the connections to gateways."""
         await self._outbox.close()
 
-    async def flush(self, ref: Ref) -> str:
+    async def flush(self, ref: Ref, on_batch: Callable[[Batch], None] = lambda _: None) -> str:
         """Deliver the batch of a conversation if it has one. Return the result as one word, for logs and RQ.
 
-        A cancelled flush releases its batch. Raises StoreError if Redis fails for longer than the retries last.
+        `on_batch` gets the claimed batch. A cancelled flush releases its batch. Raises StoreError if Redis fails for
+        longer than the retries last.
         """
         caller = secrets.token_hex(8)
         claimed_at = asyncio.get_running_loop().time()
@@ -64,6 +65,7 @@ class Flusher:
         if claim.batch is None:
             return claim.status
         kill_point("worker_after_claim")
+        on_batch(claim.batch)
         lease = self._leases.of(ref, claim.batch.token, claimed_at)
         flight = Flight(ref, claim.batch, lease, self._channels.of(claim.batch.conversation))
         try:

