@@ -83,9 +83,9 @@ def _head_of(scope: Scope, tail: str) -> Request:
 
 
 def _fields_of(pairs: Collection[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Return the header fields. A doubled field is its last line, but those of the trace context have rules of their own.
+    """Return the header fields. Of a doubled field the last line counts.
 
-    A doubled `traceparent` is not valid, and the lines of `tracestate` are one list.
+    The trace context has rules of its own: a doubled `traceparent` is not valid, the lines of `tracestate` are one list.
     """
     fields = dict(pairs)
     if len(fields) < len(pairs):

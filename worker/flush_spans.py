@@ -1,4 +1,4 @@
-"""The spans of a flush: `debouncer.flush`, and below it `agent` and `reply part n`. Only imported if spans are wanted."""
+"""The spans of a flush: `debouncer.flush`, below it `agent` and `reply part n`. Only imported if spans are wanted."""
 
 from __future__ import annotations
 
