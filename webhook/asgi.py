@@ -77,15 +77,14 @@ def _head_of(scope: Scope, tail: str) -> Request:
     """Return the request without its body."""
     query = scope["query_string"].decode("latin-1")
     path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
-    return Request(
-        Headers(_fields_of(scope["headers"])), dict(parse_qsl(query)) if query else {}, tail, b"", path, query
-    )
+    headers = Headers(_fields_of(scope["headers"]))
+    return Request(headers, dict(parse_qsl(query)) if query else {}, tail, b"", path, query)
 
 
 def _fields_of(pairs: Collection[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """Return the header fields. Of a doubled field the last line counts.
 
-    The trace context has rules of its own: a doubled `traceparent` is not valid, the lines of `tracestate` are one list.
+    The trace context has its own rules: a doubled `traceparent` is not valid, and the lines of `tracestate` are a list.
     """
     fields = dict(pairs)
     if len(fields) < len(pairs):

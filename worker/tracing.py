@@ -1,6 +1,6 @@
 """The place of a flush in its trace: the headers that its requests carry, and the steps that may be spans.
 
-The trace id follows from the flush_id, so all attempts of a flush are in one trace. Each attempt has a span id of its own.
+The trace id follows from the flush_id, so all attempts of a flush are in one trace. Each attempt has its own span id.
 worker/flush_spans.py has the same classes with the spans of OpenTelemetry.
 """
 
@@ -17,14 +17,18 @@ from config.trace_context import TraceContext, read_stored, span_id_of, trace_id
 NO_HEADERS: Mapping[str, str] = {}
 
 
-class Step(Protocol):
-    """One request of a flush, as a context manager around it."""
+class Around(Protocol):
+    """A context manager that swallows no error."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None: ...
+
+
+class Step(Around, Protocol):
+    """One request of a flush, as a context manager around it."""
 
     def ended(self, outcome: str, problem: str | None = None) -> None:
         """Note how the request ended. `problem` is for people, and None if there was none."""
@@ -39,14 +43,8 @@ class Place(Protocol):
         """Return a step below this place."""
 
 
-class FlushTrace(Protocol):
+class FlushTrace(Around, Protocol):
     """One attempt of a flush, as a context manager around it."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None: ...
 
     def ended(self, result: str) -> str:
         """Note the result word of the attempt, and return it."""
