@@ -64,14 +64,14 @@ def _resource() -> Resource:
 
 
 def _exporter(name: str) -> SpanExporter:
-    point = _otlp_point() if name == "otlp" else name
-    for found in entry_points(group=EXPORTERS, name=point):
+    name = _otlp_name() if name == "otlp" else name
+    for found in entry_points(group=EXPORTERS, name=name):
         exporter: SpanExporter = found.load()()
         return exporter
     raise ValueError(f"no installed package of OpenTelemetry has the exporter {name!r:.60}")
 
 
-def _otlp_point() -> str:
+def _otlp_name() -> str:
     protocol = next(filter(None, map(os.environ.get, PROTOCOLS)), "http/protobuf").strip()
     if protocol not in OTLP:
         raise ValueError(f"{PROTOCOLS[1]}={protocol:.60} is not one of {', '.join(OTLP)}")
