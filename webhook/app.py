@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -24,12 +24,15 @@ from config.routes import load_routes
 from config.settings import Settings, require
 from webhook.asgi import WebhookEndpoint
 from webhook.fast_path import INGEST
-from webhook.ingest import Ingest
+from webhook.ingest import Ingest, Spans
 from webhook.left_out import NO_GATEWAY
 from webhook.limits import LIMITS, ConnectionLimits
 from webhook.openapi import add_webhooks
 from webhook.pages import about_routes, add_docs, add_error_form
 from webhook.probes import probe_routes
+
+if TYPE_CHECKING:
+    from config.otel import SpanMaker
 
 REDIS_TIMEOUT_S = 1.0
 """Seconds that one Redis command may take. It is below STORE_TIMEOUT_S, so that a failed append can be sent again."""
@@ -43,10 +46,11 @@ log = get_logger()
 class App:
     """An ASGI application. Build it with create_app."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, spans: SpanMaker | None = None) -> None:
         self.settings = settings
+        self._spans = spans
         self._routes = load_routes(settings)
-        self.ingest = Ingest(settings, self._routes)
+        self.ingest = Ingest(settings, self._routes, _append_spans(spans))
         self._webhooks = WebhookEndpoint(self.ingest)
         self.api = self._build_api()
         self._redis_url = require(settings.redis_url, "REDIS_URL")
@@ -148,9 +152,19 @@ class App:
                 task.cancel()
         if self._store is not None:
             await self._store.close()
+        if self._spans is not None:
+            await self._spans.close()
 
 
-def create_app(settings: Settings) -> App:
+def _append_spans(spans: SpanMaker | None) -> Spans | None:
+    if spans is None:
+        return None
+    from webhook.append_spans import AppendSpans
+
+    return AppendSpans(spans.tracer)
+
+
+def create_app(settings: Settings, spans: SpanMaker | None = None) -> App:
     """Build the webhook application. Raises SettingsError if REDIS_URL is not set, or ROUTES_FILE cannot be used."""
     arm(settings.debouncer_kill_at)
-    return App(settings)
+    return App(settings, spans)

@@ -23,6 +23,7 @@ from worker.flush_ends import FlushEnds, log_ended
 from worker.leases import LeaseEnded, Leases
 from worker.outbox import Answered, Outbox
 from worker.request_body import render_burst
+from worker.tracing import FlushTrace, PlainTrace, step
 
 CLAIM_RETRY_S = 2.0
 """How long `claim` is retried. Without it the wake index brings the conversation back."""
@@ -33,13 +34,21 @@ log = get_logger()
 class Flusher:
     """Flushes conversations. Any number of flushes may run at once on one event loop."""
 
-    def __init__(self, store: Store, agents: Agents, settings: Settings, routes: Routes | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        agents: Agents,
+        settings: Settings,
+        routes: Routes | None = None,
+        traces: Callable[[Batch], FlushTrace] = PlainTrace,
+    ) -> None:
         self._store = store
         self._agents = agents
         self._channels = Channels(routes or Routes(settings))
         self._leases = Leases(store, settings)
         self._ends = FlushEnds(store)
         self._outbox = Outbox(store)
+        self._traces = traces
 
     async def renew_leases(self) -> None:
         """Renew the leases of all batches in flight now."""
@@ -68,6 +77,11 @@ class Flusher:
         on_batch(claim.batch)
         lease = self._leases.of(ref, claim.batch.token, claimed_at)
         flight = Flight(ref, claim.batch, lease, self._channels.of(claim.batch.conversation))
+        with self._traces(claim.batch) as trace:
+            return trace.ended(await self._fly(flight))
+
+    async def _fly(self, flight: Flight) -> str:
+        """Deliver a batch, and give it back if that is cut short."""
         try:
             return await self._deliver(flight)
         except LeaseEnded as ended:
@@ -93,8 +107,13 @@ class Flusher:
     async def _call(self, flight: Flight) -> AgentReply | AgentFailure:
         """Call the agent while the lease is renewed, and show the person that we type."""
         batch = flight.batch
-        with flight.lease, self._outbox.while_thinking(flight):
-            return await self._agents.call(batch, render_burst(batch))
+        with flight.lease, self._outbox.while_thinking(flight), step("agent") as call:
+            result = await self._agents.call(batch, render_burst(batch))
+            if isinstance(result, AgentFailure):
+                call.ended("failed", result.error)
+            else:
+                call.ended("answered")
+            return result
 
     async def _store_answer(self, flight: Flight, reply: AgentReply) -> str:
         """Store the agent's answer before any part of it leaves (docs/invariants.md#5)."""
