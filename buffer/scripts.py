@@ -38,6 +38,7 @@ VERBS = (
     "doubts",
     "settle_doubt",
     "announce_owner",
+    "tally",
 )
 
 
