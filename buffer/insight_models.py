@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from buffer.models import Conversation
 from buffer.operator_models import PendingState
+
+Item = TypeVar("Item")
 
 FlushOutcome = Literal["acked", "dead", "discarded", "dropped", "failed_after_sent"]
 """How a flush, a burst or a part ended. `dropped` and `failed_after_sent` are about one part of an answer."""
@@ -141,7 +143,7 @@ class FlushRecord:
 
 
 @dataclass(slots=True, frozen=True)
-class Page[Item]:
+class Page(Generic[Item]):
     """A page of a list. `next_cursor` leads to the next one, None: there is none. `total` is None if nobody counted."""
 
     items: list[Item]
