@@ -25,6 +25,8 @@ from webhook.asgi import WebhookEndpoint
 from webhook.fast_path import INGEST
 from webhook.ingest import Ingest
 from webhook.limits import LIMITS, ConnectionLimits
+from webhook.metrics.routes import metrics_routes
+from webhook.metrics.scrape import Scraper
 from webhook.openapi import add_webhooks
 from webhook.pages import about_routes, add_docs, add_error_form
 from webhook.probes import probe_routes
@@ -58,6 +60,7 @@ class App:
         self._watching: asyncio.Task[None] | None = None
         self._tallies = Tallies(self.ingest.left_out, self.ingest.append_times)
         self._tallying: asyncio.Task[None] | None = None
+        self._scraper: Scraper | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an ASGI connection to the webhooks, the lifespan or FastAPI."""
@@ -80,6 +83,9 @@ class App:
             add_docs(api)
         api.include_router(
             probe_routes(lambda: self._store if self._ready else None, lambda: self.ingest.not_ready_reason)
+        )
+        api.include_router(
+            metrics_routes(lambda: self._scraper, lambda: self.ingest.not_ready_reason, self.settings.admin_token)
         )
 
         def describe() -> dict[str, Any]:
@@ -135,6 +141,7 @@ class App:
         await store.load_scripts()
         self.ingest.accept_into(store)
         self._ready = True
+        self._scraper = Scraper(store, self.settings)
         self._tallying = asyncio.create_task(self._tallies.run(store))
 
     async def _reconnect(self, store: Store) -> None:
@@ -154,6 +161,8 @@ class App:
         if self._tallying is not None:
             self._tallies.stop()
             await asyncio.wait({self._tallying}, timeout=LAST_TALLY_S)
+        if self._scraper is not None:
+            await self._scraper.close()
         if self._store is not None:
             await self._store.close()
 

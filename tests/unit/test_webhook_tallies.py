@@ -35,7 +35,7 @@ WRONG = HTTPError(401, "unauthorized", "token wrong or missing")
 
 
 async def counters(store: Store) -> dict[str, int]:
-    found: Any = await store.client.hgetall(store.keys.of(0, "counters"))  # type: ignore[misc]
+    found: Any = await store.client.hgetall(store.keys.of(0, "counters"))
     return {field.decode(): int(number) for field, number in found.items()}
 
 
