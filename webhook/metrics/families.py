@@ -102,11 +102,13 @@ def _channel_counters(totals: Sequence[ChannelTotals]) -> Iterator[Family]:
 
 
 def _sums(totals: Iterable[ChannelTotals], field: str) -> Counter[Labels]:
-    """Return a counter by its labels. Channels with the same labels are added up."""
+    """Return a counter by its labels. Channels with the same labels are added up.
+
+    A known channel has all counters: Prometheus sees no increase in a counter that begins with 1.
+    """
     sums: Counter[Labels] = Counter()
     for one in totals:
-        if field in one.counters:
-            sums[_channel(one.gateway, one.channel)] += one.counters[field]
+        sums[_channel(one.gateway, one.channel)] += one.counters.get(field, 0)
     return sums
 
 
