@@ -6,12 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from buffer.models import Conversation
+from buffer.store import Store
+from buffer.transport.clients import connect
 from config.settings import Settings
+from tests.messages import message
 from tests.servers import Server
 from tests.webhook_client import serving
+from webhook.metrics.scrape import Scraper
 from webhook.metrics.table import metrics
 
 pytestmark = pytest.mark.server
@@ -108,3 +114,32 @@ async def test_a_frozen_redis_is_503(
         finally:
             server.thaw()
     assert response.status_code == 503
+
+
+def calls_of(connection: redis.Redis) -> int:
+    """Return how many commands the server has run, without those of this test."""
+    stats = connection.info("commandstats")
+    return sum(
+        stat["calls"] for name, stat in stats.items() if name not in ("cmdstat_info", "cmdstat_config|resetstat")
+    )
+
+
+async def test_many_pending_cost_no_more(make_settings: MakeSettings, start_server: Callable[..., Server]):
+    """A scrape runs the same commands whether hundreds of conversations wait or ten thousand."""
+    server = start_server()
+    settings = make_settings(redis_url=server.url)
+    store = Store(connect(server.url, timeout_s=20.0), settings)
+    await store.append([message(f"m{i}", Conversation("generic", "loja", f"p{i}")) for i in range(200)])
+    scraper, counts = Scraper(store, settings), []
+    with server.client() as connection:
+        for many in (0, 10_000):
+            waiting = {f"x{i:015d}": 10.0**13 + i for i in range(many)}
+            if waiting:
+                connection.zadd(store.keys.of(0, "wake"), waiting)
+            await scraper.scrape("")
+            connection.config_resetstat()
+            text = await scraper.scrape("")
+            assert f"debouncer_conversations_pending {200 + many}.0".encode() in text.body
+            counts.append(calls_of(connection))
+    await store.close()
+    assert counts[0] == counts[1]
