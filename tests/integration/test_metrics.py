@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.gateway_stubs.evolution import EvolutionStub
 from tests.integration.agent import Answer
 from tests.integration.deployment import CRASHES, Deployment
 from tests.integration.polling import until
 from tests.integration.processes import Webhook
+from tests.integration.reply_line import SENDS, ReplyLine, replying
 from tests.servers import Server
 
-PHONE = "5511900000001"
+PHONE, ANA, EVA = "5511900000001", "5511900000011", "5511900000012"
 MASKED = "5511*******01"
 BURST = {"ana": 3, "bia": 1, "caio": 2, "davi": 2}
 """How many messages each person sends. Nobody pauses, so each is one burst."""
@@ -135,6 +139,8 @@ def compare_with_calls(metrics: Metrics, deployment: Deployment, said: Counter[s
         "answers_again_total": 0,
         "bursts_split_total": 0,
         "lateness_seconds_count": len(flushes),
+        "agent_seconds_count": 3,
+        "reply_seconds_count": 0,
         "gap_seconds_gcount": said["accepted"] - len(flushes),
         "conversations_pending": 0,
         "conversations_overdue": 0,
@@ -144,3 +150,40 @@ def compare_with_calls(metrics: Metrics, deployment: Deployment, said: Counter[s
     assert metrics.by("flushes_total", "reason") == {
         reason: sum(call.content["reason"] == reason for call in flushes.values()) for reason in ["quiet"]
     }
+
+
+@pytest.fixture
+def stub() -> Iterator[EvolutionStub]:
+    one = EvolutionStub()
+    one.open()
+    yield one
+    one.close()
+
+
+def test_replies_are_counted(start_deployment: Callable[..., Deployment], stub: EvolutionStub) -> None:
+    """The parts that the gateway got, and the one of which a killed worker left nobody to know."""
+    stub.echoes_on = False
+    way = ReplyLine(start_deployment(**{**SENDS, **CRASHES, "evolution_url": stub.url}), stub)
+    for person in (EVA, ANA):
+        way.deployment.agent.answer(person, replying("one", "two", "three"))
+    first = way.deployment.worker()
+    way.say(EVA, "oi")
+    way.wait_heard(EVA, ("one", "two", "three"))
+    way.wait_idle()
+    metrics = Metrics(way.webhook)
+    assert metrics.by("parts_sent_total", "gateway", "channel") == {"evolution loja": 3}
+    assert metrics.by("reply_seconds_count", "gateway") == {"evolution": 1}
+    assert metrics.sum_of("reply_seconds_sum") >= metrics.sum_of("agent_seconds_sum") > 0
+
+    first.kill()
+    doomed = way.deployment.worker(debouncer_kill_at="worker_after_part_sent")
+    way.say(ANA, "oi")
+    assert doomed.wait() == -signal.SIGKILL
+    way.deployment.worker()
+    way.wait_heard(ANA, ("one", "two", "three"))
+    way.wait_idle()
+    metrics = Metrics(way.webhook)
+    names = ("parts_sent_total", "parts_in_doubt_total", "doubts_open", "answers_again_total", "leases_recovered_total")
+    assert [metrics.sum_of(name) for name in names] == [5, 1, 1, 0, 1]
+    assert metrics.sum_of("acked_total") == metrics.sum_of("flushes_total") == 2
+    assert not re.search(r"\d{8,}", metrics.text)
