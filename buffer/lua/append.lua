@@ -294,7 +294,9 @@ write_conversations()
 
 for _, counted in pairs(tallies) do -- a name is made for each bucket once, not for each gap
   for bucket = 0, counted['gap:sum'] and 23 or -1 do
-    counted['gap:' .. bucket], counted[bucket] = counted[bucket], nil
+    if counted[bucket] then
+      counted['gap:' .. bucket], counted[bucket] = counted[bucket], nil
+    end
   end
 end
 -- include: write_tallies
