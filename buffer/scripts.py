@@ -39,6 +39,7 @@ VERBS = (
     "doubts",
     "settle_doubt",
     "announce_owner",
+    "tally",
 )
 
 

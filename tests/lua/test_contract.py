@@ -28,6 +28,7 @@ from buffer.reply_models import (
 from buffer.reply_store import Replies
 from buffer.scripts import Script
 from buffer.store import Store
+from buffer.tallies import add_counts
 from buffer.transport.factory import Transport
 from buffer.upcoming import UpcomingState, page_of
 from tests.lua.driver import ANA, BIA
@@ -68,6 +69,7 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "doubts": lambda store: Replies(store).doubts(0),
     "settle_doubt": lambda store: Replies(store).settle_doubt("0-abc-1-def.1", "drop"),
     "announce_owner": lambda store: store.announce_owner("host"),
+    "tally": lambda store: add_counts(store, {"requests_rejected:meta:unauthorized": 1}),
 }
 
 STATUSES: dict[str, set[str]] = {
@@ -96,8 +98,10 @@ MODES: dict[str, set[str]] = {
     "part_status": {"sent", "failed"},
     "settle_doubt": {"send", "drop"},
 }
-EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 5, "begin_part": 10, "end_part": 10, "ack": 3}
+EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 6, "begin_part": 10, "end_part": 10, "ack": 4}
 """Arguments of the messages or conversations of a call."""
+
+EXTRA["tally"] = 2
 
 
 class Recorder:
