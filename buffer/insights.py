@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from buffer.insight_models import ChannelTotals, ConversationView, Erased, FlushRecord, Gauges, Page
 from buffer.keys import Ref
+from buffer.models import Conversation
 from buffer.operator_models import Pending
+from buffer.person_store import People
 from buffer.store import Store
 
 
@@ -41,8 +43,8 @@ class Insights:
 
     async def look(self, ref: Ref) -> ConversationView | None:
         """Return what a conversation holds and waits for, None if it is unknown."""
-        raise NotImplementedError
+        return await People(self._store).look(ref)
 
     async def erase(self, gateway: str, channel: str, peer: str) -> Erased:
         """Delete everything that is held of a person. Returns how much that was."""
-        raise NotImplementedError
+        return await People(self._store).erase(Conversation(gateway, channel, peer))

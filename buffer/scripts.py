@@ -32,6 +32,8 @@ VERBS = (
     "sweep",
     "repair",
     "snapshot",
+    "look",
+    "erase",
     "pending",
     "own_message",
     "part_status",
