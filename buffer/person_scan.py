@@ -56,13 +56,13 @@ class PersonScan:
 
     async def _members(self, index: str) -> AsyncIterator[list[bytes]]:
         """Yield the members of a sorted set, some at a time."""
-        cursor, is_first = 0, True
-        while cursor or is_first:
-            cursor, found = await self._client.zscan(
-                self._keys.of(self._partition, index), cursor, count=FIELDS_PER_STEP
-            )
-            yield [member for member, _ in found]
-            is_first = False
+        some: list[bytes] = []
+        async for member, _ in self._client.zscan_iter(self._keys.of(self._partition, index), count=FIELDS_PER_STEP):
+            some.append(member)
+            if len(some) == FIELDS_PER_STEP:
+                yield some
+                some = []
+        yield some
 
     async def _theirs_of(self, kind: str, members: Sequence[bytes]) -> dict[str, str]:
         pipeline = self._client.pipeline(transaction=False)

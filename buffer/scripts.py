@@ -40,6 +40,7 @@ VERBS = (
     "doubts",
     "settle_doubt",
     "announce_owner",
+    "tally",
 )
 
 

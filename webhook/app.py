@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -25,17 +24,22 @@ from config.settings import Settings, require
 from webhook.asgi import WebhookEndpoint
 from webhook.fast_path import INGEST
 from webhook.ingest import Ingest
-from webhook.left_out import NO_GATEWAY
 from webhook.limits import LIMITS, ConnectionLimits
+from webhook.metrics.routes import metrics_routes
+from webhook.metrics.scrape import Scraper
 from webhook.openapi import add_webhooks
 from webhook.pages import about_routes, add_docs, add_error_form
 from webhook.probes import probe_routes
+from webhook.tallies import Tallies
 
 REDIS_TIMEOUT_S = 1.0
 """Seconds that one Redis command may take. It is below STORE_TIMEOUT_S, so that a failed append can be sent again."""
 
 RECHECK_S = 0.5
 """Seconds between two attempts to reach Redis at start."""
+
+LAST_TALLY_S = 2.0
+"""Seconds that the end of the process may wait for Redis to take its last counts."""
 
 log = get_logger()
 
@@ -54,6 +58,9 @@ class App:
         self._ready = False
         self._reconnecting: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._tallies = Tallies(self.ingest.left_out, self.ingest.append_times)
+        self._tallying: asyncio.Task[None] | None = None
+        self._scraper: Scraper | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an ASGI connection to the webhooks, the lifespan or FastAPI."""
@@ -76,6 +83,9 @@ class App:
             add_docs(api)
         api.include_router(
             probe_routes(lambda: self._store if self._ready else None, lambda: self.ingest.not_ready_reason)
+        )
+        api.include_router(
+            metrics_routes(lambda: self._scraper, lambda: self.ingest.not_ready_reason, self.settings.admin_token)
         )
 
         def describe() -> dict[str, Any]:
@@ -103,7 +113,7 @@ class App:
     def _connection_limits(self) -> ConnectionLimits:
         settings = self.settings
         most = connections_max(raise_descriptor_limit())
-        tell = partial(self.ingest.left_out.refuse, NO_GATEWAY)
+        tell = self.ingest.left_out.refuse_connection
         return ConnectionLimits(settings.webhook_head_timeout, settings.webhook_body_timeout, most, tell)
 
     async def _start(self) -> None:
@@ -131,6 +141,8 @@ class App:
         await store.load_scripts()
         self.ingest.accept_into(store)
         self._ready = True
+        self._scraper = Scraper(store, self.settings)
+        self._tallying = asyncio.create_task(self._tallies.run(store))
 
     async def _reconnect(self, store: Store) -> None:
         while not self._ready:
@@ -146,6 +158,11 @@ class App:
         for task in (self._reconnecting, self._watching):
             if task is not None:
                 task.cancel()
+        if self._tallying is not None:
+            self._tallies.stop()
+            await asyncio.wait({self._tallying}, timeout=LAST_TALLY_S)
+        if self._scraper is not None:
+            await self._scraper.close()
         if self._store is not None:
             await self._store.close()
 

@@ -29,6 +29,7 @@ from buffer.reply_models import (
 from buffer.reply_store import Replies
 from buffer.scripts import Script
 from buffer.store import Store
+from buffer.tallies import add_counts
 from buffer.transport.factory import Transport
 from tests.lua.driver import ANA, BIA
 from tests.messages import message
@@ -69,6 +70,7 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "doubts": lambda store: Replies(store).doubts(0),
     "settle_doubt": lambda store: Replies(store).settle_doubt("0-abc-1-def.1", "drop"),
     "announce_owner": lambda store: store.announce_owner("host"),
+    "tally": lambda store: add_counts(store, {"requests_rejected:meta:unauthorized": 1}),
 }
 
 STATUSES: dict[str, set[str]] = {
@@ -97,7 +99,15 @@ MODES: dict[str, set[str]] = {
     "settle_doubt": {"send", "drop"},
 }
 EXTRA = {
-    **{"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 5, "begin_part": 10, "end_part": 10, "ack": 3},
+    "append": 2,
+    "repair": 2,
+    "claim": 2,
+    "renew": 2,
+    "answered": 5,
+    "begin_part": 10,
+    "end_part": 10,
+    "ack": 3,
+    "tally": 2,
     "erase": 1,
 }
 """Arguments of the messages or conversations of a call."""
