@@ -19,6 +19,9 @@ from buffer.store import Store
 SHOWN_MAX = 100
 """Messages of a burst, and of a batch, that a look returns."""
 
+HASH_SIZE = 16
+"""Characters of the hash of a conversation."""
+
 IDS_PER_ERASE = 50
 """Dead letters and parts in doubt of one erase call. Redis runs no other command meanwhile."""
 
@@ -64,7 +67,12 @@ class People:
         return await self._erase(ref.partition, [ref.hash, spelled.hash], person)
 
     async def erase_ref(self, ref: Ref) -> Erased:
-        """Delete everything that is held of the person whose conversation this is, as `erase` does."""
+        """Delete everything that is held of the person whose conversation this is, as `erase` does.
+
+        Raises ValueError for a hash of another length: ids that begin with it would be those of others.
+        """
+        if len(ref.hash) != HASH_SIZE:
+            raise ValueError(f"{ref} is not a conversation reference")
         found = await self.look(ref, 0)
         return await self._erase(ref.partition, [ref.hash], found.conversation if found else None)
 

@@ -9,7 +9,10 @@ from starlette.exceptions import HTTPException
 from webhook import docs_page
 
 WHERE = "webhooks are at /webhooks/<gateway>"
-PATHS = f"{WHERE}, the probes at /healthz and /readyz, the metrics at /metrics, the description of all at /openapi.json"
+PATHS = (
+    f"{WHERE}, the probes at /healthz and /readyz, the metrics at /metrics, the admin API at /conversations, /flushes, "
+    "/dead-letters and /replies, the description of all at /openapi.json"
+)
 
 
 def about_routes(version: str) -> APIRouter:
