@@ -13,6 +13,9 @@ import structlog
 
 from buffer.keys import ref_of
 from buffer.models import Conversation
+from buffer.prints import print_of
+from buffer.reply_models import Ending, SendLimits
+from buffer.reply_store import Replies
 from buffer.store import Store
 from config.settings import Settings
 from tests.messages import message
@@ -261,10 +264,8 @@ async def test_pause_and_resume(admin: httpx.AsyncClient, store: Store):
 async def test_erase(admin: httpx.AsyncClient, store: Store):
     """A person is erased by ref or by name, and a second time nothing is found."""
     who = {"gateway": ANA.gateway, "channel": ANA.channel, "id": ANA.peer}
-    for erase in (
-        lambda: admin.delete(f"/conversations/{ref()}"),
-        lambda: admin.post("/conversations/erase", json=who),
-    ):
+    by_name = partial(admin.post, "/conversations/erase", json=who)
+    for erase in (partial(admin.delete, f"/conversations/{ref()}"), by_name):
         await bury(store)
         await say(store, "m2")
         first, second = (await erase()).json(), (await erase()).json()
@@ -359,10 +360,6 @@ async def test_doubts(admin: httpx.AsyncClient, store: Store):
 
 async def doubt(store: Store, message_id: str) -> str:
     """Bring a part of an answer in doubt. Return its id."""
-    from buffer.prints import print_of
-    from buffer.reply_models import Ending, SendLimits
-    from buffer.reply_store import Replies
-
     await say(store, message_id)
     await store.flush_now(ANA)
     batch = (await store.claim(store.ref(ANA), f"w-{message_id}")).batch

@@ -66,7 +66,7 @@ async def look(desk: ADesk, ref: str) -> models.ConversationBody:
     return views.conversation_body(view, desk.sees_all)
 
 
-@router.delete("/{ref}", summary="Erase the person of a conversation")
+@router.delete("/{ref}", summary="Erase the person of a conversation", responses=UNKNOWN)
 async def erase(desk: ADesk, ref: str) -> models.ErasedBody:
     """Delete what is held under all names of the person. It is logged and recorded without naming them."""
     result = views.erased(await desk.people.erase_ref(desk.ref(ref)))
