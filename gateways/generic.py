@@ -109,7 +109,8 @@ def _message(item: Item, channel: str) -> Message:
 
 def _extra(item: Item) -> dict[str, Any]:
     parts = {} if PART_NAMES.isdisjoint(item.fields) else _parts(item.fields)
-    return parts | ({"via_api": True} if _from_me(item) and _via(item) != DEVICE else {})
+    via = _via(item)
+    return parts | ({"via_api": True} if _from_me(item) and via != DEVICE else {})
 
 
 def _from_me(item: Item) -> bool:

@@ -168,6 +168,7 @@ def test_null_is_absent():
         ({"media": []}, "media"),
         ({"media": {"link": "x"}}, "link"),
         ({"media": {"url": 7}}, "url"),
+        ({"via": {}}, "via"),
     ],
 )
 def test_a_wrong_field_is_named(wrong, name):
