@@ -411,13 +411,14 @@ async def test_refusals_are_logged_without_the_token(options):
 # ---- wrong requests ----
 
 WHO = {"gateway": "evolution", "channel": "loja", "id": "1"}
-WRONG = [
+WRONG: list[tuple[str, str, Any, int, str]] = [
     ("GET", "/conversations?limit=0", None, 400, "limit"),
     ("GET", "/conversations?limit=201", None, 400, "limit"),
     ("GET", "/conversations?limit=many", None, 400, "limit"),
     ("GET", "/conversations?cursor=nonsense", None, 400, "cursor"),
     ("GET", "/conversations?state=nonsense", None, 400, "state"),
     ("GET", "/flushes?cursor=nonsense", None, 400, "cursor"),
+    ("GET", "/flushes?ref=nonsense", None, 400, "ref"),
     ("GET", "/dead-letters?cursor=nonsense", None, 400, "cursor"),
     ("GET", "/dead-letters?limit=1000", None, 400, "limit"),
     ("GET", "/replies/doubts?cursor=1~", None, 400, "cursor"),
