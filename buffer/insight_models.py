@@ -14,6 +14,9 @@ Item = TypeVar("Item")
 FlushOutcome = Literal["acked", "dead", "discarded", "dropped", "failed_after_sent"]
 """How a flush, a burst or a part ended. `dropped` and `failed_after_sent` are about one part of an answer."""
 
+ConversationState = PendingState | Literal["idle"]
+"""What a conversation waits for, `idle` if it holds nothing (lua/look.lua)."""
+
 GAP_BUCKETS = 24
 GAP_FIRST_MS = 250.0
 GAP_RATIO = 480.0
@@ -163,12 +166,15 @@ class HeldMessage(NamedTuple):
 
 @dataclass(slots=True, frozen=True)
 class ConversationView:
-    """Everything that people may know of a conversation. A moment that does not apply is None."""
+    """Everything that people may know of a conversation. A moment that does not apply is None.
+
+    `burst` and `batch` hold the first messages, `burst_messages` and `batch_messages` are how many there are.
+    """
 
     ref: str
     conversation: Conversation
     name: str
-    state: PendingState | Literal["idle"]
+    state: ConversationState
     now_ms: int
     opened_ms: int | None = None
     deadline_ms: int | None = None
@@ -181,16 +187,19 @@ class ConversationView:
     parts: int = 0
     paused_until_ms: int | None = None
     pause_mode: str = ""
+    burst_messages: int = 0
+    batch_messages: int = 0
     burst: list[HeldMessage] = field(default_factory=list)
     batch: list[HeldMessage] = field(default_factory=list)
 
 
 @dataclass(slots=True, frozen=True)
 class Erased:
-    """How much of a person was removed."""
+    """How much of a person was removed. `refs` are all conversations of theirs, for keys that lie elsewhere."""
 
     conversations: int = 0
     messages: int = 0
     dead_letters: int = 0
     doubts: int = 0
     records: int = 0
+    refs: tuple[str, ...] = ()

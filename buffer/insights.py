@@ -14,7 +14,9 @@ from buffer.errors import store_error
 from buffer.insight_models import ChannelTotals, ConversationView, Erased, FlushRecord, Gauges, Page
 from buffer.insight_replies import read_cursor, read_record, read_totals, write_cursor
 from buffer.keys import Ref, partition_of
+from buffer.models import Conversation
 from buffer.operator_models import Pending
+from buffer.person_store import People
 from buffer.store import Store
 
 READ_AT_ONCE = 100
@@ -149,11 +151,11 @@ class Insights:
 
     async def look(self, ref: Ref) -> ConversationView | None:
         """Return what a conversation holds and waits for, None if it is unknown."""
-        raise NotImplementedError
+        return await People(self._store).look(ref)
 
     async def erase(self, gateway: str, channel: str, peer: str) -> Erased:
         """Delete everything that is held of a person. Returns how much that was."""
-        raise NotImplementedError
+        return await People(self._store).erase(Conversation(gateway, channel, peer))
 
     async def _records(
         self, partitions: Sequence[int], after: Place | None, count: int

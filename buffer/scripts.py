@@ -32,6 +32,8 @@ VERBS = (
     "sweep",
     "repair",
     "snapshot",
+    "look",
+    "erase",
     "pending",
     "upcoming",
     "own_message",

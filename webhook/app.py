@@ -21,13 +21,15 @@ from config.logs import get_logger
 from config.route_watch import RouteWatch
 from config.routes import load_routes
 from config.settings import Settings, require
+from webhook.admin.gate import AdminGate
+from webhook.admin.routes import add_admin
 from webhook.asgi import WebhookEndpoint
 from webhook.fast_path import INGEST
 from webhook.ingest import Ingest, Spans
 from webhook.limits import LIMITS, ConnectionLimits
 from webhook.metrics.routes import metrics_routes
 from webhook.metrics.scrape import Scraper
-from webhook.openapi import add_webhooks
+from webhook.openapi import add_webhooks, without_422
 from webhook.pages import about_routes, add_docs, add_error_form
 from webhook.probes import probe_routes
 from webhook.tallies import Tallies
@@ -57,6 +59,7 @@ class App:
         self.ingest = Ingest(settings, self._routes, _append_spans(spans))
         self._webhooks = WebhookEndpoint(self.ingest)
         self.api = self._build_api()
+        self._gate = AdminGate(self.api, settings.admin_token)
         self._redis_url = require(settings.redis_url, "REDIS_URL")
         self._store: Store | None = None
         self._ready = False
@@ -73,7 +76,7 @@ class App:
         elif scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
         else:
-            await self.api(scope, receive, send)
+            await self._gate(scope, receive, send)
 
     def _build_api(self) -> FastAPI:
         own_version = version("debouncer")
@@ -85,9 +88,8 @@ class App:
         api.include_router(about_routes(own_version))
         if self.settings.webhook_docs:
             add_docs(api)
-        api.include_router(
-            probe_routes(lambda: self._store if self._ready else None, lambda: self.ingest.not_ready_reason)
-        )
+        api.include_router(probe_routes(self._ready_store, lambda: self.ingest.not_ready_reason))
+        add_admin(api, self._ready_store, lambda: self.ingest.not_ready_reason)
         api.include_router(
             metrics_routes(lambda: self._scraper, lambda: self.ingest.not_ready_reason, self.settings.admin_token)
         )
@@ -95,11 +97,15 @@ class App:
         def describe() -> dict[str, Any]:
             if api.openapi_schema is None:
                 schema = get_openapi(title=api.title, version=api.version, summary=api.summary, routes=api.routes)
-                api.openapi_schema = add_webhooks(schema)
+                api.openapi_schema = add_webhooks(without_422(schema))
             return api.openapi_schema
 
         api.openapi = describe  # type: ignore[method-assign]
         return api
+
+    def _ready_store(self) -> Store | None:
+        """Return the store, or None as long as no messages are accepted."""
+        return self._store if self._ready else None
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()

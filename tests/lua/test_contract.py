@@ -13,6 +13,7 @@ from buffer import scripts, stored_message
 from buffer.keys import KINDS
 from buffer.models import AppendStatus, Change, ClaimStatus, EditResult, FailureMode, Outcome, PauseMode, RevokeResult
 from buffer.operator_models import DiscardLetterResult, PendingState, RedriveResult
+from buffer.person_store import People
 from buffer.reply_models import (
     DoubtResult,
     Ending,
@@ -62,6 +63,8 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "sweep": lambda store: store.sweep(0),
     "repair": lambda store: store.repair(0),
     "snapshot": lambda store: store.snapshot(0),
+    "look": lambda store: People(store).look(store.ref(ANA)),
+    "erase": lambda store: People(store).erase(ANA),
     "pending": lambda store: store.pending(0),
     "upcoming": lambda store: page_of(store, 0, 0),
     "own_message": lambda store: Replies(store).own_message(OwnMessage(ANA, "id", None, b"")),
@@ -102,6 +105,7 @@ EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 6, "begin
 """Arguments of the messages or conversations of a call."""
 
 EXTRA["tally"] = 2
+EXTRA["erase"] = 1
 
 
 class Recorder:
