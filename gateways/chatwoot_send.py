@@ -99,6 +99,11 @@ def typing(target: Target, reply_to: ReplyTo) -> SendRequest | None:
     return _post(target, reply_to, "toggle_typing_status", {"typing_status": "on"})
 
 
+def stop_typing(target: Target, reply_to: ReplyTo) -> SendRequest | None:
+    """Return the request that ends the indicator, which would stay on."""
+    return _post(target, reply_to, "toggle_typing_status", {"typing_status": "off"})
+
+
 def hand_over(target: Target, reply_to: ReplyTo) -> SendRequest | None:
     """Return the request that gives the conversation to the humans."""
     return _post(target, reply_to, "toggle_status", {"status": "open"})
@@ -127,6 +132,7 @@ SENDER = Sender(
     CHANNEL_RATE,
     WHATSAPP_PERSON_RATE,
     typing=typing,
+    stop_typing=stop_typing,
     hand_over=hand_over,
     probe=probe,
     read_probe=read_probe,

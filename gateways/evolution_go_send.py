@@ -37,12 +37,13 @@ RULES = (
 
 def request(target: Target, reply_to: ReplyTo, part: Part, part_id: PartId) -> SendRequest:
     """Return the request for one part. `formatJid` false keeps the address as it came in."""
-    fields: dict[str, Any] = {"number": whatsapp_jid(reply_to.conversation.peer), "id": whatsapp_id(part_id)}
+    number = whatsapp_jid(reply_to.conversation.peer)
+    fields: dict[str, Any] = {"number": number, "id": whatsapp_id(part_id), "formatJid": False}
     if part.kind != "text":
         beside = {"caption": part.text, "filename": part.filename}
         fields |= {"url": part.url or "", "type": part.kind}
         return _post(target, "send/media", fields | {name: text for name, text in beside.items() if text})
-    fields |= {"text": part.text or "", "formatJid": False}
+    fields |= {"text": part.text or ""}
     if quoted := quoted_id(reply_to, part_id):
         author = last_text(reply_to, "participant") or reply_to.conversation.peer
         fields["quoted"] = {"messageId": quoted, "participant": whatsapp_jid(author)}

@@ -19,7 +19,7 @@ PAIR_LIMIT_S = 6.0
 PAIR_LIMIT_GROWTH = 4.0
 """Meta asks for a wait of 4 to the power of the attempts."""
 
-NO_ACCESS = "Meta does not accept the access token: it has expired, or lacks the right to send messages"
+NO_ACCESS = "the access token (META_ACCESS_TOKEN) has expired, or lacks the right to send messages"
 BLOCKED = "Meta has blocked or restricted the account: see the WhatsApp Manager"
 OUR_MISTAKE = "Meta finds a mistake in the request, which is one of ours: please report it"
 UNAVAILABLE = "Meta's service is not available now"

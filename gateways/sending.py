@@ -193,6 +193,9 @@ class Sender:
     typing_lasts_s: float = 0.0
     """After this time the indicator is asked for again. 0: it stays until the reply."""
 
+    stop_typing: Callable[[Target, ReplyTo], SendRequest | None] | None = None
+    """Returns the request that ends the indicator. None if it ends by itself soon."""
+
     read_receipt: Callable[[Target, ReplyTo], SendRequest | None] | None = None
     """Returns the request that marks the last message as read. None if there is none."""
 

@@ -39,6 +39,7 @@ from gateways.sending_http import (
     object_in,
     post_json,
     quoted_id,
+    retry_after_s,
     told,
     unknown_error,
     without_id,
@@ -173,7 +174,7 @@ def _failed(code: int, parameters: dict[str, Any], response: SendResponse, reply
     if code == 403:
         return Refused("the person has blocked the bot, or the bot may not write there" + told(response, reply_to))
     if code == 429:
-        return Later("too many messages" + told(response, reply_to), _retry_after_s(parameters))
+        return Later("too many messages" + told(response, reply_to), _wait_s(parameters, response))
     if code == 409:
         return Misconfigured("another program uses this bot" + told(response, reply_to))
     if code >= 500:
@@ -181,9 +182,13 @@ def _failed(code: int, parameters: dict[str, Any], response: SendResponse, reply
     return by_status(response, reply_to, ADVICE) or unknown_error(response, reply_to)
 
 
-def _retry_after_s(parameters: dict[str, Any]) -> float:
+def _wait_s(parameters: dict[str, Any], response: SendResponse) -> float:
+    """Return the wait that Telegram names, else the one of a proxy before it, else RETRY_AFTER_S."""
     seconds = number_of(parameters.get("retry_after"))
-    return RETRY_AFTER_S if seconds is None or seconds < 0 else min(seconds, RETRY_AFTER_MAX_S)
+    if seconds is not None and seconds >= 0:
+        return min(seconds, RETRY_AFTER_MAX_S)
+    named_s = retry_after_s(response)
+    return RETRY_AFTER_S if named_s is None else named_s
 
 
 def _bad_request(parameters: dict[str, Any], response: SendResponse, reply_to: ReplyTo) -> SendResult:

@@ -45,8 +45,8 @@ JOINER = "\u200d"
 TRACK_SOURCE = "debouncer"
 """The name under which our messages come back in echoes, beside the mark of the part."""
 
-TYPING_MS = 300_000
-"""Milliseconds, uazapi's longest. It ends by itself with our next message."""
+TYPING_MS = 30_000
+"""Milliseconds. It ends by itself with our next message, or after this time if there is none."""
 
 ADVICE = {
     401: ": the token is wrong or the phone has logged the instance out (UAZAPI_TOKEN, or `send_key` of the route)",
@@ -155,6 +155,7 @@ SENDER = Sender(
     own_id=str,
     media_kinds=frozenset({"image", "audio", "video", "document"}),
     typing=typing,
+    typing_lasts_s=TYPING_MS / 1000,
     read_receipt=read_receipt,
     probe=probe,
     read_probe=read_probe,

@@ -131,6 +131,11 @@ def typing(target: Target, reply_to: ReplyTo) -> SendRequest:
     return _post(target, "startTyping", _chat(reply_to))
 
 
+def stop_typing(target: Target, reply_to: ReplyTo) -> SendRequest:
+    """Return the request that shows that we have ended typing."""
+    return _post(target, "stopTyping", _chat(reply_to))
+
+
 def read_receipt(target: Target, reply_to: ReplyTo) -> SendRequest:
     """Return the request that marks the chat as seen."""
     return _post(target, "sendSeen", _chat(reply_to))
@@ -159,6 +164,7 @@ SENDER = Sender(
     media_kinds=frozenset({"image", "audio", "video", "document"}),
     typing=typing,
     typing_lasts_s=TYPING_LASTS_S,
+    stop_typing=stop_typing,
     read_receipt=read_receipt,
     probe=probe,
     read_probe=read_probe,

@@ -50,7 +50,7 @@ CLIENT_KEY_REFUSED = "Z-API does not accept the account's token (ZAPI_CLIENT_TOK
 ADVICE = {
     401: ": the tokens are wrong (ZAPI_CLIENT_TOKEN, ZAPI_INSTANCE_TOKEN)",
     403: ": the tokens are wrong (ZAPI_CLIENT_TOKEN, ZAPI_INSTANCE_TOKEN)",
-    404: ": check ZAPI_URL, the id of the instance (the channel) and ZAPI_INSTANCE_TOKEN",
+    404: ": check ZAPI_URL, ZAPI_INSTANCE_TOKEN and the id of the instance (the channel)",
 }
 RULES = (
     Rule(CLIENT_ERRORS - {429}, r"null not allowed|client-token", Misconfigured, CLIENT_KEY_REFUSED),
@@ -92,10 +92,12 @@ def _headers(target: Target) -> dict[str, str]:
 
 
 def read(response: SendResponse, reply_to: ReplyTo) -> SendResult:
-    """Return what a response of Z-API means."""
+    """Return what a response of Z-API means. After a 5xx nobody knows, after a 503 neither."""
     if is_success(response):
         message_id = first_text(object_in(response), "messageId", "id")
         return Sent(message_id) if message_id else without_id(response, reply_to)
+    if response.status >= 500:
+        return unknown_error(response, reply_to)
     return (
         by_rules(RULES, response, reply_to)
         or by_status(response, reply_to, ADVICE)

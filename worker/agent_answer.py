@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import aiohttp
 import httpx
-import orjson
 
+from gateways.base import BadRequest
+from gateways.fields import read_json
 from gateways.sending import Part
 from worker.agent_connection import ANSWER_MAX, AnswerTooLong
 from worker.answer_body import read_body
@@ -155,8 +156,8 @@ def read_answer(content_type: str, content: bytes) -> AgentReply:
     if kind == "text/plain":
         return AgentReply((Part(text=content.decode("utf-8", "replace")),))
     try:
-        parsed = orjson.loads(content)
-    except orjson.JSONDecodeError:
+        parsed = read_json(content)
+    except BadRequest:
         return AgentReply(not_understood=_not_json(kind))
     return AgentReply(*read_body(parsed))
 

@@ -90,6 +90,12 @@ class Outbox:
         if sender is not None and target is not None:
             self._typing.show_once(settings, sender, target, reply_to(flight))
 
+    def hide_typing(self, flight: Flight) -> None:
+        """End the indicator of `show_typing`: all parts have ended."""
+        settings, sender, target = flight.channel
+        if sender is not None and target is not None:
+            self._typing.hide(settings, sender, target, reply_to(flight))
+
     async def send(self, flight: Flight, answered: Answered) -> str | None:
         """Send the parts that are left. Return None if each has ended, else why the worker stops here."""
         settings, sender, target = flight.channel
@@ -101,6 +107,8 @@ class Outbox:
         stop = await self._parts.send(delivery, answered.first, answered.last)
         if stop == "later":
             self.show_typing(flight)
+        elif stop is None and flight.batch.answer is not None:
+            self.hide_typing(flight)
         return stop
 
     async def hand_over(self, flight: Flight, answered: Answered) -> int:

@@ -231,7 +231,7 @@ class PartSender:
 
     async def _end(self, delivery: Delivery, number: int, result: SendResult, retry_s: float) -> PartOutcome:
         """Store how the sending of a part ended, and say so."""
-        result = without_secrets(result, delivery.target or NO_TARGET, delivery.part(number))
+        result = without_secrets(settled(delivery, result), delivery.target or NO_TARGET, delivery.part(number))
         ref, (token, *_), who = delivery.ref, delivery.batch, delivery.batch.conversation
         ending = ending_of(delivery, number, result)
         outcome = await retry_unavailable(lambda: self._store.end_part(ref, token, number, who, ending), retry_s)
@@ -239,16 +239,17 @@ class PartSender:
         return outcome
 
 
-def ending_of(delivery: Delivery, number: int, result: SendResult) -> Ending:
-    """Return what the store is told. After a part that has left, or may have, the next one waits for its pace.
-
-    With REPLY_IN_DOUBT=resend a part in doubt is put back.
-    """
-    flush_id, settings = delivery.batch.flush_id, delivery.settings
-    give_up_ms = settings.reply_give_up_ms
+def settled(delivery: Delivery, result: SendResult) -> SendResult:
+    """Return the result. A doubt is put back with REPLY_IN_DOUBT=resend, and if the receiver knows a repetition."""
     is_repeatable = delivery.target is not None and delivery.target.idempotent
-    if isinstance(result, InDoubt) and (is_repeatable or settings.reply_in_doubt == "resend"):
-        result = Later(result.reason)
+    if isinstance(result, InDoubt) and (is_repeatable or delivery.settings.reply_in_doubt == "resend"):
+        return Later(result.reason)
+    return result
+
+
+def ending_of(delivery: Delivery, number: int, result: SendResult) -> Ending:
+    """Return what the store is told. After a part that has left, or may have, the next one waits for its pace."""
+    flush_id, give_up_ms = delivery.batch.flush_id, delivery.settings.reply_give_up_ms
     match result:
         case Sent(message_id):
             return Ending("sent", flush_id, message_id, delivery.pace_ms(number + 1))

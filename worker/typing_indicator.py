@@ -35,7 +35,8 @@ class TypingIndicator:
         self.failures = 0
         self._client = client
         self._told: LogLimiter[tuple[str, str]] = LogLimiter(TELL_EVERY_S)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
 
     @contextmanager
     def while_thinking(self, settings: Settings, sender: Sender, target: Target, to: ReplyTo) -> Iterator[None]:
@@ -51,13 +52,19 @@ class TypingIndicator:
         if settings.typing_indicator and sender.typing is not None:
             self._start(self._try(sender.typing, target, to))
 
+    def hide(self, settings: Settings, sender: Sender, target: Target, to: ReplyTo) -> None:
+        """End what `show_once` has shown, where it does not end by itself."""
+        if settings.typing_indicator and sender.stop_typing is not None:
+            self._start(self._try(sender.stop_typing, target, to))
+
     async def close(self) -> None:
         """Stop all indicators."""
+        self._is_closed = True
         for task in list(self._tasks):
             task.cancel()
         await self._client.close()
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -66,30 +73,40 @@ class TypingIndicator:
     async def _think(self, settings: Settings, sender: Sender, target: Target, to: ReplyTo) -> None:
         if settings.reply_mark_read and sender.read_receipt is not None:
             await self._try(sender.read_receipt, target, to)
-        if not settings.typing_indicator or sender.typing is None:
-            return
-        loop = asyncio.get_running_loop()
-        while True:
-            shown_at = loop.time()
-            await self._try(sender.typing, target, to)
-            if not sender.typing_lasts_s:
-                return
-            await asyncio.sleep(shown_at + sender.typing_lasts_s - loop.time())
+        if settings.typing_indicator and sender.typing is not None:
+            await self._show(settings, sender, sender.typing, target, to)
 
-    async def _try(self, make: Make, target: Target, to: ReplyTo) -> None:
-        """Make one request. One that has left and gets no answer in time counts as shown."""
+    async def _show(self, settings: Settings, sender: Sender, typing: Make, target: Target, to: ReplyTo) -> None:
+        """Show the indicator until the task is cancelled, then end it. One that ends with the reply is shown once."""
+        is_refused, loop = False, asyncio.get_running_loop()
+        try:
+            while True:
+                shown_at = loop.time()
+                is_refused = not await self._try(typing, target, to)
+                if sender.typing_lasts_s:
+                    await asyncio.sleep(shown_at + sender.typing_lasts_s - loop.time())
+                elif is_refused or sender.stop_typing is None:
+                    return
+                else:
+                    await asyncio.Event().wait()
+        finally:
+            if not is_refused and not self._is_closed:
+                self.hide(settings, sender, target, to)
+
+    async def _try(self, make: Make, target: Target, to: ReplyTo) -> bool:
+        """Make one request. Return False if it failed. One that has left and gets no answer in time counts as shown."""
         try:
             request = make(target, to)
             response = await self._client.send(request) if request else None
         except Exception as error:
-            self._failed(to, target, repr(error))
-            return
+            return self._failed(to, target, repr(error))
         if isinstance(response, SendResponse) and not 200 <= response.status < 300:
-            self._failed(to, target, f"the gateway answered {response.status}")
-        elif isinstance(response, Later | Misconfigured):
-            self._failed(to, target, response.reason)
+            return self._failed(to, target, f"the gateway answered {response.status}")
+        if isinstance(response, Later | Misconfigured):
+            return self._failed(to, target, response.reason)
+        return True
 
-    def _failed(self, to: ReplyTo, target: Target, reason: str) -> None:
+    def _failed(self, to: ReplyTo, target: Target, reason: str) -> bool:
         self.failures += 1
         gateway, channel, _ = to.conversation
         if count := self._told.add((gateway, channel)):
@@ -100,3 +117,4 @@ class TypingIndicator:
                 error=masked_reason(reason, [target.secret, target.account]),
                 failures=count,
             )
+        return False

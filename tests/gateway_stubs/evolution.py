@@ -133,19 +133,15 @@ class EvolutionGoStub(GatewayStub):
         self.read: list[str] = []
 
     def send_text(self, received: Received) -> Reply | Delivery:
-        """Check and take a text. A full jid must come with `formatJid` false, or it would be rewritten."""
-        required = {"number": str, "text": str, "id": str, "formatJid": bool}
-        fields = self._checked(received, required, {"quoted": dict})
-        if "@" in fields["number"] and fields["formatJid"]:
-            raise Wrong("`formatJid` must be false with a full jid")
+        """Check and take a text."""
+        fields = self._checked_send(received, {"text": str}, {"quoted": dict})
         if "quoted" in fields and set(fields["quoted"]) != {"messageId", "participant"}:
             raise Wrong("`quoted` has messageId and participant")
         return self._delivery(fields, fields["text"], {"conversation": fields["text"]}, "text")
 
     def send_media(self, received: Received) -> Reply | Delivery:
         """Check and take a file."""
-        required = {"number": str, "url": str, "type": str, "id": str}
-        fields = self._checked(received, required, {"caption": str, "filename": str})
+        fields = self._checked_send(received, {"url": str, "type": str}, {"caption": str, "filename": str})
         if fields["type"] not in ("image", "video", "audio", "document"):
             raise Wrong("`type` must be image, video, audio or document")
         kind, caption = fields["type"], fields.get("caption", "")
@@ -170,6 +166,13 @@ class EvolutionGoStub(GatewayStub):
     def _check_key(self, received: Received) -> None:
         if received.headers.get("apikey") != KEY:
             raise Wrong("the header `apikey` must be the token of the instance")
+
+    def _checked_send(self, received: Received, required: Types, optional: Types) -> dict[str, Any]:
+        """Return the fields. A full jid must come with `formatJid` false, or it would be rewritten."""
+        fields = self._checked(received, {"number": str, "id": str, "formatJid": bool, **required}, optional)
+        if "@" in fields["number"] and fields["formatJid"]:
+            raise Wrong("`formatJid` must be false with a full jid")
+        return fields
 
     def _checked(self, received: Received, required: Types, optional: Types) -> dict[str, Any]:
         self._check_key(received)

@@ -24,6 +24,7 @@ class WahaStub(GatewayStub):
         ("POST", r"/api/sendFile"): "send_file",
         ("POST", r"/api/sendVoice"): "send_voice",
         ("POST", r"/api/startTyping"): "type_now",
+        ("POST", r"/api/stopTyping"): "type_now",
         ("POST", r"/api/sendSeen"): "seen",
         ("GET", r"/api/sessions/([^/]+)"): "state",
     }
@@ -57,7 +58,7 @@ class WahaStub(GatewayStub):
         return self._delivery(fields, "", "voice")
 
     def type_now(self, received: Received) -> Reply:
-        """Check a typing request."""
+        """Check a request that begins or ends typing."""
         self.typing.append(self._checked(received, {}, {})["chatId"])
         return Reply(201, {})
 

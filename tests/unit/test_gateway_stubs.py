@@ -103,7 +103,8 @@ def test_every_kind_of_file_is_taken(line, kind):
 def test_typing_read_receipt_and_probe_are_taken(line):
     """The requests beside the messages keep the contract too."""
     person = line.person()
-    made = [make(line.target, person) for make in (line.sender.typing, line.sender.read_receipt) if make]
+    makers = (line.sender.typing, line.sender.stop_typing, line.sender.read_receipt)
+    made = [make(line.target, person) for make in makers if make]
     assert all(200 <= exchange(request).status < 300 for request in made)
     probe = exchange(line.sender.probe(line.target, person.conversation))
     assert line.sender.read_probe(probe) is None
@@ -149,6 +150,12 @@ def test_a_slow_response_is_given_up(line):
     assert line.stub.texts(line.stub.journal[0].conversation) == ["olá"]
 
 
+def test_what_a_503_becomes(line):
+    """It had no effect, but at Z-API nobody knows after any 5xx."""
+    line.stub.faults[1] = Fault("status", status=503)
+    assert type(line.send(Part(text="olá"))) is (InDoubt if line.gateway == "zapi" else Later)
+
+
 @pytest.mark.parametrize(
     ("fault", "result"),
     [
@@ -160,7 +167,6 @@ def test_a_slow_response_is_given_up(line):
         (Fault("status", status=404), Misconfigured),
         (Fault("status", status=413), Refused),
         (Fault("status", status=429, headers={"retry-after": "3"}), Later),
-        (Fault("status", status=503), Later),
         (Fault("status", status=500, body={"error": "odd"}), InDoubt),
         (Fault("status", status=502, body=b"<html>bad gateway"), InDoubt),
         (Fault("echo_first"), Sent),

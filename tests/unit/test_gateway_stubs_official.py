@@ -174,7 +174,8 @@ def test_the_requests_beside_the_messages_are_taken(line):
     if isinstance(line.stub, chatwoot.ChatwootStub):
         line.stub.owner = "user"
     sender, person = line.sender, line.person()
-    made = [make(line.target, person) for make in (sender.typing, sender.read_receipt, sender.hand_over) if make]
+    makers = (sender.typing, sender.stop_typing, sender.read_receipt, sender.hand_over)
+    made = [make(line.target, person) for make in makers if make]
     assert all(200 <= exchange(request).status < 300 for request in filter(None, made))
     if sender.probe:
         assert sender.read_probe(exchange(sender.probe(line.target, person.conversation))) is None

@@ -79,8 +79,10 @@ def test_a_success():
 
 
 def test_typing_and_hand_over():
-    """Typing is on until the reply, and a conversation is given to the humans by its status."""
+    """Typing is on until it is switched off, and a conversation is given to the humans by its status."""
     typing, hand_over = SENDER.typing(TARGET, PERSON), SENDER.hand_over(TARGET, PERSON)
+    stop_typing = SENDER.stop_typing(TARGET, PERSON)
+    assert (stop_typing.url, fields(stop_typing)) == (typing.url, {"typing_status": "off"})
     assert (typing.url, fields(typing)) == (f"{URL}/toggle_typing_status", {"typing_status": "on"})
     assert (hand_over.url, fields(hand_over)) == (f"{URL}/toggle_status", {"status": "open"})
     assert SENDER.typing_lasts_s == 0

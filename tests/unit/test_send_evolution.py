@@ -103,7 +103,7 @@ def test_evolution_go_quotes_with_the_author():
 
 
 def test_evolution_go_sends_files():
-    """A file has its kind, its address and the id of ours."""
+    """A file has its kind, its address and the id of ours. Evolution Go would reformat the number here, too."""
     request = SENDER.request(GO, PERSON, Part("image", "olha", "https://x.example/a.png"), PART_ID)
     assert request.url == "https://evo.example.com/send/media"
     assert fields(request) == {
@@ -112,6 +112,7 @@ def test_evolution_go_sends_files():
         "type": "image",
         "caption": "olha",
         "id": OWN_ID,
+        "formatJid": False,
     }
 
 

@@ -146,6 +146,12 @@ def test_retry_after(written, seconds):
     assert (read.after_s, read.whole_channel) == (seconds, False)
 
 
+def test_retry_after_of_a_proxy():
+    """A 429 without Telegram's own field waits as its header says."""
+    assert SENDER.read(response(429, b"slow down", retry_after="20"), PERSON).after_s == 20
+    assert SENDER.read(response(429, b"slow down"), PERSON).after_s == RETRY_AFTER_S
+
+
 @pytest.mark.parametrize(
     ("peer", "moved"),
     [("-5", "-1009"), ("-5:7", "-1009:7"), ("-5@bc", "-1009@bc")],

@@ -132,11 +132,11 @@ def test_what_a_response_means(answer, result, words):
 
 
 def test_typing_and_read_receipt():
-    """One typing request lasts until the reply, and a read receipt names the message."""
+    """Typing lasts until the reply, or half a minute if there is none, and a read receipt names the message."""
     typing = SENDER.typing(TARGET, PERSON)
     assert typing.url == "https://loja.uazapi.com/message/presence"
-    assert fields(typing) == {"number": PHONE, "presence": "composing", "delay": 300_000}
-    assert SENDER.typing_lasts_s == 0
+    assert fields(typing) == {"number": PHONE, "presence": "composing", "delay": 30_000}
+    assert SENDER.typing_lasts_s == 30
     assert fields(SENDER.read_receipt(TARGET, PERSON)) == {"id": ["M1"]}
     assert SENDER.read_receipt(TARGET, reply_to("uazapi", "e", message_id=None)) is None
 

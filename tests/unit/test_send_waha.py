@@ -150,8 +150,9 @@ def test_whatsapps_own_id(written, bare):
 
 
 def test_typing_and_read_receipt():
-    """Both name the session and the chat, and nothing else."""
+    """They name the session and the chat, and nothing else."""
     for request, path in (
+        (SENDER.stop_typing(TARGET, PERSON), "stopTyping"),
         (SENDER.typing(TARGET, PERSON), "startTyping"),
         (SENDER.read_receipt(TARGET, PERSON), "sendSeen"),
     ):

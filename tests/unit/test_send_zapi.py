@@ -87,7 +87,7 @@ def test_files(part, path, body):
         (response(415), Misconfigured, "415"),
         (response(429), Later, "429"),
         (response(500, {"error": "x"}), InDoubt, "500"),
-        (response(503), Later, "503"),
+        (response(503), InDoubt, "503"),
         (response(504), InDoubt, "504"),
         (response(301), Misconfigured, "redirects"),
     ],

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from gateways import meta_errors, twilio_errors
 from gateways.masking import MASK, REASON_MAX, masked_reason
 from gateways.registry import GATEWAYS
 from gateways.sending import InDoubt, Later, Misconfigured, Part, PartId, Refused, Sent, Target
@@ -148,6 +149,20 @@ def test_no_gateway_text_shows_a_secret(name):
             assert isinstance(result, Later | Refused | Misconfigured | InDoubt)
             for secret in (TARGET.secret, TARGET.account, PHONE, "90000-0001", text, person.last["text"]):
                 assert secret not in result.reason
+
+
+TABLES = (meta_errors.MISCONFIGURED, meta_errors.REFUSED, meta_errors.LATER, twilio_errors.MISCONFIGURED)
+CODES = sorted({code for table in TABLES for code in table if code is not None})
+
+
+@pytest.mark.parametrize("name", SENDERS)
+def test_the_words_of_our_own_are_not_masked(name):
+    """What the gateway says stays whole beside the name of a setting: `…_TOKEN: Instance` looks like a token."""
+    bodies = [{"error": "Instance not found"}, *({"code": code, "error": {"code": code}} for code in CODES)]
+    for status in (400, 401, 403, 404, 422, 429, 500, 503):
+        for body in bodies:
+            read = SENDERS[name].read(response(status, body), person_of(name))
+            assert MASK not in without_secrets(read, TARGET, Part(text="olá")).reason
 
 
 def test_the_four_whatsapp_gateways_keep_their_limits():

@@ -158,3 +158,9 @@ def test_plain_text_and_nothing():
     """text/plain is one part, and an empty body is none."""
     assert read_answer("text/plain; charset=utf-8", "olá".encode()) == AgentReply((Part(text="olá"),))
     assert read_answer("application/json", b" \n") == AgentReply()
+
+
+def test_half_an_emoji_costs_no_answer():
+    """A flow that cuts a text inside an emoji leaves half of it, which no gateway takes: U+FFFD stands in its place."""
+    answer = read_answer("application/json", rb'{"replies": ["ol\u00e1 \ud83d", "at\u00e9 j\u00e1"]}')
+    assert answer == AgentReply((Part(text="olá \ufffd"), Part(text="até já")))

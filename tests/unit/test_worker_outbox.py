@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from buffer.store import Store
 from config.routes import Routes
 from gateways.sending import Part, Target
-from tests.unit.reply_doubles import REF, SECRET, SENDER, WHO, FakeStore, Gateway, batch, open_gateway
+from tests.unit.reply_doubles import REF, SECRET, SENDER, WHO, FakeStore, Gateway, batch, open_gateway, request
+from tests.unit.test_worker_leases import until
 from worker.agent_answer import AgentReply
 from worker.channels import Channel, Channels
 from worker.flight import Flight
@@ -95,6 +96,27 @@ async def test_an_answer_of_an_earlier_worker(desk: Desk):
     assert answered is not None
     assert await desk.outbox.send(flight, answered) is None
     assert desk.gateway.texts == ["one"]
+
+
+async def test_the_indicator_of_parts_that_waited_is_ended(desk: Desk):
+    """Parts that waited for their pace showed one, which a gateway may keep on after the last of them."""
+    desk.sender = replace(SENDER, stop_typing=request("/stop"))
+    flight = desk.flight(STORED, next_part=1)
+    answered = desk.outbox.resume(flight)
+    assert answered is not None
+    assert await desk.outbox.send(flight, answered) is None
+    await until("it is ended", lambda: desk.gateway.paths == ["/send", "/stop"])
+
+
+async def test_parts_that_did_not_wait_end_nothing(desk: Desk):
+    """The indicator of the agent's call has ended with the call."""
+    desk.sender = replace(SENDER, stop_typing=request("/stop"))
+    flight = desk.flight()
+    packed = desk.outbox.pack(flight, AgentReply((Part(text="one"),)))
+    assert packed is not None
+    assert await desk.outbox.send(flight, packed.answered) is None
+    assert not desk.outbox._typing._tasks
+    assert desk.gateway.paths == ["/send"]
 
 
 @pytest.mark.parametrize("answer", [b'{"replies": ["one"]}', b"garbage"])

@@ -283,6 +283,14 @@ async def test_a_refusal_is_an_error_with_what_to_do(outside: Outside):
     ]
 
 
+async def test_a_doubt_that_is_sent_again_names_no_command(outside: Outside):
+    """REPLY_IN_DOUBT=resend puts the part back: nothing is listed, so the log does not send anybody to the list."""
+    outside.gateway.answers.append((500, {"error": "internal"}))
+    assert await outside.send(reply_in_doubt="resend") == "later"
+    assert outside.store.endings[0].end == "later"
+    assert outside.events("warning") == ["part put back"]
+
+
 async def test_a_doubt_names_the_command(outside: Outside):
     """The line says who, why, and what to do."""
     outside.gateway.answers.extend([(500, {"error": "internal"}), (200, {"id": "G1"})])

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from gateways.sending import ReplyTo, Sender, Target
 from tests.servers import free_port
-from tests.unit.reply_doubles import SECRET, SENDER, WHO, Gateway, open_gateway
+from tests.unit.reply_doubles import SECRET, SENDER, WHO, Gateway, open_gateway, request
 from tests.unit.test_worker_leases import until
 from worker.reply_client import Limits, ReplyClient
 from worker.typing_indicator import TypingIndicator
@@ -63,6 +63,43 @@ async def test_one_that_lasts_is_shown_once(screen: Screen):
     screen.sender = replace(SENDER, typing_lasts_s=0.0)
     await screen.think(lambda: not screen.indicator._tasks)
     assert screen.gateway.paths == ["/typing"]
+
+
+async def test_one_that_stays_on_is_ended(screen: Screen):
+    """Chatwoot's indicator stays until it is switched off, also if the agent has nothing to say."""
+    screen.sender = replace(SENDER, typing_lasts_s=0.0, stop_typing=request("/stop"))
+    await screen.think(lambda: screen.gateway.paths)
+    await until("it is ended", lambda: not screen.indicator._tasks)
+    assert screen.gateway.paths == ["/typing", "/stop"]
+
+
+async def test_one_that_is_renewed_is_ended(screen: Screen):
+    """WAHA's indicator lasts longer than the time after which it is renewed."""
+    screen.sender = replace(SENDER, stop_typing=request("/stop"))
+    await screen.think(lambda: len(screen.gateway.paths) >= 2)
+    await until("it is ended", lambda: not screen.indicator._tasks)
+    assert set(screen.gateway.paths[:-1]) == {"/typing"}
+    assert screen.gateway.paths[-1] == "/stop"
+
+
+async def test_one_that_was_refused_is_not_ended(screen: Screen):
+    """Chatwoot refuses typing to bots: one refusal for each flush is enough."""
+    screen.gateway.answers.append((401, {}))
+    screen.sender = replace(SENDER, typing_lasts_s=0.0, stop_typing=request("/stop"))
+    await screen.think(lambda: not screen.indicator._tasks)
+    assert screen.gateway.paths == ["/typing"]
+
+
+async def test_hide_ends_it_where_it_does_not_end_by_itself(screen: Screen, make_settings: Any):
+    """After the last of the parts that waited for their pace."""
+    target = Target(screen.url, SECRET)
+    screen.indicator.hide(make_settings(), SENDER, target, TO)
+    screen.indicator.hide(
+        make_settings(typing_indicator=False), replace(SENDER, stop_typing=request("/no")), target, TO
+    )
+    screen.indicator.hide(make_settings(), replace(SENDER, stop_typing=request("/stop")), target, TO)
+    await until("it is ended", lambda: not screen.indicator._tasks)
+    assert screen.gateway.paths == ["/stop"]
 
 
 async def test_the_read_receipt_comes_first(screen: Screen):
