@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -19,10 +20,21 @@ def form_content(name: str | None, title: str | None, answers: Any) -> Content:
     """
     content = choice_content(name, title, response_json=json_text(answers))
     if content.text is None:
-        fields = object_of(parsed(answers) if isinstance(answers, str) else answers)
-        lines = [f"{field}: {text}" for field, value in fields.items() if is_public(field) and (text := text_of(value))]
-        content.text = "\n".join(lines) or None
+        content.text = "\n".join(_lines(parsed(answers) if isinstance(answers, str) else answers)) or None
     return content
+
+
+def _lines(answers: Any, field: str | None = None, levels: int = 5) -> Iterator[str]:
+    """Yield the name and the value of each answer, also of those inside others."""
+    if text := text_of(answers):
+        yield f"{field}: {text}" if field else text
+    elif isinstance(answers, dict) and levels:
+        for name, answer in answers.items():
+            if is_public(name):
+                yield from _lines(answer, name, levels - 1)
+    elif isinstance(answers, list) and levels:
+        for answer in answers:
+            yield from _lines(answer, field, levels - 1)
 
 
 def json_text(value: Any) -> str | None:

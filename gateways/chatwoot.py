@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -131,7 +130,7 @@ def _read_updated(body: dict[str, Any], conversation: Conversation, statuses: Co
         if len(parts) > 1:
             return [Revoke(conversation, part_id) for part_id, _ in parts if part_id]
         return [Revoke(conversation, message_id, part_ids(message_id, FILES_MAX))]
-    changed_ms = _time_ms(body.get("updated_at"))
+    changed_ms = time_of(body.get("updated_at"))
     edits = [
         Edit(conversation, part_id, content.text, changed_ms) for part_id, content in parts if part_id and content.text
     ]
@@ -178,7 +177,7 @@ def _message(
     return Message(
         conversation=conversation,
         message_id=message_id,
-        timestamp_ms=_time_ms(body.get("created_at")),
+        timestamp_ms=time_of(body.get("created_at")),
         kind=content.kind,
         text=content.text,
         media=content.media,
@@ -230,22 +229,13 @@ def _answer(body: dict[str, Any], conversation: Conversation, content: Content) 
     return Message(
         conversation=conversation,
         message_id=f"{form_id}:{answer_mark(body)}" if form_id else None,
-        timestamp_ms=_time_ms(body.get("updated_at")),
+        timestamp_ms=time_of(body.get("updated_at")),
         kind=content.kind,
         text=content.text,
         sender_name=text_of(person.get("name")),
         extra=content.extra_with(quoted_id=form_id, quoted=form),
         return_address=return_address(_account_id(body)),
     )
-
-
-def _time_ms(written: Any) -> int | None:
-    """Return the time in seconds since 1970, an ISO time, or the `2020-03-03 13:05:57 UTC` of older versions."""
-    try:
-        moment = datetime.fromisoformat(written.replace(" UTC", "+00:00")) if isinstance(written, str) else None
-    except ValueError:
-        moment = None
-    return time_of(moment.timestamp() if moment and moment.tzinfo else written)
 
 
 GATEWAY = Gateway(

@@ -88,7 +88,8 @@ def _unread(body: dict[str, Any], attributes: dict[str, Any]) -> Content:
     content = body.get("content")
     rest = {name: value for name, value in attributes.items() if name not in CONTEXT}
     rest |= {"content": content} if isinstance(content, dict | list) else {}
-    return unknown_content(text_of(body.get("content_type")), _email_words(rest) or words_of(rest), rest)
+    words = _email_words(rest) or words_of(rest.get("content")) or words_of(rest)
+    return unknown_content(text_of(body.get("content_type")), words, rest)
 
 
 def _email_words(attributes: dict[str, Any]) -> str | None:

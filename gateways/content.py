@@ -109,10 +109,21 @@ def order_of(
     total: float | None = None,
     currency: Any = None,
 ) -> dict[str, Any]:
-    """Return the `order` of a message: an order, a cart, a product or a payment. `text` is the person's words."""
+    """Return the `order` of a message: an order, a cart, a product or a payment. `text` is the person's words.
+
+    Without a total it is the sum of the items.
+    """
     kept = [item for item in items if item]
+    total = _sum(kept) if total is None else total
     currency = text_of(currency) or next((item["currency"] for item in kept if "currency" in item), None)
     return known(id=text_of(order_id), text=text, items=kept or None, currency=currency, total=total)
+
+
+def _sum(items: Sequence[dict[str, Any]]) -> float | None:
+    """Return what the items cost together, or None if a price or quantity is missing."""
+    if not items or any("price" not in item or "quantity" not in item for item in items):
+        return None
+    return amount_of(round(sum(item["price"] * item["quantity"] for item in items), 4))
 
 
 def amount_of(value: Any, per_unit: int = 1) -> float | None:

@@ -26,10 +26,9 @@ from gateways.fields import first_object, first_text, object_of, objects_of, rea
 from gateways.ignored import ignored, misfit
 from gateways.jid import Chat, bare_jid, chat_of, no_chat, person_of
 from gateways.whatsapp_content import (
-    EDITED,
-    REVOKED,
     VIEW_ONCE,
     edited_text,
+    protocol_change,
     read_content,
     unwrap,
     view_once_id,
@@ -102,6 +101,7 @@ def parse(request: Request) -> list[Event]:
     if reader is None:
         return [ignored("call" if name == "call" else "unknown_event")]
     channel = first_text(body, "instance", "instanceName", "instanceId")
+    channel = channel or first_text(object_of(body.get("instance")), "instanceName", "name")
     if channel is None:
         raise BadRequest("`instance` is missing: it must be the name of the Evolution instance, a string")
     data, own_jid = body.get("data"), body.get("sender")
@@ -128,7 +128,7 @@ def _records(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _read_upsert(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
     written = data.get("message")
-    content = unwrap(written if isinstance(written, dict) else first_object(written))
+    content = unwrap(written) if isinstance(written, dict) else _loose_message(written)
     key = object_of(data.get("key"))
     chat = _chat(key, channel, own_jid)
     if chat is None:
@@ -140,11 +140,18 @@ def _read_upsert(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event
     return [_message(data, key, content, chat, own_jid)]
 
 
+def _loose_message(written: Any) -> dict[str, Any]:
+    """Return the message in a list, and a text in the place of a message."""
+    return {"conversation": written} if isinstance(written, str) else unwrap(first_object(written))
+
+
 def _message(
     data: dict[str, Any], key: dict[str, Any], message: dict[str, Any], chat: Chat, own_jid: Any
 ) -> Message | Ignored:
     message_id = text_of(key.get("id"))
-    content = read_content(message, message_id) if message else _stub(data, key)
+    content = read_content(message, message_id)
+    if isinstance(content, Ignored) and content.reason == "empty":
+        content = _stub(data, key)
     if contexts := contexts_in(data, message, *message.values()):
         content = in_context(content, read_contexts(contexts, _sides(key, chat, own_jid)))
     if isinstance(content, Ignored):
@@ -164,14 +171,14 @@ def _message(
         chat.from_me,
         chat.is_group,
         chat.alias,
-        None if message or content.extra.get("raw_type") != VIEW_ONCE else view_once_id(message_id),
+        view_once_id(message_id) if content.extra.get("raw_type") == VIEW_ONCE else None,
         extra=content.extra,
     )
 
 
 def _stub(data: dict[str, Any], key: dict[str, Any]) -> Content | Ignored:
-    """Read a record without a message: the linked device cannot read a message that can be viewed once."""
-    if True in (key.get("isViewOnce"), data.get("isViewOnce")):
+    """Read a record without content: the linked device cannot read a message that can be viewed once."""
+    if any(holder.get("isViewOnce") in TRUE for holder in (key, data)):
         return unknown_content(VIEW_ONCE)
     stub = text_of(data.get("messageStubType"))
     return ignored("waiting" if stub in CIPHER_STUBS else "notification" if stub else "empty")
@@ -211,17 +218,14 @@ def _read_edited(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event
 
 
 def _edit_or_revoke(protocol: dict[str, Any], chat: Chat, sent_ms: int | None) -> Event:
-    target_id = first_text(object_of(protocol.get("key")), "id", "ID")
-    action = (text_of(protocol.get("type")) or "").upper()
-    if target_id is not None and action in REVOKED:
-        return Revoke(chat.conversation, target_id)
-    if action not in EDITED:
+    change = protocol_change(protocol)
+    if change is None or change.target_id is None:
         return ignored("protocol")
-    text = edited_text(protocol.get("editedMessage"))
-    if target_id is None or text is None:
+    if not change.is_edit:
+        return Revoke(chat.conversation, change.target_id)
+    if change.text is None:
         return ignored("edit_without_text")
-    edited_ms = time_of(protocol.get("timestampMs", protocol.get("timestampMS")))
-    return Edit(chat.conversation, target_id, text, edited_ms or sent_ms, chat.from_me)
+    return Edit(chat.conversation, change.target_id, change.text, change.edited_ms or sent_ms, chat.from_me)
 
 
 def _read_update(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:

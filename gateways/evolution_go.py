@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from gateways.fields import object_of
@@ -18,7 +17,7 @@ def to_baileys_message(data: dict[str, Any]) -> dict[str, Any]:
         "key": _key(info),
         "pushName": info.get("PushName"),
         "message": data.get("Message"),
-        "messageTimestamp": _seconds(info.get("Timestamp")),
+        "messageTimestamp": info.get("Timestamp"),
         "isViewOnce": data.get("IsViewOnce") is True or data.get("UnavailableType") == "view_once",
     }
     beside = {name: data[name] for name in BESIDE if name in data}
@@ -38,14 +37,3 @@ def _key(info: dict[str, Any]) -> dict[str, Any]:
         "participant": info.get("Sender"),
         "participantAlt": info.get("SenderAlt"),
     }
-
-
-def _seconds(written: Any) -> Any:
-    """Return an ISO time with a zone as seconds since 1970, other text as None, and other values unchanged."""
-    if not isinstance(written, str):
-        return written
-    try:
-        moment = datetime.fromisoformat(written)
-    except ValueError:
-        return None
-    return moment.timestamp() if moment.tzinfo else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -115,7 +116,9 @@ def int_of(value: Any) -> int | None:
 
 
 def number_of(value: Any) -> float | None:
-    """Return a finite number, or the one in a string. Return None for anything else."""
+    """Return a finite number, the one in a string, or the value of a protobuf Long. Return None for anything else."""
+    if isinstance(value, dict):
+        value = int_of(value)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -128,10 +131,11 @@ def number_of(value: Any) -> float | None:
 def time_of(value: Any) -> int | None:
     """Return a time in milliseconds from a count of seconds, milliseconds, microseconds or nanoseconds since 1970.
 
-    The size of the count tells its unit. Returns None if there is no number, and for a time before 2009 (no gateway is
-    older) or from 2100 on. The clock of this machine is not asked: a wrong one must not change what is stored.
+    The size of the count tells its unit. An ISO time with a zone is a time, too. Returns None if there is neither, and
+    for a time before 2009 (no gateway is older) or from 2100 on. The clock of this machine is not asked: a wrong one
+    must not change what is stored.
     """
-    count = value if type(value) in NUMBERS else int_of(value)
+    count = value if type(value) in NUMBERS else int_of(value) or _seconds_in(value)
     if count is None:
         return None
     if EARLIEST_S <= count < LATEST_S:
@@ -140,3 +144,12 @@ def time_of(value: Any) -> int | None:
         if EARLIEST_S * 1000 * per_ms <= count < LATEST_S * 1000 * per_ms:
             return int(count // per_ms)
     return None
+
+
+def _seconds_in(written: Any) -> float | None:
+    """Return an ISO time, or `2020-03-03 13:05:57 UTC`, as seconds since 1970. None for one without a zone."""
+    try:
+        moment = datetime.fromisoformat(written.replace(" UTC", "+00:00")) if isinstance(written, str) else None
+    except ValueError:
+        return None
+    return moment.timestamp() if moment and moment.tzinfo else None

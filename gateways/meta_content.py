@@ -43,7 +43,7 @@ NOT_MESSAGES = {
 
 def read_content(item: dict[str, Any]) -> Content | Ignored:
     """Read one message. Return the reason if it is none (a removed reaction, a pin)."""
-    name = text_of(item.get("type")) or ""
+    name = text_of(item.get("type")) or next((name for name in item if name in KINDS), "")
     body = item.get(name)
     if name == "reaction":
         return _reaction(object_of(body))
@@ -156,7 +156,7 @@ def _order(body: Any) -> Content | None:
     fields = object_of(body)
     words, items = text_of(fields.get("text")), [_item(item) for item in objects_of(fields.get("product_items"))]
     content = unknown_content("order", words, fields)
-    if order := order_of(None, words, items, _total(items)):
+    if order := order_of(None, words, items):
         content.extra["order"] = order
     return content
 
@@ -164,13 +164,6 @@ def _order(body: Any) -> Content | None:
 def _item(item: dict[str, Any]) -> dict[str, Any]:
     price = amount_of(item.get("item_price"))
     return item_of(item.get("product_retailer_id"), item.get("name"), item.get("quantity"), price, item.get("currency"))
-
-
-def _total(items: list[dict[str, Any]]) -> float | None:
-    """Return the sum of the items, or None if a price or quantity is missing."""
-    if not items or any("price" not in item or "quantity" not in item for item in items):
-        return None
-    return amount_of(round(sum(item["price"] * item["quantity"] for item in items), 4))
 
 
 READERS: dict[str, Callable[[Any], Content | None]] = {
@@ -181,3 +174,5 @@ READERS: dict[str, Callable[[Any], Content | None]] = {
     "button": _button,
     "order": _order,
 }
+KINDS = frozenset({*MEDIA_KINDS, *READERS})
+"""The names of the fields with content, which tell the type of a message that does not name it."""

@@ -127,6 +127,8 @@ def words_of(value: Any) -> str | None:
     """
     if isinstance(value, str):
         return value if value.strip() else None
+    if isinstance(value, list) and (lines := [line for line in value if isinstance(line, str) and line.strip()]):
+        return "\n".join(lines)
     if isinstance(value, dict) and (name := text_of(value.get("name"))) and (more := text_of(value.get("description"))):
         return f"{name}\n{more}"
     best: tuple[int, str] | None = None
@@ -174,14 +176,17 @@ def _inner_text(part: Mapping[str, Any]) -> str | None:
 
 
 def nearest_text(value: Any, names: Collection[str]) -> str | None:
-    """Return the text or number of the nearest field with one of these names in lower case, the first name first."""
+    """Return the text or number of the nearest field with one of these names in lower case, the first name first.
+
+    A file is no text.
+    """
     level = [value]
     for _ in range(DEPTH_MAX):
         objects = [node for node in level if isinstance(node, dict)][:NODES_MAX]
         for wanted in names:
             for node in objects:
                 for name, part in node.items():
-                    if name.lower() == wanted and (text := text_of(part)):
+                    if name.lower() == wanted and (text := text_of(part)) and not BINARY.fullmatch(text):
                         return text
         below = [part for node in objects for name, part in node.items() if name.lower() not in WORDLESS_NAMES]
         level = below + [item for part in below if isinstance(part, list) for item in part]

@@ -7,7 +7,7 @@ from typing import Any
 from buffer.models import Ignored
 from gateways.content import known, quoted_of
 from gateways.fields import object_of, objects_of, text_of
-from gateways.telegram_content import read_content, read_part
+from gateways.telegram_content import read_content
 
 FORWARDED = ("forward_origin", "forward_date")
 CONTEXT = frozenset(
@@ -59,7 +59,7 @@ def _quoted(message: dict[str, Any], replied: dict[str, Any], is_group: bool) ->
     external = object_of(message.get("external_reply"))
     part = text_of(object_of(message.get("quote")).get("text"))
     source = replied or external
-    content = read_content(replied) if replied else read_part(external)
+    content = read_content(replied or {name: part for name, part in external.items() if name != "origin"})
     kind, text = (None, None) if content is None or isinstance(content, Ignored) else (content.kind, content.text)
     return quoted_of(
         text_of(source.get("message_id")),

@@ -21,6 +21,7 @@ from gateways.content import (
 from gateways.fields import number_of, object_of
 from gateways.ignored import ignored
 from gateways.meta_content import read_interactive
+from gateways.whatsapp_commerce import order_inside
 
 MEDIA_KINDS = ("image", "audio", "video", "document")
 MEDIA_ID = re.compile(r"/Media/([^/?#]+)")
@@ -125,7 +126,10 @@ def _unread(form: Form) -> Content:
     if advert := ad_opener(_referral(form)):
         return advert
     rest = {name: parsed(value) or value for name, value in form.items() if value and not PLUMBING.match(name)}
-    return unknown_content(form.get("MessageType"), None, rest)
+    content = unknown_content(form.get("MessageType"), None, rest)
+    if order := next(filter(None, map(order_inside, rest.values())), None):
+        content.text, content.extra["order"] = order.get("text"), order
+    return content
 
 
 def _location(form: Form) -> Content:

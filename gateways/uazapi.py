@@ -102,10 +102,12 @@ def _sides(message: dict[str, Any], body: dict[str, Any], chat: Chat) -> Sides:
 
 def _change(message: dict[str, Any], chat: Chat) -> Event | None:
     """Return the edit or revoke in a message of the protocol, None for any other of its messages."""
-    target_id, text = read_protocol(message)
-    if target_id is None:
+    change = read_protocol(message)
+    if change is None or change.target_id is None:
         return None
-    return _edit(message, chat, target_id, text) if text else Revoke(chat.conversation, target_id)
+    if change.is_edit:
+        return _edit(message, chat, change.target_id, change.text)
+    return Revoke(chat.conversation, change.target_id)
 
 
 def _is_revoked(message: dict[str, Any]) -> bool:
@@ -170,7 +172,8 @@ def _read_update(body: dict[str, Any], channel: str) -> list[Event]:
     """Read a change of messages. Receipts, the usual case, give nothing."""
     update = first_object(body.get("event")) or first_object(body.get("message")) or first_object(body.get("data"))
     update = update or body
-    action = _action(update) or ACTION_OF_EVENT.get((text_of(body.get("EventType")) or "").lower())
+    action = _action({"state": body.get("state")} | update)
+    action = action or ACTION_OF_EVENT.get((text_of(body.get("EventType")) or "").lower())
     if action is None or not channel:
         return [ignored("unknown_event")]
     address = {name: first_text(update, name, other) for name, other in UPDATE_FIELDS.items()}

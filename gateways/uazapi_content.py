@@ -11,21 +11,24 @@ from gateways.fields import first_object, first_text, object_of, text_of
 from gateways.ignored import ignored
 from gateways.whatsapp_choices import option_names
 from gateways.whatsapp_content import (
-    EDITED,
     MEDIA_KINDS,
     READERS,
-    REVOKED,
     TRANSCRIPTS,
     VIEW_ONCE,
     WITHOUT_CONTENT,
     WRAPPERS,
-    edited_text,
+    ProtocolChange,
+    protocol_change,
     read_content,
     unwrap,
 )
 from gateways.whatsapp_context import Sides, contexts_in, is_forwarded, read_contexts
 
-IRREGULAR_KEYS = {"ptt": "audioMessage", "vcard": "contactMessage"}
+IRREGULAR_KEYS = {
+    "ptt": "audioMessage",
+    "vcard": "contactMessage",
+    "senderkeydistribution": "senderKeyDistributionMessage",
+}
 WHATSAPP_KEYS = {
     name.removesuffix("Message").lower(): name for name in (*MEDIA_KINDS, *WITHOUT_CONTENT, *READERS)
 } | IRREGULAR_KEYS
@@ -55,7 +58,7 @@ def read_message(message: dict[str, Any], message_id: str | None) -> Content | I
     content = read_content(_to_whatsapp_message(message, text), message_id)
     if isinstance(content, Ignored):
         return _choice(message) or _without_content(message, text, content)
-    if content.kind == "unknown":
+    if content.kind == "unknown" and content.extra["raw_type"] != VIEW_ONCE:
         content.extra["raw_type"] = text_of(message.get("messageType")) or content.extra["raw_type"]
         return _choice(message) or _plain(message, text, content)
     return _with_text(content, text, message)
@@ -77,7 +80,8 @@ def context_in(message: dict[str, Any]) -> Sequence[dict[str, Any]]:
         return ()
     if WRAPPERS.isdisjoint(content) and "message" not in content:
         return contexts_in(content, *content.values())
-    return contexts_in(content, *unwrap(content).values())
+    inner = unwrap(object_of(content.get("message")) or content)
+    return contexts_in(content, inner, *inner.values())
 
 
 def read_context(message: dict[str, Any], contexts: Sequence[dict[str, Any]], sides: Sides) -> dict[str, Any]:
@@ -154,12 +158,7 @@ def is_protocol(message: dict[str, Any]) -> bool:
     return message.get("messageType") in PROTOCOL_TYPES or "protocolMessage" in first_object(message.get("content"))
 
 
-def read_protocol(message: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Return the id of the message that a message of the protocol changes, and its new text, None for a revoke."""
+def read_protocol(message: dict[str, Any]) -> ProtocolChange | None:
+    """Return the change of another message that a message of the protocol tells."""
     content = first_object(message.get("content"))
-    protocol = object_of(content.get("protocolMessage")) or content
-    action, key = (text_of(protocol.get("type")) or "").upper(), object_of(protocol.get("key"))
-    if action in REVOKED:
-        return first_text(key, "ID", "id"), None
-    text = edited_text(protocol.get("editedMessage")) if action in EDITED else None
-    return (first_text(key, "ID", "id"), text) if text else (None, None)
+    return protocol_change(object_of(content.get("protocolMessage")) or content)

@@ -13,10 +13,18 @@ from gateways.credentials import carries, header_scheme, signature_matches
 from gateways.delivery import numbered, report
 from gateways.fields import first_text, object_of, objects_of, read_object, text_of, time_of
 from gateways.ignored import ignored, misfit
-from gateways.jid import Chat, chat_of, no_chat, person_of
-from gateways.waha_content import has_context, read_context, read_payload, read_reaction, read_vote
+from gateways.jid import GROUP_HOSTS, Chat, chat_of, no_chat, person_of
+from gateways.waha_content import (
+    has_context,
+    read_change,
+    read_context,
+    read_event_answer,
+    read_payload,
+    read_reaction,
+    read_vote,
+)
 from gateways.waha_send import SENDER, whatsapp_id_in
-from gateways.whatsapp_content import VIEW_ONCE, view_once_id
+from gateways.whatsapp_content import VIEW_ONCE, ProtocolChange, view_once_id
 from gateways.whatsapp_context import Sides, in_context
 
 NAME = "waha"
@@ -30,6 +38,8 @@ STATES = {
 }
 ACKS = ("ERROR", "PENDING", "SERVER", "DEVICE", "READ", "PLAYED")
 """What became of our own message, in the order of its numbers from -1."""
+
+NO_TEXT = ignored("edit_without_text")
 
 
 def is_open(settings: Settings) -> bool:
@@ -63,7 +73,19 @@ def parse(request: Request) -> list[Event]:
 
 
 def _read_message(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
-    yield _message(payload, session, own, read_payload(payload))
+    change = read_change(payload)
+    yield _changed(payload, change, session) if change else _message(payload, session, own, read_payload(payload))
+
+
+def _changed(payload: dict[str, Any], change: ProtocolChange, session: str) -> Event:
+    """Return the edit or revoke of another message that an engine passes on as a message of its own."""
+    chat = _chat(payload, session)
+    if chat is None or change.target_id is None:
+        return no_chat(payload.get("from"), "message", payload) if chat is None else ignored("protocol")
+    if not change.is_edit:
+        return Revoke(chat.conversation, change.target_id)
+    text, sent_ms = change.text or text_of(payload.get("body")), time_of(payload.get("timestamp"))
+    return Edit(chat.conversation, change.target_id, text, sent_ms, chat.from_me) if text else NO_TEXT
 
 
 def _read_reaction(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
@@ -74,6 +96,12 @@ def _read_vote(payload: dict[str, Any], session: str, own: Any) -> Iterator[Even
     """Read a vote. Its own id, time and author are in `vote`, and the poll is the message that it answers."""
     vote, poll = object_of(payload.get("vote")), object_of(payload.get("poll"))
     yield _message(payload | vote | {"replyTo": {"id": poll.get("id")}}, session, own, read_vote(vote))
+
+
+def _read_event_answer(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
+    """Read the answer to an invitation, which is the message that it answers."""
+    invitation = object_of(payload.get("eventCreationKey"))
+    yield _message(payload | {"replyTo": {"id": invitation.get("id")}}, session, own, read_event_answer(payload))
 
 
 def _message(payload: dict[str, Any], session: str, own: Any, content: Content | Ignored) -> Message | Ignored:
@@ -112,14 +140,9 @@ def _sides(payload: dict[str, Any], chat: Chat, own: Any) -> Sides:
 
 
 def _read_edit(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
-    chat, text = _chat(payload, session), text_of(payload.get("body"))
-    target_id = _raw_id(payload.get("editedMessageId"))
-    if chat is None:
-        yield no_chat(payload.get("from"), "message", payload)
-    elif text and target_id:
-        yield Edit(chat.conversation, target_id, text, time_of(payload.get("timestamp")), chat.from_me)
-    else:
-        yield ignored("edit_without_text")
+    target_id, told = _raw_id(payload.get("editedMessageId")), read_change(payload)
+    text = text_of(payload.get("body")) or (told.text if told else None)
+    yield _changed(payload, ProtocolChange(True, target_id or (told.target_id if told else None), text, None), session)
 
 
 def _read_revoke(payload: dict[str, Any], session: str, own: Any) -> Iterator[Event]:
@@ -171,15 +194,22 @@ READERS: dict[str, Callable[[dict[str, Any], str, Any], Iterator[Event]]] = {
     "message.edited": _read_edit,
     "message.revoked": _read_revoke,
     "poll.vote": _read_vote,
+    "event.response": _read_event_answer,
     "presence.update": _read_presence,
 }
 
 
 def _chat(payload: dict[str, Any], session: str) -> Chat | None:
     from_me = payload.get("fromMe") is True
-    address = _recipient(payload) if from_me else payload.get("from")
+    address = _recipient(payload) if from_me else _sender(payload)
     others = _other_jids(payload, from_me)
     return chat_of((NAME, session), address, others, is_group=False, from_me=from_me)
+
+
+def _sender(payload: dict[str, Any]) -> Any:
+    """Return the chat of a message to us. Reactions and votes in a group come from their author, to the group."""
+    recipient = payload.get("to")
+    return recipient if isinstance(recipient, str) and recipient.endswith(GROUP_HOSTS) else payload.get("from")
 
 
 def _recipient(payload: dict[str, Any]) -> str | None:
@@ -209,7 +239,8 @@ def _author(payload: dict[str, Any]) -> str | None:
     data = object_of(payload.get("_data"))
     key, info = object_of(data.get("key")), object_of(data.get("Info"))
     others = [key.get("participantAlt"), key.get("participantPn"), info.get("SenderAlt")]
-    return person_of([payload.get("participant"), payload.get("author"), *others]).peer
+    written = payload.get("participant") or payload.get("author") or payload.get("from")
+    return person_of([written, *others]).peer
 
 
 def _sender_name(payload: dict[str, Any]) -> str | None:

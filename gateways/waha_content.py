@@ -6,13 +6,20 @@ import re
 from typing import Any
 
 from buffer.models import Ignored
-from gateways.content import Content, media_of, quoted_of, unknown_content
+from gateways.content import Content, choice_content, media_of, quoted_of, unknown_content
 from gateways.fields import first_object, first_text, object_of, text_of
 from gateways.ignored import ignored
-from gateways.raw import nearest_text
+from gateways.raw import BINARY, nearest_text, words_of
 from gateways.whatsapp_choices import vote_content
 from gateways.whatsapp_commerce import COMMERCE_READERS
-from gateways.whatsapp_content import VIEW_ONCE, read_content, unwrap, with_transcript
+from gateways.whatsapp_content import (
+    VIEW_ONCE,
+    ProtocolChange,
+    protocol_change,
+    read_content,
+    unwrap,
+    with_transcript,
+)
 from gateways.whatsapp_context import (
     STATUS,
     Sides,
@@ -53,6 +60,8 @@ TYPES_WITHOUT_CONTENT = {
     "poll_update": "encrypted",
     "protocol": "protocol",
     "revoked": "protocol",
+    "event_response": "encrypted",
+    "comment_enc": "encrypted",
 }
 """Types of the engine WEBJS that are no message, each with the reason why it is ignored."""
 
@@ -63,13 +72,25 @@ WEBJS_KEYS = {
     "order": "orderMessage",
     "product": "productMessage",
     "payment": "requestPaymentMessage",
+    "interactive_response": "interactiveResponseMessage",
 }
 """WhatsApp's key by the engine WEBJS's `type`, whose fields stand in `_data` itself."""
 
 CHOSEN = ("selectedButtonId", "selectedId", "singleSelectReply")
 
-WORD_NAMES = ("caption", "body", "pollname", "eventname", "title", "description", "comment")
-ENGINE_CONTEXT = frozenset({"message", "Message", "contextInfo", "ctwaContext", "isForwarded", "forwardingScore"})
+WORD_NAMES = ("caption", "body", "pollname", "eventname", "description", "title", "comment")
+ENGINE_CONTEXT = frozenset(
+    {
+        "message",
+        "Message",
+        "contextInfo",
+        "ctwaContext",
+        "isForwarded",
+        "forwardingScore",
+        "quotedMsg",
+        "quotedStanzaID",
+    }
+)
 """Fields of the engines' data with something about what stands around a message."""
 
 FULL_NAME = re.compile(r"^FN[^:\r\n]*:([^\r\n]+)", re.MULTILINE | re.IGNORECASE)
@@ -87,8 +108,9 @@ def read_payload(payload: dict[str, Any]) -> Content | Ignored:
         return _contacts(cards if isinstance(cards, list) else [cards])
     if known and (known.kind not in ("text", "unknown") or "order" in known.extra):
         return _with_text(known, text_of(payload.get("body")))
-    text, raw_type = text_of(payload.get("body")), _webjs_type(payload)
-    if raw_type in WEBJS_KEYS and (content := _webjs_content(payload, raw_type, text)):
+    written, raw_type = payload.get("body"), _webjs_type(payload)
+    text = text_of(written) or words_of(written)
+    if raw_type in WEBJS_KEYS and (content := _webjs_content(payload, raw_type, _words(text))):
         return content
     return Content("text", text) if text else inner or _unknown(payload)
 
@@ -104,6 +126,19 @@ def read_vote(vote: dict[str, Any]) -> Content | Ignored:
     """Read a vote in a poll. Return the reason if it was taken back or could not be decrypted."""
     chosen = vote.get("selectedOptions")
     return vote_content(chosen) if isinstance(chosen, list) else ignored("encrypted")
+
+
+def read_event_answer(payload: dict[str, Any]) -> Content | Ignored:
+    """Read the answer to an invitation. Return the reason if it could not be decrypted."""
+    answer = text_of(object_of(payload.get("eventResponse")).get("response"))
+    return choice_content(None, answer) if answer else ignored("encrypted")
+
+
+def read_change(payload: dict[str, Any]) -> ProtocolChange | None:
+    """Return the edit or revoke of another message in the engine's data. None for a message."""
+    message = _engine_message(object_of(payload.get("_data")))
+    protocol = object_of(unwrap(message).get("protocolMessage")) if message else {}
+    return protocol_change(protocol) if protocol else None
 
 
 def has_context(payload: dict[str, Any]) -> bool:
@@ -122,14 +157,14 @@ def read_context(payload: dict[str, Any], sides: Sides) -> dict[str, Any]:
         parts = _engine_context(data, sides)
     if quoted_id := text_of(reply.get("id")):
         parts["quoted_id"] = quoted_id
-        if quoted := _quoted(reply, quoted_id, sides) or parts.get("quoted"):
+        if quoted := parts.get("quoted", {}) | _quoted(reply, quoted_id, sides):
             parts["quoted"] = quoted | {"id": quoted_id}
     return parts
 
 
 def _engine_context(data: dict[str, Any], sides: Sides) -> dict[str, Any]:
     message = unwrap(_engine_message(data))
-    parts = read_contexts(contexts_in(data, message, *message.values()), sides)
+    parts = read_contexts(contexts_in(data, message, *message.values()), sides) | _webjs_quoted(data, sides)
     # the engine WEBJS has no `contextInfo`: the same fields stand in its data
     if "ctwaContext" in data and (referral := ad_referral(data)):
         parts["referral"] = referral
@@ -140,13 +175,37 @@ def _engine_context(data: dict[str, Any], sides: Sides) -> dict[str, Any]:
     return parts
 
 
+def _webjs_quoted(data: dict[str, Any], sides: Sides) -> dict[str, Any]:
+    """Return the quoted message that the engine WEBJS has in its own form."""
+    quoted_id, message = text_of(data.get("quotedStanzaID")), object_of(data.get("quotedMsg"))
+    author = data.get("quotedParticipant")
+    from_me = is_ours(object_of(author).get("_serialized", author), sides)
+    quoted = quoted_of(quoted_id, **_webjs_told(message), from_me=from_me) if message else {}
+    return {"quoted_id": quoted_id, "quoted": quoted} if quoted else {}
+
+
+def _webjs_told(message: dict[str, Any]) -> dict[str, Any]:
+    """Return the words and the kind of a quoted message of the engine WEBJS, whose body can be a small picture."""
+    raw_type = text_of(message.get("type"))
+    kind = TYPE_KINDS.get(raw_type or "", "text" if raw_type == "chat" else None)
+    return {"text": first_text(message, "caption") or _words(message.get("body")), "kind": kind}
+
+
+def _words(written: Any) -> str | None:
+    """Return a text, but no picture in base64."""
+    text = text_of(written)
+    return None if text and BINARY.fullmatch(text) else text
+
+
 def _quoted(reply: dict[str, Any], quoted_id: str, sides: Sides) -> dict[str, Any]:
     """Return the `quoted` part of a reply. `_data` is the quoted message in the engine's own form."""
-    told = quoted_message_of(unwrap(object_of(reply.get("_data"))), quoted_id, None, sides)
+    inner = unwrap(object_of(reply.get("_data")))
+    webjs = "type" in inner and isinstance(inner["type"], str)
+    told = _webjs_told(inner) if webjs else quoted_message_of(inner, quoted_id, None, sides)
     file = object_of(reply.get("media"))
     mime = text_of(file.get("mimetype"))
     fields: dict[str, Any] = {
-        "text": text_of(reply.get("body")) or told.get("text"),
+        "text": _words(reply.get("body")) or told.get("text"),
         "kind": _kind(mime, None) if mime else told.get("kind"),
         "media_url": text_of(file.get("url")),
     }
@@ -180,9 +239,19 @@ def _webjs_content(payload: dict[str, Any], raw_type: str, text: str | None) -> 
             content.extra["raw_type"] = raw_type
             return content
         return None
+    if raw_type == "interactive_response":
+        return _answered(read_content({name: data}, None), text)
     chosen = object_of(data.get("listResponse")) or {part: data[part] for part in CHOSEN if part in data}
     content = read_content({name: chosen | ({"selectedDisplayText": text} if text else {})}, None)
     return _with_title(content, text) if isinstance(content, Content) else None
+
+
+def _answered(content: Content | Ignored, title: str | None) -> Content | None:
+    """Return the answers of a form with WAHA's text, None if they are not in the data."""
+    if isinstance(content, Ignored) or "response_json" not in content.extra["interactive"]:
+        return None
+    content.text = title or content.text
+    return content
 
 
 def _with_title(content: Content, title: str | None) -> Content | None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
-
 from buffer.models import Ignored
-from gateways.base import BadRequest
+from gateways.answers import json_text, parsed
 from gateways.content import Content, choice_content
-from gateways.fields import first_text, object_of, read_json, text_of
+from gateways.fields import first_text, object_of, text_of
 from gateways.ignored import ignored
 from gateways.raw import nearest_text
 
@@ -44,12 +42,12 @@ def _native_flow(body: dict[str, Any]) -> Content:
     """Read a tap or the answers of a form, whose parameters are JSON text."""
     flow = object_of(body.get("nativeFlowResponseMessage")) or _flow_inside(body, levels=3)
     written = next((flow[name] for name in ("paramsJson", "paramsJSON", "params") if flow.get(name)), None)
-    params = _params(written)
+    value = parsed(written) if isinstance(written, str) else written
+    params = object_of(value)
     title = text_of(object_of(body.get("body")).get("text")) or first_text(params, "display_text", "title")
-    if params.keys() <= TAP_PARAMS:
+    if not isinstance(value, list) and params.keys() <= TAP_PARAMS:
         return choice_content(text_of(params.get("id")), title, text_of(params.get("description")))
-    answers = written if isinstance(written, str) else orjson.dumps(params).decode()
-    return choice_content(text_of(params.get("id")) or text_of(flow.get("name")), title, None, answers)
+    return choice_content(text_of(params.get("id")) or text_of(flow.get("name")), title, None, json_text(written))
 
 
 def _flow_inside(body: Mapping[str, Any], levels: int) -> dict[str, Any]:
@@ -59,15 +57,6 @@ def _flow_inside(body: Mapping[str, Any], levels: int) -> dict[str, Any]:
         if "paramsJson" in part or "paramsJSON" in part:
             return part
     return next((flow for part in parts if levels and (flow := _flow_inside(part, levels - 1))), {})
-
-
-def _params(written: Any) -> dict[str, Any]:
-    if isinstance(written, dict):
-        return written
-    try:
-        return object_of(read_json((text_of(written) or "{}").encode()))
-    except BadRequest:
-        return {}
 
 
 def _poll_vote(body: dict[str, Any]) -> Content | Ignored:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from buffer.models import Ignored
+from gateways.answers import parsed
 from gateways.content import Content, amount_of, item_of, known, order_of, unknown_content
 from gateways.fields import first_text, object_of, objects_of, text_of
 from gateways.raw import words_of
@@ -36,8 +37,19 @@ def _order_in(body: dict[str, Any], words: str | None) -> dict[str, Any]:
 
 def order_inside(body: Any) -> dict[str, Any]:
     """Return the order in content of no known kind, an empty object if it has no items."""
-    order = _order_in(body, words_of(body)) if isinstance(body, dict) else {}
+    fields = object_of(body)
+    order = _order_in(_button_order(fields, levels=3) or fields, words_of(body))
     return order if any("price" in item or "quantity" in item for item in order.get("items", ())) else {}
+
+
+def _button_order(body: dict[str, Any], levels: int) -> dict[str, Any]:
+    """Return the order in the parameters of a button ("review and pay"), which are JSON text."""
+    for button in objects_of(body.get("buttons")):
+        params = object_of(parsed(first_text(button, "buttonParamsJson", "buttonParamsJSON")))
+        if order := object_of(params.get("order")):
+            return params | order
+    inner = [part for part in body.values() if isinstance(part, dict)] if levels else []
+    return next((order for part in inner if (order := _button_order(part, levels - 1))), {})
 
 
 def items_in(body: dict[str, Any], currency: str | None = None) -> list[dict[str, Any]]:
@@ -65,7 +77,7 @@ def _amount(body: dict[str, Any], what: str) -> float | None:
     for name in (f"{what}Amount1000", f"{what}_amount_1000", f"{what}1000"):
         if (amount := amount_of(body.get(name), 1000)) is not None:
             return amount
-    for name in (f"{what}Amount", what, f"item_{what}", "value"):
+    for name in (f"{what}Amount", what, f"{what}_amount", f"item_{what}", "value", "amount"):
         if (amount := money_of(body.get(name))) is not None:
             return amount
     return None

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from buffer.models import Ignored
 from gateways.content import Content, contacts_content, location_content, media_of, unknown_content
-from gateways.fields import first_text, number_of, object_of, objects_of, text_of
+from gateways.fields import first_text, number_of, object_of, objects_of, text_of, time_of
 from gateways.ignored import ignored
 from gateways.raw import words_of
 from gateways.whatsapp_choices import CHOICE_READERS
@@ -71,6 +71,13 @@ WITHOUT_CONTENT = {
     "statusMentionMessage": "status",
     "groupStatusMentionMessage": "status",
     "statusNotificationMessage": "status",
+    "statusStickerInteractionMessage": "status",
+    "statusAddYours": "status",
+    "groupStatusMessage": "status",
+    "groupStatusMessageV2": "status",
+    "declinePaymentRequestMessage": "notification",
+    "cancelPaymentRequestMessage": "notification",
+    "systemMessage": "notification",
     "limitSharingMessage": "notification",
     "requestPhoneNumberMessage": "notification",
 }
@@ -91,9 +98,21 @@ EDITED = ("MESSAGE_EDIT", "14")
 VIEW_ONCE = "view_once"
 """The `raw_type` of a message that can be viewed once, of which the gateway has only a stub."""
 
+VIEW_ONCE_WRAPPER = "viewoncemessage"
+"""The beginning of the names of the wrappers of such messages, in lower case."""
+
 CARD_LISTS = ("contactMessage", "contactsArrayMessage")
 PHONE_LINE = re.compile(r"^(?:[\w-]+\.)?TEL([^:\r\n]*):([^\r\n]*)", re.MULTILINE | re.IGNORECASE)
 WHATSAPP_ID = re.compile(r"waid=(\d+)", re.IGNORECASE)
+
+
+class ProtocolChange(NamedTuple):
+    """A change of another message: an edit with its new text, or a revoke."""
+
+    is_edit: bool
+    target_id: str | None
+    text: str | None
+    edited_ms: int | None
 
 
 def unwrap(message: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +125,7 @@ def unwrap(message: dict[str, Any]) -> dict[str, Any]:
 def _wrapped(message: dict[str, Any]) -> dict[str, Any]:
     for name in WRAPPERS.intersection(message):
         if wrapper := object_of(message.get(name)):
-            return object_of(wrapper.get("message")) or wrapper
+            return object_of(wrapper["message"]) if "message" in wrapper else wrapper
     return {}
 
 
@@ -147,6 +166,10 @@ def _unknown(
     if name == "extendedTextMessage" and isinstance(body, str):
         return Content("text", body)
     inner = object_of(object_of(body).get("message"))
+    if not inner and name.lower().startswith(VIEW_ONCE_WRAPPER):
+        return unknown_content(VIEW_ONCE)
+    if not inner and name in WRAPPERS:
+        return ignored("empty")
     if inner and wrappers_left:
         beside = {added: message[added] for added in ADDED_BY_GATEWAYS if added in message}
         content = _content_of(unwrap(beside | inner), message_id, wrappers_left - 1)
@@ -166,6 +189,21 @@ def view_once_id(message_id: str | None) -> str | None:
     return f"{message_id}#{VIEW_ONCE}" if message_id else None
 
 
+def protocol_change(protocol: dict[str, Any]) -> ProtocolChange | None:
+    """Return the edit or revoke in a `protocolMessage`, None for WhatsApp's own traffic.
+
+    Its `type` is a number or a name. Some libraries leave out the number 0, a revoke.
+    """
+    edited, key = protocol.get("editedMessage"), object_of(protocol.get("key"))
+    implied = EDITED[0] if edited else REVOKED[0] if protocol.keys() == {"key"} else ""
+    action = (text_of(protocol.get("type")) or implied).upper()
+    if action not in EDITED + REVOKED:
+        return None
+    edited_ms = time_of(protocol.get("timestampMs", protocol.get("timestampMS")))
+    text = edited_text(edited) if action in EDITED else None
+    return ProtocolChange(action in EDITED, first_text(key, "id", "ID"), text, edited_ms)
+
+
 def edited_text(edited: Any) -> str | None:
     """Return the new text or caption in the `editedMessage` of an edit."""
     if isinstance(edited, str):
@@ -177,8 +215,9 @@ def edited_text(edited: Any) -> str | None:
 def _media(name: str, body: dict[str, Any], message: dict[str, Any], message_id: str | None) -> Content:
     # not body["url"]: the file there is encrypted
     caption = text_of(body.get("caption"))
-    media = media_of(text_of(message.get("mediaUrl")), message_id, text_of(body.get("mimetype")), caption)
-    if name == "documentMessage" and (filename := first_text(body, "fileName", "title")):
+    mime = text_of(body.get("mimetype")) or text_of(body.get("mime_type"))
+    media = media_of(text_of(message.get("mediaUrl")), message_id, mime, caption)
+    if name == "documentMessage" and (filename := first_text(body, "fileName", "filename", "title")):
         media["filename"] = filename
     if base64 := text_of(message.get("base64")) or text_of(body.get("base64")):
         media["base64"] = base64

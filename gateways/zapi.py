@@ -16,7 +16,14 @@ from gateways.ignored import ignored, misfit
 from gateways.jid import Chat, chat_of, no_chat, person_of
 from gateways.whatsapp_content import read_content
 from gateways.whatsapp_context import ad_opener, ad_referral
-from gateways.zapi_content import CONTEXT, quoted_id, read_context, reason_without_content, to_whatsapp_messages
+from gateways.zapi_content import (
+    CONTEXT,
+    quoted_id,
+    read_beside,
+    read_context,
+    reason_without_content,
+    to_whatsapp_messages,
+)
 from gateways.zapi_send import SENDER
 
 NAME = "zapi"
@@ -64,7 +71,7 @@ def _read_message(body: dict[str, Any], chat: Chat) -> list[Event]:
         return [_revoke(body, chat)]
     message_id = text_of(body.get("messageId"))
     if words := text_of(object_of(body.get("text")).get("message")):
-        return [_said(body, chat, message_id, Content("text", words))]
+        return [_said(body, chat, message_id, Content("text", words, extra=read_beside(body, words)))]
     contents = [_content(body, message, message_id) for message in to_whatsapp_messages(body)] or [_no_content(body)]
     first = contents[0]
     if len(contents) == 1:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from gateways.content import quoted_of
+from gateways.content import Content, quoted_of
 from gateways.fields import first_text, object_of, objects_of, text_of
 from gateways.raw import nearest_text, words_of
 from gateways.whatsapp_choices import option_names
+from gateways.whatsapp_commerce import COMMERCE_READERS
 from gateways.whatsapp_content import ADDED_BY_GATEWAYS
 from gateways.whatsapp_context import ad_referral
 
@@ -38,6 +39,8 @@ CONTEXT = frozenset(
         "statusText",
         "externalAdReply",
         "forwarded",
+        "pollVote",
+        "eventResponse",
     }
 )
 """Fields about what stands around a message."""
@@ -63,6 +66,15 @@ def to_whatsapp_messages(body: dict[str, Any]) -> list[dict[str, Any]]:
     return [{name: value} for name, value in unknown.items() if name not in NOT_CONTENT and objects_in(value)][:1]
 
 
+def read_beside(body: dict[str, Any], words: str) -> dict[str, Any]:
+    """Return the parts of a text beside its words: an order, and the address of a link that the words do not show."""
+    url, name = text_of(object_of(body["text"]).get("url")), next(iter(COMMERCE_READERS.keys() & body.keys()), None)
+    content = COMMERCE_READERS[name](body[name]) if name and isinstance(body[name], dict) else None
+    parts = {"order": content.extra["order"]} if isinstance(content, Content) and "order" in content.extra else {}
+    is_hidden = url and url not in words and "externalAdReply" not in body
+    return parts | ({"links": [url]} if is_hidden else {})
+
+
 def objects_in(value: Any) -> list[dict[str, Any]]:
     """Return the objects in content: itself, or those of a list."""
     return [value] if isinstance(value, dict) else objects_of(value)
@@ -81,7 +93,11 @@ def reason_without_content(body: dict[str, Any]) -> str | None:
 
 def quoted_id(body: dict[str, Any]) -> str | None:
     """Return the id of the message that a body answers, edits or revokes."""
-    return text_of(body.get("referenceMessageId")) or text_of(object_of(body.get("referencedMessage")).get("messageId"))
+    if written := text_of(body.get("referenceMessageId")):
+        return written
+    answer = object_of(body.get("eventResponse")) or body
+    poll_id = text_of(object_of(body.get("pollVote")).get("pollMessageId"))
+    return poll_id or text_of(object_of(answer.get("referencedMessage")).get("messageId"))
 
 
 def read_context(body: dict[str, Any]) -> dict[str, Any]:
@@ -158,6 +174,10 @@ def _vote(content: dict[str, Any]) -> dict[str, Any]:
     return _choice(None, option_names(content.get("options")))
 
 
+def _event_answer(content: dict[str, Any]) -> dict[str, Any]:
+    return _choice(None, text_of(content.get("response")))
+
+
 def _pix_key(content: dict[str, Any]) -> dict[str, Any]:
     """Show the key of a payment, which is no secret and yet bears the name of one."""
     told = [text for name in ("key", "merchantName") if (text := text_of(content.get(name)))]
@@ -187,5 +207,6 @@ CONVERTERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "listReply": _row,
     "listResponse": _row,
     "pollVote": _vote,
+    "eventResponse": _event_answer,
     "pixKeyMessage": _pix_key,
 } | {name: partial(_file, name) for name in ("image", "audio", "video", "ptv", "document", "sticker")}

@@ -145,6 +145,8 @@ def _inflate(packed: bytearray, window_bits: int) -> bytes:
     content = unpacker.decompress(packed, ANSWER_MAX + 1)
     if len(content) > ANSWER_MAX:
         raise _too_long()
+    if not unpacker.eof:
+        raise zlib.error("it ends too early")
     return content
 
 

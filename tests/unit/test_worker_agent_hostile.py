@@ -67,6 +67,12 @@ def packed(size: int, layers: int = 1) -> bytes:
     return content
 
 
+def gzipped_part(text: bytes, missing: int) -> bytes:
+    """A complete answer, whose gzip data lacks its last bytes."""
+    part = gzip.compress(text)[:-missing]
+    return b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(part) + part
+
+
 CHUNKED = OK + JSON + b"transfer-encoding: chunked\r\n\r\n"
 TOO_LONG = f"an answer longer than {ANSWER_MAX} bytes"
 LONG_HEAD = f"the agent's answer is not HTTP: it begins with more than {HEAD_MAX} bytes of headers"
@@ -95,6 +101,10 @@ RETRIED: dict[str, tuple[Pieces, str]] = {
     "two layers after a 500": (
         whole(packed(9, 2), b"content-encoding: gzip, gzip\r\n", status=b"HTTP/1.1 500 No\r\n"),
         "the agent answered 500 with content-encoding 'gzip, gzip', which was not asked for",
+    ),
+    "half a text as gzip": (
+        once(OK + b"content-type: text/plain\r\n" + gzipped_part(b"sim, temos em azul e em verde", 12)),
+        "the agent's answer broke: its gzip data is broken (it ends too early)",
     ),
     "garbage as gzip": (whole(b"plain", b"content-encoding: gzip\r\n"), "the agent's answer broke: its gzip data"),
 }
