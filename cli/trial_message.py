@@ -17,6 +17,7 @@ from gateways.sending import (
     InDoubt,
     Part,
     PartId,
+    Refused,
     ReplyTo,
     Sender,
     SendResponse,
@@ -63,7 +64,11 @@ async def _send(sender: Sender, target: Target, who: Conversation) -> SendResult
     result: SendResult = InDoubt("")
     try:
         for _ in range(FORMS_MAX):
-            response = await client.send(sender.request(target, to, Part(text=TEXT), part_id))
+            try:
+                request = sender.request(target, to, Part(text=TEXT), part_id)
+            except ValueError as error:
+                return Refused(f"{error}; only an answer to a person's message can be sent there")
+            response = await client.send(request)
             result = sender.read(response, to) if isinstance(response, SendResponse) else response
             if not isinstance(result, Again):
                 break

@@ -237,6 +237,15 @@ def test_a_test_message_that_fails(ask: Ask, stub: EvolutionStub, fault: Fault, 
     assert (code, said in shown, KEY in shown, ANA in shown) == (1, True, False, False)
 
 
+def test_a_test_message_without_an_address(ask: Ask, stub: EvolutionStub):
+    """Chatwoot tells the account of a conversation in its webhook. Without it the reason is told, and no traceback."""
+    desk = {"chatwoot_url": stub.url, "chatwoot_api_token": KEY}
+    code, said = ask("check", "--send", "chatwoot/9", "12", "--yes", **desk)
+    assert (code, "Not sent to chatwoot/9" in said, "the account is not known" in said) == (1, True, True)
+    assert "Traceback" not in said
+    assert stub.requests == []
+
+
 def test_a_test_message_without_credentials(ask: Ask, stub: EvolutionStub):
     """What is missing is named, and nothing is asked."""
     code, said = ask("check", "--send", LOJA, ANA, evolution_api_key="")
