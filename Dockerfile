@@ -5,8 +5,10 @@ FROM python:3.13-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/debouncer
 WORKDIR /src
-COPY deploy/requirements.lock deploy/requirements.lock
-RUN /opt/debouncer/bin/pip install --require-hashes -r deploy/requirements.lock
+# With spans for OpenTelemetry (docs/tracing.md): --build-arg LOCK=deploy/otel.lock
+ARG LOCK=deploy/requirements.lock
+COPY deploy/requirements.lock deploy/otel.lock deploy/
+RUN /opt/debouncer/bin/pip install --require-hashes -r "$LOCK"
 COPY pyproject.toml README.md LICENSE ./
 COPY buffer buffer
 COPY cli cli

@@ -42,6 +42,7 @@ lock: $(READY) ## pin and hash the dependencies again (on Python 3.11; newer rel
 		|| { echo "The lock is made on Python 3.11, the oldest that it serves."; exit 1; }
 	@$(COMPILE) $(ARGS) --extra dev --build-deps-for editable -o requirements.lock pyproject.toml
 	@$(COMPILE) $(ARGS) -c requirements.lock --build-deps-for wheel -o deploy/requirements.lock pyproject.toml
+	@$(COMPILE) $(ARGS) -c requirements.lock --extra otel --build-deps-for wheel -o deploy/otel.lock pyproject.toml
 
 clean: ## remove what the other targets made, .venv included (data/ stays)
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build dist

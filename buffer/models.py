@@ -252,7 +252,8 @@ class Dispatched(NamedTuple):
 class StoredMessage(NamedTuple):
     """One message of a batch: its receipt (Redis clock), the fields of its payload, its edit, inline media, timestamp.
 
-    An edit is the fields that replace those of the payload.
+    An edit is the fields that replace those of the payload. `trace` is the trace context of the request, as
+    config/trace_context.py stores it. It is no field of the message: the agent's body never has it.
     """
 
     received_ms: int
@@ -260,6 +261,7 @@ class StoredMessage(NamedTuple):
     edit: dict[str, Any] | None = None
     media: bytes | None = None
     order_ms: int | None = None
+    trace: str | None = None
 
 
 class Batch(NamedTuple):

@@ -32,12 +32,16 @@ VERBS = (
     "sweep",
     "repair",
     "snapshot",
+    "look",
+    "erase",
     "pending",
+    "upcoming",
     "own_message",
     "part_status",
     "doubts",
     "settle_doubt",
     "announce_owner",
+    "tally",
 )
 
 

@@ -57,6 +57,9 @@ RECEIVED_AT, RECEIVED_HIGHEST = 6, 6
 
 EDITED_MS_SIZE = 13
 
+TRACE = "trace"
+"""The field of a payload that holds the trace context of the request, if that brought one. The agent never gets it."""
+
 RECORD_HEADER = struct.Struct(">16s16s4sHIB4s8sIIIIII")
 """The fields of a record before the texts."""
 
@@ -66,17 +69,25 @@ NEVER_REDELIVERS = "generic"
 """The gateway of our own format: a message without an id is a new one each time."""
 
 
-def encode_message(message: Message, nonce: bytes, keywords: Collection[str], inline_max: int) -> Append:
-    """Encode a message for `Store.append`. Inline media of more than `inline_max` bytes (base64) is left out."""
+def encode_message(
+    message: Message, nonce: bytes, keywords: Collection[str], inline_max: int, trace: str | None = None
+) -> Append:
+    """Encode a message for `Store.append`. Inline media of more than `inline_max` bytes (base64) is left out.
+
+    `trace` is the trace context of the request (config/trace_context.py).
+    """
     message_id = message.message_id or _generated_id(message)
     conversation, alias = message.conversation, message.conversation_alias
     order_ms = _sortable_ms(message.timestamp_ms)
     media, inline = _split_inline_media(message.media, inline_max) if message.media else (None, b"")
+    fields = _payload_fields(message, message_id, order_ms, media)
+    if trace is not None:
+        fields[TRACE] = trace
     return Append(
         conversation,
         fingerprint_of(message.dedupe_id or message_id),
         nonce,
-        orjson.dumps(_payload_fields(message, message_id, order_ms, media)),
+        orjson.dumps(fields),
         order_ms,
         None if message.is_group else message.sender_name,
         bool(keywords) and can_be_keyword(text := message.text or "") and keyword_key(text) in keywords,
@@ -141,7 +152,8 @@ def _decode(entry: bytes, media: bytes) -> StoredMessage | None:
     if not _is_message(fields) or (edit is not None and not _is_message(edit)):
         return None
     order_ms = (order_high << 32) + order_low if flags & TIMED else None
-    return StoredMessage((received_high << 32) + received_low, fields, edit, media or None, order_ms)
+    trace = fields.pop(TRACE, None)
+    return StoredMessage((received_high << 32) + received_low, fields, edit, media or None, order_ms, trace)
 
 
 def _is_message(fields: Any) -> bool:

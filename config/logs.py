@@ -14,6 +14,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from config.settings import Settings
+from config.trace_context import trace_id_of
 
 MASKED = ("peer", "conversation", "sender", "participant")
 """Fields that hold a phone number or an id made of one."""
@@ -64,6 +65,7 @@ def configure_logs(settings: Settings) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _add_pid,
+        _add_trace_id,
         _mask_fields,
     ]
     render: list[Processor] = (
@@ -99,6 +101,14 @@ def _route_stdlib(shared: list[Processor], render: list[Processor], level: int) 
 def _add_pid(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Add the process id, because several processes write to one log."""
     event["pid"] = os.getpid()
+    return event
+
+
+def _add_trace_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Add the trace id to what is about a flush. It is that of the headers which the agent and the gateway get."""
+    flush_id = event.get("flush_id")
+    if isinstance(flush_id, str):
+        event["trace_id"] = trace_id_of(flush_id)
     return event
 
 

@@ -67,6 +67,9 @@ class Settings(GatewaySettings, ReplySettings, AgentSettings, BurstSettings):
         None, repr=False, description="address of the Redis of RQ's queue; default: REDIS_URL (required with a cluster)"
     )
     rq_queue: str = Field("flush", pattern=r"^[A-Za-z0-9_.-]+$", description="name of RQ's queue")
+    rq_show_pending: bool = Field(
+        True, description="true: RQ's dashboards list pending and finished flushes, and dead letters as failed jobs"
+    )
     redis_partitions: int = Field(
         1, ge=1, le=1024, description="number of partitions (hash slots in use); fixed at the first start"
     )
@@ -104,7 +107,7 @@ class Settings(GatewaySettings, ReplySettings, AgentSettings, BurstSettings):
     )
 
     admin_token: OptionalSecret = Field(
-        None, description="reserved: it will open the page and the admin API, which do not exist yet; no effect today"
+        None, description="bearer token of the admin API and /metrics; unset: only this machine, and masked"
     )
 
     routes_file: Annotated[str | None, BlankIsNone] = Field(

@@ -51,7 +51,10 @@ COMMON = frozenset({"META_TOKEN", "META_SECRET", "TWILIO_TOKEN", "TWILIO_SID", "
 """Names of MEANT that other programs read too: in the environment they are not told, in `.env` they are."""
 
 COMPOSE_NAMES = frozenset({"PUBLISH_ADDRESS", "PUBLISH_PORT", "VALKEY_MAXMEMORY"})
-"""Names that docker-compose.yml reads from `.env`. Those that begin with COMPOSE_ are Docker's."""
+"""Names that docker-compose.yml reads from `.env`."""
+
+OTHER_PREFIXES = ("COMPOSE_", "OTEL_")
+"""How the names of others begin that may stand in `.env`: Docker's, and those of OpenTelemetry (config/tracing.py)."""
 
 SHORTEST = 8
 """Letters of a name at least, for it to be near a setting. Shorter ones are near too many other words."""
@@ -85,7 +88,7 @@ def told_names(known: Iterable[str], env_file: str | None, environ: Mapping[str,
             continue
         if meant:
             yield f"{name}{place} is not a setting and is ignored; did you mean {meant}?"
-        elif name.upper() not in COMPOSE_NAMES and not name.upper().startswith("COMPOSE_"):
+        elif name.upper() not in COMPOSE_NAMES and not name.upper().startswith(OTHER_PREFIXES):
             unknown.append(name)
     if unknown:
         yield f"not settings, so ignored in {env_file}: {', '.join(sorted(unknown))}"

@@ -20,7 +20,7 @@ REPLY_WAIT_S = 20.0
 
 # The developer's shell must not change a result.
 for variable in list(os.environ):
-    if variable.lower() in Settings.model_fields or variable.startswith(OWN_PREFIXES):
+    if variable.lower() in Settings.model_fields or variable.startswith((*OWN_PREFIXES, "OTEL_")):
         del os.environ[variable]
 
 

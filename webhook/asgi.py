@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from functools import partial
 from urllib.parse import parse_qsl
 
@@ -15,6 +16,8 @@ from webhook.responses import Busy, HTTPError, Response, http_error_response, se
 
 DIGITS_MAX = 20
 """Digits of a content-length that are read. More digits are larger than any allowed body, whichever they are."""
+
+TRACE_FIELDS = (b"traceparent", b"tracestate")
 
 
 class WebhookEndpoint:
@@ -74,7 +77,23 @@ def _head_of(scope: Scope, tail: str) -> Request:
     """Return the request without its body."""
     query = scope["query_string"].decode("latin-1")
     path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
-    return Request(Headers(dict(scope["headers"])), dict(parse_qsl(query)) if query else {}, tail, b"", path, query)
+    headers = Headers(_fields_of(scope["headers"]))
+    return Request(headers, dict(parse_qsl(query)) if query else {}, tail, b"", path, query)
+
+
+def _fields_of(pairs: Collection[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return the header fields. Of a doubled field the last line counts.
+
+    The trace context has its own rules: a doubled `traceparent` is not valid, and the lines of `tracestate` are a list.
+    """
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        parents, states = ([value for name, value in pairs if name == trace] for trace in TRACE_FIELDS)
+        if len(parents) > 1:
+            del fields[TRACE_FIELDS[0]]
+        if len(states) > 1:
+            fields[TRACE_FIELDS[1]] = b",".join(states)
+    return fields
 
 
 def _set_unless_cancelled(future: asyncio.Future[Response], response: Response) -> None:

@@ -29,9 +29,9 @@ class ChannelRules:
         self._groups = settings.groups_enabled
         self._reactions = settings.reactions_enabled
 
-    def encode(self, message: Message, nonce: bytes) -> Append:
-        """Encode a message for the append."""
-        return encode_message(message, nonce, self._keywords, self._inline_max)
+    def encode(self, message: Message, nonce: bytes, trace: str | None) -> Append:
+        """Encode a message for the append, with the trace context of its request."""
+        return encode_message(message, nonce, self._keywords, self._inline_max, trace)
 
     def is_wanted(self, message: Message) -> bool:
         """Return False for messages that we sent, and for groups and reactions unless the route enables them."""

@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from buffer.errors import StoreUnavailable
 from buffer.keys import fingerprint_of
@@ -34,6 +34,7 @@ from buffer.stored_message import encode_edit
 from config.killpoints import kill_point
 from config.routes import Routes
 from config.settings import Settings
+from config.trace_context import trace_of
 from gateways.base import Gateway, Request
 from gateways.credentials import ways_to_authenticate
 from gateways.registry import GATEWAYS
@@ -45,6 +46,7 @@ from webhook.limits import BodyBudget, BodyReader
 from webhook.own_messages import OwnMessages
 from webhook.request_log import RequestLog
 from webhook.responses import Busy, Counts, HTTPError, Response, error_response, response_of, success_response
+from webhook.tallies import AppendTimes
 
 TYPING = ("composing", "recording")
 """Presence states that extend the deadline of an open burst."""
@@ -69,10 +71,17 @@ class _Sink(NamedTuple):
     own: OwnMessages
 
 
+class Spans(Protocol):
+    """Makes a span for each authentic request (webhook/append_spans.py)."""
+
+    def begin(self, request: _PendingRequest) -> None:
+        """Begin a span that ends with the response. Its messages are stored with its context."""
+
+
 class _PendingRequest:
     """A request that waits for its results. It calls `respond` exactly once."""
 
-    __slots__ = ("_log", "_respond", "_responded", "appends", "gateway", "left_out")
+    __slots__ = ("_log", "_respond", "_responded", "appends", "gateway", "left_out", "trace")
 
     def __init__(self, gateway: Gateway, respond: Respond, log: RequestLog) -> None:
         self.gateway = gateway
@@ -81,6 +90,17 @@ class _PendingRequest:
         self._responded = False
         self.appends: Sequence[Append] = ()
         self.left_out: Sequence[LeftOutPart] = ()
+        self.trace: str | None = None
+
+    def when_responded(self, tell: Respond) -> None:
+        """Give the response to `tell` as well, after the caller of `Ingest.handle`."""
+        respond = self._respond
+
+        def respond_and_tell(response: Response) -> None:
+            respond(response)
+            tell(response)
+
+        self._respond = respond_and_tell
 
     def done(self) -> bool:
         """Return True if the response was given, for example because Redis did not answer in time."""
@@ -116,8 +136,9 @@ class _PendingRequest:
 class Ingest:
     """Handles the requests of all gateways. It refuses messages until `accept_into` gives it a store."""
 
-    def __init__(self, settings: Settings, routes: Routes | None = None) -> None:
+    def __init__(self, settings: Settings, routes: Routes | None = None, spans: Spans | None = None) -> None:
         self._settings = settings
+        self._spans = spans
         self._rules = RuleBook(routes or Routes(settings))
         self._authenticates = not settings.webhook_allow_unsigned
         self._open_gateways = {
@@ -126,6 +147,7 @@ class Ingest:
         self._log = RequestLog(settings.log_level)
         self._parsers = {name: gateway.configured(settings) for name, gateway in GATEWAYS.items() if gateway.configured}
         self.left_out = self._log.left_out
+        self.append_times = AppendTimes()
         self._sink: _Sink | None = None
         self._nonces = _nonces()
         self.body_max = settings.webhook_max_body
@@ -134,7 +156,7 @@ class Ingest:
 
     def accept_into(self, store: Store) -> None:
         """Accept messages from now on and append them to this store."""
-        self._sink = _Sink(store, AppendCoalescer(store), OwnMessages(Replies(store)))
+        self._sink = _Sink(store, AppendCoalescer(store, self.append_times), OwnMessages(Replies(store)))
 
     def route(self, path: str, method: str) -> tuple[Gateway, str]:
         """Return the gateway that a path names, and the rest of the path. Raises HTTPError (404 or 405)."""
@@ -184,9 +206,12 @@ class Ingest:
         pending = _PendingRequest(gateway, respond, self._log)
         try:
             self._authenticate(gateway, request)
+            pending.trace = trace_of(request.headers)
+            if self._spans is not None:
+                self._spans.begin(pending)
             sink = self._open_sink()
             events = self._parsers.get(gateway.name, gateway.parse)(request)
-            encoded = self._encode_messages(events)
+            encoded = self._encode_messages(events, pending.trace)
             if encoded is None:
                 return self._handle_in_steps(pending, sink, events)
             pending.appends, rules, left_out = encoded
@@ -207,7 +232,9 @@ class Ingest:
             raise StoreUnavailable(self.not_ready_reason)
         return self._sink
 
-    def _encode_messages(self, events: Sequence[Event]) -> tuple[list[Append], AppendRules, list[Event]] | None:
+    def _encode_messages(
+        self, events: Sequence[Event], trace: str | None
+    ) -> tuple[list[Append], AppendRules, list[Event]] | None:
         """Return the appends of a request with messages of one route to store, their rules, and what calls nobody.
 
         Returns None for all other requests, which `_handle_in_steps` handles: those with other events, with nothing to
@@ -229,7 +256,7 @@ class Ingest:
                 left_out.append(event)
             elif rules is None or own is rules:
                 rules = own
-                appends.append(own.encode(event, next(self._nonces)))
+                appends.append(own.encode(event, next(self._nonces), trace))
             else:
                 return None
         return (appends, rules.append, left_out) if rules else None
@@ -237,16 +264,16 @@ class Ingest:
     async def _handle_in_steps(self, pending: _PendingRequest, sink: _Sink, events: Sequence[Event]) -> None:
         """Handle a request that holds edits, revokes, typing events, nothing to store, or too many messages."""
         try:
-            counts = await self._store_events(sink, events)
+            counts = await self._store_events(sink, events, pending.trace)
             self._count_ignored(pending.gateway.name, events)
             pending.respond(success_response(pending.gateway, counts))
         except Exception as error:
             pending.set_exception(error)
 
-    async def _store_events(self, sink: _Sink, events: Sequence[Event]) -> Counts:
+    async def _store_events(self, sink: _Sink, events: Sequence[Event], trace: str | None) -> Counts:
         """Append the messages, then apply the other events: an edit or revoke must find its message in the buffer."""
         messages = [event for event in events if isinstance(event, Message) and self._is_wanted(event)]
-        accepted, duplicates, _ = await self._append_all(sink.coalescer, messages)
+        accepted, duplicates, _ = await self._append_all(sink.coalescer, messages, trace)
         if len(messages) < len(events):
             accepted += await self._apply_all(sink, events)
         return Counts(accepted, duplicates, max(1, len(events)) - accepted - duplicates)
@@ -298,7 +325,7 @@ class Ingest:
     def _is_wanted(self, message: Message) -> bool:
         return self._rules.of(message.conversation).is_wanted(message)
 
-    async def _append_all(self, coalescer: AppendCoalescer, messages: list[Message]) -> Counts:
+    async def _append_all(self, coalescer: AppendCoalescer, messages: list[Message], trace: str | None) -> Counts:
         """Append messages in steps of MESSAGES_PER_APPEND, each of one route, and add up their counts."""
         steps = [
             (rules, group[start : start + MESSAGES_PER_APPEND])
@@ -307,13 +334,15 @@ class Ingest:
         ]
         try:
             async with asyncio.timeout(STORE_TIMEOUT_S):
-                counts = [await self._append(coalescer, step, rules) for rules, step in steps]
+                counts = [await self._append(coalescer, step, rules, trace) for rules, step in steps]
         except TimeoutError:
             raise StoreUnavailable(TIMED_OUT) from None
         return Counts(*map(sum, zip(*counts, strict=True))) if counts else Counts(0, 0, 0)
 
-    async def _append(self, coalescer: AppendCoalescer, messages: list[Message], rules: ChannelRules) -> Counts:
-        appends = [rules.encode(message, next(self._nonces)) for message in messages]
+    async def _append(
+        self, coalescer: AppendCoalescer, messages: list[Message], rules: ChannelRules, trace: str | None
+    ) -> Counts:
+        appends = [rules.encode(message, next(self._nonces), trace) for message in messages]
         kill_point("webhook_before_append")
         return count_results(appends, await coalescer.append(appends, rules.append), self._log)
 

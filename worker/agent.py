@@ -16,6 +16,7 @@ from gateways.standard_webhooks import signature_headers, signing_key
 from worker import agent_answer, agent_errors
 from worker.agent_answer import AgentFailure, AgentReply
 from worker.agent_connection import CONNECT_TIMEOUT_S, Pool, connected, open_session
+from worker.tracing import trace_headers
 
 
 class Agent:
@@ -76,7 +77,7 @@ class Agent:
 
     def _headers_of(self, batch: Batch, body: bytes) -> dict[str, str]:
         """Return the headers that differ from call to call."""
-        headers = {"idempotency-key": batch.flush_id, "debouncer-attempt": str(batch.attempt)}
+        headers = {"idempotency-key": batch.flush_id, "debouncer-attempt": str(batch.attempt), **trace_headers()}
         if self._secret is not None:
             headers |= signature_headers(self._secret, batch.flush_id, int(time.time()), body)
         return headers

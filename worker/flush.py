@@ -23,6 +23,7 @@ from worker.flush_ends import FlushEnds, log_ended
 from worker.leases import LeaseEnded, Leases
 from worker.outbox import Answered, Outbox
 from worker.request_body import render_burst
+from worker.tracing import FlushTrace, PlainTrace, step
 
 CLAIM_RETRY_S = 2.0
 """How long `claim` is retried. Without it the wake index brings the conversation back."""
@@ -33,13 +34,21 @@ log = get_logger()
 class Flusher:
     """Flushes conversations. Any number of flushes may run at once on one event loop."""
 
-    def __init__(self, store: Store, agents: Agents, settings: Settings, routes: Routes | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        agents: Agents,
+        settings: Settings,
+        routes: Routes | None = None,
+        traces: Callable[[Batch], FlushTrace] = PlainTrace,
+    ) -> None:
         self._store = store
         self._agents = agents
         self._channels = Channels(routes or Routes(settings))
         self._leases = Leases(store, settings)
         self._ends = FlushEnds(store)
         self._outbox = Outbox(store)
+        self._traces = traces
 
     async def renew_leases(self) -> None:
         """Renew the leases of all batches in flight now."""
@@ -49,10 +58,11 @@ class Flusher:
         """Close the connections to gateways."""
         await self._outbox.close()
 
-    async def flush(self, ref: Ref) -> str:
+    async def flush(self, ref: Ref, on_batch: Callable[[Batch], None] = lambda _: None) -> str:
         """Deliver the batch of a conversation if it has one. Return the result as one word, for logs and RQ.
 
-        A cancelled flush releases its batch. Raises StoreError if Redis fails for longer than the retries last.
+        `on_batch` gets the claimed batch. A cancelled flush releases its batch. Raises StoreError if Redis fails for
+        longer than the retries last.
         """
         caller = secrets.token_hex(8)
         claimed_at = asyncio.get_running_loop().time()
@@ -64,8 +74,14 @@ class Flusher:
         if claim.batch is None:
             return claim.status
         kill_point("worker_after_claim")
+        on_batch(claim.batch)
         lease = self._leases.of(ref, claim.batch.token, claimed_at)
         flight = Flight(ref, claim.batch, lease, self._channels.of(claim.batch.conversation))
+        with self._traces(claim.batch) as trace:
+            return trace.ended(await self._fly(flight))
+
+    async def _fly(self, flight: Flight) -> str:
+        """Deliver a batch, and give it back if that is cut short."""
         try:
             return await self._deliver(flight)
         except LeaseEnded as ended:
@@ -81,26 +97,34 @@ class Flusher:
             return await self._resume(flight)
         if not batch.messages:
             return await self._ends.fail(flight, AgentFailure("no message of the batch can be read", dead=True))
+        clock = asyncio.get_running_loop().time
+        called_s = clock()
         result = await self._call(flight)
+        agent_ms = round((clock() - called_s) * 1000)
         if isinstance(result, AgentFailure):
             return await self._ends.fail(flight, result)
         kill_point("worker_after_call")
         _log_answer(batch, result)
-        return await self._store_answer(flight, result)
+        return await self._store_answer(flight, result, agent_ms)
 
     async def _call(self, flight: Flight) -> AgentReply | AgentFailure:
         """Call the agent while the lease is renewed, and show the person that we type."""
         batch = flight.batch
-        with flight.lease, self._outbox.while_thinking(flight):
-            return await self._agents.call(batch, render_burst(batch))
+        with flight.lease, self._outbox.while_thinking(flight), step("agent") as call:
+            result = await self._agents.call(batch, render_burst(batch))
+            if isinstance(result, AgentFailure):
+                call.ended("failed", result.error)
+            else:
+                call.ended("answered")
+            return result
 
-    async def _store_answer(self, flight: Flight, reply: AgentReply) -> str:
+    async def _store_answer(self, flight: Flight, reply: AgentReply, agent_ms: int) -> str:
         """Store the agent's answer before any part of it leaves (docs/invariants.md#5)."""
         packed = self._outbox.pack(flight, reply)
         if packed is None:
             kill_point("worker_after_answered")
-            return await self._ends.ack(flight)
-        outcome = await self._ends.answered(flight, packed)
+            return await self._ends.ack(flight, agent_ms=agent_ms)
+        outcome = await self._ends.answered(flight, packed, agent_ms)
         if outcome is Outcome.LATER:
             self._outbox.show_typing(flight)
             return outcome.value

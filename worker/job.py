@@ -10,7 +10,7 @@ from buffer.keys import Ref
 from buffer.store import Store
 from buffer.transport.clients import connect
 from config.routes import Routes, load_routes
-from config.settings import load_settings, require
+from config.settings import Settings, load_settings, require
 from worker.agents import Agents
 from worker.flush import Flusher, flush_all
 from worker.rq.job_ids import refs_of_argument
@@ -23,9 +23,22 @@ def flush(name: str) -> str:
     return asyncio.run(_flush(refs_of_argument(name), _routes()))
 
 
+def redrive(flush_id: str) -> str:
+    """Redrive a dead letter whose job an operator requeued. Return the result as one word."""
+    return asyncio.run(_redrive(flush_id, _routes().base))
+
+
 @cache
 def _routes() -> Routes:
     return load_routes(load_settings())
+
+
+async def _redrive(flush_id: str, settings: Settings) -> str:
+    store = Store(connect(require(settings.redis_url, "REDIS_URL"), timeout_s=REDIS_TIMEOUT_S), settings)
+    try:
+        return await store.redrive(flush_id)
+    finally:
+        await store.close()
 
 
 async def _flush(refs: Sequence[Ref], routes: Routes) -> str:

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 import redis.exceptions as rx
 import uvloop
 
 from buffer.errors import StoreError, StoreFull, StoreUnavailable
+from buffer.models import Batch
 from buffer.store import Store
 from buffer.transport.clients import connect, connect_sync
 from buffer.transport.server_checks import check_server
@@ -23,16 +24,23 @@ from config.logs import get_logger
 from config.route_watch import RouteWatch
 from config.routes import load_routes
 from config.settings import Settings, require
+from config.tracing import open_spans
 from worker import reply_client, typing_indicator
 from worker.agents import Agents
 from worker.dispatcher import Dispatcher
 from worker.expiry_listener import ExpiryListener
 from worker.flush import Flusher
 from worker.outage import Outage
+from worker.rq.projector import Projector
 from worker.rq.queue import JobQueue
+from worker.rq.runner import Work
 from worker.rq.worker import MAINTENANCE_EVERY_S, AsyncWorker
 from worker.suspension import SuspensionLog
+from worker.tracing import FlushTrace, PlainTrace
 from worker.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from config.otel import SpanMaker
 
 REDIS_TIMEOUT_S = 2.0
 LISTEN_TIMEOUT_S = 10.0
@@ -59,17 +67,30 @@ def run_worker(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT. Raises SettingsError, UnsafeServer or PartitionMismatch at start."""
     arm(settings.debouncer_kill_at)
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
-    uvloop.run(_serve(settings))
+    uvloop.run(_serve(settings, open_spans()))
 
 
-async def _serve(settings: Settings) -> None:
-    await WorkerProcess(settings).run()
+async def _serve(settings: Settings, spans: SpanMaker | None) -> None:
+    try:
+        await WorkerProcess(settings, flush_traces(spans)).run()
+    finally:
+        if spans is not None:
+            await spans.close()
+
+
+def flush_traces(spans: SpanMaker | None) -> Callable[[Batch], FlushTrace]:
+    """Return what gives each flush its place in a trace."""
+    if spans is None:
+        return PlainTrace
+    from worker.flush_spans import FlushSpans
+
+    return FlushSpans(spans.tracer)
 
 
 class WorkerProcess:
     """Builds the parts of one worker process, runs them and stops them."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, traces: Callable[[Batch], FlushTrace] = PlainTrace) -> None:
         url = require(settings.redis_url, "REDIS_URL")
         queue_url = settings.rq_redis_url or url
         settings = bounded_by_descriptors(settings, raise_descriptor_limit())
@@ -77,7 +98,7 @@ class WorkerProcess:
         self._routes = load_routes(settings)
         self._agents = Agents(self._routes)
         self._store = Store(connect(url, timeout_s=REDIS_TIMEOUT_S), settings)
-        self._flusher = Flusher(self._store, self._agents, settings, self._routes)
+        self._flusher = Flusher(self._store, self._agents, settings, self._routes, traces)
         self._listen_client = connect(url, timeout_s=LISTEN_TIMEOUT_S)
         self._queue_client = connect(queue_url, timeout_s=REDIS_TIMEOUT_S)
         self._connection = connect_sync(queue_url)
@@ -129,7 +150,14 @@ class WorkerProcess:
         flusher = self._flusher
         watch = RouteWatch(self._routes, self._agents.retire_unused)
         watch.install_signal()
-        worker = AsyncWorker(queue, flusher.flush, settings.worker_concurrency, SuspensionLog(self._store).note)
+        worker = AsyncWorker(
+            queue,
+            Work(flusher.flush, self._store.redrive),
+            settings.worker_concurrency,
+            SuspensionLog(self._store).note,
+            keeps_finished=settings.rq_show_pending,
+        )
+        projector = Projector(self._store, queue, self._queue_client, worker.name)
         dispatcher = Dispatcher(self._store, queue, settings, worker.runner, flusher.renew_leases)
         upkeep = Upkeep(self._store, settings)
         listener = ExpiryListener(
@@ -140,7 +168,7 @@ class WorkerProcess:
         log.info("worker started", name=worker.name, queue=queue.rq.name, concurrency=settings.worker_concurrency)
         feeding = _start(dispatcher.run(), worker.runner.consume())
         helping = _start(listener.run(), upkeep.run(), self._maintain(worker), _watch_forever(watch))
-        showing = _start(worker.registries.write_forever(), worker.registries.keep_alive())
+        showing = _start(worker.registries.write_forever(), worker.registries.keep_alive(), self._project(projector))
         await self._until_stopped([*feeding, *helping, *showing])
         log.info(_stop_sentence(worker.runner.in_flight, settings.shutdown_grace), in_flight=worker.runner.in_flight)
         dispatcher.stop()
@@ -150,6 +178,7 @@ class WorkerProcess:
         await asyncio.wait(feeding)
         await worker.runner.drain(settings.shutdown_grace, self._stop_forced)
         await _cancel(showing)
+        await projector.close()
         await self._write_last(worker)
         with contextlib.suppress(TimeoutError, rx.RedisError, OSError):
             async with asyncio.timeout(FINAL_WRITE_S):
@@ -183,6 +212,13 @@ class WorkerProcess:
             with contextlib.suppress(rx.RedisError, OSError, StoreError):
                 await asyncio.to_thread(worker.run_maintenance_tasks)
             await asyncio.sleep(MAINTENANCE_EVERY_S)
+
+    async def _project(self, projector: Projector) -> None:
+        """Show pending flushes in RQ. With RQ_SHOW_PENDING off, remove what was shown, and wait until cancelled."""
+        if self._settings.rq_show_pending:
+            await projector.run()
+        await projector.clear()
+        await asyncio.Event().wait()
 
     async def _write_last(self, worker: AsyncWorker) -> None:
         with contextlib.suppress(TimeoutError, rx.RedisError, OSError):

@@ -38,6 +38,7 @@ from worker.reply_client import ReplyClient, cut_short, forget_request
 from worker.reply_log import ReplyLog
 from worker.retry_delay import backoff_ms
 from worker.strikes import Strikes
+from worker.tracing import step
 
 STORE_RETRY_S = 60.0
 """How long begin_part and end_part are retried. Without end_part the part is in doubt."""
@@ -57,6 +58,16 @@ LATER_MAX_S = 3_600.0
 """Longest wait that a gateway can ask for."""
 
 NO_TARGET = Target("", "")
+
+OUTCOMES: dict[type[SendResult], str] = {
+    Sent: "sent",
+    Later: "later",
+    Refused: "refused",
+    Misconfigured: "misconfigured",
+    InDoubt: "in_doubt",
+    Again: "again",
+}
+"""What a trace says about the request for a part."""
 
 FORMS_MAX = 3
 """Requests for one part, if the gateway asks for another form."""
@@ -167,7 +178,10 @@ class PartSender:
             if began.mark != "send":
                 return began
             kill_point("worker_after_part_marked")
-            return await self._exchange(delivery, number)
+            with step(f"reply part {number}") as sending:
+                result = await self._exchange(delivery, number)
+                sending.ended(OUTCOMES[type(result)], None if isinstance(result, Sent) else "")
+            return result
         except asyncio.CancelledError:
             await self._end_cut_short(delivery, number)
             raise

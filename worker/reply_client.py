@@ -16,6 +16,7 @@ from worker import agent_errors
 from worker.agent import ssl_context
 from worker.agent_answer import Damaged, Unreadable, content_of, redirect_target
 from worker.agent_connection import Connection, Pool, open_session
+from worker.tracing import trace_headers
 
 WHO = "the gateway"
 
@@ -172,7 +173,7 @@ class ReplyClient:
                     request.method,
                     str(url),
                     data=request.body,
-                    headers=request.headers,
+                    headers={**request.headers, **trace_headers()},
                     allow_redirects=False,
                     timeout=self._limits.timeout(),
                 )

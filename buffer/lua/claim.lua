@@ -14,12 +14,14 @@
 --            gateway, channel, peer, name, then each message and its inline media or '' … }
 --          If the claim itself ended a batch: { '', outcome, flush_id, messages, attempts, error, gateway, channel, peer,
 --          then one of the replies above }, where outcome is dead (a dead letter) or lost (its list is gone)
--- touches  wake idle dead history counters suspects hold alias · conv buffer batch seen slabs timer lock redrive media ·
+-- touches  wake idle dead history tally channels counters suspects hold alias · conv buffer batch seen slabs timer lock redrive media ·
 --          letter remains · doubt doubted sent sick
 --
 -- The conv hash decides, whatever caused the claim. The batch of a worker that died is claimed again as it was
 -- (docs/invariants.md#4). A claim repeated with the same random id (lost reply) returns the same batch.
 
+-- include: tally
+-- include: buckets
 -- include: alias
 -- include: entry
 -- include: window
@@ -116,11 +118,26 @@ local function set_lock(token)
   end
 end
 
+-- Count a flush when it is sealed, and how much later than possible that is.
+local function count_flush(messages)
+  local late_ms, counts = now_ms - conv.due_ms, tally(conv, 'flushes_' .. conv.reason, 1)
+  local bucket = lateness_bucket(late_ms)
+  counts[bucket] = (counts[bucket] or 0) + 1
+  counts['lateness_ms:sum'] = (counts['lateness_ms:sum'] or 0) + late_ms
+  counts.flush_messages = (counts.flush_messages or 0) + #messages
+  if #messages == 1 then
+    counts.flushes_single = (counts.flushes_single or 0) + 1
+  end
+end
+
 local function lease(messages)
   local fence = number(conv, 'fence') + 1
   local token = fence .. ':' .. caller
   set({ fence = fence, token = token, lease_until_ms = now_ms + lease_ms, claims = number(conv, 'claims') + 1 })
   call('HSET', key('conv', name), unpack(changes))
+  if messages then
+    count_flush(messages)
+  end
   set_lock(token)
   return batch_reply(messages)
 end
@@ -171,6 +188,7 @@ local function make_rare_steps()
     local function count_crash()
       if conv.token then
         conv.crashes = number(conv, 'crashes') + 1
+        tally(conv, 'leases_recovered', 1)
         call('HSET', key('conv', name), 'crashes', conv.crashes)
         call('HDEL', key('conv', name), 'token')
         call('DEL', key('lock', name))
@@ -265,7 +283,7 @@ local function claim()
   allow_writes_when_full()
   if conv.paused_until_ms then
     call('HDEL', key('conv', name), 'paused_until_ms', 'pause_mode')
-    conv.paused_until_ms = nil
+    conv.held_until_ms, conv.paused_until_ms = number(conv, 'paused_until_ms'), nil
   end
   if conv.behind or resolved ~= name then
     local waits = rare('wait_for_person')
@@ -297,6 +315,9 @@ local replies = {}
 for i = 11, #ARGV, 2 do
   name, caller = ARGV[i], ARGV[i + 1]
   local reply = guarded(claim_anew, name) or { 'broken', 0 }
+  if reply[1] == 'busy' then
+    tally(conv, 'claims_busy', 1)
+  end
   if conv and conv.ended then
     conv.ended[#conv.ended + 1] = reply
     reply = conv.ended
@@ -306,4 +327,5 @@ for i = 11, #ARGV, 2 do
     break
   end
 end
+-- include: write_tallies
 return replies

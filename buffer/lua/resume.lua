@@ -7,7 +7,10 @@
 
 -- include: alias
 -- include: entry
+-- include: tally_at_once
+-- include: buckets
 -- include: history
+-- include: record_discard
 -- include: window
 -- include: batch
 -- include: stop

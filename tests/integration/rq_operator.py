@@ -16,6 +16,7 @@ from buffer.keys import Ref
 from buffer.transport.clients import connect
 from tests.integration.deployment import REPLY_WITHIN_S, Deployment
 from worker.rq.queue import JobQueue
+from worker.rq.runner import OnBatch, Work
 from worker.rq.worker import AsyncWorker
 
 RQ = str(Path(sys.executable).with_name("rq"))
@@ -39,8 +40,13 @@ def queue_of(deployment: Deployment) -> Queue:
 
 
 def job_ids(deployment: Deployment) -> set[str]:
-    """Every job of which RQ knows anything."""
-    return {key.decode().removeprefix("rq:job:") for key in deployment.redis.scan_iter("rq:job:*")}
+    """Every job of which RQ knows anything, without those that are only shown: pending and finished ones."""
+    shown = {
+        name.decode()
+        for key in ("rq:finished:flush", "rq:scheduled:flush")
+        for name in deployment.redis.zrange(key, 0, -1)
+    }
+    return {key.decode().removeprefix("rq:job:") for key in deployment.redis.scan_iter("rq:job:*")} - shown
 
 
 def pass_heartbeats(deployment: Deployment) -> None:
@@ -56,7 +62,7 @@ def maintain_twice(deployment: Deployment) -> None:
     async def run() -> None:
         client = connect(deployment.server.url, timeout_s=REPLY_WITHIN_S)
         queue = JobQueue(deployment.settings_object(), deployment.redis, client)
-        worker = AsyncWorker(queue, _no_flush, 1)
+        worker = AsyncWorker(queue, Work(_no_flush, _no_redrive), 1)
         for _ in range(2):
             worker.run_maintenance_tasks()
         worker.registries.close()
@@ -66,5 +72,9 @@ def maintain_twice(deployment: Deployment) -> None:
     asyncio.run(run())
 
 
-async def _no_flush(ref: Ref) -> str:
+async def _no_flush(ref: Ref, on_batch: OnBatch) -> str:
     raise AssertionError(f"this worker must not flush {ref}")
+
+
+async def _no_redrive(flush_id: str) -> str:
+    raise AssertionError(f"this worker must not redrive {flush_id}")

@@ -13,6 +13,7 @@ import pytest
 
 from buffer.keys import ref_of
 from buffer.models import Conversation
+from buffer.stored_message import ENTRY_HEADER_SIZE, TRACE
 from tests.integration.deployment import Deployment
 from tests.integration.polling import until
 from tests.integration.processes import FAST_PATH, TOKEN, UVICORN_PATH
@@ -130,6 +131,33 @@ def test_both_paths_store_alike(ports: dict[str, int], shared_deployment: Deploy
     for name, port in ports.items():
         responses(port, [request({**OI, "conversation": peer})] * 2, 2)
         assert shared_deployment.redis.llen(f"paths-{name}:{{p0}}:buffer:{ref.hash}") == 1
+
+
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+TRACES: dict[str, tuple[tuple[str, ...], str | None]] = {
+    "none": ((), None),
+    "valid": ((f"traceparent: {PARENT}", "tracestate: a=1,b=2"), f"{PARENT} a=1,b=2"),
+    "names in capitals": ((f"TraceParent: {PARENT}", "TRACESTATE: a=1"), f"{PARENT} a=1"),
+    "state in two lines": ((f"traceparent: {PARENT}", "tracestate: a=1", "tracestate: b=2"), f"{PARENT} a=1,b=2"),
+    "parent in two lines": ((f"traceparent: {PARENT}",) * 2, None),
+    "bad parent": (("traceparent: 00-no-no-01", "tracestate: a=1"), None),
+    "bad state": ((f"traceparent: {PARENT}", "tracestate: a=\xe7"), PARENT),
+    "long state": ((f"traceparent: {PARENT}", f"tracestate: {'x' * 30_000}"), PARENT),
+}
+"""Header fields of a request, and what is stored of them."""
+
+
+@pytest.mark.parametrize("case", TRACES)
+def test_both_paths_keep_the_same_trace(
+    ports: dict[str, int], shared_deployment: Deployment, peer: str, case: str
+) -> None:
+    """The trace context of a request is stored with its message, whichever way it came."""
+    fields, kept = TRACES[case]
+    ref = ref_of(Conversation("generic", "default", peer), 1)
+    for name, port in ports.items():
+        ((status, _),) = responses(port, [request({**OI, "conversation": peer}, BEARER, *fields)], 1)
+        (entry,) = shared_deployment.redis.lrange(f"paths-{name}:{{p0}}:buffer:{ref.hash}", 0, -1)
+        assert (status, json.loads(entry[ENTRY_HEADER_SIZE:]).get(TRACE)) == (b"HTTP/1.1 200 OK\r\n", kept)
 
 
 def test_an_idle_connection_is_closed(start_deployment: Callable[..., Deployment]) -> None:

@@ -18,7 +18,7 @@ from tests.integration.agent import Answer
 from tests.integration.checker import Rules, judge
 from tests.integration.deployment import Deployment
 from tests.integration.polling import until
-from tests.integration.rq_operator import RQ, queue_of, rq
+from tests.integration.rq_operator import RQ, job_ids, queue_of, rq
 from tests.integration.sender import Sender, crowd
 from tests.servers import Server
 from worker.rq.job_ids import group_into_jobs
@@ -97,7 +97,7 @@ def test_rq_sees_what_our_worker_does(start_deployment: Callable[..., Deployment
     until("the worker is idle", lambda: Worker.all(connection=deployment.redis)[0].get_state() == "idle")
     assert (started.count, queue.count, FailedJobRegistry(queue=queue).count) == (0, 0, 0)
     assert deployment.redis.llen(queue.intermediate_queue_key) == 0
-    assert not list(deployment.redis.scan_iter("rq:job:*"))
+    assert not job_ids(deployment)
     assert len(deployment.agent.calls) == 50
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from buffer.keys import fingerprint_of
 from buffer.models import Append, Change, Conversation, Edit, Message
-from buffer.stored_message import encode_edit, encode_message
+from buffer.stored_message import ENTRY_HEADER_SIZE, TRACE, decode_messages, encode_edit, encode_message
 
 ANA = Conversation("evolution", "loja", "ana")
 
@@ -37,6 +37,19 @@ def test_the_return_address_is_stored():
     """It is in the payload of a message that has one, and of no other."""
     assert payload(return_address={"account": "1"})["return_address"] == {"account": "1"}
     assert "return_address" not in payload()
+
+
+def test_the_trace_context_is_stored():
+    """It is in the payload of a message whose request brought one, and is no field of the message that is read."""
+    message = Message(ANA, "m1", None, "text", text="oi")
+    append = encode_message(message, b"nnnn", (), 100, "00-a-b-01 c=d")
+    assert json.loads(append.payload) == {"message_id": "m1", "text": "oi", TRACE: "00-a-b-01 c=d"}
+    assert TRACE not in payload()
+    header = bytes(ENTRY_HEADER_SIZE)
+    (stored,) = decode_messages([header + append.payload], [b""])
+    assert (stored.trace, stored.fields) == ("00-a-b-01 c=d", {"message_id": "m1", "text": "oi"})
+    (plain,) = decode_messages([header + b'{"message_id":"m1"}'], [b""])
+    assert plain.trace is None
 
 
 def test_identity():

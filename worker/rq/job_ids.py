@@ -6,6 +6,7 @@ hashes, so the ids in RQ's queue tell which conversations wait there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
@@ -15,6 +16,15 @@ from buffer.models import Due
 
 JOB_FUNCTION = "worker.job.flush"
 """The path of the function that RQ stores in each job and that a stock worker calls."""
+
+REDRIVE_FUNCTION = "worker.job.redrive"
+"""The path of the function of a job that stands for a dead letter."""
+
+SHOWN_NUMBER = 0
+"""Ends the id of a job that shows a pending conversation. Dispatches count from 1, so no job of theirs has this id."""
+
+LETTER_ID = re.compile(r"dead-(\d+-[A-Za-z0-9_-]{16}-\d+-[0-9a-f]+)(?:_(\d+))?")
+"""The id of a job that shows a dead letter: the flush_id, and the number of a part. RQ allows no dot in an id."""
 
 HASH_SIZE = 16
 """Characters of a conversation's hash (buffer/keys.py). A group's hashes follow each other without a separator."""
@@ -61,3 +71,24 @@ def is_flush(job_id: str) -> bool:
         return bool(refs_of_id(job_id))
     except ValueError:
         return False
+
+
+def shown_id(ref: Ref) -> str:
+    """Return the id of the job that shows a pending conversation. The job's argument is the reference."""
+    return f"{ref}-{SHOWN_NUMBER}"
+
+
+def letter_id(flush_id: str) -> str:
+    """Return the id of the job that shows a dead letter."""
+    return f"dead-{flush_id.replace('.', '_')}"
+
+
+def letter_of_id(job_id: str) -> str | None:
+    """Return the flush_id of the dead letter that a job shows, or None for any other job."""
+    found = LETTER_ID.fullmatch(job_id)
+    return found and (f"{found[1]}.{found[2]}" if found[2] else found[1])
+
+
+def is_ours(job_id: str) -> bool:
+    """Return True for the id of a flush or of a dead letter."""
+    return is_flush(job_id) or letter_of_id(job_id) is not None

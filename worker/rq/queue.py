@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import math
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
 import redis
 from rq import Queue
-from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 from rq.utils import now, utcformat
 
@@ -27,14 +24,9 @@ from buffer.keys import Ref
 from buffer.transport.clients import AsyncClient, pool_of
 from buffer.transport.multiplexer import Multiplexer
 from config.settings import Settings
+from worker.rq.job_fields import packed_call, shared_fields
 from worker.rq.job_ids import HASH_SIZE, JOB_FUNCTION, NewJob, refs_of_id
 from worker.rq.scripts import script
-
-RESULT_TTL_S = 0
-"""RQ deletes a finished job at once. The buffer has a history of its own, and RQ's would cost memory and commands."""
-
-FAILURE_TTL_S = 86_400
-"""RQ shows a failed job for one day. Such a job is a bug: agents that fail are retried through the wake index."""
 
 TIMEOUT_MARGIN_S = 120
 """Added to AGENT_TIMEOUT for the time after which a stock worker ends a job."""
@@ -68,7 +60,7 @@ class JobQueue:
         self._commands = Multiplexer(pool_of(client))
         self._pops = Multiplexer(pool_of(client), POP_TIMEOUT_S)
         self._timeout_s = math.ceil(settings.agent_timeout) + TIMEOUT_MARGIN_S
-        self._fields = self._shared_fields()
+        self.fields = shared_fields(self.rq, self._timeout_s)
         self._empty_at = -math.inf
         self._recovery: asyncio.Task[None] | None = None
         self.fails = False
@@ -95,10 +87,11 @@ class JobQueue:
         args: list[Any] = [room, HASH_SIZE, 0]
         if jobs:
             at = utcformat(now())
-            shared = self._fields | {"created_at": at, "enqueued_at": at}
+            shared = self.fields | {"created_at": at, "enqueued_at": at}
             args[2:] = [2 * len(shared), *chain.from_iterable(shared.items())]
-            for job_id, argument, _ in jobs:
-                args += (job_id, f"flush {argument}", _data(argument))
+            for job_id, argument, size in jobs:
+                text = f"flush {argument}" if size == 1 else f"{size} conversations"
+                args += (job_id, text, packed_call(JOB_FUNCTION, argument))
         with self._tracking_failures():
             suspended, left, *job_ids = await self._commands.call(script("enqueue_dequeue"), self.rq.key, args)
         self._note_length(left)
@@ -139,24 +132,3 @@ class JobQueue:
 
     def _note_length(self, jobs: int) -> None:
         self._empty_at = -math.inf if jobs else time.monotonic()
-
-    def _shared_fields(self) -> dict[str, Any]:
-        """Return the fields that RQ gives to a job, without those that differ between jobs."""
-        made = self.rq.create_job(
-            JOB_FUNCTION,
-            timeout=self._timeout_s,
-            result_ttl=RESULT_TTL_S,
-            failure_ttl=FAILURE_TTL_S,
-            status=JobStatus.QUEUED,
-        )
-        fields = {name: _plain(value) for name, value in made.to_dict().items()}
-        del fields["data"], fields["description"]
-        return fields
-
-
-def _data(argument: str) -> bytes:
-    return zlib.compress(json.dumps((JOB_FUNCTION, None, [argument], {})).encode())
-
-
-def _plain(value: Any) -> Any:
-    return value.encode() if isinstance(value, str) else value

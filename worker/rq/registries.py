@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import islice
@@ -21,11 +21,13 @@ import redis.exceptions as rx
 from rq import Queue
 from rq.executions import Execution
 from rq.job import Job
-from rq.utils import now
+from rq.utils import now, utcformat
 from rq.worker import BaseWorker, WorkerStatus
 from rq.worker_registration import register
 
+from buffer.models import Batch, Conversation
 from config.logs import get_logger
+from worker.rq.descriptions import batch_text
 from worker.rq.scripts import script
 
 WRITE_EVERY_S = 0.25
@@ -38,7 +40,19 @@ An entry costs 250 us of the interpreter, which would delay the flushes when a t
 """
 
 HEARTBEAT_S = 20.0
-"""Below RQ's 90 s (job_monitoring_interval + 60), after which a live job counts as abandoned."""
+EXECUTION_TTL_S = 90
+"""After this time without a heartbeat RQ counts a job as abandoned, and moves it to the failed registry."""
+
+JOB_TTL_S = 60
+"""TTL of a started job's hash. When its worker has died, RQ finds no job to move: its batch is delivered by another
+worker, and nothing has failed."""
+
+FINISHED_SHOWN_S = 500
+"""How long RQ shows a finished job: its own default."""
+
+KEPT_PER_S = 2.0
+KEPT_AT_ONCE = 200
+"""Finished jobs that one worker keeps: 200 at once, and 2 a second. A job that is not kept is counted all the same."""
 
 JOBS_PER_PIPELINE = 50
 REST_S = 0.002
@@ -52,13 +66,16 @@ class JobStopped(Exception):
 
 
 class NotDelivered(Exception):
-    """The flush ended without an ack: it is retried, dead, or another worker's. RQ counts the job neither way."""
+    """No batch was acked: it is retried, dead or another worker's, or it was not due. RQ counts the job neither way."""
 
 
 class RegistryWriter:
-    """Writes RQ's registries for one worker. Flushes do not depend on them."""
+    """Writes RQ's registries for one worker. Flushes do not depend on them.
 
-    def __init__(self, worker: BaseWorker, queue: Queue, connection: redis.Redis) -> None:
+    `keeps_finished`: RQ shows finished jobs for a while, a bounded number of them.
+    """
+
+    def __init__(self, worker: BaseWorker, queue: Queue, connection: redis.Redis, keeps_finished: bool = False) -> None:
         self._worker = worker
         self._queue = queue
         self._connection = connection
@@ -67,13 +84,21 @@ class RegistryWriter:
         self._started: dict[str, float] = {}
         self._ended: dict[str, BaseException | None] = {}
         self._shown: dict[str, tuple[Job, Execution]] = {}
+        self._batches: dict[str, tuple[int, Conversation]] = {}
         self._suspended = False
+        self._keeps_finished = keeps_finished
+        self._may_keep = float(KEPT_AT_ONCE)
+        self._counted_at = time.monotonic()
         self._changed = asyncio.Event()
 
     def job_started(self, job_id: str) -> None:
         """Note that a job was taken from the queue."""
         self._started[job_id] = time.monotonic()
         self._changed.set()
+
+    def batch_claimed(self, job_id: str, batch: Batch) -> None:
+        """Note whose batch a job delivers, for the description of a job that was not shown before."""
+        self._batches[job_id] = (len(batch.messages), batch.conversation)
 
     def job_ended(self, job_id: str, error: BaseException | None = None) -> None:
         """Note that a job has ended.
@@ -106,7 +131,10 @@ class RegistryWriter:
         for job_id in lasting:
             del self._started[job_id]
         self._changed.clear()
-        if not await self._in_thread(self._write, list(lasting), ended):
+        if await self._in_thread(self._write, list(lasting), ended):
+            for job_id in ended:
+                self._batches.pop(job_id, None)
+        else:
             self._ended = ended | self._ended
             self._started = {one: since for one, since in lasting.items() if one not in self._ended} | self._started
         if self._started or self._ended:
@@ -148,7 +176,7 @@ class RegistryWriter:
         for job_ids in _chunks(lasting):
             self._write_started(job_ids)
         for job_ids in _chunks([job_id for job_id, error in ended.items() if not _is_failure(error)]):
-            self._write_ended(job_ids, sum(ended[job_id] is None for job_id in job_ids))
+            self._write_ended(job_ids, [job_id for job_id in job_ids if ended[job_id] is None])
         for job_id, error in ended.items():
             if error is not None and _is_failure(error):
                 self._write_failed(job_id, error)
@@ -171,28 +199,51 @@ class RegistryWriter:
                 if job is None:
                     continue
                 self._remove_execution(job.id, pipeline)  # if an earlier write of these jobs failed
-                ttl = worker.get_heartbeat_ttl(job)
-                execution = Execution.create(job, ttl, pipeline=pipeline, worker_name=worker.name)
+                execution = Execution.create(job, EXECUTION_TTL_S, pipeline=pipeline, worker_name=worker.name)
                 job.prepare_for_execution(worker.name, pipeline=pipeline)
-                pipeline.persist(job.key)
+                if text := self._text_of(job.id):
+                    job.description = text
+                    pipeline.hset(job.key, "description", text)
+                pipeline.expire(job.key, JOB_TTL_S)
                 self._shown[job.id] = (job, execution)
                 worker.executions[execution.id] = execution
             for job_id in job_ids:
                 pipeline.lrem(self._queue.intermediate_queue_key, 1, job_id)
             pipeline.execute()
 
-    def _write_ended(self, job_ids: Sequence[str], successful: int) -> None:
-        """Remove jobs that ended without failure, and count the successful ones.
+    def _text_of(self, job_id: str) -> str:
+        batch = self._batches.get(job_id)
+        return "" if batch is None else batch_text(*batch)
+
+    def _write_ended(self, job_ids: Sequence[str], successful: Sequence[str]) -> None:
+        """Remove jobs that ended without failure, keep some of the successful ones, and count these.
 
         The shown jobs come first. If the script then fails, the next write treats all of them as never shown.
         """
+        kept = self._kept(successful)
         if shown := [job_id for job_id in job_ids if job_id in self._shown]:
-            self._remove_shown(shown)
-        self._forget_jobs([self._queue.key], [self._worker.key, successful, *job_ids])
+            self._remove_shown(shown, kept)
+        until_s, ended_at = int(time.time()) + FINISHED_SHOWN_S, utcformat(now())
+        forgotten = [job_id for job_id in job_ids if job_id not in kept]
+        args: list[Any] = [self._worker.key, len(successful), ended_at, until_s, len(kept)]
+        args += [word for job_id in kept for word in (job_id, self._text_of(job_id))]
+        self._forget_jobs([self._queue.key], [*args, *forgotten])
 
-    def _remove_shown(self, job_ids: Sequence[str]) -> None:
+    def _kept(self, successful: Sequence[str]) -> Sequence[str]:
+        """Return the jobs that are kept as finished: all of them, or the first ones while there are many."""
+        if not self._keeps_finished:
+            return ()
+        moment = time.monotonic()
+        self._may_keep = min(KEPT_AT_ONCE, self._may_keep + KEPT_PER_S * (moment - self._counted_at))
+        self._counted_at = moment
+        kept = successful[: int(self._may_keep)]
+        self._may_keep -= len(kept)
+        return kept
+
+    def _remove_shown(self, job_ids: Sequence[str], kept: Collection[str]) -> None:
         with self._connection.pipeline(transaction=False) as pipeline:
-            pipeline.delete(*map(Job.key_for, job_ids))
+            if forgotten := [job_id for job_id in job_ids if job_id not in kept]:
+                pipeline.delete(*map(Job.key_for, forgotten))
             spent = sum([self._remove_execution(job_id, pipeline) for job_id in job_ids], timedelta())
             self._worker.increment_total_working_time(spent, pipeline)
             pipeline.execute()
@@ -232,8 +283,8 @@ class RegistryWriter:
                 pipeline.execute()
             for shown in _chunks(list(self._shown.values())):
                 for job, execution in shown:
-                    ttl = worker.get_heartbeat_ttl(job)
-                    execution.heartbeat(job.started_job_registry, ttl, pipeline=pipeline)
+                    execution.heartbeat(job.started_job_registry, EXECUTION_TTL_S, pipeline=pipeline)
+                    pipeline.expire(job.key, JOB_TTL_S)
                 pipeline.execute()
 
 

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 from buffer.errors import StoreError
 from buffer.keys import Ref
-from buffer.models import Outcome
+from buffer.models import Batch, Outcome
 from config.killpoints import kill_point
 from config.logs import get_logger
-from worker.rq.job_ids import NewJob, refs_of_id
+from worker.rq.job_ids import NewJob, letter_of_id, refs_of_id
 from worker.rq.queue import Dequeued, JobQueue
 from worker.rq.registries import JobStopped, NotDelivered, RegistryWriter
 
@@ -28,13 +29,27 @@ DEQUEUE_MAX = 1000
 
 REDIS_RETRY_S = 0.5
 
-UNDELIVERED = frozenset({"retry", "wait", "held", *(outcome.value for outcome in Outcome if outcome is not Outcome.OK)})
-"""Results of flushes whose batch the agent did not accept in this attempt."""
+ACKED = "acked"
+REDRIVEN = "redriven"
+"""The result of a job that redrove a dead letter."""
+
+UNDELIVERED = frozenset(
+    {"retry", "wait", "held", REDRIVEN, *(outcome.value for outcome in Outcome if outcome is not Outcome.OK)}
+)
+"""Results of jobs in which the agent accepted no batch."""
 
 log = get_logger()
 
-FlushFunction = Callable[[Ref], Coroutine[Any, Any, str]]
-"""Delivers the batch of one conversation and returns the result as one word."""
+OnBatch = Callable[[Batch], None]
+FlushFunction = Callable[[Ref, OnBatch], Coroutine[Any, Any, str]]
+"""Delivers the batch of one conversation, tells which it is, and returns the result as one word."""
+
+
+class Work(NamedTuple):
+    """What jobs do. `redrive` redrives the dead letter with this flush_id and returns the result as one word."""
+
+    flush: FlushFunction
+    redrive: Callable[[str], Awaitable[str]]
 
 
 class JobRunner:
@@ -44,18 +59,19 @@ class JobRunner:
         self,
         queue: JobQueue,
         registries: RegistryWriter,
-        flush: FlushFunction,
+        work: Work,
         concurrency: int,
         on_suspension: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._queue = queue
         self._registries = registries
-        self._flush = flush
+        self._work = work
         self._concurrency = concurrency
         self._on_suspension = on_suspension
         self._slots = asyncio.Semaphore(concurrency)
         self._jobs: dict[str, set[asyncio.Task[str]]] = {}
         self._errors: dict[str, BaseException] = {}
+        self._delivered_jobs: set[str] = set()
         self._stopped_jobs: set[str] = set()
         self._in_flight = 0
         self._reserved = 0
@@ -118,7 +134,7 @@ class JobRunner:
         if not self.room:
             return False
         if f"inline-{ref}" not in self._jobs:
-            self._start_flushes(f"inline-{ref}", [ref])
+            self._start_tasks(f"inline-{ref}", [self._flush_in_slot(ref, _tell_nobody)])
         return True
 
     async def enqueue_and_dequeue(self, jobs: Sequence[NewJob]) -> None:
@@ -169,19 +185,32 @@ class JobRunner:
             return
         self._registries.job_started(job_id)
         try:
-            refs = refs_of_id(job_id)
+            self._start_tasks(job_id, self._work_of(job_id))
         except ValueError as error:
             self._registries.job_ended(job_id, error)
-            return
-        self._start_flushes(job_id, refs)
 
-    def _start_flushes(self, job_id: str, refs: Sequence[Ref]) -> None:
-        tasks = self._jobs[job_id] = {asyncio.create_task(self._flush_in_slot(ref)) for ref in refs}
+    def _work_of(self, job_id: str) -> list[Coroutine[Any, Any, str]]:
+        """Return what a job does. Raises ValueError for a job of another program."""
+        flush_id = letter_of_id(job_id)
+        if flush_id is not None:
+            return [self._redrive_letter(flush_id)]
+        refs = refs_of_id(job_id)
+        on_batch = partial(self._registries.batch_claimed, job_id) if len(refs) == 1 else _tell_nobody
+        return [self._flush_in_slot(ref, on_batch) for ref in refs]
+
+    def _start_tasks(self, job_id: str, work: Sequence[Coroutine[Any, Any, str]]) -> None:
+        tasks = self._jobs[job_id] = {asyncio.create_task(one) for one in work}
         self._in_flight += len(tasks)
         for task in tasks:
             task.add_done_callback(lambda done: self._on_flush_done(job_id, done))
 
-    async def _flush_in_slot(self, ref: Ref) -> str:
+    async def _redrive_letter(self, flush_id: str) -> str:
+        """Redrive a dead letter, because an operator requeued its job. The flush itself gets a job of its own."""
+        result = await self._work.redrive(flush_id)
+        log.info("dead letter requeued in RQ", flush_id=flush_id, result=result)
+        return REDRIVEN
+
+    async def _flush_in_slot(self, ref: Ref, on_batch: OnBatch) -> str:
         """Wait for a free slot, then flush.
 
         Return `left` without a flush if the runner stopped during the wait: the wake index brings the conversation
@@ -190,18 +219,23 @@ class JobRunner:
         # `locked` must be read before the semaphore is entered: afterwards nothing tells whether this flush waited.
         waited = self._slots.locked()
         async with self._slots:
-            return "left" if waited and self._stopping else await self._flush(ref)
+            return "left" if waited and self._stopping else await self._work.flush(ref, on_batch)
 
     def _on_flush_done(self, job_id: str, task: asyncio.Task[str]) -> None:
-        """Free the slot of one flush. The last flush of a job ends the job, which has failed if any flush failed."""
+        """Free the slot of one flush. The last flush of a job ends the job.
+
+        It has failed if any flush failed, and delivered nothing if no batch was acked.
+        """
         self._in_flight -= 1
         self._room_changed.set()
         error = _error_of(task)
         if isinstance(error, Exception):
             log.error("flush broke off; its conversation is due again soon", job_id=job_id, error=str(error))
-            self._errors[job_id] = error
+            self._errors[job_id] = NotDelivered() if isinstance(error, StoreError) else error
         elif error is not None:
             self._errors.setdefault(job_id, error)
+        elif task.result() == ACKED:
+            self._delivered_jobs.add(job_id)
         elif task.result() in UNDELIVERED:
             self._errors.setdefault(job_id, NotDelivered())
         tasks = self._jobs[job_id]
@@ -211,7 +245,8 @@ class JobRunner:
 
     def _end_job(self, job_id: str) -> None:
         del self._jobs[job_id]
-        error = self._errors.pop(job_id, None)
+        error = self._errors.pop(job_id, None) or (None if job_id in self._delivered_jobs else NotDelivered())
+        self._delivered_jobs.discard(job_id)
         if not job_id.startswith("inline-"):
             stopped = job_id in self._stopped_jobs
             self._registries.job_ended(job_id, JobStopped("stopped on request") if stopped else error)
@@ -230,6 +265,10 @@ class JobRunner:
             self._stopped_jobs.add(job_id)
         for task in tasks:
             task.cancel()
+
+
+def _tell_nobody(batch: Batch) -> None:
+    pass
 
 
 def _error_of(task: asyncio.Task[str]) -> BaseException | None:

@@ -10,6 +10,6 @@ from buffer.scripts import Script, sha_of
 
 @cache
 def script(verb: str) -> Script:
-    """Load `enqueue_dequeue` or `forget_jobs`."""
+    """Load `enqueue_dequeue`, `forget_jobs`, `shown` or `show`."""
     source = (resources.files("worker.rq") / "lua" / f"{verb}.lua").read_text(encoding="utf-8")
     return Script(verb, source, sha_of(source))

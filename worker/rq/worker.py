@@ -21,10 +21,10 @@ from rq.worker import BaseWorker
 from rq.worker_registration import clean_worker_registry
 
 from config.logs import get_logger
-from worker.rq.job_ids import is_flush
+from worker.rq.job_ids import is_flush, is_ours
 from worker.rq.queue import JobQueue
 from worker.rq.registries import RegistryWriter
-from worker.rq.runner import FlushFunction, JobRunner
+from worker.rq.runner import JobRunner, Work
 
 WORKER_TTL_S = 60
 """A worker that died disappears from RQ's list after this time plus RQ's own margin of 60 s."""
@@ -45,9 +45,10 @@ class AsyncWorker(BaseWorker):
     def __init__(
         self,
         queue: JobQueue,
-        flush: FlushFunction,
+        work: Work,
         concurrency: int,
         on_suspension: Callable[[bool], None] = lambda _: None,
+        keeps_finished: bool = False,
     ) -> None:
         connection: redis.Redis = queue.rq.connection
         super().__init__(
@@ -57,8 +58,8 @@ class AsyncWorker(BaseWorker):
             worker_ttl=WORKER_TTL_S,
             maintenance_interval=MAINTENANCE_EVERY_S,
         )
-        self.registries = RegistryWriter(self, queue.rq, connection)
-        self.runner = JobRunner(queue, self.registries, flush, concurrency, on_suspension)
+        self.registries = RegistryWriter(self, queue.rq, connection, keeps_finished)
+        self.runner = JobRunner(queue, self.registries, work, concurrency, on_suspension)
         self._loop = asyncio.get_running_loop()
         self._seen_in_intermediate: set[str] = set()
         self._seen_in_failed: set[str] = set()
@@ -105,7 +106,7 @@ class AsyncWorker(BaseWorker):
         self._seen_in_intermediate = set(found)
         for job_id in abandoned:
             if job := self.registries.read([job_id])[0]:
-                if is_flush(job_id):
+                if is_ours(job_id):
                     job.delete(remove_from_queue=False)
                 else:
                     self.handle_job_failure(job, queue, exc_string="The worker that took this job died.")

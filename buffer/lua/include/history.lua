@@ -1,17 +1,14 @@
--- The history: flushes and discards that ended, newest first. It is bounded. A key of another type stops no script.
+-- The history: a stream of the flushes, discards and parts that ended. It is bounded. A key of another type stops no script.
+-- A record has the fields that apply of these: ref · gateway · channel · peer · flush_id · reason · outcome · cause ·
+-- messages · span (include/seal.lua has its layout) · opened_ms (of a burst that was not sealed) · closed_ms · answered
+-- (the time in ms, a blank, the fence) · ended_ms · attempts · parts · next_part · doubts · part · error.
 
-local HISTORY_MAX = 1000
+local HISTORY_MAX = 2000
 
+-- Record an end: fields and their values in turn. They are one flat list, because a table of them took far longer.
 local function history_push(...)
-  local records = { ... }
-  for i, entry in ipairs(records) do
-    entry.ended_ms = now_ms
-    records[i] = cjson.encode(entry)
-  end
-  if #records > 0 then
-    if is_set_aside(try('LPUSH', key('history'), unpack(records)), 'history') then
-      try('LPUSH', key('history'), unpack(records))
-    end
-    try('LTRIM', key('history'), 0, HISTORY_MAX - 1)
+  local reply = try('XADD', key('history'), 'MAXLEN', '~', HISTORY_MAX, '*', 'ended_ms', now_ms, ...)
+  if is_set_aside(reply, 'history') then
+    try('XADD', key('history'), 'MAXLEN', '~', HISTORY_MAX, '*', 'ended_ms', now_ms, ...)
   end
 end

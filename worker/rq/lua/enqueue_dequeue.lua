@@ -5,17 +5,34 @@
 --          3 how many of the next are fields and values that all new jobs share   fields and values …
 --          then for each new job: id, description, data
 -- returns  1 when RQ is suspended, else 0 · jobs left in the queue · ids of the jobs taken …
--- touches  queues job:*, the queue and its intermediate queue
+-- touches  queues job:*, the queue, its intermediate queue and its scheduled registry
 --
--- No job is taken while RQ is suspended. A full server refuses the script's first write if it uses memory: a call with
--- new jobs fails as a whole. Without new jobs the first write is LTRIM, which frees memory, so the queue still drains.
+-- A new job takes the place of the jobs that show its conversations as pending, and one of a single conversation gets the
+-- description of that job. No job is taken while RQ is suspended. A full server refuses the script's first write if it
+-- uses memory: a call with new jobs fails as a whole. Without new jobs the first write is LTRIM, which frees memory, so
+-- the queue still drains.
 
-local call = redis.call -- these scripts have no prelude
+local call, try = redis.call, redis.pcall -- these scripts have no prelude
 
 local room, size, shared = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local job = { unpack(ARGV, 4, 3 + shared) }
-local prefix = string.match(KEYS[1], '^(.-):queue:')
+local prefix, queue = string.match(KEYS[1], '^(.-):queue:(.*)$')
+local scheduled = prefix .. ':scheduled:' .. queue
 local new, taken = {}, {}
+
+-- Remove the jobs that show the conversations of a new job. Return the description for the new job, or nil.
+local function replace_shown(id)
+  local partition, hashes = string.match(id, '^(%d+%-)(.*)%-%d+$')
+  local description
+  for at = 1, #(hashes or ''), size do
+    local shown = partition .. string.sub(hashes, at, at + size - 1) .. '-0'
+    if try('ZREM', scheduled, shown) == 1 then
+      description = call('HGET', prefix .. ':job:' .. shown, 'description')
+      call('DEL', prefix .. ':job:' .. shown)
+    end
+  end
+  return description and #hashes == size and (string.gsub(description, ' · due [^·]*$', ''))
+end
 
 for i = 4 + shared, #ARGV, 3 do
   new[#new + 1] = ARGV[i]
@@ -24,8 +41,10 @@ if #new > 0 then
   call('RPUSH', KEYS[1], unpack(new))
   call('SADD', prefix .. ':queues', KEYS[1])
 end
+local is_shown = #new > 0 and call('EXISTS', scheduled) == 1
 for i = 4 + shared, #ARGV, 3 do
-  job[shared + 1], job[shared + 2], job[shared + 3], job[shared + 4] = 'description', ARGV[i + 1], 'data', ARGV[i + 2]
+  job[shared + 1], job[shared + 2] = 'description', is_shown and replace_shown(ARGV[i]) or ARGV[i + 1]
+  job[shared + 3], job[shared + 4] = 'data', ARGV[i + 2]
   call('HSET', prefix .. ':job:' .. ARGV[i], unpack(job))
 end
 
