@@ -93,6 +93,6 @@ def contents(batch: Batch) -> dict[str, object]:
 
 
 def floor(keys: list[str]) -> set[str]:
-    """Return the keys without their partition, and without those of the totals. After a sweep only the history is left."""
+    """Return the keys without their partition, but not those of the totals. After a sweep only the history is left."""
     names = {key.partition("}:")[2] for key in keys}
     return {name for name in names if name.partition(":")[0] not in TOTALS}

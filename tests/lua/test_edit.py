@@ -10,7 +10,7 @@ from buffer.errors import StoreFull
 from buffer.keys import fingerprint_of
 from buffer.models import Batch, Change, Conversation, PauseMode
 from tests.conversation_hash import pack_window
-from tests.lua.aliases import LID, NAMES, PHONE, check_awake, check_one, deliver, link, floor
+from tests.lua.aliases import LID, NAMES, PHONE, check_awake, check_one, deliver, floor, link
 from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 from tests.messages import message
 

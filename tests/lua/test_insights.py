@@ -19,7 +19,7 @@ def person(channel: str, peer: str = "ana") -> Conversation:
 
 async def deliver(driver: ScriptDriver, to: Conversation) -> str:
     """Say something and deliver it. Return the flush_id."""
-    batch = await driver.in_flight("m1", to=to)
+    batch = await driver.in_flight(f"m{driver.clock()}", to=to)
     assert await driver.store.ack(driver.ref(to), batch.token) == "ok"
     return batch.flush_id
 
@@ -240,3 +240,4 @@ async def test_key_of_another_type_hides_no_other(wide: ScriptDriver, kind: str)
         assert sorted(each.channel for each in await insights.totals()) == others
     else:
         assert (await insights.gauges()).doubts == 0
+    await wide.clean()

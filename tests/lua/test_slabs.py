@@ -9,7 +9,7 @@ import pytest
 
 from buffer.keys import fingerprint_of
 from buffer.models import Change, Conversation
-from tests.lua.aliases import LID, NAMES, PHONE, check_one, link, floor
+from tests.lua.aliases import LID, NAMES, PHONE, check_one, floor, link
 from tests.lua.driver import ANA, BIA, ScriptDriver
 from tests.messages import message
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lua.aliases import LID, PHONE, linked, floor
+from tests.lua.aliases import LID, PHONE, floor, linked
 from tests.lua.driver import ANA, WINDOW_MS, ScriptDriver
 from tests.messages import message
 
