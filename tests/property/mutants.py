@@ -191,7 +191,10 @@ MUTANTS = [
     Mutant("ack counted twice", "ack", "tally(flush.conv, 'acked', 1)", "tally(flush.conv, 'acked', 2)"),
     Mutant("second answer not counted", "answered", "    tally(conv, 'answers_again', 1)\n", ""),
     Mutant(
-        "discarded burst counted for another channel", "include/record_discard", "opened_ms or '')\n  tally(conv,", "opened_ms or '')\n  tally({},"
+        "discarded burst counted for another channel",
+        "include/record_discard",
+        "opened_ms or '')\n  tally(conv,",
+        "opened_ms or '')\n  tally({},",
     ),
     Mutant(
         "discarded batch counted twice",
