@@ -4,8 +4,8 @@
 -- ARGV     1 now_ms or ''   2 offset   3 limit
 -- returns  now_ms · then eight for each conversation, in the order of the wake index: state · due_ms · messages ·
 --          gateway · channel · peer · ref · opened_ms of its open burst (0 = none). The states: 'open' (a burst that
---          collects or is due), 'retry' (a batch between two attempts), 'in_flight', 'replying' (parts of an answer wait), 'redriven' (a dead letter to deliver again),
---          'paused', 'broken' (its conv hash cannot be read)
+--          collects or is due), 'retry' (a batch between two attempts), 'in_flight', 'replying' (parts of an answer
+--          wait), 'redriven' (a dead letter to deliver again), 'paused', 'broken' (its conv hash cannot be read)
 -- touches  wake · conv batch redrive letter (reads only)
 --
 -- due_ms does not come from the wake index, where dispatch hides what is due. A key that cannot be read stops nothing.

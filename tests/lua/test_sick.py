@@ -108,9 +108,10 @@ BREAKS: list[Break] = [
     ),
     *(field(name, b"\0garbage\n") for name in ("ref", "flush_id")),
     *(field(name, b"99999999999999") for name in ("lease_until_ms", "retry_at_ms", "paused_until_ms")),
+    *(field("span", value) for value in (b"", b"short", b"garbage " * 2, b"\xff" * 12)),
     *(entry(kind, value) for kind in ("buffer", "batch") for value in ENTRIES),
     malformed_seen,
-    *(wrong_partition_type(kind) for kind in ("idle", "alias", "dead", "history", "counters")),
+    *(wrong_partition_type(kind) for kind in ("idle", "alias", "dead", "history", "counters", "channels")),
 ]
 
 ALL_BREAKS = pytest.mark.parametrize("break_it", BREAKS, ids=lambda one: one.__name__.replace(" ", "-"))
