@@ -314,3 +314,13 @@ async def test_an_attempt_after_another(flush, recorded_spans: RecordedSpans):
     assert [f"{span.context.trace_id:032x}" for span in roots] == [trace_id_of("flush-1")] * 2 + [
         trace_id_of("flush-2")
     ]
+
+
+async def test_a_flush_is_a_root_wherever_it_runs(flush, recorded_spans: RecordedSpans):
+    """A span around it, as an instrumentation makes them, is not its parent, and its trace id is for no other span."""
+    with recorded_spans.tracer.start_as_current_span("around"):
+        await flush(batch(None))
+    recorded_spans.tracer.start_span("after").end()
+    assert recorded_spans.named("debouncer.flush").parent is None
+    others = {f"{recorded_spans.named(name).context.trace_id:032x}" for name in ("around", "after")}
+    assert len(others | {trace_id_of("flush-1")}) == 3
