@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from config.killpoints import kill_point
 from config.logs import get_logger, mask
 from config.routes import Routes
 from config.settings import Settings
+from config.trace_context import new_span_id
 from worker.agent_answer import AgentFailure, AgentReply
 from worker.agents import Agents
 from worker.channels import Channels
@@ -64,7 +64,7 @@ class Flusher:
         `on_batch` gets the claimed batch. A cancelled flush releases its batch. Raises StoreError if Redis fails for
         longer than the retries last.
         """
-        caller = secrets.token_hex(8)
+        caller = new_span_id()
         claimed_at = asyncio.get_running_loop().time()
         claim = await retry_unavailable(lambda: self._store.claim(ref, caller), CLAIM_RETRY_S)
         if claim.status == "broken":

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from buffer.models import Batch
-from config.trace_context import TraceContext, read_stored, span_id_of, trace_id_of, traceparent
+from config.trace_context import TraceContext, read_stored, trace_id_of, traceparent
 
 NO_HEADERS: Mapping[str, str] = {}
 
@@ -93,8 +93,11 @@ def step(name: str) -> Step:
 class PlainTrace:
     """One attempt of a flush without OpenTelemetry. It makes no spans, and gives its requests their `traceparent`."""
 
+    __slots__ = ("_before", "headers")
+
     def __init__(self, batch: Batch) -> None:
-        parent = traceparent(trace_id_of(batch.flush_id), span_id_of(batch.token), is_sampled(batch))
+        span_id = batch.token.rpartition(":")[2]  # the random id with which the worker claimed
+        parent = traceparent(trace_id_of(batch.flush_id), span_id, is_sampled(batch))
         self.headers: Mapping[str, str] = {"traceparent": parent}
 
     def __enter__(self) -> Self:
@@ -126,5 +129,8 @@ def is_sampled(batch: Batch) -> bool:
     A flush without any is a root, and roots are sampled by default. With the flag unset an agent whose sampler follows
     its parent, as is the default, would record nothing.
     """
-    contexts = [context.sampled for context in contexts_of(batch)]
-    return any(contexts) or not contexts
+    for message in batch.messages:
+        if message.trace is not None:
+            contexts = list(contexts_of(batch))
+            return any(context.sampled for context in contexts) or not contexts
+    return True

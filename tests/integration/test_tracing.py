@@ -125,7 +125,7 @@ def test_with_opentelemetry(line, stub: EvolutionStub, collector: Collector):
     assert [(place.trace_id, place.span_id, place.sampled) for place in sent] == [
         (step.trace_id.hex(), step.span_id.hex(), True) for step in steps
     ]
-    assert [attributes_of(flush)["debouncer.outcome"] for flush in flushes] == ["later", "acked"]
+    assert [attributes_of(flush)["debouncer.outcome"] for flush in flushes] == ["wait", "acked"]
     assert collector.services == {"debouncer"}
     told = "".join(map(str, collector.spans))
     assert not [secret for secret in (ANA, "tudo bem?", "two") if secret in told]

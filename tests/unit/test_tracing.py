@@ -129,9 +129,14 @@ def test_several_exporters(environment: pytest.MonkeyPatch):
 async def test_a_collector_that_hangs_holds_up_no_stop(environment: pytest.MonkeyPatch):
     """`close` returns although the last export has not ended."""
     environment.setattr(otel, "CLOSE_MAX_S", 0.05)
-    exported = threading.Event()
+    released, ended = threading.Event(), threading.Event()
     spans = SpanMaker("")
-    environment.setattr(spans.provider, "shutdown", exported.wait)
+
+    def hang() -> None:
+        released.wait(10)
+        ended.set()
+
+    environment.setattr(spans.provider, "shutdown", hang)
     await spans.close()
-    assert not exported.is_set()
-    exported.set()
+    assert not ended.is_set()
+    released.set()

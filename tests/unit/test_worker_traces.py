@@ -28,13 +28,14 @@ from worker.tracing import PlainTrace, step, trace_headers
 REF = Ref(0, "0123456789abcdef")
 PEER = "5511900000011"
 PHONE = "5511900000099"
+TOKENS = ("1:00f067aa0ba902b7", "2:10f067aa0ba902b7")
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 OTHER = "00-5bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
 ANSWER = AgentReply((Part(text="um segredo"), Part(text="dois")))
 DOWN = AgentFailure(f"the agent answered 500 to {PHONE}")
 
 
-def batch(*traces: str | None, token: str = "1:a", **fields: Any) -> Batch:
+def batch(*traces: str | None, token: str = TOKENS[0], **fields: Any) -> Batch:
     """A batch whose messages came with these trace contexts."""
     stored = tuple(StoredMessage(1, {"message_id": "m", "text": "um segredo"}, trace=trace) for trace in traces)
     who = Conversation("evolution", PHONE, PEER)
@@ -77,9 +78,9 @@ def test_the_flag_follows_the_messages(traces: list[str | None], flags: str):
 
 def test_an_attempt_has_a_span_id_of_its_own():
     """A redelivery is in the same trace, under another span id."""
-    first, second = (parts(headers_of(batch(token=token))["traceparent"]) for token in ("1:a", "2:b"))
+    first, second = (parts(headers_of(batch(token=token))["traceparent"]) for token in TOKENS)
     assert first[0] == second[0]
-    assert first[1] != second[1]
+    assert [first[1], second[1]] == [token[2:] for token in TOKENS]
 
 
 def test_outside_a_flush():
@@ -306,10 +307,20 @@ async def test_a_flush_that_is_cancelled(flush, recorded_spans: RecordedSpans):
 
 async def test_an_attempt_after_another(flush, recorded_spans: RecordedSpans):
     """Both are roots of one trace, and the next flush has another."""
-    for one in (batch(None), batch(None, token="2:b", attempt=2), batch(None, flush_id="flush-2")):
+    for one in (batch(None), batch(None, token=TOKENS[1], attempt=2), batch(None, flush_id="flush-2")):
         await flush(one)
     roots = [span for span in recorded_spans.all() if span.name == "debouncer.flush"]
     assert len({span.context.span_id for span in roots}) == 3
     assert [f"{span.context.trace_id:032x}" for span in roots] == [trace_id_of("flush-1")] * 2 + [
         trace_id_of("flush-2")
     ]
+
+
+async def test_a_flush_is_a_root_wherever_it_runs(flush, recorded_spans: RecordedSpans):
+    """A span around it, as an instrumentation makes them, is not its parent, and its trace id is for no other span."""
+    with recorded_spans.tracer.start_as_current_span("around"):
+        await flush(batch(None))
+    recorded_spans.tracer.start_span("after").end()
+    assert recorded_spans.named("debouncer.flush").parent is None
+    others = {f"{recorded_spans.named(name).context.trace_id:032x}" for name in ("around", "after")}
+    assert len(others | {trace_id_of("flush-1")}) == 3
