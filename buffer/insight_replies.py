@@ -58,7 +58,7 @@ def read_record(flat: Fields) -> FlushRecord:
     text = {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in flat.items()}
 
     def number(name: str) -> int | None:
-        return _whole(flat[name.encode()]) if name in text else None
+        return _whole(flat[name.encode()]) if text.get(name) else None
 
     span = read_span(flat.get(b"span", b""))
     return FlushRecord(
@@ -87,14 +87,15 @@ def read_record(flat: Fields) -> FlushRecord:
 
 
 def read_span(span: bytes) -> Span:
-    """Return the times of a batch, all None for bytes that no script has written. lua/include/seal.lua has the layout."""
+    """Return the times of a batch (lua/include/seal.lua). All are None for bytes that no script has written."""
     if len(span) < SPAN.size:
         return Span()
     last_high, last, opened_high, opened, due, claimed = SPAN.unpack_from(span)
     opened_ms = (opened_high << 32) + opened
     ends = range(SPAN.size + ARRIVAL_SIZE, len(span) + 1, ARRIVAL_SIZE)
-    arrivals = tuple(int.from_bytes(span[end - ARRIVAL_SIZE : end]) for end in ends)
-    return Span((last_high << 32) + last, opened_ms, opened_ms + due, opened_ms + claimed, arrivals)
+    arrivals = ((int.from_bytes(span[end - ARRIVAL_SIZE : end]) - opened_ms) % 256**ARRIVAL_SIZE for end in ends)
+    possible = tuple(offset for offset in arrivals if offset <= claimed)
+    return Span((last_high << 32) + last, opened_ms, opened_ms + due, opened_ms + claimed, possible)
 
 
 def write_cursor(numbers: Sequence[int]) -> str:
