@@ -32,12 +32,15 @@ VERBS = (
     "sweep",
     "repair",
     "snapshot",
+    "look",
+    "erase",
     "pending",
     "own_message",
     "part_status",
     "doubts",
     "settle_doubt",
     "announce_owner",
+    "tally",
 )
 
 

@@ -104,7 +104,7 @@ class Settings(GatewaySettings, ReplySettings, AgentSettings, BurstSettings):
     )
 
     admin_token: OptionalSecret = Field(
-        None, description="reserved: it will open the page and the admin API, which do not exist yet; no effect today"
+        None, description="bearer token of /metrics; unset: only this machine may read it"
     )
 
     routes_file: Annotated[str | None, BlankIsNone] = Field(

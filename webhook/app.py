@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -22,20 +21,27 @@ from config.logs import get_logger
 from config.route_watch import RouteWatch
 from config.routes import load_routes
 from config.settings import Settings, require
+from webhook.admin.gate import AdminGate
+from webhook.admin.routes import add_admin
 from webhook.asgi import WebhookEndpoint
 from webhook.fast_path import INGEST
 from webhook.ingest import Ingest
-from webhook.left_out import NO_GATEWAY
 from webhook.limits import LIMITS, ConnectionLimits
-from webhook.openapi import add_webhooks
+from webhook.metrics.routes import metrics_routes
+from webhook.metrics.scrape import Scraper
+from webhook.openapi import add_webhooks, without_422
 from webhook.pages import about_routes, add_docs, add_error_form
 from webhook.probes import probe_routes
+from webhook.tallies import Tallies
 
 REDIS_TIMEOUT_S = 1.0
 """Seconds that one Redis command may take. It is below STORE_TIMEOUT_S, so that a failed append can be sent again."""
 
 RECHECK_S = 0.5
 """Seconds between two attempts to reach Redis at start."""
+
+LAST_TALLY_S = 2.0
+"""Seconds that the end of the process may wait for Redis to take its last counts."""
 
 log = get_logger()
 
@@ -49,11 +55,15 @@ class App:
         self.ingest = Ingest(settings, self._routes)
         self._webhooks = WebhookEndpoint(self.ingest)
         self.api = self._build_api()
+        self._gate = AdminGate(self.api, settings.admin_token)
         self._redis_url = require(settings.redis_url, "REDIS_URL")
         self._store: Store | None = None
         self._ready = False
         self._reconnecting: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._tallies = Tallies(self.ingest.left_out, self.ingest.append_times)
+        self._tallying: asyncio.Task[None] | None = None
+        self._scraper: Scraper | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an ASGI connection to the webhooks, the lifespan or FastAPI."""
@@ -62,7 +72,7 @@ class App:
         elif scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
         else:
-            await self.api(scope, receive, send)
+            await self._gate(scope, receive, send)
 
     def _build_api(self) -> FastAPI:
         own_version = version("debouncer")
@@ -74,18 +84,24 @@ class App:
         api.include_router(about_routes(own_version))
         if self.settings.webhook_docs:
             add_docs(api)
+        api.include_router(probe_routes(self._ready_store, lambda: self.ingest.not_ready_reason))
+        add_admin(api, self._ready_store, lambda: self.ingest.not_ready_reason)
         api.include_router(
-            probe_routes(lambda: self._store if self._ready else None, lambda: self.ingest.not_ready_reason)
+            metrics_routes(lambda: self._scraper, lambda: self.ingest.not_ready_reason, self.settings.admin_token)
         )
 
         def describe() -> dict[str, Any]:
             if api.openapi_schema is None:
                 schema = get_openapi(title=api.title, version=api.version, summary=api.summary, routes=api.routes)
-                api.openapi_schema = add_webhooks(schema)
+                api.openapi_schema = add_webhooks(without_422(schema))
             return api.openapi_schema
 
         api.openapi = describe  # type: ignore[method-assign]
         return api
+
+    def _ready_store(self) -> Store | None:
+        """Return the store, or None as long as no messages are accepted."""
+        return self._store if self._ready else None
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
@@ -103,7 +119,7 @@ class App:
     def _connection_limits(self) -> ConnectionLimits:
         settings = self.settings
         most = connections_max(raise_descriptor_limit())
-        tell = partial(self.ingest.left_out.refuse, NO_GATEWAY)
+        tell = self.ingest.left_out.refuse_connection
         return ConnectionLimits(settings.webhook_head_timeout, settings.webhook_body_timeout, most, tell)
 
     async def _start(self) -> None:
@@ -131,6 +147,8 @@ class App:
         await store.load_scripts()
         self.ingest.accept_into(store)
         self._ready = True
+        self._scraper = Scraper(store, self.settings)
+        self._tallying = asyncio.create_task(self._tallies.run(store))
 
     async def _reconnect(self, store: Store) -> None:
         while not self._ready:
@@ -146,6 +164,11 @@ class App:
         for task in (self._reconnecting, self._watching):
             if task is not None:
                 task.cancel()
+        if self._tallying is not None:
+            self._tallies.stop()
+            await asyncio.wait({self._tallying}, timeout=LAST_TALLY_S)
+        if self._scraper is not None:
+            await self._scraper.close()
         if self._store is not None:
             await self._store.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -12,6 +13,7 @@ from buffer.retry import retry_unavailable
 from buffer.rules import AppendRules
 from buffer.store import Store
 from buffer.transport.connection import ReplyReceiver
+from webhook.tallies import AppendTimes
 
 STORE_TIMEOUT_S = 1.7
 """Seconds that a request may wait for Redis. The response must leave within 2 s (docs/invariants.md#7)."""
@@ -45,7 +47,7 @@ class _Submission(NamedTuple):
 class _AppendCall:
     """One append call: its submissions, and the loop time until which they may wait. It receives the reply."""
 
-    __slots__ = ("_coalescer", "rules", "size", "submissions", "until_s")
+    __slots__ = ("_coalescer", "rules", "sent_s", "size", "submissions", "until_s")
 
     def __init__(self, coalescer: AppendCoalescer, submissions: list[_Submission], until_s: float) -> None:
         self._coalescer = coalescer
@@ -53,6 +55,7 @@ class _AppendCall:
         self.rules = submissions[0].rules
         self.size = sum([len(submission.messages) for submission in submissions])
         self.until_s = until_s
+        self.sent_s = time.perf_counter()
 
     def messages(self) -> list[Append]:
         """Return the messages of all submissions, in order."""
@@ -82,8 +85,9 @@ T = TypeVar("T", _Submission, _AppendCall)
 class AppendCoalescer:
     """A bounded queue in front of `Store.append`. A message that cannot be stored fails its own request only."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, times: AppendTimes | None = None) -> None:
         self._store = store
+        self._times = times or AppendTimes()
         self._unsent: list[_Submission] = []
         self._in_flight: list[_AppendCall] = []
         self._messages_waiting = 0
@@ -146,6 +150,7 @@ class AppendCoalescer:
     def forget(self, call: _AppendCall) -> None:
         """Remove a call that has its reply: its messages no longer count as waiting."""
         self._in_flight.remove(call)
+        self._times.add(time.perf_counter() - call.sent_s, len(call.submissions))
         self._messages_waiting -= call.size
 
     def _check_timeouts(self) -> None:

@@ -55,7 +55,6 @@ class LimitedProtocol(HttpToolsProtocol):
         """Wait for the first request. Refuse a connection that would take the descriptors kept for Redis."""
         super().connection_made(transport)
         if len(self.connections) > self._limits.connections_max:
-            self._limits.on_refusal(CROWDED)
             self.refuse(CROWDED)
         else:
             self._set_deadline(self._limits.head_timeout_s)
@@ -129,6 +128,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
         A client that reads the error as the response to an earlier request would not send that one again.
         """
+        self._limits.on_refusal(error)
         if not self._is_earlier_waiting():
             status, _, header_lines, body = http_error_response(error)
             default_header_lines = encode_headers(self.server_state.default_headers)

@@ -9,7 +9,7 @@ from gateways.base import OpenAPIObject
 
 STYLE = "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}table{border-collapse:collapse}"
 CELLS = "td,th{border:1px solid #ccc;padding:.2em .6em;text-align:left}h2{margin-top:2em;font:bold 1.1em monospace}"
-METHODS = ("get", "post")
+METHODS = ("get", "post", "delete")
 
 HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
 

@@ -45,6 +45,7 @@ from webhook.limits import BodyBudget, BodyReader
 from webhook.own_messages import OwnMessages
 from webhook.request_log import RequestLog
 from webhook.responses import Busy, Counts, HTTPError, Response, error_response, response_of, success_response
+from webhook.tallies import AppendTimes
 
 TYPING = ("composing", "recording")
 """Presence states that extend the deadline of an open burst."""
@@ -126,6 +127,7 @@ class Ingest:
         self._log = RequestLog(settings.log_level)
         self._parsers = {name: gateway.configured(settings) for name, gateway in GATEWAYS.items() if gateway.configured}
         self.left_out = self._log.left_out
+        self.append_times = AppendTimes()
         self._sink: _Sink | None = None
         self._nonces = _nonces()
         self.body_max = settings.webhook_max_body
@@ -134,7 +136,7 @@ class Ingest:
 
     def accept_into(self, store: Store) -> None:
         """Accept messages from now on and append them to this store."""
-        self._sink = _Sink(store, AppendCoalescer(store), OwnMessages(Replies(store)))
+        self._sink = _Sink(store, AppendCoalescer(store, self.append_times), OwnMessages(Replies(store)))
 
     def route(self, path: str, method: str) -> tuple[Gateway, str]:
         """Return the gateway that a path names, and the rest of the path. Raises HTTPError (404 or 405)."""

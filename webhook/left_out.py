@@ -67,6 +67,17 @@ class LeftOut:
         self.refused[gateway, error.code] += 1
         self._add(Key("refused", gateway, error.code), error.log_detail or without_values(error.detail))
 
+    def refuse_connection(self, error: HTTPError) -> None:
+        """Count a connection that was closed with an error before it named a gateway. Only lack of room has a line."""
+        if error.code == "too_many_connections":
+            self.refuse(NO_GATEWAY, error)
+        else:
+            self.count_refused(NO_GATEWAY, error.code)
+
+    def count_refused(self, gateway: str, reason: str) -> None:
+        """Count a request that got an error which is told elsewhere."""
+        self.refused[gateway, reason] += 1
+
     def ignore(self, gateway: str, reason: str, shape: str | None = None) -> None:
         """Count a message or an event that calls nobody. `shape` is told once for each gateway."""
         self.ignored[gateway, reason] += 1

@@ -40,6 +40,16 @@ def add_webhooks(schema: OpenAPIObject) -> OpenAPIObject:
     return schema
 
 
+def without_422(schema: OpenAPIObject) -> OpenAPIObject:
+    """Remove FastAPI's own form of errors about parameters, which this service does not use, and return the schema."""
+    for item in schema["paths"].values():
+        for operation in item.values():
+            operation["responses"].pop("422", None)
+    for name in ("HTTPValidationError", "ValidationError"):
+        schema.get("components", {}).get("schemas", {}).pop(name, None)
+    return schema
+
+
 _TAIL: OpenAPIObject = {
     "name": "tail",
     "in": "path",

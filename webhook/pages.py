@@ -5,11 +5,15 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from webhook import docs_page
 
 WHERE = "webhooks are at /webhooks/<gateway>"
-PATHS = f"{WHERE}, the probes at /healthz and /readyz, the description of all at /openapi.json"
+PATHS = (
+    f"{WHERE}, the probes at /healthz and /readyz, the metrics at /metrics, the admin API at /conversations, /flushes, "
+    "/dead-letters and /replies, the description of all at /openapi.json"
+)
 
 
 def about_routes(version: str) -> APIRouter:
@@ -38,9 +42,16 @@ def add_error_form(api: FastAPI) -> None:
         if not isinstance(error, HTTPException):
             raise error
         code, detail = _told(request, error)
-        return JSONResponse({"error": code, "detail": detail}, error.status_code, headers=error.headers)
+        headers = {"allow": _allowed(api, request)} if error.status_code == 405 else error.headers
+        return JSONResponse({"error": code, "detail": detail}, error.status_code, headers=headers)
 
     api.add_exception_handler(HTTPException, respond)
+
+
+def _allowed(api: FastAPI, request: Request) -> str:
+    """Return the methods of all routes that have the path. FastAPI knows those of the first one only."""
+    routes = (route for route in api.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return ", ".join(sorted({method for route in routes for method in getattr(route, "methods", None) or ()}))
 
 
 def _told(request: Request, error: HTTPException) -> tuple[str, str]:
@@ -49,4 +60,4 @@ def _told(request: Request, error: HTTPException) -> tuple[str, str]:
         return "not_found", WHERE if is_near else f"there is nothing here; {PATHS}"
     if error.status_code == 405:
         return "method_not_allowed", f"this path does not take {request.method}; {PATHS}"
-    return "http_error", str(error.detail)
+    return "bad_request" if error.status_code == 400 else "http_error", str(error.detail)

@@ -10,6 +10,7 @@ from config.log_limiter import LogLimiter
 from config.logs import get_logger, mask
 from gateways.base import BadRequest, Gateway
 from webhook.left_out import LeftOut
+from webhook.rejected import reason_of
 from webhook.responses import Busy, HTTPError, http_error_of
 
 STORE_FAILURE_LOG_EVERY_S = 5.0
@@ -46,9 +47,11 @@ class RequestLog:
         """Log an error. Store errors share one line every STORE_FAILURE_LOG_EVERY_S, refusals one a minute."""
         if isinstance(error, StoreError):
             self._log_store_failure(error)
+            self.left_out.count_refused(gateway.name, reason_of(error))
         elif isinstance(error, HTTPError | BadRequest | Busy):
             self.left_out.refuse(gateway.name, http_error_of(error, gateway))
         else:
+            self.left_out.count_refused(gateway.name, "internal")
             log.error("a webhook request failed; its gateway will send it again", error=repr(error), exc_info=error)
 
     def _log_store_failure(self, error: StoreError) -> None:

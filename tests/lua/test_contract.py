@@ -13,6 +13,7 @@ from buffer import scripts, stored_message
 from buffer.keys import KINDS
 from buffer.models import AppendStatus, Change, ClaimStatus, EditResult, FailureMode, Outcome, PauseMode, RevokeResult
 from buffer.operator_models import DiscardLetterResult, PendingState, RedriveResult
+from buffer.person_store import People
 from buffer.reply_models import (
     DoubtResult,
     Ending,
@@ -28,6 +29,7 @@ from buffer.reply_models import (
 from buffer.reply_store import Replies
 from buffer.scripts import Script
 from buffer.store import Store
+from buffer.tallies import add_counts
 from buffer.transport.factory import Transport
 from tests.lua.driver import ANA, BIA
 from tests.messages import message
@@ -60,12 +62,15 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "sweep": lambda store: store.sweep(0),
     "repair": lambda store: store.repair(0),
     "snapshot": lambda store: store.snapshot(0),
+    "look": lambda store: People(store).look(store.ref(ANA)),
+    "erase": lambda store: People(store).erase(ANA),
     "pending": lambda store: store.pending(0),
     "own_message": lambda store: Replies(store).own_message(OwnMessage(ANA, "id", None, b"")),
     "part_status": lambda store: Replies(store).part_status("generic", "loja", Status("sent", "id")),
     "doubts": lambda store: Replies(store).doubts(0),
     "settle_doubt": lambda store: Replies(store).settle_doubt("0-abc-1-def.1", "drop"),
     "announce_owner": lambda store: store.announce_owner("host"),
+    "tally": lambda store: add_counts(store, {"requests_rejected:meta:unauthorized": 1}),
 }
 
 STATUSES: dict[str, set[str]] = {
@@ -93,7 +98,18 @@ MODES: dict[str, set[str]] = {
     "part_status": {"sent", "failed"},
     "settle_doubt": {"send", "drop"},
 }
-EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 5, "begin_part": 10, "end_part": 10, "ack": 3}
+EXTRA = {
+    "append": 2,
+    "repair": 2,
+    "claim": 2,
+    "renew": 2,
+    "answered": 5,
+    "begin_part": 10,
+    "end_part": 10,
+    "ack": 3,
+    "tally": 2,
+    "erase": 1,
+}
 """Arguments of the messages or conversations of a call."""
 
 

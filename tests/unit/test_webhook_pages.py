@@ -30,7 +30,7 @@ async def test_the_root_says_what_this_is(client):
     ("method", "path", "status", "words"),
     [
         ("GET", "/redoc", 404, "/openapi.json"),
-        ("GET", "/metrics", 404, "nothing here"),
+        ("GET", "/metrics", 403, "ADMIN_TOKEN"),
         ("POST", "/webhook/evolution", 404, "webhooks are at /webhooks/<gateway>"),
         ("POST", "/Webhooks/evolution", 404, "webhooks are at /webhooks/<gateway>"),
         ("POST", "/webhooks", 404, "webhooks are at /webhooks/<gateway>"),

@@ -1,0 +1,204 @@
+"""What people read of a running system: counters, histograms, gauges, and the records of flushes that ended."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Generic, Literal, NamedTuple, TypeVar
+
+from buffer.models import Conversation
+from buffer.operator_models import PendingState
+
+Item = TypeVar("Item")
+
+FlushOutcome = Literal["acked", "dead", "discarded", "dropped", "failed_after_sent"]
+"""How a flush, a burst or a part ended. `dropped` and `failed_after_sent` are about one part of an answer."""
+
+ConversationState = PendingState | Literal["idle"]
+"""What a conversation waits for, `idle` if it holds nothing (lua/look.lua)."""
+
+GAP_BUCKETS = 24
+GAP_FIRST_MS = 250.0
+GAP_RATIO = 480.0
+"""The last bound of the gap histogram, 120 s, divided by its first."""
+
+BOUNDS_MS: dict[str, tuple[float, ...]] = {
+    "gap": tuple(GAP_FIRST_MS * GAP_RATIO ** (i / (GAP_BUCKETS - 1)) for i in range(GAP_BUCKETS)),
+    "lateness_ms": (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 60000, math.inf),
+    "agent_ms": (100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, math.inf),
+    "reply_ms": (100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, math.inf),
+}
+"""The upper bounds in ms of the buckets of each histogram. buffer/lua/include/tally.lua has the same."""
+
+CHANNEL_COUNTERS: tuple[str, ...] = (
+    "messages_accepted",
+    "messages_duplicate",
+    "messages_discarded",
+    "messages_stale",
+    "messages_broken",
+    "messages_full",
+    "flushes_quiet",
+    "flushes_max_messages",
+    "flushes_max_bytes",
+    "flushes_max_wait",
+    "flushes_keyword",
+    "flushes_manual",
+    "flushes_disabled",
+    "flushes_single",
+    "flush_messages",
+    "bursts_split",
+    "claims_busy",
+    "acked",
+    "agent_failures",
+    "dead_letters",
+    "redriven",
+    "leases_recovered",
+    "answers_again",
+    "parts_sent",
+    "parts_refused",
+    "parts_in_doubt",
+    "doubts_resolved",
+    "doubts_dropped",
+    "takeovers",
+    "failed_after_sent",
+)
+"""The counters of a channel, the same names as in the scripts. docs/counters.md tells what each counts."""
+
+
+@dataclass(slots=True, frozen=True)
+class Histogram:
+    """How many values lie in each bucket, and their sum in ms. `bounds_ms` are the upper bounds of the buckets."""
+
+    bounds_ms: tuple[float, ...]
+    counts: tuple[int, ...]
+    sum_ms: int
+
+    @property
+    def count(self) -> int:
+        """Return the number of values."""
+        return sum(self.counts)
+
+
+@dataclass(slots=True)
+class ChannelTotals:
+    """The counters and histograms of a channel since the first start. A counter that is absent is 0.
+
+    `today` are the counters of CHANNEL_COUNTERS that are also known since the start of the day (UTC). Channels beyond the
+    limit of a partition are counted together under the gateway and channel ''.
+    """
+
+    gateway: str
+    channel: str
+    counters: dict[str, int] = field(default_factory=dict)
+    histograms: dict[str, Histogram] = field(default_factory=dict)
+    today: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True, frozen=True)
+class Gauges:
+    """The present numbers of all partitions.
+
+    `pending` are the conversations in the wake index. `overdue` are those whose time has passed without a claim, and
+    `oldest_overdue_ms` is for how long the oldest of them is overdue (0: none). `partition_counters` are the totals that
+    belong to no channel, summed.
+    """
+
+    now_ms: int
+    pending: int
+    overdue: int
+    oldest_overdue_ms: int
+    dead: int
+    doubts: int
+    idle: int
+    partition_counters: dict[str, int]
+
+
+@dataclass(slots=True, frozen=True)
+class FlushRecord:
+    """The record of a flush, a discard or a part that ended. What is unknown is None, '' or 0.
+
+    `due_ms` is when the flush could first be claimed. `arrivals_ms` are the receipts of its first messages, at most 20, in
+    ms since `opened_ms`. `parts` is how many parts its answer had, and `next_part` the number of the part that came next.
+    `doubts` is how many of its parts were in doubt. `part` is set in the record of one part: `<flush_id>.<part>`.
+    """
+
+    ref: str
+    conversation: Conversation
+    flush_id: str
+    reason: str
+    outcome: str
+    cause: str
+    messages: int
+    opened_ms: int | None
+    last_ms: int | None
+    due_ms: int | None
+    closed_ms: int | None
+    claimed_ms: int | None
+    answered_ms: int | None
+    ended_ms: int
+    attempts: int
+    parts: int
+    next_part: int
+    doubts: int
+    arrivals_ms: tuple[int, ...]
+    error: str
+    part: str = ""
+
+
+@dataclass(slots=True, frozen=True)
+class Page(Generic[Item]):
+    """A page of a list. `next_cursor` leads to the next one, None: there is none. `total` is None if nobody counted."""
+
+    items: list[Item]
+    next_cursor: str | None = None
+    total: int | None = None
+
+
+class HeldMessage(NamedTuple):
+    """A message that a conversation holds, for an authorised look."""
+
+    received_ms: int
+    kind: str
+    text: str | None
+    has_media: bool
+
+
+@dataclass(slots=True, frozen=True)
+class ConversationView:
+    """Everything that people may know of a conversation. A moment that does not apply is None.
+
+    `burst` and `batch` hold the first messages, `burst_messages` and `batch_messages` are how many there are.
+    """
+
+    ref: str
+    conversation: Conversation
+    name: str
+    state: ConversationState
+    now_ms: int
+    opened_ms: int | None = None
+    deadline_ms: int | None = None
+    cap_ms: int | None = None
+    due_ms: int | None = None
+    flush_id: str = ""
+    reason: str = ""
+    attempts: int = 0
+    next_part: int = 0
+    parts: int = 0
+    paused_until_ms: int | None = None
+    pause_mode: str = ""
+    burst_messages: int = 0
+    batch_messages: int = 0
+    burst: list[HeldMessage] = field(default_factory=list)
+    batch: list[HeldMessage] = field(default_factory=list)
+
+
+@dataclass(slots=True, frozen=True)
+class Erased:
+    """How much of a person was removed. `refs` are all conversations of theirs, for keys that lie elsewhere."""
+
+    conversations: int = 0
+    messages: int = 0
+    dead_letters: int = 0
+    doubts: int = 0
+    records: int = 0
+    refs: tuple[str, ...] = ()

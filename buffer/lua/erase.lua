@@ -1,0 +1,121 @@
+-- erase: delete everything that is held of a person under all their names, with a record that does not name them.
+--
+-- KEYS[1]  root of the partition
+-- ARGV     1 now_ms or ''   2 gateway   3 channel, both for the record ('' = those of the conversation)
+--          4 how many hashes of the person follow
+--          then these hashes …, and then the ids of their dead letters and parts in doubt …
+-- returns  { conversations, messages, dead letters, parts in doubt } that were deleted, then all hashes of the person …
+-- touches  wake idle suspects alias dead doubt history counters · conv buffer batch seen slabs timer lock media mark
+--          redrive · letter remains · doubted
+--
+-- A lease ends by it: every later call of its worker is answered lost (docs/invariants.md#3). What lies in ids, sent,
+-- history and sick is found and deleted by the client, in small steps.
+
+-- include: alias
+-- include: read
+-- include: history
+
+local CONVERSATION = { 'conv', 'buffer', 'batch', 'seen', 'slabs', 'timer', 'lock', 'media', 'mark', 'redrive' }
+local HOLDING = { 'conv', 'buffer', 'batch', 'redrive' }
+local INDEXES = { 'wake', 'idle', 'suspects' }
+
+local gateway, channel = ARGV[2], ARGV[3]
+local names, ids, is_noted = {}, {}, {}
+
+local function note(list, name)
+  if not is_noted[name] then
+    is_noted[name] = true
+    list[#list + 1] = name
+  end
+end
+
+-- Note all names that lead to the conversation of a hash, and that hash.
+local function note_names(hash)
+  local kept = resolve(hash)
+  note(names, hash)
+  note(names, kept)
+  local aliases = read('HGET', key('conv', kept), 'aliases') or ''
+  for at = 1, #aliases, 16 do
+    note(names, sub(aliases, at, at + 15))
+  end
+end
+
+-- Note the dead letters to redrive and the parts in doubt that a conversation tells of.
+local function note_ids(name)
+  for _, flush_id in ipairs(read('LRANGE', key('redrive', name), 0, -1) or {}) do
+    note(ids, flush_id)
+  end
+  for doubt_id in string.gmatch(read('HGET', key('conv', name), 'doubts') or '', '%S+') do
+    note(ids, doubt_id)
+  end
+end
+
+local function note_channel(kind, name)
+  if gateway == '' then
+    gateway = read('HGET', key(kind, name), 'gateway') or ''
+    channel = read('HGET', key(kind, name), 'channel') or ''
+  end
+end
+
+local function length(kind, name)
+  return read('LLEN', key(kind, name)) or 0
+end
+
+local function keys_of(kinds, name)
+  local keys = {}
+  for i, kind in ipairs(kinds) do
+    keys[i] = key(kind, name)
+  end
+  return keys
+end
+
+-- Delete a conversation. Return 1 if there was one, else 0, and how many messages it held.
+local function forget(name)
+  note_channel('conv', name)
+  local messages = length('buffer', name) + length('batch', name)
+  local is_there = call('EXISTS', unpack(keys_of(HOLDING, name))) > 0
+  call('UNLINK', unpack(keys_of(CONVERSATION, name)))
+  for _, index in ipairs(INDEXES) do
+    try('ZREM', key(index), name)
+  end
+  call('HDEL', key('alias'), name)
+  return is_there and 1 or 0, messages
+end
+
+-- Delete a dead letter and a part in doubt. Return 1 or 0 for each, and how many messages the letter held.
+local function forget_id(id)
+  note_channel('letter', id)
+  note_channel('doubted', id)
+  local messages = length('remains', id)
+  local letters, doubts = try('ZREM', key('dead'), id), try('ZREM', key('doubt'), id)
+  letters = max(call('UNLINK', key('letter', id)), call('UNLINK', key('remains', id)), tonumber(letters) or 0)
+  doubts = max(call('UNLINK', key('doubted', id)), tonumber(doubts) or 0)
+  return letters, doubts, messages
+end
+
+local last_name = 4 + tonumber(ARGV[4])
+for i = 5, last_name do
+  note_names(ARGV[i])
+end
+for i = last_name + 1, #ARGV do
+  note(ids, ARGV[i])
+end
+for _, name in ipairs(names) do
+  note_ids(name)
+end
+
+allow_writes_when_full()
+local conversations, messages, letters, doubts = 0, 0, 0, 0
+for _, name in ipairs(names) do
+  local was, held = forget(name)
+  conversations, messages = conversations + was, messages + held
+end
+for _, id in ipairs(ids) do
+  local letter, doubt, held = forget_id(id)
+  letters, doubts, messages = letters + letter, doubts + doubt, messages + held
+end
+if conversations + letters + doubts > 0 then
+  history_push({ outcome = 'discarded', cause = 'erased', gateway = gateway, channel = channel, messages = messages })
+  count('discarded', messages)
+end
+return { conversations, messages, letters, doubts, unpack(names) }

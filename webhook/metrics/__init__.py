@@ -1,0 +1,1 @@
+"""`/metrics`: what is counted in Redis, for Prometheus."""
