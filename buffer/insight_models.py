@@ -83,8 +83,8 @@ class Histogram:
 class ChannelTotals:
     """The counters and histograms of a channel since the first start. A counter that is absent is 0.
 
-    `today` are the counters of CHANNEL_COUNTERS that are also known since the start of the day (UTC). Channels beyond the
-    limit of a partition are counted together under the gateway and channel ''.
+    `today` are the `messages` and `flushes` since the start of the day (UTC). Channels beyond the limit of a partition
+    are counted together under the gateway and channel ''.
     """
 
     gateway: str
@@ -98,9 +98,9 @@ class ChannelTotals:
 class Gauges:
     """The present numbers of all partitions.
 
-    `pending` are the conversations in the wake index. `overdue` are those whose time has passed without a claim, and
-    `oldest_overdue_ms` is for how long the oldest of them is overdue (0: none). `partition_counters` are the totals that
-    belong to no channel, summed.
+    `pending` are the conversations in the wake index. `overdue` are those whose time has passed by more than 2 s
+    without a claim, and `oldest_overdue_ms` is for how long the oldest of them is overdue (0: none).
+    `partition_counters` are the totals that belong to no channel, summed.
     """
 
     now_ms: int
@@ -117,9 +117,10 @@ class Gauges:
 class FlushRecord:
     """The record of a flush, a discard or a part that ended. What is unknown is None, '' or 0.
 
-    `due_ms` is when the flush could first be claimed. `arrivals_ms` are the receipts of its first messages, at most 20, in
-    ms since `opened_ms`. `parts` is how many parts its answer had, and `next_part` the number of the part that came next.
-    `doubts` is how many of its parts were in doubt. `part` is set in the record of one part: `<flush_id>.<part>`.
+    `due_ms` is when the flush could first be claimed. `arrivals_ms` are the receipts of its first messages, at most 20,
+    in ms since `opened_ms`. `parts` is how many parts its answer had, and `next_part` the number of the one that came
+    next. `doubts` is how many of its parts were in doubt at the end. `part` is set in the record of one part:
+    `<flush_id>.<part>`.
     """
 
     ref: str

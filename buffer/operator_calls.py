@@ -37,8 +37,10 @@ def pending_args(offset: int, limit: int) -> Args:
 def read_pending(reply: Sequence[Any]) -> tuple[int, list[Pending]]:
     """Return the time of the server in ms, and the conversations of the page."""
     page = [
-        Pending(PENDING_STATES[state], _whole(due_ms), int(messages), _conversation(who))
-        for state, due_ms, messages, *who in _groups(reply, 1, 6)
+        Pending(
+            PENDING_STATES[state], _whole(due_ms), int(messages), _conversation(who), _text(ref), int(opened_ms) or None
+        )
+        for state, due_ms, messages, *who, ref, opened_ms in _groups(reply, 1, 8)
     ]
     return int(reply[0]), page
 

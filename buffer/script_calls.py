@@ -163,20 +163,24 @@ def renew_args(leases: Iterable[Lease], settings: Settings) -> Args:
 read_renew = _read_outcome
 
 
-def answered_args(answers: Iterable[tuple[str, str, bytes, bytes, int]]) -> Args:
+def answered_args(answers: Iterable[tuple[str, str, bytes, bytes, int, int | None]]) -> Args:
     """Return the arguments of answered.lua for conversations.
 
-    They are the hash of each, the token of its lease, the answer, the prints of its parts, and a delay in ms.
+    They are the hash of each, the token of its lease, the answer, the prints of its parts, a delay in ms, and how many
+    ms the agent took.
     """
-    return [*chain.from_iterable(answers)]
+    return [*chain.from_iterable((*answer[:5], _known(answer[5])) for answer in answers)]
 
 
 read_answered = _read_outcome
 
 
-def ack_args(acks: Iterable[tuple[str, str, int]]) -> Args:
-    """Return the arguments of ack.lua for conversations: the hash of each, the token of its lease, a pause in ms."""
-    return [*chain.from_iterable(acks)]
+def ack_args(acks: Iterable[tuple[str, str, int, int | None]]) -> Args:
+    """Return the arguments of ack.lua for conversations.
+
+    They are the hash of each, the token of its lease, a pause in ms, and how many ms the agent took.
+    """
+    return [*chain.from_iterable((*ack[:3], _known(ack[3])) for ack in acks)]
 
 
 read_ack = _read_outcome
@@ -268,6 +272,10 @@ def read_repair(reply: Sequence[int]) -> tuple[int, int]:
     """Return the numbers of wake entries put back and dropped."""
     put_back, dropped = reply
     return int(put_back), int(dropped)
+
+
+def _known(value: int | None) -> int | str:
+    return "" if value is None else value
 
 
 def _flag(value: bool) -> str:

@@ -156,21 +156,31 @@ class Store:
         """Extend a lease by FLUSH_LEASE. Returns ok, lost or cancelled."""
         return script_calls.read_renew(await self._renewals.call(ref.partition, (ref.hash, token)))
 
-    async def answered(self, ref: Ref, token: str, answer: bytes, prints: bytes = b"", *, delay_ms: int = 0) -> Outcome:
+    async def answered(  # noqa: PLR0913 - an answer is all of these
+        self,
+        ref: Ref,
+        token: str,
+        answer: bytes,
+        prints: bytes = b"",
+        *,
+        delay_ms: int = 0,
+        agent_ms: int | None = None,
+    ) -> Outcome:
         """Store the agent's answer under the lease. Returns ok, later, lost or cancelled.
 
         `prints` are the prints of its parts (buffer/prints.py), empty if none is sent. With a `delay_ms` the lease is
-        given back, and the first part waits for that time.
+        given back, and the first part waits for that time. `agent_ms` is how long the agent took, None if nobody knows.
         """
-        item = (ref.hash, token, answer, prints, delay_ms)
+        item = (ref.hash, token, answer, prints, delay_ms, agent_ms)
         return script_calls.read_answered(await self._answers.call(ref.partition, item))
 
-    async def ack(self, ref: Ref, token: str, *, pause_ms: int = 0) -> Outcome:
+    async def ack(self, ref: Ref, token: str, *, pause_ms: int = 0, agent_ms: int | None = None) -> Outcome:
         """Finish a batch that the agent accepted. Returns ok, lost or cancelled.
 
-        With a `pause_ms` the conversation is handed over to a human for that time.
+        With a `pause_ms` the conversation is handed over to a human for that time. `agent_ms` is how long the agent
+        took, None if nobody knows or `answered` has told it.
         """
-        return script_calls.read_ack(await self._acks.call(ref.partition, (ref.hash, token, pause_ms)))
+        return script_calls.read_ack(await self._acks.call(ref.partition, (ref.hash, token, pause_ms, agent_ms)))
 
     async def fail(self, ref: Ref, token: str, error: str, *, delay_ms: int, dead: bool = False) -> Outcome:
         """End a failed attempt: retry after `delay_ms`, or make a dead letter. Returns ok, dead, lost or cancelled."""

@@ -81,12 +81,15 @@ class Flusher:
             return await self._resume(flight)
         if not batch.messages:
             return await self._ends.fail(flight, AgentFailure("no message of the batch can be read", dead=True))
+        clock = asyncio.get_running_loop().time
+        called_s = clock()
         result = await self._call(flight)
+        agent_ms = round((clock() - called_s) * 1000)
         if isinstance(result, AgentFailure):
             return await self._ends.fail(flight, result)
         kill_point("worker_after_call")
         _log_answer(batch, result)
-        return await self._store_answer(flight, result)
+        return await self._store_answer(flight, result, agent_ms)
 
     async def _call(self, flight: Flight) -> AgentReply | AgentFailure:
         """Call the agent while the lease is renewed, and show the person that we type."""
@@ -94,13 +97,13 @@ class Flusher:
         with flight.lease, self._outbox.while_thinking(flight):
             return await self._agents.call(batch, render_burst(batch))
 
-    async def _store_answer(self, flight: Flight, reply: AgentReply) -> str:
+    async def _store_answer(self, flight: Flight, reply: AgentReply, agent_ms: int) -> str:
         """Store the agent's answer before any part of it leaves (docs/invariants.md#5)."""
         packed = self._outbox.pack(flight, reply)
         if packed is None:
             kill_point("worker_after_answered")
-            return await self._ends.ack(flight)
-        outcome = await self._ends.answered(flight, packed)
+            return await self._ends.ack(flight, agent_ms=agent_ms)
+        outcome = await self._ends.answered(flight, packed, agent_ms)
         if outcome is Outcome.LATER:
             self._outbox.show_typing(flight)
             return outcome.value

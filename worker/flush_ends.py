@@ -31,18 +31,24 @@ class FlushEnds:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def answered(self, flight: Flight, packed: Packed) -> Outcome:
+    async def answered(self, flight: Flight, packed: Packed, agent_ms: int) -> Outcome:
         """Store the agent's answer and the prints of its parts. `later`: the first part waits for its pace."""
         ref, token = flight.ref, flight.batch.token
         answer, prints, delay_ms, _ = packed
         return await retry_unavailable(
-            lambda: self._store.answered(ref, token, answer, prints, delay_ms=delay_ms), OUTCOME_RETRY_S
+            lambda: self._store.answered(ref, token, answer, prints, delay_ms=delay_ms, agent_ms=agent_ms),
+            OUTCOME_RETRY_S,
         )
 
-    async def ack(self, flight: Flight, pause_ms: int = 0) -> str:
-        """Finish the batch. With `pause_ms` the conversation is then paused for a human (hand-over)."""
+    async def ack(self, flight: Flight, pause_ms: int = 0, *, agent_ms: int | None = None) -> str:
+        """Finish the batch. With `pause_ms` the conversation is then paused for a human (hand-over).
+
+        `agent_ms` is how long the agent took, unless `answered` has told it.
+        """
         ref, token = flight.ref, flight.batch.token
-        outcome = await retry_unavailable(lambda: self._store.ack(ref, token, pause_ms=pause_ms), OUTCOME_RETRY_S)
+        outcome = await retry_unavailable(
+            lambda: self._store.ack(ref, token, pause_ms=pause_ms, agent_ms=agent_ms), OUTCOME_RETRY_S
+        )
         kill_point("worker_after_ack")
         if outcome is not Outcome.OK:
             log.warning("flush given up", flush_id=flight.batch.flush_id, outcome=outcome.value)

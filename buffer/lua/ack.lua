@@ -1,19 +1,22 @@
 -- ack: the agent accepted batches; they are done, and the next bursts of their conversations may go.
 --
 -- KEYS[1]  root of the partition
--- ARGV     1 now_ms or ''   then three for each conversation: its hash · token · pause_ms of a hand-over to a human
---          (0 = none)
+-- ARGV     1 now_ms or ''   then four for each conversation: its hash · token · pause_ms of a hand-over to a human
+--          (0 = none) · agent_ms, how long the agent took ('' = unknown, or answered.lua has counted it)
 -- returns  one for each conversation: 'ok' | 'lost' | 'cancelled' | 'broken' (its keys cannot be read);
 --          a repeated ack returns the same as the first
--- touches  wake idle history counters alias · conv buffer batch timer lock media sick
+-- touches  wake idle history tally channels counters alias · conv buffer batch timer lock media sick
 --
 -- A late ack succeeds while its token is still the current one, even if its lease is over.
 
+-- include: tally
 -- include: history
+-- include: histogram
 -- include: batch
 -- include: fence
 -- include: guard
 
+tallies = {}
 local acked = {}
 
 -- The agent gives the conversation to a human: what has been said meanwhile is discarded, as by a takeover.
@@ -27,7 +30,7 @@ local function hand_over(name, conv, pause_ms)
   pause_conversation(kept, kept == name and conv or read_conv(kept), now_ms + pause_ms, 'takeover')
 end
 
-local function ack(name, token, pause_ms)
+local function ack(name, token, pause_ms, agent_ms)
   local conv = read_conv(name)
   local refused = fenced(conv, token)
   if refused then
@@ -41,22 +44,32 @@ local function ack(name, token, pause_ms)
   else
     local record = summary(name, conv, 'acked')
     forget_batch(name, conv)
+    record.agent_ms = agent_ms
     acked[#acked + 1] = record
     if pause_ms > 0 then
       hand_over(name, conv, pause_ms)
     end
   end
-  return keep_outcome(name, token, cancelled and 'cancelled' or 'ok')
+  if cancelled then
+    return keep_outcome(name, token, 'cancelled')
+  end
+  return keep_outcome(name, token, 'ok', 'acked_ms', now_ms)
 end
 
 local function record_acked()
-  history_push(unpack(acked))
-  count('acked', #acked)
+  for _, record in ipairs(acked) do
+    history_push(record)
+    tally(record, 'acked', 1)
+    if record.agent_ms then
+      observe(record, 'agent_ms', LATENCY, record.agent_ms)
+    end
+  end
 end
 
 local replies = {}
-for i = 2, #ARGV, 3 do
-  table.insert(replies, guarded(ack, ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])) or 'broken')
+for i = 2, #ARGV, 4 do
+  table.insert(replies, guarded(ack, ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])) or 'broken')
 end
 guarded(record_acked)
+write_tallies()
 return replies

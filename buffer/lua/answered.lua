@@ -1,13 +1,18 @@
 -- answered: keep the agent's answers under their leases, before anything is sent to a person (docs/invariants.md#5).
 --
 -- KEYS[1]  root of the partition
--- ARGV     1 now_ms or ''   then five for each conversation: its hash · token · the answer (JSON) ·
---          the prints of its parts (include/parts.lua; '' = nothing is sent) · delay_ms before the first part (0 = none)
+-- ARGV     1 now_ms or ''   then six for each conversation: its hash · token · the answer (JSON) ·
+--          the prints of its parts (include/parts.lua; '' = nothing is sent) · delay_ms before the first part (0 = none) ·
+--          agent_ms, how long the agent took ('' = unknown)
 -- returns  one for each conversation: 'ok' | 'later' (the lease is given back until the first part is due) | 'lost' |
 --          'cancelled' | 'broken' (its keys cannot be read); a repeated call returns the same as the first
--- touches  wake counters suspects · conv lock sick
+-- touches  wake tally channels counters suspects · conv lock sick
 
+-- include: tally
+-- include: histogram
 -- include: guard
+
+tallies = {}
 
 -- Refuse another token than the current one; else give the lease back until the first part is due. These steps are made
 -- for the few calls that need them: a script makes all its functions in each call.
@@ -17,6 +22,21 @@ local function refuse_or_wait(name, conv, at)
   return fenced(conv, ARGV[at + 1]) or give_back(name, conv, now_ms + ARGV[at + 4], 'later')
 end
 
+-- Count an answer. Return when it came and under which fence, for the field `answered`. A second answer of a batch must
+-- never come. The same one under the same lease is no second one: a reply was lost.
+local function note_answer(conv, at)
+  local agent_ms = tonumber(ARGV[at + 5])
+  if conv.answer == ARGV[at + 2] and conv.answered and string.match(conv.answered, ' (.*)$') == conv.fence then
+    return conv.answered
+  elseif conv.answer then
+    tally(conv, 'answers_again', 1)
+  end
+  if agent_ms then
+    observe(conv, 'agent_ms', LATENCY, agent_ms)
+  end
+  return string.format('%d', now_ms) .. ' ' .. (conv.fence or '')
+end
+
 -- `at` is the place of its arguments.
 local function store_answer(name, at)
   local conv = read_conv(name)
@@ -24,20 +44,24 @@ local function store_answer(name, at)
     return refuse_or_wait(name, conv, at)
   elseif conv.cancelled then
     return 'cancelled'
-  elseif conv.next_part then -- an earlier try of this call that arrives late: its parts may be on their way
+  end
+  local answered = note_answer(conv, at)
+  if conv.next_part then -- an earlier try of this call that arrives late: its parts may be on their way
     return 'ok'
   end
   allow_writes_when_full()
   if ARGV[at + 3] == '' then
-    call('HSET', key('conv', name), 'answer', ARGV[at + 2])
+    call('HSET', key('conv', name), 'answer', ARGV[at + 2], 'answered', answered)
     return 'ok'
   end
-  call('HSET', key('conv', name), 'answer', ARGV[at + 2], 'prints', ARGV[at + 3], 'next_part', 1)
+  call('HSET', key('conv', name), 'answer', ARGV[at + 2], 'answered', answered, 'prints', ARGV[at + 3],
+    'next_part', 1)
   return ARGV[at + 4] ~= '0' and refuse_or_wait(name, conv, at) or 'ok'
 end
 
 local replies = {}
-for i = 2, #ARGV, 5 do
+for i = 2, #ARGV, 6 do
   table.insert(replies, guarded(store_answer, ARGV[i], i) or 'broken')
 end
+write_tallies()
 return replies

@@ -8,7 +8,7 @@
 -- returns  three for each message: 'new' | 'duplicate' | 'discarded' (a human has taken over) | 'revoked' (its revoke
 --          came first) | 'stale' (older than max_age_ms) | 'broken' (a key of the conversation is damaged: nothing of
 --          it was stored) | 'full' (max_pending messages wait already) · deadline_ms · depth of the burst
--- touches  wake idle counters history alias ids · conv buffer batch seen slabs timer lock media mark redrive
+-- touches  wake idle tally channels counters history alias ids · conv buffer batch seen slabs timer lock media mark redrive
 --
 -- A message id that is in the seen set changes nothing, except that a lost wake entry is put back
 -- (docs/invariants.md#8). If the ids of a gateway are unique in a channel, a known id under another name of the person
@@ -17,6 +17,7 @@
 -- write: a full server refuses them, and then nothing was written (invariant 11). It checks all keys of a conversation
 -- before the first write, so that a damaged one stops nothing but its own messages.
 
+-- include: tally
 -- include: history
 -- include: seen
 -- include: alias
@@ -41,8 +42,11 @@ local RECEIVED = struct.pack('>I6', now_ms)
 
 local first_wake_ms, nearest_ms = wake_first_ms(), math.huge
 local has_aliases = call('EXISTS', key('alias')) == 1
-local totals = { new = 0, duplicate = 0, discarded = 0, revoked = 0, stale = 0, resent = 0, broken = 0,
-                 full = 0 }
+local COUNTERS = { new = 'messages_accepted', duplicate = 'messages_duplicate', discarded = 'messages_discarded',
+                   revoked = 'messages_discarded', stale = 'messages_stale', broken = 'messages_broken',
+                   full = 'messages_full' }
+local resent = 0
+tallies = {}
 
 -- To be written: the conversations as they will be · wake entries to set · wake entries to put back if they are lost ·
 -- discards to record · ids to remember.
@@ -53,6 +57,7 @@ local BROKEN = 'broken' -- stands for a conversation with a damaged key
 -- The message that is appended; at_… are offsets in its record.
 local record, name, alias, nonce, order, flags, rest, tag, fingerprint, peer, sender, payload
 local at_gateway, at_channel, at_peer, at_sender, at_media, at_payload
+local counts -- of its channel
 
 local function add(list, first, second)
   local at = #list
@@ -69,14 +74,16 @@ local function load_conversation()
     return conv
   end
   local seen, depth = try('GET', SEEN .. name) or '', try('LLEN', BUFFER .. name)
-  local flat = try('HMGET', CONV .. name, 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer', 'name')
+  local flat = try('HMGET', CONV .. name, 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer', 'name',
+    'last_sealed_ms', 'acked_ms')
   if flat.err or seen.err or #seen % SEEN_RECORD > 0 and not slabs_steps().count(name, seen)
     or type(depth) == 'table'
     or flat[5] and type(try('HLEN', key('mark', name))) == 'table' or flat[1] and #flat[1] < WINDOW_SIZE then
     conv = BROKEN
   else
     conv = { is_busy = flat[2] or flat[3], paused_until_ms = flat[4], has_pending_changes = flat[5], peer = flat[6],
-             name = flat[7], seen = seen, bytes = 0, depth = depth, has_timer = flat[1] }
+             name = flat[7], seen = seen, bytes = 0, depth = depth, has_timer = flat[1], has_batch = flat[2],
+             last_sealed_ms = tonumber(flat[8] or nil), acked_ms = tonumber(flat[9] or nil) }
     if flat[1] then
       unpack_window(conv, flat[1])
       conv = conv.depth == depth and conv or BROKEN
@@ -97,12 +104,14 @@ local function repair_wake(conv)
   end
 end
 
+-- include: gap
 -- include: burst
 
 local function discard(conv, cause)
   repair_wake(conv)
-  discards[#discards + 1] = { ref = call('HGET', CONV .. name, 'ref') or nil, outcome = 'discarded', cause = cause,
-                              messages = 1 }
+  discards[#discards + 1] = { ref = call('HGET', CONV .. name, 'ref'), gateway = sub(record, at_gateway, at_channel - 1),
+                              channel = sub(record, at_channel, at_peer - 1), peer = peer, outcome = 'discarded',
+                              cause = cause, messages = 1 }
 end
 
 -- A pending change is 'r' for a revoke, or 'e' and the edit. Its message uses it up.
@@ -161,7 +170,9 @@ local function write_conversations()
     -- include: ids
     add_ids(new_ids, ids_max)
   end
-  history_push(unpack(discards))
+  for _, discarded in ipairs(discards) do
+    history_push(discarded)
+  end
   convs, wakes, repairs, discards, new_ids = {}, {}, {}, {}, {}
 end
 
@@ -227,6 +238,17 @@ local function append_message()
   return known == nonce and 'new' or 'duplicate', conv.deadline_ms or 0, conv.depth, true
 end
 
+-- Return what this call counts for the channel of the message.
+local function counts_of_channel()
+  local channel = sub(record, at_gateway, at_channel - 1) .. '\0' .. sub(record, at_channel, at_peer - 1)
+  local fields = tallies[channel]
+  if not fields then
+    fields = {}
+    tallies[channel] = fields
+  end
+  return fields
+end
+
 local records, replies = ARGV, {}
 local ids = {}
 for i = FIRST, #records do
@@ -242,9 +264,13 @@ end
 for i = FIRST, #records do
   record = records[i]
   -- include: record
+  counts = counts_of_channel()
   local status, deadline_ms, depth, repeated = append_message()
-  local total = repeated and status == 'new' and 'resent' or status
-  totals[total] = totals[total] + 1
+  if repeated and status == 'new' then
+    resent = resent + 1
+  else
+    counts[COUNTERS[status]] = (counts[COUNTERS[status]] or 0) + 1
+  end
   local at = 3 * (i - FIRST)
   replies[at + 1], replies[at + 2], replies[at + 3] = status, deadline_ms, depth
   if (i - FIRST + 1) % MESSAGES_PER_WRITE == 0 then
@@ -253,13 +279,8 @@ for i = FIRST, #records do
 end
 write_conversations()
 
-count('accepted', totals.new)
-count('duplicates', totals.duplicate)
-count('discarded', totals.discarded + totals.revoked)
-count('stale', totals.stale)
-count('broken', totals.broken)
-count('full', totals.full)
-count('resent', totals.resent) -- every call must write: WAIT covers only the last write of its own connection
+write_tallies()
+count('resent', resent) -- every call must write: WAIT covers only the last write of its own connection
 if nearest_ms < first_wake_ms then
   wake_announce()
 end

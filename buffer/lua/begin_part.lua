@@ -12,7 +12,9 @@
 -- 'wait' and 'held' give the lease back until at_ms. A limit keeps its moment for a part that waits, so that those of a
 -- channel come back one after the other (GCRA: the generic cell rate algorithm of ATM, ITU-T I.371).
 
+-- include: tally
 -- include: history
+-- include: histogram
 -- include: batch
 -- include: parts
 -- include: sent

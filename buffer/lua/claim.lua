@@ -14,12 +14,14 @@
 --            gateway, channel, peer, name, then each message and its inline media or '' … }
 --          If the claim itself ended a batch: { '', outcome, flush_id, messages, attempts, error, gateway, channel, peer,
 --          then one of the replies above }, where outcome is dead (a dead letter) or lost (its list is gone)
--- touches  wake idle dead history counters suspects hold alias · conv buffer batch seen slabs timer lock redrive media ·
+-- touches  wake idle dead history tally channels counters suspects hold alias · conv buffer batch seen slabs timer lock redrive media ·
 --          letter remains · doubt doubted sent sick
 --
 -- The conv hash decides, whatever caused the claim. The batch of a worker that died is claimed again as it was
 -- (docs/invariants.md#4). A claim repeated with the same random id (lost reply) returns the same batch.
 
+-- include: tally
+-- include: histogram
 -- include: alias
 -- include: entry
 -- include: window
@@ -33,6 +35,7 @@ local rules -- of the route, which the burst carries; nil for those of the argum
 local SEEN_RECORD = 16 -- bytes; include/seen.lua has its layout
 local REPLY_MAX = 4 * 1024 * 1024 -- bytes of messages and inline media: server and worker hold a whole reply in memory
 local reply_bytes = 0
+tallies = {}
 
 -- Does one of the steps that few claims need.
 local rare
@@ -100,11 +103,24 @@ local function set_lock(token)
   end
 end
 
+-- Count a flush when it is sealed, and how much later than possible that is.
+local function count_flush(messages)
+  tally(conv, 'flushes_' .. conv.reason, 1)
+  tally(conv, 'flush_messages', #messages)
+  if #messages == 1 then
+    tally(conv, 'flushes_single', 1)
+  end
+  observe(conv, 'lateness_ms', LATENESS, now_ms - conv.due_ms)
+end
+
 local function lease(messages)
   local fence = number(conv, 'fence') + 1
   local token = fence .. ':' .. caller
   set({ fence = fence, token = token, lease_until_ms = now_ms + lease_ms, claims = number(conv, 'claims') + 1 })
   call('HSET', key('conv', name), unpack(changes))
+  if messages then
+    count_flush(messages)
+  end
   set_lock(token)
   return batch_reply(messages)
 end
@@ -155,6 +171,7 @@ local function make_rare_steps()
     local function count_crash()
       if conv.token then
         conv.crashes = number(conv, 'crashes') + 1
+        tally(conv, 'leases_recovered', 1)
         call('HSET', key('conv', name), 'crashes', conv.crashes)
         call('HDEL', key('conv', name), 'token')
         call('DEL', key('lock', name))
@@ -249,7 +266,7 @@ local function claim()
   allow_writes_when_full()
   if conv.paused_until_ms then
     call('HDEL', key('conv', name), 'paused_until_ms', 'pause_mode')
-    conv.paused_until_ms = nil
+    conv.held_until_ms, conv.paused_until_ms = number(conv, 'paused_until_ms'), nil
   end
   if conv.behind or resolved ~= name then
     local waits = rare('wait_for_person')
@@ -281,6 +298,9 @@ local replies = {}
 for i = 11, #ARGV, 2 do
   name, caller = ARGV[i], ARGV[i + 1]
   local reply = guarded(claim_anew, name) or { 'broken', 0 }
+  if reply[1] == 'busy' then
+    tally(conv, 'claims_busy', 1)
+  end
   if conv and conv.ended then
     conv.ended[#conv.ended + 1] = reply
     reply = conv.ended
@@ -290,4 +310,5 @@ for i = 11, #ARGV, 2 do
     break
   end
 end
+write_tallies()
 return replies

@@ -3,11 +3,13 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 conversation hash   3 cause, for the record
 -- returns  { messages discarded now, 1 if a batch in flight was cancelled }
--- touches  wake idle history counters alias · conv buffer batch timer lock media
+-- touches  wake idle history tally channels alias · conv buffer batch timer lock media
 
 -- include: alias
 -- include: entry
+-- include: tally
 -- include: history
+-- include: histogram
 -- include: window
 -- include: batch
 -- include: stop

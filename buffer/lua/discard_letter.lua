@@ -3,11 +3,12 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 flush_id   3 cause, for the record
 -- returns  'ok' | 'unknown' (no such dead letter, or it was redriven and is a batch again)
--- touches  dead history counters · letter remains media
+-- touches  dead history tally channels · letter remains media
 --
 -- A redriven dead letter that waits for its claim may be discarded: the claim leaves out one without messages.
 
 -- include: entry
+-- include: tally
 -- include: history
 -- include: read
 
@@ -17,15 +18,17 @@ if not call('ZSCORE', key('dead'), flush_id) and call('EXISTS', letter) == 0 the
   return 'unknown'
 end
 allow_writes_when_full()
-local died_under, has_inline_media, ref, reason, closed_ms, claims = unpack(
-  read('HMGET', letter, 'conversation', 'has_media', 'ref', 'reason', 'closed_ms', 'claims') or {})
+local died_under, has_inline_media, ref, gateway, channel, peer, reason, closed_ms, claims = unpack(
+  read('HMGET', letter, 'conversation', 'has_media', 'ref', 'gateway', 'channel', 'peer', 'reason', 'closed_ms', 'claims')
+  or {})
 local messages = read('LLEN', remains) or 0
 if died_under and has_inline_media then
   drop_media(died_under, read('LRANGE', remains, 0, -1) or {})
 end
-history_push({ ref = ref or nil, flush_id = flush_id, reason = reason or nil, outcome = 'discarded', cause = cause,
-               messages = messages, closed_ms = tonumber(closed_ms or nil), attempts = tonumber(claims or nil) })
-count('discarded', messages)
+local record = { ref = ref, gateway = gateway, channel = channel, peer = peer, flush_id = flush_id, reason = reason,
+                 outcome = 'discarded', cause = cause, messages = messages, closed_ms = closed_ms, attempts = claims }
+history_push(record)
+tally(record, 'messages_discarded', messages)
 call('DEL', letter, remains)
 call('ZREM', key('dead'), flush_id)
 return 'ok'

@@ -8,13 +8,15 @@
 -- returns  one for each conversation: 'ok' (the lease stays) | 'later' (it is given back for delay_ms) | 'held' (it is
 --          given back, and so are those of the channel) | 'dead' (the rest of the answer is a dead letter) | 'lost' |
 --          'cancelled' | 'broken' (its keys cannot be read); a repeated call returns the same as the first
--- touches  wake idle dead history counters suspects alias · conv batch lock media · letter remains · rate held sent ·
+-- touches  wake idle dead history tally channels counters suspects alias · conv batch lock media · letter remains · rate held sent ·
 --          doubt doubted · sick
 --
 -- The end of a part is noted even if the batch was cancelled meanwhile. A worker that has lost its lease still brings
 -- evidence: a part that is in doubt was sent.
 
+-- include: tally
 -- include: history
+-- include: histogram
 -- include: batch
 -- include: parts
 -- include: sent
@@ -33,7 +35,7 @@ local function note_left(name, conv, tag, ending)
       remember_text(name, print_of(conv, number(conv, 'next_part')), part_id(conv))
     end
     call('DEL', key('held', tag))
-    count('parts_sent', 1)
+    count_sent(conv)
   end
   advance(name, conv)
 end
@@ -102,12 +104,13 @@ local function end_part(name, token, part, tag, ending)
   elseif ending.how == 'refused' then
     forget_sending(name, conv)
     call('DEL', key('held', tag)) -- a gateway that refuses one person works
-    count('parts_refused', 1)
+    tally(conv, 'parts_refused', 1)
     return make_letter(name, conv, ending.reason)
   end
   return put_back(name, conv, tag, ending)
 end
 
+tallies = {}
 local replies = {}
 for i = 2, #ARGV, 10 do
   local name, token, part, tag, how, flush_id, id, delay_ms, give_up_ms, reason = unpack(ARGV, i, i + 9)
@@ -115,4 +118,5 @@ for i = 2, #ARGV, 10 do
                    give_up_ms = tonumber(give_up_ms), reason = reason }
   table.insert(replies, guarded(end_part, name, token, tonumber(part), tag, ending) or 'broken')
 end
+write_tallies()
 return replies

@@ -7,9 +7,11 @@
 --          'retry' counts against max_attempts; 'release' (a hand-back at shutdown) does not; 'dead' is final;
 --          'unreached' (the agent never got the request) does not count, until give_up_ms have passed since the first
 -- returns  'ok' | 'dead' | 'lost' | 'cancelled' | 'broken' (its keys cannot be read); a repeated fail returns the same as the first
--- touches  wake idle dead history counters alias · conv batch lock media · letter remains sick
+-- touches  wake idle dead history tally channels counters alias · conv batch lock media · letter remains sick
 
+-- include: tally
 -- include: history
+-- include: histogram
 -- include: batch
 -- include: fence
 -- include: guard
@@ -38,6 +40,9 @@ local function fail()
     return refused
   end
   allow_writes_when_full()
+  if mode ~= 'release' then
+    tally(conv, 'agent_failures', 1)
+  end
   local failures = number(conv, 'failures') + (COUNTED[mode] or 0)
   if conv.cancelled then
     rearm(name, conv)

@@ -7,11 +7,13 @@
 --          11 'resume' | 'take' | '': what its keyword asks for   12 pause_ms of 'take'
 --          13 pause_ms, if a message that is none of ours is a human's word; else 0
 -- returns  'ours' | 'human' (paused) | 'resumed' | 'taken' (paused) | 'foreign' (nothing changed)
--- touches  wake idle history counters alias · conv buffer batch timer lock media · sent doubt doubted
+-- touches  wake idle history tally channels alias · conv buffer batch timer lock media · sent doubt doubted
 
 -- include: alias
 -- include: entry
+-- include: tally
 -- include: history
+-- include: histogram
 -- include: window
 -- include: batch
 -- include: parts
@@ -83,7 +85,7 @@ local function take_over(pause_ms, result)
   wake_set(name, tonumber(call('ZSCORE', key('wake'), name)) or now_ms + pause_ms)
   introduce(name, conv, ARGV[3], ARGV[4], ARGV[5], ARGV[6])
   pause_conversation(name, conv, now_ms + pause_ms, 'takeover')
-  count('takeovers', 1)
+  tally(conv, 'takeovers', 1)
   return result
 end
 

@@ -4,11 +4,13 @@
 -- ARGV     1 now_ms or ''   2 tag of the channel   3 fingerprint of its id   4 fingerprint of an id or mark of ours
 --          ('' = none each)   5 'sent' | 'failed'   6 the reason, for people
 -- returns  <flush_id>.<part>, or '' if no part is known by these ids
--- touches  history counters · conv · dead · letter · sent doubt doubted
+-- touches  history tally channels · conv · dead · letter · sent doubt doubted
 --
 -- A part in doubt that failed becomes a dead letter. One that counts as sent is recorded, and never sent again by itself.
 
+-- include: tally
 -- include: history
+-- include: histogram
 -- include: parts
 -- include: sent
 -- include: doubt_letter
@@ -30,9 +32,11 @@ remember_sent(ARGV[4], tag, holder, FAILED)
 local doubt = take_doubt(part)
 if doubt then
   make_doubt_letter(part, doubt, reason)
-  count('parts_refused', 1)
+  tally(doubt, 'parts_refused', 1)
+  tally(doubt, 'dead_letters', 1)
 else
-  history_push({ ref = conv.ref, outcome = 'failed_after_sent', part = part, error = reason })
-  count('failed_after_sent', 1)
+  history_push({ ref = conv.ref, gateway = conv.gateway, channel = conv.channel, peer = conv.peer,
+                 outcome = 'failed_after_sent', part = part, error = reason })
+  tally(conv, 'failed_after_sent', 1)
 end
 return part

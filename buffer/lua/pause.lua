@@ -4,11 +4,13 @@
 -- ARGV     1 now_ms or ''   2 conversation hash   3 partition   4 gateway   5 channel   6 peer
 --          7 pause_ms   8 'hold' (messages wait) | 'takeover' (messages are recorded as discarded)
 -- returns  paused_until_ms
--- touches  wake idle history counters alias · conv buffer batch timer lock media
+-- touches  wake idle history tally channels alias · conv buffer batch timer lock media
 
 -- include: alias
 -- include: entry
+-- include: tally
 -- include: history
+-- include: histogram
 -- include: window
 -- include: batch
 -- include: stop

@@ -2,8 +2,8 @@
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 offset   3 limit
--- returns  now_ms · then six for each conversation, in the order of the wake index: state · due_ms · messages ·
---          gateway · channel · peer. The states: 'open' (a burst that collects or is due), 'retry' (a batch between two
+-- returns  now_ms · then eight for each conversation, in the order of the wake index: state · due_ms · messages ·
+--          gateway · channel · peer · ref · opened_ms of its open burst (0 = none). The states: 'open' (a burst that collects or is due), 'retry' (a batch between two
 --          attempts), 'in_flight', 'replying' (parts of an answer wait), 'redriven' (a dead letter to deliver again),
 --          'paused', 'broken' (its conv hash cannot be read)
 -- touches  wake · conv batch redrive letter (reads only)
@@ -17,11 +17,12 @@
 local function row(name, wake_ms)
   local conv = read_safely(name)
   if not conv then
-    return { 'broken', wake_ms, 0, '', '', '' }
+    return { 'broken', wake_ms, 0, '', '', '', '', 0 }
   end
   local state, due_ms = state_of(name, conv, wake_ms)
   local messages = (conv.depth or 0) + (conv.flush_id and read('LLEN', key('batch', name)) or 0)
-  return { state, due_ms, messages, conv.gateway or '', conv.channel or '', conv.peer or '' }
+  return { state, due_ms, messages, conv.gateway or '', conv.channel or '', conv.peer or '', conv.ref or '',
+           conv.opened_ms or 0 }
 end
 
 local offset, limit = tonumber(ARGV[2]), tonumber(ARGV[3])

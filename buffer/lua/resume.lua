@@ -7,7 +7,9 @@
 
 -- include: alias
 -- include: entry
+-- include: tally
 -- include: history
+-- include: histogram
 -- include: window
 -- include: batch
 -- include: stop

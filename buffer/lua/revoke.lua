@@ -6,11 +6,13 @@
 --          then the fingerprints that other parts of the message may have
 -- returns  'removed' | 'late' (sealed already) | 'early' (kept until the message comes)
 --          or an error with the code BROKEN and the kind of the damaged key
--- touches  wake idle history counters alias · conv buffer batch seen slabs timer lock media mark redrive
+-- touches  wake idle history tally channels counters alias · conv buffer batch seen slabs timer lock media mark redrive
 
 -- include: alias
 -- include: entry
+-- include: tally
 -- include: history
+-- include: histogram
 -- include: seen
 -- include: damage
 -- include: window
@@ -46,8 +48,7 @@ for i = 9, #ARGV do
   removed = removed + remove(ARGV[i])
 end
 if removed > 0 then
-  history_push({ ref = conv.ref, outcome = 'discarded', cause = 'revoke', messages = removed })
-  count('discarded', removed)
+  record_discard(conv, 'revoke', removed)
   if call('EXISTS', key('buffer', name)) == 0 then
     forget_window(name)
     conv.opened_ms = nil

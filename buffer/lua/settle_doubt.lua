@@ -3,12 +3,14 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 <flush_id>.<part>   3 'send' | 'drop'
 -- returns  'ok' | 'unknown' (it is not in doubt)
--- touches  wake idle dead history counters alias · conv redrive · letter · doubt doubted sent
+-- touches  wake idle dead history tally channels alias · conv redrive · letter · doubt doubted sent
 --
 -- It is sent as a batch of its own, with the flush_id <flush_id>.<part>: a gateway may drop a repeated id.
 
 -- include: alias
+-- include: tally
 -- include: history
+-- include: histogram
 -- include: parts
 -- include: sent
 -- include: doubt_letter
@@ -26,6 +28,7 @@ if action == 'send' then
   make_doubt_letter(doubt_id, doubt, doubt.reason or '')
   return redrive_letter(doubt_id)
 end
-history_push({ ref = doubt.ref, outcome = 'dropped', part = doubt_id, error = doubt.reason })
-count('doubts_dropped', 1)
+history_push({ ref = doubt.ref, gateway = doubt.gateway, channel = doubt.channel, peer = doubt.peer,
+               outcome = 'dropped', part = doubt_id, error = doubt.reason })
+tally(doubt, 'doubts_dropped', 1)
 return 'ok'

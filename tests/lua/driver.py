@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections import Counter
 from typing import Any
 
@@ -11,6 +11,7 @@ from buffer.models import Appended, Batch, Claim, Conversation, Outcome
 from buffer.store import Store
 from tests.conversation_hash import read_conv
 from tests.messages import message
+from tests.recorded_ends import read_record, summed
 
 ANA = Conversation("generic", "loja", "ana")
 BIA = Conversation("generic", "loja", "bia")
@@ -112,12 +113,22 @@ class ScriptDriver:
 
     async def history(self) -> list[dict[str, Any]]:
         """Return the history, newest first."""
-        return [json.loads(entry) for entry in await self.redis.lrange(self.partition_key("history"), 0, -1)]
+        entries = await self.redis.xrevrange(self.partition_key("history"))
+        return [read_record(fields) for _, fields in entries]
 
     async def counters(self) -> Counter[str]:
-        """Return the totals since the first start."""
+        """Return the totals since the first start: those of all channels together, and those of no channel."""
+        pattern = self.partition_key("tally") + ":*"
+        tallies = [await self.redis.hgetall(key) async for key in self.redis.scan_iter(match=pattern, count=1000)]
         report = await self.store.snapshot(0)
-        return Counter(report["counters"])
+        return summed(tallies) + Counter(report["counters"])
+
+    async def tally(self, to: Conversation = ANA) -> dict[str, int]:
+        """Return all that is counted for the channel of a conversation."""
+        ref = self.ref(to)
+        digest = hashlib.sha1(f"{to.gateway}\0{to.channel}".encode(), usedforsecurity=False).hexdigest()[:16]
+        found = await self.redis.hgetall(self.store.keys.of(ref.partition, "tally", digest))
+        return {name.decode(): int(value) for name, value in found.items()}
 
     async def all_keys(self) -> list[str]:
         """Return every key of this test."""

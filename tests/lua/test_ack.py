@@ -94,7 +94,7 @@ async def test_cancelled_batch_is_recorded_as_discarded(driver: ScriptDriver):
         assert await driver.store.ack(driver.ref(), batch.token) == "cancelled"
     [entry] = await driver.history()
     assert (entry["outcome"], entry["messages"]) == ("discarded", 2)
-    assert (await driver.counters())["discarded"] == 2
+    assert (await driver.counters())["messages_discarded"] == 2
     assert await driver.wake_ms() is None
 
 

@@ -312,7 +312,7 @@ async def test_resent_request_that_told_the_names(driver: ScriptDriver):
     first = await driver.store.append([request])
     driver.clock.advance(500)
     assert await driver.store.append([request]) == first
-    assert (await driver.counters())["accepted"] == 3
+    assert (await driver.counters())["messages_accepted"] == 3
 
 
 async def test_disabled_buffer(open_driver: Callable[..., ScriptDriver]):

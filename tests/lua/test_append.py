@@ -79,7 +79,7 @@ async def test_duplicate_changes_nothing(driver: ScriptDriver):
     assert await driver.wake_ms() == first.deadline_ms
     assert await driver.redis.pttl(driver.key("timer")) <= timer_ms
     assert await driver.depth() == 1
-    assert (await driver.counters())["duplicates"] == 1
+    assert (await driver.counters())["messages_duplicate"] == 1
 
 
 async def test_resent_request_answers_as_the_first_time(driver: ScriptDriver):
@@ -89,8 +89,8 @@ async def test_resent_request_answers_as_the_first_time(driver: ScriptDriver):
     driver.clock.advance(3_000)
     assert await driver.store.append([request]) == first
     assert await driver.depth() == 1
-    assert (await driver.counters())["accepted"] == 1
-    assert (await driver.counters())["duplicates"] == 0
+    assert (await driver.counters())["messages_accepted"] == 1
+    assert (await driver.counters())["messages_duplicate"] == 0
 
 
 async def test_equal_texts_are_two_messages(driver: ScriptDriver):
@@ -122,7 +122,7 @@ async def test_crowded_conversation(open_driver):
     statuses = [one.status for one in await driver.append("m1", "m2", "m3", "m4", "m1")]
     assert statuses == ["new", "new", "new", "full", "duplicate"]
     assert (await driver.append("m1", to=BIA))[0].status == "new"
-    assert (await driver.counters())["full"] == 1
+    assert (await driver.counters())["messages_full"] == 1
     batch = await driver.claim_batch()
     assert (await driver.append("m4"))[0] == ("new", driver.clock(), 2)
     await driver.store.ack(driver.ref(), batch.token)
@@ -330,7 +330,7 @@ async def test_takeover_records_messages_as_discarded(driver: ScriptDriver):
     assert await driver.depth() == 0
     assert [(e["outcome"], e["cause"], e["messages"]) for e in await driver.history()] == [("discarded", "takeover", 1)]
     assert (await driver.append("m1"))[0].status == "duplicate"
-    assert (await driver.counters())["discarded"] == 1
+    assert (await driver.counters())["messages_discarded"] == 1
 
 
 async def test_message_after_the_pause_ended_opens_a_window(driver: ScriptDriver):

@@ -103,10 +103,10 @@ EXTRA = {
     "repair": 2,
     "claim": 2,
     "renew": 2,
-    "answered": 5,
+    "answered": 6,
     "begin_part": 10,
     "end_part": 10,
-    "ack": 3,
+    "ack": 4,
     "tally": 2,
     "erase": 1,
 }

@@ -84,7 +84,7 @@ async def test_discard_leaves_a_record(driver: ScriptDriver):
     record = (await driver.history())[0]
     assert (record["outcome"], record["cause"], record["messages"]) == ("discarded", "operator", 2)
     assert record["flush_id"] == dead.flush_id
-    assert (await driver.counters())["discarded"] == 2
+    assert (await driver.counters())["messages_discarded"] == 2
     assert await driver.store.redrive(dead.flush_id) == "unknown"
 
 
@@ -95,7 +95,7 @@ async def test_discard_of_none(driver: ScriptDriver):
     assert await driver.fail(batch.token, "dead") == "dead"
     assert await driver.store.discard_letter(batch.flush_id) == "ok"
     assert await driver.store.discard_letter(batch.flush_id) == "unknown"
-    assert (await driver.counters())["discarded"] == 1
+    assert (await driver.counters())["messages_discarded"] == 1
     with pytest.raises(ValueError, match="<partition>-<hash>"):
         await driver.store.discard_letter("nonsense")
 

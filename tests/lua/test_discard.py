@@ -15,7 +15,7 @@ async def test_open_burst(driver: ScriptDriver):
     assert await driver.is_idle()
     assert await driver.redis.exists(driver.key("buffer"), driver.key("timer")) == 0
     assert (await driver.append("m1"))[0].status == "duplicate"
-    assert (await driver.counters())["discarded"] == 2
+    assert (await driver.counters())["messages_discarded"] == 2
 
 
 async def test_nothing_to_discard(driver: ScriptDriver):
@@ -54,7 +54,7 @@ async def test_cancelled_batch_of_a_dead_worker(driver: ScriptDriver):
     driver.clock.advance(LEASE_MS)
     assert (await driver.claim(caller="w2")).status == "empty"
     assert [(e["outcome"], e["cause"]) for e in await driver.history()] == [("discarded", "operator")]
-    assert (await driver.counters())["discarded"] == 1
+    assert (await driver.counters())["messages_discarded"] == 1
 
 
 async def test_batch_that_waits_for_its_next_attempt(driver: ScriptDriver):

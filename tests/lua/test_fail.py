@@ -104,7 +104,7 @@ async def test_dead_letter_leaves_the_conversation_idle(driver: ScriptDriver):
     assert await driver.redis.exists(driver.key("lock"), driver.key("batch")) == 0
     [entry] = await driver.history()
     assert (entry["outcome"], entry["flush_id"], entry["error"]) == ("dead", batch.flush_id, "refused")
-    assert (await driver.counters())["dead"] == 1
+    assert (await driver.counters())["dead_letters"] == 1
 
 
 @pytest.mark.parametrize(("mode", "outcome"), [("retry", "ok"), ("release", "ok"), ("dead", "dead")])
@@ -129,7 +129,7 @@ async def test_cancelled_batch(driver: ScriptDriver, mode: str):
     for _ in range(2):
         assert await driver.fail(batch.token, mode) == "cancelled"
     assert await driver.redis.zcard(driver.partition_key("dead")) == 0
-    assert (await driver.counters())["discarded"] == 2
+    assert (await driver.counters())["messages_discarded"] == 2
     assert await driver.wake_ms() == behind.deadline_ms
 
 

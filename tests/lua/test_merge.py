@@ -74,7 +74,7 @@ async def test_copies_in_both_bursts(driver: ScriptDriver, first: Conversation):
     [copy] = [entry for entry in await driver.history() if entry["outcome"] == "discarded"]
     assert (copy["cause"], copy["messages"]) == ("duplicate", 1)
     counters = await driver.counters()
-    assert (counters["accepted"], counters["discarded"]) == (5, 1)
+    assert (counters["messages_accepted"], counters["messages_discarded"]) == (5, 1)
 
 
 @pytest.mark.parametrize("telling", ["m1", "m2"], ids=["duplicate", "new message"])
@@ -157,7 +157,7 @@ async def test_discard_reaches_both_batches(driver: ScriptDriver, by: Conversati
             assert await driver.store.renew(driver.ref(who), batch.token) == "cancelled"
             assert await driver.store.ack(driver.ref(who), batch.token) == "cancelled"
     assert [await driver.wake_ms(who) for who in NAMES] == [None, None]
-    assert (await driver.counters())["discarded"] == 3
+    assert (await driver.counters())["messages_discarded"] == 3
 
 
 @pytest.mark.parametrize("by", NAMES, ids=["phone", "lid"])
@@ -169,7 +169,7 @@ async def test_takeover_reaches_both_batches(driver: ScriptDriver, by: Conversat
     await driver.store.pause(by, 20_000, PauseMode.TAKEOVER)
     assert await driver.store.ack(driver.ref(PHONE), batches[PHONE].token) == "cancelled"
     assert await deliver(driver) == []
-    assert (await driver.counters())["discarded"] == 3
+    assert (await driver.counters())["messages_discarded"] == 3
 
 
 @pytest.mark.parametrize("by", NAMES, ids=["phone", "lid"])
@@ -197,7 +197,7 @@ async def test_takeover_is_for_the_person(driver: ScriptDriver, paused: Conversa
     kept = await check_one(driver)
     assert await driver.wake_ms(kept) == until_ms
     assert sum(entry["messages"] for entry in await driver.history() if entry["cause"] == "takeover") == 3
-    assert (await driver.counters())["discarded"] == 3
+    assert (await driver.counters())["messages_discarded"] == 3
     assert await deliver(driver) == []
     driver.clock.now_ms = until_ms
     await driver.append("m4", to=other)
@@ -214,7 +214,7 @@ async def test_takeover_cancels_the_batch_of_the_alias(driver: ScriptDriver, pau
     assert await driver.store.renew(driver.ref(other), batch.token) == "cancelled"
     assert await driver.fail(batch.token, "release", to=other) == "cancelled"
     assert await deliver(driver) == []
-    assert (await driver.counters())["discarded"] == 2
+    assert (await driver.counters())["messages_discarded"] == 2
 
 
 @pytest.mark.parametrize("mode", PauseMode)

@@ -21,7 +21,7 @@ async def test_all_parts_leave_the_burst(driver: ScriptDriver):
     assert await driver.depth() == 2
     [record] = await driver.history()
     assert (record["cause"], record["messages"]) == ("revoke", 3)
-    assert (await driver.counters())["discarded"] == 3
+    assert (await driver.counters())["messages_discarded"] == 3
     driver.clock.advance(WINDOW_MS)
     assert ids(await driver.claim_batch()) == ["m1", "m3"]
 
@@ -63,7 +63,7 @@ async def test_while_buffered(driver: ScriptDriver, gone: str):
     assert (after, await driver.wake_ms()) == (before, wake_ms)
     await check_awake(driver, ANA)
     assert said(await deliver(driver, ANA)) == [name for name in ("m1", "m2", "m3") if name != gone]
-    assert (await revokes(driver), (await driver.counters())["discarded"]) == (1, 1)
+    assert (await revokes(driver), (await driver.counters())["messages_discarded"]) == (1, 1)
 
 
 async def test_last_of_the_burst(driver: ScriptDriver):
@@ -178,8 +178,8 @@ async def test_before_its_original(driver: ScriptDriver):
     await check_awake(driver, ANA)
     assert await driver.wake_ms() is None
     assert [a.status for a in await driver.append("m1")] == ["duplicate"]
-    assert (await revokes(driver), (await driver.counters())["discarded"]) == (1, 1)
-    assert (await driver.counters())["accepted"] == 0
+    assert (await revokes(driver), (await driver.counters())["messages_discarded"]) == (1, 1)
+    assert (await driver.counters())["messages_accepted"] == 0
 
 
 async def test_before_its_original_in_an_open_burst(driver: ScriptDriver):
@@ -258,7 +258,7 @@ async def test_taken_over_by_a_human(driver: ScriptDriver):
     await revoke(driver, "m2")
     await driver.append("m1", "m2")
     assert await revoke(driver, "m1") == "late"
-    assert (await driver.counters())["discarded"] == 2
+    assert (await driver.counters())["messages_discarded"] == 2
     assert await driver.redis.exists(driver.key("mark")) == 0
 
 

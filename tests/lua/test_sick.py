@@ -251,7 +251,7 @@ async def test_messages_of_a_lost_window_are_recorded(driver: ScriptDriver):
     assert (claim.ended.outcome, claim.ended.messages, claim.ended.conversation) == ("lost", 2, ANA)
     [record] = await driver.history()
     assert (record["outcome"], record["cause"], record["messages"]) == ("discarded", "lost", 2)
-    assert (await driver.counters())["discarded"] == 2
+    assert (await driver.counters())["messages_discarded"] == 2
 
 
 async def test_sick_key_is_kept_as_evidence(driver: ScriptDriver):

@@ -199,7 +199,7 @@ async def test_half_a_record_in_a_slab(driver: ScriptDriver):
         await driver.redis.hset(driver.key("slabs"), number, slab + b"half")
     assert await say(driver, 0, 500) == {"new", "duplicate"}
     assert await say(driver, 0, 500) == {"duplicate"}
-    assert (await driver.counters())["accepted"] == 500
+    assert (await driver.counters())["messages_accepted"] == 500
 
 
 async def test_slabs_of_nobody(driver: ScriptDriver):

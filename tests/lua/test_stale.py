@@ -40,7 +40,7 @@ async def test_leaves_no_trace(driver: ScriptDriver):
     assert appended == [("stale", 0, 0)]
     assert [key.partition("}:")[2] for key in await driver.all_keys()] == ["counters"]
     counters = await driver.counters()
-    assert (counters["stale"], counters["accepted"], counters["duplicates"]) == (1, 0, 0)
+    assert (counters["messages_stale"], counters["messages_accepted"], counters["messages_duplicate"]) == (1, 0, 0)
 
 
 async def test_not_remembered(driver: ScriptDriver):

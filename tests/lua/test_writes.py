@@ -92,7 +92,7 @@ async def test_a_resend_is_counted(driver: ScriptDriver) -> None:
     first = await driver.store.append([REQUEST])
     assert await driver.store.append([REQUEST]) == first
     counters = await driver.counters()
-    assert (counters["accepted"], counters["duplicates"], counters["resent"]) == (1, 0, 1)
+    assert (counters["messages_accepted"], counters["messages_duplicate"], counters["resent"]) == (1, 0, 1)
 
 
 async def changes_of(driver: ScriptDriver) -> int:

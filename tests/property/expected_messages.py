@@ -93,8 +93,8 @@ class ExpectedMessages:
         note.taken[name] = (self.now_ms, nonce)
         if not has_alias:
             note.brought_by = name
-        self.counters["accepted"] += status == "new"
-        self.counters["discarded"] += status in ("discarded", "revoked")
+        self.counters["messages_accepted"] += status == "new"
+        self.counters["messages_discarded"] += status in ("discarded", "revoked")
         self.held[note.id] += status == "new"
         note.edit = self._use_up(name, note.id)
 
@@ -125,7 +125,10 @@ class ExpectedMessages:
         """Messages were delivered (`acked`) or thrown away (`discarded`)."""
         gone = Counter(ids)
         self.held = self.held - gone
-        self.counters[total] += gone.total() if total == "discarded" else 1
+        if total == "discarded":
+            self.counters["messages_discarded"] += gone.total()
+        else:
+            self.counters[total] += 1
 
     def _change(self, note: SentMessage, mark: PendingChange) -> str:
         if note.edit and note.edit.at_ms > mark.at_ms:

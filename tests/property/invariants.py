@@ -57,10 +57,14 @@ def _check_letters(world: ComparedSystem, picture: Snapshot) -> None:
 
 
 def _check_ends(world: ComparedSystem, picture: Snapshot) -> None:
-    """Every end is recorded and counted once."""
+    """Every end is recorded and counted once, and what was accepted is somewhere, or its end is counted."""
     totals, model = picture.totals(), world.model
     assert {name: totals.get(name, 0) for name in model.counters} == dict(model.counters)
     ended: Counter[str] = Counter()
     for entry in picture.history():
         ended[entry["outcome"]] += entry.get("messages", 0)
     assert {name: ended[name] for name in model.ended} == dict(model.ended)
+    assert picture.gaps() == model.gaps, "gaps between messages"
+    gone = ended["acked"] + totals.get("messages_discarded", 0) + model.lost
+    taken = totals.get("messages_accepted", 0) + model.refused
+    assert taken == picture.held().total() + gone, "messages that no counter tells of"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 RECORD = struct.Struct(">8sI4s")
 HELD_AS = {"buffer": "opened_ms", "batch": "flush_id", "redrive": "redrive"}
 NO_ALBUM = bytes(4)
+COUNTED = ("messages_accepted", "messages_duplicate", "messages_stale", "messages_discarded", "acked")
 
 
 def check(people: WorkerActions) -> None:
@@ -55,10 +56,10 @@ def album_of(entry: bytes) -> bytes:
 def _check_totals(people: WorkerActions) -> None:
     """Every end is recorded and counted once; what was sealed is counted, and so is what came late."""
     totals, expected = people.picture.totals(), people.expected
-    for name in ("accepted", "duplicates", "stale", "discarded", "acked"):
+    for name in COUNTED:
         assert totals.get(name, 0) == expected.counters[name], name
-    history = people.picture.history()
-    assert sum(one["messages"] for one in history if one["outcome"] == "discarded") == expected.counters["discarded"]
+    discarded = sum(one["messages"] for one in people.picture.history() if one["outcome"] == "discarded")
+    assert discarded == expected.counters["messages_discarded"]
 
 
 def _check_names(people: WorkerActions) -> None:

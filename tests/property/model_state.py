@@ -48,6 +48,7 @@ class Sealed:
     name: str | None
     flush_id: str = ""
     answer: bytes | None = None
+    answered_by: int = 0
     parts: Any = None
     claims: int = 0
     failures: int = 0
@@ -58,7 +59,7 @@ class Sealed:
     cancelled: bool = False
 
 
-LASTING = ("messages", "reason", "closed_ms", "name", "flush_id", "answer", "parts")
+LASTING = ("messages", "reason", "closed_ms", "name", "flush_id", "answer", "answered_by", "parts")
 """What of a batch outlives its becoming a dead letter."""
 
 
@@ -80,3 +81,5 @@ class Talk:
     done: tuple[str, str] = ("", "")
     idle_since_ms: int | None = None
     rate_ms: int = 0
+    last_sealed_ms: int | None = None
+    acked_ms: int | None = None

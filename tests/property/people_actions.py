@@ -170,14 +170,14 @@ class PeopleActions(WorkerActions):
 
     def _took(self, note: SentMessage, request: Request, status: str, expected: set) -> None:
         if expected == {"stale"}:
-            self.expected.counters["stale"] += 1
+            self.expected.counters["messages_stale"] += 1
             assert status == "stale"
             return
         is_known = bool(self.expected.remembered(note, request.name))
         possible = self.expected.append(note, request.name, request.nonce, expected)
         assert status in possible, f"{status} for {note.id}, not {possible}"
         if is_known:
-            self.expected.counters["duplicates"] += status == "duplicate"
+            self.expected.counters["messages_duplicate"] += status == "duplicate"
         else:
             self.expected.take(note, request.name, request.nonce, status, has_alias=bool(request.alias))
 

@@ -13,6 +13,7 @@ import redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from buffer import reply_calls, script_calls, scripts
+from buffer.insight_models import GAP_BUCKETS
 from buffer.keys import Keys, Ref, ref_of
 from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, FailureMode
 from buffer.reply_models import Ending, OwnMessage, SendLimits, Status
@@ -21,6 +22,7 @@ from buffer.scripts import Script
 from buffer.stored_message import ENTRY_HEADER_SIZE
 from config.settings import Settings
 from tests.conversation_hash import read_conv
+from tests.recorded_ends import read_record, summed
 
 PLACES = ("buffer", "batch", "remains")
 """Where a message can lie."""
@@ -35,6 +37,8 @@ for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
     value = redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
   elseif kind == 'hash' then
     value = redis.call('HGETALL', key)
+  elseif kind == 'stream' then
+    value = redis.call('XREVRANGE', key, '+', '-')
   elseif kind == 'string' then
     value = { redis.call('GET', key) }
   end
@@ -107,13 +111,19 @@ class Snapshot:
         return {flat[i].decode(): int(float(flat[i + 1])) for i in range(0, len(flat), 2)}
 
     def totals(self) -> dict[str, int]:
-        """The counters."""
-        flat = self.values["counters"].get("", [])
-        return {flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2)}
+        """The counters: those of all channels together, and those of no channel."""
+        of_none = {name.decode(): int(value) for name, value in self.table("counters").items()}
+        return dict(summed(self.table("tally", digest) for digest in self.values["tally"])) | of_none
+
+    def gaps(self) -> int:
+        """How many gaps between messages were counted."""
+        tallies = [self.table("tally", digest) for digest in self.values["tally"]]
+        return sum(int(tally.get(f"gap:{i}".encode(), 0)) for tally in tallies for i in range(GAP_BUCKETS))
 
     def history(self) -> list[dict[str, Any]]:
         """What ended, newest first."""
-        return [json.loads(entry) for entry in self.values["history"].get("", [])]
+        entries: list[Any] = self.values["history"].get("", [])
+        return [read_record(dict(zip(flat[::2], flat[1::2], strict=True))) for _, flat in entries]
 
 
 class Saved(NamedTuple):
@@ -201,11 +211,11 @@ class System:
         return str(reply.decode())
 
     def answered(self, who: Conversation, token: str, answer: bytes, prints: bytes = b"", delay_ms: int = 0) -> str:
-        [reply] = self.run("answered", self.ref(who).hash, token, answer, prints, delay_ms)
+        [reply] = self.run("answered", self.ref(who).hash, token, answer, prints, delay_ms, "")
         return str(reply.decode())
 
     def ack(self, who: Conversation, token: str, pause_ms: int = 0) -> str:
-        [reply] = self.run("ack", self.ref(who).hash, token, pause_ms)
+        [reply] = self.run("ack", self.ref(who).hash, token, pause_ms, "")
         return str(reply.decode())
 
     def begin_part(

@@ -11,8 +11,30 @@ from dataclasses import replace
 from typing import Any
 
 from buffer import script_calls
+from buffer.models import Reason
 from config.settings import Settings
 from tests.property.model_state import LASTING, ModelMessage, Sealed, Talk
+
+
+COUNTED = (
+    "messages_accepted",
+    "messages_duplicate",
+    "messages_discarded",
+    *(f"flushes_{reason}" for reason in Reason),
+    "flushes_single",
+    "flush_messages",
+    "bursts_split",
+    "claims_busy",
+    "acked",
+    "agent_failures",
+    "dead_letters",
+    "redriven",
+    "leases_recovered",
+    "answers_again",
+)
+"""The counters that the model predicts."""
+
+GAP_MAX_MS, ANSWER_READ_MS = 120_000, 3_000
 
 
 class Model:
@@ -23,7 +45,8 @@ class Model:
         self.now_ms = self.hold_until_ms = 0
         self.talks: defaultdict[str, Talk] = defaultdict(Talk)
         self.letters: dict[str, tuple[str, Sealed]] = {}
-        self.counters: Counter[str] = Counter()
+        self.counters: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
+        self.gaps = self.refused = self.lost = 0
         self.ended: Counter[str] = Counter()
 
     def append(self, who: str, said: ModelMessage, nonce: bytes, name: str | None) -> tuple[str, int, int]:
@@ -31,15 +54,17 @@ class Model:
         for known, seconds, first in talk.seen:
             if known == said.id and not self._forgotten(seconds):
                 status = "new" if first == nonce else "duplicate"
-                self.counters["duplicates"] += status == "duplicate"
+                self.counters["messages_duplicate"] += status == "duplicate"
                 return status, talk.deadline_ms, len(talk.buffer)
         while talk.seen and self._forgotten(talk.seen[0][1]):
             talk.seen.pop(0)
         talk.seen.append((said.id, math.ceil(self.now_ms / 1000), nonce))
         if self._paused(talk) and talk.takeover:
             self._discarded([said])
+            self.refused += 1
             return "discarded", 0, 0
-        self.counters["accepted"] += 1
+        self.counters["messages_accepted"] += 1
+        self._count_gap(talk)
         talk.buffer.append(said)
         talk.known, talk.name, talk.idle_since_ms = True, name or talk.name, None
         is_first = len(talk.buffer) == 1 and not (talk.batch or talk.redrive)
@@ -58,6 +83,11 @@ class Model:
         return deadline_ms
 
     def claim(self, who: str, caller: str) -> tuple[str, Any]:
+        result = self._claim(who, caller)
+        self.counters["claims_busy"] += result[0] == "busy"
+        return result
+
+    def _claim(self, who: str, caller: str) -> tuple[str, Any]:
         talk = self.talks[who]
         if talk.batch and self._leased(talk):
             mine = talk.batch.token == f"{talk.fence}:{caller}"
@@ -84,7 +114,10 @@ class Model:
 
     def answered(self, who: str, token: str, answer: bytes) -> str:
         talk = self.talks[who]
-        return talk.done[1] if self._ended(talk, token) else self.hold(who, token, answer=answer)
+        if self._ended(talk, token):
+            return talk.done[1]
+        self._count_answer(talk, token, answer)
+        return self.hold(who, token, answer=answer, answered_by=talk.fence)
 
     def end(self, who: str, token: str, mode: str, delay_ms: int = 0) -> str:
         """ack, retry, dead and release: the holder lets go of the batch."""
@@ -93,11 +126,12 @@ class Model:
         if not batch or batch.token != token:
             return talk.done[1] if self._ended(talk, token) else "lost"
         batch.failures += mode in ("retry", "dead")
+        self.counters["agent_failures"] += mode in ("retry", "dead", "unreached")
         if batch.cancelled:
             outcome = "cancelled"
             self._drop(talk)
         elif mode == "ack":
-            outcome, talk.batch = "ok", None
+            outcome, talk.batch, talk.acked_ms = "ok", None, self.now_ms
             self.counters["acked"] += 1
             self.ended["acked"] += len(batch.messages)
         elif mode == "dead" or batch.failures >= self.settings.agent_max_attempts:
@@ -133,6 +167,7 @@ class Model:
         talk = self.talks[who]
         if flush_id in talk.redrive:
             return "already"
+        self.counters["redriven"] += "." not in flush_id
         talk.redrive.append(flush_id)
         talk.known, talk.name, talk.idle_since_ms = True, talk.name or letter.name, None
         return "ok"
@@ -225,7 +260,8 @@ class Model:
         waited_out = talk.deadline_ms >= taken[0].received_ms + self.settings.max_wait_ms
         reason = talk.fired or ("max_wait" if waited_out else "quiet")
         closed_ms = max(talk.deadline_ms, taken[-1].received_ms)
-        talk.deadline_ms, talk.fired = 0, None
+        talk.deadline_ms, talk.fired, talk.last_sealed_ms = 0, None, taken[-1].received_ms
+        self._count_flush(reason, len(taken))
         if talk.buffer:
             self._schedule(talk, self.settings.window_ms)
         return Sealed(sorted(taken, key=lambda said: said.order_ms), reason, closed_ms, talk.name)
@@ -255,15 +291,37 @@ class Model:
         """What the next claim makes of a batch whose holder vanished."""
         if talk.batch and talk.batch.token:
             talk.batch.crashes, talk.batch.token = talk.batch.crashes + 1, None
+            self.counters["leases_recovered"] += 1
         if talk.batch and (talk.batch.cancelled or not (talk.batch.messages or talk.batch.answer)):
             self._drop(talk)
         elif talk.batch and talk.batch.crashes >= script_calls.MAX_CRASHES:
             self._bury(talk, who)
 
+    def _count_gap(self, talk: Talk) -> None:
+        """A gap to the message before, unless its person was silent for long or had read an answer since."""
+        last_ms = talk.buffer[-1].received_ms if talk.buffer else talk.last_sealed_ms
+        if not self.settings.message_buffer_enabled or last_ms is None or self.now_ms - last_ms > GAP_MAX_MS:
+            return
+        has_answer = talk.acked_ms is not None and talk.acked_ms > last_ms and not talk.batch
+        if not has_answer or self.now_ms - (talk.acked_ms or 0) <= ANSWER_READ_MS:
+            self.gaps += 1
+            self.counters["bursts_split"] += not talk.buffer
+
+    def _count_flush(self, reason: str, messages: int) -> None:
+        self.counters[f"flushes_{reason}"] += 1
+        self.counters["flushes_single"] += messages == 1
+        self.counters["flush_messages"] += messages
+
+    def _count_answer(self, talk: Talk, token: str, answer: bytes) -> None:
+        """A second answer is another one, or one under another lease."""
+        batch = talk.batch
+        if batch and batch.token == token and not batch.cancelled and batch.answer is not None:
+            self.counters["answers_again"] += (batch.answer, batch.answered_by) != (answer, talk.fence)
+
     def _bury(self, talk: Talk, who: str) -> None:
         assert talk.batch
         self.letters[talk.batch.flush_id] = (who, talk.batch)
-        self.counters["dead"] += 1
+        self.counters["dead_letters"] += 1
         talk.batch = None
 
     def _drop(self, talk: Talk) -> int:
@@ -275,7 +333,7 @@ class Model:
         return self._discarded(messages)
 
     def _discarded(self, messages: list[ModelMessage]) -> int:
-        self.counters["discarded"] += len(messages)
+        self.counters["messages_discarded"] += len(messages)
         self.ended["discarded"] += len(messages)
         return len(messages)
 

@@ -46,6 +46,7 @@ class ReplyModel(Model):
     def store(self, who: str, token: str, answer: bytes, prints: tuple[bytes, ...], delay_ms: int) -> str:
         talk = self.talks[who]
         if talk.batch and talk.batch.token == token and talk.batch.parts:
+            self._count_answer(talk, token, answer)
             return "cancelled" if talk.batch.cancelled else "ok"
         outcome = self.answered(who, token, answer)
         if outcome == "ok" and prints and talk.batch and talk.batch.token == token:
@@ -121,6 +122,7 @@ class ReplyModel(Model):
         if doubt := self.doubts.pop(part, None):
             self._bury_doubt(part, doubt)
             self.counters["parts_refused"] += 1
+            self.counters["dead_letters"] += 1
         else:
             self.counters["failed_after_sent"] += 1
         return part

@@ -20,6 +20,7 @@ def spoil(system: System, model: Model, conversation: Conversation, who: str, ho
         talk.deadline_ms, talk.fired = model.now_ms, "quiet"
         system.client.hset(keys.of(0, "conv", name), "window", "malformed")
     elif how == "batch" and talk.batch:
+        model.lost += len(talk.batch.messages)
         talk.batch = replace(talk.batch, messages=[])
         system.client.delete(keys.of(0, "batch", name))
     elif how == "buffer" and _is_next(model, talk):

@@ -1,8 +1,8 @@
--- Ends the sealed batch of a conversation, and sets the wake entry for the next step. Needs `history`.
+-- Ends the sealed batch of a conversation, and sets the wake entry for the next step. Needs `tally` and `history`.
 
 local BATCH_FIELDS = { 'flush_id', 'reason', 'closed_ms', 'separator', 'sealed_name', 'sealed_peer', 'has_media',
                        'claims', 'failures', 'crashes', 'token', 'lease_until_ms', 'retry_at_ms',
-                       'cancelled', 'answer', 'unreached_ms' }
+                       'cancelled', 'answer', 'unreached_ms', 'span', 'answered' }
 
 -- Set the wake entry of a conversation without a batch, or move the conversation to the idle index.
 local function rearm(name, conv)
@@ -75,11 +75,28 @@ local function forget_batch(name, conv)
   end
 end
 
+-- Return how many parts of the batch are in doubt, or nil.
+local function doubts_of(conv)
+  local found = 0
+  for doubt_id in string.gmatch(conv.doubts or '', '%S+') do
+    if sub(doubt_id, 1, #conv.flush_id + 1) == conv.flush_id .. '.' then
+      found = found + 1
+    end
+  end
+  return found > 0 and found or nil
+end
+
+-- Return the record of a batch. include/seal.lua has the layout of its span.
 local function summary(name, conv, outcome)
-  return { ref = conv.ref, flush_id = conv.flush_id, reason = conv.reason, outcome = outcome,
-           messages = call('LLEN', key('batch', name)), closed_ms = number(conv, 'closed_ms'),
-           attempts = number(conv, 'claims'), next_part = tonumber(conv.next_part),
-           parts = conv.prints and #conv.prints / 8 }
+  local opened_ms, last_ms, due_ms, claimed_ms, arrivals =
+    string.match(conv.span or '', '^(%d+) (%d+) (%d+) (%d+) ?(.*)$')
+  return { ref = conv.ref, gateway = conv.gateway, channel = conv.channel, peer = conv.sealed_peer,
+           flush_id = conv.flush_id, reason = conv.reason, outcome = outcome,
+           messages = call('LLEN', key('batch', name)), opened_ms = opened_ms, last_ms = last_ms, due_ms = due_ms,
+           closed_ms = number(conv, 'closed_ms'), claimed_ms = claimed_ms,
+           answered_ms = conv.answered and string.match(conv.answered, '^%d+'), attempts = number(conv, 'claims'),
+           next_part = tonumber(conv.next_part), parts = conv.prints and #conv.prints / 8,
+           doubts = conv.doubts and doubts_of(conv), arrivals = arrivals }
 end
 
 local function discard_batch(name, conv, cause)
@@ -90,7 +107,7 @@ local function discard_batch(name, conv, cause)
   end
   forget_batch_media(name, conv) -- may fail: nothing is recorded then
   history_push(entry)
-  count('discarded', entry.messages)
+  tally(conv, 'messages_discarded', entry.messages)
   forget_batch(name, conv)
 end
 
@@ -110,7 +127,7 @@ local function make_dead_letter(name, conv, problem)
                         'peer', conv.sealed_peer, 'name', conv.sealed_name, 'error', problem, 'died_ms', now_ms,
                         'messages', entry.messages }
   for _, field in ipairs({ 'flush_id', 'reason', 'closed_ms', 'separator', 'has_media', 'claims', 'answer', 'prints',
-                           'next_part', 'last_part' }) do
+                           'next_part', 'last_part', 'span', 'answered' }) do
     if conv[field] then
       table.insert(dead_letter, field)
       table.insert(dead_letter, conv[field])
@@ -121,7 +138,7 @@ local function make_dead_letter(name, conv, problem)
     call('RENAME', key('batch', name), key('remains', conv.flush_id))
   end
   history_push(entry)
-  count('dead', 1)
+  tally(conv, 'dead_letters', 1)
   conv.has_media = nil
   forget_batch(name, conv)
 end

@@ -1,5 +1,5 @@
 -- Adds the message that is appended to the open burst of its conversation, as include/write.lua will write it.
--- Needs `alias`, and the variables of append.lua.
+-- Needs `alias` and `gap`, and the variables of append.lua.
 
 -- Return why this message closes the burst at once, or nil.
 local function firing(depth, bytes)
@@ -73,10 +73,14 @@ local function add_to_burst(conv, edit)
     conv.media = conv.media or {}
     add(conv.media, fingerprint, sub(record, at_media, at_payload - 1))
   end
+  if not single then
+    count_gap(conv)
+  end
   if not conv.opened_ms then
     conv.opened_ms, conv.was_idle = now_ms, conv.peer
   end
   update_identity(conv)
   conv.depth, conv.bytes, conv.deadline_ms, conv.fired, conv.rules = depth, bytes, deadline_ms, fired, rules
+  conv.last_ms = now_ms
   return 'new', deadline_ms, depth
 end

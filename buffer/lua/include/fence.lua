@@ -12,7 +12,8 @@ local function fenced(conv, token)
   return 'lost'
 end
 
-local function keep_outcome(name, token, outcome)
-  call('HSET', key('conv', name), 'done_token', token, 'done_outcome', outcome)
+-- Keep the outcome, and other fields of the conv hash.
+local function keep_outcome(name, token, outcome, ...)
+  call('HSET', key('conv', name), 'done_token', token, 'done_outcome', outcome, ...)
   return outcome
 end

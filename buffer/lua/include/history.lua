@@ -1,17 +1,29 @@
--- The history: flushes and discards that ended, newest first. It is bounded. A key of another type stops no script.
+-- The history: a stream of the flushes, discards and parts that ended. It is bounded. A key of another type stops no script.
 
-local HISTORY_MAX = 1000
+local HISTORY_MAX = 2000
+local HISTORY_FIELDS = { 'ref', 'gateway', 'channel', 'peer', 'flush_id', 'reason', 'outcome', 'cause', 'messages',
+                         'opened_ms', 'last_ms', 'due_ms', 'closed_ms', 'claimed_ms', 'answered_ms', 'ended_ms',
+                         'attempts', 'parts', 'next_part', 'doubts', 'arrivals', 'part', 'error' }
 
-local function history_push(...)
-  local records = { ... }
-  for i, entry in ipairs(records) do
-    entry.ended_ms = now_ms
-    records[i] = cjson.encode(entry)
-  end
-  if #records > 0 then
-    if is_set_aside(try('LPUSH', key('history'), unpack(records)), 'history') then
-      try('LPUSH', key('history'), unpack(records))
+-- Record an end. Fields without a value are left out.
+local function history_push(record)
+  local flat = {}
+  record.ended_ms = now_ms
+  for _, field in ipairs(HISTORY_FIELDS) do
+    local value = record[field]
+    if value and value ~= '' then
+      flat[#flat + 1] = field
+      flat[#flat + 1] = value
     end
-    try('LTRIM', key('history'), 0, HISTORY_MAX - 1)
   end
+  if is_set_aside(try('XADD', key('history'), 'MAXLEN', '~', HISTORY_MAX, '*', unpack(flat)), 'history') then
+    try('XADD', key('history'), 'MAXLEN', '~', HISTORY_MAX, '*', unpack(flat))
+  end
+end
+
+-- Record that messages of a conversation were discarded which were not sealed, and count them.
+local function record_discard(conv, cause, messages, opened_ms)
+  history_push({ ref = conv.ref, gateway = conv.gateway, channel = conv.channel, peer = conv.peer,
+                 outcome = 'discarded', cause = cause, messages = messages, opened_ms = opened_ms })
+  tally(conv, 'messages_discarded', messages)
 end

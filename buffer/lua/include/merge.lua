@@ -1,6 +1,6 @@
 -- Merges two conversations of one person into `keep`: open burst, dead letters to redrive, seen ids, pending edits and
 -- revokes, name, phone, pause. `drop` becomes an alias of it.
--- Needs `entry`, `history`, `seen`, `window`, `batch`, `stop` and `alias`.
+-- Needs `entry`, `tally`, `history`, `seen`, `window`, `batch`, `stop` and `alias`.
 
 -- Make `name` an alias of `target`, whose conv is given.
 local function set_alias(name, target, conv)
@@ -37,8 +37,7 @@ end
 local function discard_copies(keep, drop, ttl_ms)
   local copies = drop_copies(keep, drop, drop.holds, ttl_ms) + drop_copies(drop, keep, {}, ttl_ms)
   if copies > 0 then
-    history_push({ ref = keep.conv.ref, outcome = 'discarded', cause = 'duplicate', messages = copies })
-    count('discarded', copies)
+    record_discard(keep.conv, 'duplicate', copies)
   end
   return copies
 end
@@ -77,9 +76,10 @@ end
 
 -- Return the window of the merged burst: the earlier opening, the later deadline. `sides` are those that have a burst.
 local function merged_window(sides, entries, limits)
-  local opened_ms, latest_ms, bytes = math.huge, 0, 0
+  local opened_ms, latest_ms, last_ms, bytes = math.huge, 0, 0, 0
   for _, side in ipairs(sides) do
     opened_ms = min(opened_ms, number(side.conv, 'opened_ms'))
+    last_ms = max(last_ms, number(side.conv, 'last_ms'))
     latest_ms = max(latest_ms, number(side.conv, 'deadline_ms'))
   end
   for _, entry in ipairs(entries) do
@@ -87,8 +87,8 @@ local function merged_window(sides, entries, limits)
   end
   local fired, fired_ms = merged_firing(sides, #entries, bytes, limits)
   local deadline_ms = fired and fired_ms or min(latest_ms, opened_ms + limits.max_wait_ms)
-  return { opened_ms = opened_ms, deadline_ms = deadline_ms, bytes = bytes, depth = #entries, fired = fired,
-           rules = limits.rules }
+  return { opened_ms = opened_ms, deadline_ms = deadline_ms, bytes = bytes, depth = #entries, last_ms = last_ms,
+           fired = fired, rules = limits.rules }
 end
 
 local function set_fields(side, fields)
@@ -102,7 +102,7 @@ local function open_window(keep, entries, window)
   for _, entry in ipairs(entries) do
     call('RPUSH', key('buffer', keep.name), entry)
   end
-  for _, field in ipairs({ 'opened_ms', 'deadline_ms', 'bytes', 'depth', 'fired', 'rules' }) do
+  for _, field in ipairs({ 'opened_ms', 'deadline_ms', 'bytes', 'depth', 'last_ms', 'fired', 'rules' }) do
     keep.conv[field] = window[field]
   end
   write_window(keep.name, window)
@@ -161,7 +161,7 @@ local function move_pending_changes(keep, drop)
 end
 
 -- Move fields of the conv hash: the flag for pending changes, the name, the phone, the later pause, the names under
--- which batches stay, and the parts in doubt.
+-- which batches stay, the parts in doubt, and the moments by which gaps are counted.
 local function move_fields(keep, drop)
   local kept, dropped = keep.conv, drop.conv
   local behind = (kept.behind or '') .. (dropped.behind or '') .. (dropped.flush_id and drop.name or '')
@@ -169,6 +169,11 @@ local function move_fields(keep, drop)
                    behind = behind ~= '' and behind or nil }
   if dropped.doubts then
     fields.doubts = (kept.doubts and kept.doubts .. ' ' or '') .. dropped.doubts
+  end
+  for _, field in ipairs({ 'last_sealed_ms', 'acked_ms' }) do
+    if dropped[field] then
+      fields[field] = max(number(kept, field), number(dropped, field))
+    end
   end
   if paused(dropped) and number(dropped, 'paused_until_ms') > number(kept, 'paused_until_ms') then
     fields.paused_until_ms, fields.pause_mode = dropped.paused_until_ms, dropped.pause_mode

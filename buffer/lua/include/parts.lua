@@ -1,4 +1,5 @@
--- The parts of the answer of a batch, which are sent to the person one after the other. Needs `history`.
+-- The parts of the answer of a batch, which are sent to the person one after the other.
+-- Needs `tally`, `history` and `histogram`.
 --
 -- Fields of the conv hash, gone with the batch:
 --   answer         JSON that holds the parts; no script reads it
@@ -61,7 +62,7 @@ local function note_doubt(name, conv, reason)
   call('ZADD', key('doubt'), now_ms, doubt_id)
   conv.doubts = (conv.doubts and conv.doubts .. ' ' or '') .. doubt_id
   call('HSET', key('conv', name), 'doubts', conv.doubts)
-  count('parts_in_doubt', 1)
+  tally(conv, 'parts_in_doubt', 1)
 end
 
 -- Take a part in doubt out of the field `doubts` of a conversation.
@@ -98,10 +99,20 @@ end
 
 -- The evidence is there: a part in doubt was sent. Return true if it was in doubt.
 local function resolve_doubt(doubt_id)
-  if take_doubt(doubt_id) then
-    count('doubts_resolved', 1)
-    count('parts_sent', 1)
+  local doubt = take_doubt(doubt_id)
+  if doubt then
+    tally(doubt, 'doubts_resolved', 1)
+    tally(doubt, 'parts_sent', 1)
     return true
+  end
+end
+
+-- Count the part that was sent. The first one ends the wait of the person.
+local function count_sent(conv)
+  tally(conv, 'parts_sent', 1)
+  local last_ms = number(conv, 'next_part') == 1 and string.match(conv.span or '', '^%d+ (%d+)')
+  if last_ms then
+    observe(conv, 'reply_ms', LATENCY, now_ms - last_ms)
   end
 end
 
@@ -111,7 +122,7 @@ local function note_evidence(name, conv, part)
     if conv.sending_ms then
       call('HSET', key('conv', name), 'sending_seen', '1')
     else
-      count('parts_sent', 1)
+      count_sent(conv)
       advance(name, conv)
     end
   else
@@ -124,7 +135,7 @@ end
 local function settle_sending(name, conv, again)
   local part = number(conv, 'next_part')
   if conv.sending_seen then
-    count('parts_sent', 1)
+    count_sent(conv)
     advance(name, conv)
   elseif again then
     forget_sending(name, conv)

@@ -33,13 +33,14 @@ local function allow_writes_when_full()
 end
 
 -- The open burst is the field `window` of the conv hash. One field, because append reads and writes it in every call:
--- opened_ms (6 bytes, unsigned) · deadline_ms (6) · bytes (4) · depth (4) · the reason why it has fired, or nothing · the
--- rules of the route (a zero byte, then include/rules.lua has the layout), or nothing.
-local WINDOW, WINDOW_SIZE = '>I6I6I4I4', 20
+-- opened_ms (6 bytes, unsigned) · deadline_ms (6) · bytes (4) · depth (4) · last_ms, the receipt of its last message (6) ·
+-- the reason why it has fired, or nothing · the rules of the route (a zero byte, then include/rules.lua has the layout),
+-- or nothing.
+local WINDOW, WINDOW_SIZE = '>I6I6I4I4I6', 26
 
 local function unpack_window(conv, window)
   local at
-  conv.opened_ms, conv.deadline_ms, conv.bytes, conv.depth, at = struct.unpack(WINDOW, window)
+  conv.opened_ms, conv.deadline_ms, conv.bytes, conv.depth, conv.last_ms, at = struct.unpack(WINDOW, window)
   if at <= #window then
     local rules_at = string.find(window, '\0', at, true) or #window + 1
     conv.fired = rules_at > at and sub(window, at, rules_at - 1) or nil
@@ -48,7 +49,8 @@ local function unpack_window(conv, window)
 end
 
 local function pack_window(conv)
-  return struct.pack(WINDOW, conv.opened_ms, conv.deadline_ms, conv.bytes, conv.depth) .. (conv.fired or '') .. (conv.rules or '')
+  return struct.pack(WINDOW, conv.opened_ms, conv.deadline_ms, conv.bytes, conv.depth, conv.last_ms)
+    .. (conv.fired or '') .. (conv.rules or '')
 end
 
 local function write_window(name, conv)
@@ -118,7 +120,8 @@ local function is_set_aside(reply, kind)
   end
 end
 
--- Counters of another type stop no script: a total is worth less than what it counts.
+-- Count what belongs to no channel; include/tally.lua counts for channels. Counters of another type stop no script: a
+-- total is worth less than what it counts.
 local function count(total, amount)
   if amount ~= 0 and is_set_aside(try('HINCRBY', key('counters'), total, amount), 'counters') then
     try('HINCRBY', key('counters'), total, amount)

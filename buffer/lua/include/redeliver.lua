@@ -28,13 +28,14 @@ local function load_redriven()
   if not flush_id then
     return false
   end
-  local reason, closed_ms, sealed_separator, sealed_name, sealed_peer, died_under, media_flag, answer, prints, next, last =
+  local reason, closed_ms, sealed_separator, sealed_name, sealed_peer, died_under, media_flag, answer, prints, next, last,
+    span, answered =
     unpack(call('HMGET', key('letter', flush_id), 'reason', 'closed_ms', 'separator', 'name', 'peer', 'conversation',
-      'has_media', 'answer', 'prints', 'next_part', 'last_part'))
+      'has_media', 'answer', 'prints', 'next_part', 'last_part', 'span', 'answered'))
   set({ flush_id = flush_id, reason = reason, closed_ms = closed_ms, separator = sealed_separator,
         sealed_name = sealed_name, sealed_peer = sealed_peer, claims = 0, failures = 0, crashes = 0 })
   for field, value in pairs({ has_media = media_flag, answer = answer, prints = prints, next_part = next,
-                              last_part = last }) do
+                              last_part = last, span = span, answered = answered }) do
     if value then
       set({ [field] = value })
     end

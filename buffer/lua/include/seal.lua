@@ -4,6 +4,8 @@
 -- Needs `entry` and `window`, and these variables of claim.lua: name, conv, set, separator, single, max_messages,
 -- max_bytes, window_ms, max_wait_ms.
 
+local ARRIVALS_MAX = 20
+
 -- Never cut inside an album: move the cut before its first message, unless nothing would be left. An album at the end
 -- of the burst counts as unfinished, because its next message may not be here yet.
 local function whole_albums(entries, size)
@@ -66,7 +68,7 @@ local function reopen(bytes)
   local fired = single and 'disabled' or keyword and 'keyword' or depth >= max_messages and 'max_messages'
     or bytes >= max_bytes and 'max_bytes'
   conv.opened_ms, conv.deadline_ms = opened_ms, fired and now_ms or deadline_ms
-  conv.bytes, conv.depth, conv.fired = bytes, depth, fired or nil
+  conv.bytes, conv.depth, conv.last_ms, conv.fired = bytes, depth, receipt_of(last), fired or nil
   write_window(name, conv)
   call('SET', key('timer', name), '', 'PX', math.max(1, conv.deadline_ms - now_ms))
 end
@@ -103,10 +105,22 @@ end
 -- The messages of the window are gone. Record as many as it counted.
 local function discard_lost_window()
   -- include: history
-  history_push({ ref = conv.ref, outcome = 'discarded', cause = 'lost', messages = conv.depth, opened_ms = conv.opened_ms })
-  count('discarded', conv.depth)
+  record_discard(conv, 'lost', conv.depth, conv.opened_ms)
   conv.ended = { '', 'lost', '', conv.depth, 0, '', conv.gateway or '', conv.channel or '', conv.peer or '' }
   forget_window(name)
+end
+
+-- Return the times of a batch for its record, numbers separated by spaces: opened_ms · last_ms, the receipt of its last
+-- message · due_ms, when it could first be claimed · claimed_ms, now · then the receipts of its first messages, in ms since
+-- opened_ms.
+local function span_of(entries, size)
+  local opened_ms = number(conv, 'opened_ms')
+  local due_ms = min(now_ms, max(number(conv, 'deadline_ms'), number(conv, 'acked_ms'), conv.held_until_ms or 0))
+  local span = { opened_ms, receipt_of(entries[size]), due_ms, now_ms }
+  for i = 1, min(size, ARRIVALS_MAX) do
+    span[#span + 1] = max(0, receipt_of(entries[i]) - opened_ms)
+  end
+  return table.concat(span, ' '), due_ms
 end
 
 -- Return the sealed messages, or nothing if there are none. A failover may roll the seal back, and the next one must
@@ -129,6 +143,7 @@ local function seal()
   local closed_ms = math.max(number(conv, 'deadline_ms'), receipt_of(entries[size]))
   local generation = math.max(number(conv, 'generation') + 1, closed_ms)
   local digest = string.sub(redis.sha1hex(table.concat(prints, '\0')), 1, 12)
+  local span, due_ms = span_of(entries, size)
   local length
   for i = 1, size, 1000 do
     length = call('RPUSH', key('batch', name), unpack(batch, i, math.min(i + 999, size)))
@@ -142,7 +157,9 @@ local function seal()
   end
   set({ flush_id = conv.ref .. '-' .. string.format('%d', generation) .. '-' .. digest, generation = generation,
         reason = reason, closed_ms = closed_ms, separator = separator, sealed_name = sealed_name,
-        sealed_peer = sealed_peer, claims = 0, failures = 0, crashes = 0 })
+        sealed_peer = sealed_peer, claims = 0, failures = 0, crashes = 0, span = span,
+        last_sealed_ms = receipt_of(entries[size]) })
+  conv.due_ms = due_ms
   if size < #entries then
     call('LTRIM', key('buffer', name), size, -1)
     reopen(max(0, conv.bytes - bytes_of(batch)))

@@ -13,8 +13,8 @@ local function is_refusal(problem)
   end
 end
 
-local TYPES_IN_PARTITION = { wake = 'zset', idle = 'zset', alias = 'hash', dead = 'zset', history = 'list',
-                             counters = 'hash', suspects = 'zset', hold = 'string', doubt = 'zset' }
+local TYPES_IN_PARTITION = { wake = 'zset', idle = 'zset', alias = 'hash', dead = 'zset', history = 'stream',
+                             counters = 'hash', suspects = 'zset', hold = 'string', doubt = 'zset', channels = 'hash' }
 local TYPES_IN_CONVERSATION = { conv = 'hash', buffer = 'list', batch = 'list', media = 'hash', redrive = 'list',
                                 seen = 'string', slabs = 'hash', mark = 'hash' }
 local TYPES_IN_LETTER = { letter = 'hash', remains = 'list' }
@@ -64,8 +64,9 @@ local function rebuild_window(name)
     bytes = bytes + max(0, size_of(entry))
   end
   local opened_ms = is_readable(entries[1]) and received_of(entries[1]) or now_ms
+  local last_ms = is_readable(entries[#entries]) and received_of(entries[#entries]) or now_ms
   write_window(name, { opened_ms = min(opened_ms, now_ms), deadline_ms = now_ms, bytes = bytes, depth = #entries,
-                       fired = 'quiet' })
+                       last_ms = last_ms, fired = 'quiet' })
 end
 
 -- Return true if a window has all its numbers, and moments that can be.

@@ -1,4 +1,4 @@
--- Ends the open burst of a conversation without a flush. Needs `entry` and `history`.
+-- Ends the open burst of a conversation without a flush. Needs `entry`, `tally` and `history`.
 
 local function forget_window(name)
   call('DEL', key('buffer', name), key('timer', name))
@@ -9,9 +9,7 @@ end
 local function discard_window(name, conv, cause)
   local entries = call('LRANGE', key('buffer', name), 0, -1)
   if #entries > 0 then
-    history_push({ ref = conv.ref, outcome = 'discarded', cause = cause, messages = #entries,
-                   opened_ms = number(conv, 'opened_ms') })
-    count('discarded', #entries)
+    record_discard(conv, cause, #entries, conv.opened_ms)
     drop_media(name, entries)
   end
   forget_window(name)

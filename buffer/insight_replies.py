@@ -1,0 +1,91 @@
+"""The meaning of what buffer/insights.py reads: tallies, records of the history, cursors. No function here does I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from buffer.insight_models import BOUNDS_MS, CHANNEL_COUNTERS, ChannelTotals, FlushRecord, Histogram
+from buffer.models import Conversation
+
+Fields = Mapping[bytes, bytes]
+
+
+def read_totals(channel: bytes, tally: Fields) -> ChannelTotals:
+    """Return the totals of a channel from its entry in the key `channels` and its tally."""
+    gateway, _, name = channel.decode("utf-8", "replace").partition("\0")
+    counters = {counter: _whole(tally[key]) for counter in CHANNEL_COUNTERS if (key := counter.encode()) in tally}
+    histograms = {name: _histogram(name, tally) for name in BOUNDS_MS}
+    return ChannelTotals(gateway, name, counters, histograms, _today(counters, tally))
+
+
+def _histogram(name: str, tally: Fields) -> Histogram:
+    bounds = BOUNDS_MS[name]
+    counts = tuple(_whole(tally.get(f"{name}:{i}".encode(), b"0")) for i in range(len(bounds)))
+    return Histogram(bounds, counts, _whole(tally.get(f"{name}:sum".encode(), b"0")))
+
+
+def _today(counters: Mapping[str, int], tally: Fields) -> dict[str, int]:
+    """Return what was counted since the start of the day, which buffer/lua/include/age.lua notes."""
+    flushes = sum(amount for name, amount in counters.items() if is_flush_reason(name))
+    return {
+        "messages": counters.get("messages_accepted", 0) - _whole(tally.get(b"day_messages", b"0")),
+        "flushes": flushes - _whole(tally.get(b"day_flushes", b"0")),
+    }
+
+
+def is_flush_reason(counter: str) -> bool:
+    """Return True for the counters of flushes by reason: each flush is in exactly one."""
+    return counter.startswith("flushes_") and counter != "flushes_single"
+
+
+def read_record(flat: Fields) -> FlushRecord:
+    """Return a record of the history. One that no script has written lacks what it lacks."""
+    text = {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in flat.items()}
+
+    def number(name: str) -> int | None:
+        return _whole(flat[name.encode()]) if name in text else None
+
+    return FlushRecord(
+        ref=text.get("ref", ""),
+        conversation=Conversation(text.get("gateway", ""), text.get("channel", ""), text.get("peer", "")),
+        flush_id=text.get("flush_id", ""),
+        reason=text.get("reason", ""),
+        outcome=text.get("outcome", ""),
+        cause=text.get("cause", ""),
+        messages=number("messages") or 0,
+        opened_ms=number("opened_ms"),
+        last_ms=number("last_ms"),
+        due_ms=number("due_ms"),
+        closed_ms=number("closed_ms"),
+        claimed_ms=number("claimed_ms"),
+        answered_ms=number("answered_ms"),
+        ended_ms=number("ended_ms") or 0,
+        attempts=number("attempts") or 0,
+        parts=number("parts") or 0,
+        next_part=number("next_part") or 0,
+        doubts=number("doubts") or 0,
+        arrivals_ms=tuple(_whole(offset) for offset in flat.get(b"arrivals", b"").split()),
+        error=text.get("error", ""),
+        part=text.get("part", ""),
+    )
+
+
+def write_cursor(numbers: Sequence[int]) -> str:
+    """Return a cursor."""
+    return ".".join(map(str, numbers))
+
+
+def read_cursor(cursor: str, count: int) -> list[int]:
+    """Return the `count` numbers of a cursor. Raises ValueError for a text that is no cursor of that kind."""
+    parts = cursor.split(".")
+    if len(parts) != count or not all(part.isascii() and part.isdigit() and len(part) <= 20 for part in parts):
+        raise ValueError("this is no cursor of this list; leave it out to begin with the first page")
+    return [int(part) for part in parts]
+
+
+def _whole(value: bytes) -> int:
+    """Return a number, 0 for bytes that are none."""
+    try:
+        return int(float(value))
+    except (ValueError, OverflowError):
+        return 0

@@ -1,0 +1,69 @@
+-- Ages the tallies of a partition once a day (UTC): the gaps of the past fade, so that they tell of people as they write
+-- now; the totals of the day's start are noted; and a channel that has counted nothing for long is forgotten.
+--
+-- Fields of a tally that are no counters:
+--   gap_day                  number of the day on which it was aged last
+--   day_messages, day_flushes  messages_accepted, and flushes of any reason, at the start of that day
+--   day_sum, counted_day     the sum of all counters then, and the day on which it last was another one
+
+local DAY_MS, FORGET_DAYS, TALLIES_PER_CALL = 86400000, 90, 50
+local today = math.floor(now_ms / DAY_MS)
+local NO_COUNTERS = { gap_day = true, day_messages = true, day_flushes = true, day_sum = true, counted_day = true }
+
+local function is_gap(field)
+  return sub(field, 1, 4) == 'gap:'
+end
+
+-- Return the fields of a tally as numbers, the sum of its counters, and how many flushes it has counted.
+local function read_tally(digest)
+  local flat, fields, total, flushes = try('HGETALL', key('tally', digest)), {}, 0, 0
+  for i = 1, #flat, 2 do
+    local field, value = flat[i], tonumber(flat[i + 1]) or 0
+    fields[field] = value
+    if not NO_COUNTERS[field] and not is_gap(field) then
+      total = total + value
+    end
+    if sub(field, 1, 8) == 'flushes_' and field ~= 'flushes_single' then
+      flushes = flushes + value
+    end
+  end
+  return fields, total, flushes
+end
+
+local function forget_tally(digest)
+  try('DEL', key('tally', digest))
+  try('HDEL', key('channels'), digest)
+end
+
+local function age_tally(digest)
+  local fields, total, flushes = read_tally(digest)
+  local counted_day = total == fields.day_sum and fields.counted_day or today
+  if today - counted_day >= FORGET_DAYS or not next(fields) then
+    return forget_tally(digest)
+  end
+  local aged = { 'gap_day', today, 'day_messages', fields.messages_accepted or 0, 'day_flushes', flushes,
+                 'day_sum', total, 'counted_day', counted_day }
+  local halves = 2 ^ min(30, max(0, today - (fields.gap_day or today)))
+  for field, value in pairs(fields) do
+    if is_gap(field) then
+      aged[#aged + 1] = field
+      aged[#aged + 1] = math.floor(value / halves)
+    end
+  end
+  try('HSET', key('tally', digest), unpack(aged))
+end
+
+-- A few in each call: Redis runs no other command meanwhile.
+local function age_tallies()
+  local aged, digests = 0, try('HKEYS', key('channels'))
+  for _, digest in ipairs(digests) do
+    if aged == TALLIES_PER_CALL then
+      return
+    end
+    local day = try('HGET', key('tally', digest), 'gap_day')
+    if type(day) ~= 'table' and tonumber(day) ~= today then
+      age_tally(digest)
+      aged = aged + 1
+    end
+  end
+end
