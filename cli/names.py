@@ -25,7 +25,7 @@ WRITTEN_PHONE = re.compile(r"\+?[\d ().-]{8,}")
 
 
 class Named(NamedTuple):
-    """A conversation that an operator has named. `view` is what it waits for, None if nothing is known of the person."""
+    """A conversation that an operator has named. `view` is what it waits for, None if the person is unknown."""
 
     ref: Ref
     who: Conversation

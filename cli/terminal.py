@@ -79,3 +79,8 @@ def short_text(ms: float | None) -> str:
 def share_text(share: float | None) -> str:
     """Return a share as percent. None: '-'."""
     return "-" if share is None else f"{share * 100:.1f} %"
+
+
+def clock_text(at_ms: int) -> str:
+    """Return the time of the day of a moment in the time zone of this machine."""
+    return moment_text(at_ms).partition(" ")[2]

@@ -15,11 +15,10 @@ from cli.figures import Figures, Outlook, bars, figures_of, outlooks, recommende
 from cli.json_output import print_json
 from cli.names import channel_named
 from cli.tables import Cell, Column, Row, print_table
-from cli.target import run_on_store
+from cli.target import Unknown, run_on_store
 from cli.terminal import share_text, short_text
 from config.logs import mask_phones
 from config.routes import Routes, load_routes
-from config.settings import SettingsError
 
 CHANNELS = (
     Column("channel", wraps=True),
@@ -53,7 +52,10 @@ class Stats(NamedTuple):
 
 
 def run(args: argparse.Namespace) -> int:
-    """Return 0, or 1 if Redis cannot be used. Raises SettingsError, also for a routes file that is wrong."""
+    """Return 0, or 1 if Redis cannot be used or nothing was counted for the channel.
+
+    Raises SettingsError, also for a routes file that is wrong.
+    """
     return run_on_store(args, _stats)
 
 
@@ -62,7 +64,7 @@ async def _stats(store: Store, args: argparse.Namespace) -> int:
     insights = Insights(store)
     totals = [one for one in await insights.totals() if wanted in (None, (one.gateway, one.channel))]
     if wanted and not totals:
-        raise SettingsError(f"nothing was counted for {args.channel}; `debouncer stats` lists the channels")
+        raise Unknown(f"nothing was counted for {args.channel}; `debouncer stats` lists the channels")
     stats = Stats(totals, figures_of(totals), _window_s(load_routes(store.settings), totals))
     if args.json:
         print_json({"now_ms": (await insights.gauges()).now_ms, **_body(stats)})
