@@ -28,7 +28,7 @@ BOUNDS_MS: dict[str, tuple[float, ...]] = {
     "agent_ms": (100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, math.inf),
     "reply_ms": (100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, math.inf),
 }
-"""The upper bounds in ms of the buckets of each histogram. buffer/lua/include/tally.lua has the same."""
+"""The upper bounds in ms of each histogram's buckets, as in lua/include/buckets.lua and burst.lua."""
 
 CHANNEL_COUNTERS: tuple[str, ...] = (
     "messages_accepted",
@@ -117,7 +117,7 @@ class Gauges:
 class FlushRecord:
     """The record of a flush, a discard or a part that ended. What is unknown is None, '' or 0.
 
-    `due_ms` is when the flush could first be claimed. `arrivals_ms` are the receipts of its first messages, at most 20,
+    `due_ms` is when the flush could first be claimed. `arrivals_ms` are the receipts of its first messages, at most 14,
     in ms since `opened_ms`. `parts` is how many parts its answer had, and `next_part` the number of the one that came
     next. `doubts` is how many of its parts were in doubt at the end. `part` is set in the record of one part:
     `<flush_id>.<part>`.

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from buffer.insight_models import BOUNDS_MS, CHANNEL_COUNTERS, ChannelTotals, FlushRecord, Histogram
 from buffer.models import Conversation
 
 Fields = Mapping[bytes, bytes]
+
+SPAN = struct.Struct(">HIHIII")
+ARRIVAL_SIZE = 3
+
+
+class Span(NamedTuple):
+    """When the messages of a batch came, and when it was due and claimed."""
+
+    last_ms: int | None = None
+    opened_ms: int | None = None
+    due_ms: int | None = None
+    claimed_ms: int | None = None
+    arrivals_ms: tuple[int, ...] = ()
 
 
 def read_totals(channel: bytes, tally: Fields) -> ChannelTotals:
@@ -45,6 +60,7 @@ def read_record(flat: Fields) -> FlushRecord:
     def number(name: str) -> int | None:
         return _whole(flat[name.encode()]) if name in text else None
 
+    span = read_span(flat.get(b"span", b""))
     return FlushRecord(
         ref=text.get("ref", ""),
         conversation=Conversation(text.get("gateway", ""), text.get("channel", ""), text.get("peer", "")),
@@ -53,21 +69,32 @@ def read_record(flat: Fields) -> FlushRecord:
         outcome=text.get("outcome", ""),
         cause=text.get("cause", ""),
         messages=number("messages") or 0,
-        opened_ms=number("opened_ms"),
-        last_ms=number("last_ms"),
-        due_ms=number("due_ms"),
+        opened_ms=span.opened_ms or number("opened_ms"),
+        last_ms=span.last_ms,
+        due_ms=span.due_ms,
         closed_ms=number("closed_ms"),
-        claimed_ms=number("claimed_ms"),
-        answered_ms=number("answered_ms"),
+        claimed_ms=span.claimed_ms,
+        answered_ms=_whole(flat.get(b"answered", b"").partition(b" ")[0]) or None,
         ended_ms=number("ended_ms") or 0,
         attempts=number("attempts") or 0,
         parts=number("parts") or 0,
         next_part=number("next_part") or 0,
         doubts=number("doubts") or 0,
-        arrivals_ms=tuple(_whole(offset) for offset in flat.get(b"arrivals", b"").split()),
+        arrivals_ms=span.arrivals_ms,
         error=text.get("error", ""),
         part=text.get("part", ""),
     )
+
+
+def read_span(span: bytes) -> Span:
+    """Return the times of a batch (lua/include/seal.lua). All are None for bytes that no script has written."""
+    if len(span) < SPAN.size:
+        return Span()
+    last_high, last, opened_high, opened, due, claimed = SPAN.unpack_from(span)
+    opened_ms = (opened_high << 32) + opened
+    ends = range(SPAN.size + ARRIVAL_SIZE, len(span) + 1, ARRIVAL_SIZE)
+    arrivals = tuple(int.from_bytes(span[end - ARRIVAL_SIZE : end]) for end in ends)
+    return Span((last_high << 32) + last, opened_ms, opened_ms + due, opened_ms + claimed, arrivals)
 
 
 def write_cursor(numbers: Sequence[int]) -> str:

@@ -8,7 +8,20 @@ from typing import Any
 
 from buffer.insight_models import CHANNEL_COUNTERS
 
-TEXTS = {"ref", "gateway", "channel", "peer", "flush_id", "reason", "outcome", "cause", "error", "part", "arrivals"}
+TEXTS = {
+    "ref",
+    "gateway",
+    "channel",
+    "peer",
+    "flush_id",
+    "reason",
+    "outcome",
+    "cause",
+    "error",
+    "part",
+    "span",
+    "answered",
+}
 """The fields of a record that are no numbers."""
 
 

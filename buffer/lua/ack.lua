@@ -10,19 +10,20 @@
 -- A late ack succeeds while its token is still the current one, even if its lease is over.
 
 -- include: tally
+-- include: buckets
 -- include: history
--- include: histogram
 -- include: batch
 -- include: fence
 -- include: guard
 
-tallies = {}
 local acked = {}
+local NO_SPAN = string.rep('\0', 6)
 
 -- The agent gives the conversation to a human: what has been said meanwhile is discarded, as by a takeover.
 local function hand_over(name, conv, pause_ms)
   -- include: alias
   -- include: entry
+  -- include: record_discard
   -- include: window
   -- include: stop
   -- include: takeover
@@ -53,7 +54,7 @@ local function ack(name, token, pause_ms, agent_ms)
   if cancelled then
     return keep_outcome(name, token, 'cancelled')
   end
-  return keep_outcome(name, token, 'ok', 'acked_ms', now_ms)
+  return keep_outcome(name, token, 'ok', 'span', struct.pack('>c6I6', conv.span or NO_SPAN, now_ms))
 end
 
 local function record_acked()
@@ -61,7 +62,8 @@ local function record_acked()
     history_push(record)
     tally(record, 'acked', 1)
     if record.agent_ms then
-      observe(record, 'agent_ms', LATENCY, record.agent_ms)
+      tally(record, 'agent_ms' .. latency_bucket(record.agent_ms), 1)
+      tally(record, 'agent_ms:sum', record.agent_ms)
     end
   end
 end
@@ -71,5 +73,5 @@ for i = 2, #ARGV, 4 do
   table.insert(replies, guarded(ack, ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])) or 'broken')
 end
 guarded(record_acked)
-write_tallies()
+-- include: write_tallies
 return replies

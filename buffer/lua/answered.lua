@@ -9,10 +9,8 @@
 -- touches  wake tally channels counters suspects · conv lock sick
 
 -- include: tally
--- include: histogram
+-- include: buckets
 -- include: guard
-
-tallies = {}
 
 -- Refuse another token than the current one; else give the lease back until the first part is due. These steps are made
 -- for the few calls that need them: a script makes all its functions in each call.
@@ -32,7 +30,8 @@ local function note_answer(conv, at)
     tally(conv, 'answers_again', 1)
   end
   if agent_ms then
-    observe(conv, 'agent_ms', LATENCY, agent_ms)
+    tally(conv, 'agent_ms' .. latency_bucket(agent_ms), 1)
+    tally(conv, 'agent_ms:sum', agent_ms)
   end
   return string.format('%d', now_ms) .. ' ' .. (conv.fence or '')
 end
@@ -63,5 +62,5 @@ local replies = {}
 for i = 2, #ARGV, 6 do
   table.insert(replies, guarded(store_answer, ARGV[i], i) or 'broken')
 end
-write_tallies()
+-- include: write_tallies
 return replies

@@ -17,8 +17,6 @@
 -- write: a full server refuses them, and then nothing was written (invariant 11). It checks all keys of a conversation
 -- before the first write, so that a damaged one stops nothing but its own messages.
 
--- include: tally
--- include: history
 -- include: seen
 -- include: alias
 
@@ -37,16 +35,14 @@ local NO_ALIAS = string.rep(' ', 16)
 
 local CONV, BUFFER, SEEN, TIMER = key('conv', ''), key('buffer', ''), key('seen', ''), key('timer', '')
 
+local ACKED_SPAN, ANSWER_READ_MS = 12, 3000 -- a message so soon after the ack was written before the answer was read
 local KEYWORD, TIMED = 1, 4 -- flags of a stored message; include/entry.lua has its layout
 local RECEIVED = struct.pack('>I6', now_ms)
 
 local first_wake_ms, nearest_ms = wake_first_ms(), math.huge
 local has_aliases = call('EXISTS', key('alias')) == 1
-local COUNTERS = { new = 'messages_accepted', duplicate = 'messages_duplicate', discarded = 'messages_discarded',
-                   revoked = 'messages_discarded', stale = 'messages_stale', broken = 'messages_broken',
-                   full = 'messages_full' }
 local resent = 0
-tallies = {}
+local tallies = {} -- gateway, zero byte, channel -> what this call counts, as in include/tally.lua
 
 -- To be written: the conversations as they will be · wake entries to set · wake entries to put back if they are lost ·
 -- discards to record · ids to remember.
@@ -57,7 +53,8 @@ local BROKEN = 'broken' -- stands for a conversation with a damaged key
 -- The message that is appended; at_… are offsets in its record.
 local record, name, alias, nonce, order, flags, rest, tag, fingerprint, peer, sender, payload
 local at_gateway, at_channel, at_peer, at_sender, at_media, at_payload
-local counts -- of its channel
+local counts -- those of its channel in `tallies`
+local names, names_split -- gateway and channel of the message before, and where the channel begins
 
 local function add(list, first, second)
   local at = #list
@@ -67,6 +64,15 @@ end
 
 ---- decide per message ----
 
+-- Find out when the person spoke last, for the gap to the next message. `span` is that of the last batch, and
+-- include/seal.lua has its layout. An answer that the person has read since makes a gap meaningless.
+local function look_back(conv, span, has_batch)
+  local sealed_ms, acked_ms = struct.unpack('>I6I6', span)
+  local last_ms = conv.opened_ms and conv.last_ms or sealed_ms
+  local has_read = #span == ACKED_SPAN and not has_batch and acked_ms > last_ms and now_ms - acked_ms > ANSWER_READ_MS
+  conv.last_ms = not has_read and last_ms or nil
+end
+
 -- Return the conversation as its keys hold it, or BROKEN if one of them is damaged: a claim looks at it then.
 local function load_conversation()
   local conv = convs[name]
@@ -75,18 +81,20 @@ local function load_conversation()
   end
   local seen, depth = try('GET', SEEN .. name) or '', try('LLEN', BUFFER .. name)
   local flat = try('HMGET', CONV .. name, 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer', 'name',
-    'last_sealed_ms', 'acked_ms')
+    'span')
   if flat.err or seen.err or #seen % SEEN_RECORD > 0 and not slabs_steps().count(name, seen)
     or type(depth) == 'table'
     or flat[5] and type(try('HLEN', key('mark', name))) == 'table' or flat[1] and #flat[1] < WINDOW_SIZE then
     conv = BROKEN
   else
     conv = { is_busy = flat[2] or flat[3], paused_until_ms = flat[4], has_pending_changes = flat[5], peer = flat[6],
-             name = flat[7], seen = seen, bytes = 0, depth = depth, has_timer = flat[1], has_batch = flat[2],
-             last_sealed_ms = tonumber(flat[8] or nil), acked_ms = tonumber(flat[9] or nil) }
+             name = flat[7], seen = seen, bytes = 0, depth = depth, has_timer = flat[1] }
     if flat[1] then
       unpack_window(conv, flat[1])
       conv = conv.depth == depth and conv or BROKEN
+    end
+    if flat[8] and conv ~= BROKEN then
+      look_back(conv, flat[8], flat[2])
     end
   end
   if conv == BROKEN then
@@ -104,7 +112,6 @@ local function repair_wake(conv)
   end
 end
 
--- include: gap
 -- include: burst
 
 local function discard(conv, cause)
@@ -170,8 +177,11 @@ local function write_conversations()
     -- include: ids
     add_ids(new_ids, ids_max)
   end
-  for _, discarded in ipairs(discards) do
-    history_push(discarded)
+  if #discards > 0 then
+    -- include: history
+    for _, discarded in ipairs(discards) do
+      history_push(discarded)
+    end
   end
   convs, wakes, repairs, discards, new_ids = {}, {}, {}, {}, {}
 end
@@ -185,6 +195,14 @@ end
 local function merge_with(other, is_twin)
   -- include: damage
   -- include: entry
+
+  -- A person is known by several names in one channel only.
+  local function tally(_, field, amount)
+    counts[field] = (counts[field] or 0) + amount
+  end
+
+  -- include: history
+  -- include: record_discard
   -- include: window
   -- include: batch
   -- include: stop
@@ -238,17 +256,6 @@ local function append_message()
   return known == nonce and 'new' or 'duplicate', conv.deadline_ms or 0, conv.depth, true
 end
 
--- Return what this call counts for the channel of the message.
-local function counts_of_channel()
-  local channel = sub(record, at_gateway, at_channel - 1) .. '\0' .. sub(record, at_channel, at_peer - 1)
-  local fields = tallies[channel]
-  if not fields then
-    fields = {}
-    tallies[channel] = fields
-  end
-  return fields
-end
-
 local records, replies = ARGV, {}
 local ids = {}
 for i = FIRST, #records do
@@ -264,12 +271,18 @@ end
 for i = FIRST, #records do
   record = records[i]
   -- include: record
-  counts = counts_of_channel()
+  if at_channel ~= names_split or sub(record, at_gateway, at_peer - 1) ~= names then
+    names, names_split = sub(record, at_gateway, at_peer - 1), at_channel
+    local channel = sub(record, at_gateway, at_channel - 1) .. '\0' .. sub(record, at_channel, at_peer - 1)
+    counts = tallies[channel] or {}
+    tallies[channel] = counts
+  end
   local status, deadline_ms, depth, repeated = append_message()
   if repeated and status == 'new' then
     resent = resent + 1
   else
-    counts[COUNTERS[status]] = (counts[COUNTERS[status]] or 0) + 1
+    local counter = status == 'new' and 'messages_accepted' or 'messages_' .. (status == 'revoked' and 'discarded' or status)
+    counts[counter] = (counts[counter] or 0) + 1
   end
   local at = 3 * (i - FIRST)
   replies[at + 1], replies[at + 2], replies[at + 3] = status, deadline_ms, depth
@@ -279,7 +292,14 @@ for i = FIRST, #records do
 end
 write_conversations()
 
-write_tallies()
+for _, counted in pairs(tallies) do -- a name is made for each bucket once, not for each gap
+  for bucket = 0, counted['gap:sum'] and 23 or -1 do
+    if counted[bucket] then
+      counted['gap:' .. bucket], counted[bucket] = counted[bucket], nil
+    end
+  end
+end
+-- include: write_tallies
 count('resent', resent) -- every call must write: WAIT covers only the last write of its own connection
 if nearest_ms < first_wake_ms then
   wake_announce()

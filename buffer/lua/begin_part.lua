@@ -13,8 +13,8 @@
 -- channel come back one after the other (GCRA: the generic cell rate algorithm of ATM, ITU-T I.371).
 
 -- include: tally
+-- include: buckets
 -- include: history
--- include: histogram
 -- include: batch
 -- include: parts
 -- include: sent

@@ -21,7 +21,7 @@
 -- (docs/invariants.md#4). A claim repeated with the same random id (lost reply) returns the same batch.
 
 -- include: tally
--- include: histogram
+-- include: buckets
 -- include: alias
 -- include: entry
 -- include: window
@@ -35,7 +35,6 @@ local rules -- of the route, which the burst carries; nil for those of the argum
 local SEEN_RECORD = 16 -- bytes; include/seen.lua has its layout
 local REPLY_MAX = 4 * 1024 * 1024 -- bytes of messages and inline media: server and worker hold a whole reply in memory
 local reply_bytes = 0
-tallies = {}
 
 -- Does one of the steps that few claims need.
 local rare
@@ -110,7 +109,8 @@ local function count_flush(messages)
   if #messages == 1 then
     tally(conv, 'flushes_single', 1)
   end
-  observe(conv, 'lateness_ms', LATENESS, now_ms - conv.due_ms)
+  tally(conv, lateness_bucket(now_ms - conv.due_ms), 1)
+  tally(conv, 'lateness_ms:sum', now_ms - conv.due_ms)
 end
 
 local function lease(messages)
@@ -310,5 +310,5 @@ for i = 11, #ARGV, 2 do
     break
   end
 end
-write_tallies()
+-- include: write_tallies
 return replies

@@ -8,7 +8,7 @@
 -- A redriven dead letter that waits for its claim may be discarded: the claim leaves out one without messages.
 
 -- include: entry
--- include: tally
+-- include: tally_at_once
 -- include: history
 -- include: read
 

@@ -15,8 +15,8 @@
 -- evidence: a part that is in doubt was sent.
 
 -- include: tally
+-- include: buckets
 -- include: history
--- include: histogram
 -- include: batch
 -- include: parts
 -- include: sent
@@ -110,7 +110,6 @@ local function end_part(name, token, part, tag, ending)
   return put_back(name, conv, tag, ending)
 end
 
-tallies = {}
 local replies = {}
 for i = 2, #ARGV, 10 do
   local name, token, part, tag, how, flush_id, id, delay_ms, give_up_ms, reason = unpack(ARGV, i, i + 9)
@@ -118,5 +117,5 @@ for i = 2, #ARGV, 10 do
                    give_up_ms = tonumber(give_up_ms), reason = reason }
   table.insert(replies, guarded(end_part, name, token, tonumber(part), tag, ending) or 'broken')
 end
-write_tallies()
+-- include: write_tallies
 return replies

@@ -9,9 +9,9 @@
 -- returns  'ok' | 'dead' | 'lost' | 'cancelled' | 'broken' (its keys cannot be read); a repeated fail returns the same as the first
 -- touches  wake idle dead history tally channels counters alias · conv batch lock media · letter remains sick
 
--- include: tally
+-- include: tally_at_once
+-- include: buckets
 -- include: history
--- include: histogram
 -- include: batch
 -- include: fence
 -- include: guard

@@ -11,9 +11,10 @@
 
 -- include: alias
 -- include: entry
--- include: tally
+-- include: tally_at_once
+-- include: buckets
 -- include: history
--- include: histogram
+-- include: record_discard
 -- include: window
 -- include: batch
 -- include: parts

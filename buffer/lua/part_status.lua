@@ -8,9 +8,9 @@
 --
 -- A part in doubt that failed becomes a dead letter. One that counts as sent is recorded, and never sent again by itself.
 
--- include: tally
+-- include: tally_at_once
+-- include: buckets
 -- include: history
--- include: histogram
 -- include: parts
 -- include: sent
 -- include: doubt_letter

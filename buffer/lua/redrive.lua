@@ -5,7 +5,7 @@
 -- returns  'ok' | 'already' (redriven before) | 'gone' (its messages or fields are gone) | 'unknown'
 -- touches  wake idle dead tally channels alias · conv redrive · letter remains
 
--- include: tally
+-- include: tally_at_once
 -- include: alias
 -- include: read
 -- include: redrive_letter

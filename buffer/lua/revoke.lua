@@ -10,11 +10,12 @@
 
 -- include: alias
 -- include: entry
--- include: tally
+-- include: tally_at_once
+-- include: buckets
 -- include: history
--- include: histogram
 -- include: seen
 -- include: damage
+-- include: record_discard
 -- include: window
 -- include: batch
 -- include: pending_change

@@ -8,9 +8,9 @@
 -- It is sent as a batch of its own, with the flush_id <flush_id>.<part>: a gateway may drop a repeated id.
 
 -- include: alias
--- include: tally
+-- include: tally_at_once
+-- include: buckets
 -- include: history
--- include: histogram
 -- include: parts
 -- include: sent
 -- include: doubt_letter

@@ -28,6 +28,7 @@ class ModelComparison(ComparedSystem):
         """A neighbour in the same call has a damaged key, and the call is sent again: only the neighbour is refused."""
         self.system.append([self._message(SICK, 0, False)])
         self.model.counters["messages_accepted"] += 1
+        self.model.lost += 1
         self.system.damage(SICK, damage)
         self.requests = [
             *self.requests[1 - REMEMBERED_MAX :],

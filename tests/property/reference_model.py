@@ -15,7 +15,6 @@ from buffer.models import Reason
 from config.settings import Settings
 from tests.property.model_state import LASTING, ModelMessage, Sealed, Talk
 
-
 COUNTED = (
     "messages_accepted",
     "messages_duplicate",

@@ -2,7 +2,7 @@
 
 local BATCH_FIELDS = { 'flush_id', 'reason', 'closed_ms', 'separator', 'sealed_name', 'sealed_peer', 'has_media',
                        'claims', 'failures', 'crashes', 'token', 'lease_until_ms', 'retry_at_ms',
-                       'cancelled', 'answer', 'unreached_ms', 'span', 'answered' }
+                       'cancelled', 'answer', 'unreached_ms', 'answered' }
 
 -- Set the wake entry of a conversation without a batch, or move the conversation to the idle index.
 local function rearm(name, conv)
@@ -75,28 +75,17 @@ local function forget_batch(name, conv)
   end
 end
 
--- Return how many parts of the batch are in doubt, or nil.
-local function doubts_of(conv)
-  local found = 0
-  for doubt_id in string.gmatch(conv.doubts or '', '%S+') do
-    if sub(doubt_id, 1, #conv.flush_id + 1) == conv.flush_id .. '.' then
-      found = found + 1
-    end
-  end
-  return found > 0 and found or nil
-end
-
--- Return the record of a batch. include/seal.lua has the layout of its span.
+-- Return the record of a batch.
 local function summary(name, conv, outcome)
-  local opened_ms, last_ms, due_ms, claimed_ms, arrivals =
-    string.match(conv.span or '', '^(%d+) (%d+) (%d+) (%d+) ?(.*)$')
+  local doubts = 0
+  for doubt_id in string.gmatch(conv.doubts or '', '%S+') do
+    doubts = doubts + (string.find(doubt_id, conv.flush_id .. '.', 1, true) == 1 and 1 or 0)
+  end
   return { ref = conv.ref, gateway = conv.gateway, channel = conv.channel, peer = conv.sealed_peer,
            flush_id = conv.flush_id, reason = conv.reason, outcome = outcome,
-           messages = call('LLEN', key('batch', name)), opened_ms = opened_ms, last_ms = last_ms, due_ms = due_ms,
-           closed_ms = number(conv, 'closed_ms'), claimed_ms = claimed_ms,
-           answered_ms = conv.answered and string.match(conv.answered, '^%d+'), attempts = number(conv, 'claims'),
-           next_part = tonumber(conv.next_part), parts = conv.prints and #conv.prints / 8,
-           doubts = conv.doubts and doubts_of(conv), arrivals = arrivals }
+           messages = call('LLEN', key('batch', name)), span = conv.span, closed_ms = conv.closed_ms,
+           answered = conv.answered, attempts = conv.claims, next_part = conv.next_part,
+           parts = conv.prints and #conv.prints / 8, doubts = doubts > 0 and doubts }
 end
 
 local function discard_batch(name, conv, cause)

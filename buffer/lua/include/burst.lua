@@ -1,5 +1,5 @@
 -- Adds the message that is appended to the open burst of its conversation, as include/write.lua will write it.
--- Needs `alias` and `gap`, and the variables of append.lua.
+-- Needs `alias`, and the variables of append.lua.
 
 -- Return why this message closes the burst at once, or nil.
 local function firing(depth, bytes)
@@ -46,6 +46,25 @@ local function update_identity(conv)
   end
 end
 
+local GAP_MAX_MS, GAP_FIRST_MS, GAP_STEPS_PER_E = 120000, 250, 23 / math.log(480)
+
+-- Count the gap before the message that is added, whether or not a flush lay between: by these an operator chooses the
+-- window. Bucket i has the upper bound 250 ms * 480 ^ (i / 23). A message that opens a new burst shows that the window was
+-- too short.
+local function count_gap(conv)
+  local gap_ms = now_ms - conv.last_ms
+  if gap_ms > GAP_MAX_MS then
+    return
+  end
+  local bucket = gap_ms <= GAP_FIRST_MS and 0 or math.ceil(GAP_STEPS_PER_E * math.log(gap_ms / GAP_FIRST_MS))
+  bucket = bucket > 23 and 23 or bucket
+  counts[bucket] = (counts[bucket] or 0) + 1
+  counts['gap:sum'] = (counts['gap:sum'] or 0) + (gap_ms > 0 and gap_ms or 0)
+  if not conv.opened_ms then
+    counts.bursts_split = (counts.bursts_split or 0) + 1
+  end
+end
+
 -- Add the message to the open burst, or open one. `edit` is the edit that came before the message, or nil.
 local function add_to_burst(conv, edit)
   if edit then
@@ -73,7 +92,7 @@ local function add_to_burst(conv, edit)
     conv.media = conv.media or {}
     add(conv.media, fingerprint, sub(record, at_media, at_payload - 1))
   end
-  if not single then
+  if conv.last_ms and not single then
     count_gap(conv)
   end
   if not conv.opened_ms then

@@ -1,6 +1,6 @@
 -- Merges two conversations of one person into `keep`: open burst, dead letters to redrive, seen ids, pending edits and
 -- revokes, name, phone, pause. `drop` becomes an alias of it.
--- Needs `entry`, `tally`, `history`, `seen`, `window`, `batch`, `stop` and `alias`.
+-- Needs `entry`, `history`, `record_discard`, `seen`, `window`, `batch`, `stop` and `alias`.
 
 -- Make `name` an alias of `target`, whose conv is given.
 local function set_alias(name, target, conv)
@@ -161,19 +161,14 @@ local function move_pending_changes(keep, drop)
 end
 
 -- Move fields of the conv hash: the flag for pending changes, the name, the phone, the later pause, the names under
--- which batches stay, the parts in doubt, and the moments by which gaps are counted.
+-- which batches stay, the parts in doubt, and the span by which gaps are counted.
 local function move_fields(keep, drop)
   local kept, dropped = keep.conv, drop.conv
   local behind = (kept.behind or '') .. (dropped.behind or '') .. (dropped.flush_id and drop.name or '')
   local fields = { marks = kept.marks or dropped.marks, name = kept.name or dropped.name,
-                   behind = behind ~= '' and behind or nil }
+                   behind = behind ~= '' and behind or nil, span = kept.span or not dropped.flush_id and dropped.span or nil }
   if dropped.doubts then
     fields.doubts = (kept.doubts and kept.doubts .. ' ' or '') .. dropped.doubts
-  end
-  for _, field in ipairs({ 'last_sealed_ms', 'acked_ms' }) do
-    if dropped[field] then
-      fields[field] = max(number(kept, field), number(dropped, field))
-    end
   end
   if paused(dropped) and number(dropped, 'paused_until_ms') > number(kept, 'paused_until_ms') then
     fields.paused_until_ms, fields.pause_mode = dropped.paused_until_ms, dropped.pause_mode

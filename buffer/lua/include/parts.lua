@@ -1,5 +1,5 @@
 -- The parts of the answer of a batch, which are sent to the person one after the other.
--- Needs `tally`, `history` and `histogram`.
+-- Needs `tally`, `history` and `buckets`.
 --
 -- Fields of the conv hash, gone with the batch:
 --   answer         JSON that holds the parts; no script reads it
@@ -110,9 +110,10 @@ end
 -- Count the part that was sent. The first one ends the wait of the person.
 local function count_sent(conv)
   tally(conv, 'parts_sent', 1)
-  local last_ms = number(conv, 'next_part') == 1 and string.match(conv.span or '', '^%d+ (%d+)')
-  if last_ms then
-    observe(conv, 'reply_ms', LATENCY, now_ms - last_ms)
+  if conv.span and number(conv, 'next_part') == 1 then
+    local reply_ms = max(0, now_ms - struct.unpack('>I6', conv.span))
+    tally(conv, 'reply_ms' .. latency_bucket(reply_ms), 1)
+    tally(conv, 'reply_ms:sum', reply_ms)
   end
 end
 

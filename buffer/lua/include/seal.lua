@@ -4,7 +4,7 @@
 -- Needs `entry` and `window`, and these variables of claim.lua: name, conv, set, separator, single, max_messages,
 -- max_bytes, window_ms, max_wait_ms.
 
-local ARRIVALS_MAX = 20
+local ARRIVALS_MAX, ARRIVAL_MAX = 14, 2 ^ 24 - 1
 
 -- Never cut inside an album: move the cut before its first message, unless nothing would be left. An album at the end
 -- of the burst counts as unfinished, because its next message may not be here yet.
@@ -105,22 +105,24 @@ end
 -- The messages of the window are gone. Record as many as it counted.
 local function discard_lost_window()
   -- include: history
+  -- include: record_discard
   record_discard(conv, 'lost', conv.depth, conv.opened_ms)
   conv.ended = { '', 'lost', '', conv.depth, 0, '', conv.gateway or '', conv.channel or '', conv.peer or '' }
   forget_window(name)
 end
 
--- Return the times of a batch for its record, numbers separated by spaces: opened_ms · last_ms, the receipt of its last
--- message · due_ms, when it could first be claimed · claimed_ms, now · then the receipts of its first messages, in ms since
--- opened_ms.
+-- Return the span of a batch: when its messages came. Numbers are unsigned and big-endian; those of 4 and 3 bytes are ms
+-- since opened_ms: last_ms, the receipt of its last message (6) · opened_ms of its burst (6) · when it could first be
+-- claimed (4) · when it was, now (4) · the receipts of its first messages (3 each). The ack cuts it to last_ms and acked_ms.
+-- It is shorter than 64 bytes: a hash with a longer value takes more memory and time.
 local function span_of(entries, size)
   local opened_ms = number(conv, 'opened_ms')
-  local due_ms = min(now_ms, max(number(conv, 'deadline_ms'), number(conv, 'acked_ms'), conv.held_until_ms or 0))
-  local span = { opened_ms, receipt_of(entries[size]), due_ms, now_ms }
+  local parts = { struct.pack('>I6I6I4I4', receipt_of(entries[size]), opened_ms, conv.due_ms - opened_ms,
+                              now_ms - opened_ms) }
   for i = 1, min(size, ARRIVALS_MAX) do
-    span[#span + 1] = max(0, receipt_of(entries[i]) - opened_ms)
+    parts[i + 1] = struct.pack('>I3', min(max(0, receipt_of(entries[i]) - opened_ms), ARRIVAL_MAX))
   end
-  return table.concat(span, ' '), due_ms
+  return table.concat(parts)
 end
 
 -- Return the sealed messages, or nothing if there are none. A failover may roll the seal back, and the next one must
@@ -143,7 +145,9 @@ local function seal()
   local closed_ms = math.max(number(conv, 'deadline_ms'), receipt_of(entries[size]))
   local generation = math.max(number(conv, 'generation') + 1, closed_ms)
   local digest = string.sub(redis.sha1hex(table.concat(prints, '\0')), 1, 12)
-  local span, due_ms = span_of(entries, size)
+  local acked_ms = conv.span and #conv.span == 12 and struct.unpack('>I6', conv.span, 7) or 0
+  conv.due_ms = min(now_ms, max(number(conv, 'deadline_ms'), acked_ms, conv.held_until_ms or 0))
+  local span = span_of(entries, size)
   local length
   for i = 1, size, 1000 do
     length = call('RPUSH', key('batch', name), unpack(batch, i, math.min(i + 999, size)))
@@ -157,9 +161,7 @@ local function seal()
   end
   set({ flush_id = conv.ref .. '-' .. string.format('%d', generation) .. '-' .. digest, generation = generation,
         reason = reason, closed_ms = closed_ms, separator = separator, sealed_name = sealed_name,
-        sealed_peer = sealed_peer, claims = 0, failures = 0, crashes = 0, span = span,
-        last_sealed_ms = receipt_of(entries[size]) })
-  conv.due_ms = due_ms
+        sealed_peer = sealed_peer, claims = 0, failures = 0, crashes = 0, span = span })
   if size < #entries then
     call('LTRIM', key('buffer', name), size, -1)
     reopen(max(0, conv.bytes - bytes_of(batch)))

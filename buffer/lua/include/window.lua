@@ -1,4 +1,4 @@
--- Ends the open burst of a conversation without a flush. Needs `entry`, `tally` and `history`.
+-- Ends the open burst of a conversation without a flush. Needs `entry` and `record_discard`.
 
 local function forget_window(name)
   call('DEL', key('buffer', name), key('timer', name))
