@@ -104,7 +104,7 @@ class Settings(GatewaySettings, ReplySettings, AgentSettings, BurstSettings):
     )
 
     admin_token: OptionalSecret = Field(
-        None, description="bearer token of /metrics; unset: only this machine may read it"
+        None, description="bearer token of the admin API and /metrics; unset: only this machine, and masked"
     )
 
     routes_file: Annotated[str | None, BlankIsNone] = Field(

@@ -47,6 +47,7 @@ WORLD_ACTIONS: Actions = {
     "die": Action(4, {"index": ANY}),
     "flush_now": Action(2, {"who": ANYBODY}),
     "discard": Action(4, {"who": ANYBODY}),
+    "erase": Action(1, {"who": ANYBODY}),
     "redrive": Action(4, {"index": ANY}),
     "pause": Action(2, {"who": ANYBODY, "pause_ms": (1, 60_000, 400_000), "takeover": (False, True)}),
     "resume": Action(2, {"who": ANYBODY}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from buffer import script_calls
+from buffer import person_calls, script_calls
 from buffer.keys import Ref
 from buffer.models import FailureMode, PauseMode
 from tests.property.compared_system import REMEMBERED_MAX, ComparedSystem, Request, ids_of
@@ -130,6 +130,16 @@ class ModelComparison(ComparedSystem):
     def discard(self, who: str) -> None:
         messages, cancelled = self.system.run("discard", self.system.ref(PEOPLE[who]).hash, "operator")
         assert (int(messages), bool(cancelled)) == self.model.discard(who)
+        self._touch(who)
+
+    def erase(self, who: str) -> None:
+        """A person wants everything of theirs deleted. Their worker in flight may be anywhere in its work."""
+        gateway, channel, _ = PEOPLE[who]
+        name = self.system.ref(PEOPLE[who]).hash
+        args = person_calls.erase_args([name], self.model.letters_of(who), gateway, channel)
+        found = person_calls.read_erase(self.system.run("erase", *args))
+        assert (found.messages, found.dead_letters) == self.model.erase(who)
+        assert [kind for kind, held in self.system.look().values.items() if name in held] == []
         self._touch(who)
 
     def redrive(self, index: int) -> None:

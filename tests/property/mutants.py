@@ -162,6 +162,10 @@ MUTANTS = [
     ),
     Mutant("repair overlooks batches", "repair", "if flush_id or window or redrive", "if window"),
     Mutant("sweep forgets conversations too early", "sweep", "now_ms - tonumber(ARGV[2])", "now_ms"),
+    Mutant("erase leaves a lease", "erase", "'conv', 'buffer', 'batch', 'seen'", "'buffer', 'batch', 'seen'"),
+    Mutant("erase leaves a wake entry", "erase", "{ 'wake', 'idle', 'suspects' }", "{ 'idle', 'suspects' }"),
+    Mutant("erase leaves a dead letter", "erase", "call('UNLINK', key('remains', id)), ", ""),
+    Mutant("erase without a record", "erase", "  history_push({ outcome", "  local _ = ({ outcome"),
 ]
 
 PEOPLE_MUTANTS = [

@@ -159,6 +159,18 @@ class Model:
             self._rest(talk)
         return messages, False
 
+    def erase(self, who: str) -> tuple[int, int]:
+        """Forget a person with their dead letters. Return how many messages and dead letters these were."""
+        talk = self.talks.pop(who, Talk())
+        letters = [self.letters.pop(flush_id)[1] for flush_id in self.letters_of(who)]
+        batches = [talk.batch, *letters] if talk.batch else letters
+        messages = talk.buffer + [said for batch in batches for said in batch.messages]
+        return self._discarded(messages), len(letters)
+
+    def letters_of(self, who: str) -> list[str]:
+        """Return the flush_ids of a person's dead letters."""
+        return [flush_id for flush_id, (holder, _) in self.letters.items() if holder == who]
+
     def redrive(self, flush_id: str) -> str:
         if flush_id not in self.letters:
             return "unknown"
