@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any
 
 from buffer.keys import Keys
@@ -103,15 +102,19 @@ class PersonScan:
 
     async def forget_records(self) -> int:
         """Delete their records of the history. Returns how many there were."""
-        key = self._keys.of(self._partition, "history")
-        history: list[Any] = await self._client.lrange(key, 0, -1)
-        records = [record for record in history if self._tells_of(json.loads(record))]
-        for record in records:
-            await self._client.lrem(key, 0, record)
-        return len(records)
+        key, start, count = self._keys.of(self._partition, "history"), "-", 0
+        while True:
+            entries: Any = await self._client.xrange(key, start, count=FIELDS_PER_STEP)
+            if not entries:
+                return count
+            theirs = [entry_id for entry_id, record in entries if self._tells_of(record)]
+            if theirs:
+                await self._client.xdel(key, *theirs)
+            count += len(theirs)
+            start = f"({entries[-1][0].decode()}"
 
-    def _tells_of(self, record: dict[str, str]) -> bool:
-        return any(self._is_theirs(record.get(name, "").encode()) for name in ("ref", "flush_id", "part"))
+    def _tells_of(self, record: Mapping[bytes, bytes]) -> bool:
+        return any(self._is_theirs(record.get(name, b"")) for name in (b"ref", b"flush_id", b"part"))
 
     async def forget_evidence(self) -> None:
         """Delete the keys that were set aside as evidence and bear a name of theirs."""
