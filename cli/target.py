@@ -64,6 +64,11 @@ def require_server(settings: Settings) -> Settings:
     return found
 
 
+async def server_ms(store: Store) -> int:
+    """Return the time of the server in ms. Raises StoreError."""
+    return (await store.pending(0, 0, 0))[0]
+
+
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
     """Connect to the Redis of `require_server`'s settings. Raises Unreachable, also for errors of the body."""

@@ -11,11 +11,10 @@ from rich.text import Text
 
 from buffer.insight_models import FlushRecord
 from buffer.operator_models import Pending
-from cli.commands.flushes import record_cells
-from cli.commands.pending import pending_row
 from cli.figures import Figures
 from cli.overview import OVERDUE_MS
 from cli.picture import Picture
+from cli.rows import pending_row, record_cells
 from cli.tables import Cell, Column, Row, plain, table_of, text_of
 from cli.terminal import clock_text, count_of, duration_text, share_text, short_text
 from config.logs import mask_phones

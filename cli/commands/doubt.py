@@ -11,12 +11,11 @@ from buffer.reply_models import Doubt
 from buffer.reply_store import Replies
 from buffer.store import Store
 from cli.by_id import each_id, warn_if_nobody_works
-from cli.commands.pending import server_ms
 from cli.json_output import print_json
 from cli.names import who_text
 from cli.paging import read_all, read_page, shown_text
 from cli.tables import Column, Row, print_table
-from cli.target import run_on_store
+from cli.target import run_on_store, server_ms
 from cli.terminal import count_of, duration_text
 from webhook.admin import models, views
 from worker.answer_parts import read_stored

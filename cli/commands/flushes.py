@@ -10,11 +10,12 @@ from buffer.insights import Insights
 from buffer.keys import Ref
 from buffer.store import Store
 from cli.json_output import print_json
-from cli.names import channel_named, find, who_text
+from cli.names import channel_named, find
 from cli.paging import read_page
+from cli.rows import record_cells
 from cli.tables import Cell, Column, Row, print_table
 from cli.target import run_on_store
-from cli.terminal import count_of, moment_text, short_text
+from cli.terminal import count_of, moment_text
 from config.settings import SettingsError
 from webhook.admin import models, views
 
@@ -32,8 +33,6 @@ COLUMNS = (
 ERROR = Column("error", wraps=True)
 ERROR_MAX = 100
 """Characters of an error in the list."""
-
-STYLES = {"acked": "green", "dead": "bold red", "discarded": "yellow", "dropped": "yellow", "failed_after_sent": "red"}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -93,32 +92,6 @@ def _row(record: FlushRecord, show: bool, has_error: bool) -> Row:
     row = (moment_text(record.ended_ms), *record_cells(record, show), str(record.attempts or "-"), _parts(record))
     error = " ".join(views.reason_of(record.error, show).split())[:ERROR_MAX]
     return (*row, Cell(error, "red")) if has_error else row
-
-
-def record_cells(record: FlushRecord, show: bool) -> Row:
-    """Return the cells of a record that every list of records has, from the conversation to the outcome."""
-    return (
-        who_text(record.conversation, show),
-        "a part" if record.part else str(record.messages),
-        record.reason or "-",
-        short_text(waited_ms(record)),
-        short_text(late_ms(record)),
-        Cell(f"{record.outcome} ({record.cause})" if record.cause else record.outcome, STYLES.get(record.outcome, "")),
-    )
-
-
-def waited_ms(record: FlushRecord) -> int | None:
-    """Return how long the first message waited until the batch was claimed, or until it was discarded."""
-    if record.opened_ms is None:
-        return None
-    return max(0, (record.claimed_ms or record.closed_ms or record.ended_ms) - record.opened_ms)
-
-
-def late_ms(record: FlushRecord) -> int | None:
-    """Return how long after its deadline the batch was claimed."""
-    if record.claimed_ms is None or record.due_ms is None:
-        return None
-    return max(0, record.claimed_ms - record.due_ms)
 
 
 def _parts(record: FlushRecord) -> str:

@@ -52,6 +52,8 @@ async def _draw(watcher: Watcher, terminal: LiveTerminal, server: str, show: boo
                 seen = Seen(watcher.picture, time.monotonic(), show, watcher.error)
                 live.update(screen(seen, server, Size(*console.size)), refresh=True)
                 await terminal.wait(EVERY_S)
+                if reading.done():
+                    reading.result()
     finally:
         reading.cancel()
         with contextlib.suppress(asyncio.CancelledError):
