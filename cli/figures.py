@@ -51,7 +51,7 @@ class Figures:
 
     @property
     def gaps_per_burst(self) -> float | None:
-        """Return how many pauses a burst has on average, if those that split it are counted as part of it."""
+        """Return how many gaps a burst has on average, if those that split it are counted as part of it."""
         whole = self.calls - self.counters["bursts_split"]
         gaps = self.counters["flush_messages"] - self.calls + self.counters["bursts_split"]
         return max(0, gaps) / whole if whole > 0 else None

@@ -5,11 +5,12 @@ from __future__ import annotations
 from buffer.insight_models import FlushRecord
 from buffer.operator_models import Pending
 from cli.names import who_text
+from cli.overview import OVERDUE_MS
 from cli.tables import Cell, Row
 from cli.terminal import duration_text, short_text
 
 STATES = {
-    "open": Cell("waits for a pause", "cyan"),
+    "open": Cell("open", "cyan"),
     "retry": Cell("waits for its next attempt", "yellow"),
     "in_flight": Cell("at the agent", "green"),
     "replying": Cell("its replies wait", "yellow"),
@@ -25,6 +26,8 @@ def pending_row(found: Pending, now_ms: int, show: bool) -> Row:
     due = due_text(found.due_ms - now_ms)
     if found.state == "in_flight":
         due = f"lease ends {due}"
+    elif 0 <= now_ms - found.due_ms <= OVERDUE_MS:
+        due = "now"
     return who_text(found.conversation, show), str(found.messages), STATES[found.state], due, found.ref
 
 

@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 
 
 class Column(NamedTuple):
-    """A column: its head, and how it is set on a terminal. One that `wraps` gives way where the terminal is narrow."""
+    """A column: its head, and how a terminal sets it.
+
+    Where the terminal is narrow, columns that are `optional` are left out, the last one first. One that `wraps` may take
+    several lines.
+    """
 
     head: str
     is_number: bool = False
     wraps: bool = False
+    optional: bool = False
 
 
 class Cell(NamedTuple):
@@ -35,6 +40,12 @@ class Cell(NamedTuple):
 
 Row = Sequence["str | Cell"]
 
+GAP = 2
+"""Characters between two columns."""
+
+WRAPPED_MIN = 24
+"""Characters that a column which wraps has at least, before others are left out for it."""
+
 
 def plain(text: str) -> str:
     """Return a text in which nothing can steer a terminal: `?` for each character that is not printable."""
@@ -44,7 +55,8 @@ def plain(text: str) -> str:
 def print_table(heads: Sequence[Column], rows: Iterable[Row]) -> None:
     """Print a table to stdout."""
     if is_terminal(sys.stdout):
-        console_of(sys.stdout).print(table_of(heads, rows))
+        console = console_of(sys.stdout)
+        console.print(table_of(heads, rows, console.width))
         return
     lines = [tuple(column.head for column in heads), *(tuple(_cell(one).text for one in row) for row in rows)]
     print(*columns(lines, indent=""), sep="\n")
@@ -77,19 +89,39 @@ def console_of(stream: TextIO) -> Console:
     )
 
 
-def table_of(heads: Sequence[Column], rows: Iterable[Row], *, width: int | None = None) -> Table:
-    """Return a table for a terminal, as wide as its rows, or of `width` characters."""
+def table_of(heads: Sequence[Column], rows: Iterable[Row], width: int, *, fills: bool = False) -> Table:
+    """Return a table for a terminal of `width` characters. One that `fills` it is as wide."""
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", width=width)
-    for head, is_number, wraps in heads:
-        table.add_column(
-            head, justify="right" if is_number else "left", no_wrap=not wraps, overflow="fold" if wraps else "ellipsis"
-        )
-    for row in rows:
-        table.add_row(*map(text_of, row))
+    cells = [[_cell(one) for one in row] for row in rows]
+    chosen = _fitting(heads, cells, width)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, GAP - 1, 0, 0),
+        show_edge=False,
+        header_style="bold",
+        width=width if fills else None,
+    )
+    for head, is_number, wraps, _ in (heads[at] for at in chosen):
+        justify, overflow = ("right" if is_number else "left"), ("fold" if wraps else "ellipsis")
+        table.add_column(head, justify=justify, no_wrap=not wraps, overflow=overflow)  # type: ignore[arg-type]
+    for row in cells:
+        table.add_row(*(text_of(row[at]) for at in chosen))
     return table
+
+
+def _fitting(heads: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -> list[int]:
+    """Return the columns that a terminal of `width` characters has room for."""
+    widths = [max(len(text) for text in (head.head, *(row[at].text for row in rows))) for at, head in enumerate(heads)]
+    needed = [min(size, WRAPPED_MIN) if head.wraps else size for head, size in zip(heads, widths, strict=True)]
+    chosen = list(range(len(heads)))
+    while sum(needed[at] + GAP for at in chosen) > width:
+        optional = [at for at in chosen if heads[at].optional]
+        if not optional:
+            break
+        chosen.remove(optional[-1])
+    return chosen
 
 
 def pairs_of(rows: Iterable[tuple[str, str | Cell]]) -> Table:

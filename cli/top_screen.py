@@ -19,8 +19,22 @@ from cli.tables import Cell, Column, Row, plain, table_of, text_of
 from cli.terminal import clock_text, count_of, duration_text, share_text, short_text
 from config.logs import mask_phones
 
-PENDING = tuple(map(Column, ("conversation", "messages", "waits for", "due", "ref")))
-FLUSHES = tuple(map(Column, ("ended", "conversation", "messages", "reason", "waited", "late", "outcome")))
+PENDING = (
+    Column("pending"),
+    Column("messages", is_number=True),
+    Column("state"),
+    Column("due", is_number=True),
+    Column("ref", optional=True),
+)
+FLUSHES = (
+    Column("flushes"),
+    Column("messages", is_number=True),
+    Column("reason", optional=True),
+    Column("waited", is_number=True, optional=True),
+    Column("late", is_number=True, optional=True),
+    Column("outcome"),
+    Column("ended", is_number=True),
+)
 WRONG_MAX = 5
 """Lines about what is wrong. Behind them only their number is told."""
 
@@ -155,7 +169,7 @@ def wrong_texts(picture: Picture) -> list[str]:
 
 def _pending_table(found: Sequence[Pending], now_ms: int, show: bool, width: int) -> Table:
     rows = [_pending_row(one, now_ms, show) for one in found]
-    return table_of(PENDING, rows or [("nothing is pending", "", "", "", "")], width=width)
+    return table_of(PENDING, rows or [("nothing is pending", "", "", "", "")], width, fills=True)
 
 
 def _pending_row(found: Pending, now_ms: int, show: bool) -> Row:
@@ -171,5 +185,5 @@ def _pending_row(found: Pending, now_ms: int, show: bool) -> Row:
 
 
 def _flush_table(records: Sequence[FlushRecord], show: bool, width: int) -> Table:
-    rows = [(clock_text(one.ended_ms), *record_cells(one, show)) for one in records]
-    return table_of(FLUSHES, rows or [("nothing has ended yet", "", "", "", "", "", "")], width=width)
+    rows = [(*record_cells(one, show), clock_text(one.ended_ms)) for one in records]
+    return table_of(FLUSHES, rows or [("nothing has ended yet", "", "", "", "", "", "")], width, fills=True)

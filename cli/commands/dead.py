@@ -21,9 +21,9 @@ from webhook.admin import models, views
 COLUMNS = (
     Column("flush id", wraps=True),
     Column("conversation"),
-    Column("died"),
-    Column("messages"),
-    Column("attempts", is_number=True),
+    Column("died", optional=True),
+    Column("messages", optional=True),
+    Column("attempts", is_number=True, optional=True),
     Column("error", wraps=True),
 )
 ERROR_MAX = 100

@@ -20,7 +20,12 @@ from cli.terminal import count_of, duration_text
 from webhook.admin import models, views
 from worker.answer_parts import read_stored
 
-COLUMNS = (Column("id", wraps=True), Column("since"), Column("conversation"), Column("reason", wraps=True))
+COLUMNS = (
+    Column("id", wraps=True),
+    Column("since", optional=True),
+    Column("conversation"),
+    Column("reason", wraps=True),
+)
 TEXT_MAX = 200
 """Characters of a text in the list."""
 

@@ -23,12 +23,12 @@ COLUMNS = (
     Column("ended"),
     Column("conversation"),
     Column("messages", is_number=True),
-    Column("reason"),
-    Column("waited", is_number=True),
-    Column("late", is_number=True),
-    Column("outcome", wraps=True),
-    Column("attempts", is_number=True),
-    Column("parts", wraps=True),
+    Column("reason", optional=True),
+    Column("waited", is_number=True, optional=True),
+    Column("late", is_number=True, optional=True),
+    Column("outcome"),
+    Column("attempts", is_number=True, optional=True),
+    Column("parts", optional=True),
 )
 ERROR = Column("error", wraps=True)
 ERROR_MAX = 100

@@ -19,9 +19,9 @@ from webhook.admin import models, views
 COLUMNS = (
     Column("conversation"),
     Column("messages", is_number=True),
-    Column("state", wraps=True),
+    Column("state"),
     Column("due"),
-    Column("ref", wraps=True),
+    Column("ref", optional=True),
 )
 
 

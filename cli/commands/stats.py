@@ -1,4 +1,4 @@
-"""`debouncer stats`: totals per channel, the pauses of people, and which window would split how many bursts."""
+"""`debouncer stats`: totals per channel, the gaps within bursts, and which window would split how many bursts."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from config.logs import mask_phones
 from config.routes import Routes, load_routes
 
 CHANNELS = (
-    Column("channel", wraps=True),
+    Column("channel"),
     Column("messages", is_number=True),
     Column("calls", is_number=True),
     Column("per call", is_number=True),
     Column("calls saved", is_number=True),
     Column("split", is_number=True),
-    Column("duplicates", is_number=True),
-    Column("late p50", is_number=True),
-    Column("late p95", is_number=True),
+    Column("duplicates", is_number=True, optional=True),
+    Column("late p50", is_number=True, optional=True),
+    Column("late p95", is_number=True, optional=True),
 )
-GAPS = (Column("pause up to", is_number=True), Column("messages", is_number=True), Column(""))
+GAPS = (Column("gap up to", is_number=True), Column("messages", is_number=True), Column(""))
 WINDOWS = (
     Column("window", is_number=True),
     Column("splits", is_number=True),
     Column("calls per burst", is_number=True),
-    Column("answers", is_number=True),
+    Column("answer comes", is_number=True),
 )
 BAR_WIDTH = 40
 OTHERS = "(other)"
@@ -88,9 +88,9 @@ def _print(stats: Stats) -> None:
     print(_saved_text(together))
     gaps = together.histograms.get("gap")
     if gaps is None or not gaps.count:
-        print("", "Nobody has paused within a burst yet, so nothing can be said about the window.", sep="\n")
+        print("", "No burst had two messages yet, so nothing can be said about the window.", sep="\n")
         return
-    print("", "Pauses between messages of one burst, also of one that was split:", sep="\n")
+    print("", "Gaps between the messages of a burst, also of one that was split:", sep="\n")
     print_table(GAPS, _gap_rows(gaps, stats.window_s))
     print("", "If the window were:", sep="\n")
     print_table(WINDOWS, [_window_row(one, stats.window_s) for one in outlooks(together, stats.window_s)])
@@ -122,7 +122,7 @@ def _saved_text(figures: Figures) -> str:
 
 
 def _gap_rows(gaps: Histogram, window_s: float | None) -> list[Row]:
-    """Return a row for each bucket up to the last that counts anything. Pauses above the window split a burst."""
+    """Return a row for each bucket up to the last that counts anything. Gaps above the window split a burst."""
     sign = _bar_sign()
     last = max(at for at, count in enumerate(gaps.counts) if count)
     rows = list(zip(gaps.bounds_ms, gaps.counts, bars(gaps.counts, BAR_WIDTH), strict=True))[: last + 1]
@@ -160,7 +160,7 @@ def _advice(stats: Stats) -> str:
         return "These channels have several windows: name one to see what another window would do for it."
     best_s = recommended_s(stats.all)
     if best_s is None:
-        return "There are too few pauses to recommend a window."
+        return "There are too few gaps to recommend a window."
     return f"The shortest window that splits at most 1 of 20: {best_s} s (MESSAGE_BUFFER_TIMEOUT)."
 
 
