@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Column(NamedTuple):
     """A column: its head, and how a terminal sets it.
 
-    Where the terminal is narrow, columns that are `optional` are left out, the last one first. One that `wraps` may take
-    several lines.
+    Where the terminal is narrow, columns that are `optional` are left out, the last one first. One that `wraps` takes
+    several lines there.
     """
 
     head: str

@@ -7,10 +7,10 @@ from contextlib import redirect_stdout
 
 import pytest
 
-from cli.tables import Cell, Column, console_of, is_terminal, plain, print_pairs, print_table, table_of
+from cli.tables import Cell, Column, Row, console_of, is_terminal, plain, print_pairs, print_table, table_of
 
 COLUMNS = (Column("name"), Column("number", is_number=True), Column("note", optional=True))
-ROWS = [("ana", Cell("7", "bold red"), "x" * 20), ("beto", "12", "y")]
+ROWS: list[Row] = [("ana", Cell("7", "bold red"), "x" * 20), ("beto", "12", "y")]
 
 
 class Terminal(io.StringIO):
