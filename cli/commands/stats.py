@@ -62,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
 async def _stats(store: Store, args: argparse.Namespace) -> int:
     wanted = channel_named(args.channel) if args.channel else None
     insights = Insights(store)
-    totals = [one for one in await insights.totals() if wanted in (None, (one.gateway, one.channel))]
+    totals = sorted(await insights.totals(), key=lambda one: (not one.gateway, one.gateway, one.channel))
+    totals = [one for one in totals if wanted in (None, (one.gateway, one.channel))]
     if wanted and not totals:
         raise Unknown(f"nothing was counted for {args.channel}; `debouncer stats` lists the channels")
     stats = Stats(totals, figures_of(totals), _window_s(load_routes(store.settings), totals))

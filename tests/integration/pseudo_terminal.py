@@ -23,7 +23,6 @@ from tests.integration.processes import ROOT
 CODE = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 """A code that steers a terminal, as rich writes it."""
 
-COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
 HOME = b"\x1b[H"
 """The code with which each drawing of a live screen begins."""
 
@@ -72,7 +71,8 @@ class PseudoTerminal:
     @property
     def screens(self) -> list[str]:
         """The whole drawings of a live screen, without codes."""
-        return [CODE.sub(b"", drawn).decode(errors="replace") for drawn in self.written.split(HOME)[1:-1]]
+        drawn = (CODE.sub(b"", one).decode(errors="replace") for one in self.written.split(HOME)[1:-1])
+        return [one for one in drawn if one]
 
     @property
     def settings(self) -> list[Any]:

@@ -114,9 +114,9 @@ def test_names_that_nobody_has(ask: Ask, command: str):
 def test_nothing_is_discarded_or_erased_without_a_yes(deploy: Deployment, ask: Ask, answer: Ask):
     """A no, and nobody to ask, leave all as it is; the question says how much it is about."""
     write(deploy, "m1", "m2")
-    for command in ("discard", "erase"):
+    for command, nothing in (("discard", "Nothing was discarded"), ("erase", "Nothing was erased")):
         code, said = ask(command, LOJA, ANA)
-        assert (code, f"Nothing was {command}ed" in said.replace("erasee", "erase")) == (1, True)
+        assert (code, nothing in said) == (1, True)
         assert ("Discard 2 messages of" in said) == (command == "discard")
         assert answer("n", command, LOJA, ANA)[0] == 1
     assert deploy.pending() == 1
