@@ -12,6 +12,9 @@ from buffer.transport.clients import AsyncClient
 FIELDS_PER_STEP = 250
 """Entries that one HSCAN or ZSCAN looks at: the server takes less than 0.2 ms for them."""
 
+RECORDS_PER_STEP = 100
+"""Records of the history that one XRANGE reads."""
+
 KEYS_PER_STEP = 500
 """Keys that one SCAN looks at."""
 
@@ -102,19 +105,18 @@ class PersonScan:
 
     async def forget_records(self) -> int:
         """Delete their records of the history. Returns how many there were."""
-        key, start, count = self._keys.of(self._partition, "history"), "-", 0
-        while True:
-            entries: Any = await self._client.xrange(key, start, count=FIELDS_PER_STEP)
-            if not entries:
-                return count
-            theirs = [entry_id for entry_id, record in entries if self._tells_of(record)]
-            if theirs:
-                await self._client.xdel(key, *theirs)
-            count += len(theirs)
-            start = f"({entries[-1][0].decode()}"
+        key, after, deleted = self._keys.of(self._partition, "history"), "-", 0
+        read: Any = self._client.xrange  # its type tells nothing of the replies
+        while records := await read(key, after, "+", RECORDS_PER_STEP):
+            if theirs := [place for place, record in records if self._tells_of(record)]:
+                deleted += await self._client.xdel(key, *theirs)
+            after = f"({records[-1][0].decode()}"
+        return deleted
 
     def _tells_of(self, record: Mapping[bytes, bytes]) -> bool:
-        return any(self._is_theirs(record.get(name, b"")) for name in (b"ref", b"flush_id", b"part"))
+        person = tuple(record.get(name) for name in (b"gateway", b"channel", b"peer"))
+        ids = (record.get(name, b"") for name in (b"ref", b"flush_id", b"part"))
+        return person in self._people or any(map(self._is_theirs, ids))
 
     async def forget_evidence(self) -> None:
         """Delete the keys that were set aside as evidence and bear a name of theirs."""

@@ -5,7 +5,7 @@
 --          4 how many hashes of the person follow
 --          then these hashes …, and then the ids of their dead letters and parts in doubt …
 -- returns  { conversations, messages, dead letters, parts in doubt } that were deleted, then all hashes of the person …
--- touches  wake idle suspects alias dead doubt history counters · conv buffer batch seen slabs timer lock media mark
+-- touches  wake idle suspects alias dead doubt history tally channels · conv buffer batch seen slabs timer lock media mark
 --          redrive · letter remains · doubted
 --
 -- A lease ends by it: every later call of its worker is answered lost (docs/invariants.md#3). What lies in ids, sent,
@@ -13,7 +13,9 @@
 
 -- include: alias
 -- include: read
+-- include: tally_at_once
 -- include: history
+-- include: record_discard
 
 local CONVERSATION = { 'conv', 'buffer', 'batch', 'seen', 'slabs', 'timer', 'lock', 'media', 'mark', 'redrive' }
 local HOLDING = { 'conv', 'buffer', 'batch', 'redrive' }
@@ -115,7 +117,6 @@ for _, id in ipairs(ids) do
   letters, doubts, messages = letters + letter, doubts + doubt, messages + held
 end
 if conversations + letters + doubts > 0 then
-  history_push({ outcome = 'discarded', cause = 'erased', gateway = gateway, channel = channel, messages = messages })
-  count('discarded', messages)
+  record_discard({ gateway = gateway, channel = channel }, 'erased', messages)
 end
 return { conversations, messages, letters, doubts, unpack(names) }

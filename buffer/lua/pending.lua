@@ -3,15 +3,14 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 offset   3 limit
 -- returns  now_ms · then eight for each conversation, in the order of the wake index: state · due_ms · messages ·
---          gateway · channel · peer · ref · opened_ms of its open burst (0 = none). The states: 'open' (a burst that collects or is due), 'retry' (a batch between two
---          attempts), 'in_flight', 'replying' (parts of an answer wait), 'redriven' (a dead letter to deliver again),
+--          gateway · channel · peer · ref · opened_ms of its open burst (0 = none). The states: 'open' (a burst that
+--          collects or is due), 'retry' (a batch between two attempts), 'in_flight', 'replying' (parts of an answer wait), 'redriven' (a dead letter to deliver again),
 --          'paused', 'broken' (its conv hash cannot be read)
 -- touches  wake · conv batch redrive letter (reads only)
 --
 -- due_ms does not come from the wake index, where dispatch hides what is due. A key that cannot be read stops nothing.
 
 -- include: read
-
 -- include: state
 
 local function row(name, wake_ms)
@@ -26,7 +25,7 @@ local function row(name, wake_ms)
 end
 
 local offset, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
-local page = limit > 0 and call('ZRANGE', key('wake'), offset, offset + limit - 1, 'WITHSCORES') or {}
+local page = call('ZRANGE', key('wake'), offset, offset + limit - 1, 'WITHSCORES')
 local replies = { now_ms }
 for i = 1, #page, 2 do
   for _, value in ipairs(row(page[i], tonumber(page[i + 1]))) do

@@ -165,7 +165,7 @@ MUTANTS = [
     Mutant("erase leaves a lease", "erase", "'conv', 'buffer', 'batch', 'seen'", "'buffer', 'batch', 'seen'"),
     Mutant("erase leaves a wake entry", "erase", "{ 'wake', 'idle', 'suspects' }", "{ 'idle', 'suspects' }"),
     Mutant("erase leaves a dead letter", "erase", "call('UNLINK', key('remains', id)), ", ""),
-    Mutant("erase without a record", "erase", "  history_push({ outcome", "  local _ = ({ outcome"),
+    Mutant("erase without a record", "erase", "  record_discard({", "  local _ = ({"),
 ]
 
 PEOPLE_MUTANTS = [

@@ -185,16 +185,18 @@ async def test_list_of_conversations(admin: httpx.AsyncClient, store: Store):
     people = [Conversation("evolution", "loja", f"55119000000{i:02}") for i in range(5)]
     for person in people:
         await say(store, "m1", to=person)
-    seen, cursor = [], None
+    seen: list[tuple[int, str]] = []
+    cursor = None
     while True:
         params: dict[str, Any] = {"limit": 2} | ({"cursor": cursor} if cursor else {})
         page = (await admin.get("/conversations", params=params)).json()
         assert (page["total"], len(page["items"]) <= 2) == (5, True)
-        seen += [item["conversation"]["id"] for item in page["items"]]
+        seen += [(item["due_ms"], item["conversation"]["id"]) for item in page["items"]]
         cursor = page["next_cursor"]
         if cursor is None:
             break
-    assert seen == [person.peer for person in people]
+    assert [due_ms for due_ms, _ in seen] == sorted(due_ms for due_ms, _ in seen)
+    assert sorted(peer for _, peer in seen) == [person.peer for person in people]
 
 
 async def test_list_by_state(admin: httpx.AsyncClient, store: Store):
@@ -409,13 +411,14 @@ async def test_refusals_are_logged_without_the_token(options):
 # ---- wrong requests ----
 
 WHO = {"gateway": "evolution", "channel": "loja", "id": "1"}
-WRONG = [
+WRONG: list[tuple[str, str, Any, int, str]] = [
     ("GET", "/conversations?limit=0", None, 400, "limit"),
     ("GET", "/conversations?limit=201", None, 400, "limit"),
     ("GET", "/conversations?limit=many", None, 400, "limit"),
     ("GET", "/conversations?cursor=nonsense", None, 400, "cursor"),
     ("GET", "/conversations?state=nonsense", None, 400, "state"),
     ("GET", "/flushes?cursor=nonsense", None, 400, "cursor"),
+    ("GET", "/flushes?ref=nonsense", None, 400, "ref"),
     ("GET", "/dead-letters?cursor=nonsense", None, 400, "cursor"),
     ("GET", "/dead-letters?limit=1000", None, 400, "limit"),
     ("GET", "/replies/doubts?cursor=1~", None, 400, "cursor"),

@@ -7,11 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from webhook.admin import models, views
-from webhook.admin.desk import ACursor, ADesk, ALimit, bad_cursor
+from webhook.admin.desk import REF, ACursor, ADesk, ALimit, bad_cursor
 from webhook.admin.errors import COMMON
 
 router = APIRouter(prefix="/flushes", tags=["flushes"], responses=COMMON)
 
+ARef = Annotated[str | None, Query(pattern=f"^{REF.pattern}$")]
 AName = Annotated[str | None, Query(min_length=1, max_length=256)]
 
 
@@ -20,7 +21,7 @@ async def list_flushes(  # noqa: PLR0913, PLR0917 - each is a filter
     desk: ADesk,
     limit: ALimit = 50,
     cursor: ACursor = None,
-    ref: AName = None,
+    ref: ARef = None,
     outcome: AName = None,
     gateway: AName = None,
     channel: AName = None,

@@ -1,7 +1,5 @@
 -- Tells what a conversation waits for, for people. A key that cannot be read stops nothing. Needs `read`.
 
-local WINDOW_SIZE = 20
-
 -- Return the conv of a conversation, or nil if its key cannot be read.
 local function read_safely(name)
   local flat = read('HGETALL', key('conv', name))
