@@ -58,7 +58,7 @@ def read_record(flat: Fields) -> FlushRecord:
     text = {name.decode("utf-8", "replace"): value.decode("utf-8", "replace") for name, value in flat.items()}
 
     def number(name: str) -> int | None:
-        return _whole(flat[name.encode()]) if name in text else None
+        return _whole(flat[name.encode()]) if text.get(name) else None
 
     span = read_span(flat.get(b"span", b""))
     return FlushRecord(
@@ -93,8 +93,9 @@ def read_span(span: bytes) -> Span:
     last_high, last, opened_high, opened, due, claimed = SPAN.unpack_from(span)
     opened_ms = (opened_high << 32) + opened
     ends = range(SPAN.size + ARRIVAL_SIZE, len(span) + 1, ARRIVAL_SIZE)
-    arrivals = tuple(int.from_bytes(span[end - ARRIVAL_SIZE : end]) for end in ends)
-    return Span((last_high << 32) + last, opened_ms, opened_ms + due, opened_ms + claimed, arrivals)
+    arrivals = ((int.from_bytes(span[end - ARRIVAL_SIZE : end]) - opened_ms) % 256**ARRIVAL_SIZE for end in ends)
+    possible = tuple(offset for offset in arrivals if offset <= claimed)
+    return Span((last_high << 32) + last, opened_ms, opened_ms + due, opened_ms + claimed, possible)
 
 
 def write_cursor(numbers: Sequence[int]) -> str:

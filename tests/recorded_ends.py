@@ -28,7 +28,7 @@ TEXTS = {
 def read_record(fields: Mapping[bytes, bytes]) -> dict[str, Any]:
     """Return a record of the history."""
     text = {name.decode(): value.decode("utf-8", "replace") for name, value in fields.items()}
-    return {name: value if name in TEXTS else int(value) for name, value in text.items()}
+    return {name: value if name in TEXTS else int(value) for name, value in text.items() if value}
 
 
 def summed(tallies: Iterable[Mapping[bytes, bytes]]) -> Counter[str]:

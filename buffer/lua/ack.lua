@@ -43,10 +43,9 @@ local function ack(name, token, pause_ms, agent_ms)
   if cancelled then
     discard_batch(name, conv, cancelled)
   else
-    local record = summary(name, conv, 'acked')
+    local record = summary(conv, 'acked', call('LLEN', key('batch', name)))
     forget_batch(name, conv)
-    record.agent_ms = agent_ms
-    acked[#acked + 1] = record
+    acked[#acked + 1] = { conv = conv, agent_ms = agent_ms, record = record }
     if pause_ms > 0 then
       hand_over(name, conv, pause_ms)
     end
@@ -58,12 +57,12 @@ local function ack(name, token, pause_ms, agent_ms)
 end
 
 local function record_acked()
-  for _, record in ipairs(acked) do
-    history_push(record)
-    tally(record, 'acked', 1)
-    if record.agent_ms then
-      tally(record, 'agent_ms' .. latency_bucket(record.agent_ms), 1)
-      tally(record, 'agent_ms:sum', record.agent_ms)
+  for _, flush in ipairs(acked) do
+    history_push(unpack(flush.record))
+    tally(flush.conv, 'acked', 1)
+    if flush.agent_ms then
+      tally(flush.conv, 'agent_ms' .. latency_bucket(flush.agent_ms), 1)
+      tally(flush.conv, 'agent_ms:sum', flush.agent_ms)
     end
   end
 end

@@ -116,9 +116,10 @@ end
 
 local function discard(conv, cause)
   repair_wake(conv)
-  discards[#discards + 1] = { ref = call('HGET', CONV .. name, 'ref'), gateway = sub(record, at_gateway, at_channel - 1),
-                              channel = sub(record, at_channel, at_peer - 1), peer = peer, outcome = 'discarded',
-                              cause = cause, messages = 1 }
+  discards[#discards + 1] = { 'ref', call('HGET', CONV .. name, 'ref') or '',
+                              'gateway', sub(record, at_gateway, at_channel - 1),
+                              'channel', sub(record, at_channel, at_peer - 1), 'peer', peer, 'outcome', 'discarded',
+                              'cause', cause, 'messages', 1 }
 end
 
 -- A pending change is 'r' for a revoke, or 'e' and the edit. Its message uses it up.
@@ -180,7 +181,7 @@ local function write_conversations()
   if #discards > 0 then
     -- include: history
     for _, discarded in ipairs(discards) do
-      history_push(discarded)
+      history_push(unpack(discarded))
     end
   end
   convs, wakes, repairs, discards, new_ids = {}, {}, {}, {}, {}

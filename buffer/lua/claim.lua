@@ -104,13 +104,14 @@ end
 
 -- Count a flush when it is sealed, and how much later than possible that is.
 local function count_flush(messages)
-  tally(conv, 'flushes_' .. conv.reason, 1)
-  tally(conv, 'flush_messages', #messages)
+  local late_ms, counts = now_ms - conv.due_ms, tally(conv, 'flushes_' .. conv.reason, 1)
+  local bucket = lateness_bucket(late_ms)
+  counts[bucket] = (counts[bucket] or 0) + 1
+  counts['lateness_ms:sum'] = (counts['lateness_ms:sum'] or 0) + late_ms
+  counts.flush_messages = (counts.flush_messages or 0) + #messages
   if #messages == 1 then
-    tally(conv, 'flushes_single', 1)
+    counts.flushes_single = (counts.flushes_single or 0) + 1
   end
-  tally(conv, lateness_bucket(now_ms - conv.due_ms), 1)
-  tally(conv, 'lateness_ms:sum', now_ms - conv.due_ms)
 end
 
 local function lease(messages)

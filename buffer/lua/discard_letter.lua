@@ -25,10 +25,10 @@ local messages = read('LLEN', remains) or 0
 if died_under and has_inline_media then
   drop_media(died_under, read('LRANGE', remains, 0, -1) or {})
 end
-local record = { ref = ref, gateway = gateway, channel = channel, peer = peer, flush_id = flush_id, reason = reason,
-                 outcome = 'discarded', cause = cause, messages = messages, closed_ms = closed_ms, attempts = claims }
-history_push(record)
-tally(record, 'messages_discarded', messages)
+history_push('ref', ref or '', 'gateway', gateway or '', 'channel', channel or '', 'peer', peer or '',
+  'flush_id', flush_id, 'reason', reason or '', 'outcome', 'discarded', 'cause', cause, 'messages', messages,
+  'closed_ms', closed_ms or '', 'attempts', claims or '')
+tally({ gateway = gateway, channel = channel }, 'messages_discarded', messages)
 call('DEL', letter, remains)
 call('ZREM', key('dead'), flush_id)
 return 'ok'

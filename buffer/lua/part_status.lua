@@ -35,8 +35,8 @@ if doubt then
   tally(doubt, 'parts_refused', 1)
   tally(doubt, 'dead_letters', 1)
 else
-  history_push({ ref = conv.ref, gateway = conv.gateway, channel = conv.channel, peer = conv.peer,
-                 outcome = 'failed_after_sent', part = part, error = reason })
+  history_push('ref', conv.ref or '', 'gateway', conv.gateway or '', 'channel', conv.channel or '',
+    'peer', conv.peer or '', 'outcome', 'failed_after_sent', 'part', part, 'error', reason)
   tally(conv, 'failed_after_sent', 1)
 end
 return part

@@ -28,7 +28,7 @@ if action == 'send' then
   make_doubt_letter(doubt_id, doubt, doubt.reason or '')
   return redrive_letter(doubt_id)
 end
-history_push({ ref = doubt.ref, gateway = doubt.gateway, channel = doubt.channel, peer = doubt.peer,
-               outcome = 'dropped', part = doubt_id, error = doubt.reason })
+history_push('ref', doubt.ref or '', 'gateway', doubt.gateway or '', 'channel', doubt.channel or '',
+  'peer', doubt.peer or '', 'outcome', 'dropped', 'part', doubt_id, 'error', doubt.reason or '')
 tally(doubt, 'doubts_dropped', 1)
 return 'ok'

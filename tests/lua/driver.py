@@ -128,7 +128,7 @@ class ScriptDriver:
         ref = self.ref(to)
         digest = hashlib.sha1(f"{to.gateway}\0{to.channel}".encode(), usedforsecurity=False).hexdigest()[:16]
         found = await self.redis.hgetall(self.store.keys.of(ref.partition, "tally", digest))
-        return {name.decode(): int(value) for name, value in found.items()}
+        return {name.decode(): int(value) for name, value in found.items() if name != b"about"}
 
     async def all_keys(self) -> list[str]:
         """Return every key of this test."""

@@ -75,46 +75,53 @@ local function forget_batch(name, conv)
   end
 end
 
--- Return the record of a batch.
-local function summary(name, conv, outcome)
-  local doubts = 0
-  for doubt_id in string.gmatch(conv.doubts or '', '%S+') do
-    doubts = doubts + (string.find(doubt_id, conv.flush_id .. '.', 1, true) == 1 and 1 or 0)
+-- Return the record of a batch that held so many messages.
+local function summary(conv, outcome, messages)
+  local record = { 'ref', conv.ref or '', 'gateway', conv.gateway or '', 'channel', conv.channel or '',
+                   'peer', conv.sealed_peer or '', 'flush_id', conv.flush_id, 'reason', conv.reason or '',
+                   'outcome', outcome, 'messages', messages, 'span', conv.span or '', 'closed_ms', conv.closed_ms or '',
+                   'attempts', conv.claims or '' }
+  if conv.answered then
+    table.insert(record, 'answered')
+    table.insert(record, conv.answered)
   end
-  return { ref = conv.ref, gateway = conv.gateway, channel = conv.channel, peer = conv.sealed_peer,
-           flush_id = conv.flush_id, reason = conv.reason, outcome = outcome,
-           messages = call('LLEN', key('batch', name)), span = conv.span, closed_ms = conv.closed_ms,
-           answered = conv.answered, attempts = conv.claims, next_part = conv.next_part,
-           parts = conv.prints and #conv.prints / 8, doubts = doubts > 0 and doubts }
+  if conv.next_part then
+    -- include: summary_of_parts
+  end
+  return record
 end
 
 local function discard_batch(name, conv, cause)
-  local entry = summary(name, conv, 'discarded')
-  entry.cause = cause
+  local messages = call('LLEN', key('batch', name))
+  local record = summary(conv, 'discarded', messages)
+  table.insert(record, 'cause')
+  table.insert(record, cause)
   if conv.next_part then
     deal_with_parts(name, conv, 'settle')
   end
   forget_batch_media(name, conv) -- may fail: nothing is recorded then
-  history_push(entry)
-  tally(conv, 'messages_discarded', entry.messages)
+  history_push(unpack(record))
+  tally(conv, 'messages_discarded', messages)
   forget_batch(name, conv)
 end
 
 -- Keep the batch as a dead letter: its fields in key `letter`, its messages in key `remains`. A batch whose list is gone
 -- has nothing to keep.
 local function make_dead_letter(name, conv, problem)
-  local entry = summary(name, conv, 'dead')
-  if entry.messages == 0 and not conv.answer then
+  local messages = call('LLEN', key('batch', name))
+  if messages == 0 and not conv.answer then
     return discard_batch(name, conv, 'lost')
   end
+  local record = summary(conv, 'dead', messages)
   if conv.next_part then
     deal_with_parts(name, conv, 'settle')
   end
-  entry.error = problem
+  table.insert(record, 'error')
+  table.insert(record, problem)
   call('ZADD', key('dead'), now_ms, conv.flush_id)
   local dead_letter = { 'conversation', name, 'ref', conv.ref, 'gateway', conv.gateway, 'channel', conv.channel,
                         'peer', conv.sealed_peer, 'name', conv.sealed_name, 'error', problem, 'died_ms', now_ms,
-                        'messages', entry.messages }
+                        'messages', messages }
   for _, field in ipairs({ 'flush_id', 'reason', 'closed_ms', 'separator', 'has_media', 'claims', 'answer', 'prints',
                            'next_part', 'last_part', 'span', 'answered' }) do
     if conv[field] then
@@ -123,10 +130,10 @@ local function make_dead_letter(name, conv, problem)
     end
   end
   call('HSET', key('letter', conv.flush_id), unpack(dead_letter))
-  if entry.messages > 0 then
+  if messages > 0 then
     call('RENAME', key('batch', name), key('remains', conv.flush_id))
   end
-  history_push(entry)
+  history_push(unpack(record))
   tally(conv, 'dead_letters', 1)
   conv.has_media = nil
   forget_batch(name, conv)

@@ -4,7 +4,7 @@
 -- Needs `entry` and `window`, and these variables of claim.lua: name, conv, set, separator, single, max_messages,
 -- max_bytes, window_ms, max_wait_ms.
 
-local ARRIVALS_MAX, ARRIVAL_MAX = 14, 2 ^ 24 - 1
+local ARRIVALS_MAX = 14
 
 -- Never cut inside an album: move the cut before its first message, unless nothing would be left. An album at the end
 -- of the burst counts as unfinished, because its next message may not be here yet.
@@ -111,18 +111,17 @@ local function discard_lost_window()
   forget_window(name)
 end
 
--- Return the span of a batch: when its messages came. Numbers are unsigned and big-endian; those of 4 and 3 bytes are ms
--- since opened_ms: last_ms, the receipt of its last message (6) · opened_ms of its burst (6) · when it could first be
--- claimed (4) · when it was, now (4) · the receipts of its first messages (3 each). The ack cuts it to last_ms and acked_ms.
+-- Return the span of a batch: when its messages came. Numbers are unsigned and big-endian: last_ms, the receipt of its
+-- last message (6) · opened_ms of its burst (6) · when it could first be claimed, in ms since opened_ms (4) · when it was,
+-- now (4) · the lowest three bytes of the receipts of its first messages. The ack cuts it to last_ms and acked_ms.
 -- It is shorter than 64 bytes: a hash with a longer value takes more memory and time.
-local function span_of(entries, size)
-  local opened_ms = number(conv, 'opened_ms')
-  local parts = { struct.pack('>I6I6I4I4', receipt_of(entries[size]), opened_ms, conv.due_ms - opened_ms,
-                              now_ms - opened_ms) }
+local function span_of(entries, size, last_ms)
+  local opened_ms, arrivals = conv.opened_ms, ''
   for i = 1, min(size, ARRIVALS_MAX) do
-    parts[i + 1] = struct.pack('>I3', min(max(0, receipt_of(entries[i]) - opened_ms), ARRIVAL_MAX))
+    arrivals = arrivals .. sub(entries[i], 10, 12)
   end
-  return table.concat(parts)
+  return struct.pack('>I6I6I4I4', last_ms, opened_ms, max(0, conv.due_ms - opened_ms),
+    max(0, now_ms - opened_ms)) .. arrivals
 end
 
 -- Return the sealed messages, or nothing if there are none. A failover may roll the seal back, and the next one must
@@ -142,12 +141,13 @@ local function seal()
       set({ has_media = '1' })
     end
   end
-  local closed_ms = math.max(number(conv, 'deadline_ms'), receipt_of(entries[size]))
+  local last_ms = receipt_of(entries[size])
+  local closed_ms = math.max(number(conv, 'deadline_ms'), last_ms)
   local generation = math.max(number(conv, 'generation') + 1, closed_ms)
   local digest = string.sub(redis.sha1hex(table.concat(prints, '\0')), 1, 12)
   local acked_ms = conv.span and #conv.span == 12 and struct.unpack('>I6', conv.span, 7) or 0
-  conv.due_ms = min(now_ms, max(number(conv, 'deadline_ms'), acked_ms, conv.held_until_ms or 0))
-  local span = span_of(entries, size)
+  conv.due_ms = min(now_ms, max(conv.deadline_ms, acked_ms, conv.held_until_ms or 0))
+  local span = span_of(entries, size, last_ms)
   local length
   for i = 1, size, 1000 do
     length = call('RPUSH', key('batch', name), unpack(batch, i, math.min(i + 999, size)))

@@ -3,7 +3,7 @@
 
 local tallies = {} -- gateway, zero byte, channel -> the counts of this call
 
--- Count for the channel of a conversation, or of anything else with the fields `gateway` and `channel`.
+-- Count for the channel of a conversation, or of anything else with the fields `gateway` and `channel`. Return its counts.
 local function tally(conv, field, amount)
   local channel = (conv.gateway or '') .. '\0' .. (conv.channel or '')
   local counts = tallies[channel]
@@ -12,4 +12,5 @@ local function tally(conv, field, amount)
     tallies[channel] = counts
   end
   counts[field] = (counts[field] or 0) + amount
+  return counts
 end
