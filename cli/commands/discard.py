@@ -29,14 +29,16 @@ async def _discard(store: Store, args: argparse.Namespace) -> int:
     if view is None:
         print(f"{who_text(who)} holds nothing. {UNKNOWN}", file=sys.stderr)
         return 1
-    if not (args.yes or says_yes(f"Discard {_held(view)} of {who_text(who)}? No agent will get them. [y/N] ")):
+    question = f"Discard {_held(view)} of {who_text(who)}? No agent will get them. [y/N] "
+    if view.state != "idle" and not (args.yes or says_yes(question)):
         print("Nothing was discarded.", file=sys.stderr)
         return 1
     messages, in_flight = await People(store).discard(ref)
     if args.json:
         print_json({"ref": named.name, "messages": messages, "in_flight": in_flight})
         return 0
-    print(f"{who_text(who)}: {count_of(messages, 'message')} discarded, with a record.")
+    discarded = f"{count_of(messages, 'message')} discarded, with a record"
+    print(f"{who_text(who)}: {discarded if messages or in_flight else 'nothing to discard'}.")
     if in_flight:
         print(IN_FLIGHT)
     return 0

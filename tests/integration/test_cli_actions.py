@@ -129,6 +129,8 @@ def test_a_discard_is_recorded(deploy: Deployment, ask: Ask, answer: Ask):
     assert (code, "2 messages discarded, with a record" in said) == (0, True)
     assert deploy.pending() == 0
     assert "discarded (operator)" in ask("flushes")[1]
+    code, said = ask("discard", LOJA, ANA)
+    assert (code, "nothing to discard" in said, "[y/N]" in said) == (0, True, False)
 
 
 def test_a_discard_of_a_call_in_flight(deploy: Deployment, ask: Ask):
