@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from benchmarks.figures import Meaningless
-from buffer.keys import Keys, Ref
+from buffer.keys import Keys
 from buffer.models import Append, Conversation, Message
 from buffer.store import Store
 from buffer.stored_message import encode_message
@@ -135,5 +135,8 @@ def refs(settings: Settings, conversations: int) -> list[str]:
 
 
 def counter(client: redis.Redis, settings: Settings, name: str) -> int:
-    """Return one of the buffer's totals, for example `acked` or `dispatches`."""
-    return int(client.hget(Keys(settings.redis_key_prefix).of(Ref(0, "").partition, "counters"), name) or 0)
+    """Return one of the buffer's totals, for example `acked` or `dispatches`, of all channels together or of none."""
+    keys = Keys(settings.redis_key_prefix)
+    digests = [str(digest, "ascii") for digest in client.hkeys(keys.of(0, "channels")) if isinstance(digest, bytes)]
+    places = [keys.of(0, "counters"), *(keys.of(0, "tally", digest) for digest in digests)]
+    return sum(int(client.hget(key, name) or 0) for key in places)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from buffer.insights import Insights
 from buffer.keys import ref_of
 from buffer.models import Conversation
 from buffer.store import Clock, Store
@@ -106,6 +108,18 @@ class Deployment:
     def snapshot(self, limit: int = 50) -> dict[str, Any]:
         """What the buffer holds."""
         return self.ask(lambda store: store.snapshot(0, limit))
+
+    def counters(self) -> Counter[str]:
+        """What was counted: for all channels together, and for none."""
+
+        async def read(store: Store) -> Counter[str]:
+            insights = Insights(store)
+            counters = Counter((await insights.gauges()).partition_counters)
+            for totals in await insights.totals():
+                counters.update(totals.counters)
+            return counters
+
+        return self.ask(read)
 
     def pending(self) -> int:
         """How many conversations anyone must still look at."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -94,9 +95,9 @@ class ReplyLine:
         """The dead letters."""
         return self.deployment.ask(lambda store: _dead(store))
 
-    def counters(self) -> dict[str, int]:
+    def counters(self) -> Counter[str]:
         """The counters of the buffer."""
-        return self.deployment.snapshot()["counters"]
+        return self.deployment.counters()
 
 
 async def _doubts(store: Store) -> list[Doubt]:

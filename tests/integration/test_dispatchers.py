@@ -54,7 +54,7 @@ def test_three_workers_share_the_load(start_deployment: Callable[..., Deployment
     with FaultInjector(lambda: lengths.append(queue.count), every_s=0.01):
         deployment.workers(3)
         deployment.wait_drained()
-    counters = deployment.snapshot()["counters"]
+    counters = deployment.counters()
     assert (counters["dispatches"], counters["acked"]) == (600, 600)
     assert sorted(call.peer for call in deployment.agent.calls) == people
     assert max(lengths) <= 2 * 3 * 15

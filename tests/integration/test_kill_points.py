@@ -61,7 +61,7 @@ def test_a_worker_that_dies_loses_nothing(start_deployment: Callable[..., Deploy
     assert len({(call.key, call.body) for call in calls}) == 1
     assert calls[0].ids == ["m0", "m1", "m2"]
     assert (last.ids, last.attempt) == (["later"], 1)
-    assert deployment.snapshot()["counters"]["acked"] == 2
+    assert deployment.counters()["acked"] == 2
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_a_slow_agent_is_called_once(start_deployment: Callable[..., Deployment]
     deployment.wait_drained()
     (call,) = deployment.agent.calls
     assert call.attempt == 1
-    assert deployment.snapshot()["counters"]["acked"] == 1
+    assert deployment.counters()["acked"] == 1
 
 
 def frozen_in_a_call(deployment: Deployment, peer: str) -> Worker:
@@ -66,7 +66,7 @@ def test_a_zombie_changes_nothing(start_deployment: Callable[..., Deployment], p
     assert (first.key, first.body) == (second.key, second.body)
     assert [first.attempt, second.attempt, third.attempt] == [1, 2, 1]
     assert (third.ids, third.key == first.key) == (["m2"], False)
-    assert deployment.snapshot()["counters"]["acked"] == 2
+    assert deployment.counters()["acked"] == 2
 
 
 def test_a_zombie_of_a_batch_still_in_flight(start_deployment: Callable[..., Deployment], peer: str) -> None:
@@ -87,7 +87,7 @@ def test_a_zombie_of_a_batch_still_in_flight(start_deployment: Callable[..., Dep
     deployment.wait_drained()
     assert [call.attempt for call in deployment.agent.calls] == [1, 2]
     assert len(deployment.agent.flushes()) == 1
-    assert deployment.snapshot()["counters"]["acked"] == 1
+    assert deployment.counters()["acked"] == 1
 
 
 def test_a_message_during_a_call_waits_behind_it(start_deployment: Callable[..., Deployment], peer: str) -> None:

@@ -203,7 +203,7 @@ def test_the_agent_hands_over(line):
     way.deployment.worker()
     way.say(ANA, "quero falar com uma pessoa")
     way.wait_heard(ANA, ["a colleague will answer you"])
-    until("the batch is acked", lambda: way.counters().get("acked") == 1)
+    until("the batch is acked", lambda: way.counters()["acked"] == 1)
     way.say(ANA, "alo?")
     way.deployment.wait_drained(left=1)
     assert len(way.calls_of(ANA)) == 1

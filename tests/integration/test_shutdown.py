@@ -35,7 +35,7 @@ def test_sigterm_finishes_what_is_in_flight(start_deployment: Callable[..., Depl
     assert worker.wait() == 0
     assert deployment.pending() == 0
     assert len(deployment.agent.calls) == 20
-    assert deployment.snapshot()["counters"]["acked"] == 20
+    assert deployment.counters()["acked"] == 20
 
 
 def test_a_restart_with_another_agent_is_no_second_deployment(start_deployment: Callable[..., Deployment]) -> None:

@@ -87,7 +87,7 @@ def test_while_the_agent_thinks(line):
     way.say(ANA, "oi")
     until("the agent is called", lambda: way.calls_of(ANA))
     post_own(way, ANA, "deixa comigo")
-    until("the batch is discarded", lambda: way.counters().get("discarded", 0) >= 1)
+    until("the batch is discarded", lambda: way.counters()["messages_discarded"] >= 1)
     assert way.hears(ANA) == []
 
 
@@ -99,7 +99,7 @@ def test_between_two_parts(line):
     way.say(ANA, "oi")
     way.wait_heard(ANA, ["1"])
     post_own(way, ANA, "deixa comigo")
-    until("the rest is discarded", lambda: way.counters().get("discarded", 0) >= 1)
+    until("the rest is discarded", lambda: way.counters()["messages_discarded"] >= 1)
     post_own(way, ANA, "#bot")
     way.deployment.agent.answer(ANA, replying("9"))
     way.say(ANA, "e agora?")

@@ -13,6 +13,7 @@ PHONE = Conversation("evolution", "loja", "5511900000001")
 LID = Conversation("evolution", "loja", "900000000000001@lid")
 NAMES = (PHONE, LID)
 OWN_KEYS = ("conv", "buffer", "batch", "seen", "slabs", "timer", "lock", "media", "mark", "redrive")
+TOTALS = ("counters", "tally", "channels")
 DELIVERIES_MAX = 50
 
 
@@ -92,5 +93,6 @@ def contents(batch: Batch) -> dict[str, object]:
 
 
 def floor(keys: list[str]) -> set[str]:
-    """Return the keys without their partition. After a sweep these are only totals and history."""
-    return {key.partition("}:")[2] for key in keys}
+    """Return the keys without their partition, but not those of the totals. After a sweep only the history is left."""
+    names = {key.partition("}:")[2] for key in keys}
+    return {name for name in names if name.partition(":")[0] not in TOTALS}

@@ -203,7 +203,7 @@ async def test_three_names(driver: ScriptDriver, links: tuple[str, ...]):
     assert said(await deliver(driver, *names.values())) == every
     driver.clock.advance(8 * DAY_MS)
     assert await driver.store.sweep(0) == 1
-    assert floor(await driver.all_keys()) == {"counters", "history"}
+    assert floor(await driver.all_keys()) == {"history"}
 
 
 async def test_learned_again(driver: ScriptDriver):
@@ -284,7 +284,7 @@ async def test_sweep_takes_the_names(driver: ScriptDriver):
         await deliver(driver)
         driver.clock.advance(8 * DAY_MS)
         assert await driver.store.sweep(0) == 1
-        assert floor(await driver.all_keys()) == {"counters", "history"}
+        assert floor(await driver.all_keys()) == {"history"}
 
 
 async def test_memory_of_both(open_driver: Callable[..., ScriptDriver]):

@@ -61,6 +61,7 @@ async def test_broken_message(driver: ScriptDriver):
     await driver.redis.set(driver.key("conv"), "of another type")
     await driver.append("m1")
     assert await counted(driver) == {"messages_broken": 1}
+    await driver.clean()
 
 
 async def test_flush(driver: ScriptDriver):

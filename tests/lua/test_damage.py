@@ -116,7 +116,7 @@ async def test_keys_that_an_append_does_not_use(driver: ScriptDriver, damage: Br
     await driver.clean()
 
 
-@pytest.mark.parametrize("kind", ["idle", "history", "counters", "dead"])
+@pytest.mark.parametrize("kind", ["idle", "history", "counters", "channels", "dead"])
 async def test_records_of_the_partition(driver: ScriptDriver, kind: str):
     """Without its records a partition still accepts and remembers messages, also those that end in a record."""
     await driver.store.revoke(ANA, fingerprint_of("a2"))

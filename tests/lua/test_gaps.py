@@ -60,6 +60,7 @@ async def test_answer_within_the_next_burst(driver: ScriptDriver):
     """An answer that comes while the next burst is open ends the counting of gaps to what came before it."""
     batch = await driver.in_flight("m1")
     await driver.append("m2")
+    driver.clock.advance(100)
     await driver.store.ack(driver.ref(), batch.token)
     driver.clock.advance(4_000)
     await driver.append("m3")

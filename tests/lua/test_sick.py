@@ -104,7 +104,7 @@ BREAKS: list[Break] = [
     *(field(name, b"99999999999999") for name in ("lease_until_ms", "retry_at_ms", "paused_until_ms")),
     *(entry(kind, value) for kind in ("buffer", "batch") for value in ENTRIES),
     malformed_seen,
-    *(wrong_partition_type(kind) for kind in ("idle", "alias", "dead", "history", "counters")),
+    *(wrong_partition_type(kind) for kind in ("idle", "alias", "dead", "history", "counters", "channels")),
 ]
 
 ALL_BREAKS = pytest.mark.parametrize("break_it", BREAKS, ids=lambda one: one.__name__.replace(" ", "-"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from buffer.keys import fingerprint_of
 from tests.lua.driver import ANA, BIA, WINDOW_MS, ScriptDriver
 
 
@@ -59,14 +60,15 @@ async def test_limit(driver: ScriptDriver):
 
 
 async def test_overdue_and_totals(driver: ScriptDriver):
-    """A conversation past its wake time counts as overdue, and the totals count events."""
+    """A conversation past its wake time counts as overdue, and the totals count what belongs to no channel."""
     await driver.make_dead_letter("m0", to=BIA)
     await driver.append("m1", "m2")
     await driver.append("m2")
+    await driver.store.revoke(BIA, fingerprint_of("m0"))
     driver.clock.advance(WINDOW_MS)
     report = await driver.store.snapshot(0)
     assert (report["overdue"], report["dead"], report["idle"]) == (1, 1, 1)
-    assert report["counters"] == {"accepted": 3, "duplicates": 1, "dead": 1}
+    assert report["counters"] == {"late_revokes": 1}
 
 
 async def test_snapshot_changes_nothing(driver: ScriptDriver):

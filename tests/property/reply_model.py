@@ -272,7 +272,7 @@ class ReplyModel(Model):
 
     def _bury_doubt(self, doubt_id: str, doubt: ModelDoubt) -> None:
         parts = Parts(doubt.prints, doubt.number, doubt.number)
-        letter = Sealed([], "manual", self.now_ms, doubt.name, doubt_id, doubt.answer, parts)
+        letter = Sealed([], "manual", self.now_ms, doubt.name, doubt_id, doubt.answer, parts=parts)
         self.letters[doubt_id] = (doubt.who, letter)
 
     def _find(self, *ids: str | None) -> tuple[str, str]:

@@ -12,7 +12,7 @@ ONCE = [
         "conv.doubted_part = settle_sending(name, conv, doubt_again)",
         "forget_sending(name, conv)",
     ),
-    Mutant("late answer starts anew", "answered", "  elseif conv.next_part then --", "  elseif false then --"),
+    Mutant("late answer starts anew", "answered", "  if conv.next_part then --", "  if false then --"),
     Mutant(
         "echo before a failure ignored",
         "end_part",
@@ -55,8 +55,8 @@ ONCE = [
     Mutant(
         "channel held for ever",
         "end_part",
-        "    call('DEL', key('held', tag))\n    count('parts_sent', 1)\n",
-        "    count('parts_sent', 1)\n",
+        "    call('DEL', key('held', tag))\n    count_sent(conv)\n",
+        "    count_sent(conv)\n",
     ),
 ]
 
@@ -98,8 +98,8 @@ DOUBT = [
     Mutant(
         "dropped without a record",
         "settle_doubt",
-        "history_push({ ref = doubt.ref, outcome = 'dropped', part = doubt_id, error = doubt.reason })\n",
-        "",
+        "'outcome', 'dropped', 'part', doubt_id,",
+        "'outcome', 'dropped',",
     ),
     Mutant("doubt not sent again", "settle_doubt", "return redrive_letter(doubt_id)", "return 'ok'"),
 ]
@@ -166,7 +166,7 @@ TAKEOVER = [
 
 ANSWER = [
     Mutant("dead letter without its parts", "include/batch", "'answer', 'prints',\n", "'answer',\n"),
-    Mutant("dead letter without its next part", "include/batch", "'next_part', 'last_part' }) do", "'last_part' }) do"),
+    Mutant("dead letter without its next part", "include/batch", "'next_part', 'last_part', 'span'", "'last_part', 'span'"),
     Mutant("dead letter sends all parts", "include/redeliver", "next_part = next,", "next_part = next and '1',"),
     Mutant("dead letter forgets its answer", "include/redeliver", "answer = answer,", "answer = nil,"),
     Mutant("doubt sends the rest too", "include/doubt_letter", "'last_part', doubt.number }", "}"),
@@ -174,14 +174,14 @@ ANSWER = [
     Mutant(
         "dead answer without messages discarded",
         "include/batch",
-        "if entry.messages == 0 and not conv.answer then",
-        "if entry.messages == 0 then",
+        "if messages == 0 and not conv.answer then",
+        "if messages == 0 then",
     ),
     Mutant(
         "dead letter forgets the part on its way",
         "include/batch",
-        "    deal_with_parts(name, conv, 'settle')\n  end\n  entry",
-        "  end\n  entry",
+        "    deal_with_parts(name, conv, 'settle')\n  end\n  table.insert(record, 'error')",
+        "  end\n  table.insert(record, 'error')",
     ),
     Mutant("refused part is put back", "end_part", "  elseif ending.how == 'refused' then", "  elseif false then"),
     Mutant(
