@@ -265,6 +265,14 @@ async def test_dead_letter_of_a_forgotten_alias(driver: ScriptDriver, replies: R
     assert await traces(driver, *NAMES) == []
 
 
+async def test_dead_letter_that_cannot_be_read(driver: ScriptDriver, replies: ReplyDriver, people: People):
+    """A dead letter whose fields cannot be read is found by its id, which names the conversation."""
+    await dead(driver, replies)
+    await driver.redis.set(driver.partition_key("letter") + ":" + await first_letter(driver), TEXT)
+    assert (await people.erase(PHONE)).dead_letters == 1
+    assert await traces(driver, *NAMES) == []
+
+
 async def first_letter(driver: ScriptDriver) -> str:
     return (await driver.store.dead_letters(0)).page[0].flush_id
 

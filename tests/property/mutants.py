@@ -165,7 +165,7 @@ MUTANTS = [
     Mutant("erase leaves a lease", "erase", "'conv', 'buffer', 'batch', 'seen'", "'buffer', 'batch', 'seen'"),
     Mutant("erase leaves a wake entry", "erase", "{ 'wake', 'idle', 'suspects' }", "{ 'idle', 'suspects' }"),
     Mutant("erase leaves a dead letter", "erase", "call('UNLINK', key('remains', id)), ", ""),
-    Mutant("erase without a record", "erase", "  record_discard({", "  local _ = ({"),
+    Mutant("erase without a record", "erase", "  record_discard({", "  type({"),
     Mutant("accepted message not counted", "append", "(counts[counter] or 0) + 1", "(counts[counter] or 1)"),
     Mutant("gap within a burst only", "append", "conv.opened_ms and conv.last_ms or sealed_ms", "conv.last_ms or 0"),
     Mutant(

@@ -77,6 +77,16 @@ async def test_entries_that_go_shift_nothing(store: Store, same_ms: bool):
     assert await read_all(HeldLists(store), 3, discard) == made
 
 
+async def test_only_the_last_entry_goes(store: Store):
+    """The entry that a cursor names is gone, and all before it are there: the next page still begins after them."""
+    made = await bury(store, 30, same_ms=True)
+
+    async def discard(seen: list[str]) -> None:
+        await store.discard_letter(seen[-1])
+
+    assert await read_all(HeldLists(store), 3, discard) == made
+
+
 async def test_total(store: Store):
     """The total is that of all partitions."""
     await bury(store, 20)
