@@ -10,7 +10,7 @@ from buffer.insights import Insights
 from buffer.keys import Ref
 from buffer.store import Store
 from cli.json_output import print_json
-from cli.names import channel_named, find
+from cli.names import channel_named, find, ref_named
 from cli.paging import read_page
 from cli.rows import record_cells
 from cli.tables import Cell, Column, Row, print_table
@@ -36,7 +36,7 @@ ERROR_MAX = 100
 
 
 def run(args: argparse.Namespace) -> int:
-    """Return 0, or 1 if Redis cannot be used or a ref is unknown. Raises SettingsError."""
+    """Return 0, or 1 if Redis cannot be used. Raises SettingsError."""
     return run_on_store(args, _list)
 
 
@@ -75,8 +75,9 @@ async def _ref(store: Store, args: argparse.Namespace) -> Ref | None:
         return None
     if len(args.conversation) > 2:
         raise SettingsError("--conversation takes GATEWAY/CHANNEL PERSON, or a ref alone")
-    channel, person = [*args.conversation, None][:2]
-    return Ref.parse((await find(store, channel, person)).name)
+    if len(args.conversation) == 1:  # its records may have outlived what is held of the person
+        return ref_named(store, args.conversation[0])
+    return Ref.parse((await find(store, *args.conversation)).name)
 
 
 def _print(page: Page[FlushRecord], show: bool) -> None:

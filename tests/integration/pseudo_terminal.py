@@ -23,6 +23,7 @@ from tests.integration.processes import ROOT
 CODE = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 """A code that steers a terminal, as rich writes it."""
 
+COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
 HOME = b"\x1b[H"
 """The code with which each drawing of a live screen begins."""
 

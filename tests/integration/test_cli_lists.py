@@ -150,9 +150,10 @@ def test_flushes_are_filtered_and_paged(deploy: Deployment, ask: Ask):
 
 
 def test_flushes_of_nobody(ask: Ask):
-    """A ref that is unknown, and filters that contradict each other, are refused in a sentence."""
-    code, said = ask("flushes", "--conversation", "0-AAAAAAAAAAAAAAAA")
-    assert (code, "nothing is known of" in said) == (1, True)
+    """An unknown ref has no records; no ref, and filters that contradict each other, are refused in a sentence."""
+    assert ask("flushes", "--conversation", "0-AAAAAAAAAAAAAAAA") == (0, "The history has no such record.\n")
+    code, said = ask("flushes", "--conversation", "ana")
+    assert (code, "'ana' is no conversation" in said) == (2, True)
     code, said = ask("flushes", "--gateway", "waha", "--channel", LOJA)
     assert (code, "name two gateways" in said) == (2, True)
 

@@ -12,7 +12,7 @@ import pytest
 from buffer.models import Conversation
 from tests.integration.deployment import Deployment
 from tests.integration.polling import until
-from tests.integration.pseudo_terminal import ENTER, HIDE_CURSOR, LEAVE, SHOW_CURSOR, PseudoTerminal
+from tests.integration.pseudo_terminal import COLOUR, ENTER, HIDE_CURSOR, LEAVE, SHOW_CURSOR, PseudoTerminal
 from tests.messages import message
 
 ENDS_WITHIN_S = 30.0
@@ -80,6 +80,14 @@ def test_no_flicker(deploy: Deployment, top: Top):
     drawn = terminal.written.partition(ENTER)[2]
     assert b"\x1b[2J" not in drawn.partition(b"\x1b[H")[2].partition(b"\x1b[H")[2]
     assert {len(one.splitlines()) for one in terminal.screens} == {30}
+
+
+def test_no_color(top: Top):
+    """With NO_COLOR it moves the cursor and colours nothing."""
+    terminal = top(no_color="1")
+    terminal.wait_for("pending 0 ")
+    assert ENTER in terminal.written
+    assert not COLOUR.search(terminal.written)
 
 
 @pytest.mark.parametrize(

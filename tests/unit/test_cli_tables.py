@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 from contextlib import redirect_stdout
 
 import pytest
 
+from cli.json_output import print_json
 from cli.tables import Cell, Column, Row, console_of, is_terminal, plain, print_pairs, print_table, table_of
 
 COLUMNS = (Column("name"), Column("number", is_number=True), Column("note", optional=True))
@@ -94,6 +96,16 @@ def test_text_from_outside_steers_no_terminal(terminal: Terminal, steering: str)
         print_pairs([("name", f"a{steering}b")])
     assert "a?" in terminal.getvalue()
     assert f"a{steering}" not in terminal.getvalue()
+
+
+@pytest.mark.parametrize("steering", ["\x1b[2J", "\x9b31m", "\x7f", "\x85"])
+def test_json_steers_no_terminal(capsys: pytest.CaptureFixture[str], steering: str):
+    """Control characters are escaped, and read back as they were."""
+    print_json({"name": f"São {steering}"})
+    said = capsys.readouterr().out.rstrip("\n")
+    assert said.isprintable()
+    assert "São" in said
+    assert json.loads(said) == {"name": f"São {steering}"}
 
 
 def test_text_is_no_markup(terminal: Terminal):
