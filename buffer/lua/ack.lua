@@ -53,7 +53,7 @@ local function ack(name, token, pause_ms, agent_ms)
   if cancelled then
     return keep_outcome(name, token, 'cancelled')
   end
-  return keep_outcome(name, token, 'ok', 'span', struct.pack('>c6I6', conv.span or NO_SPAN, now_ms))
+  return keep_outcome(name, token, 'ok', 'span', struct.pack('>c6I6', (conv.span or '') .. NO_SPAN, now_ms))
 end
 
 local function record_acked()

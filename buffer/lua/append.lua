@@ -35,7 +35,8 @@ local NO_ALIAS = string.rep(' ', 16)
 
 local CONV, BUFFER, SEEN, TIMER = key('conv', ''), key('buffer', ''), key('seen', ''), key('timer', '')
 
-local ACKED_SPAN, ANSWER_READ_MS = 12, 3000 -- a message so soon after the ack was written before the answer was read
+local ACKED_SPAN = 12 -- bytes
+local ANSWER_READ_MS = 3000 -- a message so soon after the ack was written before the answer was read
 local KEYWORD, TIMED = 1, 4 -- flags of a stored message; include/entry.lua has its layout
 local RECEIVED = struct.pack('>I6', now_ms)
 
@@ -93,7 +94,7 @@ local function load_conversation()
       unpack_window(conv, flat[1])
       conv = conv.depth == depth and conv or BROKEN
     end
-    if flat[8] and conv ~= BROKEN then
+    if flat[8] and #flat[8] >= ACKED_SPAN and conv ~= BROKEN then
       look_back(conv, flat[8], flat[2])
     end
   end
@@ -202,6 +203,7 @@ local function merge_with(other, is_twin)
     counts[field] = (counts[field] or 0) + amount
   end
 
+  -- include: buckets
   -- include: history
   -- include: record_discard
   -- include: window
@@ -282,7 +284,8 @@ for i = FIRST, #records do
   if repeated and status == 'new' then
     resent = resent + 1
   else
-    local counter = status == 'new' and 'messages_accepted' or 'messages_' .. (status == 'revoked' and 'discarded' or status)
+    local counter = status == 'new' and 'messages_accepted' or status == 'revoked' and 'messages_discarded'
+      or 'messages_' .. status
     counts[counter] = (counts[counter] or 0) + 1
   end
   local at = 3 * (i - FIRST)

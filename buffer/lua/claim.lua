@@ -14,8 +14,8 @@
 --            gateway, channel, peer, name, then each message and its inline media or '' … }
 --          If the claim itself ended a batch: { '', outcome, flush_id, messages, attempts, error, gateway, channel, peer,
 --          then one of the replies above }, where outcome is dead (a dead letter) or lost (its list is gone)
--- touches  wake idle dead history tally channels counters suspects hold alias · conv buffer batch seen slabs timer lock redrive media ·
---          letter remains · doubt doubted sent sick
+-- touches  wake idle dead history tally channels counters suspects hold alias · conv buffer batch seen slabs timer lock
+--          redrive media · letter remains · doubt doubted sent sick
 --
 -- The conv hash decides, whatever caused the claim. The batch of a worker that died is claimed again as it was
 -- (docs/invariants.md#4). A claim repeated with the same random id (lost reply) returns the same batch.

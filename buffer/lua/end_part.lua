@@ -8,8 +8,8 @@
 -- returns  one for each conversation: 'ok' (the lease stays) | 'later' (it is given back for delay_ms) | 'held' (it is
 --          given back, and so are those of the channel) | 'dead' (the rest of the answer is a dead letter) | 'lost' |
 --          'cancelled' | 'broken' (its keys cannot be read); a repeated call returns the same as the first
--- touches  wake idle dead history tally channels counters suspects alias · conv batch lock media · letter remains · rate held sent ·
---          doubt doubted · sick
+-- touches  wake idle dead history tally channels counters suspects alias · conv batch lock media · letter remains ·
+--          rate held sent · doubt doubted · sick
 --
 -- The end of a part is noted even if the batch was cancelled meanwhile. A worker that has lost its lease still brings
 -- evidence: a part that is in doubt was sent.

@@ -8,8 +8,9 @@ from buffer.insight_models import BOUNDS_MS, CHANNEL_COUNTERS, Histogram
 from buffer.insights import Insights
 from buffer.models import Conversation
 from buffer.reply_models import OwnMessage
-from tests.lua.driver import ANA, LEASE_MS, MAX_WAIT_MS, WINDOW_MS, ScriptDriver
+from tests.lua.driver import ANA, BIA, LEASE_MS, MAX_WAIT_MS, WINDOW_MS, ScriptDriver
 from tests.lua.reply_driver import ReplyDriver
+from tests.messages import message
 
 OTHER = Conversation("generic", "suporte", "ana")
 
@@ -145,6 +146,20 @@ async def test_takeover(driver: ScriptDriver, replies: ReplyDriver):
     await replies.replies.own_message(OwnMessage(ANA, "id", None, b"", human_pause_ms=60_000))
     await driver.append("m3")
     assert await counted(driver) == {"messages_accepted": 2, "messages_discarded": 3, "takeovers": 1}
+
+
+async def test_takeover_of_somebody_unknown(driver: ScriptDriver, replies: ReplyDriver):
+    """A human of ours who writes first counts for the channel, too."""
+    await replies.replies.own_message(OwnMessage(ANA, "id", None, b"", human_pause_ms=60_000))
+    assert await counted(driver) == {"takeovers": 1}
+
+
+async def test_damaged_span(driver: ScriptDriver):
+    """A span that no script has written stops no message, also not those of others in the same call."""
+    await driver.append("m1")
+    await driver.redis.hset(driver.key("conv"), "span", "short")
+    found = await driver.store.append([message("m2", ANA), message("m1", BIA)])
+    assert [one.status for one in found] == ["new", "new"]
 
 
 async def test_lateness(driver: ScriptDriver):

@@ -102,6 +102,7 @@ BREAKS: list[Break] = [
     *(field("window", value) for value in (None, b"", b"short", b"garbage " * 4, FAR)),
     *(field(name, b"garbage") for name in ("token", "lease_until_ms", "retry_at_ms", "closed_ms", "aliases", "reason")),
     *(field(name, b"99999999999999") for name in ("lease_until_ms", "retry_at_ms", "paused_until_ms")),
+    *(field("span", value) for value in (b"", b"short", b"garbage " * 2, b"\xff" * 12)),
     *(entry(kind, value) for kind in ("buffer", "batch") for value in ENTRIES),
     malformed_seen,
     *(wrong_partition_type(kind) for kind in ("idle", "alias", "dead", "history", "counters", "channels")),

@@ -64,6 +64,7 @@ def _check_ends(world: ComparedSystem, picture: Snapshot) -> None:
     for entry in picture.history():
         ended[entry["outcome"]] += entry.get("messages", 0)
     assert {name: ended[name] for name in model.ended} == dict(model.ended)
+    assert set(picture.table("channels").values()) <= {b"generic\0loja"}, "counted for another channel"
     assert picture.gaps() == model.gaps, "gaps between messages"
     gone = ended["acked"] + totals.get("messages_discarded", 0) + model.lost
     taken = totals.get("messages_accepted", 0) + model.refused

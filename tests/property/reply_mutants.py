@@ -166,7 +166,12 @@ TAKEOVER = [
 
 ANSWER = [
     Mutant("dead letter without its parts", "include/batch", "'answer', 'prints',\n", "'answer',\n"),
-    Mutant("dead letter without its next part", "include/batch", "'next_part', 'last_part', 'span'", "'last_part', 'span'"),
+    Mutant(
+        "dead letter without its next part",
+        "include/batch",
+        "'next_part', 'last_part', 'span', 'answered' }) do",
+        "'last_part', 'span', 'answered' }) do",
+    ),
     Mutant("dead letter sends all parts", "include/redeliver", "next_part = next,", "next_part = next and '1',"),
     Mutant("dead letter forgets its answer", "include/redeliver", "answer = answer,", "answer = nil,"),
     Mutant("doubt sends the rest too", "include/doubt_letter", "'last_part', doubt.number }", "}"),

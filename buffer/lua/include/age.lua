@@ -3,13 +3,14 @@
 --
 -- Fields of a tally that are no counters:
 --   about                      a sentence for people
---   gap_day                  number of the day on which it was aged last
+--   gap_day                    number of the day on which it was aged last
 --   day_messages, day_flushes  messages_accepted, and flushes of any reason, at the start of that day
---   day_sum, counted_day     the sum of all counters then, and the day on which it last was another one
+--   day_sum, counted_day       the sum of all counters then, and the day on which it last was another one
 
 local DAY_MS, FORGET_DAYS, TALLIES_PER_CALL = 86400000, 90, 50
 local today = math.floor(now_ms / DAY_MS)
-local NO_COUNTERS = { about = true, gap_day = true, day_messages = true, day_flushes = true, day_sum = true, counted_day = true }
+local NO_COUNTERS = { about = true, gap_day = true, day_messages = true, day_flushes = true, day_sum = true,
+                      counted_day = true }
 
 local function is_gap(field)
   return sub(field, 1, 4) == 'gap:'

@@ -78,7 +78,7 @@ end
 -- Return the record of a batch that held so many messages.
 local function summary(conv, outcome, messages)
   local record = { 'ref', conv.ref or '', 'gateway', conv.gateway or '', 'channel', conv.channel or '',
-                   'peer', conv.sealed_peer or '', 'flush_id', conv.flush_id, 'reason', conv.reason or '',
+                   'peer', conv.sealed_peer or '', 'flush_id', conv.flush_id or '', 'reason', conv.reason or '',
                    'outcome', outcome, 'messages', messages, 'span', conv.span or '', 'closed_ms', conv.closed_ms or '',
                    'attempts', conv.claims or '' }
   if conv.answered then

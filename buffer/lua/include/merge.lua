@@ -166,7 +166,8 @@ local function move_fields(keep, drop)
   local kept, dropped = keep.conv, drop.conv
   local behind = (kept.behind or '') .. (dropped.behind or '') .. (dropped.flush_id and drop.name or '')
   local fields = { marks = kept.marks or dropped.marks, name = kept.name or dropped.name,
-                   behind = behind ~= '' and behind or nil, span = kept.span or not dropped.flush_id and dropped.span or nil }
+                   behind = behind ~= '' and behind or nil,
+                   span = kept.span or not dropped.flush_id and dropped.span or nil }
   if dropped.doubts then
     fields.doubts = (kept.doubts and kept.doubts .. ' ' or '') .. dropped.doubts
   end

@@ -110,7 +110,7 @@ end
 -- Count the part that was sent. The first one ends the wait of the person.
 local function count_sent(conv)
   tally(conv, 'parts_sent', 1)
-  if conv.span and number(conv, 'next_part') == 1 then
+  if number(conv, 'next_part') == 1 and #(conv.span or '') > 12 then
     local reply_ms = max(0, now_ms - struct.unpack('>I6', conv.span))
     tally(conv, 'reply_ms' .. latency_bucket(reply_ms), 1)
     tally(conv, 'reply_ms:sum', reply_ms)

@@ -20,7 +20,7 @@ end
 -- Make a conversation known that has not written yet.
 local function introduce(name, conv, partition, gateway, channel, peer)
   if not conv.ref then
-    conv.ref = partition .. '-' .. name
+    conv.ref, conv.gateway, conv.channel, conv.peer = partition .. '-' .. name, gateway, channel, peer
     call('HSET', key('conv', name), 'ref', conv.ref, 'gateway', gateway, 'channel', channel, 'peer', peer)
   end
 end
