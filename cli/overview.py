@@ -53,6 +53,11 @@ class Overview:
         """Return the number of conversations that wait, for whatever reason."""
         return self.states.total() + self.uncounted - self.in_flight
 
+    @property
+    def oldest_overdue_ms(self) -> int:
+        """Return for how long the oldest overdue conversation is due, 0 if none is overdue."""
+        return self.now_ms - self.oldest_due_ms if self.overdue and self.oldest_due_ms is not None else 0
+
     def add(self, found: Pending) -> None:
         """Count a conversation."""
         self.states[found.state] += 1

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -10,6 +13,7 @@ from buffer.errors import StoreError
 from buffer.store import Store
 from buffer.transport.clients import AsyncClient
 from cli.embedded import running_server
+from cli.options import load_settings_with_flags
 from cli.preflight import REDIS_ERRORS, open_client
 from cli.redis_errors import explain
 from cli.terminal import redact_url
@@ -18,6 +22,28 @@ from config.settings import Settings, SettingsError
 
 class Unreachable(Exception):
     """Redis cannot be used. The message says why and what to do."""
+
+
+class Unknown(Exception):
+    """Nothing is stored about what a command was asked for. The message says so and what to do."""
+
+
+def run_on_store(args: argparse.Namespace, work: Callable[[Store, argparse.Namespace], Awaitable[int]]) -> int:
+    """Run a command on the store that its flags and the settings name. Return its exit code, 1 if it cannot be done.
+
+    Raises SettingsError.
+    """
+    settings = require_server(load_settings_with_flags(args))
+
+    async def run() -> int:
+        async with open_store(settings) as store:
+            return await work(store, args)
+
+    try:
+        return asyncio.run(run())
+    except (Unreachable, Unknown) as error:
+        print(f"debouncer {args.command}: {error}", file=sys.stderr)
+        return 1
 
 
 def with_running_server(settings: Settings) -> Settings:
@@ -38,6 +64,11 @@ def require_server(settings: Settings) -> Settings:
     return found
 
 
+async def server_ms(store: Store) -> int:
+    """Return the time of the server in ms. Raises StoreError."""
+    return (await store.pending(0, 0, 0))[0]
+
+
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
     """Connect to the Redis of `require_server`'s settings. Raises Unreachable, also for errors of the body."""
@@ -46,6 +77,8 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
     try:
         await store.client.ping()
         yield store
+    except BrokenPipeError:  # of stdout: the errors of a connection are redis-py's own
+        raise
     except REDIS_ERRORS as error:
         raise Unreachable(f"REDIS_URL={redact_url(url)}: {explain(error, url)}") from None
     except StoreError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TextIO
 from urllib.parse import urlsplit
 
@@ -47,11 +48,6 @@ def count_of(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def shown_text(offset: int, shown: int, total: int) -> str:
-    """Return which rows of a list are shown, or '' if all are."""
-    return f"; {offset + 1} to {offset + shown} shown (--offset, --limit)" if 0 < shown < total else ""
-
-
 def duration_text(ms: float) -> str:
     """Return a duration in its largest whole unit, with two units from minutes on."""
     seconds = round(ms / 1000)
@@ -64,3 +60,27 @@ def duration_text(ms: float) -> str:
     if hours < 48:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     return f"{hours // 24} days"
+
+
+def moment_text(at_ms: int) -> str:
+    """Return a moment in the time zone of this machine, to the second."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def short_text(ms: float | None) -> str:
+    """Return a duration that is often below a second. None: '-'."""
+    if ms is None:
+        return "-"
+    if ms < 1000:
+        return f"{ms:.0f} ms"
+    return f"{ms / 1000:.1f} s" if ms < 60_000 else duration_text(ms)
+
+
+def share_text(share: float | None) -> str:
+    """Return a share as percent. None: '-'."""
+    return "-" if share is None else f"{share * 100:.1f} %"
+
+
+def clock_text(at_ms: int) -> str:
+    """Return the time of the day of a moment in the time zone of this machine."""
+    return moment_text(at_ms).partition(" ")[2]

@@ -7,8 +7,8 @@ import secrets
 import sys
 
 from buffer.models import Conversation
-from cli.commands.pending import who_text
-from cli.names import conversation_named
+from cli.confirm import says_yes
+from cli.names import conversation_named, who_text
 from config.routes import Routes
 from config.settings import SettingsError
 from gateways.registry import GATEWAYS
@@ -41,21 +41,12 @@ def run(routes: Routes, channel: str, person: str, *, is_confirmed: bool) -> int
     if sender is None or target is None:
         reason = why_not_sent(route.settings, who.gateway) or "this gateway sends no replies"
         raise SettingsError(f"nothing was sent to {who_text(who)}: {reason}")
-    if not (is_confirmed or _says_yes(f"Send one test message to {who_text(who)}? [y/N] ")):
+    if not (is_confirmed or says_yes(f"Send one test message to {who_text(who)}? [y/N] ")):
         print("Nothing was sent.", file=sys.stderr)
         return 1
     result = without_secrets(asyncio.run(_send(sender, target, who)), target, Part())
     print(_outcome(who, result), file=sys.stdout if isinstance(result, Sent) else sys.stderr)
     return 0 if isinstance(result, Sent) else 1
-
-
-def _says_yes(question: str) -> bool:
-    """Ask on the terminal. Return False where nobody can answer."""
-    try:
-        return input(question).strip().lower() in ("y", "yes")
-    except EOFError:
-        print()
-        return False
 
 
 async def _send(sender: Sender, target: Target, who: Conversation) -> SendResult:

@@ -298,9 +298,7 @@ write_conversations()
 
 for _, counted in pairs(tallies) do -- a name is made for each bucket once, not for each gap
   for bucket = 0, counted['gap:sum'] and 23 or -1 do
-    if counted[bucket] then
-      counted['gap:' .. bucket], counted[bucket] = counted[bucket], nil
-    end
+    counted['gap:' .. bucket], counted[bucket] = counted[bucket], nil
   end
 end
 -- include: write_tallies

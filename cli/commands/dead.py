@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections import Counter
-from datetime import UTC, datetime
 
+from buffer.held_lists import HeldLists
 from buffer.operator_models import DeadLetter
 from buffer.store import Store
 from cli.by_id import each_id, warn_if_nobody_works
-from cli.commands.pending import who_text
-from cli.options import load_settings_with_flags
-from cli.target import Unreachable, open_store, require_server
-from cli.terminal import columns, count_of, shown_text
+from cli.json_output import print_json
+from cli.names import who_text
+from cli.paging import read_all, read_page, shown_text
+from cli.tables import Cell, Column, Row, print_table
+from cli.target import run_on_store
+from cli.terminal import count_of, moment_text
+from webhook.admin import models, views
 
-HEADER = ("flush id", "conversation", "died", "messages", "attempts", "error")
+COLUMNS = (
+    Column("flush id", wraps=True),
+    Column("conversation"),
+    Column("died", optional=True),
+    Column("messages", optional=True),
+    Column("attempts", is_number=True, optional=True),
+    Column("error", wraps=True),
+)
 ERROR_MAX = 100
 """Characters of an error in the list."""
-
-PAGE = 200
 
 REDRIVE_TEXT = {
     "ok": "will be sent again",
@@ -33,39 +40,28 @@ DISCARD_TEXT = {"ok": "discarded", "unknown": REDRIVE_TEXT["unknown"]}
 
 def run(args: argparse.Namespace) -> int:
     """Return 0, or 1 if Redis cannot be used, an id is unknown or messages are gone. Raises SettingsError."""
-    settings = require_server(load_settings_with_flags(args))
-    action = {"list": _list, "retry": _retry, "discard": _discard}[args.action or "list"]
-
-    async def work() -> int:
-        async with open_store(settings) as store:
-            return await action(store, args)
-
-    try:
-        return asyncio.run(work())
-    except Unreachable as error:
-        print(f"debouncer dead: {error}", file=sys.stderr)
-        return 1
+    actions = {"list": _list, "retry": _retry, "discard": _discard}
+    return run_on_store(args, actions[args.action or "list"])
 
 
 async def _list(store: Store, args: argparse.Namespace) -> int:
-    total, found = 0, list[DeadLetter]()
-    for partition in range(store.settings.redis_partitions):
-        total += (await store.dead_letters(partition, 0, 0)).total
-        found += await _letters(store, partition, args.offset + args.limit)
-    page = sorted(found, key=lambda letter: letter.died_ms)[args.offset : args.offset + args.limit]
-    if page:
-        print(*columns([HEADER, *map(_row, page)], indent=""), sep="\n")
-    if not total:
+    page = await read_page(HeldLists(store).dead_letters, args)
+    if args.json:
+        items = [views.dead_letter(letter, args.show) for letter in page.items]
+        print_json(models.DeadLettersBody(items=items, next_cursor=page.next_cursor, total=page.total))
+        return 0
+    if page.items:
+        print_table(COLUMNS, [_row(letter, args.show) for letter in page.items])
+    if not page.total:
         print("There are no dead letters.")
         return 0
-    shown = shown_text(args.offset, len(page), total)
-    print(f"{count_of(total, 'dead letter')}{shown}. `debouncer dead retry --all` sends all again, oldest first.")
+    letters = f"{count_of(page.total, 'dead letter')}{shown_text(page, args)}"
+    print(f"{letters}. `debouncer dead retry --all` sends all again, oldest first.")
     return 0
 
 
-def _row(letter: DeadLetter) -> tuple[str, ...]:
-    died = datetime.fromtimestamp(letter.died_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    error = " ".join(letter.error.split())[:ERROR_MAX]
+def _row(letter: DeadLetter, show: bool) -> Row:
+    error = " ".join(views.reason_of(letter.error, show).split())[:ERROR_MAX]
     if letter.redriven_ms is not None:
         error = f"(to be sent again) {error}"
     messages, attempts = str(letter.messages), str(letter.attempts)
@@ -73,7 +69,8 @@ def _row(letter: DeadLetter) -> tuple[str, ...]:
         messages = "a part of an answer"
     elif not letter.messages:
         error = f"(its messages are gone: discard it) {error}"
-    return letter.flush_id, who_text(letter.conversation), died, messages, attempts, error
+    who, died = who_text(letter.conversation, show), moment_text(letter.died_ms)
+    return letter.flush_id, who, died, messages, attempts, Cell(error, "red")
 
 
 def is_part(flush_id: str) -> bool:
@@ -86,15 +83,19 @@ async def _retry(store: Store, args: argparse.Namespace) -> int:
         print("debouncer dead retry: name flush ids, or --all", file=sys.stderr)
         return 2
     if not args.all:
-        code = await each_id(args.flush_id, store.redrive, REDRIVE_TEXT)
+        code = await each_id(args.flush_id, store.redrive, REDRIVE_TEXT, args)
     else:
-        code = await _retry_all(store)
+        code = await _retry_all(store, args)
     await warn_if_nobody_works(store.settings)
     return code
 
 
-async def _retry_all(store: Store) -> int:
-    results = {flush_id: await store.redrive(flush_id) for flush_id in await _all_ids(store)}
+async def _retry_all(store: Store, args: argparse.Namespace) -> int:
+    """Redrive all. Workers that deliver meanwhile would shift the pages, so all are read first."""
+    ids = [letter.flush_id for letter in await read_all(HeldLists(store).dead_letters)]
+    if args.json:
+        return await each_id(ids, store.redrive, REDRIVE_TEXT, args)
+    results = {flush_id: await store.redrive(flush_id) for flush_id in ids}
     count = Counter(results.values())
     waiting = f"; {count['already']} already waited for that" if count["already"] else ""
     print(f"{count_of(count['ok'], 'dead letter')} will be sent again{waiting}.")
@@ -104,24 +105,5 @@ async def _retry_all(store: Store) -> int:
     return 1 if gone else 0
 
 
-async def _all_ids(store: Store) -> list[str]:
-    """Return the ids of all dead letters, oldest first. Workers that deliver meanwhile would shift the pages."""
-    letters = []
-    for partition in range(store.settings.redis_partitions):
-        letters += await _letters(store, partition, (await store.dead_letters(partition, 0, 0)).total)
-    return [letter.flush_id for letter in sorted(letters, key=lambda letter: letter.died_ms)]
-
-
-async def _letters(store: Store, partition: int, limit: int) -> list[DeadLetter]:
-    """Return the oldest dead letters of a partition, read in pages."""
-    found: list[DeadLetter] = []
-    while len(found) < limit:
-        page = (await store.dead_letters(partition, len(found), min(PAGE, limit - len(found)))).page
-        if not page:
-            break
-        found += page
-    return found
-
-
 async def _discard(store: Store, args: argparse.Namespace) -> int:
-    return await each_id(args.flush_id, store.discard_letter, DISCARD_TEXT)
+    return await each_id(args.flush_id, store.discard_letter, DISCARD_TEXT, args)

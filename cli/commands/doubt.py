@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from functools import partial
 
+from buffer.held_lists import HeldLists
 from buffer.reply_models import Doubt
 from buffer.reply_store import Replies
 from buffer.store import Store
 from cli.by_id import each_id, warn_if_nobody_works
-from cli.commands.pending import who_text
-from cli.options import load_settings_with_flags
-from cli.target import Unreachable, open_store, require_server
-from cli.terminal import columns, count_of, duration_text, shown_text
+from cli.json_output import print_json
+from cli.names import who_text
+from cli.paging import read_all, read_page, shown_text
+from cli.tables import Column, Row, print_table
+from cli.target import run_on_store, server_ms
+from cli.terminal import count_of, duration_text
+from webhook.admin import models, views
 from worker.answer_parts import read_stored
 
-HEADER = ("id", "since", "conversation", "reason")
+COLUMNS = (
+    Column("id", wraps=True),
+    Column("since", optional=True),
+    Column("conversation"),
+    Column("reason", wraps=True),
+)
 TEXT_MAX = 200
 """Characters of a text in the list."""
-
-PAGE = 200
 
 UNKNOWN = "is not in doubt; `debouncer doubt` lists what is"
 SEND_TEXT = {"ok": "will be sent again", "unknown": UNKNOWN}
@@ -30,48 +36,36 @@ DROP_TEXT = {"ok": "dropped", "unknown": UNKNOWN}
 
 def run(args: argparse.Namespace) -> int:
     """Return 0, or 1 if Redis cannot be used or an id is unknown. Raises SettingsError."""
-    settings = require_server(load_settings_with_flags(args))
-    action = {"list": _list, "send": _send, "drop": _drop}[args.action or "list"]
-
-    async def work() -> int:
-        async with open_store(settings) as store:
-            return await action(store, args)
-
-    try:
-        return asyncio.run(work())
-    except Unreachable as error:
-        print(f"debouncer doubt: {error}", file=sys.stderr)
-        return 1
+    actions = {"list": _list, "send": _send, "drop": _drop}
+    return run_on_store(args, actions[args.action or "list"])
 
 
 async def _list(store: Store, args: argparse.Namespace) -> int:
-    now_ms, total, found = await _oldest(store, args.offset + args.limit)
-    page = found[args.offset :]
-    header = (*HEADER, "text") if args.text else HEADER
-    if page:
-        print(*columns([header, *(_row(doubt, now_ms, args.text) for doubt in page)], indent=""), sep="\n")
-    if not total:
+    page, now_ms = await read_page(HeldLists(store).doubts, args), await server_ms(store)
+    with_text = args.text or args.show
+    if args.json:
+        items = [_body(doubt, args.show, with_text) for doubt in page.items]
+        print_json(models.DoubtsBody(items=items, next_cursor=page.next_cursor, total=page.total))
+        return 0
+    columns = (*COLUMNS, Column("text", wraps=True)) if with_text else COLUMNS
+    if page.items:
+        print_table(columns, [_row(doubt, now_ms, args.show, with_text) for doubt in page.items])
+    if not page.total:
         print("Nothing is in doubt.")
         return 0
-    shown = shown_text(args.offset, len(page), total)
-    print(f"{count_of(total, 'part')} in doubt{shown}. Look into the chat, then `debouncer doubt send` or `drop`.")
+    parts = f"{count_of(page.total, 'part')} in doubt{shown_text(page, args)}"
+    print(f"{parts}. Look into the chat, then `debouncer doubt send` or `drop`.")
     return 0
 
 
-async def _oldest(store: Store, limit: int) -> tuple[int, int, list[Doubt]]:
-    """Return the server's time, the number of all parts in doubt, and the oldest of them."""
-    replies, now_ms, total, found = Replies(store), 0, 0, list[Doubt]()
-    for partition in range(store.settings.redis_partitions):
-        first = await replies.doubts(partition, 0, 1)
-        now_ms, total = first.now_ms, total + first.total
-        for offset in range(0, min(limit, first.total), PAGE):
-            found += (await replies.doubts(partition, offset, min(PAGE, limit - offset))).page
-    return now_ms, total, sorted(found, key=lambda doubt: doubt.since_ms)[:limit]
+def _body(doubt: Doubt, show: bool, with_text: bool) -> models.DoubtBody:
+    body = views.doubt(doubt, show)
+    return body.model_copy(update={"text": views.doubt(doubt, True).text}) if with_text else body
 
 
-def _row(doubt: Doubt, now_ms: int, with_text: bool) -> tuple[str, ...]:
-    since = f"{duration_text(now_ms - doubt.since_ms)} ago"
-    row = (doubt.doubt_id, since, who_text(doubt.conversation), doubt.reason or "?")
+def _row(doubt: Doubt, now_ms: int, show: bool, with_text: bool) -> Row:
+    since, reason = f"{duration_text(now_ms - doubt.since_ms)} ago", views.reason_of(doubt.reason, show) or "?"
+    row = (doubt.doubt_id, since, who_text(doubt.conversation, show), reason)
     return (*row, _text_of(doubt)) if with_text else row
 
 
@@ -99,8 +93,8 @@ async def _settle(store: Store, args: argparse.Namespace) -> int:
     if bool(args.doubt_id) == args.all:
         print(f"debouncer doubt {args.action}: name ids of the list, or --all", file=sys.stderr)
         return 2
-    ids = args.doubt_id or [doubt.doubt_id for doubt in (await _oldest(store, sys.maxsize))[2]]
-    if not ids:
+    ids = args.doubt_id or [doubt.doubt_id for doubt in await read_all(HeldLists(store).doubts)]
+    if not ids and not args.json:
         print("Nothing is in doubt.")
     settle = partial(Replies(store).settle_doubt, action=args.action)
-    return await each_id(ids, settle, SEND_TEXT if args.action == "send" else DROP_TEXT)
+    return await each_id(ids, settle, SEND_TEXT if args.action == "send" else DROP_TEXT, args)
