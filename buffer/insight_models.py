@@ -28,7 +28,7 @@ BOUNDS_MS: dict[str, tuple[float, ...]] = {
     "agent_ms": (100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, math.inf),
     "reply_ms": (100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, math.inf),
 }
-"""The upper bounds in ms of the buckets of each histogram. buffer/lua/include/buckets.lua and burst.lua have the same."""
+"""The upper bounds in ms of the buckets of each histogram. lua/include/buckets.lua and burst.lua have the same."""
 
 CHANNEL_COUNTERS: tuple[str, ...] = (
     "messages_accepted",

@@ -87,7 +87,7 @@ def read_record(flat: Fields) -> FlushRecord:
 
 
 def read_span(span: bytes) -> Span:
-    """Return the times of a batch, all None for bytes that no script has written. lua/include/seal.lua has the layout."""
+    """Return the times of a batch, all None for bytes that no script wrote. lua/include/seal.lua has the layout."""
     if len(span) < SPAN.size:
         return Span()
     last_high, last, opened_high, opened, due, claimed = SPAN.unpack_from(span)
