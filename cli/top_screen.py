@@ -11,7 +11,7 @@ from rich.text import Text
 
 from buffer.insight_models import FlushRecord
 from buffer.operator_models import Pending
-from cli.figures import Figures
+from buffer.figures import Figures
 from cli.overview import OVERDUE_MS
 from cli.picture import Picture
 from cli.rows import pending_row, record_cells

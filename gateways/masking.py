@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 from urllib.parse import quote
 
+from buffer.phone_numbers import WHATSAPP
 from config.logs import PHONE, mask
 
 REASON_MAX = 300
@@ -18,6 +19,13 @@ SHORT_SECRET = 4
 """A secret of fewer characters is masked only where it stands as a word of its own."""
 
 MASK = "***"
+
+HIDDEN = "••••"
+PHONE_GATEWAYS = WHATSAPP | {"generic"}
+PHONE_DIGITS = range(10, 16)
+"""Lengths of the numbers that are shown as phone numbers. A shorter one would show too much of itself."""
+
+BRAZIL = "55"
 ADDRESS = re.compile(r"\b([a-z][a-z0-9+.-]{1,15}://)(?:[^\s/?#@]*@)?([^\s/?#\"'<>]*)[^\s\"'<>]*", re.IGNORECASE)
 NAMED_SECRET = re.compile(
     r"\b(bearer|basic|(?:[\w-]{0,20}(?:token|secret|password|authorization|api[_-]?key)|apikey|key)[\"']?\s{0,3}[:=])"
@@ -53,6 +61,15 @@ def masked_reason(text: str, secrets: Collection[str]) -> str:
         line = pattern.sub(shown, line)
     line = mask_numbers(line)
     return line if len(line) <= REASON_MAX else line[:REASON_MAX].rstrip() + "…"
+
+
+def masked_peer(gateway: str, peer: str) -> str:
+    """Return `+55 11 •••• 4321` for a phone number, and any other id with its middle masked."""
+    digits = peer.removeprefix("+")
+    if gateway not in PHONE_GATEWAYS or not (digits.isascii() and digits.isdecimal() and len(digits) in PHONE_DIGITS):
+        return mask(peer)
+    area = f" {digits[2:4]}" if digits.startswith(BRAZIL) and len(digits) in (12, 13) else ""
+    return f"+{digits[:2]}{area} {HIDDEN} {digits[-4:]}"
 
 
 def mask_numbers(text: str) -> str:

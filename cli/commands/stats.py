@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from buffer.insight_models import ChannelTotals, Histogram
 from buffer.insights import Insights
 from buffer.store import Store
-from cli.figures import Figures, Outlook, bars, figures_of, outlooks, recommended_s
+from buffer.figures import Figures, Outlook, bars, figures_of, outlooks, recommended_s
 from cli.json_output import print_json
 from cli.names import channel_named
 from cli.tables import Cell, Column, Row, print_table

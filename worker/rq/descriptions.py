@@ -6,17 +6,9 @@ from datetime import UTC, datetime
 
 from buffer.models import Conversation
 from buffer.operator_models import DeadLetter
-from buffer.phone_numbers import WHATSAPP
 from buffer.upcoming import Upcoming
-from config.logs import mask, mask_phones
-from gateways.masking import masked_reason
-
-HIDDEN = "••••"
-PHONE_GATEWAYS = WHATSAPP | {"generic"}
-PHONE_DIGITS = range(10, 16)
-"""Lengths of the numbers that are shown as phone numbers. A shorter one would show too much of itself."""
-
-BRAZIL = "55"
+from config.logs import mask_phones
+from gateways.masking import masked_peer, masked_reason
 
 
 def pending_text(item: Upcoming) -> str:
@@ -49,16 +41,7 @@ def letter_reason(letter: DeadLetter) -> str:
 def who_text(conversation: Conversation) -> str:
     """Return the masked person, the gateway and the channel."""
     gateway, channel, peer = conversation
-    return f"{_masked_peer(gateway, peer)} · {gateway}/{mask_phones(channel)}"
-
-
-def _masked_peer(gateway: str, peer: str) -> str:
-    """Return `+55 11 •••• 4321` for a phone number, and any other id with its middle masked."""
-    digits = peer.removeprefix("+")
-    if gateway not in PHONE_GATEWAYS or not (digits.isascii() and digits.isdecimal() and len(digits) in PHONE_DIGITS):
-        return mask(peer)
-    area = f" {digits[2:4]}" if digits.startswith(BRAZIL) and len(digits) in (12, 13) else ""
-    return f"+{digits[:2]}{area} {HIDDEN} {digits[-4:]}"
+    return f"{masked_peer(gateway, peer)} · {gateway}/{mask_phones(channel)}"
 
 
 def _count_text(messages: int) -> str:

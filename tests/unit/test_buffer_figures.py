@@ -9,7 +9,7 @@ import random
 import pytest
 
 from buffer.insight_models import BOUNDS_MS, ChannelTotals, Histogram
-from cli.figures import Figures, bars, figures_of, outlooks, quantile_ms, recommended_s, share_above
+from buffer.figures import Figures, bars, figures_of, outlooks, quantile_ms, recommended_s, share_above
 
 MEDIAN_GAP_S, SPREAD, BURSTS = 3.0, 0.9, 20_000
 SINGLE = 0.57
