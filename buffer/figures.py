@@ -102,19 +102,20 @@ class Outlook(NamedTuple):
     is_present: bool = False
 
 
-def outlooks(figures: Figures, present_s: float | None) -> list[Outlook]:
-    """Return what each of WINDOWS_S and the present window would do. Empty without gaps.
+def outlooks(figures: Figures, present_s: float | None, *others_s: float) -> list[Outlook]:
+    """Return what each of WINDOWS_S, the present window and `others_s` would do. Empty without gaps.
 
     docs/cli.md tells how it is computed.
     """
     gaps, gaps_per_burst = figures.histograms.get("gap"), figures.gaps_per_burst
     if gaps is None or not gaps.count or gaps_per_burst is None:
         return []
-    windows_s = sorted({*WINDOWS_S, *([present_s] if present_s else [])})
-    return [_outlook(gaps, gaps_per_burst, one, one == present_s) for one in windows_s]
+    windows_s = sorted({*WINDOWS_S, *others_s, *([present_s] if present_s else [])})
+    return [outlook_of(gaps, gaps_per_burst, one, one == present_s) for one in windows_s]
 
 
-def _outlook(gaps: Histogram, gaps_per_burst: float, window_s: float, is_present: bool) -> Outlook:
+def outlook_of(gaps: Histogram, gaps_per_burst: float, window_s: float, is_present: bool = False) -> Outlook:
+    """Return what a window would do to bursts with these gaps."""
     splits = gaps_per_burst * share_above(gaps, window_s * 1000)
     return Outlook(window_s, splits / (1 + splits), 1 + splits, is_present)
 
@@ -142,7 +143,7 @@ def recommended_s(figures: Figures) -> int | None:
     if gaps is None or gaps.count < GAPS_MIN or gaps_per_burst is None:
         return None
     longest_s = math.ceil(BOUNDS_MS["gap"][-1] / 1000)
-    tried = (_outlook(gaps, gaps_per_burst, second, False) for second in range(1, longest_s + 1))
+    tried = (outlook_of(gaps, gaps_per_burst, second) for second in range(1, longest_s + 1))
     return next((int(one.window_s) for one in tried if one.split_share <= SPLIT_SHARE_GOOD), None)
 
 

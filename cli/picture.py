@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from buffer.errors import StoreError
+from buffer.figures import Figures, Rate, figures_of
 from buffer.insight_models import FlushRecord, Gauges, Page
 from buffer.insights import Insights
 from buffer.operator_models import Pending
@@ -16,7 +17,6 @@ from buffer.reply_store import Replies
 from buffer.store import Store
 from buffer.transport.clients import AsyncClient
 from buffer.transport.server_checks import CheckResult, inspect_server
-from buffer.figures import Figures, Rate, figures_of
 from cli.preflight import REDIS_ERRORS
 from cli.redis_errors import explain
 from config.settings import Settings

@@ -9,9 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from buffer.figures import Figures
 from buffer.insight_models import FlushRecord
 from buffer.operator_models import Pending
-from buffer.figures import Figures
 from cli.overview import OVERDUE_MS
 from cli.picture import Picture
 from cli.rows import pending_row, record_cells

@@ -54,6 +54,7 @@ class Settings(GatewaySettings, ReplySettings, AgentSettings, BurstSettings):
         30.0, description="longest time for a request body, or for each MiB of a larger one"
     )
     webhook_docs: bool = Field(True, description="false: there is no page /docs; /openapi.json stays")
+    webhook_dashboard: bool = Field(True, description="false: there is no page /dashboard and no /snapshot.json")
     webhook_allow_unsigned: bool = Field(
         False, description="true: gateways without a secret are open, too (for demo and tests only)"
     )
@@ -107,7 +108,7 @@ class Settings(GatewaySettings, ReplySettings, AgentSettings, BurstSettings):
     )
 
     admin_token: OptionalSecret = Field(
-        None, description="bearer token of the admin API and /metrics; unset: only this machine, and masked"
+        None, description="bearer token of page, admin API and /metrics; unset: only this machine, and masked"
     )
 
     routes_file: Annotated[str | None, BlankIsNone] = Field(

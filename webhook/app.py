@@ -24,6 +24,12 @@ from config.settings import Settings, require
 from webhook.admin.gate import AdminGate
 from webhook.admin.routes import add_admin
 from webhook.asgi import WebhookEndpoint
+from webhook.dashboard.access import Doorkeeper
+from webhook.dashboard.broadcast import Broadcaster
+from webhook.dashboard.routes import Dashboard, dashboard_routes
+from webhook.dashboard.shutdown import call_at_stop
+from webhook.dashboard.sign_in import sign_in_routes
+from webhook.dashboard.snapshot import SnapshotReader
 from webhook.fast_path import INGEST
 from webhook.ingest import Ingest, Spans
 from webhook.limits import LIMITS, ConnectionLimits
@@ -68,6 +74,8 @@ class App:
         self._tallies = Tallies(self.ingest.left_out, self.ingest.append_times)
         self._tallying: asyncio.Task[None] | None = None
         self._scraper: Scraper | None = None
+        self._snapshots: SnapshotReader | None = None
+        self._broadcaster: Broadcaster | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an ASGI connection to the webhooks, the lifespan or FastAPI."""
@@ -85,7 +93,7 @@ class App:
             title="debouncer", version=own_version, summary="One burst, one answer", docs_url=None, redoc_url=None
         )
         add_error_form(api)
-        api.include_router(about_routes(own_version))
+        api.include_router(about_routes(own_version, has_page=self.settings.webhook_dashboard))
         if self.settings.webhook_docs:
             add_docs(api)
         api.include_router(probe_routes(self._ready_store, lambda: self.ingest.not_ready_reason))
@@ -93,6 +101,8 @@ class App:
         api.include_router(
             metrics_routes(lambda: self._scraper, lambda: self.ingest.not_ready_reason, self.settings.admin_token)
         )
+        if self.settings.webhook_dashboard:
+            self._add_page(api)
 
         def describe() -> dict[str, Any]:
             if api.openapi_schema is None:
@@ -102,6 +112,15 @@ class App:
 
         api.openapi = describe  # type: ignore[method-assign]
         return api
+
+    def _add_page(self, api: FastAPI) -> None:
+        settings, ingest = self.settings, self.ingest
+        keeper = Doorkeeper(settings.admin_token, settings.webhook_allow_unsigned)
+        dashboard = Dashboard(keeper, lambda: self._broadcaster, lambda: ingest.not_ready_reason, ingest.store)
+        api.include_router(dashboard_routes(dashboard))
+        if settings.admin_token is not None:
+            is_https = (settings.public_base_url or "").startswith("https://")
+            api.include_router(sign_in_routes(settings.admin_token, is_https=is_https))
 
     def _ready_store(self) -> Store | None:
         """Return the store, or None as long as no messages are accepted."""
@@ -152,6 +171,10 @@ class App:
         self.ingest.accept_into(store)
         self._ready = True
         self._scraper = Scraper(store, self.settings)
+        if self.settings.webhook_dashboard:
+            self._snapshots = SnapshotReader(store, self._routes)
+            self._broadcaster = Broadcaster(self._snapshots.read)
+            call_at_stop(self._broadcaster.close)
         self._tallying = asyncio.create_task(self._tallies.run(store))
 
     async def _reconnect(self, store: Store) -> None:
@@ -171,8 +194,11 @@ class App:
         if self._tallying is not None:
             self._tallies.stop()
             await asyncio.wait({self._tallying}, timeout=LAST_TALLY_S)
-        if self._scraper is not None:
-            await self._scraper.close()
+        if self._broadcaster is not None:
+            self._broadcaster.close()
+        for reader in (self._scraper, self._snapshots):
+            if reader is not None:
+                await reader.close()
         if self._store is not None:
             await self._store.close()
         if self._spans is not None:

@@ -261,6 +261,10 @@ class Ingest:
                 return None
         return (appends, rules.append, left_out) if rules else None
 
+    async def store(self, events: Sequence[Event]) -> Counts:
+        """Store events that no gateway has sent, in the way of all others. Raises StoreError."""
+        return await self._store_events(self._open_sink(), events, None)
+
     async def _handle_in_steps(self, pending: _PendingRequest, sink: _Sink, events: Sequence[Event]) -> None:
         """Handle a request that holds edits, revokes, typing events, nothing to store, or too many messages."""
         try:

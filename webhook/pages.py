@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -11,18 +11,21 @@ from webhook import docs_page
 
 WHERE = "webhooks are at /webhooks/<gateway>"
 PATHS = (
-    f"{WHERE}, the probes at /healthz and /readyz, the metrics at /metrics, the admin API at /conversations, /flushes, "
+    f"{WHERE}, the probes at /healthz and /readyz, the metrics at /metrics, the page at /dashboard, the admin API at /conversations, /flushes, "
     "/dead-letters and /replies, the description of all at /openapi.json"
 )
 
 
-def about_routes(version: str) -> APIRouter:
-    """Build the route that says what this service is."""
+def about_routes(version: str, *, has_page: bool) -> APIRouter:
+    """Build the route that says what this service is. It leads a browser to the page, if there is one."""
     router = APIRouter(tags=["about"])
 
-    @router.get("/", summary="What this service is")
-    async def about() -> dict[str, str]:
-        return {"service": "debouncer", "version": version, "detail": PATHS}
+    @router.get("/", summary="What this service is", response_class=JSONResponse)
+    async def about(request: Request) -> Response:
+        if has_page and "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse("/dashboard", 303, headers={"vary": "accept"})
+        about = {"service": "debouncer", "version": version, "detail": PATHS}
+        return JSONResponse(about, headers={"vary": "accept"})
 
     return router
 

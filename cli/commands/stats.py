@@ -8,10 +8,10 @@ import sys
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
+from buffer.figures import Figures, Outlook, bars, figures_of, outlooks, recommended_s
 from buffer.insight_models import ChannelTotals, Histogram
 from buffer.insights import Insights
 from buffer.store import Store
-from buffer.figures import Figures, Outlook, bars, figures_of, outlooks, recommended_s
 from cli.json_output import print_json
 from cli.names import channel_named
 from cli.tables import Cell, Column, Row, print_table

@@ -8,8 +8,8 @@ import random
 
 import pytest
 
-from buffer.insight_models import BOUNDS_MS, ChannelTotals, Histogram
 from buffer.figures import Figures, bars, figures_of, outlooks, quantile_ms, recommended_s, share_above
+from buffer.insight_models import BOUNDS_MS, ChannelTotals, Histogram
 
 MEDIAN_GAP_S, SPREAD, BURSTS = 3.0, 0.9, 20_000
 SINGLE = 0.57

@@ -1,16 +1,18 @@
-"""Who may use the paths for operators: with ADMIN_TOKEN its bearer, without one this machine only.
+"""Who may use the paths for operators: with ADMIN_TOKEN its bearer or a session, without one this machine only.
 
-A header never gives access. One that a proxy or a browser adds shows that the client is elsewhere, and takes it away.
+Another header never gives access. One that a proxy or a browser adds shows that the client is elsewhere, and takes it away.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv6Address, ip_address
 
 from pydantic import SecretStr
 
 from gateways.credentials import secrets_equal
+from webhook.admin.sessions import SAFE_METHODS, is_own_page, is_session, session_of
 
 ScopeHeaders = Iterable[tuple[bytes, bytes]]
 """The headers of an ASGI scope: lower-case names, with their values."""
@@ -28,14 +30,21 @@ def has_token(scope_headers: ScopeHeaders, admin_token: SecretStr | None) -> boo
     return is_bearer and secrets_equal(given[len(BEARER) :].strip(), admin_token)
 
 
-def is_admin(scope_headers: ScopeHeaders, peer: str | None, admin_token: SecretStr | None) -> bool:
+def has_session(scope_headers: ScopeHeaders, admin_token: SecretStr | None, method: str) -> bool:
+    """Return True if a browser is signed in. What changes something must come from a page of this service."""
+    headers = _by_name(scope_headers)
+    is_allowed = method in SAFE_METHODS or is_own_page(headers)
+    return is_allowed and is_session(session_of(headers), admin_token, time.time())
+
+
+def is_admin(scope_headers: ScopeHeaders, peer: str | None, admin_token: SecretStr | None, method: str = "GET") -> bool:
     """Return True if the request may use the paths for operators.
 
     `peer` is the address at the other end of the socket, None if it has none.
     """
     headers = _by_name(scope_headers)
     if admin_token is not None:
-        return has_token(headers.items(), admin_token)
+        return has_token(headers.items(), admin_token) or has_session(headers.items(), admin_token, method)
     return is_loopback(peer) and not any(map(_is_of_proxy, headers)) and _names_loopback(headers.get(b"host", b""))
 
 

@@ -65,7 +65,7 @@ class AdminGate:
     def _access(self, scope: Scope) -> Access:
         """Return who asks. Raises HTTPError if they may not."""
         origin = scope["client"][0] if scope.get("client") else "?"
-        if is_admin(scope["headers"], origin, self._admin_token) and not (
+        if is_admin(scope["headers"], origin, self._admin_token, scope["method"]) and not (
             self._admin_token is None and is_from_another_site(scope)
         ):
             return Access(origin, self._admin_token is not None)

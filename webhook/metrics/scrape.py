@@ -12,19 +12,15 @@ from buffer.insights import Insights
 from buffer.reply_models import HeldChannel
 from buffer.reply_store import Replies
 from buffer.store import Store
-from buffer.transport.clients import AsyncClient, connect
 from config.settings import Settings
 from webhook.metrics.families import Snapshot, SnapshotCollector
-from webhook.metrics.queue import QueueState, read_queue
+from webhook.metrics.queue import QueueReader
 
 SCRAPE_TIMEOUT_S = 8.0
 """Seconds that a scrape may take. Prometheus itself gives up after 10 s."""
 
 CHANNELS_AT_ONCE = 100
 """Channels of one read. A read of many delays the webhooks of this process."""
-
-QUEUE_TIMEOUT_S = 1.0
-"""Seconds that a scrape waits for RQ's Redis."""
 
 
 class Text(NamedTuple):
@@ -40,11 +36,7 @@ class Scraper:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._insights = Insights(store)
         self._replies = Replies(store)
-        self._queue = settings.rq_queue
-        self._store_client = store.client
-        self._own_client: AsyncClient | None = None
-        if settings.rq_redis_url is not None and settings.rq_redis_url != settings.redis_url:
-            self._own_client = connect(settings.rq_redis_url, timeout_s=QUEUE_TIMEOUT_S)
+        self._queue = QueueReader(store.client, settings)
         self._one_at_a_time = asyncio.Lock()
 
     async def scrape(self, accept: str) -> Text:
@@ -59,7 +51,7 @@ class Scraper:
         """Read what the metrics are made of. Raises StoreUnavailable or StoreError."""
         totals = await self._insights.totals()
         held = await self._held_of([(one.gateway, one.channel) for one in totals if one.gateway])
-        return Snapshot(totals, await self._insights.gauges(), held, await self._read_queue())
+        return Snapshot(totals, await self._insights.gauges(), held, await self._queue.read())
 
     async def _held_of(self, channels: Sequence[tuple[str, str]]) -> list[HeldChannel]:
         held: list[HeldChannel] = []
@@ -69,12 +61,4 @@ class Scraper:
 
     async def close(self) -> None:
         """Close the connections to RQ's Redis."""
-        if self._own_client is not None:
-            await self._own_client.aclose()
-
-    async def _read_queue(self) -> QueueState | None:
-        try:
-            async with asyncio.timeout(2 * QUEUE_TIMEOUT_S):
-                return await read_queue(self._own_client or self._store_client, self._queue)
-        except TimeoutError:
-            return None
+        await self._queue.close()

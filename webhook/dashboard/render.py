@@ -1,0 +1,101 @@
+"""Makes HTML of a snapshot. Everything that comes from people is escaped by the templates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from webhook.dashboard.models import Ended, Snapshot, Waiting
+from webhook.dashboard.svg.gaps import gaps_svg
+from webhook.dashboard.svg.lane import Axis, axis_svg, lane_svg
+from webhook.dashboard.svg.wait import wait_svg
+from webhook.dashboard.timeline import lanes_of
+from webhook.dashboard.times import duration_text, moment_text, short_text
+from webhook.dashboard.view import MINUTES, View, chosen, options
+from webhook.dashboard.words import HTML_LANGUAGES, WORDS, word
+
+FOLDER = Path(__file__).parent
+PANELS = ("strip", "pending", "timeline", "history", "held", "tuning", "health")
+"""The parts of the page that a stream replaces, each a template."""
+
+HISTORY_MAX = 100
+"""Records of the history that are shown."""
+
+MINUTE_MS = 60_000
+
+ENVIRONMENT = Environment(
+    loader=FileSystemLoader(FOLDER / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+ENVIRONMENT.filters.update(duration=duration_text, short=short_text, moment=moment_text)
+
+
+def page_html(snapshot: Snapshot, view: View) -> str:
+    """Return the whole page."""
+    known = _known(snapshot, view)
+    panels = {name: _panel(name, known) for name in PANELS}
+    filters = options(snapshot.ended, view.filters)
+    return ENVIRONMENT.get_template("page.html").render(known, panels=panels, options=filters)
+
+
+def panels_html(snapshot: Snapshot, view: View) -> dict[str, str]:
+    """Return the panels of the page by their names."""
+    known = _known(snapshot, view)
+    return {name: _panel(name, known) for name in PANELS}
+
+
+def sign_in_html(view: View, *, is_wrong: bool = False) -> str:
+    """Return the page that asks for the token."""
+    words = WORDS[view.language]
+    return ENVIRONMENT.get_template("sign_in.html").render(
+        t=words, lang=HTML_LANGUAGES[view.language], is_wrong=is_wrong
+    )
+
+
+def _panel(name: str, known: dict[str, Any]) -> str:
+    return ENVIRONMENT.get_template(f"{name}.html").render(known)
+
+
+def _known(snapshot: Snapshot, view: View) -> dict[str, Any]:
+    """Return what the templates know."""
+    words = WORDS[view.language]
+    axis = Axis(snapshot.now_ms, view.minutes * MINUTE_MS)
+    found = chosen(snapshot, view.filters)
+    return {
+        "s": snapshot,
+        "view": view,
+        "t": words,
+        "lang": HTML_LANGUAGES[view.language],
+        "word": partial(word, words),
+        "lanes": lanes_of(snapshot, axis.span_ms),
+        "lane_svg": partial(lane_svg, axis=axis, words=words),
+        "axis_svg": partial(axis_svg, axis, words),
+        "gaps_svg": partial(gaps_svg, words=words),
+        "wait_svg": partial(_wait, snapshot, words),
+        "span_ms": _span_ms,
+        "records": found[:HISTORY_MAX],
+        "minutes": MINUTES,
+        "messages_shown": _messages(snapshot.pending),
+    }
+
+
+def _wait(snapshot: Snapshot, words: Any, found: Waiting) -> Any:
+    return wait_svg(found, snapshot.now_ms, words)
+
+
+def _span_ms(record: Ended) -> int | None:
+    """Return the time from the first to the last message."""
+    if record.opened_ms is None or record.last_ms is None or record.messages < 2:
+        return None
+    return max(0, record.last_ms - record.opened_ms)
+
+
+def _messages(rows: Iterable[Waiting]) -> int:
+    return sum(row.messages for row in rows)

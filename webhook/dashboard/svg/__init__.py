@@ -1,0 +1,1 @@
+"""The drawings of the page, made as SVG by pure functions."""

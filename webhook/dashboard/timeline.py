@@ -1,0 +1,90 @@
+"""The lanes of the timeline: what happened in each conversation lately, the liveliest first."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import NamedTuple
+
+from webhook.dashboard.models import Ended, Snapshot, Waiting, Who
+
+LANES_MAX = 14
+
+
+class Burst(NamedTuple):
+    """One burst as it is drawn. `closed_ms` is None while it is open, `due_ms` is when it is to close.
+
+    `call_ms` is when the agent was called, None if it was not; `answered_ms` is None until it has answered.
+    """
+
+    opened_ms: int
+    arrivals_ms: tuple[int, ...]
+    messages: int
+    closed_ms: int | None
+    due_ms: int | None = None
+    reason: str = ""
+    outcome: str = ""
+    call_ms: int | None = None
+    answered_ms: int | None = None
+    ended_ms: int | None = None
+    parts_sent: int = 0
+    doubts: int = 0
+    duplicates_ms: tuple[int, ...] = ()
+
+
+class Lane(NamedTuple):
+    """A conversation and its bursts, the oldest first."""
+
+    ref: str
+    who: Who
+    bursts: tuple[Burst, ...]
+
+
+def lanes_of(snapshot: Snapshot, span_ms: int) -> list[Lane]:
+    """Return the lanes of the last `span_ms`."""
+    since_ms = snapshot.now_ms - span_ms
+    bursts: dict[str, list[Burst]] = defaultdict(list)
+    people: dict[str, Who] = {}
+    for record in snapshot.ended:
+        if record.ended_ms >= since_ms and not record.part and (burst := _ended_burst(record)):
+            bursts[record.ref].append(burst)
+            people[record.ref] = record.who
+    for found in snapshot.pending:
+        if found.ref and (burst := _waiting_burst(found, snapshot.now_ms)):
+            bursts[found.ref].append(burst)
+            people[found.ref] = found.who
+    lanes = [Lane(ref, people[ref], tuple(sorted(found))) for ref, found in bursts.items()]
+    lanes.sort(key=_last_ms, reverse=True)
+    return lanes[:LANES_MAX]
+
+
+def _last_ms(lane: Lane) -> int:
+    """Return when something last happened in a lane; a burst that is open still happens."""
+    last = lane.bursts[-1]
+    return max(last.opened_ms, *last.arrivals_ms, last.ended_ms or 0)
+
+
+def _ended_burst(record: Ended) -> Burst | None:
+    opened_ms = record.opened_ms or record.closed_ms
+    if opened_ms is None:
+        return None
+    return Burst(
+        opened_ms=opened_ms,
+        arrivals_ms=tuple(opened_ms + offset for offset in record.arrivals_ms),
+        messages=record.messages,
+        closed_ms=record.claimed_ms or record.closed_ms or record.ended_ms,
+        reason=record.reason,
+        outcome=record.outcome,
+        call_ms=record.claimed_ms,
+        answered_ms=record.answered_ms,
+        ended_ms=record.ended_ms,
+        parts_sent=record.parts_sent,
+        doubts=record.doubts,
+    )
+
+
+def _waiting_burst(found: Waiting, now_ms: int) -> Burst | None:
+    """Return the open burst of a conversation. A batch at the agent is drawn when it has ended."""
+    if found.opened_ms is None or found.opened_ms > now_ms:
+        return None
+    due_ms = found.due_ms if found.state == "open" else None
+    return Burst(found.opened_ms, found.arrivals_ms or (found.opened_ms,), found.messages, None, due_ms)
