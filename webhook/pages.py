@@ -11,8 +11,8 @@ from webhook import docs_page
 
 WHERE = "webhooks are at /webhooks/<gateway>"
 PATHS = (
-    f"{WHERE}, the probes at /healthz and /readyz, the metrics at /metrics, the page at /dashboard, the admin API at /conversations, /flushes, "
-    "/dead-letters and /replies, the description of all at /openapi.json"
+    f"{WHERE}, the probes at /healthz and /readyz, the metrics at /metrics, the page at /dashboard, the admin API at "
+    "/conversations, /flushes, /dead-letters and /replies, the description of all at /openapi.json"
 )
 
 

@@ -1,6 +1,7 @@
 """Who may use the paths for operators: with ADMIN_TOKEN its bearer or a session, without one this machine only.
 
-Another header never gives access. One that a proxy or a browser adds shows that the client is elsewhere, and takes it away.
+No other header gives access. One that a proxy or a browser adds shows that the client is elsewhere, and takes it
+away.
 """
 
 from __future__ import annotations

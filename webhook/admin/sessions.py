@@ -1,7 +1,7 @@
 """Sessions of browsers: a cookie that stands for ADMIN_TOKEN until it expires. No process keeps a list of them.
 
-The cookie is `<expiry in s>.<random>.<HMAC of both>`, with a key that is made of ADMIN_TOKEN. So every process can check
-it, and another ADMIN_TOKEN ends all sessions.
+The cookie is `<expiry in s>.<random>.<HMAC of both>`, with a key that is made of ADMIN_TOKEN. So every process can
+check it, and another ADMIN_TOKEN ends all sessions.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class Group:
 
 @dataclass(slots=True, frozen=True)
 class HeldList:
-    """The oldest dead letters, or parts in doubt, in groups, the largest first. `total` counts all, `read` those here."""
+    """The oldest dead letters, or parts in doubt, in groups, the largest first. `total` counts all, `read` these."""
 
     total: int = 0
     read: int = 0

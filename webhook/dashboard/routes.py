@@ -121,9 +121,7 @@ def _add_stream(router: APIRouter, dashboard: Dashboard) -> None:
             raise HTTPError(503, "too_many_viewers", CROWDED, RETRY_AFTER) from None
 
     @router.get("/dashboard/events", include_in_schema=False, response_class=EventSourceResponse)
-    async def events(
-        request: Request, broadcaster: Annotated[Broadcaster, Depends(viewer)]
-    ) -> AsyncIterator[ServerSentEvent]:
+    async def events(request: Request, broadcaster: Broadcaster = Depends(viewer)) -> AsyncIterator[ServerSentEvent]:
         view = dashboard.doorkeeper.view(request)
         ends_at_s = asyncio.get_running_loop().time() + STREAM_S
         yield ServerSentEvent(comment="the page", retry=RETRY_MS)
