@@ -89,8 +89,8 @@ def test_lanes_are_bounded_and_the_liveliest_come_first():
     many = [ended(ref=f"0-{at:016}", ended_ms=NOW_MS - at * 100) for at in range(30)]
     lanes = lanes_of(snapshot(pending=[], ended=many), 60_000)
     assert [one.ref for one in lanes] == [one.ref for one in many[:LANES_MAX]]
-    twice = lanes_of(snapshot(pending=[waiting()], ended=[ended()]), 60_000)
-    assert [len(one.bursts) for one in twice] == [2]
+    twice = lanes_of(snapshot(pending=[waiting(), waiting()], ended=[ended(), ended()]), 60_000)
+    assert [len(one.bursts) for one in twice] == [4]
 
 
 def test_the_axis_says_how_long_ago():

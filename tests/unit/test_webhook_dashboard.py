@@ -50,7 +50,8 @@ def store(valkey: Server, open_store: Callable[..., Store]) -> Store:
 @pytest.fixture
 def options(make_settings: Callable[..., Settings], valkey: Server) -> Options:
     """Settings of a service on the Valkey server."""
-    return lambda **others: make_settings(redis_url=valkey.url, **others)
+    window = {"message_buffer_timeout": 600, "message_buffer_max_wait": 3600}
+    return lambda **others: make_settings(redis_url=valkey.url, **window, **others)
 
 
 @pytest.fixture

@@ -111,17 +111,22 @@ def _add_page(router: APIRouter, dashboard: Dashboard) -> None:
 
 
 def _add_stream(router: APIRouter, dashboard: Dashboard) -> None:
-    async def viewer(request: Request) -> AsyncIterator[Broadcaster]:
+    async def viewer(request: Request) -> AsyncIterator[None]:
         dashboard.doorkeeper.check_read(request)
-        broadcaster = dashboard.ready()
         try:
-            with broadcaster.viewer():
-                yield broadcaster
+            with dashboard.ready().viewer():
+                yield
         except TooManyViewers:
             raise HTTPError(503, "too_many_viewers", CROWDED, RETRY_AFTER) from None
 
-    @router.get("/dashboard/events", include_in_schema=False, response_class=EventSourceResponse)
-    async def events(request: Request, broadcaster: Broadcaster = Depends(viewer)) -> AsyncIterator[ServerSentEvent]:
+    @router.get(
+        "/dashboard/events",
+        include_in_schema=False,
+        response_class=EventSourceResponse,
+        dependencies=[Depends(viewer)],
+    )
+    async def events(request: Request) -> AsyncIterator[ServerSentEvent]:
+        broadcaster = dashboard.ready()
         view = dashboard.doorkeeper.view(request)
         ends_at_s = asyncio.get_running_loop().time() + STREAM_S
         yield ServerSentEvent(comment="the page", retry=RETRY_MS)

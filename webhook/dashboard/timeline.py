@@ -52,9 +52,13 @@ def lanes_of(snapshot: Snapshot, span_ms: int) -> list[Lane]:
         if found.ref and (burst := _waiting_burst(found, snapshot.now_ms)):
             bursts[found.ref].append(burst)
             people[found.ref] = found.who
-    lanes = [Lane(ref, people[ref], tuple(sorted(found))) for ref, found in bursts.items()]
+    lanes = [Lane(ref, people[ref], tuple(sorted(found, key=_opened_ms))) for ref, found in bursts.items()]
     lanes.sort(key=_last_ms, reverse=True)
     return lanes[:LANES_MAX]
+
+
+def _opened_ms(burst: Burst) -> int:
+    return burst.opened_ms
 
 
 def _last_ms(lane: Lane) -> int:

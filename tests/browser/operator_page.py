@@ -1,0 +1,114 @@
+"""The operator's page of a deployment in the browser, with people who write and an agent that answers or refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Locator, Page
+
+from buffer.insight_models import BOUNDS_MS
+from buffer.models import Conversation
+from buffer.store import Store
+from tests.integration.agent import Answer
+from tests.integration.deployment import Deployment
+from tests.integration.processes import Webhook
+from tests.messages import message
+
+TOKEN = "a-token-for-operators"
+SHOTS = Path(__file__).parents[2] / "screenshots"
+"""Where screenshots are kept. Git ignores it."""
+
+AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
+APPEND_AT_ONCE = 500
+MEDIAN_GAP_S, SPREAD = 3.0, 0.9
+
+
+class OperatorPage:
+    """The page of a deployment whose service has a token."""
+
+    def __init__(self, deployment: Deployment, page: Page, **settings: object) -> None:
+        self.deployment = deployment
+        self.page = page
+        self.webhook: Webhook = deployment.webhook(admin_token=TOKEN, **settings)
+        self.url = f"http://127.0.0.1:{self.webhook.port}"
+
+    def open(self, query: str = "") -> None:
+        """Open it, signed in if it was before."""
+        self.page.goto(f"{self.url}/dashboard{query}")
+
+    def sign_in(self) -> None:
+        """Open it and sign in."""
+        self.open()
+        self.page.locator("#token").fill(TOKEN)
+        self.page.locator("button").click()
+        self.page.locator(".state.is-live").wait_for()
+
+    def panel(self, name: str) -> Locator:
+        """One of the panels."""
+        return self.page.locator(f'[data-panel="{name}"]')
+
+    def faults(self) -> list[str]:
+        """The serious faults that axe-core finds."""
+        self.page.evaluate(AXE)
+        found: dict[str, Any] = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        return [
+            f"{one['id']}: {node['html'][:200]} {node['failureSummary'][:200]}"
+            for one in found["violations"]
+            if one["impact"] in ("serious", "critical")
+            for node in one["nodes"]
+        ]
+
+    def shoot(self, name: str, whole: bool = True) -> None:
+        """Keep a screenshot."""
+        SHOTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"{name}.png", full_page=whole)
+
+
+def number(at: int) -> str:
+    """The number of a person that nobody has."""
+    return f"55119{at:08}"
+
+
+def fill_gaps(deployment: Deployment, channel: str = "default", gateway: str = "generic") -> None:
+    """Count gaps between messages, as people write, into the tally of a channel."""
+    random_ms = random.Random(5)
+    counts = [0] * len(BOUNDS_MS["gap"])
+    for _ in range(4000):
+        gap_ms = random_ms.lognormvariate(0, SPREAD) * MEDIAN_GAP_S * 1000
+        at = next((at for at, bound in enumerate(BOUNDS_MS["gap"]) if gap_ms <= bound), None)
+        if at is not None:
+            counts[at] += 1
+    tag = hashlib.sha1(f"{gateway}\0{channel}".encode(), usedforsecurity=False).hexdigest()[:16]
+    totals = {"flushes_quiet": 2600, "flush_messages": 6400, "bursts_split": 230, "messages_accepted": 6400}
+    fields = {f"gap:{at}": count for at, count in enumerate(counts) if count} | totals
+    for name, amount in fields.items():
+        deployment.redis.hincrby(f"deb:{{p0}}:tally:{tag}", name, amount)
+    deployment.redis.hset("deb:{p0}:channels", tag, f"{gateway}\0{channel}")
+
+
+def fill_pending(deployment: Deployment, count: int) -> None:
+    """Let so many people write one to three messages each, by the clock of the server."""
+
+    async def fill(store: Store) -> None:
+        people = (Conversation("generic", "default", number(at)) for at in range(count))
+        writes = (message(f"{who.peer}-{at}", who) for n, who in enumerate(people) for at in range(1 + n % 3))
+        for some in _batches(writes):
+            await store.append(some)
+
+    deployment.ask(fill)
+
+
+def _batches(writes: Iterator[Any]) -> Iterator[Sequence[Any]]:
+    while some := list(islice(writes, APPEND_AT_ONCE)):
+        yield some
+
+
+def replying(*parts: str, delay_s: float = 0.0) -> Answer:
+    """An answer of the agent with these parts."""
+    return Answer(200, json.dumps({"replies": parts}).encode(), "application/json", delay_s=delay_s)

@@ -1,0 +1,269 @@
+"""The operator's page in a real browser: every control against a running service, what it looks like, and who may use it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.operator_page import OperatorPage, fill_gaps, fill_pending, number
+from tests.integration.agent import Answer
+from tests.integration.deployment import Deployment
+
+pytestmark = pytest.mark.browser
+
+ANA, BIA, CAIO, DINA = (number(at) for at in (41, 42, 43, 44))
+LONG = {"message_buffer_timeout": 600.0, "message_buffer_max_wait": 3600.0}
+QUICK = {"message_buffer_timeout": 0.3}
+DEAD = Answer(422, b"no", "text/plain")
+SECRET = "segredo da conversa"
+
+Start = Callable[..., Deployment]
+
+
+@pytest.fixture
+def operator(start_deployment: Start, page: Page) -> Callable[..., OperatorPage]:
+    """Start a deployment and its page, signed in."""
+
+    def start(**settings: object) -> OperatorPage:
+        found = OperatorPage(start_deployment(**settings), page)
+        found.sign_in()
+        return found
+
+    return start
+
+
+def in_thread(work: Callable[[], Any]) -> Any:
+    """Run what needs an event loop of its own: Playwright's occupies this thread."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(work).result()
+
+
+def die(operator: OperatorPage, *people: str) -> None:
+    """Make a dead letter of each person."""
+    operator.deployment.agent.default = DEAD
+    for who in people:
+        operator.webhook.say(who, SECRET)
+    expect(operator.panel("held").locator("li")).to_have_count(len(people))
+
+
+def test_signing_in_and_out(start_deployment: Start, page: Page) -> None:
+    """Without the token there is a form and nothing else; with it the page, until one signs out."""
+    operator = OperatorPage(start_deployment(**LONG), page)
+    operator.open()
+    assert page.locator("[data-panel]").count() == 0
+    page.locator("#token").fill("guessed")
+    page.locator("button").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    operator.sign_in()
+    expect(operator.panel("strip")).to_contain_text("waiting")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.locator("#token")).to_be_visible()
+
+
+def test_what_waits_is_live(operator: Callable[..., OperatorPage]) -> None:
+    """A message opens a row by itself, with its countdown, its masked number and no text; flush now empties it."""
+    found = operator(**LONG)
+    pending = found.panel("pending")
+    found.webhook.say(ANA, SECRET, sender_name="Alba")
+    row = pending.locator("tbody tr")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text("+55 11 •••• 0041")
+    expect(row.locator("time")).to_have_text(re.compile(r"in 9 min \d\d s"))
+    before = row.locator("time").inner_text()
+    expect(row.locator("time")).not_to_have_text(before)
+    content = found.page.content()
+    assert not [secret for secret in (ANA, SECRET, "Alba") if secret in content]
+    found.deployment.worker()
+    row.get_by_role("button", name="Flush now").click()
+    expect(pending.locator("tbody tr")).to_have_count(0)
+    expect(found.panel("history")).to_contain_text("by hand")
+    expect(found.page.get_by_role("status")).to_contain_text("done")
+    assert len(found.deployment.agent.calls) == 1
+
+
+def test_pause_resume_and_discard(operator: Callable[..., OperatorPage]) -> None:
+    """A conversation is paused and resumed; a discard asks before, and No changes nothing."""
+    found = operator(**LONG)
+    found.webhook.say(ANA, SECRET)
+    row = found.panel("pending").locator("tbody tr")
+    row.get_by_role("button", name="Pause 1 h").click()
+    expect(row).to_contain_text("paused")
+    row.get_by_role("button", name="Resume").click()
+    expect(row).to_contain_text("collecting")
+    row.get_by_role("button", name="Discard").click()
+    found.page.get_by_role("button", name="No", exact=True).click()
+    expect(row).to_have_count(1)
+    row.get_by_role("button", name="Discard").click()
+    found.page.get_by_role("button", name="Yes, do it").click()
+    expect(row).to_have_count(0)
+    expect(found.panel("history")).to_contain_text("discarded")
+    assert "admin API: discard" in found.webhook.log
+
+
+def test_open_hides_until_revealed(operator: Callable[..., OperatorPage]) -> None:
+    """A conversation opens masked; one more click shows the number and the texts, and closing forgets them."""
+    found = operator(**LONG)
+    found.webhook.say(ANA, SECRET)
+    found.panel("pending").get_by_role("button", name="Open").click()
+    dialog = found.page.locator("[data-look]")
+    expect(dialog.locator("li")).to_have_count(1)
+    assert SECRET not in found.page.content()
+    dialog.get_by_role("button", name="Show number and texts").click()
+    expect(dialog).to_contain_text(SECRET)
+    expect(dialog).to_contain_text(ANA)
+    assert found.page.title() == "debouncer"
+    dialog.get_by_role("button", name="Close").click()
+    assert SECRET not in found.page.content()
+
+
+def test_dead_letters(operator: Callable[..., OperatorPage]) -> None:
+    """They stand in groups by their error; one, a group or all are sent again, exported, and discarded after a question."""
+    found = operator(**QUICK)
+    found.deployment.worker()
+    die(found, ANA, BIA, CAIO, DINA)
+    held = found.panel("held")
+    group = held.locator("details")
+    expect(group).to_have_count(1)
+    group.locator("summary").click()
+    with found.page.expect_download() as download:
+        held.get_by_role("link", name="Export JSON").click()
+    assert download.value.suggested_filename == "dead-letters.ndjson"
+    group.locator("li").first.get_by_role("button", name="Discard").click()
+    found.page.get_by_role("button", name="Yes, do it").click()
+    expect(group.locator("li")).to_have_count(3)
+    found.deployment.agent.default = Answer()
+    group.locator("li").first.get_by_role("button", name="Retry").click()
+    expect(group.locator("li")).to_have_count(2)
+    group.get_by_role("button", name="Retry group").click()
+    found.page.get_by_role("button", name="Yes, do it").click()
+    expect(held).to_contain_text("No dead letters.")
+    die(found, ANA)
+    found.deployment.agent.default = Answer()
+    held.get_by_role("button", name="Retry all").click()
+    found.page.get_by_role("button", name="Yes, do it").click()
+    expect(held).to_contain_text("No dead letters.")
+
+
+def test_the_test_burst(operator: Callable[..., OperatorPage]) -> None:
+    """Three messages of a made-up person become one call, drawn on the timeline."""
+    found = operator(message_buffer_timeout=2.0)
+    found.deployment.worker()
+    found.page.get_by_role("button", name="Send a test burst").click()
+    expect(found.panel("timeline").locator(".lane .call")).to_have_count(1)
+    expect(found.panel("timeline").locator(".lane .message")).to_have_count(3)
+    (call,) = found.deployment.agent.calls
+    assert len(call.texts) == 3
+
+
+def test_filters_stand_in_the_address(operator: Callable[..., OperatorPage]) -> None:
+    """The slash leads to the search; filters are kept in the address, and leave out what is not asked for."""
+    found = operator(**QUICK)
+    found.deployment.worker()
+    for who in (ANA, BIA):
+        found.webhook.say(who, SECRET)
+    history = found.panel("history")
+    expect(history.locator("tbody tr")).to_have_count(2)
+    found.page.keyboard.press("/")
+    found.page.keyboard.type("0042")
+    found.page.keyboard.press("Enter")
+    expect(history.locator("tbody tr")).to_have_count(1)
+    assert "q=0042" in found.page.url
+    found.page.locator('select[name="outcome"]').select_option("acked")
+    found.page.wait_for_url("**outcome=acked**")
+    found.page.get_by_role("link", name="15 min").click()
+    found.page.wait_for_url("**minutes=15**")
+    assert "q=0042" in found.page.url
+
+
+def test_the_tuning(operator: Callable[..., OperatorPage]) -> None:
+    """It recommends a window, and the slider says what each would do."""
+    found = operator(**LONG)
+    fill_gaps(found.deployment)
+    tuning = found.panel("tuning")
+    expect(tuning).to_contain_text(re.compile(r"Recommended: \d+ s"), timeout=20_000)
+    slider = tuning.locator("input[type=range]")
+    slider.focus()
+    found.page.keyboard.press("Home")
+    expect(tuning.locator("output")).to_have_text(re.compile(r"1 s: \d+ % · \d\.\d\d"))
+    expect(tuning.locator("line.trial")).to_have_class(re.compile("moved"))
+
+
+def test_pausing_the_page(operator: Callable[..., OperatorPage]) -> None:
+    """A paused page stands still until it is told to go on."""
+    found = operator(**LONG)
+    pause = found.page.get_by_role("button", name="Pause the page")
+    pause.click()
+    found.webhook.say(ANA, SECRET)
+    expect(found.page.locator("[data-state]")).to_contain_text("paused")
+    expect(found.panel("pending").locator("tbody tr")).to_have_count(0)
+    pause.click()
+    expect(found.panel("pending").locator("tbody tr")).to_have_count(1)
+
+
+def test_open_streams_do_not_delay_a_stop(operator: Callable[..., OperatorPage]) -> None:
+    """SIGTERM ends the service at once although somebody watches, and the page says that it is away."""
+    found = operator(**LONG)
+    found.webhook.terminate()
+    in_thread(lambda: found.webhook.wait(3.0))
+    expect(found.page.locator(".state.is-away")).to_be_visible()
+
+
+def test_it_reads_without_javascript(start_deployment: Start, browser: Any) -> None:
+    """The first render is whole: rows, drawing, numbers and due times, and nothing that cannot work."""
+    deployment = start_deployment(**LONG)
+    webhook = deployment.webhook()
+    webhook.say(ANA, SECRET)
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"http://127.0.0.1:{webhook.port}/")
+    assert page.url.endswith("/dashboard")
+    assert "+55 11 •••• 0041" in page.locator("#pending").inner_text()
+    assert page.locator("#pending time").inner_text().startswith("in ")
+    assert page.locator("svg.lane").count() == 1
+    assert page.locator("button:visible").all_inner_texts() == ["Filter"]
+    context.close()
+
+
+SIZES = {"wide": (1280, 900), "phone": (390, 844)}
+
+
+@pytest.mark.parametrize("count", [0, 12, 100_000])
+def test_what_it_looks_like(start_deployment: Start, page: Page, count: int) -> None:
+    """With nothing, some and very many waiting, in both sizes and lights, it has no serious fault and does not scroll
+    sideways."""
+    operator = OperatorPage(start_deployment(message_buffer_timeout=60.0, message_buffer_max_wait=240.0), page)
+    if count:
+        in_thread(lambda: fill_pending(operator.deployment, count))
+        fill_gaps(operator.deployment)
+        tell_a_story(operator)
+    operator.sign_in()
+    for light in ("light", "dark"):
+        for name, (width, height) in SIZES.items():
+            page.emulate_media(color_scheme=light)
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_timeout(300)
+            operator.shoot(f"{count}-{name}-{light}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert operator.faults() == []
+
+
+def tell_a_story(operator: OperatorPage) -> None:
+    """Some flushes that ended well, and some that did not."""
+    operator.deployment.worker(message_buffer_timeout=1.0)
+    operator.deployment.agent.answer(CAIO, DEAD)
+    for who, text in ((ANA, "oi"), (BIA, "bom dia"), (ANA, "tudo bem?"), (CAIO, "vocês abrem?"), (ANA, "e o pedido?")):
+        operator.webhook.post({"conversation": who, "channel": "loja", "text": text})
+        operator.page.wait_for_timeout(400)
+    headers = {"authorization": "Bearer a-token-for-operators"}
+    for who in (ANA, BIA, CAIO):
+        person = {"gateway": "generic", "channel": "loja", "id": who}
+        ref = operator.webhook.client.post(f"{operator.url}/conversations/find", json=person, headers=headers).json()[
+            "ref"
+        ]
+        operator.webhook.client.post(f"{operator.url}/conversations/{ref}/flush", headers=headers)
+    operator.page.wait_for_timeout(2000)
