@@ -1,4 +1,4 @@
-"""The operator's page in a real browser: every control against a running service, what it looks like, and who may use it."""
+"""The operator's page in a real browser: every control against a running service, and what it looks like."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_open_hides_until_revealed(operator: Callable[..., OperatorPage]) -> Non
 
 
 def test_dead_letters(operator: Callable[..., OperatorPage]) -> None:
-    """They stand in groups by their error; one, a group or all are sent again, exported, and discarded after a question."""
+    """They stand in groups by their error; one, a group or all are sent again; one is discarded after a question."""
     found = operator(**QUICK)
     found.deployment.worker()
     die(found, ANA, BIA, CAIO, DINA)

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from webhook.dashboard.models import Tuning
 from webhook.dashboard.svg.shapes import bar, drawing, rule, text, titled
 
-HEIGHT, TOP, BASE = 150, 16, 128
+HEIGHT, TOP, BASE = 190, 22, 168
 TICKS_S = (0.25, 1, 3, 8, 20, 60, 120)
 FIRST_S, LAST_S = 0.2, 120.0
 """The ends of the scale. live.js has the same two numbers."""
@@ -48,9 +48,18 @@ def _lines(tuning: Tuning, words: Mapping[str, str]) -> list[str]:
     found = []
     if tuning.recommended_s is not None and tuning.recommended_s != tuning.present_s:
         place = place_of(tuning.recommended_s)
-        found += [rule("at recommended", place, TOP, BASE), text("mark recommended", place, 10, words["recommended"])]
+        side = "left-of" if tuning.present_s and tuning.recommended_s < tuning.present_s else "right-of"
+        found += [
+            rule("at recommended", place, TOP - 8, BASE),
+            text(f"mark recommended {side}", place, 10, f"{words['recommended']} {tuning.recommended_s} s"),
+        ]
     if tuning.present_s is not None:
         place = place_of(tuning.present_s)
-        found += [rule("at present", place, TOP, BASE), text("mark present", place, 10, f"T = {tuning.present_s:g} s")]
+        is_left = tuning.recommended_s is not None and tuning.recommended_s > tuning.present_s
+        told = f"{words['now']} {tuning.present_s:g} s"
+        found += [
+            rule("at present", place, TOP - 8, BASE),
+            text(f"mark present {'left-of' if is_left else 'right-of'}", place, 10, told),
+        ]
     found.append(rule("at trial", place_of(tuning.present_s or FIRST_S), TOP, BASE))
     return found

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from webhook.dashboard.svg.shapes import bar, dot, drawing, rule, text, titled
 from webhook.dashboard.timeline import Burst, Lane
-from webhook.dashboard.times import duration_text
+from webhook.dashboard.times import duration_text, short_text
 from webhook.dashboard.words import word
 
 HEIGHT, MIDDLE = 28, 14
@@ -34,6 +34,11 @@ class Axis(NamedTuple):
     def place(self, moment_ms: float) -> float:
         """Return the share of the width at which a moment lies."""
         return (1 - FUTURE) * (1 + (moment_ms - self.now_ms) / self.span_ms)
+
+    @property
+    def parts(self) -> int:
+        """Return into how many parts the scale is divided, so that each is round."""
+        return {60_000: 4, 300_000: 5}.get(self.span_ms, 3)
 
     def shows(self, moment_ms: float) -> bool:
         """Return True if a moment is on the drawing."""
@@ -101,9 +106,8 @@ def _end_mark(burst: Burst, axis: Axis, words: Words) -> Iterator[str]:
 
 def axis_svg(axis: Axis, words: Words) -> Markup:
     """Return the scale below the lanes."""
-    step_ms = axis.span_ms / 4
-    marks = [(axis.now_ms - step_ms * number, f"−{duration_text(step_ms * number)}") for number in (4, 3, 2, 1)]
-    marks.append((axis.now_ms, words["now"]))
+    ages_ms = [axis.span_ms * part // axis.parts for part in range(axis.parts, 0, -1)]
+    marks = [(axis.now_ms - age_ms, f"−{short_text(age_ms)}") for age_ms in ages_ms] + [(axis.now_ms, words["now"])]
     shapes = [
         text("tick first" if at == 0 else "tick", axis.place(ms), 13, told) for at, (ms, told) in enumerate(marks)
     ]
