@@ -8,7 +8,7 @@ COMPILE := $(BIN)/pip-compile --quiet --no-header --generate-hashes --allow-unsa
 	--no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --annotation-style=line
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check install
 
-.PHONY: help demo check fix test cover bench run lock clean
+.PHONY: help demo check fix test cover bench run screenshot lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,6 +36,9 @@ bench: $(READY) ## measure, each figure beside its baseline
 
 run: $(RUNTIME) ## run everything in one command (settings: .env)
 	@$(BIN)/debouncer up $(ARGS)
+
+screenshot: $(READY) ## take the picture of the page for the README, of a demo
+	@$(BIN)/python -m tests.browser.screenshot $(ARGS)
 
 lock: $(READY) ## pin and hash the dependencies again (on Python 3.11; newer releases: ARGS=--upgrade)
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \

@@ -125,4 +125,5 @@ def _add_examples(commands: Commands) -> None:
     agent.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     agent.add_argument("--port", type=int, default=9000, help="port to listen on (default: 9000)")
     agent.add_argument("--delay", type=float, default=0.0, metavar="S", help="seconds before each answer")
-    add_command(commands, "demo", "watch bursts become calls, replies, a takeover and a crash")
+    demo = add_command(commands, "demo", "watch bursts become calls, replies, a takeover and a crash")
+    demo.add_argument("--page", action="store_true", help="open the operator's page, and keep everything running")

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import tempfile
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,11 @@ class DemoProcesses:
     env: dict[str, str]
     folder: Path
 
+    @property
+    def page(self) -> str:
+        """Return the address of the operator's page."""
+        return f"{url_of(LOOPBACK, self.port)}/dashboard"
+
     async def run_command(self, *arguments: str) -> list[str]:
         """Run a `debouncer` command beside the processes and return the lines that it prints."""
         pipe = asyncio.subprocess.PIPE
@@ -58,10 +64,18 @@ class DemoProcesses:
         return output.decode("utf-8", "replace").splitlines()
 
 
-async def start_processes(
-    stack: AsyncExitStack, agent: EchoAgent, gateway: StubGateway, token: str, forced: asyncio.Event
+async def start_processes(  # noqa: PLR0913, PLR0917 - the parts of the demo
+    stack: AsyncExitStack,
+    agent: EchoAgent,
+    gateway: StubGateway,
+    token: str,
+    forced: asyncio.Event,
+    settings: Mapping[str, str],
 ) -> DemoProcesses:
-    """Start everything and wait until it is ready. `stack` stops it again. Raises NotReady or ServerFailed."""
+    """Start everything and wait until it is ready. `stack` stops it again. Raises NotReady or ServerFailed.
+
+    `settings` are added to those of the demo.
+    """
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="debouncer-demo-")))
     logs = _read_logs(stack)
     agent_socket, gateway_socket, listener = (stack.enter_context(bind_listener(LOOPBACK, 0)) for _ in range(3))
@@ -71,7 +85,7 @@ async def start_processes(
     stack.callback(server.close)
     stack.push_async_callback(server.stop, forced)
     await server.start()
-    env = _environment(server.url, _port(agent_socket), _port(gateway_socket), token)
+    env = _environment(server.url, _port(agent_socket), _port(gateway_socket), token) | dict(settings)
     empty = folder / "empty"
     empty.mkdir()
     for spec in _specs(empty, env, listener, logs):

@@ -47,6 +47,10 @@ class Report:
         names = " and ".join(str(pid) for pid in webhooks)
         self._lines(f"Ready after {took_s:.1f} s: webhook processes {names}, flush worker {worker}.", "")
 
+    def print_page(self, address: str) -> None:
+        """Print where the operator's page is."""
+        self._lines(f"The operator's page: {self._colours(address, 'bold')}  (Ctrl-C ends the demo)", "")
+
     def print_delivery(self, delivery: Delivery) -> None:
         """Print a message that the webhook received."""
         note = ""

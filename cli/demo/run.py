@@ -8,6 +8,7 @@ import logging
 import secrets
 import sys
 import time
+import webbrowser
 from contextlib import AsyncExitStack
 
 import structlog
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     exit_on_signal()
     # The report prints everything in plain sentences, so the log events of this process are switched off.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    demo = DemoRun(Report(Colours(sys.stdout), lambda line: print(line, flush=True)))
+    demo = DemoRun(Report(Colours(sys.stdout), lambda line: print(line, flush=True)), with_page=args.page)
     try:
         return asyncio.run(demo.run())
     except (NotReady, ServerFailed, NotAccepted) as error:
@@ -42,10 +43,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 class DemoRun:
-    """One run of the demo and its record."""
+    """One run of the demo and its record. `with_page` keeps it running after the story, with the page open."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, *, with_page: bool = False) -> None:
         self._report = report
+        self._with_page = with_page
+        self._code: int | None = None
         self._record = Record()
 
     async def run(self) -> int:
@@ -53,9 +56,13 @@ class DemoRun:
         shutdown = ShutdownSignal()
         async with AsyncExitStack() as stack:
             finished = await shutdown.run_until_shutdown(self._run_script(stack, shutdown))
-        if not finished:
+        if not finished and self._code is None:
             print("Interrupted; everything was stopped.", file=sys.stderr)
             return INTERRUPTED
+        return self._judge() if self._code is None else self._code
+
+    def _judge(self) -> int:
+        """Print what happened, and return the exit code."""
         self._report.print_summary(self._record)
         promises = check_promises(self._record)
         self._report.print_promises(promises)
@@ -67,9 +74,18 @@ class DemoRun:
         story, token = Story(self._record, self._report), secrets.token_hex(8)
         agent = EchoAgent(ANSWER_S, story.on_call, story.on_answer, replies_of_the_agent)
         gateway = StubGateway(token, story.on_text)
-        processes = await start_processes(stack, agent, gateway, token, shutdown.forced)
+        opened = {"WEBHOOK_ALLOW_UNSIGNED": "true"} if self._with_page else {}
+        processes = await start_processes(stack, agent, gateway, token, shutdown.forced, opened)
         self._report.print_ready(processes.webhooks, processes.worker, time.monotonic() - begun)
+        if self._with_page:
+            self._report.print_page(processes.page)
+            await asyncio.to_thread(webbrowser.open, processes.page)
         sender = Sender(processes.port, token, processes.webhooks, processes.logs)
         stack.callback(sender.close)
         await story.tell(processes, sender)
-        self._report.print_closing()
+        if not self._with_page:
+            self._report.print_closing()
+            return
+        self._code = self._judge()
+        self._report.print_page(processes.page)
+        await shutdown.requested.wait()

@@ -32,10 +32,10 @@ MEDIAN_GAP_S, SPREAD = 3.0, 0.9
 class OperatorPage:
     """The page of a deployment whose service has a token."""
 
-    def __init__(self, deployment: Deployment, page: Page, **settings: object) -> None:
+    def __init__(self, deployment: Deployment, page: Page) -> None:
         self.deployment = deployment
         self.page = page
-        self.webhook: Webhook = deployment.webhook(admin_token=TOKEN, **settings)
+        self.webhook: Webhook = deployment.webhook(admin_token=TOKEN)
         self.url = f"http://127.0.0.1:{self.webhook.port}"
 
     def open(self, query: str = "") -> None:

@@ -14,7 +14,7 @@ from webhook.dashboard import masked
 from webhook.dashboard.groups import group_key, grouped
 from webhook.dashboard.models import HeldList, Who
 from webhook.dashboard.render import PANELS, page_html, panels_html, sign_in_html
-from webhook.dashboard.times import duration_text, moment_text, short_text
+from webhook.dashboard.times import count_text, duration_text, moment_text, short_text
 from webhook.dashboard.tuning import tuning_of
 from webhook.dashboard.view import Filters, View, chosen, filters_of, minutes_of
 from webhook.dashboard.words import WORDS, language_of
@@ -139,7 +139,7 @@ def test_a_page_with_nothing_on_it():
         badges=[], pending=[], ended=[], dead_letters=HeldList(), tuning=tuning_of(figures(), 8.0), health=[]
     )
     html = page_html(empty, View())
-    for name in ("pending_none", "timeline_none", "history_none", "dead_none", "doubts_none", "tuning_none"):
+    for name in ("pending_none", "timeline_none", "history_empty", "dead_none", "doubts_none", "tuning_none"):
         assert WORDS["en"][name].partition(";")[0] in html
 
 
@@ -174,6 +174,11 @@ def test_sign_in_page():
 def test_durations(ms: int | None, long: str, brief: str):
     """Each unit where it reads best."""
     assert (duration_text(ms), short_text(ms)) == (long, brief)
+
+
+def test_thousands():
+    """They are apart."""
+    assert count_text(1234567) == "1\u202f234\u202f567"
 
 
 def test_a_moment_beyond_all_calendars():

@@ -14,7 +14,7 @@ from webhook.dashboard.svg.gaps import gaps_svg
 from webhook.dashboard.svg.lane import Axis, axis_svg, lane_svg
 from webhook.dashboard.svg.wait import wait_svg
 from webhook.dashboard.timeline import lanes_of
-from webhook.dashboard.times import duration_text, moment_text, short_text
+from webhook.dashboard.times import count_text, duration_text, moment_text, short_text
 from webhook.dashboard.view import MINUTES, View, chosen, options
 from webhook.dashboard.words import HTML_LANGUAGES, WORDS, word
 
@@ -34,7 +34,7 @@ ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.filters.update(duration=duration_text, short=short_text, moment=moment_text)
+ENVIRONMENT.filters.update(count=count_text, duration=duration_text, short=short_text, moment=moment_text)
 
 
 def page_html(snapshot: Snapshot, view: View) -> str:

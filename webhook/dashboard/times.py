@@ -32,6 +32,11 @@ def short_text(duration_ms: float | None) -> str:
     return f"{seconds // 60} min" if seconds < 3600 else f"{seconds // 3600} h"
 
 
+def count_text(number: int) -> str:
+    """Return a number with a narrow space between its thousands."""
+    return f"{number:,}".replace(",", "\u202f")
+
+
 def moment_text(moment_ms: int) -> str:
     """Return a moment in UTC, in the form of ISO 8601 that `<time>` wants."""
     try:

@@ -12,7 +12,7 @@ from webhook.dashboard.models import Tuning
 from webhook.dashboard.svg.shapes import bar, drawing, rule, text, titled
 
 HEIGHT, TOP, BASE = 190, 22, 168
-TICKS_S = (0.25, 1, 3, 8, 20, 60, 120)
+TICKS_S = (0.25, 1, 3, 8, 20, 50, 120)
 FIRST_S, LAST_S = 0.2, 120.0
 """The ends of the scale. live.js has the same two numbers."""
 
