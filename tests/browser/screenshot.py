@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -14,9 +13,9 @@ from playwright.sync_api import sync_playwright
 PICTURE = Path(__file__).parents[2] / "docs" / "dashboard.png"
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/dashboard")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-SIZE = (1280, 1080)
-LOOK_AT_S = 3.0
-"""Seconds after the story, in which the page shows its end."""
+SIZE = (1280, 900)
+WATCHED_MS = 7_000
+"""Time for which the page is watched: after it the calls of a minute are known."""
 
 
 def main() -> int:
@@ -29,7 +28,6 @@ def main() -> int:
             if ADDRESS.search(line) and any("promises" in earlier for earlier in lines):
                 break
         address = ADDRESS.findall("".join(lines))[-1]
-        time.sleep(LOOK_AT_S)
         shoot(address)
         demo.terminate()
         return demo.wait()
@@ -43,8 +41,8 @@ def shoot(address: str) -> None:
         page = browser.new_page(viewport={"width": width, "height": height}, locale="en", color_scheme="light")
         page.goto(address)
         page.locator(".state.is-live").wait_for()
-        page.wait_for_timeout(500)
-        page.screenshot(path=PICTURE)
+        page.wait_for_timeout(WATCHED_MS)
+        page.screenshot(path=PICTURE, full_page=True)
         browser.close()
 
 

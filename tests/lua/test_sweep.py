@@ -89,9 +89,11 @@ async def test_gaps_fade(driver: ScriptDriver):
 
 
 async def test_what_is_counted_today(driver: ScriptDriver):
-    """The first sweep of a day notes the totals, so that those of today can be told."""
+    """The first sweep of a day notes the totals, so that those of today can be told. A new channel began with 0."""
     insights = Insights(driver.store)
     await finish(driver)
+    await driver.store.sweep(0)
+    assert [each.today for each in await insights.totals()] == [{"messages": 1, "flushes": 1}]
     driver.clock.advance(DAY_MS)
     await driver.store.sweep(0)
     assert [each.today for each in await insights.totals()] == [{"messages": 0, "flushes": 0}]

@@ -43,8 +43,9 @@ local function age_tally(digest)
   if today - counted_day >= FORGET_DAYS or not next(fields) then
     return forget_tally(digest)
   end
-  local aged = { 'gap_day', today, 'day_messages', fields.messages_accepted or 0, 'day_flushes', flushes,
-                 'day_sum', total, 'counted_day', counted_day }
+  local is_new = not fields.gap_day -- what a new channel has counted belongs to its first day
+  local aged = { 'gap_day', today, 'day_messages', is_new and 0 or fields.messages_accepted or 0,
+                 'day_flushes', is_new and 0 or flushes, 'day_sum', total, 'counted_day', counted_day }
   local halves = 2 ^ min(30, max(0, today - (fields.gap_day or today)))
   for field, value in pairs(fields) do
     if is_gap(field) then
