@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -19,9 +19,6 @@ SPLIT_SHARE_GOOD = 0.05
 
 GAPS_MIN = 100
 """Gaps from which on a window is recommended."""
-
-RATE_OVER_S = 60.0
-"""The seconds over which the flushes are counted for their rate."""
 
 
 @dataclass(slots=True)
@@ -151,24 +148,3 @@ def bars(counts: Sequence[int], width: int) -> list[int]:
     """Return the length of a bar for each count: the largest has `width`, and none that counts anything has 0."""
     most = max(counts, default=0)
     return [0 if not count else max(1, round(count * width / most)) for count in counts]
-
-
-class Rate:
-    """The flushes of the last minute, from readings of how many there have been in all."""
-
-    def __init__(self) -> None:
-        self._readings: deque[tuple[float, int]] = deque()
-
-    def add(self, at_s: float, total: int) -> None:
-        """Note a reading."""
-        self._readings.append((at_s, total))
-        while len(self._readings) > 2 and at_s - self._readings[1][0] >= RATE_OVER_S:
-            self._readings.popleft()
-
-    @property
-    def per_minute(self) -> float | None:
-        """Return the rate, None before the second reading."""
-        if len(self._readings) < 2:
-            return None
-        (first_s, first), (last_s, last) = self._readings[0], self._readings[-1]
-        return max(0, last - first) * 60 / (last_s - first_s)

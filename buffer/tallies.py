@@ -21,7 +21,8 @@ async def add_counts(store: Store, amounts: Mapping[str, int]) -> int:
 
 def tally_args(amounts: Mapping[str, int]) -> list[str | int]:
     """Return the arguments of tally.lua."""
-    return [*chain.from_iterable(amounts.items())]
+    fields: chain[str | int] = chain.from_iterable(amounts.items())
+    return list(fields)
 
 
 def read_tally(reply: int) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from buffer.errors import StoreError
-from buffer.figures import Figures, Rate, figures_of
+from buffer.figures import Figures, figures_of
 from buffer.insight_models import FlushRecord, Gauges, Page
 from buffer.insights import Insights
 from buffer.operator_models import Pending
@@ -32,6 +33,9 @@ CHECKS_EVERY = 60
 
 ROWS_MAX = 100
 """Rows of a list that are read. No screen shows more."""
+
+RATE_OVER_S = 60.0
+"""The seconds over which the flushes are counted for their rate."""
 
 Clock = Callable[[], float]
 
@@ -65,6 +69,27 @@ class Picture:
     def now_ms(self, at_s: float) -> int:
         """Return the time of the server when the clock of this process shows `at_s`."""
         return self.gauges.now_ms + round((at_s - self.read_at_s) * 1000)
+
+
+class Rate:
+    """The flushes of the last minute, from readings of how many there have been in all."""
+
+    def __init__(self) -> None:
+        self._readings: deque[tuple[float, int]] = deque()
+
+    def add(self, at_s: float, total: int) -> None:
+        """Note a reading."""
+        self._readings.append((at_s, total))
+        while len(self._readings) > 2 and at_s - self._readings[1][0] >= RATE_OVER_S:
+            self._readings.popleft()
+
+    @property
+    def per_minute(self) -> float | None:
+        """Return the rate, None before the second reading."""
+        if len(self._readings) < 2:
+            return None
+        (first_s, first), (last_s, last) = self._readings[0], self._readings[-1]
+        return max(0, last - first) * 60 / (last_s - first_s)
 
 
 class Watcher:

@@ -14,8 +14,8 @@ PICTURE = Path(__file__).parents[2] / "docs" / "dashboard.png"
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/dashboard")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 SIZE = (1280, 900)
-WATCHED_MS = 7_000
-"""Time for which the page is watched: after it the calls of a minute are known."""
+WATCHED_MS = 2_000
+"""Time for which the page is watched."""
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from webhook.dashboard.tuning import tuning_of
 NOW_MS = 1_795_900_000_000
 ANA = Who("+55 11 •••• 0001", "evolution", "loja")
 REF = f"0-{'a' * 16}"
-STRIP = Strip(1, 0, 0, None, 10, 4, 2.5, 0, 0, 1)
+STRIP = Strip(1, 0, 0, 4, 10, 4, 2.5, 0, 0, 1)
 
 ENDED = Ended(
     ref=REF,

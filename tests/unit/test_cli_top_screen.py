@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from buffer.figures import Figures, Rate
+from buffer.figures import Figures
 from buffer.insight_models import FlushRecord, Gauges, Histogram, Page
 from buffer.models import Conversation
 from buffer.operator_models import Pending, PendingState
 from buffer.reply_models import HeldChannel
 from buffer.transport.server_checks import CheckResult
-from cli.picture import Picture, Slow
+from cli.picture import Picture, Rate, Slow
 from cli.tables import console_of
 from cli.top_screen import ROWS_MIN, Seen, Size, screen, share_rows, wrong_texts
 

@@ -12,6 +12,7 @@ from buffer.operator_models import DeadLetter
 from tests.unit.dashboard_pictures import NOW_MS, ended, figures, snapshot, waiting
 from webhook.dashboard import masked
 from webhook.dashboard.groups import group_key, grouped
+from webhook.dashboard.health import calls_per_minute
 from webhook.dashboard.models import HeldList, Who
 from webhook.dashboard.render import PANELS, page_html, panels_html, sign_in_html
 from webhook.dashboard.times import count_text, duration_text, moment_text, short_text
@@ -174,6 +175,14 @@ def test_sign_in_page():
 def test_durations(ms: int | None, long: str, brief: str):
     """Each unit where it reads best."""
     assert (duration_text(ms), short_text(ms)) == (long, brief)
+
+
+def test_calls_of_a_minute():
+    """They are those of the records; if all records are younger than a minute, there were more."""
+    assert calls_per_minute([ended(), ended(claimed_ms=NOW_MS - 61_000), ended(part="p")], NOW_MS) == 1
+    many = [ended(claimed_ms=NOW_MS - at * 100) for at in range(1, 201)]
+    assert calls_per_minute(many, NOW_MS) == 600
+    assert calls_per_minute([], NOW_MS) == 0
 
 
 def test_thousands():

@@ -10,7 +10,7 @@ from buffer.insight_models import Gauges, Histogram
 from buffer.reply_models import HeldChannel
 from buffer.transport.server_checks import CheckResult
 from gateways.masking import masked_reason
-from webhook.dashboard.models import Badge, Indicator
+from webhook.dashboard.models import Badge, Ended, Indicator
 from webhook.metrics.labels import label_of
 from webhook.tallies import APPEND_BOUNDS_MS, APPEND_MS, REQUESTS_REJECTED
 
@@ -21,6 +21,10 @@ APPEND_ALARM_MS = 1_000
 SPLIT_ALARM = 0.1
 CAP_ALARM = 0.05
 REJECTED_ALARM = 0.01
+MINUTE_MS = 60_000
+ENDED_MIN = 100
+"""Records from which on there may be others that were not read."""
+
 HELD_MAX = 3
 """Channels of held replies that have a badge of their own."""
 
@@ -66,6 +70,18 @@ def _level(check: CheckResult) -> str:
 
 def _held_text(channel: HeldChannel) -> str:
     return f"{channel.gateway}/{label_of(channel.channel)}: {masked_reason(channel.reason, ())}"
+
+
+def calls_per_minute(ended: Sequence[Ended], now_ms: int) -> int:
+    """Return the calls of the last minute, by the records of the flushes that ended, which come newest first.
+
+    If all of the records are younger, so are others that were not read: the rate is that of the records.
+    """
+    moments = [record.claimed_ms for record in ended if record.claimed_ms is not None and not record.part]
+    recent = sum(now_ms - moment < MINUTE_MS for moment in moments)
+    if not moments or recent < len(moments) or len(ended) < ENDED_MIN:
+        return recent
+    return round(recent * MINUTE_MS / max(1, now_ms - min(moments)))
 
 
 def indicators(figures: Figures, gauges: Gauges) -> list[Indicator]:

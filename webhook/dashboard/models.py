@@ -96,12 +96,12 @@ class HeldList:
 
 @dataclass(slots=True, frozen=True)
 class Strip:
-    """The numbers on top. `workers` and `flushes_per_minute` are None as long as they are not known."""
+    """The numbers on top. `workers` is None if it is not known."""
 
     pending: int
     overdue: int
     oldest_overdue_ms: int
-    flushes_per_minute: float | None
+    calls_per_minute: int
     messages_today: int
     calls_today: int
     messages_per_call: float | None

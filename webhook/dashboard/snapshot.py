@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from redis.exceptions import RedisError
 
 from buffer.errors import store_error
-from buffer.figures import Figures, Rate, figures_of
+from buffer.figures import Figures, figures_of
 from buffer.held_lists import HeldLists
 from buffer.insight_models import ConversationView, Gauges
 from buffer.insights import Insights
@@ -24,7 +24,7 @@ from buffer.transport.server_checks import CheckResult, inspect_server
 from config.routes import Routes
 from webhook.dashboard import masked
 from webhook.dashboard.groups import grouped
-from webhook.dashboard.health import Server, badges_of, indicators
+from webhook.dashboard.health import Server, badges_of, calls_per_minute, indicators
 from webhook.dashboard.models import Ended, HeldList, Snapshot, Strip, Waiting
 from webhook.dashboard.tuning import tuning_of
 from webhook.metrics.queue import QueueReader
@@ -74,7 +74,6 @@ class SnapshotReader:
         self._insights = Insights(store)
         self._lists = HeldLists(store)
         self._queue = QueueReader(store.client, store.settings)
-        self._rate = Rate()
         self._slow = _Slow()
         self._one_at_a_time = asyncio.Lock()
 
@@ -84,15 +83,16 @@ class SnapshotReader:
             await self._read_slow()
             gauges = await self._insights.gauges()
             skew_ms = abs(round(time.time() * 1000) - gauges.now_ms)
+            ended = await self._ended()
             queue = await self._queue.read()
             workers = None if queue is None else queue.workers
             server = Server(self._slow.checks, workers, skew_ms, self._store.settings.admin_token is not None)
             return Snapshot(
                 now_ms=gauges.now_ms,
-                strip=self._strip(gauges, workers),
+                strip=self._strip(gauges, workers, ended),
                 badges=badges_of(gauges, self._slow.held, server),
                 pending=await self._pending(),
-                ended=await self._ended(),
+                ended=ended,
                 dead_letters=await self._dead_letters(gauges.dead),
                 doubts=await self._doubts(gauges.doubts),
                 tuning=tuning_of(self._slow.figures, self._slow.window_s),
@@ -110,7 +110,6 @@ class SnapshotReader:
             channels = sorted({(one.gateway, one.channel) for one in totals if one.gateway})
             slow.figures, slow.window_s = figures_of(totals), self._window_s(channels)
             slow.held = await Replies(self._store).held_channels(channels[:CHANNELS_MAX])
-            self._rate.add(now_s, slow.figures.calls)
             slow.totals_at_s = now_s
         if now_s - slow.checks_at_s >= CHECKS_EVERY_S:
             slow.checks = await self._check()
@@ -128,13 +127,13 @@ class SnapshotReader:
         found = found or {self._routes.default.settings.message_buffer_timeout}
         return found.pop() if len(found) == 1 else None
 
-    def _strip(self, gauges: Gauges, workers: int | None) -> Strip:
+    def _strip(self, gauges: Gauges, workers: int | None, ended: Sequence[Ended]) -> Strip:
         figures = self._slow.figures
         return Strip(
             pending=gauges.pending,
             overdue=gauges.overdue,
             oldest_overdue_ms=gauges.oldest_overdue_ms,
-            flushes_per_minute=self._rate.per_minute,
+            calls_per_minute=calls_per_minute(ended, gauges.now_ms),
             messages_today=figures.today["messages"],
             calls_today=figures.today["flushes"],
             messages_per_call=figures.messages_per_call,
