@@ -177,6 +177,15 @@ def test_durations(ms: int | None, long: str, brief: str):
     assert (duration_text(ms), short_text(ms)) == (long, brief)
 
 
+def test_a_panel_in_which_nothing_happens_stays_the_same():
+    """A stream does not send the lists anew because time goes on; the first render tells the time itself."""
+    later = snapshot(now_ms=NOW_MS + 1_000)
+    live, first = View(is_live=True), View()
+    for name in ("pending", "history", "held"):
+        assert panels_html(later, live)[name] == panels_html(snapshot(), live)[name]
+    assert panels_html(later, first)["history"] != panels_html(snapshot(), first)["history"]
+
+
 def test_calls_of_a_minute():
     """They are those of the records; if all records are younger than a minute, there were more."""
     assert calls_per_minute([ended(), ended(claimed_ms=NOW_MS - 61_000), ended(part="p")], NOW_MS) == 1

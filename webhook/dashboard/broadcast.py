@@ -31,11 +31,15 @@ class TooManyViewers(Exception):
 
 @dataclass(slots=True, frozen=True)
 class Tick:
-    """One reading: a snapshot, or None if Redis did not answer. `rendered` keeps its panels for each view."""
+    """One reading: a snapshot, or None if Redis did not answer.
+
+    `rendered` keeps its panels for each view, and `encoded` the events that tell some of them.
+    """
 
     number: int
     snapshot: Snapshot | None
     rendered: dict[View, dict[str, str]] = field(default_factory=dict)
+    encoded: dict[tuple[View, str], str] = field(default_factory=dict)
 
 
 class Broadcaster:

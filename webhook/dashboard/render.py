@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from webhook.dashboard.models import Ended, Snapshot, Waiting
 from webhook.dashboard.svg.gaps import gaps_svg
@@ -26,6 +27,8 @@ HISTORY_MAX = 100
 """Records of the history that are shown."""
 
 MINUTE_MS = 60_000
+LATE_MS = 2_000
+"""A deadline that has passed by less is now."""
 
 ENVIRONMENT = Environment(
     loader=FileSystemLoader(FOLDER / "templates"),
@@ -78,7 +81,9 @@ def _known(snapshot: Snapshot, view: View) -> dict[str, Any]:
         "lane_svg": partial(lane_svg, axis=axis, words=words),
         "axis_svg": partial(axis_svg, axis, words),
         "gaps_svg": partial(gaps_svg, words=words),
-        "wait_svg": partial(_wait, snapshot, words),
+        "wait_svg": partial(_wait, snapshot, view),
+        "ago": partial(_ago, snapshot, view),
+        "due": partial(_due, snapshot, view),
         "span_ms": _span_ms,
         "records": found[:HISTORY_MAX],
         "minutes": MINUTES,
@@ -86,8 +91,32 @@ def _known(snapshot: Snapshot, view: View) -> dict[str, Any]:
     }
 
 
-def _wait(snapshot: Snapshot, words: Any, found: Waiting) -> Any:
-    return wait_svg(found, snapshot.now_ms, words)
+def _wait(snapshot: Snapshot, view: View, found: Waiting) -> Markup:
+    now_ms = (found.opened_ms or 0) if view.is_live else snapshot.now_ms
+    return wait_svg(found, now_ms, WORDS[view.language])
+
+
+def _ago(snapshot: Snapshot, view: View, moment_ms: int) -> Markup:
+    """Return how long ago a moment is."""
+    text = WORDS[view.language]["ago"].format(t=short_text(snapshot.now_ms - moment_ms))
+    return _time("ago", moment_ms, "" if view.is_live else text)
+
+
+def _due(snapshot: Snapshot, view: View, moment_ms: int) -> Markup:
+    """Return how soon a moment is."""
+    words, left_ms = WORDS[view.language], moment_ms - snapshot.now_ms
+    text = words["due_now"]
+    if left_ms > 0:
+        text = words["due_in"].format(t=duration_text(left_ms))
+    elif left_ms < -LATE_MS:
+        text = words["due_ago"].format(t=short_text(-left_ms))
+    return _time("due", moment_ms, "" if view.is_live else text)
+
+
+def _time(kind: str, moment_ms: int, text: str) -> Markup:
+    moment = moment_text(moment_ms)
+    shape = Markup('<time datetime="{}" title="{}" data-{}-ms="{}">{}</time>')
+    return shape.format(moment, moment, kind, moment_ms, text)
 
 
 def _span_ms(record: Ended) -> int | None:

@@ -127,7 +127,7 @@ def _add_stream(router: APIRouter, dashboard: Dashboard) -> None:
     )
     async def events(request: Request) -> AsyncIterator[ServerSentEvent]:
         broadcaster = dashboard.ready()
-        view = dashboard.doorkeeper.view(request)
+        view = dashboard.doorkeeper.view(request)._replace(is_live=True)
         ends_at_s = asyncio.get_running_loop().time() + STREAM_S
         yield ServerSentEvent(comment="the page", retry=RETRY_MS)
         number, sent = 0, dict[str, str]()
@@ -148,4 +148,9 @@ def _event(tick: Tick, view: View, sent: dict[str, str]) -> ServerSentEvent:
         panels = tick.rendered[view] = panels_html(tick.snapshot, view)
     changed = {name: html for name, html in panels.items() if sent.get(name) != html}
     sent.update(changed)
-    return ServerSentEvent(data={"now_ms": tick.snapshot.now_ms, "panels": changed}, event="panels")
+    key = view, " ".join(changed)
+    event = tick.encoded.get(key)
+    if event is None:
+        data = {"now_ms": tick.snapshot.now_ms, "panels": changed}
+        event = tick.encoded[key] = orjson.dumps(data).decode()
+    return ServerSentEvent(raw_data=event, event="panels")

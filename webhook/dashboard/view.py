@@ -38,13 +38,18 @@ class Filters(NamedTuple):
 
 
 class View(NamedTuple):
-    """What decides how the page looks. Viewers with the same view get the same HTML."""
+    """What decides how the page looks. Viewers with the same view get the same HTML.
+
+    With `is_live` it goes to live.js, which writes how long ago and how soon things are: so a panel in which nothing
+    happens stays the same.
+    """
 
     language: Language = "en"
     can_act: bool = False
     can_test: bool = False
     minutes: int = MINUTES[0]
     filters: Filters = Filters()
+    is_live: bool = False
 
     def query(self, **changed: str | int) -> str:
         """Return the query of this view's address, with some parts changed."""

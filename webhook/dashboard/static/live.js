@@ -7,6 +7,7 @@ const SECOND_MS = 1000;
 const TICK_MS = 200;
 const NOTE_MS = 5000;
 const AGAIN_MS = 5000;
+const KEPT = ["open", "disabled"]; // what the page itself sets
 const TEST_EVERY_MS = 900;
 const TEST_MESSAGES = 3;
 const FIRST_S = 0.2; // the scale of the gaps: webhook/dashboard/svg/gaps.py has the same two numbers
@@ -84,11 +85,12 @@ function patchOne(old, fresh) {
     return;
   }
   if (old.matches("input, output, .trial.moved")) return;
+  const isCounted = old.matches("[data-due-ms], [data-ago-ms]");
   for (const { name } of [...old.attributes]) {
-    if (!fresh.hasAttribute(name) && !(name === "open" || name === "disabled")) old.removeAttribute(name);
+    if (!fresh.hasAttribute(name) && !KEPT.includes(name)) old.removeAttribute(name);
   }
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-  patch(old, fresh);
+  if (!isCounted) patch(old, fresh);
 }
 
 const keyOf = (node) => (node.dataset && node.dataset.key) || null;

@@ -13,6 +13,9 @@ from webhook.dashboard.svg.shapes import bar, drawing, rule, text, titled
 
 HEIGHT, TOP, BASE = 190, 22, 168
 TICKS_S = (0.25, 1, 3, 8, 20, 50, 120)
+EDGE = 0.75
+"""The place behind which a label has no room to the right."""
+
 FIRST_S, LAST_S = 0.2, 120.0
 """The ends of the scale. live.js has the same two numbers."""
 
@@ -55,11 +58,11 @@ def _lines(tuning: Tuning, words: Mapping[str, str]) -> list[str]:
         ]
     if tuning.present_s is not None:
         place = place_of(tuning.present_s)
-        is_left = tuning.recommended_s is not None and tuning.recommended_s > tuning.present_s
+        is_left = place > EDGE or (tuning.recommended_s is not None and tuning.recommended_s > tuning.present_s)
         told = f"{words['now']} {tuning.present_s:g} s"
         found += [
             rule("at present", place, TOP - 8, BASE),
-            text(f"mark present {'left-of' if is_left else 'right-of'}", place, 10, told),
+            text(f"mark present {'left-of' if is_left else 'right-of'}", place, 22 if place > EDGE else 10, told),
         ]
     found.append(rule("at trial", place_of(tuning.present_s or FIRST_S), TOP, BASE))
     return found
