@@ -28,6 +28,7 @@ KINDS = {
     "ids": "HASH message id and channel -> the conversation that brought it, for the latest ids: ids:new and ids:old",
     "dead": "ZSET flush_id -> time (ms) at which its batch became a dead letter",
     "history": "STREAM of the flushes, discards and parts that ended, bounded (lua/include/history.lua has the fields)",
+    "duplicates": "STREAM of the latest duplicates, for a quarter of an hour (buffer/duplicates.py has the fields)",
     "owners": "HASH deployment and host -> time (ms) at which a worker of it was last at work; in partition 0 only",
     "counters": "HASH of totals since first start that belong to no channel, and the dispatch counter",
     "channels": "HASH digest of a channel -> gateway, zero byte, channel: whose the tallies are",

@@ -103,9 +103,9 @@ class PersonScan:
             pipeline.hdel(self._keys.of(self._partition, kind, generation), *fields)
         await pipeline.execute()
 
-    async def forget_records(self) -> int:
-        """Delete their records of the history. Returns how many there were."""
-        key, after, deleted = self._keys.of(self._partition, "history"), "-", 0
+    async def forget_records(self, kind: str = "history") -> int:
+        """Delete their records of a stream. Returns how many there were."""
+        key, after, deleted = self._keys.of(self._partition, kind), "-", 0
         read: Any = self._client.xrange  # its type tells nothing of the replies
         while records := await read(key, after, "+", RECORDS_PER_STEP):
             if theirs := [place for place, record in records if self._tells_of(record)]:

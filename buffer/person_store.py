@@ -127,6 +127,7 @@ class _Erasure:
         await scan.forget_message_ids()
         await scan.forget_evidence()
         records = await scan.forget_records()
+        await scan.forget_records("duplicates")
         conversations, messages, dead_letters, doubts, _ = zip(*self._deleted, strict=True)
         refs = tuple(f"{self._partition}-{name}" for name in self._names)
         return Erased(sum(conversations), sum(messages), sum(dead_letters), sum(doubts), records, refs)

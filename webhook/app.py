@@ -71,7 +71,7 @@ class App:
         self._ready = False
         self._reconnecting: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._tallies = Tallies(self.ingest.left_out, self.ingest.append_times)
+        self._tallies = Tallies(self.ingest.left_out, self.ingest.append_times, self.ingest.duplicates)
         self._tallying: asyncio.Task[None] | None = None
         self._scraper: Scraper | None = None
         self._snapshots: SnapshotReader | None = None

@@ -19,6 +19,8 @@ def count_results(appends: Sequence[Append], results: Sequence[Appended], log: R
     for status, _, _ in results:
         accepted += status == "new"
         duplicates += status == "duplicate"
+    if duplicates:
+        log.duplicates.add(appends, results)
     if log.logs_each_message:
         log.log_results(appends, results)
     ignored = len(appends) - accepted - duplicates

@@ -147,6 +147,7 @@ class Ingest:
         self._log = RequestLog(settings.log_level)
         self._parsers = {name: gateway.configured(settings) for name, gateway in GATEWAYS.items() if gateway.configured}
         self.left_out = self._log.left_out
+        self.duplicates = self._log.duplicates
         self.append_times = AppendTimes()
         self._sink: _Sink | None = None
         self._nonces = _nonces()

@@ -9,6 +9,7 @@ from buffer.models import Append, Appended, AppendStatus
 from config.log_limiter import LogLimiter
 from config.logs import get_logger, mask
 from gateways.base import BadRequest, Gateway
+from webhook.duplicates import Duplicates
 from webhook.left_out import LeftOut
 from webhook.rejected import reason_of
 from webhook.responses import Busy, HTTPError, http_error_of
@@ -36,6 +37,7 @@ class RequestLog:
     def __init__(self, log_level: str) -> None:
         self.logs_each_message = log_level in ("DEBUG", "INFO")
         self.left_out = LeftOut()
+        self.duplicates = Duplicates()
         self._store_failures: LogLimiter[None] = LogLimiter(STORE_FAILURE_LOG_EVERY_S)
 
     def log_results(self, appends: Sequence[Append], results: Sequence[Appended]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from buffer.errors import StoreError
 from buffer.store import Store
 from buffer.tallies import add_counts
+from webhook.duplicates import Duplicates
 from webhook.left_out import LeftOut
 
 SEND_EVERY_S = 1.0
@@ -42,8 +43,9 @@ class AppendTimes:
 class Tallies:
     """Adds the counts of this process to those in Redis."""
 
-    def __init__(self, left_out: LeftOut, append_times: AppendTimes) -> None:
+    def __init__(self, left_out: LeftOut, append_times: AppendTimes, duplicates: Duplicates | None = None) -> None:
         self._left_out = left_out
+        self._duplicates = duplicates
         self._append_times = append_times
         self._sent: dict[str, int] = {}
         self._stopped = asyncio.Event()
@@ -56,6 +58,9 @@ class Tallies:
                     await self._stopped.wait()
             with contextlib.suppress(StoreError):
                 await self.send(store)
+            if self._duplicates is not None:
+                with contextlib.suppress(StoreError):
+                    await self._duplicates.send(store)
 
     def stop(self) -> None:
         """Let `run` send a last time and return."""

@@ -74,6 +74,7 @@ def snapshot(**changed: Any) -> Snapshot:
         ended=[ENDED],
         dead_letters=HeldList(1, 1, [Group("the agent answered 422", held.since_ms, held.since_ms, [held])]),
         doubts=HeldList(),
+        duplicates={},
         tuning=tuning_of(figures(*[10] * 24), 8.0),
         health=[Indicator("late_p95", "12 ms"), Indicator("split", "20.0 %", True)],
     )

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.unit.dashboard_pictures import NOW_MS, ended, figures, snapshot, waiting
+from tests.unit.dashboard_pictures import NOW_MS, REF, ended, figures, snapshot, waiting
 from webhook.dashboard.svg.gaps import gaps_svg, place_of
 from webhook.dashboard.svg.lane import FUTURE, Axis, axis_svg, lane_svg
 from webhook.dashboard.svg.wait import wait_svg
@@ -56,9 +56,8 @@ def test_an_open_burst_reaches_to_now_and_shows_its_deadline():
 
 def test_a_duplicate_is_hollow():
     """A suppressed duplicate is no message."""
-    found = lane()
-    (burst,) = found.bursts
-    svg = lane_svg(found._replace(bursts=(burst._replace(duplicates_ms=(NOW_MS - 1_000,)),)), AXIS, WORDS_EN)
+    (found,) = lanes_of(snapshot(pending=[], duplicates={REF: (NOW_MS - 1_000, NOW_MS - 61_000)}), 60_000)
+    svg = lane_svg(found, AXIS, WORDS_EN)
     assert (len(shapes(svg, "duplicate")), len(shapes(svg, "message"))) == (1, 3)
 
 

@@ -12,7 +12,9 @@ import httpx
 import pytest
 import structlog
 
+from buffer.duplicates import note_duplicates, read_duplicates
 from buffer.models import Conversation
+from buffer.person_store import People
 from buffer.store import Store
 from config.settings import Settings
 from tests.messages import message
@@ -109,13 +111,46 @@ async def test_every_panel_reads_the_same_snapshot(admin: httpx.AsyncClient, sto
     """What waits, what ended and what is dead are on the page and in the data."""
     await fill(store)
     data = (await admin.get("/snapshot.json")).json()
-    assert {"now_ms", "strip", "badges", "pending", "ended", "dead_letters", "doubts", "tuning", "health"} == set(data)
+    assert {
+        "now_ms",
+        "strip",
+        "badges",
+        "pending",
+        "ended",
+        "dead_letters",
+        "doubts",
+        "duplicates",
+        "tuning",
+        "health",
+    } == set(data)
     (group,) = data["dead_letters"]["groups"]
     assert len(group["items"]) == 2
     assert [badge["name"] for badge in data["badges"]][:1] == ["no_worker"]
     first = data["pending"][0]
     assert first["cap_ms"] > first["due_ms"] > data["now_ms"]
     assert len(first["arrivals_ms"]) == 1
+
+
+async def test_a_duplicate_is_told(options: Options, store: Store):
+    """A message that a gateway sends again is noted with its conversation and its moment, until an erase."""
+    async with serving(options(admin_token=TOKEN, generic_token=TOKEN)) as client:
+        client.headers.update(BEARER)
+        for _ in range(2):
+            body = {"conversation": ANA.peer, "text": TEXT, "message_id": "m1"}
+            await client.post("/webhooks/generic", json=body)
+    who = Conversation("generic", "default", ANA.peer)
+    ((ref, at_ms),) = await read_duplicates(store)
+    assert ref == str(store.ref(who))
+    assert at_ms > 0
+    await People(store).erase(who)
+    assert await read_duplicates(store) == []
+
+
+async def test_duplicates_under_a_key_of_another_type(store: Store):
+    """They are not noted, and nothing else suffers."""
+    await store.client.set(store.keys.of(0, "duplicates"), "x")
+    await note_duplicates(store, [(store.ref(ANA), 0)])
+    assert await read_duplicates(store) == []
 
 
 async def test_the_language_of_the_browser(local: httpx.AsyncClient):

@@ -158,7 +158,7 @@ class Tuning:
 
 @dataclass(slots=True, frozen=True)
 class Snapshot:
-    """Everything that the page shows."""
+    """Everything that the page shows. `duplicates` has the moments of duplicates by the ref of their conversation."""
 
     now_ms: int
     strip: Strip
@@ -167,5 +167,6 @@ class Snapshot:
     ended: list[Ended]
     dead_letters: HeldList
     doubts: HeldList
+    duplicates: dict[str, tuple[int, ...]]
     tuning: Tuning
     health: list[Indicator]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from redis.exceptions import RedisError
 
+from buffer.duplicates import read_duplicates
 from buffer.errors import store_error
 from buffer.figures import Figures, figures_of
 from buffer.held_lists import HeldLists
@@ -95,6 +97,7 @@ class SnapshotReader:
                 ended=ended,
                 dead_letters=await self._dead_letters(gauges.dead),
                 doubts=await self._doubts(gauges.doubts),
+                duplicates=await self._duplicates(),
                 tuning=tuning_of(self._slow.figures, self._slow.window_s),
                 health=indicators(self._slow.figures, gauges),
             )
@@ -158,6 +161,12 @@ class SnapshotReader:
 
     async def _ended(self) -> list[Ended]:
         return [masked.ended(record) for record in (await self._insights.flushes(ENDED_MAX)).items]
+
+    async def _duplicates(self) -> dict[str, tuple[int, ...]]:
+        moments: dict[str, list[int]] = defaultdict(list)
+        for ref, at_ms in await read_duplicates(self._store):
+            moments[ref].append(at_ms)
+        return {ref: tuple(found) for ref, found in moments.items()}
 
     async def _dead_letters(self, total: int) -> HeldList:
         if not total:

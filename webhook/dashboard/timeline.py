@@ -28,15 +28,15 @@ class Burst(NamedTuple):
     ended_ms: int | None = None
     parts_sent: int = 0
     doubts: int = 0
-    duplicates_ms: tuple[int, ...] = ()
 
 
 class Lane(NamedTuple):
-    """A conversation and its bursts, the oldest first."""
+    """A conversation and its bursts, the oldest first, and the moments of its duplicates."""
 
     ref: str
     who: Who
     bursts: tuple[Burst, ...]
+    duplicates_ms: tuple[int, ...] = ()
 
 
 def lanes_of(snapshot: Snapshot, span_ms: int) -> list[Lane]:
@@ -52,7 +52,10 @@ def lanes_of(snapshot: Snapshot, span_ms: int) -> list[Lane]:
         if found.ref and (burst := _waiting_burst(found, snapshot.now_ms)):
             bursts[found.ref].append(burst)
             people[found.ref] = found.who
-    lanes = [Lane(ref, people[ref], tuple(sorted(found, key=_opened_ms))) for ref, found in bursts.items()]
+    lanes = [
+        Lane(ref, people[ref], tuple(sorted(found, key=_opened_ms)), snapshot.duplicates.get(ref, ()))
+        for ref, found in bursts.items()
+    ]
     lanes.sort(key=_last_ms, reverse=True)
     return lanes[:LANES_MAX]
 

@@ -251,15 +251,19 @@ document.addEventListener("click", (event) => {
   else if ("retryAll" in button.dataset) act(button, retryAll);
   else if ("testBurst" in button.dataset) act(button, testBurst);
   else if ("reveal" in button.dataset) draw(true);
-  else if ("close" in button.dataset) button.closest("dialog").close();
+  else if ("close" in button.dataset) {
+    forget(); // the event comes later
+    button.closest("dialog").close();
+  }
   else if ("pause" in button.dataset) pause(button);
 });
 
-find("[data-look]").addEventListener("close", () => {
+function forget() {
   looked = null;
-  find("[data-look-facts]").replaceChildren();
-  find("[data-look-messages]").replaceChildren();
-});
+  for (const part of ["title", "facts", "messages"]) find(`[data-look-${part}]`).replaceChildren();
+}
+
+find("[data-look]").addEventListener("close", forget); // also by Escape
 
 function pause(button) {
   isPaused = !isPaused;

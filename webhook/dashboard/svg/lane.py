@@ -49,6 +49,7 @@ def lane_svg(lane: Lane, axis: Axis, words: Words) -> Markup:
     """Return the drawing of a lane."""
     label = "; ".join(burst_text(burst, words) for burst in lane.bursts[-3:])
     shapes = [shape for burst in lane.bursts for shape in _burst(burst, axis, words)]
+    shapes += [dot("duplicate", axis.place(at_ms), MIDDLE, 3.5) for at_ms in lane.duplicates_ms if axis.shows(at_ms)]
     return drawing("lane", HEIGHT, label, [rule("nowline", axis.place(axis.now_ms), 0, HEIGHT), *shapes])
 
 
@@ -68,7 +69,6 @@ def _burst(burst: Burst, axis: Axis, words: Words) -> Iterator[str]:
     if burst.due_ms is not None and burst.due_ms > axis.now_ms:
         yield bar("ahead", axis.place(axis.now_ms), axis.place(burst.due_ms), 13, 2)
     yield from (dot("message", axis.place(at_ms), MIDDLE, 3.5) for at_ms in burst.arrivals_ms if axis.shows(at_ms))
-    yield from (dot("duplicate", axis.place(at_ms), MIDDLE, 3.5) for at_ms in burst.duplicates_ms if axis.shows(at_ms))
     yield from _call(burst, axis, words)
     yield from _end_mark(burst, axis, words)
 
