@@ -31,11 +31,11 @@ BEARER = {"authorization": f"Bearer {TOKEN}"}
 LOCAL = "http://127.0.0.1:8000"
 HTML = {"accept": "text/html"}
 OWN = {"sec-fetch-site": "same-origin"}
-ANA = Conversation("evolution", "loja", "5511900000001")
-HOSTILE = Conversation("generic", "<script>alert(1)</script>", "<b>5511900000002</b>")
+ANA = Conversation("evolution", "loja", "5511900000071")
+HOSTILE = Conversation("generic", "<script>alert(1)</script>", "<b>5511900000072</b>")
 TEXT = "quero cancelar o pedido de flores"
 NAME = "Alba <i>Quintanilha"
-SECRETS = (ANA.peer, TEXT, "Quintanilha", "900000001", TOKEN)
+SECRETS = (ANA.peer, TEXT, "Quintanilha", "900000071", TOKEN)
 READS = ("/dashboard", "/snapshot.json", "/dashboard/events")
 
 Options = Callable[..., Settings]
@@ -91,7 +91,7 @@ async def test_nothing_of_a_person_is_shown(local: httpx.AsyncClient, store: Sto
     await fill(store)
     page = (await local.get("/dashboard", headers=HTML)).text
     data = await local.get("/snapshot.json")
-    assert "+55 11 •••• 0001" in page
+    assert "+55 11 •••• 0071" in page
     for text in (page, data.text):
         assert [secret for secret in SECRETS if secret in text] == []
     assert "<script>alert" not in page
