@@ -33,9 +33,9 @@ HTML = {"accept": "text/html"}
 OWN = {"sec-fetch-site": "same-origin"}
 ANA = Conversation("evolution", "loja", "5511900000071")
 HOSTILE = Conversation("generic", "<script>alert(1)</script>", "<b>5511900000072</b>")
-TEXT = "quero cancelar o pedido de flores"
-NAME = "Alba <i>Quintanilha"
-SECRETS = (ANA.peer, TEXT, "Quintanilha", "900000071", TOKEN)
+TEXT = "o portão azul da garagem não fecha"
+NAME = "Zeferina <i>Bragança"
+SECRETS = (ANA.peer, TEXT, "Zeferina", "900000071", TOKEN)
 READS = ("/dashboard", "/snapshot.json", "/dashboard/events")
 
 Options = Callable[..., Settings]
