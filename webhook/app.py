@@ -27,7 +27,7 @@ from webhook.asgi import WebhookEndpoint
 from webhook.dashboard.access import Doorkeeper
 from webhook.dashboard.broadcast import Broadcaster
 from webhook.dashboard.routes import Dashboard, dashboard_routes
-from webhook.dashboard.shutdown import call_at_stop
+from webhook.dashboard.shutdown import StopSignals
 from webhook.dashboard.sign_in import sign_in_routes
 from webhook.dashboard.snapshot import SnapshotReader
 from webhook.fast_path import INGEST
@@ -76,6 +76,7 @@ class App:
         self._scraper: Scraper | None = None
         self._snapshots: SnapshotReader | None = None
         self._broadcaster: Broadcaster | None = None
+        self._stop_signals: StopSignals | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an ASGI connection to the webhooks, the lifespan or FastAPI."""
@@ -174,7 +175,7 @@ class App:
         if self.settings.webhook_dashboard:
             self._snapshots = SnapshotReader(store, self._routes)
             self._broadcaster = Broadcaster(self._snapshots.read)
-            call_at_stop(self._broadcaster.close)
+            self._stop_signals = StopSignals(self._broadcaster.close)
         self._tallying = asyncio.create_task(self._tallies.run(store))
 
     async def _reconnect(self, store: Store) -> None:
@@ -196,6 +197,8 @@ class App:
             await asyncio.wait({self._tallying}, timeout=LAST_TALLY_S)
         if self._broadcaster is not None:
             self._broadcaster.close()
+        if self._stop_signals is not None:
+            self._stop_signals.restore()
         for reader in (self._scraper, self._snapshots):
             if reader is not None:
                 await reader.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -372,6 +373,14 @@ async def test_closing_ends_every_stream():
         assert await waiting is None
     with pytest.raises(TooManyViewers), caster.viewer():
         pass
+
+
+async def test_signals_are_given_back(options: Options):
+    """While it serves, SIGINT ends the streams first; after it, the handlers are those of before."""
+    before = signal.getsignal(signal.SIGINT)
+    async with serving(options()):
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 async def test_redis_is_away_is_told(monkeypatch: pytest.MonkeyPatch):

@@ -7,29 +7,34 @@ import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def call_at_stop(stop: Callable[[], None]) -> None:
-    """Call `stop` in the running event loop at SIGTERM or SIGINT, before the handler that is installed now.
+class StopSignals:
+    """Calls `stop` in the running event loop at SIGTERM or SIGINT, before the handlers that are installed already.
 
     It does nothing outside the main thread, where no handler can be installed.
     """
-    if threading.current_thread() is threading.main_thread():
-        loop = asyncio.get_running_loop()
-        for number in SIGNALS:
-            _put_before(number, loop, stop)
 
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._loop = asyncio.get_running_loop()
+        self._former: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            found = {number: signal.getsignal(number) for number in SIGNALS}
+            self._former = {number: handler for number, handler in found.items() if callable(handler)}
+            for number in self._former:
+                signal.signal(number, self._handle)
 
-def _put_before(number: signal.Signals, loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
-    former = signal.getsignal(number)
-    if not callable(former):
-        return
+    def restore(self) -> None:
+        """Put the former handlers back, unless others were installed meanwhile."""
+        for number, handler in self._former.items():
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, handler)
 
-    def handle(given: int, frame: FrameType | None) -> None:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(stop)
-        former(given, frame)
-
-    signal.signal(number, handle)
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop)
+        self._former[number](number, frame)
