@@ -167,7 +167,7 @@ MUTANTS = [
     Mutant("erase leaves a lease", "erase", "'conv', 'buffer', 'batch', 'seen'", "'buffer', 'batch', 'seen'"),
     Mutant("erase leaves a wake entry", "erase", "{ 'wake', 'idle', 'suspects' }", "{ 'idle', 'suspects' }"),
     Mutant("erase leaves a dead letter", "erase", "call('UNLINK', key('remains', id)), ", ""),
-    Mutant("erase without a record", "erase", "  record_discard({", "  type({"),
+    Mutant("erase without a record", "erase", "record_erase(record_id, messages)\n  tally", "record_id\n  tally"),
 ]
 
 PEOPLE_MUTANTS = [
