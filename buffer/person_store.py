@@ -108,7 +108,8 @@ class _Erasure:
     async def delete(self, ids: Sequence[str]) -> None:
         """Delete the conversations, and these dead letters and parts in doubt."""
         gateway, channel, _ = self._person or ("", "", "")
-        args = person_calls.erase_args(list(self._names), ids, gateway, channel)
+        record_id = self._deleted[-1].record_id if self._deleted else ""
+        args = person_calls.erase_args(list(self._names), ids, gateway, channel, record_id)
         deleted = person_calls.read_erase(await self._store.run("erase", self._partition, args))
         self._deleted.append(deleted)
         self._add(deleted.names)
@@ -127,7 +128,7 @@ class _Erasure:
         await scan.forget_message_ids()
         await scan.forget_evidence()
         records = await scan.forget_records()
-        conversations, messages, dead_letters, doubts, _ = zip(*self._deleted, strict=True)
+        conversations, messages, dead_letters, doubts, *_ = zip(*self._deleted, strict=True)
         refs = tuple(f"{self._partition}-{name}" for name in self._names)
         return Erased(sum(conversations), sum(messages), sum(dead_letters), sum(doubts), records, refs)
 

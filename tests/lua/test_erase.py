@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from buffer import person_store
 from buffer.models import Conversation
 from buffer.person_store import IDS_PER_ERASE, People
 from tests.lua.aliases import LID, PHONE, deliver, linked
@@ -308,6 +309,21 @@ async def test_record(driver: ScriptDriver, replies: ReplyDriver, people: People
     assert (entry["outcome"], entry["cause"], int(entry["messages"])) == ("discarded", "erased", 2)
     assert (entry["gateway"], entry["channel"]) == ("evolution", "loja")
     assert {"ref", "peer", "flush_id"} & set(entry) == set()
+
+
+async def test_one_record_of_one_erase(driver: ScriptDriver, replies: ReplyDriver, people: People, monkeypatch: Any):
+    """An erase of several calls has one record of all its messages, and so has the next erase on the channel."""
+    monkeypatch.setattr(person_store, "IDS_PER_ERASE", 1)
+    for _ in range(2):
+        await dead(driver, replies)
+        await say(driver, "m2")
+        batch = await claim(driver)
+        await driver.fail(batch.token, "dead", to=PHONE)
+        await say(driver, "m3")
+        await people.erase(PHONE)
+    records = [(entry["cause"], entry["channel"], entry["messages"]) for entry in await driver.history()]
+    assert records == [("erased", "loja", 3)] * 2
+    assert (await driver.tally(PHONE))["messages_discarded"] == 6
 
 
 async def test_records_are_counted(driver: ScriptDriver, replies: ReplyDriver, people: People):
