@@ -79,7 +79,7 @@ class Whole:
         return [entry for entry in self.queue.zrange(f"rq:{registry}:flush", 0, -1) if REF.hash.encode() in entry]
 
     def traces(self) -> list[str]:
-        """Where a server still has anything of the person, after RQ was brought up to date."""
+        """Where a server still has anything of the person."""
         words = [ALBA, ALBA[-4:] + " · ", NAME, TEXT, *ANSWERS, REF.hash, *self.ids, *self.own_ids()]
         raw = [word.encode() for word in words] + [fingerprint_of(one) for one in self.ids]
         return [
@@ -147,6 +147,7 @@ def test_nothing_of_a_person_who_waits(whole: Callable[..., Whole], how: str) ->
     system.live()
     system.say()
     system.wait_listed("scheduled", 1)
+    system.way.name = "Bia"
     neighbours = system.way.say(BIA, "oi")
     system.erase(how)
     assert system.traces() == []

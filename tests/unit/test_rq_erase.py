@@ -21,6 +21,7 @@ from rq.registry import (
     StartedJobRegistry,
 )
 
+from buffer import upcoming
 from buffer.errors import StoreUnavailable
 from buffer.models import Conversation
 from buffer.person_jobs import EXECUTIONS, JOB, LISTS, SORTED_SETS, WORKER, open_jobs
@@ -103,7 +104,7 @@ async def test_a_look_that_read_before_writes_nothing(
     (other,) = await append(shower.store, 1)
     await make_dead(shower.store, ANA.peer)
     await shower.store.append([message("m2", ANA)])
-    soonest = projector.soonest
+    soonest = upcoming.soonest
 
     async def erased_after(store: Store, limit: int) -> Any:
         found = await soonest(store, limit)

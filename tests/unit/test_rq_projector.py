@@ -53,6 +53,41 @@ async def test_what_is_due_at_once_is_not_shown(open_shower: Callable[..., Showe
     assert client.zcard("rq:scheduled:flush") == 1
 
 
+async def test_an_idle_worker_leaves_out_looks(
+    open_shower: Callable[..., Shower], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks before each look that it leaves out whether something waits, and leaves out none while it shows a job."""
+    monkeypatch.setattr(projector, "LOOK_EVERY_S", 0.0)
+    shower = open_shower()
+    told = iter([True, True, False, *[True] * 100])
+    asked: list[bool] = []
+
+    def is_idle() -> bool:
+        asked.append(next(told))
+        return asked[-1]
+
+    shower.projector._is_idle = is_idle
+    for expected in ([True, True, False], [True] * (projector.IDLE_PAUSES - 1)):
+        asked.clear()
+        await shower.projector._try_look()
+        assert asked == expected
+    await append(shower.store, 1)
+    asked.clear()
+    await shower.projector._try_look()
+    assert asked == []
+
+
+async def test_without_anything_shown_dead_letters_are_read_each_time(
+    open_shower: Callable[..., Shower], client: Any
+) -> None:
+    """An idle worker looks rarely, so that it does not leave out every other reading of them."""
+    shower = open_shower()
+    await shower.projector.look()
+    flush_id = await make_dead(shower.store, ANA.peer)
+    await shower.projector.look()
+    assert failed(client) == {letter_id(flush_id)}
+
+
 async def test_one_worker_shows(open_shower: Callable[..., Shower], client: Any) -> None:
     """While one worker has the lease, another one writes nothing; then it takes over and corrects what it finds."""
     one, other = open_shower("one"), open_shower("other")
