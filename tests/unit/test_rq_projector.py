@@ -53,11 +53,11 @@ async def test_what_is_due_at_once_is_not_shown(open_shower: Callable[..., Showe
     assert client.zcard("rq:scheduled:flush") == 1
 
 
-async def test_an_idle_worker_leaves_out_looks(
-    open_shower: Callable[..., Shower], monkeypatch: pytest.MonkeyPatch
+async def test_an_idle_worker_puts_looks_off(
+    open_shower: Callable[..., Shower], monkeypatch: pytest.MonkeyPatch, client: Any
 ) -> None:
-    """It asks before each look that it leaves out whether something waits, and leaves out none while it shows a job."""
-    monkeypatch.setattr(projector, "LOOK_EVERY_S", 0.0)
+    """Until something waits, for a bounded time; and never while it shows a job, or while another worker shows."""
+    monkeypatch.setattr(projector, "IDLE_CHECK_S", 0.0)
     shower = open_shower()
     told = iter([True, True, False, *[True] * 100])
     asked: list[bool] = []
@@ -66,15 +66,19 @@ async def test_an_idle_worker_leaves_out_looks(
         asked.append(next(told))
         return asked[-1]
 
-    shower.projector._is_idle = is_idle
-    for expected in ([True, True, False], [True] * (projector.IDLE_PAUSES - 1)):
+    async def rest() -> list[bool]:
         asked.clear()
-        await shower.projector._try_look()
-        assert asked == expected
+        await shower.projector.look()
+        await shower.projector._rest_while_idle()
+        return asked
+
+    shower.projector._is_idle = is_idle
+    assert await rest() == [True, True, False]
+    assert await rest() == [True] * projector.IDLE_CHECKS
     await append(shower.store, 1)
-    asked.clear()
-    await shower.projector._try_look()
-    assert asked == []
+    assert await rest() == []
+    client.set("rq:queue:flush:shown-by", "another")
+    assert await rest() == []
 
 
 async def test_without_anything_shown_dead_letters_are_read_each_time(

@@ -39,9 +39,10 @@ READ_MAX = 2000
 """Entries of a registry that are read. More than ours are there only if other programs use the queue."""
 
 LOOK_EVERY_S = 1.0
-IDLE_PAUSES = 5
-"""Pauses between two looks while nothing waits and nothing is shown. Within each the worker may notice that it is no
-longer idle, which costs no command; a look costs 11, those in scripts counted."""
+IDLE_CHECK_S = 0.5
+IDLE_CHECKS = 8
+"""Looks are 4 s further apart while nothing waits and nothing is shown. The worker notices twice a second whether that
+has changed, which costs no command. A look costs 11, those in scripts counted."""
 
 LOOK_PAUSE_MAX_S = 3.0
 RESTS = 10
@@ -90,10 +91,9 @@ class Projector:
 
     async def run(self) -> None:
         """Look and write until cancelled. Without RQ's server or the buffer's, look again later."""
-        pause_s = 0.0
         while True:
-            await asyncio.sleep(pause_s)
-            pause_s = await self._try_look()
+            await asyncio.sleep(await self._try_look())
+            await self._rest_while_idle()
 
     async def _try_look(self) -> float:
         """Look. Return the seconds until the next look."""
@@ -105,16 +105,14 @@ class Projector:
             log.debug("RQ's dashboards are not up to date", error=str(error))
         except Exception as error:  # a bug here is no reason to stop flushing
             log.error("RQ's dashboards are not up to date", error=repr(error), exc_info=error)
-        pause_s = min(max(LOOK_EVERY_S, RESTS * (time.monotonic() - began)), LOOK_PAUSE_MAX_S)
-        await self._rest_while_idle()
-        return pause_s
+        return min(max(LOOK_EVERY_S, RESTS * (time.monotonic() - began)), LOOK_PAUSE_MAX_S)
 
     async def _rest_while_idle(self) -> None:
-        """While nothing waits and nothing is shown, leave out most looks."""
-        for _ in range(IDLE_PAUSES - 1):
-            if self._written or not self._is_idle():
+        """While nothing waits and this worker shows nothing, put the next look off."""
+        for _ in range(IDLE_CHECKS):
+            if self._written or not self._looks or not self._is_idle():
                 return
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(IDLE_CHECK_S)
 
     async def look(self) -> bool:
         """Show what the buffer holds now. Return False if another worker shows it. Raises StoreError."""
