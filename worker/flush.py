@@ -15,6 +15,7 @@ from config.logs import get_logger, mask
 from config.routes import Routes
 from config.settings import Settings
 from config.trace_context import new_span_id
+from gateways.masking import mask_numbers
 from worker.agent_answer import AgentFailure, AgentReply
 from worker.agents import Agents
 from worker.channels import Channels
@@ -170,7 +171,7 @@ def _log_answer(batch: Batch, reply: AgentReply) -> None:
     bound.info(f"💬 Agente gerou resposta para {mask(peer)}", replies=len(reply.parts))
     if reply.not_understood:
         taken = "the rest is taken" if reply.parts or reply.handoff else "taken as no reply"
-        bound.warning(f"the agent's answer was not understood; {taken}", answer=reply.not_understood)
+        bound.warning(f"the agent's answer was not understood; {taken}", answer=mask_numbers(reply.not_understood))
 
 
 def _mensagens(count: int) -> str:
