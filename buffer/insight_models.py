@@ -65,6 +65,10 @@ CHANNEL_COUNTERS: tuple[str, ...] = (
 """The counters of a channel, the same names as in the scripts. docs/counters.md tells what each counts."""
 
 
+NO_CURSOR = "this is no cursor of this list: take `next_cursor` of the page before, or leave it out to begin anew"
+"""What a cursor that no page has returned is told."""
+
+
 @dataclass(slots=True, frozen=True)
 class Histogram:
     """How many values lie in each bucket, and their sum in ms. `bounds_ms` are the upper bounds of the buckets."""

@@ -30,8 +30,13 @@ def read_snapshot(reply: bytes) -> dict[str, Any]:
 
 
 def pending_args(offset: int, limit: int) -> Args:
-    """Return the arguments of pending.lua."""
+    """Return the arguments of pending.lua for a page by its place."""
     return [offset, limit]
+
+
+def named_pending_args(hashes: Sequence[str]) -> Args:
+    """Return the arguments of pending.lua for these conversations, at least one."""
+    return [0, 0, *hashes]
 
 
 def read_pending(reply: Sequence[Any]) -> tuple[int, list[Pending]]:
