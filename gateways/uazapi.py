@@ -63,9 +63,12 @@ def parse(request: Request) -> list[Event]:
 
 
 def _read_messages(body: dict[str, Any], channel: str) -> list[Event]:
-    if "message" not in body and isinstance(data := body.get("data"), dict):
-        if objects_in(data.get("message")) or objects_in(data.get("messages")):
-            body = {name: value for name, value in body.items() if name != "data"} | data
+    if (
+        "message" not in body
+        and isinstance(data := body.get("data"), dict)
+        and (objects_in(data.get("message")) or objects_in(data.get("messages")))
+    ):
+        body = {name: value for name, value in body.items() if name != "data"} | data
     events = [_read_message(message, body, channel) for message in _messages(body)]
     return events or [misfit("messages", body)]
 
