@@ -19,7 +19,6 @@ COUNTER_MUTANTS = [
     ),
     Mutant("gap in another bucket", "include/burst", "math.ceil(GAP_STEPS_PER_E", "math.floor(GAP_STEPS_PER_E"),
     Mutant("gaps never fade", "sweep", "age_tallies()\nreturn", "return"),
-    Mutant("gaps fade by half for many days", "include/age", "max(0, today - ", "min(1, today - "),
     Mutant(
         "day of the first count not noted",
         "include/new_tally",
