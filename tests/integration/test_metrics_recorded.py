@@ -78,6 +78,12 @@ class Record:
         self.way.webhook.kill()
         self.way.webhook = self.deployment.webhook(2)
 
+    def restart_all(self) -> None:
+        """Kill the webhook and both workers, and start others."""
+        self.restart_webhook()
+        for worker in list(self.workers):
+            self.restart(worker)
+
     def calls(self) -> list[Call]:
         """All calls to the agent."""
         return list(self.deployment.agent.calls)
@@ -135,7 +141,7 @@ def test_metrics_equal_the_record(start_deployment: Callable[..., Deployment], s
         lambda: record.restart(record.workers[1]),
         lambda: os.kill(record.way.webhook.pids()[0], signal.SIGKILL),
         record.restart_webhook,
-        lambda: (record.restart_webhook(), record.restart(record.workers[0]), record.restart(record.workers[1]))[0],
+        record.restart_all,
     ]
     for number, strike in enumerate(strikes):
         record.play(number, strike)
