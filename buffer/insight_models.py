@@ -199,11 +199,12 @@ class ConversationView:
 
 @dataclass(slots=True, frozen=True)
 class Erased:
-    """How much of a person was removed. `refs` are all conversations of theirs, for keys that lie elsewhere."""
+    """How much of a person was removed. `jobs` are those of RQ, `refs` all conversations of theirs."""
 
     conversations: int = 0
     messages: int = 0
     dead_letters: int = 0
     doubts: int = 0
     records: int = 0
+    jobs: int = 0
     refs: tuple[str, ...] = ()

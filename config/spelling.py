@@ -123,9 +123,12 @@ def _near(name: str, known: set[str]) -> str | None:
     upper = name.upper()
     if upper in known or len(_letters(upper)) < SHORTEST:
         return None
-    mistakes = 2 if len(_letters(upper)) >= LONG else 1
-    best = min(known, key=lambda setting: (_distance(_letters(upper), _letters(setting)), setting))
-    if _distance(_letters(upper), _letters(best)) <= mistakes:
+    letters = _letters(upper)
+    mistakes = 2 if len(letters) >= LONG else 1
+    # A name whose length differs by more has more mistakes. To compare every name takes long where there are many.
+    alike = (setting for setting in known if abs(len(_letters(setting)) - len(letters)) <= mistakes)
+    distance, best = min(((_distance(letters, _letters(setting)), setting) for setting in alike), default=(LONG, ""))
+    if distance <= mistakes:
         return best
     if not upper.startswith(OWN_PREFIXES):
         return None

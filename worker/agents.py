@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import NamedTuple
 
 from buffer.models import Batch
@@ -26,29 +27,36 @@ class Agents:
     def __init__(self, routes: Routes) -> None:
         self._routes = routes
         self._agents: dict[_Key, Agent] = {}
+        self._of_routes: dict[Route, Agent] = {}
         self._closing: dict[asyncio.Task[None], Agent] = {}
 
-    async def call(self, batch: Batch, body: bytes) -> AgentReply | AgentFailure:
+    def call(self, batch: Batch, body: bytes) -> Awaitable[AgentReply | AgentFailure]:
         """Deliver one batch. A batch whose route names no agent waits like one whose agent cannot be reached."""
-        route = self._routes.of(batch.conversation.gateway, batch.conversation.channel)
+        gateway, channel, _ = batch.conversation
+        route = self._routes.of(gateway, channel)
         agent = self.agent_for(route)
-        if agent is None:
-            where = f"agent_url of {route.name} in ROUTES_FILE" if self._routes.path else "AGENT_URL"
-            return AgentFailure(f"there is no agent: {where} is not set", sent=False)
-        return await agent.call(batch, body)
+        return agent.call(batch, body) if agent is not None else self._without_agent(route)
+
+    async def _without_agent(self, route: Route) -> AgentFailure:
+        where = f"agent_url of {route.name} in ROUTES_FILE" if self._routes.path else "AGENT_URL"
+        return AgentFailure(f"there is no agent: {where} is not set", sent=False)
 
     def agent_for(self, route: Route) -> Agent | None:
         """Return the agent of a route, None if it names none."""
+        return self._of_routes.get(route) or self._find(route)
+
+    def _find(self, route: Route) -> Agent | None:
         key = _key(route.settings)
         if key is None:
             return None
-        agent = self._agents.get(key)
-        if agent is None:
-            agent = self._agents[key] = Agent(route.settings)
-        return agent
+        if key not in self._agents:
+            self._agents[key] = Agent(route.settings)
+        self._of_routes[route] = self._agents[key]
+        return self._agents[key]
 
     def retire_unused(self) -> None:
         """Close the agents that no route uses any more, when their last calls have ended. Call it after a reload."""
+        self._of_routes.clear()
         used = {_key(route.settings) for route in self._routes.all()}
         for key in self._agents.keys() - used:
             agent = self._agents.pop(key)

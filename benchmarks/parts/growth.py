@@ -187,10 +187,10 @@ def _bytes_per_id() -> float:
     with valkey() as url, redis.Redis.from_url(url) as client:
         settings = settings_for(url, **LONG_WINDOW)
         fill(settings, 1, naive.IDS)
-        keys = client.keys(f"{settings.redis_key_prefix}:*:seen:*")
-        if len(keys) != 1:
+        keys = [key for kind in ("seen", "slabs") for key in client.keys(f"{settings.redis_key_prefix}:*:{kind}:*")]
+        if len(keys) != 2:
             raise Meaningless(f"one person's ids are remembered in {len(keys)} keys")
-        return float(client.memory_usage(keys[0], samples=0)) / naive.IDS
+        return float(sum(client.memory_usage(key, samples=0) for key in keys)) / naive.IDS
 
 
 def _lateness_curves(ours: Ours, in_one: InOne, events: Events) -> list[plots.Curve]:

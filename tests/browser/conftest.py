@@ -29,9 +29,9 @@ def require_chromium() -> str:
     pytest.skip(sentence)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def browser() -> Iterator[Browser]:
-    """One Chromium for this test process."""
+    """A Chromium for one test: while Playwright runs, its event loop is in the way of the next test's `asyncio.run`."""
     program = require_chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=OPTIONS)

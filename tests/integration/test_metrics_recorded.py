@@ -79,7 +79,7 @@ class Record:
         self.way.webhook = self.deployment.webhook(2)
 
     def restart_all(self) -> None:
-        """Kill the webhook and both workers, and start others."""
+        """Kill the webhook and then each worker, and start others."""
         self.restart_webhook()
         for worker in list(self.workers):
             self.restart(worker)

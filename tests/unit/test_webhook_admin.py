@@ -275,7 +275,15 @@ async def test_erase(admin: httpx.AsyncClient, store: Store):
         await say(store, "m2")
         first, second = (await erase()).json(), (await erase()).json()
         assert first == {
-            **{"found": True, "conversations": 1, "messages": 2, "dead_letters": 1, "doubts": 0, "records": 1}
+            **{
+                "found": True,
+                "conversations": 1,
+                "messages": 2,
+                "dead_letters": 1,
+                "doubts": 0,
+                "records": 1,
+                "jobs": 0,
+            }
         }
         assert (second["found"], set(second.values())) == (False, {0})
         assert (await admin.get(f"/conversations/{ref()}")).status_code == 404
