@@ -34,7 +34,7 @@ def pending_args(offset: int, limit: int) -> Args:
     return [offset, limit]
 
 
-def named_pending_args(hashes: Sequence[str]) -> Args:
+def args_for_hashes(hashes: Sequence[str]) -> Args:
     """Return the arguments of pending.lua for these conversations, at least one."""
     return [0, 0, *hashes]
 
