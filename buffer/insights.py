@@ -146,7 +146,7 @@ class Insights:
 
     async def _pending_of(self, partition: int, hashes: Sequence[str]) -> list[Pending]:
         """Return those of the conversations that still wait."""
-        args = operator_calls.args_for_hashes(hashes)
+        args = operator_calls.pending_args(0, 0, hashes)
         _, rows = operator_calls.read_pending(await self._store.run("pending", partition, args))
         return rows
 

@@ -74,7 +74,7 @@ local function named(first)
 end
 
 local offset, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
-local page = ARGV[4] and named(4) or call('ZRANGE', key('wake'), offset, offset + limit - 1, 'WITHSCORES')
+local page = ARGV[4] and named(4) or limit > 0 and call('ZRANGE', key('wake'), offset, offset + limit - 1, 'WITHSCORES') or {}
 local replies = { now_ms }
 for i = 1, #page, 2 do
   for _, value in ipairs(row(page[i], tonumber(page[i + 1]))) do
