@@ -9,6 +9,7 @@ import asyncio
 from pathlib import Path
 
 import redis.exceptions as rx
+from pydantic import SecretStr
 
 from buffer.errors import StoreError
 from buffer.store import Store
@@ -28,6 +29,9 @@ from worker.expiry_listener import merged_flags
 from worker.rq.heartbeats import live_worker_hosts
 from worker.rq.suspension import is_suspended
 
+EXAMPLE_SECRET = "choose-a-secret"  # noqa: S105 - the opposite of a secret
+"""What the README writes in the place of a secret."""
+
 
 async def run_checks(settings: Settings, routes: Routes) -> list[CheckResult]:
     """Return all results. Raises SettingsError for a Redis URL that cannot be read."""
@@ -38,6 +42,7 @@ async def run_checks(settings: Settings, routes: Routes) -> list[CheckResult]:
         *await _queue(found),
         *[await asyncio.to_thread(check_agent, url) for url in _agents(routes)],
         _gateways(settings),
+        *_known_secrets(settings),
     ]
 
 
@@ -165,3 +170,14 @@ def _gateways(settings: Settings) -> CheckResult:
     if not names:
         return CheckResult("problem", "gateways", NO_GATEWAY)
     return CheckResult("ok", "gateways", f"{', '.join(names)} open")
+
+
+def _known_secrets(settings: Settings) -> list[CheckResult]:
+    """Warn of secrets that everybody can read in the README."""
+    names = [
+        name.upper()
+        for name in type(settings).model_fields
+        if isinstance(value := getattr(settings, name), SecretStr) and value.get_secret_value() == EXAMPLE_SECRET
+    ]
+    advice = "is the example of the README; write a secret of your own, as `openssl rand -hex 24` makes it"
+    return [CheckResult("warning", "gateways", f"{', '.join(names)} {advice}")] if names else []

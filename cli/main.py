@@ -16,6 +16,9 @@ from buffer.errors import PartitionMismatch, UnsafeServer
 from config.settings import SettingsError
 
 INTERRUPTED = 130
+SETTINGS_HINT = (
+    "Settings are environment variables, or lines of .env such as AGENT_URL=http://...; `debouncer check` shows all."
+)
 INVALID_CHOICE = re.compile(r"argument (?P<kind>\w+): invalid choice: '(?P<word>.*)' \(choose from (?P<choices>.*)\)")
 """The error of argparse for a command that does not exist. Python 3.12 writes the choices without quotes."""
 
@@ -73,11 +76,11 @@ def build_parser() -> argparse.ArgumentParser:
 class _Commands(Protocol):
     """The object that `add_subparsers` returns; argparse has no public name for it."""
 
-    def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser: ...
+    def add_parser(self, name: str, *, help: str, description: str, epilog: str) -> argparse.ArgumentParser: ...
 
 
 def _add(commands: _Commands, name: str, summary: str) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=summary, description=summary)
+    command = commands.add_parser(name, help=summary, description=summary, epilog=SETTINGS_HINT)
     command.set_defaults(module="cli.commands." + name.replace("-", "_"))
     return command
 

@@ -135,7 +135,7 @@ def time_of(value: Any) -> int | None:
     for a time before 2009 (no gateway is older) or from 2100 on. The clock of this machine is not asked: a wrong one
     must not change what is stored.
     """
-    count = value if type(value) in NUMBERS else int_of(value) or _seconds_in(value)
+    count = value if type(value) in NUMBERS else _seconds_in(value) if _is_iso(value) else int_of(value)
     if count is None:
         return None
     if EARLIEST_S <= count < LATEST_S:
@@ -146,10 +146,15 @@ def time_of(value: Any) -> int | None:
     return None
 
 
-def _seconds_in(written: Any) -> float | None:
+def _is_iso(value: Any) -> bool:
+    """Return True for a text with a hyphen after the year."""
+    return isinstance(value, str) and value[4:5] == "-"
+
+
+def _seconds_in(written: str) -> float | None:
     """Return an ISO time, or `2020-03-03 13:05:57 UTC`, as seconds since 1970. None for one without a zone."""
     try:
-        moment = datetime.fromisoformat(written.replace(" UTC", "+00:00")) if isinstance(written, str) else None
+        moment = datetime.fromisoformat(written.replace(" UTC", "+00:00"))
     except ValueError:
         return None
-    return moment.timestamp() if moment and moment.tzinfo else None
+    return moment.timestamp() if moment.tzinfo else None

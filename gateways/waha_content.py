@@ -136,8 +136,9 @@ def read_event_answer(payload: dict[str, Any]) -> Content | Ignored:
 
 def read_change(payload: dict[str, Any]) -> ProtocolChange | None:
     """Return the edit or revoke of another message in the engine's data. None for a message."""
-    message = _engine_message(object_of(payload.get("_data")))
-    protocol = object_of(unwrap(message).get("protocolMessage")) if message else {}
+    data = payload.get("_data")
+    message = _engine_message(data) if isinstance(data, dict) else None
+    protocol = object_of(unwrap(message).get("protocolMessage")) if message else None
     return protocol_change(protocol) if protocol else None
 
 

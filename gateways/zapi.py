@@ -70,8 +70,11 @@ def _read_message(body: dict[str, Any], chat: Chat) -> list[Event]:
     if (notice := text_of(body.get("notification"))) and notice.upper() in REVOKED:
         return [_revoke(body, chat)]
     message_id = text_of(body.get("messageId"))
-    if words := text_of(object_of(body.get("text")).get("message")):
-        return [_said(body, chat, message_id, Content("text", words, extra=read_beside(body, words)))]
+    text = object_of(body.get("text"))
+    if words := text_of(text.get("message")):
+        has_more = len(text) > 1 or "order" in body or "product" in body
+        beside = read_beside(body, words) if has_more else {}
+        return [_said(body, chat, message_id, Content("text", words, extra=beside))]
     contents = [_content(body, message, message_id) for message in to_whatsapp_messages(body)] or [_no_content(body)]
     first = contents[0]
     if len(contents) == 1:

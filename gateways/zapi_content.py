@@ -68,8 +68,8 @@ def to_whatsapp_messages(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 def read_beside(body: dict[str, Any], words: str) -> dict[str, Any]:
     """Return the parts of a text beside its words: an order, and the address of a link that the words do not show."""
-    url, name = text_of(object_of(body["text"]).get("url")), next(iter(COMMERCE_READERS.keys() & body.keys()), None)
-    content = COMMERCE_READERS[name](body[name]) if name and isinstance(body[name], dict) else None
+    url, name = text_of(body["text"].get("url")), next((name for name in ("order", "product") if body.get(name)), None)
+    content = COMMERCE_READERS[name](object_of(body[name])) if name else None
     parts = {"order": content.extra["order"]} if isinstance(content, Content) and "order" in content.extra else {}
     is_hidden = url and url not in words and "externalAdReply" not in body
     return parts | ({"links": [url]} if is_hidden else {})

@@ -53,9 +53,24 @@ local function set(fields)
   end
 end
 
+-- Is a part of the identity missing, is the ref that of another conversation, or the flush_id none? Such a batch would
+-- reach nobody. (The flush_id of a part in doubt that is sent again has a dot.)
+local function is_torn()
+  if conv.flush_id and string.find(conv.flush_id, '[^%w_.-]') then
+    return true
+  end
+  if not (conv.gateway and conv.channel and conv.peer and conv.ref) then
+    return conv.gateway or conv.channel or conv.peer or conv.ref
+  end
+  return sub(conv.ref, -#name) ~= name
+end
+
 -- Read the conversation. An alias may still hold a batch: a pause of its person holds that batch too.
 local function load_conversation()
   conv, changes = read_conv(name), {}
+  if is_torn() then
+    error('an identity that is torn')
+  end
   if conv.rules ~= rules then
     -- include: rules
   end
@@ -74,9 +89,10 @@ end
 -- `messages` are given if they were sealed in this call.
 local function batch_reply(messages)
   local reply = { 'batch', conv.token, conv.flush_id, number(conv, 'claims'), number(conv, 'failures'),
-                  conv.crashes or 0, conv.reason, number(conv, 'closed_ms'), conv.separator,
+                  conv.crashes or 0, conv.reason or '', number(conv, 'closed_ms'), conv.separator or separator,
                   conv.answer or '', conv.next_part or 0, conv.next_part and rare('last_part') or 0,
-                  conv.doubted_part or 0, conv.gateway, conv.channel, conv.sealed_peer, conv.sealed_name }
+                  conv.doubted_part or 0, conv.gateway, conv.channel, conv.sealed_peer or conv.peer,
+                  conv.sealed_name or '' }
   for _, entry in ipairs(messages or call('LRANGE', key('batch', name), 0, -1)) do
     local media = has_media(entry) and call('HGET', key('media', name), fingerprint_of(entry)) or ''
     reply[#reply + 1] = entry

@@ -6,17 +6,20 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
 
 from buffer.keys import Keys
+from cli.checks import EXAMPLE_SECRET
 from tests.integration.alive import running
 from tests.integration.cluster import Cluster
 from tests.integration.polling import until
 from tests.integration.processes import TOKEN, Process, bearer
 from tests.servers import free_port
 
+ROOT = Path(__file__).parents[2]
 ENDS_WITHIN_S = 20.0
 NOWHERE = "redis://127.0.0.1:1/0"
 SECRET = "a-secret-word"
@@ -263,6 +266,16 @@ def test_check_without_a_gateway(start, start_server, agent):
     check = start("check", redis_url=start_server(appendonly="yes").url, agent_url=agent.url, generic_token="")
     assert check.wait(ENDS_WITHIN_S) == 1
     assert "no gateway is open" in check.log
+
+
+def test_check_knows_the_secret_of_the_readme(start, start_server, agent):
+    """A secret that stands in the README keeps nobody out."""
+    check = start(
+        "check", redis_url=start_server(appendonly="yes").url, agent_url=agent.url, evolution_token=EXAMPLE_SECRET
+    )
+    assert check.wait(ENDS_WITHIN_S) == 0
+    assert "EVOLUTION_TOKEN is the example of the README" in check.log
+    assert EXAMPLE_SECRET in (ROOT / "README.md").read_text()
 
 
 def test_check_of_a_cluster(start, start_server, agent):

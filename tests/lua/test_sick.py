@@ -101,6 +101,12 @@ BREAKS: list[Break] = [
     *(missing(kind) for kind in ("conv", "buffer", "batch", "timer", "lock")),
     *(field("window", value) for value in (None, b"", b"short", b"garbage " * 4, FAR)),
     *(field(name, b"garbage") for name in ("token", "lease_until_ms", "retry_at_ms", "closed_ms", "aliases", "reason")),
+    *(field(name, None) for name in ("ref", "gateway", "channel", "peer")),
+    *(
+        field(name, None)
+        for name in ("reason", "closed_ms", "separator", "sealed_peer", "sealed_name", "flush_id", "fence")
+    ),
+    *(field(name, b"\0garbage\n") for name in ("ref", "flush_id")),
     *(field(name, b"99999999999999") for name in ("lease_until_ms", "retry_at_ms", "paused_until_ms")),
     *(entry(kind, value) for kind in ("buffer", "batch") for value in ENTRIES),
     malformed_seen,

@@ -109,7 +109,7 @@ MUTANTS = [
         "if conv.redrive and rare('load_redriven') then",
         "if conv.redrive and not conv.opened_ms and rare('load_redriven') then",
     ),
-    Mutant("name of the claim", "claim", "conv.sealed_peer, conv.sealed_name }", "conv.sealed_peer, conv.name or '' }"),
+    Mutant("name of the claim", "claim", "conv.sealed_name or '' }", "conv.name or '' }"),
     Mutant(
         "closed when sealed",
         "include/seal",
@@ -290,7 +290,7 @@ PEOPLE_MUTANTS = [
         "media left at the alias", "include/redeliver", "if conv.has_media and died_under ~= name then", "if false then"
     ),
     Mutant("album cut", "include/seal", "if album == NO_ALBUM or (behind", "if true or (behind"),
-    Mutant("peer of the claim", "claim", "conv.sealed_peer, conv.sealed_name }", "conv.peer, conv.sealed_name }"),
+    Mutant("peer of the claim", "claim", "conv.sealed_peer or conv.peer,", "conv.peer,"),
     Mutant("phone given up", "include/burst", "(is_phone(peer) or not is_phone(conv.peer))", "true"),
     Mutant("phone given up by a pause", "pause", "if not conv.ref then", "if true then"),
     Mutant("stale message accepted", "append", "struct.unpack('>I6', order) < now_ms - max_age_ms then", "false then"),

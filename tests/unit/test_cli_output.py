@@ -246,3 +246,11 @@ def test_the_demo_speaks_evolution():
     (message,) = GATEWAYS["evolution"].parse(Request({}, {}, "", body))
     assert (message.text, message.message_id) == (STEPS[0].text, STEPS[0].message_id)
     assert (message.conversation.peer, message.sender_name) == (ANA.phone, ANA.name)
+
+
+@pytest.mark.parametrize("command", ["up", "serve", "worker", "check", "status", "dead"])
+def test_help_says_where_settings_are(command, capsys):
+    """The help of a command names the place of the settings, and the command that shows them."""
+    with pytest.raises(SystemExit):
+        build_parser().parse_args([command, "--help"])
+    assert "lines of .env" in capsys.readouterr().out

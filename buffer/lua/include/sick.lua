@@ -99,10 +99,29 @@ local function heal_seen(name)
   return 1
 end
 
+-- The ref follows from the keys. A hash that lacks another part of the identity is set aside as a whole: the next message
+-- of its person brings all parts again.
+local function heal_identity(name)
+  local ref, gateway, channel, peer = unpack(call('HMGET', key('conv', name), 'ref', 'gateway', 'channel', 'peer'))
+  local right_ref = string.match(root, '{p(%d+)}') .. '-' .. name
+  if not (ref or gateway or channel or peer) or (gateway and channel and peer and ref == right_ref) then
+    return 0
+  elseif gateway and channel and peer then
+    call('HSET', key('conv', name), 'ref', right_ref)
+  else
+    call('RENAME', key('conv', name), key('sick', 'conv:' .. name))
+  end
+  return 1
+end
+
 local function heal(name)
   allow_writes_when_full()
-  local moved = set_aside(TYPES_IN_PARTITION) + set_aside(TYPES_IN_CONVERSATION, name)
+  local moved = set_aside(TYPES_IN_PARTITION) + set_aside(TYPES_IN_CONVERSATION, name) + heal_identity(name)
   local flush_id = call('HGET', key('conv', name), 'flush_id')
+  if flush_id and string.find(flush_id, '[^%w_.-]') then -- no agent can be called with it: the messages get another one
+    moved = moved + call('HDEL', key('conv', name), 'flush_id')
+    flush_id = nil
+  end
   if flush_id then
     moved = moved + set_aside(TYPES_IN_LETTER, flush_id)
   else
