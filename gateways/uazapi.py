@@ -63,11 +63,18 @@ def parse(request: Request) -> list[Event]:
 
 
 def _read_messages(body: dict[str, Any], channel: str) -> list[Event]:
-    if "message" not in body and isinstance(data := body.get("data"), dict):
-        if objects_in(data.get("message")) or objects_in(data.get("messages")):
-            body = {name: value for name, value in body.items() if name != "data"} | data
+    if "message" not in body:
+        body = _without_envelope(body)
     events = [_read_message(message, body, channel) for message in _messages(body)]
     return events or [misfit("messages", body)]
+
+
+def _without_envelope(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body whose messages are inside `data` as if they were beside it."""
+    data = object_of(body.get("data"))
+    if not any(objects_in(data.get(name)) for name in ("message", "messages")):
+        return body
+    return {name: value for name, value in body.items() if name != "data"} | data
 
 
 def _messages(body: dict[str, Any]) -> list[dict[str, Any]]:
