@@ -69,7 +69,10 @@ def configure_logs(settings: Settings) -> None:
     render: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            # structlog's default prints the variables of each frame too, and with them texts, numbers and tokens
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     )
     level = logging.getLevelNamesMapping()[settings.log_level]
     structlog.configure(

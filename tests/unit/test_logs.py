@@ -1,9 +1,11 @@
-"""The logs of a process whose stderr has no reader any more."""
+"""The logs: a stderr without a reader stops nothing, and tracebacks show no variables."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+
+import pytest
 
 PROGRAM = """
 import os, sys
@@ -24,3 +26,23 @@ def test_a_log_that_cannot_be_written_stops_nothing():
     """Events are lost with their reader, and nothing else."""
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (0, "goes on\n"), done.stderr
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_a_traceback_shows_no_variables(capfd: pytest.CaptureFixture[str], log_format: str):
+    """What a function held when it failed may be a text, a number or a token."""
+    program = f"""
+from config.logs import configure_logs, get_logger
+from config.settings import load_settings
+
+configure_logs(load_settings(env_file=None, log_format="{log_format}"))
+said = "".join(["oi ", "Ana"])
+try:
+    raise ValueError("odd")
+except ValueError as error:
+    get_logger().error("failed", exc_info=error)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    told = capfd.readouterr().err
+    assert "ValueError: odd" in told
+    assert "oi Ana" not in told
