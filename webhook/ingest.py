@@ -112,8 +112,11 @@ class Ingest:
 
     def check_head(self, gateway: Gateway, request: Request) -> None:
         """Raise HTTPError (401) if headers and query show that the request is not authentic. Its body is not read."""
-        if self._authenticates and gateway.verify_head and not gateway.verify_head(request, self._settings):
-            raise _unauthorized(gateway)
+        if self._authenticates and gateway.verify_head:
+            verdict = gateway.verify_head(request, self._settings)
+            if verdict is False:
+                raise _unauthorized(gateway)
+            request.is_authentic = verdict is True
 
     def body_reader(self) -> BodyReader:
         """Return a reader for one body, within the limits of this process."""
@@ -160,7 +163,7 @@ class Ingest:
         return None
 
     def _authenticate(self, gateway: Gateway, request: Request) -> None:
-        if self._authenticates and not gateway.verify(request, self._settings):
+        if self._authenticates and not request.is_authentic and not gateway.verify(request, self._settings):
             raise _unauthorized(gateway)
 
     def _open_sink(self) -> _Sink:

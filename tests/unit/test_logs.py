@@ -1,4 +1,4 @@
-"""The logs of a process whose stderr has no reader any more."""
+"""The logs: a stderr without a reader stops nothing, and tracebacks show no variables."""
 
 from __future__ import annotations
 
