@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import chain
 
 from buffer.store import Store
 
@@ -21,8 +20,7 @@ async def add_counts(store: Store, amounts: Mapping[str, int]) -> int:
 
 def tally_args(amounts: Mapping[str, int]) -> list[str | int]:
     """Return the arguments of tally.lua."""
-    fields: chain[str | int] = chain.from_iterable(amounts.items())
-    return list(fields)
+    return [word for field in amounts.items() for word in field]
 
 
 def read_tally(reply: int) -> int:

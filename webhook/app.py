@@ -31,12 +31,13 @@ from webhook.dashboard.shutdown import StopSignals
 from webhook.dashboard.sign_in import sign_in_routes
 from webhook.dashboard.snapshot import SnapshotReader
 from webhook.fast_path import INGEST
-from webhook.ingest import Ingest, Spans
+from webhook.ingest import Ingest
 from webhook.limits import LIMITS, ConnectionLimits
 from webhook.metrics.routes import metrics_routes
 from webhook.metrics.scrape import Scraper
 from webhook.openapi import add_webhooks, without_422
 from webhook.pages import about_routes, add_docs, add_error_form
+from webhook.pending_request import Spans
 from webhook.probes import probe_routes
 from webhook.tallies import Tallies
 

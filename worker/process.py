@@ -156,8 +156,8 @@ class WorkerProcess:
             SuspensionLog(self._store).note,
             keeps_finished=settings.rq_show_pending,
         )
-        projector = Projector(self._store, queue, self._queue_client, worker.name)
         dispatcher = Dispatcher(self._store, queue, settings, worker.runner, flusher.renew_leases)
+        projector = Projector(self._store, queue, self._queue_client, worker.name, dispatcher.is_idle)
         upkeep = Upkeep(self._store, settings)
         listener = ExpiryListener(
             self._listen_client, settings, dispatcher.wake, dispatcher.timer_expired, upkeep.request_repair
