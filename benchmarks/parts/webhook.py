@@ -80,8 +80,13 @@ def run(command: Command, url: str, **environment: str) -> Run:
     settings = {"REDIS_URL": url, "EVOLUTION_TOKEN": "t", "LOG_LEVEL": "WARNING", **environment}
     with process(command(port), MEASURED_CORE, **settings) as app:
         wait_for_port(port)
-        load = python("benchmarks.programs.load", port, LOAD_S, app.pid, server_pid(url))
-        result = json.loads(output(load, OTHER_CORE, LOAD_S + 30))
+        return run_load(port, app.pid, url)
+
+
+def run_load(port: int, pid: int, url: str) -> Run:
+    """Run the load on an application that listens. Raises Meaningless if it refused a request."""
+    load = python("benchmarks.programs.load", port, LOAD_S, pid, server_pid(url))
+    result = json.loads(output(load, OTHER_CORE, LOAD_S + 30))
     if result["refused"]:
         raise Meaningless(f"{result['refused']} webhooks were refused")
     return Run(result["per_s"], result["app_us"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from webhook.dashboard.models import Ended, Snapshot, Waiting
 from webhook.dashboard.svg.gaps import gaps_svg
@@ -115,8 +115,8 @@ def _due(snapshot: Snapshot, view: View, moment_ms: int) -> Markup:
 
 def _time(kind: str, moment_ms: int, text: str) -> Markup:
     moment = moment_text(moment_ms)
-    shape = Markup('<time datetime="{}" title="{}" data-{}-ms="{}">{}</time>')
-    return shape.format(moment, moment, kind, moment_ms, text)
+    attributes = f'datetime="{moment}" title="{moment}" data-{kind}-ms="{moment_ms:d}"'
+    return Markup(f"<time {attributes}>{escape(text)}</time>")
 
 
 def _span_ms(record: Ended) -> int | None:

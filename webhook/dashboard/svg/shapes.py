@@ -15,13 +15,13 @@ def percent(share: float) -> str:
 def titled(shape: str, title: str) -> Markup:
     """Return a shape, which ends in `/>`, with a title for the pointer and for screen readers."""
     name = shape[1:].partition(" ")[0]
-    return Markup(f"{shape[:-2]}>") + Markup("<title>{}</title>").format(title) + Markup(f"</{name}>")
+    return Markup(f"{shape[:-2]}><title>{escape(title)}</title></{name}>")
 
 
 def drawing(kind: str, height: int, label: str, shapes: Iterable[str]) -> Markup:
     """Return an SVG as wide as its place."""
-    head = Markup('<svg class="{}" width="100%" height="{}" role="img" aria-label="{}">').format(kind, height, label)
-    return head + Markup("").join(Markup(shape) for shape in shapes) + Markup("</svg>")
+    head = f'<svg class="{escape(kind)}" width="100%" height="{height:d}" role="img" aria-label="{escape(label)}">'
+    return Markup(f"{head}{''.join(shapes)}</svg>")
 
 
 def bar(kind: str, start: float, end: float, top: float, height: float) -> str:
