@@ -49,27 +49,52 @@ def test_the_cookie_among_others(header: str, found: str):
 
 
 @pytest.mark.parametrize(
-    ("headers", "is_own"),
+    ("headers", "is_own", "reads"),
     [
-        ([(b"sec-fetch-site", b"same-origin")], True),
-        ([(b"sec-fetch-site", b"same-site")], False),
-        ([(b"sec-fetch-site", b"cross-site")], False),
-        ([(b"sec-fetch-site", b"none")], False),
-        ([(b"sec-fetch-site", b"cross-site"), (b"origin", b"https://bot.example.com")], False),
-        ([(b"origin", b"https://bot.example.com")], True),
-        ([(b"origin", b"https://evil.example.com")], False),
-        ([(b"origin", b"https://bot.example.com.evil.example")], False),
-        ([(b"origin", b"null")], False),
-        ([(b"origin", b"http://[")], False),
-        ([], False),
+        ([(b"sec-fetch-site", b"same-origin")], True, True),
+        ([(b"sec-fetch-site", b"same-site")], False, False),
+        ([(b"sec-fetch-site", b"cross-site")], False, False),
+        ([(b"sec-fetch-site", b"none")], False, True),
+        ([(b"sec-fetch-site", b"cross-site"), (b"origin", b"https://bot.example.com")], False, False),
+        ([(b"origin", b"https://bot.example.com")], True, True),
+        ([(b"origin", b"https://evil.example.com")], False, False),
+        ([(b"origin", b"https://bot.example.com.evil.example")], False, False),
+        ([(b"origin", b"null")], False, False),
+        ([(b"origin", b"http://[")], False, False),
+        ([], False, True),
     ],
 )
-def test_only_the_page_itself_changes_something(headers: list[tuple[bytes, bytes]], is_own: bool):
-    """A browser signed in reads; to change something, the request must come from a page of this service."""
+def test_only_the_page_itself_changes_something(headers: list[tuple[bytes, bytes]], is_own: bool, reads: bool):
+    """A browser signed in reads, unless another site asks; what changes something comes from a page of this service."""
     cookie = (b"cookie", f"{COOKIE}={new_session(TOKEN, 4e9)}".encode())
     everything = [HOST, cookie, *headers]
     assert is_own_page(dict(everything)) is is_own
-    assert has_session(everything, TOKEN, "GET")
+    assert has_session(everything, TOKEN, "GET") is reads
     assert has_session(everything, TOKEN, "POST") is is_own
     assert is_admin(everything, "203.0.113.7", TOKEN, "DELETE") is is_own
     assert not is_admin([HOST, *headers], "127.0.0.1", TOKEN, "GET")
+
+
+LINK = {b"sec-fetch-site": b"cross-site", b"sec-fetch-mode": b"navigate", b"sec-fetch-dest": b"document"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "leads"),
+    [
+        ({}, True),
+        ({b"sec-fetch-site": b"same-site"}, True),
+        ({b"sec-fetch-mode": b"cors", b"sec-fetch-dest": b"empty"}, False),
+        ({b"sec-fetch-mode": b"no-cors", b"sec-fetch-dest": b"image"}, False),
+        ({b"sec-fetch-dest": b"iframe"}, False),
+        ({b"origin": b"https://evil.example.com"}, False),
+    ],
+)
+def test_a_link_of_another_site_leads_to_what_takes_links(changed: dict[bytes, bytes], leads: bool):
+    """In a window of its own, where that site sees nothing. A script, a picture or a frame is refused."""
+    headers = [*(LINK | changed).items(), (b"host", b"localhost:8000")]
+    cookie = (b"cookie", f"{COOKIE}={new_session(TOKEN, 4e9)}".encode())
+    assert is_admin(headers, "127.0.0.1", None, takes_links=True) is leads
+    assert not is_admin(headers, "127.0.0.1", None)
+    assert has_session([cookie, *headers], TOKEN, "GET", takes_links=True) is leads
+    assert not has_session([cookie, *headers], TOKEN, "GET")
+    assert not has_session([cookie, *headers], TOKEN, "POST", takes_links=True)

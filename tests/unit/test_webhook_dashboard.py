@@ -217,6 +217,27 @@ async def test_without_a_token_only_this_machine_reads(options: Options, path: s
             assert (await client.get(f"{LOCAL}{path}", headers=headers)).status_code == 403
 
 
+LINK = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+
+
+async def test_a_link_of_another_site_leads_to_the_page_alone(local: httpx.AsyncClient):
+    """Whoever follows it sees the page. Its data, the admin API and what changes something stay refused."""
+    assert "data-panel" in (await local.get("/dashboard", headers=LINK)).text
+    for path in (*READS[1:], "/conversations", "/dead-letters/export", "/metrics"):
+        assert (await local.get(path, headers=LINK)).status_code == 403
+    framed = LINK | {"sec-fetch-dest": "iframe"}
+    assert (await local.get("/dashboard", headers=framed)).status_code == 403
+
+
+async def test_a_link_of_another_site_finds_the_session(options: Options):
+    """A browser sends no session with it, so the form asks for the page once more, and only then."""
+    async with serving(options(admin_token=TOKEN)) as client:
+        for headers, asks_again in ((LINK, True), ({}, False), (OWN, False)):
+            answer = await client.get("/dashboard", headers=headers)
+            assert answer.status_code == 401
+            assert ('http-equiv="refresh"' in answer.text) is asks_again
+
+
 async def test_sign_in_and_out(options: Options):
     """The form gives a session, with which the page acts through the admin API until it signs out."""
     async with serving(options(admin_token=TOKEN)) as client:

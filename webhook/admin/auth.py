@@ -35,23 +35,44 @@ def has_token(scope_headers: ScopeHeaders, admin_token: SecretStr | None) -> boo
     return is_bearer and secrets_equal(given[len(BEARER) :].strip(), admin_token)
 
 
-def has_session(scope_headers: ScopeHeaders, admin_token: SecretStr | None, method: str) -> bool:
+def has_session(
+    scope_headers: ScopeHeaders, admin_token: SecretStr | None, method: str, *, takes_links: bool = False
+) -> bool:
     """Return True if a browser is signed in. What changes something must come from a page of this service."""
     headers = _by_name(scope_headers)
-    is_allowed = method in SAFE_METHODS or is_own_page(headers)
+    is_allowed = _may_read(headers, takes_links) if method in SAFE_METHODS else is_own_page(headers)
     return is_allowed and is_session(session_of(headers), admin_token, time.time())
 
 
-def is_admin(scope_headers: ScopeHeaders, peer: str | None, admin_token: SecretStr | None, method: str = "GET") -> bool:
+def is_admin(
+    scope_headers: ScopeHeaders,
+    peer: str | None,
+    admin_token: SecretStr | None,
+    method: str = "GET",
+    *,
+    takes_links: bool = False,
+) -> bool:
     """Return True if the request may use the paths for operators.
 
-    `peer` is the address at the other end of the socket, None if it has none.
+    `peer` is the address at the other end of the socket, None if it has none. With `takes_links`, a link on another
+    site may lead here: that site does not see the answer, so it suits what only shows something.
     """
     headers = _by_name(scope_headers)
     if admin_token is not None:
-        return has_token(headers.items(), admin_token) or has_session(headers.items(), admin_token, method)
+        is_signed_in = has_session(headers.items(), admin_token, method, takes_links=takes_links)
+        return is_signed_in or has_token(headers.items(), admin_token)
     is_direct = is_loopback(peer) and not any(map(_is_of_proxy, headers))
-    return is_direct and _names_loopback(headers.get(b"host", b"")) and not _is_from_another_site(headers)
+    return is_direct and _names_loopback(headers.get(b"host", b"")) and _may_read(headers, takes_links)
+
+
+def is_link(headers: Mapping[bytes, bytes]) -> bool:
+    """Return True if a browser follows a link of another site, or is led here by it, in a window of its own."""
+    is_page = headers.get(b"sec-fetch-mode") == b"navigate" and headers.get(b"sec-fetch-dest") == b"document"
+    return is_page and b"origin" not in headers and headers.get(b"sec-fetch-site", b"none") not in OWN_SITE
+
+
+def _may_read(headers: Mapping[bytes, bytes], takes_links: bool) -> bool:
+    return not _is_from_another_site(headers) or (takes_links and is_link(headers))
 
 
 def _is_from_another_site(headers: Mapping[bytes, bytes]) -> bool:

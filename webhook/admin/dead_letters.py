@@ -14,7 +14,7 @@ from buffer.errors import StoreError
 from buffer.operator_models import DeadLetter
 from webhook.admin import models, views
 from webhook.admin.desk import ACursor, ADesk, ALimit, Desk, bad_cursor
-from webhook.admin.errors import COMMON, GONE, UNKNOWN, unknown
+from webhook.admin.errors import COMMON, GONE, NDJSON, UNKNOWN, export_error, unknown
 from webhook.responses import HTTPError
 
 router = APIRouter(prefix="/dead-letters", tags=["dead letters"], responses=COMMON)
@@ -28,7 +28,6 @@ RETRY_PAGE = 500
 AT_ONCE = 50
 """Redrives under way at a time."""
 
-NDJSON = "application/x-ndjson"
 GONE_TEXT = "its messages are gone from Redis, so it cannot be delivered; POST its /discard removes it"
 
 
@@ -67,7 +66,7 @@ async def _lines(desk: Desk) -> AsyncIterator[bytes]:
             if cursor is None:
                 return
     except StoreError as error:
-        yield orjson.dumps({"error": "unavailable", "detail": f"the export is not complete: {error}"}) + b"\n"
+        yield export_error(error)
 
 
 @router.post("/retry", summary="Deliver many dead letters again")

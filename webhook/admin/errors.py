@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from buffer.errors import StoreError
 from webhook.responses import RETRY_AFTER_S, HTTPError
+
+NDJSON = "application/x-ndjson"
+"""The media type of exports."""
 
 FIELD = re.compile(r"[a-z_]{1,30}")
 
@@ -63,3 +67,8 @@ def _named(part: str | int) -> str:
 def unknown(what: str, where: str) -> HTTPError:
     """Return the error for an id that nothing has. `where` is the path that lists the ids."""
     return HTTPError(404, "unknown", f"there is no such {what}; GET {where} lists what there is")
+
+
+def export_error(error: StoreError) -> bytes:
+    """Return the last line of an export that Redis has broken off."""
+    return orjson.dumps({"error": "unavailable", "detail": f"the export is not complete: {error}"}) + b"\n"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pydantic import SecretStr
 from starlette.requests import HTTPConnection
 
-from webhook.admin.auth import is_admin
+from webhook.admin.auth import is_admin, is_link
 from webhook.admin.gate import FORBIDDEN, UNAUTHORIZED
 from webhook.admin.sessions import is_own_page
 from webhook.dashboard.view import View, filters_of, minutes_of
@@ -23,14 +23,17 @@ class Doorkeeper(NamedTuple):
     admin_token: SecretStr | None
     allows_tests: bool
 
-    def may_read(self, request: HTTPConnection) -> bool:
-        """Return True with ADMIN_TOKEN or a session, or on this machine if ADMIN_TOKEN is not set."""
-        peer = request.client.host if request.client else None
-        return is_admin(request.scope["headers"], peer, self.admin_token)
+    def may_read(self, request: HTTPConnection, *, takes_links: bool = False) -> bool:
+        """Return True with ADMIN_TOKEN or a session, or on this machine if ADMIN_TOKEN is not set.
 
-    def check_read(self, request: HTTPConnection) -> None:
+        Only the page itself takes the links of other sites.
+        """
+        peer = request.client.host if request.client else None
+        return is_admin(request.scope["headers"], peer, self.admin_token, takes_links=takes_links)
+
+    def check_read(self, request: HTTPConnection, *, takes_links: bool = False) -> None:
         """Raise HTTPError (401 or 403) for a visitor who may not read."""
-        if self.may_read(request):
+        if self.may_read(request, takes_links=takes_links):
             return
         if self.admin_token is None:
             raise HTTPError(403, "forbidden", FORBIDDEN)
@@ -43,6 +46,11 @@ class Doorkeeper(NamedTuple):
             raise HTTPError(403, "forbidden", "set ADMIN_TOKEN or WEBHOOK_ALLOW_UNSIGNED to send a test burst")
         if "authorization" not in request.headers and not is_own_page(dict(request.scope["headers"])):
             raise HTTPError(403, "forbidden", ELSEWHERE)
+
+    @staticmethod
+    def follows_link(request: HTTPConnection) -> bool:
+        """Return True for a link of another site. A browser keeps its session to itself then."""
+        return is_link(dict(request.scope["headers"]))
 
     @property
     def can_test(self) -> bool:

@@ -10,7 +10,7 @@ from buffer.insight_models import Gauges, Histogram
 from buffer.reply_models import HeldChannel
 from buffer.transport.server_checks import CheckResult
 from gateways.masking import masked_reason
-from webhook.dashboard.models import Badge, Ended, Indicator
+from webhook.dashboard.models import Badge, Ended, Indicator, Snapshot
 from webhook.metrics.labels import label_of
 from webhook.tallies import APPEND_BOUNDS_MS, APPEND_MS, REQUESTS_REJECTED
 
@@ -58,6 +58,13 @@ def badges_of(gauges: Gauges, held: Sequence[HeldChannel], server: Server) -> li
         None if server.has_token else Badge("no_token", "warn"),
     ]
     return [badge for badge in found if badge]
+
+
+def is_well(snapshot: Snapshot) -> bool:
+    """Return True if nothing is wrong: no badge, no alarm, nothing overdue, dead or in doubt."""
+    strip = snapshot.strip
+    found = (snapshot.badges, strip.overdue, strip.dead, strip.doubts, any(one.is_alarm for one in snapshot.health))
+    return not any(found)
 
 
 def _is_overdue(gauges: Gauges) -> bool:

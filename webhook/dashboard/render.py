@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from webhook.dashboard.health import is_well
 from webhook.dashboard.models import Ended, Snapshot, Waiting
 from webhook.dashboard.svg.gaps import gaps_svg
 from webhook.dashboard.svg.lane import Axis, axis_svg, lane_svg
@@ -17,7 +18,7 @@ from webhook.dashboard.svg.wait import wait_svg
 from webhook.dashboard.timeline import lanes_of
 from webhook.dashboard.times import count_text, duration_text, moment_text, short_text
 from webhook.dashboard.view import MINUTES, View, chosen, options
-from webhook.dashboard.words import HTML_LANGUAGES, WORDS, word
+from webhook.dashboard.words import HTML_LANGUAGES, WORDS, counted, word
 
 FOLDER = Path(__file__).parent
 PANELS = ("strip", "pending", "timeline", "history", "held", "tuning", "health")
@@ -54,12 +55,13 @@ def panels_html(snapshot: Snapshot, view: View) -> dict[str, str]:
     return {name: _panel(name, known) for name in PANELS}
 
 
-def sign_in_html(view: View, *, is_wrong: bool = False) -> str:
-    """Return the page that asks for the token."""
-    words = WORDS[view.language]
-    return ENVIRONMENT.get_template("sign_in.html").render(
-        t=words, lang=HTML_LANGUAGES[view.language], is_wrong=is_wrong
-    )
+def sign_in_html(view: View, *, is_wrong: bool = False, asks_again: bool = False) -> str:
+    """Return the page that asks for the token. With `asks_again` it asks for the page once more by itself.
+
+    A browser does not send its session with a link of another site, but with what this page asks for.
+    """
+    known = {"t": WORDS[view.language], "lang": HTML_LANGUAGES[view.language]}
+    return ENVIRONMENT.get_template("sign_in.html").render(known, is_wrong=is_wrong, asks_again=asks_again)
 
 
 def _panel(name: str, known: dict[str, Any]) -> str:
@@ -88,6 +90,8 @@ def _known(snapshot: Snapshot, view: View) -> dict[str, Any]:
         "records": found[:HISTORY_MAX],
         "minutes": MINUTES,
         "messages_shown": _messages(snapshot.pending),
+        "counted": partial(counted, words=words),
+        "is_well": is_well(snapshot),
     }
 
 

@@ -91,9 +91,10 @@ def _add_page(router: APIRouter, dashboard: Dashboard) -> None:
     @router.get("/dashboard", include_in_schema=False)
     async def page(request: Request) -> HTMLResponse:
         view = keeper.view(request)
-        if keeper.admin_token is not None and not keeper.may_read(request):
-            return HTMLResponse(sign_in_html(view), 401, headers=PAGE_HEADERS)
-        keeper.check_read(request)
+        if keeper.admin_token is not None and not keeper.may_read(request, takes_links=True):
+            html = sign_in_html(view, asks_again=keeper.follows_link(request))
+            return HTMLResponse(html, 401, headers=PAGE_HEADERS)
+        keeper.check_read(request, takes_links=True)
         return HTMLResponse(page_html(await dashboard.snapshot(), view), headers=PAGE_HEADERS)
 
     @router.get("/dashboard/static/{name}", include_in_schema=False)

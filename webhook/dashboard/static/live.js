@@ -10,6 +10,7 @@ const AGAIN_MS = 5000;
 const KEPT = ["open", "disabled"]; // what the page itself sets
 const TEST_EVERY_MS = 900;
 const TEST_MESSAGES = 3;
+const PAGE_MAX = 200; // entries of a list of the admin API
 const FIRST_S = 0.2; // the scale of the gaps: webhook/dashboard/svg/gaps.py has the same two numbers
 const LAST_S = 120;
 
@@ -144,7 +145,7 @@ async function send(path, content, method = "POST") {
   const headers = content === undefined ? {} : { "content-type": "application/json" };
   const answer = await fetch(path, { method, headers, body: content, credentials: "same-origin" });
   const found = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(found.detail || String(answer.status));
+  if (!answer.ok) throw Object.assign(new Error(found.detail || String(answer.status)), { status: answer.status });
   return found;
 }
 
@@ -179,10 +180,32 @@ function ask(text) {
   });
 }
 
+const idsOf = (group) => [...group.querySelectorAll("[data-id]")].map((one) => one.dataset.id);
+
 function contentOf(button) {
   if (!("ids" in button.dataset)) return button.dataset.body;
-  const ids = [...button.closest("details").querySelectorAll("[data-id]")].map((one) => one.dataset.id);
-  return JSON.stringify({ flush_ids: ids });
+  return JSON.stringify({ flush_ids: idsOf(button.closest("details")) });
+}
+
+// What somebody else has settled meanwhile is left out.
+async function sendEach({ each, of: list }, group) {
+  for (const id of list ? await allIds(list) : idsOf(group)) {
+    await send(each.replace("{id}", encodeURIComponent(id))).catch((error) => {
+      if (error.status !== 404) throw error;
+    });
+  }
+}
+
+async function allIds(list) {
+  const ids = [];
+  let cursor = null;
+  do {
+    const place = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
+    const page = await send(`${list}?limit=${PAGE_MAX}${place}`, undefined, "GET");
+    ids.push(...page.items.map((item) => item.id));
+    cursor = page.next_cursor;
+  } while (cursor);
+  return ids;
 }
 
 async function retryAll() {
@@ -245,8 +268,9 @@ function element(name, text) {
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
-  const { post, open: path } = button.dataset;
-  if (post) act(button, () => send(post, contentOf(button)));
+  const { post, each, open: path } = button.dataset;
+  if (each) act(button, () => sendEach(button.dataset, button.closest("details")));
+  else if (post) act(button, () => send(post, contentOf(button)));
   else if (path) look(path).catch((error) => note(`${say.failed} ${error.message}`));
   else if ("retryAll" in button.dataset) act(button, retryAll);
   else if ("testBurst" in button.dataset) act(button, testBurst);

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from webhook.dashboard.svg.shapes import bar, dot, drawing, rule, text, titled
 from webhook.dashboard.timeline import Burst, Lane
 from webhook.dashboard.times import duration_text, short_text
-from webhook.dashboard.words import word
+from webhook.dashboard.words import counted, word
 
 HEIGHT, MIDDLE = 28, 14
 FUTURE = 0.08
@@ -57,7 +57,7 @@ def burst_text(burst: Burst, words: Words) -> str:
     """Return a burst in a sentence, for those who do not see the drawing."""
     if burst.closed_ms is None:
         return words["lane_open"].format(n=burst.messages)
-    said = [f"{burst.messages} {words['messages']}", word(words, "r", burst.reason), word(words, "o", burst.outcome)]
+    said = [counted(burst.messages, words), word(words, "r", burst.reason), word(words, "o", burst.outcome)]
     return ", ".join(filter(None, said))
 
 
