@@ -173,6 +173,7 @@ class ConversationView:
     """Everything that people may know of a conversation. A moment that does not apply is None.
 
     `burst` and `batch` hold the first messages, `burst_messages` and `batch_messages` are how many there are.
+    `closed_ms` is when the burst of the batch ended.
     """
 
     ref: str
@@ -186,6 +187,7 @@ class ConversationView:
     due_ms: int | None = None
     flush_id: str = ""
     reason: str = ""
+    closed_ms: int | None = None
     attempts: int = 0
     next_part: int = 0
     parts: int = 0

@@ -47,6 +47,7 @@ def read_look(ref: Ref, reply: Sequence[Any]) -> ConversationView | None:
         due_ms=int(float(due_ms)) or None,
         flush_id=_text(fields, "flush_id"),
         reason=_text(fields, "reason") or _text(fields, "fired"),
+        closed_ms=_number(fields, "closed_ms"),
         attempts=_number(fields, "claims") or 0,
         next_part=_number(fields, "next_part") or 0,
         parts=_number(fields, "parts") or 0,

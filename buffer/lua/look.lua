@@ -11,7 +11,7 @@
 -- An alias leads to its conversation, unless a batch has stayed under it. A key that cannot be read stops nothing.
 
 local FIELDS = { 'ref', 'gateway', 'channel', 'peer', 'name', 'opened_ms', 'deadline_ms', 'fired', 'flush_id', 'reason',
-                 'claims', 'next_part', 'paused_until_ms', 'pause_mode' }
+                 'closed_ms', 'claims', 'next_part', 'paused_until_ms', 'pause_mode' }
 local PRINT_SIZE = 8 -- bytes; include/parts.lua has the layout
 
 -- include: alias

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.unit.dashboard_pictures import NOW_MS, REF, ended, figures, snapshot, waiting
+from webhook.dashboard.models import AtAgent
 from webhook.dashboard.svg.gaps import gaps_svg, place_of
 from webhook.dashboard.svg.lane import FUTURE, Axis, axis_svg, lane_svg
 from webhook.dashboard.svg.wait import wait_svg
@@ -52,6 +53,18 @@ def test_an_open_burst_reaches_to_now_and_shows_its_deadline():
     assert place(buffer.get("x")) + place(buffer.get("width")) == pytest.approx(1 - FUTURE, abs=1e-3)
     assert place(ahead.get("x")) == pytest.approx(1 - FUTURE, abs=1e-3)
     assert not shapes(svg, "end")
+
+
+def test_a_call_in_progress_reaches_to_now():
+    """A batch at the agent has its messages, its end and a call that goes on, beside the next open burst."""
+    batch = AtAgent(NOW_MS - 10_000, "quiet", 2, (NOW_MS - 20_000, NOW_MS - 18_000))
+    (found,) = lanes_of(snapshot(pending=[waiting(state="in_flight", at_agent=batch)], ended=[]), 60_000)
+    svg = lane_svg(found, AXIS, WORDS_EN)
+    (call,) = shapes(svg, "call")
+    assert place(call.get("x")) == pytest.approx(AXIS.place(NOW_MS - 10_000), abs=1e-3)
+    assert place(call.get("x")) + place(call.get("width")) == pytest.approx(1 - FUTURE, abs=1e-3)
+    assert (len(shapes(svg, "message")), len(shapes(svg, "end")), len(shapes(svg, "buffer"))) == (4, 1, 2)
+    assert "2 messages, at the agent" in svg
 
 
 def test_a_duplicate_is_hollow():

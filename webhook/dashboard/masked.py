@@ -8,7 +8,7 @@ from buffer.operator_models import DeadLetter, Pending
 from buffer.reply_models import Doubt
 from config.trace_context import trace_id_of
 from gateways.masking import masked_peer, masked_reason
-from webhook.dashboard.models import Ended, Held, Waiting, Who
+from webhook.dashboard.models import AtAgent, Ended, Held, Waiting, Who
 from webhook.metrics.labels import label_of
 
 
@@ -19,7 +19,7 @@ def who(conversation: Conversation) -> Who:
 
 
 def waiting(found: Pending, max_wait_ms: int, view: ConversationView | None) -> Waiting:
-    """Return a conversation that waits. `view` is a look at it, of which the receipts and the cap are taken."""
+    """Return a conversation that waits. `view` is a look at it, if it is drawn."""
     cap_ms = None if found.opened_ms is None else found.opened_ms + max_wait_ms
     return Waiting(
         ref=found.ref,
@@ -30,7 +30,15 @@ def waiting(found: Pending, max_wait_ms: int, view: ConversationView | None) -> 
         due_ms=found.due_ms,
         cap_ms=view.cap_ms if view and view.cap_ms else cap_ms,
         arrivals_ms=tuple(one.received_ms for one in view.burst) if view else (),
+        at_agent=_at_agent(view) if view else None,
     )
+
+
+def _at_agent(view: ConversationView) -> AtAgent | None:
+    if view.state != "in_flight" or view.closed_ms is None or not view.batch:
+        return None
+    arrivals_ms = tuple(one.received_ms for one in view.batch)
+    return AtAgent(view.closed_ms, view.reason, view.batch_messages, arrivals_ms)
 
 
 _SAME = ("ref", "flush_id", "part", "reason", "outcome", "cause", "messages", "opened_ms", "last_ms", "closed_ms")

@@ -18,10 +18,21 @@ class Who:
 
 
 @dataclass(slots=True, frozen=True)
+class AtAgent:
+    """A batch at the agent: when its burst ended and why, and the receipts of its first messages."""
+
+    closed_ms: int
+    reason: str
+    messages: int
+    arrivals_ms: tuple[int, ...]
+
+
+@dataclass(slots=True, frozen=True)
 class Waiting:
     """A conversation that waits. `cap_ms` is the latest moment at which its open burst is due.
 
-    `arrivals_ms` are the receipts of the first messages of its open burst, for the conversations that are drawn.
+    Only the conversations that are drawn have `arrivals_ms`, the receipts of the first messages of the open burst, and
+    `at_agent`.
     """
 
     ref: str
@@ -32,6 +43,7 @@ class Waiting:
     due_ms: int
     cap_ms: int | None
     arrivals_ms: tuple[int, ...] = ()
+    at_agent: AtAgent | None = None
 
 
 @dataclass(slots=True, frozen=True)

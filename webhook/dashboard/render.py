@@ -120,7 +120,7 @@ def _due(snapshot: Snapshot, view: View, moment_ms: int) -> Markup:
 def _time(kind: str, moment_ms: int, text: str) -> Markup:
     moment = moment_text(moment_ms)
     attributes = f'datetime="{moment}" title="{moment}" data-{kind}-ms="{moment_ms:d}"'
-    return Markup(f"<time {attributes}>{escape(text)}</time>")
+    return Markup(f"<time {attributes}>{escape(text)}</time>")  # noqa: S704 -- `Markup.format` takes ten times as long
 
 
 def _span_ms(record: Ended) -> int | None:

@@ -37,10 +37,11 @@ HELD_MAX = 200
 """Entries of each list that are read."""
 
 LOOKS_MAX = 12
-"""Open bursts whose receipts are read, for the timeline."""
+DRAWN = ("open", "in_flight")
+"""Conversations whose messages are looked at, for the timeline, and the states that it draws."""
 
 ARRIVALS_MAX = 14
-"""Receipts of an open burst: as many as a record of the history has."""
+"""Receipts of a burst: as many as a record of the history has."""
 
 CHANNELS_MAX = 100
 """Channels that are asked whether their replies are held."""
@@ -147,7 +148,7 @@ class SnapshotReader:
 
     async def _pending(self) -> list[Waiting]:
         page = await self._insights.pending(PENDING_MAX)
-        views = await self._look([found for found in page.items if found.state == "open" and found.ref][:LOOKS_MAX])
+        views = await self._look([found for found in page.items if found.state in DRAWN and found.ref][:LOOKS_MAX])
         return [masked.waiting(found, self._max_wait_ms(found), views.get(found.ref)) for found in page.items]
 
     def _max_wait_ms(self, found: Pending) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import astuple
 from typing import NamedTuple
 
 from webhook.dashboard.models import Ended, Snapshot, Waiting, Who
@@ -49,8 +51,8 @@ def lanes_of(snapshot: Snapshot, span_ms: int) -> list[Lane]:
             bursts[record.ref].append(burst)
             people[record.ref] = record.who
     for found in snapshot.pending:
-        if found.ref and (burst := _waiting_burst(found, snapshot.now_ms)):
-            bursts[found.ref].append(burst)
+        if found.ref and (some := list(_waiting_bursts(found, snapshot.now_ms))):
+            bursts[found.ref] += some
             people[found.ref] = found.who
     lanes = [
         Lane(ref, people[ref], tuple(sorted(found, key=_opened_ms)), snapshot.duplicates.get(ref, ()))
@@ -89,9 +91,11 @@ def _ended_burst(record: Ended) -> Burst | None:
     )
 
 
-def _waiting_burst(found: Waiting, now_ms: int) -> Burst | None:
-    """Return the open burst of a conversation. A batch at the agent is drawn when it has ended."""
-    if found.opened_ms is None or found.opened_ms > now_ms:
-        return None
-    due_ms = found.due_ms if found.state == "open" else None
-    return Burst(found.opened_ms, found.arrivals_ms or (found.opened_ms,), found.messages, None, due_ms)
+def _waiting_bursts(found: Waiting, now_ms: int) -> Iterator[Burst]:
+    """Yield the batch at the agent, and the open burst of a conversation."""
+    if found.at_agent:
+        closed_ms, reason, messages, arrivals_ms = astuple(found.at_agent)
+        yield Burst(arrivals_ms[0], arrivals_ms, messages, closed_ms, reason=reason, call_ms=closed_ms)
+    if found.opened_ms is not None and found.opened_ms <= now_ms:
+        due_ms = found.due_ms if found.state == "open" else None
+        yield Burst(found.opened_ms, found.arrivals_ms or (found.opened_ms,), found.messages, None, due_ms)

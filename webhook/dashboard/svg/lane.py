@@ -56,7 +56,9 @@ def lane_svg(lane: Lane, axis: Axis, words: Words) -> Markup:
 def burst_text(burst: Burst, words: Words) -> str:
     """Return a burst in a sentence, for those who do not see the drawing."""
     if burst.closed_ms is None:
-        return words["lane_open"].format(n=burst.messages)
+        return words["lane_open"].format(n=counted(burst.messages, words))
+    if burst.ended_ms is None:
+        return words["lane_call"].format(n=counted(burst.messages, words))
     said = [counted(burst.messages, words), word(words, "r", burst.reason), word(words, "o", burst.outcome)]
     return ", ".join(filter(None, said))
 
@@ -79,7 +81,8 @@ def _call(burst: Burst, axis: Axis, words: Words) -> Iterator[str]:
     end_ms = burst.answered_ms or burst.ended_ms or axis.now_ms
     if axis.shows(end_ms):
         title = f"{words['lg_call']}: {duration_text(end_ms - burst.call_ms)}"
-        yield titled(bar("call", axis.place(burst.call_ms), axis.place(end_ms), 10, 8), title)
+        kind = "call is-open" if burst.ended_ms is None else "call"
+        yield titled(bar(kind, axis.place(burst.call_ms), axis.place(end_ms), 10, 8), title)
     if burst.ended_ms is not None:
         yield from _parts(burst, axis, end_ms, burst.ended_ms)
 
