@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.operator_page import OperatorPage
 from tests.integration.conftest import agent, start_deployment
+from tests.integration.deployment import Deployment
 
-__all__ = ["agent", "browser", "page", "start_deployment"]
+__all__ = ["agent", "browser", "operator", "page", "start_deployment"]
 
 ACTION_WITHIN_MS = 45_000
+expect.set_options(timeout=ACTION_WITHIN_MS)  # what is expected may take its time on a busy machine
+
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 """Chromium has no sandbox for root, and a small /dev/shm in containers."""
 
@@ -50,3 +54,15 @@ def page(browser: Browser) -> Iterator[Page]:
     yield page
     context.close()
     assert errors == []
+
+
+@pytest.fixture
+def operator(start_deployment: Callable[..., Deployment], page: Page) -> Callable[..., OperatorPage]:
+    """Start a deployment and its page, signed in."""
+
+    def start(**settings: object) -> OperatorPage:
+        found = OperatorPage(start_deployment(**settings), page)
+        found.sign_in()
+        return found
+
+    return start

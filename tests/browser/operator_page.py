@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from playwright.sync_api import Locator, Page
 
 from buffer.insight_models import BOUNDS_MS
 from buffer.models import Conversation
+from buffer.prints import print_of
+from buffer.reply_models import Ending, SendLimits
+from buffer.reply_store import Replies
 from buffer.store import Store
 from tests.integration.agent import Answer
 from tests.integration.deployment import Deployment
@@ -76,7 +80,7 @@ def number(at: int) -> str:
 
 
 def fill_gaps(deployment: Deployment, channel: str = "default", gateway: str = "generic") -> None:
-    """Count gaps between messages, as people write, into the tally of a channel."""
+    """Let the tally of a channel say that people write as they do, and nothing else."""
     random_ms = random.Random(5)
     counts = [0] * len(BOUNDS_MS["gap"])
     for _ in range(4000):
@@ -87,8 +91,7 @@ def fill_gaps(deployment: Deployment, channel: str = "default", gateway: str = "
     tag = hashlib.sha1(f"{gateway}\0{channel}".encode(), usedforsecurity=False).hexdigest()[:16]
     totals = {"flushes_quiet": 2600, "flush_messages": 6400, "bursts_split": 230, "messages_accepted": 6400}
     fields = {f"gap:{at}": count for at, count in enumerate(counts) if count} | totals
-    for name, amount in fields.items():
-        deployment.redis.hincrby(f"deb:{{p0}}:tally:{tag}", name, amount)
+    deployment.redis.hset(f"deb:{{p0}}:tally:{tag}", mapping=fields)
     deployment.redis.hset("deb:{p0}:channels", tag, f"{gateway}\0{channel}")
 
 
@@ -104,6 +107,26 @@ def fill_pending(deployment: Deployment, count: int) -> None:
     deployment.ask(fill)
 
 
+def fill_doubts(deployment: Deployment, *people: str) -> None:
+    """Bring one part of an answer to each person in doubt, as a worker that died has left it."""
+
+    async def fill(store: Store) -> None:
+        replies = Replies(store)
+        for peer in people:
+            who = Conversation("generic", "default", peer)
+            await store.append([message(f"doubt-{peer}", who)])
+            await store.flush_now(who)
+            batch = (await store.claim(store.ref(who), f"w-{peer}")).batch
+            assert batch is not None
+            answer = json.dumps({"parts": [{"text": "resposta"}]}).encode()
+            await store.answered(store.ref(who), batch.token, answer, print_of("resposta"))
+            await replies.begin_part(store.ref(who), batch.token, 1, who, None, SendLimits())
+            await replies.end_part(store.ref(who), batch.token, 1, who, Ending("in_doubt", batch.flush_id))
+            await store.ack(store.ref(who), batch.token)
+
+    deployment.ask(fill)
+
+
 def _batches(writes: Iterator[Any]) -> Iterator[Sequence[Any]]:
     while some := list(islice(writes, APPEND_AT_ONCE)):
         yield some
@@ -112,3 +135,9 @@ def _batches(writes: Iterator[Any]) -> Iterator[Sequence[Any]]:
 def replying(*parts: str, delay_s: float = 0.0) -> Answer:
     """An answer of the agent with these parts."""
     return Answer(200, json.dumps({"replies": parts}).encode(), "application/json", delay_s=delay_s)
+
+
+def in_thread(work: Callable[[], Any]) -> Any:
+    """Run what needs an event loop of its own: Playwright's occupies this thread."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(work).result()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.operator_page import OperatorPage, fill_gaps, fill_pending, number
+from tests.browser.operator_page import TOKEN, OperatorPage, fill_doubts, fill_gaps, in_thread, number, replying
 from tests.integration.agent import Answer
 from tests.integration.deployment import Deployment
 
@@ -23,24 +23,6 @@ DEAD = Answer(422, b"no", "text/plain")
 SECRET = "segredo da conversa"
 
 Start = Callable[..., Deployment]
-
-
-@pytest.fixture
-def operator(start_deployment: Start, page: Page) -> Callable[..., OperatorPage]:
-    """Start a deployment and its page, signed in."""
-
-    def start(**settings: object) -> OperatorPage:
-        found = OperatorPage(start_deployment(**settings), page)
-        found.sign_in()
-        return found
-
-    return start
-
-
-def in_thread(work: Callable[[], Any]) -> Any:
-    """Run what needs an event loop of its own: Playwright's occupies this thread."""
-    with ThreadPoolExecutor(1) as threads:
-        return threads.submit(work).result()
 
 
 def die(operator: OperatorPage, *people: str) -> None:
@@ -122,7 +104,7 @@ def test_open_hides_until_revealed(operator: Callable[..., OperatorPage]) -> Non
 
 
 def test_dead_letters(operator: Callable[..., OperatorPage]) -> None:
-    """They stand in groups by their error; one, a group or all are sent again; one is discarded after a question."""
+    """They stand in groups by their error; one, a group or all are sent again; one or a group is discarded."""
     found = operator(**QUICK)
     found.deployment.worker()
     die(found, ANA, BIA, CAIO, DINA)
@@ -147,6 +129,108 @@ def test_dead_letters(operator: Callable[..., OperatorPage]) -> None:
     held.get_by_role("button", name="Retry all").click()
     found.page.get_by_role("button", name="Yes, do it").click()
     expect(held).to_contain_text("No dead letters.")
+    die(found, ANA, BIA)
+    held.locator("summary").click()
+    held.get_by_role("button", name="Discard group").click()
+    found.page.get_by_role("button", name="Yes, do it").click()
+    expect(held).to_contain_text("No dead letters.")
+    assert found.webhook.log.count("admin API: discard") == 3
+
+
+def test_replies_in_doubt(operator: Callable[..., OperatorPage]) -> None:
+    """They stand in a group; one, the group or all are sent again or dropped, and all are exported."""
+    found = operator(**LONG)
+    held = found.panel("held")
+
+    def fill(*people: str) -> None:
+        in_thread(lambda: fill_doubts(found.deployment, *people))
+        expect(held.locator("li")).to_have_count(len(people))
+
+    def press(name: str, left: int) -> None:
+        held.get_by_role("button", name=name, exact=True).first.click()
+        found.page.get_by_role("button", name="Yes, do it").click()
+        expect(held.locator("li")).to_have_count(left)
+
+    fill(ANA, BIA, CAIO, DINA)
+    expect(found.panel("strip").locator(".warn dd")).to_have_text("4")
+    held.locator("summary").click()
+    with found.page.expect_download() as download:
+        held.get_by_role("link", name="Export JSON").click()
+    lines = [json.loads(line) for line in download.value.path().read_text(encoding="utf-8").splitlines()]
+    assert [line["text"] for line in lines] == ["resposta"] * 4
+    press("Drop", left=3)
+    held.get_by_role("button", name="Send again", exact=True).first.click()
+    expect(held.locator("li")).to_have_count(2)
+    press("Drop group", left=0)
+    fill(number(51), number(52))
+    held.locator("summary").click()
+    press("Send group again", left=0)
+    fill(number(53), number(54))
+    press("Send all again", left=0)
+    for action, times in (("drop", 3), ("send", 5), ("export", 1)):
+        assert found.webhook.log.count(f"admin API: {action}") == times
+
+
+def test_a_call_under_way_is_drawn(operator: Callable[..., OperatorPage]) -> None:
+    """While the agent thinks, the lane has its call; with the answer come its parts."""
+    found = operator(**QUICK)
+    found.deployment.agent.default = replying("oi", delay_s=8.0)
+    found.deployment.worker()
+    found.webhook.say(ANA, SECRET)
+    timeline = found.panel("timeline")
+    expect(timeline.locator(".lane .call.is-open")).to_have_count(1)
+    expect(timeline.locator(".lane .call.is-open")).to_have_count(0)
+    expect(timeline.locator(".lane .call")).to_have_count(1)
+
+
+def test_a_message_sent_again_is_hollow(operator: Callable[..., OperatorPage]) -> None:
+    """A duplicate that was suppressed is a hollow dot on the lane of its conversation."""
+    found = operator(**LONG)
+    for _ in range(2):
+        found.webhook.post({"conversation": ANA, "message_id": "m1", "text": SECRET})
+    expect(found.panel("timeline").locator(".lane .duplicate")).to_have_count(1)
+    expect(found.panel("timeline").locator(".lane .message")).to_have_count(1)
+
+
+def test_a_link_of_another_site_leads_here(operator: Callable[..., OperatorPage]) -> None:
+    """Whoever is signed in and follows it sees the page; a script of that site gets nothing."""
+    found = operator(**LONG)
+    found.page.goto(f'data:text/html,<a href="{found.url}/dashboard">the page</a>')
+    tried = f"fetch('{found.url}/snapshot.json', {{credentials: 'include'}}).then(() => 'read', () => 'refused')"
+    assert found.page.evaluate(tried) == "refused"
+    found.page.get_by_role("link").click()
+    expect(found.page.locator(".state.is-live")).to_be_visible()
+
+
+def test_by_keyboard_in_portuguese(start_deployment: Start, browser: Any) -> None:
+    """Tab and Enter sign in, skip to what waits, and flush it; every word is Portuguese."""
+    context = browser.new_context(locale="pt-BR")
+    page = context.new_page()
+    operator = OperatorPage(start_deployment(**LONG), page)
+    operator.open()
+    page.keyboard.type(TOKEN)
+    page.keyboard.press("Enter")
+    page.locator(".state.is-live").wait_for()
+    assert page.locator("html").get_attribute("lang") == "pt-BR"
+    operator.webhook.say(ANA, SECRET)
+    expect(operator.panel("pending").locator("tbody tr")).to_have_count(1)
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Ir para o que espera")).to_be_focused()
+    page.keyboard.press("Enter")
+    reach(page, "Enviar já")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("feito")
+    expect(operator.panel("pending")).to_contain_text("agora")
+    context.close()
+
+
+def reach(page: Page, name: str) -> None:
+    """Press Tab until a button has the focus."""
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent.trim()") == name:
+            return
+    raise AssertionError(f"Tab does not reach {name}")
 
 
 def test_the_test_burst(operator: Callable[..., OperatorPage]) -> None:
@@ -227,43 +311,3 @@ def test_it_reads_without_javascript(start_deployment: Start, browser: Any) -> N
     assert page.locator("svg.lane").count() == 1
     assert page.locator("button:visible").all_inner_texts() == ["Filter"]
     context.close()
-
-
-SIZES = {"wide": (1280, 900), "phone": (390, 844)}
-
-
-@pytest.mark.parametrize("count", [0, 12, 100_000])
-def test_what_it_looks_like(start_deployment: Start, page: Page, count: int) -> None:
-    """With nothing, some and very many waiting, in both sizes and lights, it has no serious fault and does not scroll
-    sideways."""
-    operator = OperatorPage(start_deployment(message_buffer_timeout=60.0, message_buffer_max_wait=240.0), page)
-    if count:
-        in_thread(lambda: fill_pending(operator.deployment, count))
-        fill_gaps(operator.deployment)
-        tell_a_story(operator)
-    operator.sign_in()
-    for light in ("light", "dark"):
-        for name, (width, height) in SIZES.items():
-            page.emulate_media(color_scheme=light)
-            page.set_viewport_size({"width": width, "height": height})
-            page.wait_for_timeout(300)
-            operator.shoot(f"{count}-{name}-{light}")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            assert operator.faults() == []
-
-
-def tell_a_story(operator: OperatorPage) -> None:
-    """Some flushes that ended well, and some that did not."""
-    operator.deployment.worker(message_buffer_timeout=1.0)
-    operator.deployment.agent.answer(CAIO, DEAD)
-    for who, text in ((ANA, "oi"), (BIA, "bom dia"), (ANA, "tudo bem?"), (CAIO, "vocês abrem?"), (ANA, "e o pedido?")):
-        operator.webhook.post({"conversation": who, "channel": "loja", "text": text})
-        operator.page.wait_for_timeout(400)
-    headers = {"authorization": "Bearer a-token-for-operators"}
-    for who in (ANA, BIA, CAIO):
-        person = {"gateway": "generic", "channel": "loja", "id": who}
-        ref = operator.webhook.client.post(f"{operator.url}/conversations/find", json=person, headers=headers).json()[
-            "ref"
-        ]
-        operator.webhook.client.post(f"{operator.url}/conversations/{ref}/flush", headers=headers)
-    operator.page.wait_for_timeout(2000)

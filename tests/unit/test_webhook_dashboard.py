@@ -396,12 +396,22 @@ async def test_closing_ends_every_stream():
         pass
 
 
-async def test_signals_are_given_back(options: Options):
-    """While it serves, SIGINT ends the streams first; after it, the handlers are those of before."""
-    before = signal.getsignal(signal.SIGINT)
-    async with serving(options()):
-        assert signal.getsignal(signal.SIGINT) != before
-    assert signal.getsignal(signal.SIGINT) == before
+async def test_signals_are_given_back(options: Options, monkeypatch: pytest.MonkeyPatch):
+    """While it serves, a signal ends the streams and then does what it did before; after it, only that."""
+    monkeypatch.setattr("webhook.dashboard.shutdown.SIGNALS", (signal.SIGUSR1,))
+    came: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, _: came.append(number))
+    try:
+        async with serving(options()) as client:
+            client.base_url = httpx.URL(LOCAL)
+            signal.raise_signal(signal.SIGUSR1)
+            await asyncio.sleep(0)  # the loop does what the signal has asked for
+            answer = await client.get("/dashboard/events")
+            assert (answer.status_code, came) == (503, [signal.SIGUSR1])
+        signal.raise_signal(signal.SIGUSR1)
+        assert came == [signal.SIGUSR1] * 2
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 async def test_redis_is_away_is_told(monkeypatch: pytest.MonkeyPatch):
