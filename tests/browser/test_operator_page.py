@@ -141,29 +141,31 @@ def test_replies_in_doubt(operator: Callable[..., OperatorPage]) -> None:
     """They stand in a group; one, the group or all are sent again or dropped, and all are exported."""
     found = operator(**LONG)
     held = found.panel("held")
+    group = held.locator("details[data-key^=doubt]")
+    doubts = group.locator("li")
 
     def fill(*people: str) -> None:
         in_thread(lambda: fill_doubts(found.deployment, *people))
-        expect(held.locator("li")).to_have_count(len(people))
+        expect(doubts).to_have_count(len(people))
 
     def press(name: str, left: int) -> None:
         held.get_by_role("button", name=name, exact=True).first.click()
         found.page.get_by_role("button", name="Yes, do it").click()
-        expect(held.locator("li")).to_have_count(left)
+        expect(doubts).to_have_count(left)
 
     fill(ANA, BIA, CAIO, DINA)
     expect(found.panel("strip").locator(".warn dd")).to_have_text("4")
-    held.locator("summary").click()
+    group.locator("summary").click()
     with found.page.expect_download() as download:
         held.get_by_role("link", name="Export JSON").click()
     lines = [json.loads(line) for line in download.value.path().read_text(encoding="utf-8").splitlines()]
     assert [line["text"] for line in lines] == ["resposta"] * 4
     press("Drop", left=3)
     held.get_by_role("button", name="Send again", exact=True).first.click()
-    expect(held.locator("li")).to_have_count(2)
+    expect(doubts).to_have_count(2)
     press("Drop group", left=0)
     fill(number(51), number(52))
-    held.locator("summary").click()
+    group.locator("summary").click()
     press("Send group again", left=0)
     fill(number(53), number(54))
     press("Send all again", left=0)

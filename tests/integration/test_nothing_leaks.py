@@ -35,6 +35,7 @@ DIES, DOUBTED, WAITS = "5511900000071", "5511900000072", "5511900000073"
 PAGES = (
     *("/", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics", "/nothing"),
     *("/conversations", "/flushes?limit=200", "/dead-letters", "/dead-letters/export", "/replies/doubts"),
+    *("/replies/doubts/export", "/dashboard", "/snapshot.json"),
     *(f"/conversations/{DIES}", f"/dead-letters/{DIES}", f"/conversations?cursor={DIES}", f"/flushes?ref={DIES}"),
 )
 COMMANDS = ("status", "pending", "flushes", "dead", "doubt", "stats")

@@ -89,7 +89,10 @@ async def bury(store: Store, message_id: str = "m1", to: Conversation = ANA, err
 
 # ---- who may ask ----
 
-GETS = ("/conversations", "/flushes", "/dead-letters", "/dead-letters/export", "/replies/doubts")
+GETS = (
+    *("/conversations", "/flushes", "/dead-letters", "/dead-letters/export"),
+    *("/replies/doubts", "/replies/doubts/export"),
+)
 READS = (*GETS, f"/conversations/{NOBODY}", f"/dead-letters/{NO_LETTER}")
 ACTIONS = (
     *(f"/conversations/{NOBODY}/{verb}" for verb in ("flush", "discard", "pause", "resume")),
@@ -369,6 +372,18 @@ async def test_doubts(admin: httpx.AsyncClient, store: Store):
         answer = await admin.post(f"/replies/doubts/{doubt_id}/{action}")
         assert answer.json() == {"id": doubt_id, "action": action}
         assert (await admin.post(f"/replies/doubts/{doubt_id}/{action}")).status_code == 404
+
+
+async def test_export_of_doubts(admin: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch):
+    """Every part in doubt is a line of JSON, with its text for those who may see it, whatever the size of the steps."""
+    monkeypatch.setattr("webhook.admin.replies.EXPORT_PAGE", 2)
+    made = [await doubt(store, f"m{i}") for i in range(5)]
+    with structlog.testing.capture_logs() as told:
+        answer = await admin.get("/replies/doubts/export")
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert [(line["id"], line["text"]) for line in lines] == [(one, TEXT) for one in made]
+    assert [(line["action"], line["what"]) for line in told] == [("export", "all parts in doubt")]
 
 
 async def doubt(store: Store, message_id: str) -> str:

@@ -11,9 +11,6 @@ from webhook.dashboard.models import Group, Held, HeldList
 NUMBERS = re.compile(r"[\d*•]+")
 """What differs between reasons that are the same: numbers, and what is masked."""
 
-UNKNOWN = "?"
-"""The reason of what has none."""
-
 
 def group_key(reason: str) -> str:
     """Return what reasons of one group have in common. Status codes of three digits stay: they are the cause."""
@@ -32,4 +29,4 @@ def grouped(total: int, found: Iterable[tuple[str, Held]]) -> HeldList:
 
 def _group(entries: Sequence[tuple[str, Held]]) -> Group:
     times = [held.since_ms for _, held in entries]
-    return Group(entries[-1][0] or UNKNOWN, min(times), max(times), [held for _, held in entries])
+    return Group(entries[-1][0], min(times), max(times), [held for _, held in entries])

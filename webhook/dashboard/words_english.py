@@ -122,6 +122,7 @@ ENGLISH = {
     "doubts": "Replies in doubt",
     "doubts_none": "No reply is in doubt.",
     "held_note": "the oldest {read} of {total}, grouped by error",
+    "no_reason": "no reason is known",
     "first": "first",
     "last": "last",
     "retry": "Retry",

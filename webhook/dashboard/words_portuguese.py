@@ -122,6 +122,7 @@ PORTUGUESE = {
     "doubts": "Respostas em dúvida",
     "doubts_none": "Nenhuma resposta em dúvida.",
     "held_note": "as {read} mais antigas de {total}, agrupadas por erro",
+    "no_reason": "motivo desconhecido",
     "first": "primeira",
     "last": "última",
     "retry": "Reenviar",
