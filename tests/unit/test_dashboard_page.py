@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from pathlib import Path
 from string import Formatter
 
 import pytest
 
 from buffer.models import Conversation
 from buffer.operator_models import DeadLetter
-from tests.unit.dashboard_pictures import NOW_MS, ended, figures, snapshot, waiting
+from tests.unit.dashboard_pictures import NOW_MS, STRIP, ended, figures, snapshot, waiting
 from webhook.dashboard import masked
 from webhook.dashboard.groups import group_key, grouped
 from webhook.dashboard.health import calls_per_minute
-from webhook.dashboard.models import HeldList, Who
-from webhook.dashboard.render import PANELS, page_html, panels_html, sign_in_html
+from webhook.dashboard.models import HeldList, Indicator, Who
+from webhook.dashboard.render import FOLDER, PANELS, page_html, panels_html, sign_in_html
 from webhook.dashboard.times import count_text, duration_text, moment_text, short_text
 from webhook.dashboard.tuning import tuning_of
 from webhook.dashboard.view import Filters, View, chosen, filters_of, minutes_of
 from webhook.dashboard.words import WORDS, language_of
+from webhook.dashboard.words_english import ENGLISH
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&"
 ACTS = View(can_act=True, can_test=True)
@@ -67,7 +70,9 @@ def test_the_page_is_whole(view: View):
 def test_without_a_token_there_is_nothing_to_click():
     """A page that only reads has no action."""
     html = page_html(snapshot(), View())
-    assert not re.search(r"data-post|data-open=|data-retry-all|data-test-burst|/dead-letters/", html)
+    assert not re.search(
+        r"data-post|data-each|data-open=|data-retry-all|data-test-burst|/dead-letters/|/replies/", html
+    )
     assert "data-post" in page_html(snapshot(), ACTS)
 
 
@@ -132,6 +137,27 @@ def test_the_recommended_window_is_in_the_strip():
     html = panels_html(snapshot(tuning=many), View())["strip"]
     assert f"{many.recommended_s} s would be better" in html
     assert "8 s" in html
+
+
+def test_what_is_wrong_stands_on_top():
+    """Badges and alarms are in the strip; only where there is none, and nothing is dead or late, all is well."""
+    well = snapshot(badges=[], health=[Indicator("split", "2.0 %")], dead_letters=HeldList())
+    assert ENGLISH["all_well"] in panels_html(well, View())["strip"]
+    alarmed = snapshot(badges=[], health=[Indicator("split", "20.0 %", True)])
+    assert "bursts split: 20.0 %" in panels_html(alarmed, View())["strip"]
+    for wrong in (alarmed, snapshot(health=[]), snapshot(badges=[], health=[], strip=replace(STRIP, dead=1))):
+        assert ENGLISH["all_well"] not in panels_html(wrong, View())["strip"]
+
+
+def test_every_word_is_used():
+    """The page has no words that stand nowhere."""
+    code = "".join(file.read_text(encoding="utf-8") for file in FOLDER.rglob("*.*") if _is_code(file))
+    unused = [name for name in ENGLISH if not re.search(rf"t\.{name}\b|\"{name}\"", code)]
+    assert [name for name in unused if not re.match("(st|r|o|b|h)_", name)] == []
+
+
+def _is_code(file: Path) -> bool:
+    return file.suffix in (".py", ".html") and not file.name.startswith("words_")
 
 
 def test_a_page_with_nothing_on_it():

@@ -93,6 +93,8 @@ async def test_nothing_of_a_person_is_shown(local: httpx.AsyncClient, store: Sto
     page = (await local.get("/dashboard", headers=HTML)).text
     data = await local.get("/snapshot.json")
     assert "+55 11 •••• 0071" in page
+    assert re.findall("<title>.*</title>", page)[0] == "<title>debouncer</title>"
+    assert not re.search("data-post|data-each|data-open=|data-retry-all|/export", page)
     for text in (page, data.text):
         assert [secret for secret in SECRETS if secret in text] == []
     assert "<script>alert" not in page
@@ -300,6 +302,14 @@ async def test_a_test_burst_takes_the_real_path(admin: httpx.AsyncClient):
 async def test_no_other_person(admin: httpx.AsyncClient, body: dict[str, Any]):
     """Nobody can be written to by it who may be real."""
     assert (await admin.post("/dashboard/test-burst", json=body)).status_code == 400
+
+
+async def test_a_test_burst_is_logged(admin: httpx.AsyncClient):
+    """With where it goes and from where it came, as every action."""
+    with structlog.testing.capture_logs() as lines:
+        await admin.post("/dashboard/test-burst", json={"person": "5511900000099", "number": 1})
+    told = [(line["action"], line["what"], line["from"]) for line in lines if "action" in line]
+    assert told == [("test burst", "generic/test", "127.0.0.1")]
 
 
 async def test_who_may_send_a_test_burst(options: Options):
