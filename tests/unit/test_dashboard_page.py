@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from string import Formatter
 
 import pytest
 
+from buffer.figures import Figures
+from buffer.insight_models import Gauges
 from buffer.models import Conversation
 from buffer.operator_models import DeadLetter
 from tests.unit.dashboard_pictures import NOW_MS, STRIP, ended, figures, snapshot, waiting
 from webhook.dashboard import masked
 from webhook.dashboard.groups import group_key, grouped
-from webhook.dashboard.health import calls_per_minute
+from webhook.dashboard.health import calls_per_minute, indicators
 from webhook.dashboard.models import HeldList, Indicator, Who
 from webhook.dashboard.render import FOLDER, PANELS, page_html, panels_html, sign_in_html
 from webhook.dashboard.times import count_text, duration_text, moment_text, short_text
@@ -139,14 +142,22 @@ def test_the_recommended_window_is_in_the_strip():
     assert "8 s" in html
 
 
-def test_what_is_wrong_stands_on_top():
-    """Badges and alarms are in the strip; only where there is none, and nothing is dead or late, all is well."""
+def test_all_is_well():
+    """The strip says so only where there is no badge and no alarm, and nothing is dead, in doubt or late."""
     well = snapshot(badges=[], health=[Indicator("split", "2.0 %")], dead_letters=HeldList())
     assert ENGLISH["all_well"] in panels_html(well, View())["strip"]
     alarmed = snapshot(badges=[], health=[Indicator("split", "20.0 %", True)])
-    assert "bursts split: 20.0 %" in panels_html(alarmed, View())["strip"]
     for wrong in (alarmed, snapshot(health=[]), snapshot(badges=[], health=[], strip=replace(STRIP, dead=1))):
         assert ENGLISH["all_well"] not in panels_html(wrong, View())["strip"]
+
+
+def test_a_share_of_few_is_no_alarm():
+    """One split burst of four says nothing yet."""
+    gauges = Gauges(NOW_MS, 0, 0, 0, 0, 0, 0, {})
+    for calls, is_alarm in ((4, False), (40, True)):
+        found = Figures(Counter(flushes_quiet=calls, bursts_split=calls // 4))
+        (split,) = [one for one in indicators(found, gauges) if one.name == "split"]
+        assert (split.value, split.is_alarm) == ("25.0 %", is_alarm)
 
 
 def test_every_word_is_used():

@@ -21,6 +21,9 @@ APPEND_ALARM_MS = 1_000
 SPLIT_ALARM = 0.1
 CAP_ALARM = 0.05
 REJECTED_ALARM = 0.01
+COUNTED_MIN = 20
+"""Of fewer calls or requests a share is chance, and no alarm."""
+
 MINUTE_MS = 60_000
 ENDED_MIN = 100
 """Records from which on there may be others that were not read."""
@@ -140,7 +143,7 @@ def _share(name: str, part: int, whole: int, alarm: float | None) -> Indicator:
     if not whole:
         return Indicator(name, None)
     share = min(1.0, part / whole)
-    return Indicator(name, f"{share * 100:.1f} %", alarm is not None and share > alarm)
+    return Indicator(name, f"{share * 100:.1f} %", alarm is not None and whole >= COUNTED_MIN and share > alarm)
 
 
 def _count(name: str, number: int) -> Indicator:
