@@ -11,7 +11,18 @@ from collections.abc import Callable, Iterator
 from benchmarks.figures import Missing, attempt
 from benchmarks.machine import OTHER_CORE, description
 from benchmarks.page import Run, write_page
-from benchmarks.parts import dispatchers, durability, flush, gateways, growth, idle, in_flight, replies, webhook
+from benchmarks.parts import (
+    dashboard,
+    dispatchers,
+    durability,
+    flush,
+    gateways,
+    growth,
+    idle,
+    in_flight,
+    replies,
+    webhook,
+)
 from benchmarks.peers import pinned_versions
 from benchmarks.table import Row, as_markdown
 from benchmarks.usage import OtherProcesses
@@ -26,6 +37,7 @@ PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "growth": growth.measure,
     "dispatchers": dispatchers.measure,
     "idle": idle.measure,
+    "dashboard": dashboard.measure,
 }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.expiry import TIMER_KEYS
+from benchmarks.parts.dashboard import ENDED, OPENINGS, TURNS, VIEWERS
 from benchmarks.parts.webhook import LOAD_S
 from benchmarks.pending import APPENDED_MAX
 from benchmarks.plots import DOCS, LATENESS_PICTURE, MEMORY_PICTURE
@@ -83,6 +84,10 @@ three messages in its data.
 
 **Several dispatchers.** Three workers on one core share {rate} flushes/s. The figure is the number of times that a
 conversation was dispatched for each flush.
+
+**The page.** The service has a history of {ended} flushes. During the load of the webhook, {viewers} streams of the
+page are open or none, in {turns} turns, each with a new service and server. The page is then opened {openings} times
+beside a million pending conversations and beside ten, while nobody watches. Figure and baseline are medians.
 """
 
 
@@ -124,4 +129,8 @@ def page(table: str, run: Run) -> str:
         stolen=STOLEN_MAX_PERCENT,
         attempts=ATTEMPTS_MAX,
         appended=APPENDED_MAX,
+        ended=ENDED,
+        viewers=VIEWERS,
+        turns=TURNS,
+        openings=OPENINGS,
     )

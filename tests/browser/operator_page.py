@@ -19,7 +19,6 @@ from buffer.prints import print_of
 from buffer.reply_models import Ending, SendLimits
 from buffer.reply_store import Replies
 from buffer.store import Store
-from tests.integration.agent import Answer
 from tests.integration.deployment import Deployment
 from tests.integration.processes import Webhook
 from tests.messages import message
@@ -130,11 +129,6 @@ def fill_doubts(deployment: Deployment, *people: str) -> None:
 def _batches(writes: Iterator[Any]) -> Iterator[Sequence[Any]]:
     while some := list(islice(writes, APPEND_AT_ONCE)):
         yield some
-
-
-def replying(*parts: str, delay_s: float = 0.0) -> Answer:
-    """An answer of the agent with these parts."""
-    return Answer(200, json.dumps({"replies": parts}).encode(), "application/json", delay_s=delay_s)
 
 
 def in_thread(work: Callable[[], Any]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.operator_page import TOKEN, OperatorPage, fill_doubts, fill_gaps, in_thread, number, replying
+from tests.browser.operator_page import TOKEN, OperatorPage, fill_doubts, fill_gaps, in_thread, number
 from tests.integration.agent import Answer
 from tests.integration.deployment import Deployment
 
@@ -174,13 +174,14 @@ def test_replies_in_doubt(operator: Callable[..., OperatorPage]) -> None:
 
 
 def test_a_call_under_way_is_drawn(operator: Callable[..., OperatorPage]) -> None:
-    """While the agent thinks, the lane has its call; with the answer come its parts."""
+    """While the agent thinks, its call grows on the lane; the answer ends it."""
     found = operator(**QUICK)
-    found.deployment.agent.default = replying("oi", delay_s=8.0)
+    found.deployment.agent.default = Answer(200, b'{"reply": "oi"}', "application/json", held=True)
     found.deployment.worker()
     found.webhook.say(ANA, SECRET)
     timeline = found.panel("timeline")
     expect(timeline.locator(".lane .call.is-open")).to_have_count(1)
+    found.deployment.agent.release()
     expect(timeline.locator(".lane .call.is-open")).to_have_count(0)
     expect(timeline.locator(".lane .call")).to_have_count(1)
 
@@ -237,7 +238,7 @@ def reach(page: Page, name: str) -> None:
 
 def test_the_test_burst(operator: Callable[..., OperatorPage]) -> None:
     """Three messages of a made-up person become one call, drawn on the timeline."""
-    found = operator(message_buffer_timeout=2.0)
+    found = operator(message_buffer_timeout=8.0)
     found.deployment.worker()
     found.page.get_by_role("button", name="Send a test burst").click()
     expect(found.panel("timeline").locator(".lane .call")).to_have_count(1)
@@ -292,10 +293,13 @@ def test_pausing_the_page(operator: Callable[..., OperatorPage]) -> None:
 
 
 def test_open_streams_do_not_delay_a_stop(operator: Callable[..., OperatorPage]) -> None:
-    """SIGTERM ends the service at once although somebody watches, and the page says that it is away."""
+    """SIGTERM ends the service although somebody watches, and the page says that it is away.
+
+    Nothing else would end the stream for ten minutes: this server waits for open responses as long as they last.
+    """
     found = operator(**LONG)
     found.webhook.terminate()
-    in_thread(lambda: found.webhook.wait(3.0))
+    in_thread(found.webhook.wait)
     expect(found.page.locator(".state.is-away")).to_be_visible()
 
 

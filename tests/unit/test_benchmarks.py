@@ -166,4 +166,4 @@ def test_peers_are_pinned():
 def test_parts():
     """The names that `make bench ARGS=` understands."""
     names = ["webhook", "durability", "gateways", "flush", "in-flight", "replies", "growth", "dispatchers", "idle"]
-    assert list(PARTS) == names
+    assert list(PARTS) == [*names, "dashboard"]
