@@ -7,6 +7,7 @@ const SECOND_MS = 1000;
 const TICK_MS = 200;
 const NOTE_MS = 5000;
 const AGAIN_MS = 5000;
+const AWAY_MS = 4000;
 const KEPT = ["open", "disabled"]; // what the page itself sets
 const TEST_EVERY_MS = 900;
 const TEST_MESSAGES = 3;
@@ -17,6 +18,7 @@ const LAST_S = 120;
 let clockAheadMs = Number(say.nowMs) - Date.now(); // the clock of Redis, compared with the browser's
 let isPaused = false;
 let stream = null;
+let awayTimer = 0;
 
 document.documentElement.classList.add("js");
 
@@ -30,12 +32,13 @@ function open() {
     const { now_ms: nowMs, panels } = JSON.parse(event.data);
     clockAheadMs = nowMs - Date.now();
     for (const [name, html] of Object.entries(panels)) show(name, html);
+    back();
     setState("is-live", say.live);
     count();
   });
   stream.addEventListener("away", () => setState("is-away", say.offline));
   stream.onerror = () => {
-    setState("is-away", say.offline);
+    awayTimer ||= setTimeout(() => setState("is-away", say.offline), AWAY_MS); // a stream that just ended comes again
     if (stream && stream.readyState === EventSource.CLOSED) setTimeout(open, AGAIN_MS);
   };
 }
@@ -43,6 +46,12 @@ function open() {
 function close() {
   if (stream) stream.close();
   stream = null;
+  back();
+}
+
+function back() {
+  clearTimeout(awayTimer);
+  awayTimer = 0;
 }
 
 function setState(kind, text) {
