@@ -25,13 +25,20 @@ FOREIGN = {
 
 
 @pytest.fixture
-def demo(tmp_path):
+def options() -> list[str]:
+    """What the demo is started with."""
+    return []
+
+
+@pytest.fixture
+def demo(tmp_path, options):
     """A running demo, with temporary files in a folder of its own and a `.env` that would spoil it."""
     home, temporary = tmp_path / "home", tmp_path / "tmp"
     home.mkdir()
     temporary.mkdir()
     (home / ".env").write_text("MESSAGE_BUFFER_TIMEOUT=40\nREDIS_PARTITIONS=7\n")
-    process = Process([sys.executable, "-m", "cli", "demo"], {**FOREIGN, "tmpdir": temporary}, home)
+    settings = {**FOREIGN, "tmpdir": temporary, "browser": "true"}
+    process = Process([sys.executable, "-m", "cli", "demo", *options], settings, home)
     yield process
     process.close()
 
@@ -101,6 +108,22 @@ def test_the_demo_can_be_interrupted(demo, tmp_path):
     assert "Traceback" not in demo.log
     assert "promises" not in demo.log
     assert_no_leftovers(started, tmp_path)
+
+
+@pytest.mark.parametrize("options", [["--page"]])
+def test_the_demo_stays_with_its_page(demo, tmp_path):
+    """After its story the page is still there, with the story on it and a test burst to send, until Ctrl-C."""
+    started = pids(demo)
+    until("the story is over", lambda: "All 11 promises were kept." in demo.log and demo.log.count("page: http") == 2)
+    (address,) = set(re.findall(r"http://127\.0\.0\.1:\d+/dashboard", demo.log))
+    page = httpx.get(address, timeout=30).text
+    assert "+55 11 •••• 0001" in page
+    assert re.findall('class="duplicate"', page)
+    assert "data-test-burst" in page
+    assert "5511900000001" not in page
+    demo.signal(signal.SIGINT)
+    assert demo.wait(ENDS_WITHIN_S) == 0
+    assert_no_leftovers([*started, *successors(demo)], tmp_path)
 
 
 def test_the_demo_admits_a_broken_promise(demo):
