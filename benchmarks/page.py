@@ -87,7 +87,8 @@ conversation was dispatched for each flush.
 
 **The page.** The service has a history of {ended} flushes. During the load of the webhook, {viewers} streams of the
 page are open or none, in {turns} turns, each with a new service and server. The page is then opened {openings} times
-beside a million pending conversations and beside ten, while nobody watches. Figure and baseline are medians.
+beside a million pending conversations, beside ten and beside a hundred, while nobody watches. It shows 50 of them.
+Figure and baseline are medians.
 """
 
 

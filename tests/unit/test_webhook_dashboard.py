@@ -201,8 +201,9 @@ async def test_it_can_be_switched_off(options: Options):
 
 
 @pytest.mark.parametrize("path", READS)
-async def test_with_a_token_nobody_reads_without_it(options: Options, path: str):
+async def test_with_a_token_nobody_reads_without_it(options: Options, path: str, monkeypatch: pytest.MonkeyPatch):
     """Not even this machine: a proxy may stand before it. A browser gets the form."""
+    monkeypatch.setattr("webhook.dashboard.routes.STREAM_S", 0.0)
     async with serving(options(admin_token=TOKEN)) as client:
         answer = await client.get(f"{LOCAL}{path}", headers={"x-forwarded-for": "127.0.0.1"})
         assert answer.status_code == 401
@@ -211,8 +212,9 @@ async def test_with_a_token_nobody_reads_without_it(options: Options, path: str)
 
 
 @pytest.mark.parametrize("path", READS)
-async def test_without_a_token_only_this_machine_reads(options: Options, path: str):
+async def test_without_a_token_only_this_machine_reads(options: Options, path: str, monkeypatch: pytest.MonkeyPatch):
     """Another address, a proxy, another name or another site are refused."""
+    monkeypatch.setattr("webhook.dashboard.routes.STREAM_S", 0.0)
     async with serving(options()) as client:
         assert (await client.get(path)).status_code == 403
         for headers in ({"x-forwarded-for": "127.0.0.1"}, {"origin": "https://evil.example.com"}):
@@ -409,6 +411,7 @@ async def test_closing_ends_every_stream():
 async def test_signals_are_given_back(options: Options, monkeypatch: pytest.MonkeyPatch):
     """While it serves, a signal ends the streams and then does what it did before; after it, only that."""
     monkeypatch.setattr("webhook.dashboard.shutdown.SIGNALS", (signal.SIGUSR1,))
+    monkeypatch.setattr("webhook.dashboard.routes.STREAM_S", 0.0)
     came: list[int] = []
     before = signal.signal(signal.SIGUSR1, lambda number, _: came.append(number))
     try:
