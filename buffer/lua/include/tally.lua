@@ -3,8 +3,9 @@
 
 local tallies = {} -- gateway, colon, channel -> the counts of this call
 
--- Count for the channel of a conversation, or of anything else with the fields `gateway` and `channel`. Return its counts.
-local function tally(conv, field, amount)
+-- Count one thing or two for the channel of a conversation, or of anything else with the fields `gateway` and `channel`.
+-- Return its counts.
+local function tally(conv, field, amount, other, other_amount)
   local channel = (conv.gateway or '') .. ':' .. (conv.channel or '')
   local counts = tallies[channel]
   if not counts then
@@ -12,5 +13,8 @@ local function tally(conv, field, amount)
     tallies[channel] = counts
   end
   counts[field] = (counts[field] or 0) + amount
+  if other then
+    counts[other] = (counts[other] or 0) + other_amount
+  end
   return counts
 end
