@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -87,11 +86,10 @@ def fill_gaps(deployment: Deployment, channel: str = "default", gateway: str = "
         at = next((at for at, bound in enumerate(BOUNDS_MS["gap"]) if gap_ms <= bound), None)
         if at is not None:
             counts[at] += 1
-    tag = hashlib.sha1(f"{gateway}\0{channel}".encode(), usedforsecurity=False).hexdigest()[:16]
     totals = {"flushes_quiet": 2600, "flush_messages": 6400, "bursts_split": 230, "messages_accepted": 6400}
     fields = {f"gap:{at}": count for at, count in enumerate(counts) if count} | totals
-    deployment.redis.hset(f"deb:{{p0}}:tally:{tag}", mapping=fields)
-    deployment.redis.hset("deb:{p0}:channels", tag, f"{gateway}\0{channel}")
+    deployment.redis.hset(f"deb:{{p0}}:tally:{gateway}:{channel}", mapping=fields)
+    deployment.redis.sadd("deb:{p0}:channels", f"{gateway}:{channel}")
 
 
 def fill_pending(deployment: Deployment, count: int) -> None:
