@@ -16,13 +16,12 @@ pytestmark = pytest.mark.browser
 ANA, BIA, CAIO, DINA = (number(at) for at in (41, 42, 43, 44))
 DEAD = Answer(422, b"no", "text/plain")
 Start = Callable[..., Deployment]
-SIZES = {"wide": (1280, 900), "phone": (390, 844)}
+SIZES = {"wide": (1280, 900), "phone": (390, 844), "wall": (1920, 1080)}
 
 
 @pytest.mark.parametrize("count", [0, 12, 100_000])
 def test_what_it_looks_like(start_deployment: Start, page: Page, count: int) -> None:
-    """With nothing, some and very many waiting, in both sizes and lights, it has no serious fault and does not scroll
-    sideways."""
+    """Whether nothing, some or very many wait, it has no serious fault in any size or light, nor scrolls sideways."""
     operator = OperatorPage(start_deployment(message_buffer_timeout=60.0, message_buffer_max_wait=240.0), page)
     if count:
         in_thread(lambda: fill_pending(operator.deployment, count))

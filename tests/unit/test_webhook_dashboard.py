@@ -403,7 +403,8 @@ async def test_closing_ends_every_stream():
         waiting = asyncio.create_task(caster.after(0))
         await asyncio.sleep(0)
         caster.close()
-        assert await waiting is None
+        async with asyncio.timeout(30):
+            assert await waiting is None
     with pytest.raises(TooManyViewers), caster.viewer():
         pass
 
