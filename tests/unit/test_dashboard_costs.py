@@ -73,6 +73,7 @@ async def test_a_reading_costs_the_same_beside_thousands(store: Store, make_sett
     assert (found.strip.pending, found.strip.dead) == (MANY, MANY)
     assert (_items(found.dead_letters), found.dead_letters.total) == (HELD_MAX, MANY)
     assert sum(map(len, found.duplicates.values())) < FEW
+    assert await store.client.xlen(store.keys.of(0, "duplicates")) < MANY / 2
     assert len(page_html(found, View(can_act=True))) < 400_000
 
 
