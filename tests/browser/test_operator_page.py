@@ -68,6 +68,20 @@ def test_what_waits_is_live(operator: Callable[..., OperatorPage]) -> None:
     assert len(found.deployment.agent.calls) == 1
 
 
+def test_a_countdown_needs_no_news(operator: Callable[..., OperatorPage]) -> None:
+    """It is drawn from the stored deadline: it goes on while no stream can be opened, and the page says that it is away."""
+    found = operator(**LONG)
+    found.webhook.say(ANA, SECRET)
+    expect(found.panel("pending").locator("tbody tr")).to_have_count(1)
+    found.page.route("**/dashboard/events*", lambda route: route.abort())
+    found.open()
+    left = found.panel("pending").locator("tbody tr time")
+    expect(left).to_have_text(re.compile(r"in 9 min \d\d s"))
+    before = left.inner_text()
+    expect(left).not_to_have_text(before)
+    expect(found.page.locator(".state.is-away")).to_be_visible()
+
+
 def test_pause_resume_and_discard(operator: Callable[..., OperatorPage]) -> None:
     """A conversation is paused and resumed; a discard asks before, and No changes nothing."""
     found = operator(**LONG)
