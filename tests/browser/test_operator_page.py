@@ -69,7 +69,7 @@ def test_what_waits_is_live(operator: Callable[..., OperatorPage]) -> None:
 
 
 def test_a_countdown_needs_no_news(operator: Callable[..., OperatorPage]) -> None:
-    """It is drawn from the stored deadline: it goes on while no stream can be opened, and the page says that it is away."""
+    """It is drawn from the stored deadline: it goes on while no stream opens, and the page says so."""
     found = operator(**LONG)
     found.webhook.say(ANA, SECRET)
     expect(found.panel("pending").locator("tbody tr")).to_have_count(1)
