@@ -135,6 +135,13 @@ class Insights:
             if is_end:
                 return Page(items)
 
+    async def history_mark(self) -> list[Any]:
+        """Return what differs once a record has come or gone: the length and the newest entry of each history."""
+        keys = [self._key(one, "history") for one in range(self._count)]
+        lengths = await self._read(("xlen", key) for key in keys)
+        newest = await self._read(("xrevrange", key, "+", "-", 1) for key in keys)
+        return [*lengths, *([entry_id for entry_id, _ in found or []] for found in newest)]
+
     async def pending(self, limit: int, cursor: str | None = None) -> Page[Pending]:
         """Return conversations of the wake index, soonest first. Raises ValueError for a cursor of no page."""
         places, following, total = await IndexPages(self._store, "wake").page(_limit(limit), cursor)

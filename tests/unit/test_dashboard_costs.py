@@ -9,6 +9,7 @@ import pytest
 
 from buffer.duplicates import note_duplicates
 from buffer.models import Conversation
+from buffer.person_store import People
 from buffer.store import Store
 from config.routes import load_routes
 from config.settings import Settings
@@ -61,8 +62,9 @@ async def test_a_reading_costs_the_same_beside_thousands(store: Store, make_sett
     reader = SnapshotReader(store, load_routes(make_settings()), clock=lambda: 0.0)
     await fill(store, 0, FEW)
     await reader.read()  # what changes slowly is read once
+    await fill(store, FEW, FEW + 1)
     few = await commands_of(store, reader)
-    await fill(store, FEW, MANY)
+    await fill(store, FEW + 1, MANY)
     many = await commands_of(store, reader)
     found = await reader.read()
     await reader.close()
@@ -79,3 +81,16 @@ async def test_a_reading_costs_the_same_beside_thousands(store: Store, make_sett
 
 def _items(held: HeldList) -> int:
     return sum(len(group.items) for group in held.groups)
+
+
+async def test_the_history_is_read_again_once_it_differs(store: Store, make_settings: Callable[..., Settings]):
+    """A record that has come is shown, and one that an erase has taken away is not."""
+    reader = SnapshotReader(store, load_routes(make_settings()))
+    await fill(store, 0, 3)
+    assert len((await reader.read()).ended) == 3
+    await fill(store, 3, 4)
+    assert len((await reader.read()).ended) == 4
+    await People(store).erase(Conversation("generic", "loja", "p1"))
+    found = (await reader.read()).ended
+    await reader.close()
+    assert str(store.ref(Conversation("generic", "loja", "p1"))) not in {one.ref for one in found}

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from string import Formatter
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from webhook.dashboard import masked
 from webhook.dashboard.groups import group_key, grouped
 from webhook.dashboard.health import calls_per_minute, indicators
 from webhook.dashboard.models import HeldList, Indicator, Who
-from webhook.dashboard.render import FOLDER, PANELS, page_html, panels_html, sign_in_html
+from webhook.dashboard.render import FOLDER, PANELS, Earlier, page_html, panels_html, sign_in_html
 from webhook.dashboard.times import count_text, duration_text, moment_text, short_text
 from webhook.dashboard.tuning import tuning_of
 from webhook.dashboard.view import Filters, View, chosen, filters_of, minutes_of
@@ -221,6 +222,27 @@ def test_a_panel_in_which_nothing_happens_stays_the_same():
     for name in ("pending", "history", "held"):
         assert panels_html(later, live)[name] == panels_html(snapshot(), live)[name]
     assert panels_html(later, first)["history"] != panels_html(snapshot(), first)["history"]
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "pending": {"pending": []},
+    "history": {"ended": [ended(messages=7)]},
+    "held": {"dead_letters": HeldList()},
+    "tuning": {"tuning": tuning_of(figures(), 8.0)},
+    "health": {"health": []},
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_panel_is_taken_from_before_only_if_it_shows_the_same(name: str):
+    """With and without what was drawn before, a stream tells the same."""
+    live = View(is_live=True)
+    earlier = Earlier(snapshot(), panels_html(snapshot(), live))
+    changed = snapshot(now_ms=NOW_MS + 1_000, **CHANGES[name])
+    found = panels_html(changed, live, earlier)
+    assert found == panels_html(changed, live)
+    assert found[name] != earlier.panels[name]
+    assert [other for other in CHANGES if other != name and found[other] is not earlier.panels[other]] == []
 
 
 def test_calls_of_a_minute():

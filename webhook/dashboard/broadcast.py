@@ -33,13 +33,19 @@ class TooManyViewers(Exception):
 class Tick:
     """One reading: a snapshot, or None if Redis did not answer.
 
-    `rendered` keeps its panels for each view, and `encoded` the events that tell some of them.
+    `rendered` keeps its panels for each view, and `encoded` the events that tell some of them. `before` has the
+    snapshot before it, and its panels.
     """
 
     number: int
     snapshot: Snapshot | None
     rendered: dict[View, dict[str, str]] = field(default_factory=dict)
     encoded: dict[tuple[View, str], str] = field(default_factory=dict)
+    before: tuple[Snapshot | None, dict[View, dict[str, str]]] = (None, {})
+
+    def next(self, snapshot: Snapshot | None) -> Tick:
+        """Return the reading after this one."""
+        return Tick(self.number + 1, snapshot, before=(self.snapshot, self.rendered))
 
 
 class Broadcaster:
@@ -97,7 +103,7 @@ class Broadcaster:
     async def _read_on(self) -> None:
         while True:
             begun_s = time.monotonic()
-            self._tick = Tick(self._tick.number + 1, await self._snapshot())
+            self._tick = self._tick.next(await self._snapshot())
             self._tell()
             spent_s = time.monotonic() - begun_s
             await asyncio.sleep(max(EVERY_S - spent_s, REST_FACTOR * spent_s))

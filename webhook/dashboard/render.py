@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -49,10 +49,30 @@ def page_html(snapshot: Snapshot, view: View) -> str:
     return ENVIRONMENT.get_template("page.html").render(known, panels=panels, options=filters)
 
 
-def panels_html(snapshot: Snapshot, view: View) -> dict[str, str]:
-    """Return the panels of the page by their names."""
+class Earlier(NamedTuple):
+    """The snapshot before, and its panels for a view."""
+
+    snapshot: Snapshot
+    panels: Mapping[str, str]
+
+
+SHOWN: dict[str, Callable[[Snapshot], Any]] = {
+    "pending": lambda found: (found.pending, found.strip.pending),
+    "history": lambda found: found.ended,
+    "held": lambda found: (found.dead_letters, found.doubts),
+    "tuning": lambda found: found.tuning,
+    "health": lambda found: found.health,
+}
+"""What a panel shows, of those that need not be drawn anew as long as it is the same."""
+
+
+def panels_html(snapshot: Snapshot, view: View, earlier: Earlier | None = None) -> dict[str, str]:
+    """Return the panels of the page by their names. Those of a live view may be taken from an earlier snapshot."""
+    same = {}
+    if earlier and view.is_live:
+        same = {name: earlier.panels[name] for name, of in SHOWN.items() if of(snapshot) == of(earlier.snapshot)}
     known = _known(snapshot, view)
-    return {name: _panel(name, known) for name in PANELS}
+    return {name: same.get(name) or _panel(name, known) for name in PANELS}
 
 
 def sign_in_html(view: View, *, is_wrong: bool = False, asks_again: bool = False) -> str:

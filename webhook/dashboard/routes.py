@@ -20,7 +20,7 @@ from webhook.dashboard.access import Doorkeeper
 from webhook.dashboard.broadcast import Broadcaster, Tick, TooManyViewers
 from webhook.dashboard.headers import DATA_HEADERS, PAGE_HEADERS, STATIC_HEADERS
 from webhook.dashboard.models import Snapshot
-from webhook.dashboard.render import page_html, panels_html, sign_in_html
+from webhook.dashboard.render import Earlier, page_html, panels_html, sign_in_html
 from webhook.dashboard.trial_burst import CHANNEL, GATEWAY, Store, send_trial_message
 from webhook.dashboard.view import View
 from webhook.responses import RETRY_AFTER, HTTPError
@@ -146,7 +146,9 @@ def _event(tick: Tick, view: View, sent: dict[str, str]) -> ServerSentEvent:
         return ServerSentEvent(data={}, event="away")
     panels = tick.rendered.get(view)
     if panels is None:
-        panels = tick.rendered[view] = panels_html(tick.snapshot, view)
+        snapshot, rendered = tick.before
+        earlier = Earlier(snapshot, rendered[view]) if snapshot and view in rendered else None
+        panels = tick.rendered[view] = panels_html(tick.snapshot, view, earlier)
     changed = {name: html for name, html in panels.items() if sent.get(name) != html}
     sent.update(changed)
     key = view, " ".join(changed)

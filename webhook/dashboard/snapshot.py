@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from redis.exceptions import RedisError
 
@@ -78,6 +79,7 @@ class SnapshotReader:
         self._lists = HeldLists(store)
         self._queue = QueueReader(store.client, store.settings)
         self._slow = _Slow()
+        self._history: tuple[list[Any], list[Ended]] = ([], [])
         self._one_at_a_time = asyncio.Lock()
 
     async def read(self) -> Snapshot:
@@ -161,7 +163,12 @@ class SnapshotReader:
         return {found.ref: view for found, view in zip(some, views, strict=True) if view}
 
     async def _ended(self) -> list[Ended]:
-        return [masked.ended(record) for record in (await self._insights.flushes(ENDED_MAX)).items]
+        """Return the records, which are read again once one has come or gone."""
+        mark = await self._insights.history_mark()
+        if mark != self._history[0]:
+            page = await self._insights.flushes(ENDED_MAX)
+            self._history = mark, [masked.ended(record) for record in page.items]
+        return self._history[1]
 
     async def _duplicates(self) -> dict[str, tuple[int, ...]]:
         moments: dict[str, list[int]] = defaultdict(list)
