@@ -65,6 +65,7 @@ async def test_batch_in_flight(driver: ScriptDriver, people: People):
     found = await view(people, driver)
     assert (found.state, found.due_ms) == ("in_flight", driver.clock.now_ms + LEASE_MS)
     assert (found.flush_id, found.reason, found.attempts) == (batch.flush_id, "quiet", 1)
+    assert found.closed_ms == batch.closed_ms
     assert (found.batch_messages, found.burst_messages) == (1, 2)
 
 
