@@ -7,6 +7,7 @@ import asyncio
 import sys
 from typing import Any, NamedTuple
 
+from buffer.owner_store import Owners
 from cli.json_output import print_json
 from cli.options import load_settings_with_flags
 from cli.overview import Overview, overview_of
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _read(settings: Settings) -> Status:
     async with open_store(settings) as store:
-        overview, conflict = await overview_of(store), await store.owner_conflict()
+        overview, conflict = await overview_of(store), await Owners(store).conflict()
     async with open_queue(settings) as client:
         hosts, suspended = await live_worker_hosts(client, settings.rq_queue), await is_suspended(client)
     return Status(overview, hosts, suspended, conflict, _unsent(settings))

@@ -13,6 +13,7 @@ from buffer import scripts, stored_message
 from buffer.keys import KINDS
 from buffer.models import AppendStatus, Change, ClaimStatus, EditResult, FailureMode, Outcome, PauseMode, RevokeResult
 from buffer.operator_models import DiscardLetterResult, PendingState, RedriveResult
+from buffer.owner_store import Owners
 from buffer.person_store import People
 from buffer.reply_models import (
     DoubtResult,
@@ -71,7 +72,7 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "part_status": lambda store: Replies(store).part_status("generic", "loja", Status("sent", "id")),
     "doubts": lambda store: Replies(store).doubts(0),
     "settle_doubt": lambda store: Replies(store).settle_doubt("0-abc-1-def.1", "drop"),
-    "announce_owner": lambda store: store.announce_owner("host"),
+    "announce_owner": lambda store: Owners(store).announce("host"),
     "tally": lambda store: add_counts(store, {"requests_rejected:meta:unauthorized": 1}),
 }
 
