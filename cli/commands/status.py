@@ -103,7 +103,7 @@ def overview_rows(overview: Overview) -> Rows:
     """Return the rows of the waiting counts."""
     states = overview.states
     rows: Rows = [
-        ("waiting", count_of(states["open"] + states["redriven"] + overview.uncounted, "conversation")),
+        ("waiting", _waiting_text(overview)),
         ("in back-off", f"{count_of(states['retry'], 'batch').replace('batchs', 'batches')} between two attempts"),
         ("in flight", count_of(states["in_flight"], "call")),
     ]
@@ -120,6 +120,13 @@ def overview_rows(overview: Overview) -> Rows:
     rows.append(("dead", dead if overview.dead else "no dead letters"))
     rows.append(("in doubt", doubt if overview.doubts else "no part of an answer"))
     return [*rows, *(("held", Cell(text, "red")) for text in overview.held_texts())]
+
+
+def _waiting_text(overview: Overview) -> str:
+    """Return how many conversations wait. The state of those that were only counted may be another one."""
+    waiting = overview.states["open"] + overview.states["redriven"] + overview.uncounted
+    only = f", {overview.uncounted} of them only counted" if overview.uncounted else ""
+    return f"{count_of(waiting, 'conversation')}{only}"
 
 
 def resume_hint(settings: Settings) -> str:
