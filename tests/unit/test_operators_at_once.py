@@ -147,7 +147,7 @@ async def test_an_erase_among_them_leaves_nothing(crowd: Callable[[int], Crowd],
 
 
 async def traces(store: Store) -> list[str]:
-    """Return the keys of this test and of RQ that hold a number, a name, a text or a conversation hash of the person."""
+    """Return the keys of this test and of RQ that hold a number, a name, a text or a hash of the person."""
     words = [one.encode() for one in (ANA.peer, TEXT, NAME, store.ref(ANA).hash)]
     client: Any = store.client
     found = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -69,7 +70,12 @@ async def test_damaged_counters_are_set_aside_by_the_next_count(client: httpx.As
 async def test_a_counter_that_is_no_number_is_left_out(client: httpx.AsyncClient, store: Store):
     """A field that somebody has written by hand spoils no scrape."""
     await store.append([message("m1", ANA)])
-    values = {"dispatches": "many", "append_ms:0": "nan", "append_ms:sum": "", "requests_rejected:evolution:x": "inf"}
+    values: Any = {
+        "dispatches": "many",
+        "append_ms:0": "nan",
+        "append_ms:sum": "",
+        "requests_rejected:evolution:x": "inf",
+    }
     await store.client.hset(store.keys.of(0, "counters"), mapping=values)
     answer = await client.get("/metrics")
     assert answer.status_code == 200, answer.text
