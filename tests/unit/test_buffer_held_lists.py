@@ -87,6 +87,19 @@ async def test_only_the_last_entry_goes(store: Store):
     assert await read_all(HeldLists(store), 3, discard) == made
 
 
+async def test_the_last_entry_moves(store: Store):
+    """The entry that a cursor names has another time by now, after or before all others: the next page skips none."""
+    made = await bury(store, 30)
+
+    async def move(seen: list[str]) -> None:
+        to_ms = 10_000 + len(seen) if len(seen) < 10 else 0
+        await store.client.zadd(store.keys.of(int(seen[-1][0]), "dead"), {seen[-1]: to_ms})
+
+    seen = await read_all(HeldLists(store), 3, move)
+    assert set(seen) == set(made)
+    assert seen[:30] == made
+
+
 @pytest.mark.parametrize("same_ms", [False, True], ids=["one-a-ms", "all-at-once"])
 @pytest.mark.parametrize("partitions", [1, 3, 12])
 async def test_an_offset_leaves_out_entries(

@@ -522,6 +522,20 @@ async def test_large_body(admin: httpx.AsyncClient):
     assert (await admin.post("/conversations/erase", content=pieces())).status_code == 400
 
 
+async def test_large_body_that_means_something(admin: httpx.AsyncClient, store: Store):
+    """A body beyond the limit does nothing, also if it is a whole request and nothing tells its size before."""
+    flush_id = await bury(store)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b'{"all": true'
+        yield b" " * BODY_MAX
+        yield b"}"
+
+    answer = await admin.post("/dead-letters/retry", content=pieces(), headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert (await admin.get(f"/dead-letters/{flush_id}")).json()["redriven_ms"] is None
+
+
 async def test_redis_is_away(make_settings: Callable[..., Settings]):
     """Without Redis every path answers 503 and says why."""
     settings = make_settings(redis_url=f"redis://127.0.0.1:{free_port()}", admin_token=TOKEN)
