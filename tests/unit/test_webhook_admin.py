@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,8 @@ import httpx
 import pytest
 import structlog
 
+from buffer.errors import StoreUnavailable
+from buffer.held_lists import HeldLists
 from buffer.keys import ref_of
 from buffer.models import Conversation
 from buffer.prints import print_of
@@ -363,6 +365,25 @@ async def test_export(admin: httpx.AsyncClient, store: Store, monkeypatch: pytes
     assert [one["text"] for line in lines for one in line["shown"]] == [TEXT] * 5
 
 
+async def test_an_export_that_breaks_off_says_so(
+    admin: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    """If Redis goes away on the way, the last line is an error: nobody takes the file for whole."""
+    monkeypatch.setattr("webhook.admin.dead_letters.EXPORT_PAGE", 2)
+    made = [await bury(store, f"m{i}") for i in range(3)]
+    look_at = HeldLists.look_at
+
+    async def fail_at_the_end(lists: HeldLists, flush_ids: Sequence[str], limit: int = 100) -> Any:
+        if made[-1] in flush_ids:
+            raise StoreUnavailable("Redis cannot be reached")
+        return await look_at(lists, flush_ids, limit)
+
+    monkeypatch.setattr(HeldLists, "look_at", fail_at_the_end)
+    lines = [json.loads(line) for line in (await admin.get("/dead-letters/export")).text.splitlines()]
+    assert [line.get("flush_id") for line in lines] == [*made[:2], None]
+    assert (lines[-1]["error"], "not complete" in lines[-1]["detail"]) == ("unavailable", True)
+
+
 async def test_doubts(admin: httpx.AsyncClient, store: Store):
     """A part in doubt is listed with its text, and sent again or dropped."""
     doubts = [await doubt(store, f"m{i}") for i in range(2)]
@@ -403,9 +424,11 @@ async def test_every_action_is_logged(admin: httpx.AsyncClient, store: Store):
         for verb in ("retry", "discard"):
             await admin.post(f"/dead-letters/{flush_id}/{verb}")
         await admin.post("/conversations/erase", json=who)
+        await say(store, "m3")
+        await admin.delete(f"/conversations/{ref()}")
     told = [(line["action"], line["what"], line["from"]) for line in lines]
     assert [action for action, _, _ in told] == [
-        *("look", "flush", "pause", "resume", "discard", "export", "retry", "discard", "erase")
+        *("look", "flush", "pause", "resume", "discard", "export", "retry", "discard", "erase", "erase")
     ]
     assert {origin for _, _, origin in told} == {"127.0.0.1"}
     assert [what for _, what, _ in told][:2] == [ref(), ref()]
