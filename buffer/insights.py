@@ -83,19 +83,18 @@ class Insights:
     async def totals(self) -> list[ChannelTotals]:
         """Return the counters and histograms of every channel."""
         named = await self._channels()
-        keys = (self._key(one, "tally", name.decode()) for one, name, _ in named)
-        tallies = await self._read((("hgetall", key) for key in keys), READ_AT_ONCE)
-        return [read_totals(channel, tally or {}) for (_, _, channel), tally in zip(named, tallies, strict=True)]
+        tallies = await self._read((("hgetall", self._tally_key(*place)) for place in named), READ_AT_ONCE)
+        return [read_totals(channel, tally or {}) for (_, channel), tally in zip(named, tallies, strict=True)]
 
     async def channels(self) -> list[tuple[str, str]]:
         """Return the gateway and the name of every channel that counts anything for itself."""
-        return [channel for _, _, entry in await self._channels() if (channel := read_channel(entry))[0]]
+        return [channel for _, member in await self._channels() if (channel := read_channel(member))[0]]
 
-    async def _channels(self) -> list[tuple[int, bytes, bytes]]:
-        """Return the partition, the tag, and gateway and name of every channel."""
+    async def _channels(self) -> list[tuple[int, bytes]]:
+        """Return the partition of every channel, and its member of the key `channels`."""
         keys = (self._key(one, "channels") for one in range(self._count))
-        channels = await self._read((("hgetall", key) for key in keys), PARTITIONS_AT_ONCE)
-        return [(one, *item) for one, found in enumerate(channels) for item in sorted((found or {}).items())]
+        channels = await self._read((("smembers", key) for key in keys), PARTITIONS_AT_ONCE)
+        return [(one, member) for one, found in enumerate(channels) for member in sorted(found or ())]
 
     async def gauges(self) -> Gauges:
         """Return the present numbers of all partitions, read one after the other: Redis serves others in between."""
@@ -206,8 +205,11 @@ class Insights:
                 raise store_error(error) from error
         return [_known(reply) for reply in replies]
 
-    def _key(self, partition: int, kind: str, name: str | None = None) -> str:
-        return self._store.keys.of(partition, kind, name)
+    def _key(self, partition: int, kind: str) -> str:
+        return self._store.keys.of(partition, kind)
+
+    def _tally_key(self, partition: int, channel: bytes) -> bytes:
+        return f"{self._key(partition, 'tally')}:".encode() + channel
 
 
 def _batched(commands: Iterable[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:

@@ -151,14 +151,14 @@ class Model(ModelCounts):
         """Return the flush_ids of a person's dead letters."""
         return [flush_id for flush_id, (holder, _) in self.letters.items() if holder == who]
 
-    def redrive(self, flush_id: str) -> str:
+    def redrive(self, flush_id: str, *, is_counted: bool = True) -> str:
         if flush_id not in self.letters:
             return "unknown"
         who, letter = self.letters[flush_id]
         talk = self.talks[who]
         if flush_id in talk.redrive:
             return "already"
-        self.counters["redriven"] += "." not in flush_id
+        self.counters["redriven"] += is_counted
         talk.redrive.append(flush_id)
         talk.known, talk.name, talk.idle_since_ms = True, talk.name or letter.name, None
         return "ok"
