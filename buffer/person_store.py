@@ -131,7 +131,10 @@ class _Erasure:
         scan = self._scan()
         await scan.forget_message_ids()
         await scan.forget_evidence()
-        return await scan.forget_records()
+        records = await scan.records()
+        if not records:
+            return 0
+        return int(await self._store.run("forget_records", self._partition, records))
 
     @property
     def names(self) -> Sequence[str]:

@@ -66,6 +66,7 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "snapshot": lambda store: store.snapshot(0),
     "look": lambda store: People(store).look(store.ref(ANA)),
     "erase": lambda store: People(store).erase(ANA),
+    "forget_records": lambda store: store.run("forget_records", 0, ["1-0"]),
     "pending": lambda store: store.pending(0),
     "upcoming": lambda store: page_of(store, 0, 0),
     "own_message": lambda store: Replies(store).own_message(OwnMessage(ANA, "id", None, b"")),
@@ -106,7 +107,7 @@ EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 6, "begin
 """Arguments of the messages or conversations of a call."""
 
 EXTRA["tally"] = 2
-EXTRA["erase"] = 1
+EXTRA["erase"] = EXTRA["forget_records"] = 1
 
 
 class Recorder:
