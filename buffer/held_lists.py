@@ -45,16 +45,16 @@ class HeldLists:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def dead_letters(self, limit: int, cursor: str | None = None) -> Page[DeadLetter]:
+    async def dead_letters(self, limit: int, cursor: str | None = None, offset: int = 0) -> Page[DeadLetter]:
         """Return a page of the dead letters, oldest first. One that went meanwhile is left out."""
-        places, following, total = await IndexPages(self._store, "dead").page(limit, cursor)
+        places, following, total = await IndexPages(self._store, "dead").page(limit, cursor, offset)
         rows = await self._rows(places, "letter", LETTER_FIELDS, "remains")
         letters = [_letter(place, *row) for place, row in zip(places, rows, strict=True)]
         return Page(letters, following, total)
 
-    async def doubts(self, limit: int, cursor: str | None = None) -> Page[Doubt]:
+    async def doubts(self, limit: int, cursor: str | None = None, offset: int = 0) -> Page[Doubt]:
         """Return a page of the parts in doubt, oldest first."""
-        places, following, total = await IndexPages(self._store, "doubt").page(limit, cursor)
+        places, following, total = await IndexPages(self._store, "doubt").page(limit, cursor, offset)
         rows = await self._rows(places, "doubted", DOUBT_FIELDS)
         return Page([_doubt(place, fields) for place, (fields, _) in zip(places, rows, strict=True)], following, total)
 

@@ -1,13 +1,13 @@
 """Pages over the sorted sets of all partitions, soonest first: the wake index, the dead letters, the parts in doubt.
 
 A cursor names the last entry of its page. So entries that go meanwhile shift nothing, and an entry that keeps its time
-is on one page.
+is on one page. A page costs the same wherever it begins.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from redis.exceptions import RedisError
@@ -32,6 +32,9 @@ class Place(NamedTuple):
 FIRST = Place(-1, "")
 """The place before all entries."""
 
+END = Place(10**15, "")
+"""The place behind all entries."""
+
 
 class IndexPages:
     """The pages of one index. The ids of the wake index are refs, whose partition its members lack."""
@@ -40,22 +43,84 @@ class IndexPages:
         self._store = store
         self._index = index
 
-    async def page(self, limit: int, cursor: str | None) -> tuple[list[Place], str | None, int]:
+    async def page(self, limit: int, cursor: str | None, offset: int = 0) -> tuple[list[Place], str | None, int]:
         """Return the places of a page, the cursor of the next one, and how many entries there are in all.
 
-        Raises ValueError for a cursor that no page has returned.
+        The page leaves out `offset` entries behind the cursor. Raises ValueError for a cursor that no page has given.
         """
         after = FIRST if cursor is None else _place_of(cursor)
+        if offset:
+            after = max(after, await self._place_at(await self._rank_behind(after) + offset - 1))
         total, found = 0, list[Place]()
-        count = self._store.settings.redis_partitions
-        for first in range(0, count, PARTITIONS_PER_READ):
-            partitions = range(first, min(first + PARTITIONS_PER_READ, count))
+        for partitions in self._some_partitions():
             sizes, starts = await self._starts(partitions, after)
             total += sum(sizes)
             read = await self._read(partitions, starts, after, limit + 1)
             found = heapq.nsmallest(limit + 1, [*found, *read])
         page = found[:limit]
         return page, _cursor_of(page[-1]) if len(found) > limit else None, total
+
+    async def _rank_behind(self, after: Place) -> int:
+        """Return how many entries stand up to a place."""
+        starts = [start for some in self._some_partitions() for start in (await self._starts(some, after))[1]]
+        within = await self._count(after.at_ms, after.at_ms)
+        return sum(starts) + sum(
+            count
+            for prefix, count in zip(map("{}-".format, range(len(within))), within, strict=True)
+            if prefix < after.id and not after.id.startswith(prefix)
+        )
+
+    async def _place_at(self, rank: int) -> Place:
+        """Return the place of the entry with this rank among all partitions, END if there are fewer.
+
+        The time in which it lies is halved until it is one millisecond: no entry before it is read.
+        """
+        first_ms, last_ms = await self._span()
+        if sum(await self._count("-inf", last_ms)) <= rank:
+            return END
+        while first_ms < last_ms:
+            middle_ms = (first_ms + last_ms) // 2
+            is_later = sum(await self._count("-inf", middle_ms)) <= rank
+            first_ms, last_ms = (middle_ms + 1, last_ms) if is_later else (first_ms, middle_ms)
+        return await self._place_in(first_ms, rank)
+
+    async def _place_in(self, at_ms: int, rank: int) -> Place:
+        """Return the place of the entry with this rank, which lies in this millisecond."""
+        before, within = await self._count("-inf", f"({at_ms}"), await self._count(at_ms, at_ms)
+        left = rank - sum(before)
+        for partition in sorted(range(len(within)), key="{}-".format):  # as their ids are sorted
+            if left < within[partition]:
+                found = await self._read([partition], [before[partition] + left], FIRST, 1)
+                return found[0] if found else Place(at_ms, "")
+            left -= within[partition]
+        return Place(at_ms, "")  # it went meanwhile
+
+    async def _span(self) -> tuple[int, int]:
+        """Return the times of the first and of the last entry of all partitions, both 0 if there is none."""
+        times: list[int] = []
+        for partitions in self._some_partitions():
+            pipeline = self._store.client.pipeline(transaction=False)
+            for partition in partitions:
+                pipeline.zrange(self._key(partition), 0, 0, withscores=True)
+                pipeline.zrange(self._key(partition), -1, -1, withscores=True)
+            replies = await execute(pipeline)
+            times += [int(at_ms) for reply in replies if isinstance(reply, list) for _, at_ms in reply]
+        return min(times, default=0), max(times, default=0)
+
+    async def _count(self, first_ms: int | str, last_ms: int | str) -> list[int]:
+        """Return how many entries each partition has between two times."""
+        counts: list[int] = []
+        for partitions in self._some_partitions():
+            pipeline = self._store.client.pipeline(transaction=False)
+            for partition in partitions:
+                pipeline.zcount(self._key(partition), first_ms, last_ms)
+            counts += [max(0, whole(reply)) for reply in await execute(pipeline)]
+        return counts
+
+    def _some_partitions(self) -> Iterator[range]:
+        """Yield all partitions, as many at a time as one pipeline reads."""
+        count = self._store.settings.redis_partitions
+        return (range(first, min(first + PARTITIONS_PER_READ, count)) for first in range(0, count, PARTITIONS_PER_READ))
 
     async def _starts(self, partitions: Iterable[int], after: Place) -> tuple[list[int], list[int]]:
         """Return how many entries each partition has, and the rank of the first that may come after a place."""

@@ -27,10 +27,16 @@ class Span(NamedTuple):
 
 def read_totals(channel: bytes, tally: Fields) -> ChannelTotals:
     """Return the totals of a channel from its member of the key `channels` and its tally."""
-    gateway, _, name = channel.decode("utf-8", "replace").partition(":")
+    gateway, name = read_channel(channel)
     counters = {counter: _whole(tally[key]) for counter in CHANNEL_COUNTERS if (key := counter.encode()) in tally}
-    histograms = {name: _histogram(name, tally) for name in BOUNDS_MS}
+    histograms = {histogram: _histogram(histogram, tally) for histogram in BOUNDS_MS}
     return ChannelTotals(gateway, name, counters, histograms, _today(counters, tally))
+
+
+def read_channel(member: bytes) -> tuple[str, str]:
+    """Return the gateway and the name of a channel from its member of the key `channels`."""
+    gateway, _, name = member.decode("utf-8", "replace").partition(":")
+    return gateway, name
 
 
 def _histogram(name: str, tally: Fields) -> Histogram:

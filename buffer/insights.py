@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from redis.exceptions import RedisError, ResponseError
@@ -14,7 +15,7 @@ from buffer import operator_calls
 from buffer.errors import store_error
 from buffer.index_pages import IndexPages
 from buffer.insight_models import ChannelTotals, ConversationView, Erased, FlushRecord, Gauges, Page
-from buffer.insight_replies import read_cursor, read_record, read_totals, write_cursor
+from buffer.insight_replies import read_channel, read_cursor, read_record, read_totals, write_cursor
 from buffer.keys import Ref, partition_of
 from buffer.models import Conversation
 from buffer.operator_models import Pending
@@ -23,6 +24,9 @@ from buffer.store import Store
 
 READ_AT_ONCE = 100
 """Tallies, or records of one partition, of one read."""
+
+PARTITIONS_AT_ONCE = 8
+"""Partitions whose channels, or next records, one read takes."""
 
 OVERDUE_READ_MAX = 100
 """The soonest conversations of a partition, whose deadlines are read. Behind them the wake index tells."""
@@ -78,22 +82,26 @@ class Insights:
 
     async def totals(self) -> list[ChannelTotals]:
         """Return the counters and histograms of every channel."""
-        channels = await self._read(("smembers", self._key(one, "channels")) for one in range(self._count))
-        named = [(one, channel) for one, found in enumerate(channels) for channel in sorted(found or ())]
-        totals: list[ChannelTotals] = []
-        for start in range(0, len(named), READ_AT_ONCE):
-            some = named[start : start + READ_AT_ONCE]
-            tallies = await self._read(("hgetall", self._tally_key(*place)) for place in some)
-            totals += [read_totals(channel, tally or {}) for (_, channel), tally in zip(some, tallies, strict=True)]
-        return totals
+        named = await self._channels()
+        tallies = await self._read((("hgetall", self._tally_key(*place)) for place in named), READ_AT_ONCE)
+        return [read_totals(channel, tally or {}) for (_, channel), tally in zip(named, tallies, strict=True)]
+
+    async def channels(self) -> list[tuple[str, str]]:
+        """Return the gateway and the name of every channel that counts anything for itself."""
+        return [channel for _, member in await self._channels() if (channel := read_channel(member))[0]]
+
+    async def _channels(self) -> list[tuple[int, bytes]]:
+        """Return the partition of every channel, and its member of the key `channels`."""
+        keys = (self._key(one, "channels") for one in range(self._count))
+        channels = await self._read((("smembers", key) for key in keys), PARTITIONS_AT_ONCE)
+        return [(one, member) for one, found in enumerate(channels) for member in sorted(found or ())]
 
     async def gauges(self) -> Gauges:
-        """Return the present numbers of all partitions."""
+        """Return the present numbers of all partitions, read one after the other: Redis serves others in between."""
         every = range(self._count)
-        reports = await asyncio.gather(*(self._store.snapshot(one, 0) for one in every))
-        soonest = await asyncio.gather(*(self._store.pending(one, 0, OVERDUE_READ_MAX) for one in every))
-        doubts = await self._read(("zcard", self._key(one, "doubt")) for one in every)
-        late = [_late_ms(now_ms, page) for now_ms, page in soonest]
+        reports = [await self._store.snapshot(one, 0) for one in every]
+        late = [_late_ms(*await self._store.pending(one, 0, OVERDUE_READ_MAX)) for one in every]
+        doubts = await self._read((("zcard", self._key(one, "doubt")) for one in every), READ_AT_ONCE)
         counters: Counter[str] = Counter()
         for report in reports:
             counters.update(report["counters"])
@@ -138,13 +146,16 @@ class Insights:
     async def history_mark(self) -> list[Any]:
         """Return what differs once a record has come or gone: the length and the newest entry of each history."""
         keys = [self._key(one, "history") for one in range(self._count)]
-        lengths = await self._read(("xlen", key) for key in keys)
-        newest = await self._read(("xrevrange", key, "+", "-", 1) for key in keys)
+        lengths = await self._read((("xlen", key) for key in keys), READ_AT_ONCE)
+        newest = await self._read((("xrevrange", key, "+", "-", 1) for key in keys), READ_AT_ONCE)
         return [*lengths, *([entry_id for entry_id, _ in found or []] for found in newest)]
 
-    async def pending(self, limit: int, cursor: str | None = None) -> Page[Pending]:
-        """Return conversations of the wake index, soonest first. Raises ValueError for a cursor of no page."""
-        places, following, total = await IndexPages(self._store, "wake").page(_limit(limit), cursor)
+    async def pending(self, limit: int, cursor: str | None = None, offset: int = 0) -> Page[Pending]:
+        """Return conversations of the wake index, soonest first. Raises ValueError for a cursor of no page.
+
+        `offset` conversations behind the cursor are left out, without being read.
+        """
+        places, following, total = await IndexPages(self._store, "wake").page(_limit(limit), cursor, offset)
         refs = [Ref.parse(place.id) for place in places]
         named = {one: [ref.hash for ref in refs if ref.partition == one] for one in {ref.partition for ref in refs}}
         pages = await asyncio.gather(*(self._pending_of(one, hashes) for one, hashes in named.items()))
@@ -172,9 +183,8 @@ class Insights:
 
         They end where a partition may have more: so none of another partition is missing between them.
         """
-        streams = await self._read(
-            ("xrevrange", self._key(one, "history"), _newest(after, one), "-", count) for one in partitions
-        )
+        reads = (("xrevrange", self._key(one, "history"), _newest(after, one), "-", count) for one in partitions)
+        streams = await self._read(reads, PARTITIONS_AT_ONCE)
         found: list[tuple[Place, FlushRecord]] = []
         horizons: list[Place] = []
         for one, entries in zip(partitions, streams, strict=True):
@@ -185,18 +195,21 @@ class Insights:
         end = min(map(_age, horizons), default=None)
         return [item for item in found if end is None or _age(item[0]) <= end], end is None
 
-    async def _read(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
-        """Run commands, each the name of its method and the arguments, in one pipeline.
+    async def _read(self, commands: Iterable[tuple[Any, ...]], at_once: int) -> list[Any]:
+        """Run commands, each the name of its method and the arguments, in pipelines of `at_once`.
 
-        The reply is None for a key of another type: it must not hide the others.
+        Redis runs a pipeline without serving others in between. The reply is None for a key of another type: it must
+        not hide the others.
         """
-        pipeline = self._store.client.pipeline(transaction=False)
-        for method, *args in commands:
-            getattr(pipeline, method)(*args)
-        try:
-            replies = await pipeline.execute(raise_on_error=False)
-        except (RedisError, OSError) as error:
-            raise store_error(error) from error
+        replies: list[Any] = []
+        for some in _batched(commands, at_once):
+            pipeline = self._store.client.pipeline(transaction=False)
+            for method, *args in some:
+                getattr(pipeline, method)(*args)
+            try:
+                replies += await pipeline.execute(raise_on_error=False)
+            except (RedisError, OSError) as error:
+                raise store_error(error) from error
         return [_known(reply) for reply in replies]
 
     def _key(self, partition: int, kind: str) -> str:
@@ -204,6 +217,12 @@ class Insights:
 
     def _tally_key(self, partition: int, channel: bytes) -> bytes:
         return f"{self._key(partition, 'tally')}:".encode() + channel
+
+
+def _batched(commands: Iterable[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:
+    rest = iter(commands)
+    while some := list(islice(rest, size)):
+        yield some
 
 
 def _known(reply: Any) -> Any:

@@ -103,15 +103,14 @@ class PersonScan:
             pipeline.hdel(self._keys.of(self._partition, kind, generation), *fields)
         await pipeline.execute()
 
-    async def forget_records(self, kind: str = "history") -> int:
-        """Delete their records of a stream. Returns how many there were."""
-        key, after, deleted = self._keys.of(self._partition, kind), "-", 0
+    async def records(self, kind: str) -> list[str]:
+        """Return the ids of their records of a stream."""
+        key, after, found = self._keys.of(self._partition, kind), "-", []
         read: Any = self._client.xrange  # its type tells nothing of the replies
         while records := await read(key, after, "+", RECORDS_PER_STEP):
-            if theirs := [place for place, record in records if self._tells_of(record)]:
-                deleted += await self._client.xdel(key, *theirs)
+            found += [place.decode() for place, record in records if self._tells_of(record)]
             after = f"({records[-1][0].decode()}"
-        return deleted
+        return found
 
     def _tells_of(self, record: Mapping[bytes, bytes]) -> bool:
         person = tuple(record.get(name) for name in (b"gateway", b"channel", b"peer"))

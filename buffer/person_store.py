@@ -131,8 +131,14 @@ class _Erasure:
         scan = self._scan()
         await scan.forget_message_ids()
         await scan.forget_evidence()
-        await scan.forget_records("duplicates")
-        return await scan.forget_records()
+        await self._delete_records_of(scan, "duplicates")
+        return await self._delete_records_of(scan, "history")
+
+    async def _delete_records_of(self, scan: PersonScan, kind: str) -> int:
+        records = await scan.records(kind)
+        if not records:
+            return 0
+        return int(await self._store.run("forget_records", self._partition, [kind, *records]))
 
     @property
     def names(self) -> Sequence[str]:

@@ -27,6 +27,9 @@ from buffer.reply_models import (
 from buffer.store import Store
 from buffer.transport.coalescer import CallCoalescer
 
+CHANNELS_AT_ONCE = 100
+"""Channels of one read. A read of many delays the webhooks of this process, and all others at Redis."""
+
 
 class Replies:
     """The operations on the parts of answers in a store. Each may raise StoreUnavailable, StoreFull or StoreError."""
@@ -86,6 +89,12 @@ class Replies:
 
     async def held_channels(self, channels: Sequence[tuple[str, str]]) -> list[HeldChannel]:
         """Return those of the channels, each a gateway and a name, whose replies are held."""
+        held: list[HeldChannel] = []
+        for start in range(0, len(channels), CHANNELS_AT_ONCE):
+            held += await self._held_of(channels[start : start + CHANNELS_AT_ONCE])
+        return held
+
+    async def _held_of(self, channels: Sequence[tuple[str, str]]) -> list[HeldChannel]:
         pipeline = self._store.client.pipeline(transaction=False)
         for gateway, channel in channels:
             partition = self._store.ref(Conversation(gateway, channel, "")).partition

@@ -34,6 +34,7 @@ VERBS = (
     "snapshot",
     "look",
     "erase",
+    "forget_records",
     "pending",
     "upcoming",
     "own_message",

@@ -30,7 +30,6 @@ from buffer.models import (
     RevokeResult,
 )
 from buffer.operator_models import DeadLetters, DiscardLetterResult, Pending, RedriveResult
-from buffer.owners import FORGET_MS, conflict, owner_of
 from buffer.phone_numbers import canonical_phone
 from buffer.rules import AppendRules, append_rules
 from buffer.script_calls import Args, ResolvedAppend
@@ -295,29 +294,6 @@ class Store:
         """Return the time of the server in ms, and a page of the conversations in the wake index, soonest first."""
         args = operator_calls.pending_args(offset, limit)
         return operator_calls.read_pending(await self.run("pending", partition, args))
-
-    async def announce_owner(self, host: str) -> str | None:
-        """Note that a worker of these settings is at work on `host`. Returns a sentence if another deployment is, too.
-
-        A worker calls this at its start and once a minute.
-        """
-        return await self._owner_conflict(str(owner_of(self.settings, host)))
-
-    async def retire_owner(self, host: str) -> None:
-        """Forget that a worker of these settings is at work on `host`. Another one there announces itself again soon.
-
-        A worker calls this when it stops. Raises RedisError or OSError.
-        """
-        await self.client.hdel(self.keys.of(0, "owners"), str(owner_of(self.settings, host)))
-
-    async def owner_conflict(self) -> str | None:
-        """Return a sentence if another deployment is at work with this prefix, without announcing anything."""
-        return await self._owner_conflict("")
-
-    async def _owner_conflict(self, owner: str) -> str | None:
-        args = operator_calls.announce_owner_args(owner, FORGET_MS)
-        now_ms, owners = operator_calls.read_announce_owner(await self.run("announce_owner", 0, args))
-        return conflict(self.settings, owners, now_ms)
 
     async def load_scripts(self) -> None:
         """Load the scripts that the server does not have."""

@@ -12,6 +12,7 @@ import redis.exceptions as rx
 from pydantic import SecretStr
 
 from buffer.errors import StoreError
+from buffer.owner_store import Owners
 from buffer.store import Store
 from buffer.transport.clients import AsyncClient
 from buffer.transport.server_checks import CheckResult, inspect_server
@@ -118,7 +119,7 @@ def _contents(overview: Overview | None) -> list[CheckResult]:
 
 async def _owners(store: Store) -> list[CheckResult]:
     try:
-        conflict = await store.owner_conflict()
+        conflict = await Owners(store).conflict()
     except StoreError:
         return []
     return [CheckResult("warning", "deployment", conflict)] if conflict else []

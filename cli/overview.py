@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from buffer.insights import NOT_OVERDUE, OVERDUE_MS, Insights
 from buffer.operator_models import Pending
 from buffer.reply_models import HeldChannel
 from buffer.reply_store import Replies
@@ -12,23 +13,18 @@ from buffer.store import Store
 from cli.terminal import count_of, duration_text
 from config.logs import mask_phones
 
-PAGE = 200
-"""Conversations of one call, which takes less than 1 ms of the server's time."""
+PAGE = 100
+"""Conversations of one call, which takes about 1 ms of the server's time."""
 
-COUNTED_MAX = 20_000
-"""Conversations of a partition whose state is read. Of more, the rest is counted without its state."""
-
-OVERDUE_MS = 2_000
-"""A conversation counts as overdue after this time: a healthy worker is faster even on a busy machine."""
-
-NOT_OVERDUE = ("in_flight", "paused")
+READ_MAX, READ_MIN = 1_000, 20
+"""Conversations whose state is read, of all partitions together and of each one at least. The others are counted."""
 
 
 @dataclass
 class Overview:
-    """The numbers of conversations by state. `uncounted` are those beyond COUNTED_MAX.
+    """The numbers of conversations by state. `uncounted` are those whose state was not read.
 
-    `channels` are the gateways and names of the channels that those conversations belong to.
+    `channels` are the gateways and names of the channels that were counted, or that those conversations belong to.
     """
 
     now_ms: int = 0
@@ -65,7 +61,11 @@ class Overview:
         if found.state in NOT_OVERDUE:
             return
         self.oldest_due_ms = min(found.due_ms, self.oldest_due_ms or found.due_ms)
-        self.overdue += self.now_ms - found.due_ms > OVERDUE_MS
+        self.overdue += self.is_overdue(found)
+
+    def is_overdue(self, found: Pending) -> bool:
+        """Return True if the time of a conversation has passed without a claim."""
+        return found.state not in NOT_OVERDUE and self.now_ms - found.due_ms > OVERDUE_MS
 
     def due_text(self) -> str:
         """Return when the next conversation is due, or for how long the oldest is overdue."""
@@ -101,6 +101,7 @@ class Overview:
 async def overview_of(store: Store) -> Overview:
     """Read the numbers. Raises StoreError."""
     overview, replies = Overview(), Replies(store)
+    overview.channels.update(await Insights(store).channels())
     for partition in range(store.settings.redis_partitions):
         await _count(store, partition, overview)
         letters = await store.dead_letters(partition, 0, 1)
@@ -116,11 +117,25 @@ async def overview_of(store: Store) -> Overview:
 
 
 async def _count(store: Store, partition: int, overview: Overview) -> None:
-    for offset in range(0, COUNTED_MAX, PAGE):
-        overview.now_ms, page = await store.pending(partition, offset, PAGE)
-        for found in page:
-            overview.add(found)
-        if len(page) < PAGE:
-            return
+    """Count a partition. The soonest conversations are read, and the first ones that are not due: calls in flight."""
     report = await store.snapshot(partition, 0)
-    overview.uncounted += max(0, report["pending"] - COUNTED_MAX)
+    overview.now_ms, pending, due = report["now_ms"], report["pending"], report["overdue"]
+    share = max(READ_MIN, READ_MAX // store.settings.redis_partitions) // 2
+    found = {one.ref: one for one in await _read(store, partition, 0, share)}
+    all_overdue = share == len(found) == sum(map(overview.is_overdue, found.values()))
+    if pending > share:
+        found.update((one.ref, one) for one in await _read(store, partition, max(share, due), share))
+    for one in found.values():
+        overview.add(one)
+    overview.overdue += max(0, due - share) if all_overdue else 0
+    overview.uncounted += max(0, pending - len(found))
+
+
+async def _read(store: Store, partition: int, first: int, count: int) -> list[Pending]:
+    rows: list[Pending] = []
+    while len(rows) < count:
+        _, page = await store.pending(partition, first + len(rows), min(PAGE, count - len(rows)))
+        rows += page
+        if len(page) < PAGE:
+            break
+    return rows

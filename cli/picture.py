@@ -13,6 +13,7 @@ from buffer.figures import Figures, figures_of
 from buffer.insight_models import FlushRecord, Gauges, Page
 from buffer.insights import Insights
 from buffer.operator_models import Pending
+from buffer.owner_store import Owners
 from buffer.reply_models import HeldChannel
 from buffer.reply_store import Replies
 from buffer.store import Store
@@ -148,7 +149,7 @@ class Watcher:
         figures = figures_of(totals)
         self._rate.add(self._clock(), figures.calls)
         held = await Replies(self._store).held_channels(channels)
-        return Slow(figures, held, await self._store.owner_conflict())
+        return Slow(figures, held, await Owners(self._store).conflict())
 
     @property
     def _settings(self) -> Settings:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from buffer.insight_models import FlushRecord
+from buffer.insights import OVERDUE_MS
 from buffer.operator_models import Pending
 from cli.names import who_text
-from cli.overview import OVERDUE_MS
 from cli.tables import Cell, Row
 from cli.terminal import duration_text, short_text
 

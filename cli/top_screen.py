@@ -11,8 +11,8 @@ from rich.text import Text
 
 from buffer.figures import Figures
 from buffer.insight_models import FlushRecord
+from buffer.insights import OVERDUE_MS
 from buffer.operator_models import Pending
-from cli.overview import OVERDUE_MS
 from cli.picture import Picture
 from cli.rows import pending_row, record_cells
 from cli.tables import Cell, Column, Row, plain, table_of, text_of

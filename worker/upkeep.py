@@ -8,6 +8,7 @@ import socket
 import redis.exceptions as rx
 
 from buffer.errors import StoreError
+from buffer.owner_store import Owners
 from buffer.store import CONVERSATIONS_PER_SWEEP, Store
 from config.logs import get_logger
 from config.settings import Settings
@@ -37,6 +38,7 @@ class Upkeep:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
+        self._owners = Owners(store)
         self._partitions = settings.redis_partitions
         self._guard = store.keys.prefix + ":repaired"
         self._wanted = asyncio.Event()
@@ -63,12 +65,12 @@ class Upkeep:
 
     async def retire(self) -> None:
         """Sign off: this worker no longer counts as one of its deployment."""
-        await self._store.retire_owner(socket.gethostname())
+        await self._owners.retire(socket.gethostname())
 
     async def _announce(self) -> None:
         """Note this worker among those of its prefix. Log once if one of another deployment is at work there too."""
         try:
-            conflict = await self._store.announce_owner(socket.gethostname())
+            conflict = await self._owners.announce(socket.gethostname())
         except StoreError:  # a full server must not keep the repair and the sweep from their turn
             return
         if conflict and conflict != self._conflict:

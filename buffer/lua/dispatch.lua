@@ -7,6 +7,19 @@
 --
 -- No entry is removed from the index: the worker that gets a conversation may die (docs/invariants.md#1).
 
+-- Count these dispatches. Return how many there have been. Counters that cannot be read begin anew: no flush may wait for
+-- a total.
+local function count_dispatches(amount)
+  local total = try('HINCRBY', key('counters'), 'dispatches', amount)
+  if type(total) == 'table' then
+    if not is_set_aside(total, 'counters') then
+      call('HDEL', key('counters'), 'dispatches')
+    end
+    total = call('HINCRBY', key('counters'), 'dispatches', amount)
+  end
+  return total
+end
+
 local limit, visibility_ms = tonumber(ARGV[2]), tonumber(ARGV[3])
 local due = call('ZRANGEBYSCORE', key('wake'), '-inf', now_ms, 'LIMIT', 0, limit)
 local last = 0
@@ -17,7 +30,7 @@ if #due > 0 then
     later[2 * i - 1], later[2 * i] = now_ms + visibility_ms, name
   end
   call('ZADD', key('wake'), unpack(later))
-  last = call('HINCRBY', key('counters'), 'dispatches', #due)
+  last = count_dispatches(#due)
 end
 local first = call('ZRANGE', key('wake'), 0, 0, 'WITHSCORES')
 return { now_ms, first[2] or '', last - #due + 1, unpack(due) }

@@ -13,8 +13,8 @@ local FIELDS = { 'gateway', 'channel', 'peer', 'reason', 'number', 'answer' }
 -- include: read
 
 local offset, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
-local page = limit > 0 and call('ZRANGE', key('doubt'), offset, offset + limit - 1, 'WITHSCORES') or {}
-local replies = { now_ms, call('ZCARD', key('doubt')) }
+local page = limit > 0 and read('ZRANGE', key('doubt'), offset, offset + limit - 1, 'WITHSCORES') or {}
+local replies = { now_ms, read('ZCARD', key('doubt')) or 0 }
 for i = 1, #page, 2 do
   replies[#replies + 1] = page[i]
   replies[#replies + 1] = page[i + 1]

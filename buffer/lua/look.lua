@@ -18,6 +18,22 @@ local PRINT_SIZE = 8 -- bytes; include/parts.lua has the layout
 -- include: read
 -- include: state
 
+-- Return the conv of a conversation, or nil if its key cannot be read.
+local function read_safely(name)
+  local flat = read('HGETALL', key('conv', name))
+  if not flat then
+    return nil
+  end
+  local conv = {}
+  for i = 1, #flat, 2 do
+    conv[flat[i]] = flat[i + 1]
+  end
+  if conv.window and #conv.window >= WINDOW_SIZE then
+    unpack_window(conv, conv.window)
+  end
+  return conv
+end
+
 local name, limit, max_wait_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 if call('EXISTS', key('conv', name)) == 0 then
   name = resolve(name)

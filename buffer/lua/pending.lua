@@ -13,14 +13,20 @@
 
 -- include: read
 
-local function read_safely(name)
-  local flat = read('HGETALL', key('conv', name))
-  if not flat then
+-- include: state
+
+local FIELDS = { 'window', 'flush_id', 'token', 'lease_until_ms', 'paused_until_ms', 'retry_at_ms', 'next_part', 'redrive',
+                 'gateway', 'channel', 'peer' }
+
+-- Return these fields of a conv, or nil if its key cannot be read. An answer that it may hold is not read.
+local function read_fields(name)
+  local values = read('HMGET', key('conv', name), unpack(FIELDS))
+  if not values then
     return nil
   end
   local conv = {}
-  for i = 1, #flat, 2 do
-    conv[flat[i]] = flat[i + 1]
+  for i, field in ipairs(FIELDS) do
+    conv[field] = values[i] or nil
   end
   if conv.window and #conv.window >= WINDOW_SIZE then
     unpack_window(conv, conv.window)
@@ -28,30 +34,12 @@ local function read_safely(name)
   return conv
 end
 
-local function redriven_ms(name)
-  local flush_id = read('LINDEX', key('redrive', name), 0)
-  return flush_id and tonumber(read('HGET', key('letter', flush_id), 'redriven') or nil)
-end
-
-local function state_of(name, conv, wake_ms)
-  if leased(conv) then
-    return 'in_flight', number(conv, 'lease_until_ms')
-  elseif paused(conv) then
-    return 'paused', number(conv, 'paused_until_ms')
-  elseif conv.flush_id then
-    return conv.next_part and 'replying' or 'retry', tonumber(conv.retry_at_ms) or tonumber(conv.lease_until_ms) or wake_ms
-  elseif conv.redrive then
-    return 'redriven', redriven_ms(name) or wake_ms
-  end
-  return 'open', conv.deadline_ms or wake_ms
-end
-
 local function ref_of(name)
   return string.match(root, '{p(%d+)}:$') .. '-' .. name
 end
 
 local function row(name, wake_ms)
-  local conv = read_safely(name)
+  local conv = read_fields(name)
   if not conv then
     return { 'broken', wake_ms, 0, '', '', '', ref_of(name), 0 }
   end

@@ -5,12 +5,19 @@
 -- returns  JSON { now_ms, pending, overdue, oldest_ms, idle, dead, counters, conversations: [ { ref, wake_ms, depth,
 --          batch, gateway, channel, peer, name, opened_ms, deadline_ms, fired, flush_id, claims, paused_until_ms, sick } ] }
 -- touches  wake idle dead counters · conv buffer batch (reads only)
+--
+-- A key that cannot be read stops nothing, and its entries count as none. Only the wake index must be whole.
+
+-- include: read
 
 local limit = tonumber(ARGV[2])
 local first = call('ZRANGE', key('wake'), 0, 0, 'WITHSCORES')
-local counters, flat = {}, call('HGETALL', key('counters'))
+local counters, flat = {}, read('HGETALL', key('counters')) or {}
 for i = 1, #flat, 2 do
-  counters[flat[i]] = tonumber(flat[i + 1])
+  local total = tonumber(flat[i + 1])
+  if total and math.abs(total) < math.huge then -- JSON has no other
+    counters[flat[i]] = total
+  end
 end
 local rows = {}
 if limit > 0 then
@@ -33,8 +40,8 @@ local report = {
   pending = call('ZCARD', key('wake')),
   overdue = call('ZCOUNT', key('wake'), '-inf', now_ms),
   oldest_ms = first[2] and tonumber(first[2]) or nil,
-  idle = call('ZCARD', key('idle')),
-  dead = call('ZCARD', key('dead')),
+  idle = read('ZCARD', key('idle')) or 0,
+  dead = read('ZCARD', key('dead')) or 0,
 }
 report.counters = next(counters) and counters or nil
 report.conversations = #rows > 0 and rows or nil

@@ -7,6 +7,7 @@ import asyncio
 import sys
 from typing import Any, NamedTuple
 
+from buffer.owner_store import Owners
 from cli.json_output import print_json
 from cli.options import load_settings_with_flags
 from cli.overview import Overview, overview_of
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _read(settings: Settings) -> Status:
     async with open_store(settings) as store:
-        overview, conflict = await overview_of(store), await store.owner_conflict()
+        overview, conflict = await overview_of(store), await Owners(store).conflict()
     async with open_queue(settings) as client:
         hosts, suspended = await live_worker_hosts(client, settings.rq_queue), await is_suspended(client)
     return Status(overview, hosts, suspended, conflict, _unsent(settings))
@@ -102,7 +103,7 @@ def overview_rows(overview: Overview) -> Rows:
     """Return the rows of the waiting counts."""
     states = overview.states
     rows: Rows = [
-        ("waiting", count_of(states["open"] + states["redriven"] + overview.uncounted, "conversation")),
+        ("waiting", _waiting_text(overview)),
         ("in back-off", f"{count_of(states['retry'], 'batch').replace('batchs', 'batches')} between two attempts"),
         ("in flight", count_of(states["in_flight"], "call")),
     ]
@@ -119,6 +120,13 @@ def overview_rows(overview: Overview) -> Rows:
     rows.append(("dead", dead if overview.dead else "no dead letters"))
     rows.append(("in doubt", doubt if overview.doubts else "no part of an answer"))
     return [*rows, *(("held", Cell(text, "red")) for text in overview.held_texts())]
+
+
+def _waiting_text(overview: Overview) -> str:
+    """Return how many conversations wait. The state of those that were only counted may be another one."""
+    waiting = overview.states["open"] + overview.states["redriven"] + overview.uncounted
+    only = f", {overview.uncounted} of them only counted" if overview.uncounted else ""
+    return f"{count_of(waiting, 'conversation')}{only}"
 
 
 def resume_hint(settings: Settings) -> str:

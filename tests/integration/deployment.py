@@ -40,6 +40,9 @@ SHORT: dict[str, object] = {
 CRASHES: dict[str, object] = {"flush_lease": 1.5, "flush_renew_interval": 0.5, "visibility_time": 1.0}
 """Settings of the tests that wait until a dead process's work is due again."""
 
+HOLDS: dict[str, object] = {"agent_timeout": 300.0, "shutdown_grace": 300.0}
+"""Settings of the tests that hold calls: however busy the machine is, no call times out and comes again meanwhile."""
+
 
 def person(peer: str) -> Conversation:
     """The conversation of a person on the generic gateway."""

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from buffer.keys import Keys, ref_of
+from buffer.owner_store import Owners
 from tests.integration.agent import Answer
 from tests.integration.deployment import person
 from tests.integration.polling import until
@@ -174,7 +175,7 @@ def test_status_names_an_overdue_burst_of_a_suspended_queue(deploy, ask):
 
 def test_check_names_another_deployment(deploy, ask):
     """Two deployments with one prefix on one Redis are told."""
-    deploy.ask(lambda store: store.announce_owner("host-b"), agent_url="http://other.example.com/")
+    deploy.ask(lambda store: Owners(store).announce("host-b"), agent_url="http://other.example.com/")
     checked = ask("check")[1]
     assert "warning  deployment" in checked
     assert "host-b" in checked

@@ -16,7 +16,7 @@ from rq.serializers import JSONSerializer
 from buffer.store import Store
 from tests.integration.agent import Answer
 from tests.integration.checker import Rules, judge
-from tests.integration.deployment import Deployment
+from tests.integration.deployment import HOLDS, Deployment
 from tests.integration.polling import until
 from tests.integration.rq_operator import RQ, job_ids, queue_of, rq, suspend
 from tests.integration.sender import Sender, crowd
@@ -80,7 +80,7 @@ def test_a_stock_worker_beside_ours(start_deployment: Callable[..., Deployment])
 
 def test_rq_sees_what_our_worker_does(start_deployment: Callable[..., Deployment]) -> None:
     """Fifty jobs under way are fifty started jobs of a busy worker; afterwards nothing is left."""
-    deployment = start_deployment(message_buffer_timeout=0.3)
+    deployment = start_deployment(message_buffer_timeout=0.3, **HOLDS)
     deployment.agent.default = Answer(held=True)
     deployment.worker()
     deployment.webhook().post([{"conversation": f"person-{number}", "text": "oi"} for number in range(50)])
@@ -98,12 +98,13 @@ def test_rq_sees_what_our_worker_does(start_deployment: Callable[..., Deployment
     assert (started.count, queue.count, FailedJobRegistry(queue=queue).count) == (0, 0, 0)
     assert deployment.redis.llen(queue.intermediate_queue_key) == 0
     assert not job_ids(deployment)
-    assert len(deployment.agent.calls) == 50
+    assert [call.attempt for call in deployment.agent.calls] == [1] * 50
+    assert len(deployment.agent.flushes()) == 50
 
 
 def test_a_job_can_be_stopped(start_deployment: Callable[..., Deployment]) -> None:
     """RQ's stop-job ends one call of several; its batch is handed back and comes again with the same key."""
-    deployment = start_deployment(message_buffer_timeout=0.3)
+    deployment = start_deployment(message_buffer_timeout=0.3, **HOLDS)
     deployment.agent.default = Answer(held=True)
     deployment.worker()
     deployment.webhook().post([{"conversation": one, "text": "oi"} for one in ("ana", "bia", "cris")])

@@ -17,7 +17,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
 from tests.integration.agent import Answer
-from tests.integration.deployment import Deployment
+from tests.integration.deployment import HOLDS, Deployment
 from tests.integration.polling import until
 from tests.integration.processes import Worker as WorkerProcess
 from tests.integration.rq_operator import job_ids, queue_of, rq
@@ -50,7 +50,7 @@ def test_a_stopped_execution_is_shown_as_stopped_and_its_batch_comes_again(
     start_deployment: Callable[..., Deployment],
 ) -> None:
     """stop-execution ends one call; RQ has the job as stopped, and the others go on."""
-    deployment = start_deployment(message_buffer_timeout=0.3)
+    deployment = start_deployment(message_buffer_timeout=0.3, **HOLDS)
     _, (job_id, *_) = in_flight(deployment)
     (execution,) = fetch(deployment, job_id).get_executions()
     send_stop_execution_command(deployment.redis, job_id, execution.id)
@@ -67,7 +67,7 @@ def test_a_stopped_execution_is_shown_as_stopped_and_its_batch_comes_again(
 
 def test_suspend_and_resume(start_deployment: Callable[..., Deployment], peer: str) -> None:
     """A suspended worker says so once it is idle, finishes what it has, takes nothing new, and goes on at resume."""
-    deployment = start_deployment(message_buffer_timeout=0.3)
+    deployment = start_deployment(message_buffer_timeout=0.3, **HOLDS)
     in_flight(deployment)
     rq(deployment, "suspend")
     assert shown(deployment).get_state() == "busy"
@@ -87,7 +87,7 @@ def test_suspend_and_resume(start_deployment: Callable[..., Deployment], peer: s
 
 def test_shutdown_finishes_what_is_in_flight(start_deployment: Callable[..., Deployment]) -> None:
     """RQ's shutdown command is an orderly stop: exit status 0, everything acked, nothing left of the worker."""
-    deployment = start_deployment(message_buffer_timeout=0.3)
+    deployment = start_deployment(message_buffer_timeout=0.3, **HOLDS)
     worker, _ = in_flight(deployment)
     send_shutdown_command(deployment.redis, shown(deployment).name)
     until("it begins to stop", lambda: "stopping" in worker.log)
@@ -99,7 +99,7 @@ def test_shutdown_finishes_what_is_in_flight(start_deployment: Callable[..., Dep
 
 def test_kill_horse_is_harmless(start_deployment: Callable[..., Deployment]) -> None:
     """There is no horse: the calls under way go on, and the worker still listens to commands."""
-    deployment = start_deployment(message_buffer_timeout=0.3)
+    deployment = start_deployment(message_buffer_timeout=0.3, **HOLDS)
     worker, _ = in_flight(deployment)
     name = shown(deployment).name
     send_kill_horse_command(deployment.redis, name)
@@ -112,7 +112,7 @@ def test_kill_horse_is_harmless(start_deployment: Callable[..., Deployment]) -> 
 
 def test_a_job_that_is_none_of_ours_fails_with_a_reason(start_deployment: Callable[..., Deployment], peer: str) -> None:
     """Somebody's own job in our queue fails with a traceback; requeue does no harm, and the worker goes on."""
-    deployment = start_deployment(message_buffer_timeout=0.3)
+    deployment = start_deployment(message_buffer_timeout=0.3, **HOLDS)
     deployment.worker()
     queue = queue_of(deployment)
     job = queue.enqueue("os.getpid", job_id="somebodys-job")

@@ -12,7 +12,7 @@ from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
 
 from tests.integration.agent import Answer
-from tests.integration.deployment import Deployment
+from tests.integration.deployment import HOLDS, Deployment
 from tests.integration.polling import until
 from tests.integration.rq_operator import job_ids, maintain_twice, queue_of, rq
 
@@ -55,7 +55,7 @@ def check_shown(deployment: Deployment) -> None:
 
 def test_rq_is_right_while_a_thousand_jobs_run_and_after(start_deployment: Callable[..., Deployment]) -> None:
     """All are started jobs of one busy worker, none is abandoned while it lives, and none is left behind."""
-    deployment = start_deployment(message_buffer_timeout=0.3)
+    deployment = start_deployment(message_buffer_timeout=0.3, **HOLDS)
     thousand_in_flight(deployment)
     check_shown(deployment)
     info = rq(deployment, "info", "--raw")

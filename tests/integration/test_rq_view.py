@@ -11,7 +11,7 @@ from rq.registry import ScheduledJobRegistry
 
 from buffer.keys import ref_of
 from tests.integration.agent import Answer
-from tests.integration.deployment import Deployment, person
+from tests.integration.deployment import HOLDS, Deployment, person
 from tests.integration.polling import until
 from tests.integration.rq_operator import RQ, queue_of, rq, suspend
 from tests.integration.rq_view import (
@@ -67,7 +67,7 @@ def test_a_pending_flush_is_scheduled_with_its_due_time(start_deployment: Callab
 
 def test_the_way_of_a_flush(start_deployment: Callable[..., Deployment]) -> None:
     """Scheduled, then started, then finished for 500 s, with the same description; `rq info` counts each."""
-    deployment = start_deployment(message_buffer_timeout=4.0)
+    deployment = start_deployment(message_buffer_timeout=4.0, **HOLDS)
     deployment.agent.default = Answer(held=True)
     deployment.worker()
     deployment.webhook().say(ANA, "um")

@@ -13,6 +13,7 @@ from buffer import scripts, stored_message
 from buffer.keys import KINDS
 from buffer.models import AppendStatus, Change, ClaimStatus, EditResult, FailureMode, Outcome, PauseMode, RevokeResult
 from buffer.operator_models import DiscardLetterResult, PendingState, RedriveResult
+from buffer.owner_store import Owners
 from buffer.person_store import People
 from buffer.reply_models import (
     DoubtResult,
@@ -65,13 +66,14 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "snapshot": lambda store: store.snapshot(0),
     "look": lambda store: People(store).look(store.ref(ANA)),
     "erase": lambda store: People(store).erase(ANA),
+    "forget_records": lambda store: store.run("forget_records", 0, ["history", "1-0"]),
     "pending": lambda store: store.pending(0),
     "upcoming": lambda store: page_of(store, 0, 0),
     "own_message": lambda store: Replies(store).own_message(OwnMessage(ANA, "id", None, b"")),
     "part_status": lambda store: Replies(store).part_status("generic", "loja", Status("sent", "id")),
     "doubts": lambda store: Replies(store).doubts(0),
     "settle_doubt": lambda store: Replies(store).settle_doubt("0-abc-1-def.1", "drop"),
-    "announce_owner": lambda store: store.announce_owner("host"),
+    "announce_owner": lambda store: Owners(store).announce("host"),
     "tally": lambda store: add_counts(store, {"requests_rejected:meta:unauthorized": 1}),
 }
 
@@ -105,7 +107,7 @@ EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 6, "begin
 """Arguments of the messages or conversations of a call."""
 
 EXTRA["tally"] = 2
-EXTRA["erase"] = 1
+EXTRA["erase"] = EXTRA["forget_records"] = 1
 
 
 class Recorder:

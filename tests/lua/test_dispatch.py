@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from buffer.keys import Ref
 from buffer.models import Conversation
 from tests.lua.driver import ANA, BIA, LEASE_MS, VISIBILITY_MS, WINDOW_MS, ScriptDriver
@@ -90,3 +92,21 @@ async def test_five_thousand_due_in_one_millisecond(driver: ScriptDriver):
     while lot := await driver.dispatch(limit=5_000):
         handed_out += lot
     assert sorted(handed_out) == sorted(driver.ref(who) for who in people)
+
+
+@pytest.mark.parametrize("damage", ["another type", "no number", "the largest number"])
+async def test_damaged_counters_stop_no_dispatch(driver: ScriptDriver, damage: str):
+    """What is due is returned although its total cannot be counted on; the total begins anew."""
+    key = driver.partition_key("counters")
+    if damage == "another type":
+        await driver.redis.set(key, "damage")
+    else:
+        await driver.redis.hset(key, "dispatches", "many" if damage == "no number" else 2**63 - 1)
+    await driver.append("m1")
+    driver.clock.advance(WINDOW_MS)
+    assert await driver.dispatch() == [driver.ref()]
+    driver.clock.advance(VISIBILITY_MS)
+    [again] = (await driver.store.dispatch(0, 1)).due
+    assert (again.ref, again.dispatch) == (driver.ref(), 2)
+    assert (await driver.counters())["dispatches"] == 2
+    assert await driver.redis.get(driver.partition_key("sick") + ":counters") in (None, b"damage")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from buffer import person_store
+from buffer import person_scan, person_store
 from buffer.models import Conversation
 from buffer.person_store import IDS_PER_ERASE, People
 from tests.lua.aliases import LID, PHONE, deliver, linked
@@ -334,6 +334,30 @@ async def test_records_are_counted(driver: ScriptDriver, replies: ReplyDriver, p
     await driver.store.ack(driver.ref(BIA), batch.token)
     assert (await people.erase(PHONE)).records == 1
     assert [entry.get("ref") for entry in await driver.history()] == [None, str(driver.ref(BIA))]
+
+
+async def test_no_byte_of_a_record_stays(driver: ScriptDriver, replies: ReplyDriver, people: People):
+    """A deleted record of a stream can still be read by DUMP, and lies in snapshots: so the stream is written anew."""
+    await idle(driver, replies)
+    batch = await driver.in_flight("b1", to=BIA)
+    await driver.store.ack(driver.ref(BIA), batch.token)
+    before = {str(each["flush_id"]): each for each in await driver.history()}
+    await people.erase(PHONE)
+    (told, other) = await driver.history()
+    assert (told["cause"], other) == ("erased", before[batch.flush_id])
+    dump = await driver.redis.dump(driver.partition_key("history"))
+    assert driver.ref(PHONE).hash.encode() not in dump
+    assert driver.ref(BIA).hash.encode() in dump
+
+
+async def test_records_of_several_steps(driver: ScriptDriver, people: People, monkeypatch: pytest.MonkeyPatch):
+    """More records than one step reads are all found, also behind those of others."""
+    monkeypatch.setattr(person_scan, "RECORDS_PER_STEP", 2)
+    for who in (BIA, BIA, PHONE, BIA, PHONE, PHONE):
+        batch = await driver.in_flight(f"m{driver.clock()}", to=who)
+        await driver.store.ack(driver.ref(who), batch.token)
+    assert (await people.erase(PHONE)).records == 3
+    assert [entry.get("ref") for entry in await driver.history()] == [None] + [str(driver.ref(BIA))] * 3
 
 
 async def test_worker_in_flight_has_lost(driver: ScriptDriver, replies: ReplyDriver, people: People):

@@ -78,6 +78,42 @@ async def test_answer_within_the_next_burst(driver: ScriptDriver):
     assert await gaps(driver) == buckets(WINDOW_MS, 500)
 
 
+CAP = 4
+
+
+@pytest.mark.parametrize("count", [CAP, CAP + 1, 2 * CAP, 2 * CAP + 1, 3 * CAP + 3])
+@pytest.mark.parametrize("at_once", [1, 3, 100], ids=["after each", "after every third", "at the end"])
+async def test_a_cap_splits_a_burst_whenever_it_is_claimed(open_driver, count: int, at_once: int):
+    """Each call beyond the first that a cap makes of a burst is a split, however soon a worker claims."""
+    driver = open_driver(message_buffer_max_messages=CAP)
+    calls = 0
+    for number in range(count):
+        driver.clock.advance(200)
+        await driver.append(f"m{number}")
+        if (number + 1) % at_once == 0:
+            calls += await deliver_due(driver)
+    driver.clock.advance(WINDOW_MS)
+    calls += await deliver_due(driver)
+    assert calls == -(-count // CAP)
+    assert await split(driver) == calls - 1
+
+
+async def deliver_due(driver: ScriptDriver) -> int:
+    """Deliver what is due. Return how many calls that took."""
+    calls = 0
+    while (batch := (await driver.claim(caller=f"w{driver.clock()}-{calls}")).batch) is not None:
+        assert await driver.store.ack(driver.ref(), batch.token) == "ok"
+        calls += 1
+    return calls
+
+
+async def test_a_remainder_of_messages_that_stand_alone_is_no_split(open_driver):
+    """Where every message is its own flush nothing is split, also if several wait."""
+    driver = open_driver(message_buffer_enabled=False)
+    await driver.append("m1", "m2", "m3")
+    assert (await deliver_due(driver), await split(driver)) == (3, 0)
+
+
 async def test_every_message_alone(open_driver):
     """Where every message is its own flush there is no burst to split, and no window to choose."""
     driver = open_driver(message_buffer_enabled=False)

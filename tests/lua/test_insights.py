@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from buffer.insight_models import FlushRecord
-from buffer.insights import Insights
+from buffer.insights import OVERDUE_MS, OVERDUE_READ_MAX, Insights
 from buffer.models import Conversation
 from tests.lua.driver import ANA, WINDOW_MS, ScriptDriver
 from tests.lua.reply_driver import ReplyDriver
@@ -286,3 +286,13 @@ async def test_key_of_another_type_hides_no_other(wide: ScriptDriver, kind: str)
     else:
         assert (await insights.gauges()).doubts == 0
     await wide.clean()
+
+
+async def test_all_that_is_overdue_is_counted(driver: ScriptDriver):
+    """Where all that were read are overdue, so are those behind them; one that is not yet ends the count."""
+    for number in range(OVERDUE_READ_MAX + 20):
+        await driver.append("m1", to=person("loja", f"p{number}"))
+    driver.clock.advance(WINDOW_MS + OVERDUE_MS)
+    assert (await Insights(driver.store).gauges()).overdue == 0
+    driver.clock.advance(1)
+    assert (await Insights(driver.store).gauges()).overdue == OVERDUE_READ_MAX + 20

@@ -26,6 +26,7 @@ def authorization(value: str) -> tuple[bytes, bytes]:
         ("Bearer", False),
         ("segredo-é", False),
         ("Basic segredo-é", False),
+        ("Digest segredo-é", False),
         ("", False),
     ],
 )

@@ -29,13 +29,13 @@ def flush_id(partition: int, number: int) -> str:
     return f"{partition}-{name}-1-{number:06}"
 
 
-async def bury(store: Store, count: int, *, same_ms: bool = False) -> list[str]:
+async def bury(store: Store, count: int, *, same_ms: bool = False, gap_ms: int = 1) -> list[str]:
     """Make dead letters in all partitions in turn. Return their ids, oldest first."""
     pipeline = store.client.pipeline(transaction=False)
     made = []
     for number in range(count):
-        partition = number % PARTITIONS
-        made.append(((0 if same_ms else number), flush_id(partition, number)))
+        partition = number % store.settings.redis_partitions
+        made.append(((0 if same_ms else number * gap_ms), flush_id(partition, number)))
         pipeline.zadd(store.keys.of(partition, "dead"), {made[-1][1]: made[-1][0]})
         pipeline.hset(store.keys.of(partition, "letter", made[-1][1]), mapping={"gateway": "generic", "error": "no"})
     await pipeline.execute()
@@ -85,6 +85,58 @@ async def test_only_the_last_entry_goes(store: Store):
         await store.discard_letter(seen[-1])
 
     assert await read_all(HeldLists(store), 3, discard) == made
+
+
+async def test_the_last_entry_moves(store: Store):
+    """The entry that a cursor names has another time by now, after or before all others: the next page skips none."""
+    made = await bury(store, 30)
+
+    async def move(seen: list[str]) -> None:
+        to_ms = 10_000 + len(seen) if len(seen) < 10 else 0
+        await store.client.zadd(store.keys.of(int(seen[-1][0]), "dead"), {seen[-1]: to_ms})
+
+    seen = await read_all(HeldLists(store), 3, move)
+    assert set(seen) == set(made)
+    assert seen[:30] == made
+
+
+@pytest.mark.parametrize("same_ms", [False, True], ids=["one-a-ms", "all-at-once"])
+@pytest.mark.parametrize("partitions", [1, 3, 12])
+async def test_an_offset_leaves_out_entries(
+    valkey: Server, open_store: Callable[..., Store], partitions: int, same_ms: bool
+):
+    """A page behind any number of entries is the part of the list behind them, from its beginning or from a cursor."""
+    store = open_store(valkey, redis_partitions=partitions)
+    made = await bury(store, 40, same_ms=same_ms, gap_ms=7)
+    lists = HeldLists(store)
+    for offset in (1, 2, 11, 12, 13, 25, 38, 39):
+        page = await lists.dead_letters(4, None, offset)
+        assert [letter.flush_id for letter in page.items] == made[offset : offset + 4]
+        assert page.total == 40
+        assert (page.next_cursor is None) == (offset + 4 >= 40)
+    cursor = (await lists.dead_letters(5)).next_cursor
+    page = await lists.dead_letters(4, cursor, 6)
+    assert [letter.flush_id for letter in page.items] == made[11:15]
+    for offset in (40, 41, 100_000):
+        page = await lists.dead_letters(4, None, offset)
+        assert (page.items, page.next_cursor, page.total) == ([], None, 40)
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+async def test_an_offset_costs_the_same_wherever_it_leads(
+    valkey: Server, open_store: Callable[..., Store], partitions: int
+):
+    """No entry before the page is read, and the commands grow with the time between the first and the last alone."""
+    store = open_store(valkey, redis_partitions=partitions)
+    await bury(store, 1000)
+    costs = []
+    for offset in (2, 500, 980):
+        await store.client.config_resetstat()
+        await HeldLists(store).dead_letters(10, None, offset)
+        stats: Any = await store.client.info("commandstats")
+        costs.append(stats["cmdstat_zcount"]["calls"])
+        assert stats["cmdstat_hmget"]["calls"] == 10
+    assert max(costs) <= 20 * partitions
 
 
 async def test_total(store: Store):

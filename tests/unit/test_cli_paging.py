@@ -14,12 +14,12 @@ from config.settings import SettingsError
 COUNT = 2 * PAGE + 50
 
 
-async def read(limit: int, cursor: str | None) -> Page[int]:
+async def read(limit: int, cursor: str | None, offset: int = 0) -> Page[int]:
     """A list of COUNT numbers, in pages as a store gives them."""
     assert 0 < limit <= PAGE
     if cursor is not None and not cursor.isdigit():
         raise ValueError("this is no cursor of this list")
-    first = int(cursor or 0)
+    first = int(cursor or 0) + offset
     items = list(range(first, min(first + limit, COUNT)))
     end = first + len(items)
     return Page(items, str(end) if end < COUNT else None, COUNT)
@@ -34,9 +34,10 @@ def asked(limit: int = 50, offset: int = 0, cursor: str | None = None) -> Namesp
     [
         (asked(), 0, 49, "50", "; 1 to 50 shown (--offset, --limit)"),
         (asked(limit=PAGE + 10), 0, PAGE + 9, str(PAGE + 10), f"; 1 to {PAGE + 10} shown (--offset, --limit)"),
-        (asked(limit=7, offset=PAGE + 3), 203, 209, "210", "; 204 to 210 shown (--offset, --limit)"),
+        (asked(limit=7, offset=203), 203, 209, "210", "; 204 to 210 shown (--offset, --limit)"),
+        (asked(limit=PAGE + 7, offset=3), 3, PAGE + 9, str(PAGE + 10), f"; 4 to {PAGE + 10} shown (--offset, --limit)"),
         (asked(limit=1000), 0, COUNT - 1, None, ""),
-        (asked(limit=10, cursor="445"), 445, 449, None, "; 5 shown"),
+        (asked(limit=10, cursor="245"), 245, 249, None, "; 5 shown"),
         (asked(limit=10, offset=2, cursor="5"), 7, 16, "17", "; 10 shown"),
     ],
 )
@@ -53,6 +54,18 @@ async def test_a_page_of_no_rows(args: Namespace):
     """Behind the end, and with no rows wanted, only the total is told."""
     page = await read_page(read, args)
     assert (page.items, page.total, shown_text(page, args)) == ([], COUNT, "")
+
+
+async def test_rows_that_are_left_out_are_not_read():
+    """A page behind many rows takes as many reads as the first one."""
+    reads: list[int] = []
+
+    async def counted(limit: int, cursor: str | None, offset: int = 0) -> Page[int]:
+        reads.append(limit)
+        return await read(limit, cursor, offset)
+
+    await read_page(counted, asked(limit=10, offset=COUNT - 20))
+    assert reads == [10]
 
 
 async def test_a_wrong_cursor_is_named():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,8 @@ import httpx
 import pytest
 import structlog
 
+from buffer.errors import StoreUnavailable
+from buffer.held_lists import HeldLists
 from buffer.keys import ref_of
 from buffer.models import Conversation
 from buffer.prints import print_of
@@ -269,13 +271,17 @@ async def test_pause_and_resume(admin: httpx.AsyncClient, store: Store):
     assert (await admin.post(f"/conversations/{ref()}/resume")).json() == {"was_paused": False}
 
 
-async def test_erase(admin: httpx.AsyncClient, store: Store):
-    """A person is erased by ref or by name, and a second time nothing is found."""
-    who = {"gateway": ANA.gateway, "channel": ANA.channel, "id": ANA.peer}
+async def test_erase(admin: httpx.AsyncClient, store: Store, prefix: str):
+    """A person is erased by ref or by name, and a second time nothing is found.
+
+    The channel is this test's own: jobs that another test has left in RQ would be found, too.
+    """
+    person = Conversation("evolution", prefix, ANA.peer)
+    who = {"gateway": person.gateway, "channel": person.channel, "id": person.peer}
     by_name = partial(admin.post, "/conversations/erase", json=who)
-    for erase in (partial(admin.delete, f"/conversations/{ref()}"), by_name):
-        await bury(store)
-        await say(store, "m2")
+    for erase in (partial(admin.delete, f"/conversations/{ref(person)}"), by_name):
+        await bury(store, to=person)
+        await say(store, "m2", to=person)
         first, second = (await erase()).json(), (await erase()).json()
         assert first == {
             **{
@@ -289,7 +295,7 @@ async def test_erase(admin: httpx.AsyncClient, store: Store):
             }
         }
         assert (second["found"], set(second.values())) == (False, {0})
-        assert (await admin.get(f"/conversations/{ref()}")).status_code == 404
+        assert (await admin.get(f"/conversations/{ref(person)}")).status_code == 404
 
 
 async def test_dead_letters(admin: httpx.AsyncClient, store: Store):
@@ -362,6 +368,25 @@ async def test_export(admin: httpx.AsyncClient, store: Store, monkeypatch: pytes
     assert [one["text"] for line in lines for one in line["shown"]] == [TEXT] * 5
 
 
+async def test_an_export_that_breaks_off_says_so(
+    admin: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    """If Redis goes away on the way, the last line is an error: nobody takes the file for whole."""
+    monkeypatch.setattr("webhook.admin.dead_letters.EXPORT_PAGE", 2)
+    made = [await bury(store, f"m{i}") for i in range(3)]
+    look_at = HeldLists.look_at
+
+    async def fail_at_the_end(lists: HeldLists, flush_ids: Sequence[str], limit: int = 100) -> Any:
+        if made[-1] in flush_ids:
+            raise StoreUnavailable("Redis cannot be reached")
+        return await look_at(lists, flush_ids, limit)
+
+    monkeypatch.setattr(HeldLists, "look_at", fail_at_the_end)
+    lines = [json.loads(line) for line in (await admin.get("/dead-letters/export")).text.splitlines()]
+    assert [line.get("flush_id") for line in lines] == [*made[:2], None]
+    assert (lines[-1]["error"], "not complete" in lines[-1]["detail"]) == ("unavailable", True)
+
+
 async def test_doubts(admin: httpx.AsyncClient, store: Store):
     """A part in doubt is listed with its text, and sent again or dropped."""
     doubts = [await doubt(store, f"m{i}") for i in range(2)]
@@ -414,9 +439,11 @@ async def test_every_action_is_logged(admin: httpx.AsyncClient, store: Store):
         for verb in ("retry", "discard"):
             await admin.post(f"/dead-letters/{flush_id}/{verb}")
         await admin.post("/conversations/erase", json=who)
+        await say(store, "m3")
+        await admin.delete(f"/conversations/{ref()}")
     told = [(line["action"], line["what"], line["from"]) for line in lines]
     assert [action for action, _, _ in told] == [
-        *("look", "flush", "pause", "resume", "discard", "export", "retry", "discard", "erase")
+        *("look", "flush", "pause", "resume", "discard", "export", "retry", "discard", "erase", "erase")
     ]
     assert {origin for _, _, origin in told} == {"127.0.0.1"}
     assert [what for _, what, _ in told][:2] == [ref(), ref()]
@@ -531,6 +558,20 @@ async def test_large_body(admin: httpx.AsyncClient):
 
     assert (await admin.post("/conversations/erase", content=b" " * (BODY_MAX + 1))).status_code == 413
     assert (await admin.post("/conversations/erase", content=pieces())).status_code == 400
+
+
+async def test_large_body_that_means_something(admin: httpx.AsyncClient, store: Store):
+    """A body beyond the limit does nothing, also if it is a whole request and nothing tells its size before."""
+    flush_id = await bury(store)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b'{"all": true'
+        yield b" " * BODY_MAX
+        yield b"}"
+
+    answer = await admin.post("/dead-letters/retry", content=pieces(), headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert (await admin.get(f"/dead-letters/{flush_id}")).json()["redriven_ms"] is None
 
 
 async def test_redis_is_away(make_settings: Callable[..., Settings]):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from buffer.errors import StoreFull
+from buffer.owner_store import Owners
 from buffer.owners import RECENT_MS
 from buffer.store import Store
 from tests.conftest import Clock
@@ -51,14 +52,14 @@ async def test_a_server_that_refuses_the_note_keeps_nothing_from_its_turn(
     store = open_store(valkey)
     swept = asyncio.Event()
 
-    async def refuse(host: str) -> None:
+    async def refuse(owners: Owners, host: str) -> None:
         raise StoreFull
 
     async def sweep() -> None:
         swept.set()
 
     mine = Upkeep(store, store.settings)
-    monkeypatch.setattr(store, "announce_owner", refuse)
+    monkeypatch.setattr(Owners, "announce", refuse)
     monkeypatch.setattr(mine, "_sweep", sweep)
     task = asyncio.create_task(mine.run())
     await asyncio.wait_for(swept.wait(), WITHIN_S)

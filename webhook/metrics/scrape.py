@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from prometheus_client.exposition import choose_encoder
 
 from buffer.insights import Insights
-from buffer.reply_models import HeldChannel
 from buffer.reply_store import Replies
 from buffer.store import Store
 from config.settings import Settings
@@ -18,9 +16,6 @@ from webhook.metrics.queue import QueueReader
 
 SCRAPE_TIMEOUT_S = 8.0
 """Seconds that a scrape may take. Prometheus itself gives up after 10 s."""
-
-CHANNELS_AT_ONCE = 100
-"""Channels of one read. A read of many delays the webhooks of this process."""
 
 
 class Text(NamedTuple):
@@ -50,14 +45,8 @@ class Scraper:
     async def read(self) -> Snapshot:
         """Read what the metrics are made of. Raises StoreUnavailable or StoreError."""
         totals = await self._insights.totals()
-        held = await self._held_of([(one.gateway, one.channel) for one in totals if one.gateway])
+        held = await self._replies.held_channels([(one.gateway, one.channel) for one in totals if one.gateway])
         return Snapshot(totals, await self._insights.gauges(), held, await self._queue.read())
-
-    async def _held_of(self, channels: Sequence[tuple[str, str]]) -> list[HeldChannel]:
-        held: list[HeldChannel] = []
-        for start in range(0, len(channels), CHANNELS_AT_ONCE):
-            held += await self._replies.held_channels(channels[start : start + CHANNELS_AT_ONCE])
-        return held
 
     async def close(self) -> None:
         """Close the connections to RQ's Redis."""

@@ -1,7 +1,7 @@
 -- Seals the open burst of the conversation that is claimed: moves its messages into a batch that never changes again.
 -- The messages that came first make the batch, and stand in it by their timestamps: so only the head of the list is
 -- read, and a claim costs what it takes, however much waits behind.
--- Needs `entry` and `window`, and these variables of claim.lua: name, conv, set, separator, single, max_messages,
+-- Needs `entry`, `window` and `tally`, and these variables of claim.lua: name, conv, set, separator, single, max_messages,
 -- max_bytes, window_ms, max_wait_ms.
 
 local ARRIVALS_MAX = 14
@@ -164,6 +164,9 @@ local function seal()
         sealed_peer = sealed_peer, claims = 0, failures = 0, crashes = 0, span = span })
   if size < #entries then
     call('LTRIM', key('buffer', name), size, -1)
+    if not single then -- as append counts it if the cap is sealed before its next message comes
+      tally(conv, 'bursts_split', 1)
+    end
     reopen(max(0, conv.bytes - bytes_of(batch)))
   else
     forget_window(name)

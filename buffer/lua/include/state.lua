@@ -1,21 +1,5 @@
 -- Tells what a conversation waits for, for people. A key that cannot be read stops nothing. Needs `read`.
 
--- Return the conv of a conversation, or nil if its key cannot be read.
-local function read_safely(name)
-  local flat = read('HGETALL', key('conv', name))
-  if not flat then
-    return nil
-  end
-  local conv = {}
-  for i = 1, #flat, 2 do
-    conv[flat[i]] = flat[i + 1]
-  end
-  if conv.window and #conv.window >= WINDOW_SIZE then
-    unpack_window(conv, conv.window)
-  end
-  return conv
-end
-
 local function redriven_ms(name)
   local flush_id = read('LINDEX', key('redrive', name), 0)
   return flush_id and tonumber(read('HGET', key('letter', flush_id), 'redriven') or nil)
