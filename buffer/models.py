@@ -270,7 +270,7 @@ class Batch(NamedTuple):
     Between claims only token, attempt, failures, crashes, answer and the numbers of parts change. `skipped` counts
     messages that cannot be read; `messages` lacks them, and may be empty. `next_part` is the number of the part of the
     answer that is sent next, and `last_part` that of the last one: 0 without parts. `doubted_part` is the number of a
-    part that this claim found in doubt, else 0.
+    part that this claim found in doubt, else 0. `memory` is what the agent's kind keeps of the conversation.
     """
 
     token: str
@@ -291,6 +291,7 @@ class Batch(NamedTuple):
     next_part: int = 0
     last_part: int = 0
     doubted_part: int = 0
+    memory: bytes = b""
 
     @property
     def is_suspect(self) -> bool:

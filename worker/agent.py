@@ -10,11 +10,11 @@ from functools import cache
 import aiohttp
 import httpx
 
+from agents.results import AgentFailure, AgentReply
 from buffer.models import Batch
 from config.settings import Settings, require
 from gateways.standard_webhooks import signature_headers, signing_key
 from worker import agent_answer, agent_errors
-from worker.agent_answer import AgentFailure, AgentReply
 from worker.agent_connection import CONNECT_TIMEOUT_S, Pool, connected, open_session
 from worker.tracing import trace_headers
 

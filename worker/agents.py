@@ -1,16 +1,18 @@
-"""The agents of all routes: one for each address, secret and time limit, kept while a route uses it."""
+"""The agents of all routes: one for each address and way to speak to it, kept while a route uses it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Hashable
 from typing import NamedTuple
 
+from agents.burst_body import render_burst
+from agents.results import AgentFailure, AgentReply
 from buffer.models import Batch
 from config.routes import Route, Routes
 from config.settings import Settings
 from worker.agent import Agent
-from worker.agent_answer import AgentFailure, AgentReply
+from worker.kind_agent import KindAgent
 
 
 class _Key(NamedTuple):
@@ -19,6 +21,22 @@ class _Key(NamedTuple):
     url: str
     secret: str
     timeout_s: float
+    speech: tuple[Hashable, ...]
+
+
+SPEECH = (
+    "agent_kind",
+    "agent_key",
+    "agent_model",
+    "agent_system_prompt",
+    "agent_params",
+    "agent_repeat",
+    "agent_memory_turns",
+    "agent_memory_bytes",
+    "agent_memory_ttl",
+    "agent_strip_think",
+)
+"""The settings that say how an agent is spoken to."""
 
 
 class Agents:
@@ -30,12 +48,14 @@ class Agents:
         self._of_routes: dict[Route, Agent] = {}
         self._closing: dict[asyncio.Task[None], Agent] = {}
 
-    def call(self, batch: Batch, body: bytes) -> Awaitable[AgentReply | AgentFailure]:
+    def call(self, batch: Batch) -> Awaitable[AgentReply | AgentFailure]:
         """Deliver one batch. A batch whose route names no agent waits like one whose agent cannot be reached."""
         gateway, channel, _ = batch.conversation
         route = self._routes.of(gateway, channel)
         agent = self.agent_for(route)
-        return agent.call(batch, body) if agent is not None else self._without_agent(route)
+        if agent is None:
+            return self._without_agent(route)
+        return agent.ask(batch) if isinstance(agent, KindAgent) else agent.call(batch, render_burst(batch))
 
     async def _without_agent(self, route: Route) -> AgentFailure:
         where = f"agent_url of {route.name} in ROUTES_FILE" if self._routes.path else "AGENT_URL"
@@ -50,7 +70,8 @@ class Agents:
         if key is None:
             return None
         if key not in self._agents:
-            self._agents[key] = Agent(route.settings)
+            is_generic = route.settings.agent_kind == "generic"
+            self._agents[key] = Agent(route.settings) if is_generic else KindAgent(route.settings)
         self._of_routes[route] = self._agents[key]
         return self._agents[key]
 
@@ -83,4 +104,5 @@ def _key(settings: Settings) -> _Key | None:
     if settings.agent_url is None:
         return None
     secret = settings.agent_secret.get_secret_value() if settings.agent_secret else ""
-    return _Key(settings.agent_url, secret, settings.agent_timeout)
+    speech = tuple(getattr(settings, name) for name in SPEECH)
+    return _Key(settings.agent_url, secret, settings.agent_timeout, speech)

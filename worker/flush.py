@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from agents.results import AgentFailure, AgentReply
 from buffer.keys import Ref
 from buffer.models import Batch, Outcome
 from buffer.retry import retry_unavailable
@@ -16,14 +17,12 @@ from config.logs import get_logger, mask
 from config.routes import Routes
 from config.settings import Settings
 from config.trace_context import new_span_id
-from worker.agent_answer import AgentFailure, AgentReply
 from worker.agents import Agents
 from worker.channels import Channels
 from worker.flight import Flight
 from worker.flush_ends import FlushEnds, log_ended
 from worker.leases import LeaseEnded, Leases
 from worker.outbox import Answered, Outbox
-from worker.request_body import render_burst
 from worker.tracing import FlushTrace, PlainTrace, step
 
 CLAIM_RETRY_S = 2.0
@@ -112,7 +111,7 @@ class Flusher:
         """Call the agent while the lease is renewed, and show the person that we type."""
         batch = flight.batch
         with flight.lease, self._outbox.while_thinking(flight), step("agent") as call:
-            result = await self._agents.call(batch, render_burst(batch))
+            result = await self._agents.call(batch)
             if isinstance(result, AgentFailure):
                 call.ended("failed", result.error)
             else:

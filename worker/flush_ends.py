@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from agents.results import AgentFailure
 from buffer.errors import StoreError
 from buffer.models import Batch, EndedBatch, Failure, FailureMode, Outcome
 from buffer.retry import retry_unavailable
@@ -11,7 +12,6 @@ from buffer.store import Store
 from config.killpoints import kill_point
 from config.logs import get_logger, mask
 from config.settings import Settings
-from worker.agent_answer import AgentFailure
 from worker.flight import Flight
 from worker.outbox import Packed
 from worker.retry_delay import backoff_ms
@@ -61,13 +61,13 @@ class FlushEnds:
         delay_ms = _delay_ms(flight.channel.settings, batch, failure)
         outcome = await retry_unavailable(lambda: self._end_attempt(flight, failure, delay_ms), OUTCOME_RETRY_S)
         if outcome is Outcome.DEAD:
-            attempts = batch.failures + 1 if failure.sent else batch.attempt
+            attempts = batch.failures + 1 if failure.is_counted else batch.attempt
             log_ended(
                 EndedBatch("dead", batch.flush_id, len(batch.messages), attempts, failure.error, batch.conversation)
             )
             return outcome.value
         result = "retry" if outcome is Outcome.OK else outcome.value
-        retry = {"retry_in_s": delay_ms / 1000, "counted": failure.sent} if outcome is Outcome.OK else {}
+        retry = {"retry_in_s": delay_ms / 1000, "counted": failure.is_counted} if outcome is Outcome.OK else {}
         log.warning(
             "flush failed", flush_id=batch.flush_id, error=failure.error, attempt=batch.attempt, outcome=result, **retry
         )
@@ -92,7 +92,7 @@ class FlushEnds:
         """Count the attempt, unless the request surely never reached the agent. Then AGENT_GIVE_UP is the limit."""
         ref, token, error = flight.ref, flight.batch.token, failure.error
         settings = flight.channel.settings
-        if failure.sent:
+        if failure.is_counted:
             mode: FailureMode = "dead" if failure.dead else "retry"
             ended = Failure(mode, delay_ms, error, max_attempts=settings.agent_max_attempts)
             return await self._store.end_attempt(ref, token, ended)
@@ -104,7 +104,7 @@ def _delay_ms(settings: Settings, batch: Batch, failure: AgentFailure) -> int:
     """Return Retry-After, at least RETRY_BASE and at most RETRY_MAX, or a delay that grows with the failures."""
     if failure.retry_after_s is not None:
         return int(min(max(failure.retry_after_s, settings.retry_base), settings.retry_max) * 1000)
-    before = batch.failures if failure.sent else batch.attempt - 1 - batch.failures
+    before = batch.failures if failure.is_counted else batch.attempt - 1 - batch.failures
     return backoff_ms(settings, before)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
+from agents.results import AgentReply
 from buffer.reply_store import Replies
 from buffer.store import Store
 from gateways.reply_text import ReplyStyle
 from gateways.sending import ReplyTo, SendResponse, Target
-from worker.agent_answer import AgentReply
 from worker.answer_parts import GROUP_FIELD, StoredAnswer, last_fields, read_stored, stored_answer
 from worker.flight import Flight
 from worker.replies import Delivery, PartSender, pace_ms
@@ -63,7 +63,7 @@ class Outbox:
         if not reply.parts and not reply.handoff:
             return None
         settings, sender, _ = flight.channel
-        style = ReplyStyle(settings.reply_split, settings.reply_parts_max, settings.reply_markdown)
+        style = ReplyStyle(settings.reply_split, settings.reply_parts_max, settings.markdown)
         if flight.channel.is_silent:
             self._log.not_sent(flight.batch.conversation, settings)
             answer, _ = stored_answer(flight.batch, reply, None, style)

@@ -11,7 +11,7 @@ from tests.property.mutants import MUTANTS, PEOPLE_MUTANTS
 from tests.property.reply_mutants import REPLY_MUTANTS
 
 ROOT = Path(__file__).parents[2]
-CODE_FOLDERS = ("buffer", "cli", "config", "gateways", "webhook", "worker", "tests", "benchmarks")
+CODE_FOLDERS = ("agents", "buffer", "cli", "config", "gateways", "webhook", "worker", "tests", "benchmarks")
 CODE = [
     path
     for folder in CODE_FOLDERS

@@ -12,10 +12,10 @@ from itertools import chain, repeat
 
 import pytest
 
+from agents.results import AgentFailure, AgentReply
 from gateways.sending import Part
 from tests.unit.test_worker_agent import BATCH, BODY, JSON
 from worker.agent import Agent
-from worker.agent_answer import AgentFailure, AgentReply
 from worker.agent_connection import ANSWER_MAX, HEAD_MAX
 
 OK = b"HTTP/1.1 200 OK\r\n"

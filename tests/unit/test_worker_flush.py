@@ -7,11 +7,11 @@ from typing import Any, cast
 import pytest
 from structlog.testing import capture_logs
 
+from agents.results import AgentFailure, AgentReply
 from buffer.keys import Ref
 from buffer.models import Batch, Claim, Conversation, EndedBatch, Failure, Outcome, Reason, StoredMessage
 from buffer.store import Store
 from gateways.sending import Part
-from worker.agent_answer import AgentFailure, AgentReply
 from worker.agents import Agents
 from worker.flush import Flusher
 from worker.retry_delay import JITTER
@@ -69,7 +69,7 @@ class FakeAgent:
     def __init__(self, result: AgentReply | AgentFailure) -> None:
         self.result = result
 
-    async def call(self, batch: Batch, body: bytes) -> AgentReply | AgentFailure:
+    async def call(self, batch: Batch) -> AgentReply | AgentFailure:
         return self.result
 
 
