@@ -50,6 +50,7 @@ KINDS = {
     "lock": "STRING with a TTL: a copy of the lease; the conv hash decides",
     "media": "HASH fingerprint -> inline media (base64) of a message in buffer, batch or remains",
     "mark": "HASH fingerprint -> a pending change: an edit or revoke that arrived before its message",
+    "memory": "STRING what the agent's kind keeps of the conversation (docs/agents.md)",
     "redrive": "LIST flush_ids of the dead letters to redrive",
     # one of each per dead letter
     "letter": "HASH a dead letter: all batch fields, the error, the time of death",

@@ -165,13 +165,15 @@ class Store:
         *,
         delay_ms: int = 0,
         agent_ms: int | None = None,
+        memory: bytes = b"",
     ) -> Outcome:
         """Store the agent's answer under the lease. Returns ok, later, lost or cancelled.
 
         `prints` are the prints of its parts (buffer/prints.py), empty if none is sent. With a `delay_ms` the lease is
         given back, and the first part waits for that time. `agent_ms` is how long the agent took, None if nobody knows.
+        `memory` replaces what is kept of the conversation for the agent; empty leaves it.
         """
-        item = (ref.hash, token, answer, prints, delay_ms, agent_ms)
+        item = (ref.hash, token, answer, prints, delay_ms, agent_ms, memory)
         return script_calls.read_answered(await self._answers.call(ref.partition, item))
 
     async def ack(self, ref: Ref, token: str, *, pause_ms: int = 0, agent_ms: int | None = None) -> Outcome:

@@ -34,9 +34,11 @@ class FlushEnds:
     async def answered(self, flight: Flight, packed: Packed, agent_ms: int) -> Outcome:
         """Store the agent's answer and the prints of its parts. `later`: the first part waits for its pace."""
         ref, token = flight.ref, flight.batch.token
-        answer, prints, delay_ms, _ = packed
+        answer, prints, delay_ms, _, memory = packed
         return await retry_unavailable(
-            lambda: self._store.answered(ref, token, answer, prints, delay_ms=delay_ms, agent_ms=agent_ms),
+            lambda: self._store.answered(
+                ref, token, answer, prints, delay_ms=delay_ms, agent_ms=agent_ms, memory=memory
+            ),
             OUTCOME_RETRY_S,
         )
 

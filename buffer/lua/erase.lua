@@ -6,7 +6,7 @@
 --          then these hashes …, and then the ids of their dead letters and parts in doubt …
 -- returns  { conversations, messages, dead letters, parts in doubt } that were deleted, then all hashes of the person …
 -- touches  wake idle suspects alias dead doubt history tally channels · conv buffer batch seen slabs timer lock media mark
---          redrive · letter remains · doubted
+--          memory redrive · letter remains · doubted
 --
 -- A lease ends by it: every later call of its worker is answered lost (docs/invariants.md#3). What lies in ids, sent,
 -- history and sick is found and deleted by the client, in small steps.
@@ -17,7 +17,8 @@
 -- include: history
 -- include: record_discard
 
-local CONVERSATION = { 'conv', 'buffer', 'batch', 'seen', 'slabs', 'timer', 'lock', 'media', 'mark', 'redrive' }
+local CONVERSATION = { 'conv', 'buffer', 'batch', 'seen', 'slabs', 'timer', 'lock', 'media', 'mark', 'memory',
+                       'redrive' }
 local HOLDING = { 'conv', 'buffer', 'batch', 'redrive' }
 local INDEXES = { 'wake', 'idle', 'suspects' }
 

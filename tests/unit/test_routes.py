@@ -180,7 +180,8 @@ REFUSED = [
     (
         "[default]\nagent_repeat = 'look'",
         [
-            "[default] agent_repeat=look is not possible with AGENT_KIND=generic, which cannot tell whether it has answered; write always or never. AGENT_KIND has its default here: set it, too"
+            "[default] agent_repeat=look is not possible with AGENT_KIND=generic, which cannot tell whether it has "
+            "answered; write always or never"
         ],
     ),
     (
