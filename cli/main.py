@@ -16,6 +16,7 @@ from typing import NoReturn
 from buffer.errors import PartitionMismatch, UnsafeServer
 from cli.arguments import Commands, add_command, add_data_dir
 from cli.operations import add_operations
+from config.agent_settings import AGENT_KINDS
 from config.settings import SettingsError
 
 INTERRUPTED = 130
@@ -124,5 +125,7 @@ def _add_examples(commands: Commands) -> None:
     agent = add_command(commands, "sample-agent", "run a small agent that prints each burst and answers it")
     agent.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     agent.add_argument("--port", type=int, default=9000, help="port to listen on (default: 9000)")
+    agent.add_argument("--kind", default="generic", choices=AGENT_KINDS, help="kind to stand in for (AGENT_KIND)")
+    agent.add_argument("--mode", default="", help="a way to fail, see docs/agents.md (kinds but generic)")
     agent.add_argument("--delay", type=float, default=0.0, metavar="S", help="seconds before each answer")
     add_command(commands, "demo", "watch bursts become calls, replies, a takeover and a crash")

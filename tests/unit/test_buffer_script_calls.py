@@ -123,6 +123,7 @@ def test_claim_reply_with_text_that_is_no_utf8():
         b"loja",
         b"ana",
         b"\xc3",
+        b"",
         entry,
         b"",
     ]

@@ -32,6 +32,7 @@ IMPORTED_BY = {
         "worker.reply_client",
         "cli.demo.stub_gateway",
         "cli.echo",
+        "cli.sample",
     ],
     "httpx": ["worker.agent", "worker.agent_answer", "worker.agent_errors", "worker.reply_client"],
     "httpx_aiohttp": [],
