@@ -5,6 +5,7 @@ What is not understood is named by its place and the reason, never by its conten
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, get_args
 
@@ -18,6 +19,8 @@ NAMED_MAX = 5
 
 NAME_MAX = 40
 """Characters of a field's name in the log."""
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z_.-]*\Z")
 
 FILE_KINDS: tuple[PartKind, ...] = tuple(kind for kind in get_args(PartKind) if kind != "text")
 
@@ -121,7 +124,9 @@ def _type(value: Any) -> str:
 
 
 def _names(item: dict[str, Any]) -> str:
-    return ", ".join(f"`{name[:NAME_MAX]}`" for name in list(item)[:NAMED_MAX]) or "no field"
+    """Return the names of the fields. A name that does not look like one may be a number or a text."""
+    names = (name[:NAME_MAX] if NAME.match(name) else "?" for name in list(item)[:NAMED_MAX])
+    return ", ".join(f"`{name}`" for name in names) or "no field"
 
 
 def _summary(problems: list[str]) -> str | None:

@@ -1,19 +1,14 @@
-"""The dead letters and the parts in doubt of all partitions, oldest first, in pages of bounded cost.
-
-A cursor names the last entry of its page. So entries that go meanwhile, as a retry makes them, shift nothing.
-"""
+"""The dead letters and the parts in doubt of all partitions, oldest first, in pages of bounded cost."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import orjson
-from redis.exceptions import RedisError
 
-from buffer.errors import store_error
+from buffer.index_pages import IndexPages, Place, execute, whole
 from buffer.insight_models import HeldMessage, Page
 from buffer.keys import Ref
 from buffer.models import Conversation
@@ -22,28 +17,12 @@ from buffer.person_calls import held_messages
 from buffer.reply_models import Doubt
 from buffer.store import Store
 
-Index = Literal["dead", "doubt"]
-
-PARTITIONS_PER_READ = 64
-"""Partitions that one pipeline reads."""
-
 MESSAGES_MAX = 100
 """Messages of a dead letter that a look returns."""
 
 LETTER_FIELDS = ("redriven", "gateway", "channel", "peer", "error", "claims")
 LOOK_FIELDS = (*LETTER_FIELDS, "name", "reason", "closed_ms", "died_ms", "answer", "next_part")
 DOUBT_FIELDS = ("gateway", "channel", "peer", "reason", "number", "answer")
-
-
-class Place(NamedTuple):
-    """The place of an entry in the list: its time in ms, and its id."""
-
-    at_ms: int
-    id: str
-
-
-FIRST = Place(-1, "")
-"""The place before all entries."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -68,14 +47,14 @@ class HeldLists:
 
     async def dead_letters(self, limit: int, cursor: str | None = None) -> Page[DeadLetter]:
         """Return a page of the dead letters, oldest first. One that went meanwhile is left out."""
-        places, following, total = await self._page("dead", limit, cursor)
+        places, following, total = await IndexPages(self._store, "dead").page(limit, cursor)
         rows = await self._rows(places, "letter", LETTER_FIELDS, "remains")
         letters = [_letter(place, *row) for place, row in zip(places, rows, strict=True)]
         return Page(letters, following, total)
 
     async def doubts(self, limit: int, cursor: str | None = None) -> Page[Doubt]:
         """Return a page of the parts in doubt, oldest first."""
-        places, following, total = await self._page("doubt", limit, cursor)
+        places, following, total = await IndexPages(self._store, "doubt").page(limit, cursor)
         rows = await self._rows(places, "doubted", DOUBT_FIELDS)
         return Page([_doubt(place, fields) for place, (fields, _) in zip(places, rows, strict=True)], following, total)
 
@@ -93,53 +72,9 @@ class HeldLists:
             pipeline.hmget(self._store.keys.of(partition, "letter", flush_id), list(LOOK_FIELDS))
             pipeline.llen(self._store.keys.of(partition, "remains", flush_id))
             pipeline.lrange(self._store.keys.of(partition, "remains", flush_id), 0, limit - 1)
-        replies = await self._execute(pipeline)
+        replies = await execute(pipeline)
         rows = (replies[at : at + 4] for at in range(0, len(replies), 4))
         return [_view(flush_id, *row) for flush_id, row in zip(flush_ids, rows, strict=True) if _is_there(row)]
-
-    async def _page(self, index: Index, limit: int, cursor: str | None) -> tuple[list[Place], str | None, int]:
-        """Return the places of a page, the cursor of the next one, and how many entries there are in all."""
-        after = FIRST if cursor is None else _place_of(cursor)
-        total, found = 0, list[Place]()
-        count = self._store.settings.redis_partitions
-        for first in range(0, count, PARTITIONS_PER_READ):
-            partitions = range(first, min(first + PARTITIONS_PER_READ, count))
-            sizes, starts = await self._starts(index, partitions, after)
-            total += sum(sizes)
-            read = await self._read(index, partitions, starts, after, limit + 1)
-            found = heapq.nsmallest(limit + 1, [*found, *read])
-        page = found[:limit]
-        return page, _cursor_of(page[-1]) if len(found) > limit else None, total
-
-    async def _starts(self, index: Index, partitions: Iterable[int], after: Place) -> tuple[list[int], list[int]]:
-        """Return how many entries each partition has, and the rank of the first that may come after a place."""
-        pipeline = self._store.client.pipeline(transaction=False)
-        for partition in partitions:
-            key = self._store.keys.of(partition, index)
-            pipeline.zcard(key)
-            pipeline.zcount(key, "-inf", f"({after.at_ms}")
-            pipeline.zrank(key, after.id)
-        replies = await self._execute(pipeline)
-        sizes, earlier, ranks = ([_whole(reply) for reply in replies[at::3]] for at in range(3))
-        return sizes, [max(before, rank + 1) for before, rank in zip(earlier, ranks, strict=True)]
-
-    async def _read(
-        self, index: Index, partitions: Sequence[int], starts: Sequence[int], after: Place, limit: int
-    ) -> list[Place]:
-        """Return at most `limit` entries of each partition that come after a place."""
-        pipeline = self._store.client.pipeline(transaction=False)
-        for partition, start in zip(partitions, starts, strict=True):
-            pipeline.zrange(self._store.keys.of(partition, index), start, start + limit - 1, withscores=True)
-        found, again = list[Place](), dict[int, int]()
-        for partition, start, reply in zip(partitions, starts, await self._execute(pipeline), strict=True):
-            rows = [Place(int(at_ms), held.decode()) for held, at_ms in reply] if isinstance(reply, list) else []
-            later = [place for place in rows if place > after]
-            found += later
-            if len(later) < len(rows) == limit:  # some of the same moment stand before the place, whose entry is gone
-                again[partition] = start + limit
-        if again:
-            found += await self._read(index, list(again), list(again.values()), after, limit)
-        return found
 
     async def _rows(
         self, places: Sequence[Place], kind: str, fields: Sequence[str], counted: str | None = None
@@ -150,44 +85,25 @@ class HeldLists:
             partition = Ref.parse(held).partition
             pipeline.hmget(self._store.keys.of(partition, kind, held), list(fields))
             pipeline.llen(self._store.keys.of(partition, counted or kind, held))
-        replies = await self._execute(pipeline)
+        replies = await execute(pipeline)
         empty: list[bytes | None] = [None] * len(fields)
         return [
-            (row if isinstance(row, list) else empty, max(0, _whole(length)))
+            (row if isinstance(row, list) else empty, max(0, whole(length)))
             for row, length in zip(replies[::2], replies[1::2], strict=True)
         ]
-
-    async def _execute(self, pipeline: Any) -> list[Any]:
-        """Run a pipeline. The reply for a key that cannot be read is an error, which stops no other."""
-        try:
-            replies: list[Any] = await pipeline.execute(raise_on_error=False)
-        except (RedisError, OSError) as error:
-            raise store_error(error) from error
-        return replies
-
-
-def _cursor_of(place: Place) -> str:
-    return f"{place.at_ms}~{place.id}"
-
-
-def _place_of(cursor: str) -> Place:
-    at_ms, tilde, held = cursor.partition("~")
-    if not tilde or not (at_ms.isascii() and at_ms.isdigit()) or len(at_ms) > 15 or not held:
-        raise ValueError("this cursor is none of ours: take it from `next_cursor` of the page before")
-    return Place(int(at_ms), held)
 
 
 def _letter(place: Place, fields: Sequence[bytes | None], messages: int) -> DeadLetter:
     redriven_ms, gateway, channel, peer, error, claims = fields
     who = Conversation(_text(gateway), _text(channel), _text(peer))
-    redriven = _whole(redriven_ms) if redriven_ms else None
-    return DeadLetter(place.id, place.at_ms, redriven, who, _text(error), messages, max(0, _whole(claims)))
+    redriven = whole(redriven_ms) if redriven_ms else None
+    return DeadLetter(place.id, place.at_ms, redriven, who, _text(error), messages, max(0, whole(claims)))
 
 
 def _doubt(place: Place, fields: Sequence[bytes | None]) -> Doubt:
     gateway, channel, peer, reason, number, answer = fields
     who = Conversation(_text(gateway), _text(channel), _text(peer))
-    return Doubt(place.id, place.at_ms, who, _text(reason), max(0, _whole(number)), answer or b"")
+    return Doubt(place.id, place.at_ms, who, _text(reason), max(0, whole(number)), answer or b"")
 
 
 def _is_there(row: Sequence[Any]) -> bool:
@@ -199,14 +115,14 @@ def _is_there(row: Sequence[Any]) -> bool:
 def _view(flush_id: str, died_ms: Any, fields: Any, length: Any, entries: Any) -> LetterView:
     row = fields if isinstance(fields, list) else [None] * len(LOOK_FIELDS)
     name, reason, closed_ms, died_field, answer, next_part = row[len(LETTER_FIELDS) :]
-    messages = max(0, _whole(length))
-    place = Place(int(died_ms if isinstance(died_ms, float) else max(0, _whole(died_field))), flush_id)
+    messages = max(0, whole(length))
+    place = Place(int(died_ms if isinstance(died_ms, float) else max(0, whole(died_field))), flush_id)
     return LetterView(
         letter=_letter(place, row[: len(LETTER_FIELDS)], messages),
         name=_text(name),
         reason=_text(reason),
-        closed_ms=_whole(closed_ms) if closed_ms else None,
-        next_part=max(0, _whole(next_part)),
+        closed_ms=whole(closed_ms) if closed_ms else None,
+        next_part=max(0, whole(next_part)),
         messages=messages,
         shown=held_messages(entries if isinstance(entries, list) else []),
         replies=texts_of(answer or b""),
@@ -220,14 +136,6 @@ def texts_of(answer: bytes) -> list[str]:
         return [str(part.get("text") or part.get("url") or "") for part in parts]
     except (ValueError, KeyError, TypeError, AttributeError):
         return []
-
-
-def _whole(value: Any) -> int:
-    """Return a number that Redis gave as an integer, as text or as a float. -1: none, or a key that cannot be read."""
-    try:
-        return int(float(value))
-    except (TypeError, ValueError):
-        return -1
 
 
 def _text(value: bytes | None) -> str:

@@ -65,6 +65,10 @@ CHANNEL_COUNTERS: tuple[str, ...] = (
 """The counters of a channel, the same names as in the scripts. docs/counters.md tells what each counts."""
 
 
+NO_CURSOR = "this is no cursor of this list: take `next_cursor` of the page before, or leave it out to begin anew"
+"""What a cursor that no page has returned is told."""
+
+
 @dataclass(slots=True, frozen=True)
 class Histogram:
     """How many values lie in each bucket, and their sum in ms. `bounds_ms` are the upper bounds of the buckets."""
@@ -195,11 +199,12 @@ class ConversationView:
 
 @dataclass(slots=True, frozen=True)
 class Erased:
-    """How much of a person was removed. `refs` are all conversations of theirs, for keys that lie elsewhere."""
+    """How much of a person was removed. `jobs` are those of RQ, `refs` all conversations of theirs."""
 
     conversations: int = 0
     messages: int = 0
     dead_letters: int = 0
     doubts: int = 0
     records: int = 0
+    jobs: int = 0
     refs: tuple[str, ...] = ()

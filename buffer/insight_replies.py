@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from buffer.insight_models import BOUNDS_MS, CHANNEL_COUNTERS, ChannelTotals, FlushRecord, Histogram
+from buffer.insight_models import BOUNDS_MS, CHANNEL_COUNTERS, NO_CURSOR, ChannelTotals, FlushRecord, Histogram
 from buffer.models import Conversation
 
 Fields = Mapping[bytes, bytes]
@@ -107,7 +107,7 @@ def read_cursor(cursor: str, count: int) -> list[int]:
     """Return the `count` numbers of a cursor. Raises ValueError for a text that is no cursor of that kind."""
     parts = cursor.split(".")
     if len(parts) != count or not all(part.isascii() and part.isdigit() and len(part) <= 20 for part in parts):
-        raise ValueError("this is no cursor of this list; leave it out to begin with the first page")
+        raise ValueError(NO_CURSOR)
     return [int(part) for part in parts]
 
 

@@ -10,7 +10,9 @@ from typing import Any
 
 from redis.exceptions import RedisError, ResponseError
 
+from buffer import operator_calls
 from buffer.errors import store_error
+from buffer.index_pages import IndexPages
 from buffer.insight_models import ChannelTotals, ConversationView, Erased, FlushRecord, Gauges, Page
 from buffer.insight_replies import read_cursor, read_record, read_totals, write_cursor
 from buffer.keys import Ref, partition_of
@@ -135,19 +137,18 @@ class Insights:
 
     async def pending(self, limit: int, cursor: str | None = None) -> Page[Pending]:
         """Return conversations of the wake index, soonest first. Raises ValueError for a cursor of no page."""
-        ranks = read_cursor(cursor, self._count) if cursor else [0] * self._count
-        size = _limit(limit)
-        scores = await self._read(
-            ("zrange", self._key(one, "wake"), rank, rank + size, False, True) for one, rank in enumerate(ranks)
-        )
-        sizes = await self._read(("zcard", self._key(one, "wake")) for one in range(self._count))
-        order = sorted((score, one) for one, found in enumerate(scores) for _, score in found or [])
-        taken = Counter(one for _, one in order[:size])
-        pages = await asyncio.gather(*(self._store.pending(one, ranks[one], taken[one]) for one in taken))
-        rows = {one: iter(page) for one, (_, page) in zip(taken, pages, strict=True)}
-        items = [row for _, one in order[:size] if (row := next(rows[one], None))]
-        further = write_cursor([rank + taken[one] for one, rank in enumerate(ranks)]) if len(order) > size else None
-        return Page(items, further, sum(found or 0 for found in sizes))
+        places, following, total = await IndexPages(self._store, "wake").page(_limit(limit), cursor)
+        refs = [Ref.parse(place.id) for place in places]
+        named = {one: [ref.hash for ref in refs if ref.partition == one] for one in {ref.partition for ref in refs}}
+        pages = await asyncio.gather(*(self._pending_of(one, hashes) for one, hashes in named.items()))
+        rows = {row.ref: row for page in pages for row in page}
+        return Page([rows[str(ref)] for ref in refs if str(ref) in rows], following, total)
+
+    async def _pending_of(self, partition: int, hashes: Sequence[str]) -> list[Pending]:
+        """Return those of the conversations that still wait."""
+        args = operator_calls.pending_args(0, 0, hashes)
+        _, rows = operator_calls.read_pending(await self._store.run("pending", partition, args))
+        return rows
 
     async def look(self, ref: Ref) -> ConversationView | None:
         """Return what a conversation holds and waits for, None if it is unknown."""

@@ -29,9 +29,9 @@ def read_snapshot(reply: bytes) -> dict[str, Any]:
     return report
 
 
-def pending_args(offset: int, limit: int) -> Args:
-    """Return the arguments of pending.lua."""
-    return [offset, limit]
+def pending_args(offset: int, limit: int, hashes: Sequence[str] = ()) -> Args:
+    """Return the arguments of pending.lua for a page by its place, or for the conversations with these hashes."""
+    return [offset, limit, *hashes]
 
 
 def read_pending(reply: Sequence[Any]) -> tuple[int, list[Pending]]:

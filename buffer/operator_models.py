@@ -19,14 +19,14 @@ PendingState = Literal["open", "retry", "in_flight", "replying", "redriven", "pa
 class Pending(NamedTuple):
     """A conversation in the wake index: its state, the time at which it is due, and the number of its messages.
 
-    `ref` is '' if its conv hash cannot be read. `opened_ms` is when its open burst began, None without one.
+    `opened_ms` is when its open burst began, None without one.
     """
 
     state: PendingState
     due_ms: int
     messages: int
     conversation: Conversation
-    ref: str = ""
+    ref: str
     opened_ms: int | None = None
 
 

@@ -14,12 +14,13 @@ Args = list[Any]
 
 
 class ErasedKeys(NamedTuple):
-    """What one call of erase.lua deleted, and all hashes of the person."""
+    """What one call of erase.lua deleted, the id of the record that tells of it, and all hashes of the person."""
 
     conversations: int
     messages: int
     dead_letters: int
     doubts: int
+    record_id: str
     names: list[str]
 
 
@@ -69,19 +70,21 @@ def _held(stored: StoredMessage) -> HeldMessage:
     return HeldMessage(stored.received_ms, fields.get("kind", PLAIN_KIND), fields.get("text"), has_media)
 
 
-def erase_args(names: Sequence[str], ids: Sequence[str], gateway: str, channel: str) -> Args:
+def erase_args(names: Sequence[str], ids: Sequence[str], gateway: str, channel: str, record_id: str = "") -> Args:
     """Return the arguments of erase.lua: hashes of the person, and ids of their dead letters and parts in doubt.
 
-    Gateway and channel stand in the record. Empty, they are those of the conversation.
+    Gateway and channel stand in the record. Empty, they are those of the conversation. `record_id` is that of the
+    record which an earlier call of the same erase has made: there is one for all calls.
     """
-    return [gateway, channel, len(names), *names, *ids]
+    return [gateway, channel, record_id, len(names), *names, *ids]
 
 
 def read_erase(reply: Sequence[Any]) -> ErasedKeys:
     """Return what was deleted."""
-    conversations, messages, dead_letters, doubts, *names = reply
+    *counts, record_id = reply[:5]
+    conversations, messages, dead_letters, doubts = map(int, counts)
     return ErasedKeys(
-        int(conversations), int(messages), int(dead_letters), int(doubts), [name.decode() for name in names]
+        conversations, messages, dead_letters, doubts, record_id.decode(), [name.decode() for name in reply[5:]]
     )
 
 

@@ -13,6 +13,7 @@ from buffer.insight_models import ConversationView, Erased
 from buffer.keys import Ref, ref_of
 from buffer.models import Conversation, PauseMode
 from buffer.person_calls import ErasedKeys
+from buffer.person_jobs import open_jobs
 from buffer.person_scan import PersonScan
 from buffer.store import Store
 
@@ -58,7 +59,7 @@ class People:
         return script_calls.read_resume(reply)
 
     async def erase(self, person: Conversation) -> Erased:
-        """Delete everything that is held of a person on a channel, whichever of their names is given.
+        """Delete everything that is held of a person on a channel, RQ's jobs too, whichever of their names is given.
 
         A second call finds nothing. docs/admin-api.md tells what an erase cannot reach.
         """
@@ -77,13 +78,16 @@ class People:
         return await self._erase(ref.partition, [ref.hash], found.conversation if found else None)
 
     async def _erase(self, partition: int, hashes: Sequence[str], person: Conversation | None) -> Erased:
-        """Erase the conversations first: then no worker makes a new dead letter of them."""
+        """Erase the conversations first, and the jobs last: then no worker makes dead letters or jobs of them."""
         erasure = _Erasure(self._store, partition, hashes, person)
         try:
-            await erasure.find_names()
-            await erasure.delete(())
-            await erasure.delete_held()
-            return await erasure.finish()
+            async with open_jobs(self._store) as jobs:
+                await jobs.check()
+                await erasure.find_names()
+                await erasure.delete(())
+                await erasure.delete_held()
+                records = await erasure.delete_records()
+                return erasure.result(records, await jobs.delete(erasure.names))
         except (RedisError, OSError) as error:
             raise store_error(error) from error
 
@@ -108,7 +112,8 @@ class _Erasure:
     async def delete(self, ids: Sequence[str]) -> None:
         """Delete the conversations, and these dead letters and parts in doubt."""
         gateway, channel, _ = self._person or ("", "", "")
-        args = person_calls.erase_args(list(self._names), ids, gateway, channel)
+        record_id = self._deleted[-1].record_id if self._deleted else ""
+        args = person_calls.erase_args(list(self._names), ids, gateway, channel, record_id)
         deleted = person_calls.read_erase(await self._store.run("erase", self._partition, args))
         self._deleted.append(deleted)
         self._add(deleted.names)
@@ -121,15 +126,23 @@ class _Erasure:
         for at in range(0, len(ids), IDS_PER_ERASE):
             await self.delete(ids[at : at + IDS_PER_ERASE])
 
-    async def finish(self) -> Erased:
-        """Delete ids, evidence and records. Returns all that was deleted."""
+    async def delete_records(self) -> int:
+        """Delete ids, evidence and records. Returns how many records there were."""
         scan = self._scan()
         await scan.forget_message_ids()
         await scan.forget_evidence()
-        records = await scan.forget_records()
-        conversations, messages, dead_letters, doubts, _ = zip(*self._deleted, strict=True)
+        return await scan.forget_records()
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Return all hashes of the person that were found."""
+        return list(self._names)
+
+    def result(self, records: int, jobs: int) -> Erased:
+        """Return all that was deleted."""
+        conversations, messages, dead_letters, doubts, *_ = zip(*self._deleted, strict=True)
         refs = tuple(f"{self._partition}-{name}" for name in self._names)
-        return Erased(sum(conversations), sum(messages), sum(dead_letters), sum(doubts), records, refs)
+        return Erased(sum(conversations), sum(messages), sum(dead_letters), sum(doubts), records, jobs, refs)
 
     def _add(self, names: Iterable[str]) -> None:
         self._names.update(dict.fromkeys(names))

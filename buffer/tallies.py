@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import chain
 
 from buffer.store import Store
 
@@ -16,4 +15,14 @@ async def add_counts(store: Store, amounts: Mapping[str, int]) -> int:
 
     Raises StoreUnavailable, StoreFull or StoreError. If only the reply was lost, the amounts have been added.
     """
-    return int(await store.run("tally", COUNTS_PARTITION, [*chain.from_iterable(amounts.items())]))
+    return read_tally(await store.run("tally", COUNTS_PARTITION, tally_args(amounts)))
+
+
+def tally_args(amounts: Mapping[str, int]) -> list[str | int]:
+    """Return the arguments of tally.lua."""
+    return [word for field in amounts.items() for word in field]
+
+
+def read_tally(reply: int) -> int:
+    """Return how many fields were added to."""
+    return int(reply)

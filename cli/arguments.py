@@ -5,16 +5,26 @@ from __future__ import annotations
 import argparse
 from typing import Protocol
 
+SETTINGS_HINT = (
+    "Settings are environment variables, or lines of .env such as AGENT_URL=http://...; `debouncer check` shows all."
+)
+ROWS_MAX = 100_000
+"""Rows that a page may have, or leave out."""
+
+YEAR_S = 31_536_000
+
 
 class Commands(Protocol):
     """The object that `add_subparsers` returns; argparse has no public name for it."""
 
-    def add_parser(self, name: str, *, help: str, description: str) -> argparse.ArgumentParser: ...
+    def add_parser(
+        self, name: str, *, help: str, description: str, epilog: str | None = None
+    ) -> argparse.ArgumentParser: ...
 
 
 def add_command(commands: Commands, name: str, summary: str) -> argparse.ArgumentParser:
     """Add a command that the module of its name in cli/commands/ runs."""
-    command = commands.add_parser(name, help=summary, description=summary)
+    command = commands.add_parser(name, help=summary, description=summary, epilog=SETTINGS_HINT)
     command.set_defaults(module="cli.commands." + name.replace("-", "_"))
     return command
 
@@ -74,15 +84,17 @@ def add_yes(command: argparse.ArgumentParser) -> None:
 
 def natural(text: str) -> int:
     """Read a number of rows."""
-    number = int(text)
-    if not 0 <= number <= 100_000:
-        raise ValueError
-    return number
+    if not (text.isascii() and text.isdecimal() and int(text) <= ROWS_MAX):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows: write 0 to {ROWS_MAX}")
+    return int(text)
 
 
 def duration_s(text: str) -> float:
     """Read a duration of at most a year, in seconds."""
-    seconds = float(text)
-    if not 0 < seconds <= 31_536_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time: write seconds, at most a year")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds <= YEAR_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write seconds, at most a year ({YEAR_S})")
     return seconds

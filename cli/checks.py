@@ -173,11 +173,14 @@ def _gateways(settings: Settings) -> CheckResult:
 
 
 def _known_secrets(settings: Settings) -> list[CheckResult]:
-    """Warn of secrets that everybody can read in the README."""
+    """Warn once of secrets that are the example value of the README."""
     names = [
-        name.upper()
+        f"{name.upper()}={EXAMPLE_SECRET}"
         for name in type(settings).model_fields
         if isinstance(value := getattr(settings, name), SecretStr) and value.get_secret_value() == EXAMPLE_SECRET
     ]
-    advice = "is the example of the README; write a secret of your own, as `openssl rand -hex 24` makes it"
-    return [CheckResult("warning", "gateways", f"{', '.join(names)} {advice}")] if names else []
+    advice = (
+        "is an example value of the README, which everybody can read: replace it, here and at the gateway, "
+        "with a secret of your own (`openssl rand -hex 24` makes one)"
+    )
+    return [CheckResult("warning", "secrets", f"{', '.join(names)} {advice}")] if names else []

@@ -18,6 +18,9 @@ from cli.arguments import (
     duration_s,
 )
 
+OUTCOMES = ("acked", "dead", "discarded", "dropped", "failed_after_sent")
+"""How flushes, discards and parts end."""
+
 
 def add_operations(commands: Commands) -> None:
     """Add all commands for operators."""
@@ -43,7 +46,7 @@ def _add_pending(commands: Commands) -> None:
 
 def _add_flushes(commands: Commands) -> None:
     flushes = add_command(commands, "flushes", "list the flushes, discards and parts that ended, newest first")
-    flushes.add_argument("--outcome", help="only those that ended so: acked, dead, discarded …")
+    flushes.add_argument("--outcome", choices=OUTCOMES, help="only those that ended so")
     flushes.add_argument("--gateway", help="only those of a gateway, e.g. evolution")
     flushes.add_argument("--channel", help="only those of a channel, e.g. loja or evolution/loja")
     flushes.add_argument(

@@ -11,12 +11,12 @@ from cli.terminal import duration_text, short_text
 
 STATES = {
     "open": Cell("open", "cyan"),
-    "retry": Cell("waits for its next attempt", "yellow"),
-    "in_flight": Cell("at the agent", "green"),
-    "replying": Cell("its replies wait", "yellow"),
-    "redriven": Cell("to be sent again", "yellow"),
+    "retry": Cell("in back-off", "yellow"),
+    "in_flight": Cell("in flight", "green"),
+    "replying": Cell("replying", "yellow"),
+    "redriven": Cell("redriven", "yellow"),
     "paused": Cell("paused", "dim"),
-    "broken": Cell("its key cannot be read", "bold red"),
+    "broken": Cell("broken", "bold red"),
 }
 STYLES = {"acked": "green", "dead": "bold red", "discarded": "yellow", "dropped": "yellow", "failed_after_sent": "red"}
 
@@ -24,9 +24,7 @@ STYLES = {"acked": "green", "dead": "bold red", "discarded": "yellow", "dropped"
 def pending_row(found: Pending, now_ms: int, show: bool) -> Row:
     """Return the cells of a conversation."""
     due = due_text(found.due_ms - now_ms)
-    if found.state == "in_flight":
-        due = f"lease ends {due}"
-    elif 0 <= now_ms - found.due_ms <= OVERDUE_MS:
+    if found.state != "in_flight" and 0 <= now_ms - found.due_ms <= OVERDUE_MS:
         due = "now"
     return who_text(found.conversation, show), str(found.messages), STATES[found.state], due, found.ref
 

@@ -22,13 +22,14 @@ class Column(NamedTuple):
     """A column: its head, and how a terminal sets it.
 
     Where the terminal is narrow, columns that are `optional` are left out, the last one first. One that `wraps` takes
-    several lines there.
+    several lines there; one that `is_whole` too does so only if leaving out others does not make room for it.
     """
 
     head: str
     is_number: bool = False
     wraps: bool = False
     optional: bool = False
+    is_whole: bool = False
 
 
 class Cell(NamedTuple):
@@ -95,7 +96,9 @@ def table_of(heads: Sequence[Column], rows: Iterable[Row], width: int, *, fills:
     from rich.table import Table
 
     cells = [[_cell(one) for one in row] for row in rows]
-    chosen = _fitting(heads, cells, width)
+    needed = _needed(heads, cells)
+    chosen = _fitting(heads, needed, width)
+    has_room = _width(needed, chosen) <= width
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, GAP - 1, 0, 0),
@@ -103,20 +106,35 @@ def table_of(heads: Sequence[Column], rows: Iterable[Row], width: int, *, fills:
         header_style="bold",
         width=width if fills else None,
     )
-    for head, is_number, wraps, _ in (heads[at] for at in chosen):
-        justify, overflow = ("right" if is_number else "left"), ("fold" if wraps else "ellipsis")
-        table.add_column(head, justify=justify, no_wrap=not wraps, overflow=overflow)  # type: ignore[arg-type]
+    for column in (heads[at] for at in chosen):
+        table.add_column(
+            column.head,
+            justify="right" if column.is_number else "left",
+            no_wrap=not column.wraps or (column.is_whole and has_room),
+            overflow="fold" if column.wraps else "ellipsis",
+        )
     for row in cells:
         table.add_row(*(text_of(row[at]) for at in chosen))
     return table
 
 
-def _fitting(heads: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -> list[int]:
-    """Return the columns that a terminal of `width` characters has room for."""
+def _needed(heads: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list[int]:
+    """Return the characters that each column has at least, before others are left out for it."""
     widths = [max(len(text) for text in (head.head, *(row[at].text for row in rows))) for at, head in enumerate(heads)]
-    needed = [min(size, WRAPPED_MIN) if head.wraps else size for head, size in zip(heads, widths, strict=True)]
+    return [
+        min(size, WRAPPED_MIN) if head.wraps and not head.is_whole else size
+        for head, size in zip(heads, widths, strict=True)
+    ]
+
+
+def _width(needed: Sequence[int], chosen: Sequence[int]) -> int:
+    return sum(needed[at] + GAP for at in chosen)
+
+
+def _fitting(heads: Sequence[Column], needed: Sequence[int], width: int) -> list[int]:
+    """Return the columns that a terminal of `width` characters has room for."""
     chosen = list(range(len(heads)))
-    while sum(needed[at] + GAP for at in chosen) > width:
+    while _width(needed, chosen) > width:
         optional = [at for at in chosen if heads[at].optional]
         if not optional:
             break

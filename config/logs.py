@@ -20,6 +20,10 @@ MASKED = ("peer", "conversation", "sender", "participant")
 """Fields that hold a phone number or an id made of one."""
 
 PHONE = re.compile(r"\d{8,}")
+
+WRITTEN_PHONE = re.compile(r"\d(?:[ ().+-]{0,2}\d){7,}")
+"""Eight digits and more, also those that are written in groups."""
+
 STARS_MAX = 20
 """Stars in a masked number."""
 
@@ -40,7 +44,7 @@ def mask(identity: str) -> str:
 
 def mask_phones(name: str) -> str:
     """Shorten a channel's name and mask phone numbers in it: some gateways name a channel by its number."""
-    return PHONE.sub(lambda found: mask(found[0]), name[:NAME_MAX])
+    return WRITTEN_PHONE.sub(lambda found: mask(found[0]), name)[:NAME_MAX]
 
 
 class _Stderr:
@@ -71,7 +75,10 @@ def configure_logs(settings: Settings) -> None:
     render: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            # structlog's default prints the variables of each frame too, and with them texts, numbers and tokens
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     )
     level = logging.getLevelNamesMapping()[settings.log_level]
     structlog.configure(

@@ -44,7 +44,7 @@ class Headers:
 class Request:
     """One webhook request. `tail` is the part of the path after the gateway's name.
 
-    `path` and `query_string` are not decoded, because Twilio signs the address.
+    `path` and `query_string` are not decoded, because Twilio signs the address. `is_authentic`: its head decided so.
     """
 
     headers: HeaderMapping
@@ -53,6 +53,7 @@ class Request:
     body: bytes
     path: str = ""
     query_string: str = ""
+    is_authentic: bool = False
 
 
 class HTTPReply(NamedTuple):
@@ -112,8 +113,8 @@ class Gateway:
 
     configured: Callable[[Settings], Callable[[Request], Sequence[Event]]] | None = None
     """Returns `parse` as the settings want it. None for a gateway whose `parse` needs no setting."""
-    verify_head: Callable[[Request, Settings], bool] | None = None
-    """Returns False if headers and query show, without the body, that `verify` fails. None if they never do."""
+    verify_head: Callable[[Request, Settings], bool | None] | None = None
+    """Returns what `verify` will if headers and query decide it, and None if the body does. None if they never do."""
 
     verification: Verification | None = None
     """None for a gateway that sends no GET request."""

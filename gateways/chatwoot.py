@@ -23,6 +23,7 @@ from gateways.fields import number_of, object_of, objects_of, read_object, text_
 from gateways.ignored import ignored, misfit
 
 NAME = "chatwoot"
+SIGNATURE = "x-chatwoot-signature"
 CREATED, UPDATED = "message_created", "message_updated"
 TYPING = {"conversation_typing_on": "composing", "conversation_typing_off": "paused"}
 EVENTS = frozenset({CREATED, UPDATED, *TYPING})
@@ -52,19 +53,23 @@ def is_open(settings: Settings) -> bool:
 
 def verify(request: Request, settings: Settings, *, clock: Callable[[], float] = time.time) -> bool:
     """Return True if the request carries the static token or a recent signature. `clock` returns seconds since 1970."""
-    if token_matches(request, settings.chatwoot_token):
+    given = request.headers.get(SIGNATURE, "").removeprefix("sha256=")
+    if given and _is_signed(given, request, settings, clock):
         return True
+    return token_matches(request, settings.chatwoot_token)
+
+
+def verify_head(request: Request, settings: Settings) -> bool | None:
+    """Return True if the request carries the static token, None if it has a signature that its body may match."""
+    if settings.chatwoot_secret is not None and request.headers.get(SIGNATURE, ""):
+        return None
+    return token_matches(request, settings.chatwoot_token)
+
+
+def _is_signed(given: str, request: Request, settings: Settings, clock: Callable[[], float]) -> bool:
     timestamp = request.headers.get("x-chatwoot-timestamp", "")
-    given = request.headers.get("x-chatwoot-signature", "").removeprefix("sha256=")
     is_genuine = signature_matches(given, settings.chatwoot_secret, "sha256", f"{timestamp}.".encode() + request.body)
     return is_genuine and _is_fresh(timestamp, settings.signature_max_age, clock())
-
-
-def verify_head(request: Request, settings: Settings) -> bool:
-    """Return True if the request carries the static token, or a signature that its body may match."""
-    if token_matches(request, settings.chatwoot_token):
-        return True
-    return settings.chatwoot_secret is not None and bool(request.headers.get("x-chatwoot-signature", ""))
 
 
 def _is_fresh(timestamp: str, max_age_s: float, now_s: float) -> bool:

@@ -68,9 +68,9 @@ def token_matches(request: Request, secret: SecretStr | None, *headers: str) -> 
     return any([secrets_equal(candidate, secret) for candidate in given if candidate])
 
 
-def carries(header: str) -> Callable[[Request, Settings], bool]:
-    """Return a `verify_head` for gateways that sign the body: True if the header with the signature is there."""
-    return lambda request, _: bool(request.headers.get(header, ""))
+def carries(header: str) -> Callable[[Request, Settings], bool | None]:
+    """Return a `verify_head` for gateways that sign the body: False if the header with the signature is not there."""
+    return lambda request, _: None if request.headers.get(header, "") else False
 
 
 def bearer_of(request: Request) -> str:

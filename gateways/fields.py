@@ -50,10 +50,26 @@ def _refuse_constant(name: str) -> Any:
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """Parse a body that must be a JSON object. Raises BadRequest."""
+    """Parse a body that must be a JSON object, or a list around one. Raises BadRequest."""
     parsed = read_json(body)
+    if type(parsed) is dict and "body" not in parsed:
+        return parsed
+    parsed = passed_on(parsed)
+    if isinstance(parsed, list) and len(parsed) == 1:
+        parsed = parsed[0]
     if not isinstance(parsed, dict):
         raise BadRequest(f"the body must be a JSON object, not {json_type(parsed)}")
+    return parsed
+
+
+def passed_on(parsed: Any) -> Any:
+    """Return the body of a webhook that n8n passes on: `{"headers": …, "body": …}`, alone or as the only one of a list.
+
+    Anything else is returned unchanged.
+    """
+    item = parsed[0] if isinstance(parsed, list) and len(parsed) == 1 else parsed
+    if isinstance(item, dict) and isinstance(body := item.get("body"), dict | list):
+        return body if len(item) == 1 or isinstance(item.get("headers"), dict) else parsed
     return parsed
 
 
@@ -88,6 +104,11 @@ def object_of(value: Any) -> dict[str, Any]:
 def objects_of(value: Any) -> list[dict[str, Any]]:
     """Return the objects in a list in their order, and an empty list for anything else."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    """Return the objects in a value: itself, or those of a list in their order."""
+    return [value] if isinstance(value, dict) else objects_of(value)
 
 
 def first_object(value: Any) -> dict[str, Any]:

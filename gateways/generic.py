@@ -9,7 +9,7 @@ from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
 from gateways.content import known
 from gateways.credentials import STATIC_TOKEN, token_matches
-from gateways.fields import EARLIEST_S, LATEST_S, MAX_TIME_MS, json_type, read_json, time_of
+from gateways.fields import EARLIEST_S, LATEST_S, MAX_TIME_MS, json_type, passed_on, read_json, time_of
 from gateways.generic_schema import BODY_SCHEMA, DEVICE, MAX_MESSAGES, MEDIA_FIELDS, VIA
 from gateways.generic_send import SENDER
 from gateways.raw import raw_of
@@ -70,7 +70,7 @@ def verify(request: Request, settings: Settings) -> bool:
 
 def parse(request: Request) -> list[Message]:
     """Return the messages of one body in its order. Raises BadRequest with the field and, in a list, the index."""
-    body = read_json(request.body)
+    body = passed_on(read_json(request.body))
     channel = request.tail.strip("/") or "default"
     if not isinstance(body, list):
         return [_message(_item(body, ""), channel)]

@@ -16,7 +16,7 @@ from config.settings import Settings
 from gateways.base import BodySchema, Gateway, HTTPReply, OpenAPIObject, Request, Verification
 from gateways.credentials import carries, header_scheme, secrets_equal, signature_matches
 from gateways.delivery import marked, report
-from gateways.fields import object_of, objects_of, read_json, text_of, time_of
+from gateways.fields import object_of, objects_in, objects_of, passed_on, read_json, text_of, time_of
 from gateways.ignored import ignored, misfit
 from gateways.meta_content import read_content, read_context
 from gateways.meta_errors import failure_words
@@ -98,9 +98,12 @@ def parse(request: Request) -> list[Event]:
     """
     body = read_json(request.body)
     kind = text_of(object_of(body).get("object"))
+    if kind is None:
+        body = passed_on(body)
+        kind = text_of(object_of(body).get("object"))
     if kind != WHATSAPP:
         return [ignored("unknown_event") if kind else misfit(None, body)]
-    changes = [change for entry in objects_of(body.get("entry")) for change in objects_of(entry.get("changes"))]
+    changes = [change for entry in objects_in(body.get("entry")) for change in objects_in(entry.get("changes"))]
     return [event for change in changes for event in _events(change)] or [misfit(kind, body)]
 
 
@@ -111,7 +114,7 @@ def _events(change: dict[str, Any]) -> Iterator[Event]:
         yield ignored("unknown_event") if name else misfit(None, change)
         return
     channel = text_of(object_of(value.get("metadata")).get("phone_number_id"))
-    items, statuses = objects_of(value.get(field.items)), objects_of(value.get(STATUSES))
+    items, statuses = objects_in(value.get(field.items)), objects_of(value.get(STATUSES))
     if channel is None or not (items or statuses):
         is_known = channel is not None and bool(value.get(STATUSES) or value.get(ERRORS))
         yield ignored("unknown_event") if is_known else misfit(name, value)
@@ -132,7 +135,7 @@ def _status(status: dict[str, Any], channel: str) -> Event:
 
 def _people(value: dict[str, Any]) -> dict[str, Person]:
     people: dict[str, Person] = {}
-    for contact in objects_of(value.get("contacts")):
+    for contact in objects_in(value.get("contacts")):
         name = text_of(object_of(contact.get("profile")).get("name"))
         person = Person(text_of(contact.get("wa_id")), text_of(contact.get("user_id")), name)
         people |= {key: person for key in (person.phone, person.user_id) if key}

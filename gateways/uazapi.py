@@ -10,7 +10,7 @@ from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
 from gateways.content import Content
 from gateways.credentials import STATIC_TOKEN, header_scheme, secrets_equal, token_matches
-from gateways.fields import first_object, first_text, object_of, objects_of, read_object, text_of, time_of
+from gateways.fields import first_object, first_text, object_of, objects_in, read_object, text_of, time_of
 from gateways.ignored import ignored, misfit
 from gateways.jid import Chat, chat_of, no_chat, person_of
 from gateways.uazapi_content import context_in, is_protocol, read_context, read_message, read_protocol
@@ -63,14 +63,24 @@ def parse(request: Request) -> list[Event]:
 
 
 def _read_messages(body: dict[str, Any], channel: str) -> list[Event]:
+    if "message" not in body:
+        body = _without_envelope(body)
     events = [_read_message(message, body, channel) for message in _messages(body)]
     return events or [misfit("messages", body)]
+
+
+def _without_envelope(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body whose messages are inside `data` as if they were beside it."""
+    data = object_of(body.get("data"))
+    if not any(objects_in(data.get(name)) for name in ("message", "messages")):
+        return body
+    return {name: value for name, value in body.items() if name != "data"} | data
 
 
 def _messages(body: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the messages of a body: an object, a list, or the fields of one message in the body itself."""
     for name in ("message", "data", "messages"):
-        if (value := body.get(name)) and (found := [value] if isinstance(value, dict) else objects_of(value)):
+        if (value := body.get(name)) and (found := objects_in(value)):
             return found
     return [body] if first_text(body, "chatid", "messageid") else []
 

@@ -8,20 +8,22 @@ from typing import Any
 from buffer.models import Edit, Event, Ignored, Message, Presence, Revoke
 from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
-from gateways.content import Content, known, with_part_ids
+from gateways.content import Content, known, unknown_content, with_part_ids
 from gateways.credentials import STATIC_TOKEN, header_scheme, token_matches
 from gateways.delivery import report
 from gateways.fields import first_text, object_of, read_object, text_of, time_of
 from gateways.ignored import ignored, misfit
 from gateways.jid import Chat, chat_of, no_chat, person_of
-from gateways.whatsapp_content import read_content
+from gateways.whatsapp_content import VIEW_ONCE, read_content, view_once_id
 from gateways.whatsapp_context import ad_opener, ad_referral
 from gateways.zapi_content import (
     CONTEXT,
+    TEMPLATE,
     quoted_id,
     read_beside,
     read_context,
     reason_without_content,
+    template_parts,
     to_whatsapp_messages,
 )
 from gateways.zapi_send import SENDER
@@ -93,13 +95,18 @@ def _content(body: dict[str, Any], message: dict[str, Any], message_id: str | No
     content = read_content(message, message_id)
     if isinstance(content, Ignored) and content.reason == "empty":
         return ad_opener(_advert(body)) or content
+    if TEMPLATE in body and isinstance(content, Content):
+        content.extra |= template_parts(body)
     return content
 
 
 def _no_content(body: dict[str, Any]) -> Content | Ignored:
     """Return why a body has no content, or the advertisement that the person came from."""
-    reason = reason_without_content(body)
-    return ad_opener(_advert(body)) or (ignored(reason) if reason else misfit("receivedcallback", body))
+    if reason := reason_without_content(body):
+        return ad_opener(_advert(body)) or ignored(reason)
+    if True in (body.get("isViewOnce"), body.get("viewOnce")):
+        return unknown_content(VIEW_ONCE)
+    return ad_opener(_advert(body)) or misfit("receivedcallback", body)
 
 
 def _advert(body: dict[str, Any]) -> dict[str, Any]:
@@ -120,6 +127,7 @@ def _message(body: dict[str, Any], chat: Chat, message_id: str | None, content: 
         from_me=chat.from_me,
         is_group=chat.is_group,
         conversation_alias=chat.alias,
+        dedupe_id=view_once_id(message_id) if content.extra.get("raw_type") == VIEW_ONCE else None,
         extra=content.extra_with(
             participant=_author(body) if chat.is_group else None,
             via_api=chat.from_me and body.get("fromApi") is True,

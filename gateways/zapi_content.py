@@ -6,12 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from gateways.content import Content, quoted_of
-from gateways.fields import first_text, object_of, objects_of, text_of
-from gateways.raw import nearest_text, words_of
+from gateways.content import Content, known, quoted_of
+from gateways.fields import first_text, object_of, objects_in, objects_of, text_of
+from gateways.raw import nearest_text, raw_of, words_of
 from gateways.whatsapp_choices import option_names
 from gateways.whatsapp_commerce import COMMERCE_READERS
-from gateways.whatsapp_content import ADDED_BY_GATEWAYS
+from gateways.whatsapp_content import ADDED_BY_GATEWAYS, MEDIA_KINDS, READERS, WRAPPERS, unwrap
 from gateways.whatsapp_context import ad_referral
 
 WITHOUT_CONTENT = {"pinMessage": "pin", "unpinMessage": "pin", "keepMessage": "keep", "callMessage": "call"}
@@ -45,6 +45,11 @@ CONTEXT = frozenset(
 )
 """Fields about what stands around a message."""
 
+FILES = ("image", "audio", "video", "ptv", "document", "sticker")
+TEMPLATE, BUTTONS = "hydratedTemplate", "hydratedButtons"
+WHATSAPP_NAMES = frozenset({"conversation", *MEDIA_KINDS, *READERS, *WRAPPERS})
+"""Names in an object that is WhatsApp's own message."""
+
 STATUS_KINDS = {"statusImage": "image", "statusVideo": "video", "statusText": "text"}
 
 
@@ -53,6 +58,17 @@ def to_whatsapp_messages(body: dict[str, Any]) -> list[dict[str, Any]]:
 
     Content of an unknown kind keeps its own key.
     """
+    if known_messages := _known_messages(body):
+        return known_messages
+    if cards := objects_of(body.get("contacts")):
+        return [{"contactsArrayMessage": {"contacts": [_card(card) for card in cards]}}]
+    if moved := _moved(body):
+        return moved
+    unknown = {name: value for name, value in body.items() if isinstance(value, dict | list) and value}
+    return [{name: value} for name, value in unknown.items() if name not in NOT_CONTENT and objects_in(value)][:1]
+
+
+def _known_messages(body: dict[str, Any]) -> list[dict[str, Any]]:
     for name, convert in CONVERTERS.items():
         if content := body.get(name):
             items = content if isinstance(content, list) else [content]
@@ -60,10 +76,23 @@ def to_whatsapp_messages(body: dict[str, Any]) -> list[dict[str, Any]]:
                 return converted
             if name in WORDS and (words := next((item for item in items if isinstance(item, str) and item), None)):
                 return [{"conversation": words}]
-    if cards := objects_of(body.get("contacts")):
-        return [{"contactsArrayMessage": {"contacts": [_card(card) for card in cards]}}]
-    unknown = {name: value for name, value in body.items() if isinstance(value, dict | list) and value}
-    return [{name: value} for name, value in unknown.items() if name not in NOT_CONTENT and objects_in(value)][:1]
+    return []
+
+
+def _moved(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the messages of a body whose content is in `message`, or whose fields of a file stand in the body."""
+    inner = body.get("message")
+    if isinstance(inner, str) and inner:
+        return [{"conversation": inner}]
+    if isinstance(inner, dict):
+        return _known_messages(inner) or ([] if WHATSAPP_NAMES.isdisjoint(inner) else [unwrap(inner)])
+    name = next((name for name in FILES if text_of(body.get(f"{name}Url"))), None)
+    return [_file(name, body)] if name else []
+
+
+def template_parts(body: dict[str, Any]) -> dict[str, Any]:
+    """Return what one may tap below a template."""
+    return known(raw=raw_of({name: each for name, each in object_of(body[TEMPLATE]).items() if name == BUTTONS}))
 
 
 def read_beside(body: dict[str, Any], words: str) -> dict[str, Any]:
@@ -73,11 +102,6 @@ def read_beside(body: dict[str, Any], words: str) -> dict[str, Any]:
     parts = {"order": content.extra["order"]} if isinstance(content, Content) and "order" in content.extra else {}
     is_hidden = url and url not in words and "externalAdReply" not in body
     return parts | ({"links": [url]} if is_hidden else {})
-
-
-def objects_in(value: Any) -> list[dict[str, Any]]:
-    """Return the objects in content: itself, or those of a list."""
-    return [value] if isinstance(value, dict) else objects_of(value)
 
 
 def reason_without_content(body: dict[str, Any]) -> str | None:
@@ -122,6 +146,13 @@ def _story(body: dict[str, Any], answered: str | None) -> dict[str, Any]:
 
 def _text(content: dict[str, Any]) -> dict[str, Any]:
     return {"conversation": text_of(content.get("message")) or words_of(content)}
+
+
+def _template(content: dict[str, Any]) -> dict[str, Any]:
+    """Convert a template. The file above its words is the message's, and the words are its caption."""
+    words, header = _text(content), object_of(content.get("header"))
+    name = next((name for name in FILES if object_of(header.get(name))), None)
+    return _file(name, {"caption": words["conversation"]} | header[name]) if name else words
 
 
 def _file(name: str, content: dict[str, Any]) -> dict[str, Any]:
@@ -189,12 +220,12 @@ def _choice(choice_id: Any, title: str | None) -> dict[str, Any]:
     return {"buttonsResponseMessage": chosen} if text_of(choice_id) or title else {}
 
 
-WORDS = ("text", "hydratedTemplate")
+WORDS = ("text", TEMPLATE)
 """Content that may be a string."""
 
 CONVERTERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "text": _text,
-    "hydratedTemplate": _text,
+    TEMPLATE: _template,
     "location": _location,
     "liveLocation": _location,
     "contact": _contact,
@@ -209,4 +240,4 @@ CONVERTERS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "pollVote": _vote,
     "eventResponse": _event_answer,
     "pixKeyMessage": _pix_key,
-} | {name: partial(_file, name) for name in ("image", "audio", "video", "ptv", "document", "sticker")}
+} | {name: partial(_file, name) for name in FILES}

@@ -25,12 +25,13 @@ from webhook.admin.gate import AdminGate
 from webhook.admin.routes import add_admin
 from webhook.asgi import WebhookEndpoint
 from webhook.fast_path import INGEST
-from webhook.ingest import Ingest, Spans
+from webhook.ingest import Ingest
 from webhook.limits import LIMITS, ConnectionLimits
 from webhook.metrics.routes import metrics_routes
 from webhook.metrics.scrape import Scraper
 from webhook.openapi import add_webhooks, without_422
 from webhook.pages import about_routes, add_docs, add_error_form
+from webhook.pending_request import Spans
 from webhook.probes import probe_routes
 from webhook.tallies import Tallies
 

@@ -47,11 +47,11 @@ class WebhookEndpoint:
     async def _process(
         self, gateway: Gateway, request: Request, method: str, body: BodyReader, receive: Receive
     ) -> Response:
-        """Return the response. A request that its head refuses is refused before its body is read."""
+        """Return the response. A request that its head refuses is refused before its body takes anything."""
         try:
-            body.reserve(_declared_size(request.headers))
             if method == "POST":
                 self._ingest.check_head(gateway, request)
+            body.reserve(_declared_size(request.headers))
             request.body = await body.read(receive)
         except (HTTPError, Busy) as error:
             return self._ingest.refuse(gateway, error)

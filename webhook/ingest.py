@@ -8,14 +8,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Coroutine, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from buffer.errors import StoreUnavailable
 from buffer.keys import fingerprint_of
 from buffer.models import (
     Append,
-    Appended,
     Conversation,
     DeliveryStatus,
     Edit,
@@ -40,10 +39,11 @@ from gateways.credentials import ways_to_authenticate
 from gateways.registry import GATEWAYS
 from webhook.append_coalescer import STORE_TIMEOUT_S, TIMED_OUT, AppendCoalescer
 from webhook.append_counts import count_results
-from webhook.channel_rules import ROUTE_DISABLED, ChannelRules, LeftOutPart, RuleBook
+from webhook.channel_rules import ROUTE_DISABLED, ChannelRules, RuleBook
 from webhook.left_out import NO_GATEWAY
 from webhook.limits import BodyBudget, BodyReader
 from webhook.own_messages import OwnMessages
+from webhook.pending_request import PendingRequest, Respond, Spans
 from webhook.request_log import RequestLog
 from webhook.responses import Busy, Counts, HTTPError, Response, error_response, response_of, success_response
 from webhook.tallies import AppendTimes
@@ -60,8 +60,6 @@ neither Redis nor the other requests of this process."""
 
 NONCE_BITS = 32
 
-Respond = Callable[[Response], None]
-
 
 class _Sink(NamedTuple):
     """The store that accepts messages, and the coalescer in front of its append call."""
@@ -69,68 +67,6 @@ class _Sink(NamedTuple):
     store: Store
     coalescer: AppendCoalescer
     own: OwnMessages
-
-
-class Spans(Protocol):
-    """Makes a span for each authentic request (webhook/append_spans.py)."""
-
-    def begin(self, request: _PendingRequest) -> None:
-        """Begin a span that ends with the response. Its messages are stored with its context."""
-
-
-class _PendingRequest:
-    """A request that waits for its results. It calls `respond` exactly once."""
-
-    __slots__ = ("_log", "_respond", "_responded", "appends", "gateway", "left_out", "trace")
-
-    def __init__(self, gateway: Gateway, respond: Respond, log: RequestLog) -> None:
-        self.gateway = gateway
-        self._respond = respond
-        self._log = log
-        self._responded = False
-        self.appends: Sequence[Append] = ()
-        self.left_out: Sequence[LeftOutPart] = ()
-        self.trace: str | None = None
-
-    def when_responded(self, tell: Respond) -> None:
-        """Give the response to `tell` as well, after the caller of `Ingest.handle`."""
-        respond = self._respond
-
-        def respond_and_tell(response: Response) -> None:
-            respond(response)
-            tell(response)
-
-        self._respond = respond_and_tell
-
-    def done(self) -> bool:
-        """Return True if the response was given, for example because Redis did not answer in time."""
-        return self._responded
-
-    def set_result(self, results: Sequence[Appended]) -> None:
-        """Respond with the results of the appends. An error must not reach the other requests of the same call."""
-        try:
-            counts = count_results(self.appends, results, self._log)
-            if self.left_out:
-                counts = self._add_left_out(counts)
-            self.respond(success_response(self.gateway, counts))
-        except Exception as error:
-            self.set_exception(error)
-
-    def _add_left_out(self, counts: Counts) -> Counts:
-        for reason, shape in self.left_out:
-            self._log.left_out.ignore(self.gateway.name, reason, shape)
-        return counts._replace(ignored=counts.ignored + len(self.left_out))
-
-    def set_exception(self, error: Exception) -> None:
-        """Log a failure, then respond with its status."""
-        self._log.log_failure(self.gateway, error)
-        self.respond(error_response(error, self.gateway))
-
-    def respond(self, response: Response) -> None:
-        """Give the response to the caller of `Ingest.handle`, unless it has one."""
-        if not self._responded:
-            self._responded = True
-            self._respond(response)
 
 
 class Ingest:
@@ -176,8 +112,11 @@ class Ingest:
 
     def check_head(self, gateway: Gateway, request: Request) -> None:
         """Raise HTTPError (401) if headers and query show that the request is not authentic. Its body is not read."""
-        if self._authenticates and gateway.verify_head and not gateway.verify_head(request, self._settings):
-            raise _unauthorized(gateway)
+        if self._authenticates and gateway.verify_head:
+            verdict = gateway.verify_head(request, self._settings)
+            if verdict is False:
+                raise _unauthorized(gateway)
+            request.is_authentic = verdict is True
 
     def body_reader(self) -> BodyReader:
         """Return a reader for one body, within the limits of this process."""
@@ -203,7 +142,7 @@ class Ingest:
 
         Returns None, or a coroutine with the remaining steps, which the caller must run.
         """
-        pending = _PendingRequest(gateway, respond, self._log)
+        pending = PendingRequest(gateway, respond, self._log)
         try:
             self._authenticate(gateway, request)
             pending.trace = trace_of(request.headers)
@@ -224,7 +163,7 @@ class Ingest:
         return None
 
     def _authenticate(self, gateway: Gateway, request: Request) -> None:
-        if self._authenticates and not gateway.verify(request, self._settings):
+        if self._authenticates and not request.is_authentic and not gateway.verify(request, self._settings):
             raise _unauthorized(gateway)
 
     def _open_sink(self) -> _Sink:
@@ -261,7 +200,7 @@ class Ingest:
                 return None
         return (appends, rules.append, left_out) if rules else None
 
-    async def _handle_in_steps(self, pending: _PendingRequest, sink: _Sink, events: Sequence[Event]) -> None:
+    async def _handle_in_steps(self, pending: PendingRequest, sink: _Sink, events: Sequence[Event]) -> None:
         """Handle a request that holds edits, revokes, typing events, nothing to store, or too many messages."""
         try:
             counts = await self._store_events(sink, events, pending.trace)

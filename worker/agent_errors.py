@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import ssl
 
 import aiohttp
 import httpx
 
+from gateways.masking import mask_numbers
+
 SPEAK_FOR_THEMSELVES = (socket.gaierror, ssl.SSLError, aiohttp.ClientConnectorDNSError)
 """Errors whose numbers are not those of the operating system."""
+
+QUOTED = re.compile("""b?['"`]""")
 
 NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
 NO_BUFFER = {errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN}
@@ -47,12 +52,17 @@ def _any(causes: list[BaseException], *kinds: type[BaseException]) -> bool:
 def broken(error: BaseException, who: str = "the agent") -> str:
     """Return a sentence for an error that came after the call had a connection."""
     if isinstance(error, aiohttp.ClientResponseError):
-        return f"{who}'s answer is not HTTP: {error.message[:200]}"
+        return f"{who}'s answer is not HTTP: {_without_bytes(error.message)}"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return f"the connection to {who} broke: it was closed before an answer"
     if isinstance(error, aiohttp.ClientPayloadError):
         return f"the connection to {who} broke: the answer is not complete"
-    return f"the connection to {who} broke: {str(error)[:200] or type(error).__name__}"
+    return f"the connection to {who} broke: {_without_bytes(str(error)) or type(error).__name__}"
+
+
+def _without_bytes(words: str) -> str:
+    """Return what aiohttp says of an answer, without the bytes of it that it quotes: they may be a text or a number."""
+    return mask_numbers(QUOTED.split(words.strip().partition("\n")[0])[0].strip(" :"))[:200]
 
 
 def chain_of(error: BaseException) -> list[BaseException]:

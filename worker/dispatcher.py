@@ -78,6 +78,7 @@ class Dispatcher:
         self._expiry_timer: asyncio.TimerHandle | None = None
         self._pass_at_last_expiry = 0
         self._stopping = False
+        self._is_idle = False
         self._first_partition = 0
         self._outage = Outage("dispatch is held up; it goes on by itself", "dispatch goes on")
         self._rq_outage = Outage("RQ's queue is away; flushes start without it", "RQ's queue is back")
@@ -111,6 +112,10 @@ class Dispatcher:
         elif self._passes == self._pass_at_last_expiry:
             self._arm_expiry_timer()
 
+    def is_idle(self) -> bool:
+        """Return True if the latest pass found the wake index of every partition empty."""
+        return self._is_idle
+
     def stop(self) -> None:
         """End `run` after the current pass. Cancelling a pass could strand the jobs that it takes from the queue."""
         self._stopping = True
@@ -134,11 +139,13 @@ class Dispatcher:
         queued = await self._queued()
         limits = self._limits(self._room(len(queued)))
         if not limits:
+            self._is_idle = False
             return RETRY_S
         asked_at = asyncio.get_running_loop().time()
         calls = (self._store.dispatch(partition, limit) for partition, limit in limits.items())
         found = await asyncio.gather(*calls, return_exceptions=True)
         dispatched = [one for one in found if isinstance(one, Dispatched)]
+        self._is_idle = len(dispatched) == self._partitions and all(one.next_ms is None for one in dispatched)
         await self._note_clocks(dict(zip(limits, found, strict=True)), asked_at)
         due = await self._without_leases([item for one in dispatched for item in one.due])
         if due:

@@ -17,6 +17,7 @@ from config.logs import get_logger, mask
 from config.routes import Routes
 from config.settings import Settings
 from config.trace_context import new_span_id
+from gateways.masking import mask_numbers
 from worker.agents import Agents
 from worker.channels import Channels
 from worker.flight import Flight
@@ -171,7 +172,7 @@ def _log_answer(batch: Batch, reply: AgentReply) -> None:
     if reply.not_understood:
         taken = "the rest is taken" if reply.parts or reply.handoff else "taken as no reply"
         sentence = f"the agent's answer was not understood; {taken}"
-        log.warning(sentence, **_names(batch), answer=reply.not_understood)
+        log.warning(sentence, **_names(batch), answer=mask_numbers(reply.not_understood))
 
 
 def _names(batch: Batch) -> dict[str, str]:

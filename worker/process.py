@@ -15,6 +15,7 @@ import uvloop
 from buffer.errors import StoreError, StoreFull, StoreUnavailable
 from buffer.models import Batch
 from buffer.store import Store
+from buffer.transport.cancelling import cancel_all
 from buffer.transport.clients import connect, connect_sync
 from buffer.transport.server_checks import check_server
 from config.descriptors import raise_descriptor_limit
@@ -47,8 +48,6 @@ LISTEN_TIMEOUT_S = 10.0
 REDIS_RETRY_S = 0.5
 FINAL_WRITE_S = 2.0
 """Time for the last write of RQ's registries. A stop does not wait longer for a frozen server."""
-
-CANCEL_AGAIN_S = 0.2
 
 DESCRIPTORS_KEPT = 100 + reply_client.Limits().connections + typing_indicator.LIMITS.connections
 """File descriptors that no call to the agent may take.
@@ -157,8 +156,8 @@ class WorkerProcess:
             SuspensionLog(self._store).note,
             keeps_finished=settings.rq_show_pending,
         )
-        projector = Projector(self._store, queue, self._queue_client, worker.name)
         dispatcher = Dispatcher(self._store, queue, settings, worker.runner, flusher.renew_leases)
+        projector = Projector(self._store, queue, self._queue_client, worker.name, dispatcher.is_idle)
         upkeep = Upkeep(self._store, settings)
         listener = ExpiryListener(
             self._listen_client, settings, dispatcher.wake, dispatcher.timer_expired, upkeep.request_repair
@@ -173,11 +172,11 @@ class WorkerProcess:
         log.info(_stop_sentence(worker.runner.in_flight, settings.shutdown_grace), in_flight=worker.runner.in_flight)
         dispatcher.stop()
         worker.runner.stop()
-        await _cancel(helping)
+        await cancel_all(helping)
         # Not cancelled: a pass or a pop that is cut short would strand the jobs that it takes from the queue.
         await asyncio.wait(feeding)
         await worker.runner.drain(settings.shutdown_grace, self._stop_forced)
-        await _cancel(showing)
+        await cancel_all(showing)
         await projector.close()
         await self._write_last(worker)
         with contextlib.suppress(TimeoutError, rx.RedisError, OSError):
@@ -258,12 +257,3 @@ async def _watch_forever(watch: RouteWatch) -> None:
 
 def _start(*coroutines: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
     return [asyncio.create_task(coroutine) for coroutine in coroutines]
-
-
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they end. redis-py sometimes swallows the cancellation of a running command."""
-    waiting = set(tasks)
-    while waiting:
-        for task in waiting:
-            task.cancel()
-        _, waiting = await asyncio.wait(waiting, timeout=CANCEL_AGAIN_S)

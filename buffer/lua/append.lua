@@ -296,11 +296,6 @@ for i = FIRST, #records do
 end
 write_conversations()
 
-for _, counted in pairs(tallies) do -- a name is made for each bucket once, not for each gap
-  for bucket = 0, counted['gap:sum'] and 23 or -1 do
-    counted['gap:' .. bucket], counted[bucket] = counted[bucket], nil
-  end
-end
 -- include: write_tallies
 count('resent', resent) -- every call must write: WAIT covers only the last write of its own connection
 if nearest_ms < first_wake_ms then

@@ -13,7 +13,7 @@ local FIELDS = { 'redriven', 'gateway', 'channel', 'peer', 'error' }
 -- include: read
 
 local offset, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
-local page = call('ZRANGE', key('dead'), offset, offset + limit - 1, 'WITHSCORES')
+local page = limit > 0 and call('ZRANGE', key('dead'), offset, offset + limit - 1, 'WITHSCORES') or {}
 local replies = { now_ms, call('ZCARD', key('dead')) }
 local function add(value)
   replies[#replies + 1] = value

@@ -13,7 +13,7 @@ local FIELDS = { 'gateway', 'channel', 'peer', 'reason', 'number', 'answer' }
 -- include: read
 
 local offset, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
-local page = call('ZRANGE', key('doubt'), offset, offset + limit - 1, 'WITHSCORES')
+local page = limit > 0 and call('ZRANGE', key('doubt'), offset, offset + limit - 1, 'WITHSCORES') or {}
 local replies = { now_ms, call('ZCARD', key('doubt')) }
 for i = 1, #page, 2 do
   replies[#replies + 1] = page[i]

@@ -2,9 +2,11 @@
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 gateway   3 channel, both for the record ('' = those of the conversation)
---          4 how many hashes of the person follow
+--          4 id of the record that an earlier call of this erase has made, or ''
+--          5 how many hashes of the person follow
 --          then these hashes …, and then the ids of their dead letters and parts in doubt …
--- returns  { conversations, messages, dead letters, parts in doubt } that were deleted, then all hashes of the person …
+-- returns  { conversations, messages, dead letters, parts in doubt that were deleted, id of the record of this erase or '',
+--          then all hashes of the person … }
 -- touches  wake idle suspects alias dead doubt history tally channels · conv buffer batch seen slabs timer lock media mark
 --          memory redrive · letter remains · doubted
 --
@@ -15,7 +17,6 @@
 -- include: read
 -- include: tally_at_once
 -- include: history
--- include: record_discard
 
 local CONVERSATION = { 'conv', 'buffer', 'batch', 'seen', 'slabs', 'timer', 'lock', 'media', 'mark', 'memory',
                        'redrive' }
@@ -96,8 +97,21 @@ local function forget_id(id)
   return letters, doubts, messages
 end
 
-local last_name = 4 + tonumber(ARGV[4])
-for i = 5, last_name do
+-- Record the erase with the messages of this call and of the calls before: one record tells of all of them. Return its id.
+local function record_erase(record_id, messages)
+  local before = record_id ~= '' and read('XRANGE', key('history'), record_id, record_id) or {}
+  local fields, known = before[1] and before[1][2] or {}, {}
+  for i = 1, #fields, 2 do
+    known[fields[i]] = fields[i + 1]
+  end
+  try('XDEL', key('history'), record_id)
+  return history_push('gateway', gateway ~= '' and gateway or known.gateway or '',
+    'channel', channel ~= '' and channel or known.channel or '', 'outcome', 'discarded', 'cause', 'erased',
+    'messages', number(known, 'messages') + messages)
+end
+
+local last_name = 5 + tonumber(ARGV[5])
+for i = 6, last_name do
   note_names(ARGV[i])
 end
 for i = last_name + 1, #ARGV do
@@ -117,7 +131,9 @@ for _, id in ipairs(ids) do
   local letter, doubt, held = forget_id(id)
   letters, doubts, messages = letters + letter, doubts + doubt, messages + held
 end
+local record_id = ARGV[4]
 if conversations + letters + doubts > 0 then
-  record_discard({ gateway = gateway, channel = channel }, 'erased', messages)
+  record_id = record_erase(record_id, messages)
+  tally({ gateway = gateway, channel = channel }, 'messages_discarded', messages)
 end
-return { conversations, messages, letters, doubts, unpack(names) }
+return { conversations, messages, letters, doubts, record_id, unpack(names) }

@@ -18,7 +18,9 @@ if limit > 0 then
   for i = 1, #soonest, 2 do
     local is_read, conv = pcall(read_conv, soonest[i])
     conv = is_read and conv or { sick = true }
-    conv.token, conv.done_token, conv.answer, conv.separator, conv.prints = nil, nil, nil, nil, nil
+    for _, field in ipairs({ 'token', 'done_token', 'answer', 'answered', 'separator', 'prints', 'span' }) do
+      conv[field] = nil -- bytes, or nobody's business
+    end
     conv.wake_ms = tonumber(soonest[i + 1])
     conv.depth = conv.depth or 0
     conv.batch = conv.flush_id and call('TYPE', key('batch', soonest[i])).ok == 'list'

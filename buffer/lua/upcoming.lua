@@ -39,7 +39,7 @@ local function state_of(conv, wake_ms)
 end
 
 local offset, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
-local page = call('ZRANGE', key('wake'), offset, offset + limit - 1, 'WITHSCORES')
+local page = limit > 0 and call('ZRANGE', key('wake'), offset, offset + limit - 1, 'WITHSCORES') or {}
 local replies = { now_ms, #page / 2 }
 
 local function add_row(name, wake_ms)

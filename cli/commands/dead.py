@@ -19,7 +19,7 @@ from cli.terminal import count_of, moment_text
 from webhook.admin import models, views
 
 COLUMNS = (
-    Column("flush id", wraps=True),
+    Column("flush id", wraps=True, is_whole=True),
     Column("conversation"),
     Column("died", optional=True),
     Column("messages", optional=True),

@@ -21,7 +21,7 @@ from webhook.admin import models, views
 from worker.answer_parts import read_stored
 
 COLUMNS = (
-    Column("id", wraps=True),
+    Column("id", wraps=True, is_whole=True),
     Column("since", optional=True),
     Column("conversation"),
     Column("reason", wraps=True),

@@ -64,5 +64,6 @@ def _counts(erased: Erased) -> str:
         count_of(erased.dead_letters, "dead letter"),
         f"{count_of(erased.doubts, 'part')} in doubt",
         f"{count_of(erased.records, 'record')} of the history",
+        f"{count_of(erased.jobs, 'job')} of RQ",
     )
     return ", ".join(counts)

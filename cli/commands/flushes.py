@@ -17,6 +17,7 @@ from cli.tables import Cell, Column, Row, print_table
 from cli.target import run_on_store
 from cli.terminal import count_of, moment_text
 from config.settings import SettingsError
+from gateways.registry import GATEWAYS
 from webhook.admin import models, views
 
 COLUMNS = (
@@ -60,7 +61,9 @@ async def _list(store: Store, args: argparse.Namespace) -> int:
 
 
 def _channel(args: argparse.Namespace) -> tuple[str | None, str | None]:
-    """Return gateway and channel of the filters. `--channel` may name both, as elsewhere."""
+    """Return gateway and channel of the filters. `--channel` may name both. Raises SettingsError."""
+    if args.gateway not in (None, *GATEWAYS):
+        raise SettingsError(f"--gateway {args.gateway!r:.60} is no gateway; there are: {', '.join(GATEWAYS)}")
     if args.channel is None or "/" not in args.channel:
         return args.gateway, args.channel
     gateway, channel = channel_named(args.channel)

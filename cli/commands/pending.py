@@ -18,10 +18,10 @@ from webhook.admin import models, views
 
 COLUMNS = (
     Column("conversation"),
-    Column("messages", is_number=True),
+    Column("messages", is_number=True, optional=True),
     Column("state"),
     Column("due"),
-    Column("ref", optional=True),
+    Column("ref"),
 )
 
 

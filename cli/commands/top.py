@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import sys
 import time
@@ -12,6 +11,7 @@ import time
 from rich.live import Live
 
 from buffer.store import Store
+from buffer.transport.cancelling import cancel_all
 from cli.live_terminal import LiveTerminal, live_terminal
 from cli.picture import EVERY_S, Watcher
 from cli.tables import console_of, is_terminal
@@ -55,7 +55,5 @@ async def _draw(watcher: Watcher, terminal: LiveTerminal, server: str, show: boo
                 if reading.done():
                     reading.result()
     finally:
-        reading.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await reading
+        await cancel_all([reading])
     return terminal.code or 0

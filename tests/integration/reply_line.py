@@ -46,6 +46,7 @@ class ReplyLine:
         self.deployment = deployment
         self.stub = stub
         self.instance = instance
+        self.name = "Ana"
         self.webhook: Webhook = deployment.webhook()
         self._ids = itertools.count(1)
 
@@ -59,7 +60,7 @@ class ReplyLine:
         key = {"remoteJid": group or jid, "fromMe": False, "id": message_id} | ({"participant": jid} if group else {})
         data = {
             "key": key,
-            "pushName": "Ana",
+            "pushName": self.name,
             "message": {"conversation": text},
             "messageType": "conversation",
             "messageTimestamp": 1_749_766_101,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from base64 import b64decode
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from rq.serializers import JSONSerializer
 
 from tests.integration.deployment import Deployment
 from tests.integration.rq_operator import queue_of
+from tests.servers import Server
 
 SCHEDULED, STARTED, FINISHED, FAILED = (
     ScheduledJobRegistry,
@@ -41,10 +43,15 @@ def due_s(deployment: Deployment, job: Job) -> float:
 
 def everything_in_rq(deployment: Deployment) -> str:
     """All keys of RQ with all that they hold, unpacked."""
-    client: Any = deployment.redis
-    return "\n".join(
-        word for key in client.scan_iter("rq:*") for word in (key.decode(), *map(_unpacked, _words(client, key)))
-    )
+    held = contents(deployment.server, "rq:*")
+    return "\n".join(part.decode("utf-8", "replace") for key, parts in held.items() for part in (key, *parts))
+
+
+def contents(server: Server, pattern: str = "*") -> dict[bytes, list[bytes]]:
+    """The keys of a server with all that they hold: as it is stored, and unpacked where RQ packs it."""
+    with server.client() as client:
+        keys = list(client.scan_iter(pattern))
+        return {key: [part for word in _words(client, key) for part in (word, *_unpacked(word))] for key in keys}
 
 
 def _words(client: Any, key: bytes) -> Iterator[bytes]:
@@ -59,14 +66,11 @@ def _words(client: Any, key: bytes) -> Iterator[bytes]:
         yield from client.lrange(key, 0, -1)
     elif kind == b"set":
         yield from client.smembers(key)
-    else:
-        yield client.get(key)
+    elif kind == b"string":
+        yield client.get(key) or b""
 
 
-def _unpacked(word: bytes) -> str:
+def _unpacked(word: bytes) -> Iterator[bytes]:
     for unpack in (zlib.decompress, lambda packed: zlib.decompress(b64decode(packed))):
-        try:
-            return unpack(word).decode()
-        except (zlib.error, ValueError):
-            continue
-    return word.decode("utf-8", "replace")
+        with contextlib.suppress(zlib.error, ValueError):
+            yield unpack(word)

@@ -130,7 +130,7 @@ def test_many_unfinished_bodies_hold_little_memory(start_deployment: Callable[..
 
 
 def test_a_full_budget_leaves_room_for_small_bodies(shared_deployment: Deployment) -> None:
-    """Large bodies in hand make another large one wait (503, Retry-After), and never a small one."""
+    """Large bodies in hand make another large one wait (503, Retry-After), never a small one, and never hide a 401."""
     for path in PATHS:
         webhook = start(
             shared_deployment, path, webhook_bodies_max=800_000, webhook_max_body=400_000, webhook_body_timeout=300
@@ -141,6 +141,8 @@ def test_a_full_budget_leaves_room_for_small_bodies(shared_deployment: Deploymen
             assert webhook.say("small", "oi").status_code == 200
             chunk = b"%x\r\n" % 300_000 + b"x" * 300_000 + b"\r\n"
             assert first_line(webhook, LINE + BEARER + CHUNKED, chunk).startswith(b"HTTP/1.1 503")
+            for start_of_head in (head(LINE, 300_000), LINE + CHUNKED):
+                assert first_line(webhook, start_of_head, chunk).startswith(b"HTTP/1.1 401")
             connection.sendall(BODY.ljust(400_000))
             assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
         assert webhook.say("large", "x" * 300_000).status_code == 200

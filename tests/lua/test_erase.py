@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from buffer import person_store
 from buffer.models import Conversation
 from buffer.person_store import IDS_PER_ERASE, People
 from tests.lua.aliases import LID, PHONE, deliver, linked
@@ -27,10 +28,11 @@ def people(driver: ScriptDriver) -> People:
     return People(driver.store)
 
 
-async def contents(redis: Any) -> dict[bytes, list[bytes]]:
-    """Return every key of the server with all that it holds."""
+async def contents(driver: ScriptDriver) -> dict[bytes, list[bytes]]:
+    """Return every key of this test with all that it holds. Other tests use the server, too."""
     found: dict[bytes, list[bytes]] = {}
-    async for key in redis.scan_iter(count=1000):
+    redis: Any = driver.redis
+    async for key in redis.scan_iter(f"{driver.store.keys.prefix}:*", count=1000):
         kind = (await redis.type(key)).decode()
         found[key] = await READS[kind](redis, key)
     return found
@@ -68,7 +70,7 @@ async def traces(driver: ScriptDriver, *names: Conversation) -> list[str]:
     """Return where the server still has a number, a name, a text or a conversation hash of the person."""
     words = [name.peer for name in names] + [driver.ref(name).hash for name in names] + [ALBA, TEXT]
     left = []
-    for key, held in (await contents(driver.redis)).items():
+    for key, held in (await contents(driver)).items():
         for word in words:
             if any(word.encode() in part for part in (key, *held)):
                 left.append(f"{word} in {key.decode()}")
@@ -294,10 +296,10 @@ async def test_second_erase(driver: ScriptDriver, replies: ReplyDriver, people: 
     """A second erase finds nothing, changes nothing and records nothing."""
     await in_doubt(driver, replies)
     await people.erase(PHONE)
-    before = await contents(driver.redis)
+    before = await contents(driver)
     again = await people.erase(PHONE)
     assert (again.conversations, again.messages, again.dead_letters, again.doubts, again.records) == (0, 0, 0, 0, 0)
-    assert await contents(driver.redis) == before
+    assert await contents(driver) == before
 
 
 async def test_record(driver: ScriptDriver, replies: ReplyDriver, people: People):
@@ -308,6 +310,21 @@ async def test_record(driver: ScriptDriver, replies: ReplyDriver, people: People
     assert (entry["outcome"], entry["cause"], int(entry["messages"])) == ("discarded", "erased", 2)
     assert (entry["gateway"], entry["channel"]) == ("evolution", "loja")
     assert {"ref", "peer", "flush_id"} & set(entry) == set()
+
+
+async def test_one_record_of_one_erase(driver: ScriptDriver, replies: ReplyDriver, people: People, monkeypatch: Any):
+    """An erase of several calls has one record of all its messages, and so has the next erase on the channel."""
+    monkeypatch.setattr(person_store, "IDS_PER_ERASE", 1)
+    for _ in range(2):
+        await dead(driver, replies)
+        await say(driver, "m2")
+        batch = await claim(driver)
+        await driver.fail(batch.token, "dead", to=PHONE)
+        await say(driver, "m3")
+        await people.erase(PHONE)
+    records = [(entry["cause"], entry["channel"], entry["messages"]) for entry in await driver.history()]
+    assert records == [("erased", "loja", 3)] * 2
+    assert (await driver.tally(PHONE))["messages_discarded"] == 6
 
 
 async def test_records_are_counted(driver: ScriptDriver, replies: ReplyDriver, people: People):

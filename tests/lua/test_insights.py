@@ -24,6 +24,18 @@ async def deliver(driver: ScriptDriver, to: Conversation) -> str:
     return batch.flush_id
 
 
+async def next_ms(driver: ScriptDriver) -> None:
+    """Wait for the next millisecond of the server: records of two partitions in the same one have no order."""
+    began = await server_ms(driver)
+    while await server_ms(driver) == began:
+        pass
+
+
+async def server_ms(driver: ScriptDriver) -> int:
+    seconds, microseconds = await driver.redis.time()
+    return int(seconds * 1000 + microseconds // 1000)
+
+
 async def all_flushes(insights: Insights, size: int, **asked: str) -> list[FlushRecord]:
     """Read all pages."""
     page = await insights.flushes(size, **asked)
@@ -128,7 +140,10 @@ async def test_doubts_of_a_flush(driver: ScriptDriver, replies: ReplyDriver):
 @pytest.mark.parametrize("size", [1, 2, 5, 100])
 async def test_pages_of_flushes(wide: ScriptDriver, size: int):
     """Pages of all partitions hold every record once, newest first."""
-    flush_ids = [await deliver(wide, person(channel)) for channel in CHANNELS + CHANNELS]
+    flush_ids = []
+    for channel in CHANNELS + CHANNELS:
+        flush_ids.append(await deliver(wide, person(channel)))
+        await next_ms(wide)
     records = await all_flushes(Insights(wide.store), size)
     assert sorted(record.flush_id for record in records) == sorted(flush_ids)
     ended = [record.ended_ms for record in records]
@@ -168,7 +183,37 @@ async def test_bad_cursor(wide: ScriptDriver, cursor: str):
     with pytest.raises(ValueError, match="no cursor of this list"):
         await insights.flushes(1, cursor)
     with pytest.raises(ValueError, match="no cursor of this list"):
-        await insights.pending(1, cursor if cursor != "1.2.3.4" else "1")
+        await insights.pending(1, cursor)
+
+
+@pytest.mark.parametrize("cursor", ["999999999999999~0-x", "0~\x00", "0~" + "9" * 2000, "0~7-x"])
+async def test_cursor_of_nobody(wide: ScriptDriver, cursor: str):
+    """A cursor that is well formed and names nothing leads to a page, and breaks nothing."""
+    await wide.append("m1", to=person("c1"))
+    assert len((await Insights(wide.store).pending(1, cursor)).items) <= 1
+
+
+@pytest.mark.parametrize("same_ms", [False, True], ids=["one-a-ms", "all-at-once"])
+async def test_those_that_go_shift_nothing(wide: ScriptDriver, same_ms: bool):
+    """Conversations go, and the last one of a page waits longer, while somebody reads: no other is left out."""
+    insights = Insights(wide.store)
+    people = [person(channel, f"p{number}") for number in range(5) for channel in CHANNELS]
+    for who in people:
+        await wide.append("m1", to=who)
+        wide.clock.advance(0 if same_ms else 1)
+    page, seen, paused = await insights.pending(4), list[Conversation](), set[Conversation]()
+    while True:
+        seen += [row.conversation for row in page.items]
+        if page.next_cursor is None:
+            break
+        *others, last = [row.conversation for row in page.items]
+        for who in others:
+            await wide.store.discard(who)
+        await wide.store.pause(last, 60_000)
+        paused.add(last)
+        page = await insights.pending(4, page.next_cursor)
+    assert set(seen) == set(people)
+    assert {who for who in people if seen.count(who) > 1} <= paused
 
 
 @pytest.mark.parametrize("size", [1, 4, 100])

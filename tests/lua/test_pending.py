@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from buffer.operator_models import Pending
+from buffer.reply_store import Replies
+from buffer.upcoming import page_of
 from tests.lua.driver import ANA, BIA, LEASE_MS, WINDOW_MS, ScriptDriver
 from tests.lua.reply_driver import ReplyDriver
 
@@ -96,6 +98,16 @@ async def test_pages(driver: ScriptDriver):
     await driver.append("m1", to=ANA)
     pages = [(await driver.store.pending(0, offset, 1))[1] for offset in (0, 1, 2)]
     assert [[found.conversation for found in page] for page in pages] == [[BIA], [ANA], []]
+
+
+async def test_a_page_of_nothing(driver: ScriptDriver):
+    """A page of no entries reads none: it does not mean all of them."""
+    await driver.append("m1", to=ANA)
+    await driver.make_dead_letter("m2", to=BIA)
+    assert await driver.store.pending(0, 0, 0) == (driver.clock(), [])
+    assert (await driver.store.dead_letters(0, 0, 0)).page == []
+    assert (await Replies(driver.store).doubts(0, 0, 0)).page == []
+    assert (await page_of(driver.store, 0, 0, 0)).items == []
 
 
 @pytest.mark.parametrize("fault", ["wrong type", "bad window", "gone"])

@@ -188,8 +188,9 @@ async def recovers(driver: ScriptDriver) -> None:
     # No delivery needs these.
     for kind in ("mark", "media", "redrive", "slabs"):
         await driver.redis.delete(driver.key(kind, SICK))
-    if await driver.redis.type(driver.partition_key("dead")) == b"string":
-        await driver.redis.delete(driver.partition_key("dead"))
+    for kind in ("dead", "counters"):
+        if await driver.redis.type(driver.partition_key(kind)) == b"string":
+            await driver.redis.delete(driver.partition_key(kind))
     if (await driver.append("first", to=SICK))[0].status == "broken":
         await live(driver, rounds=1)
     for who in PEOPLE:

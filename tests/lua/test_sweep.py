@@ -88,6 +88,26 @@ async def test_gaps_fade(driver: ScriptDriver):
         assert (await driver.tally())["gap:0"] == left
 
 
+async def test_what_is_counted_on_the_first_day(driver: ScriptDriver):
+    """Everything that a channel has counted on its first day is of today, however often sweep runs."""
+    insights = Insights(driver.store)
+    await finish(driver)
+    for _ in range(2):
+        await driver.store.sweep(0)
+        assert [each.today for each in await insights.totals()] == [{"messages": 1, "flushes": 1}]
+    driver.clock.advance(DAY_MS)
+    await driver.store.sweep(0)
+    assert [each.today for each in await insights.totals()] == [{"messages": 0, "flushes": 0}]
+
+
+async def test_gaps_fade_without_a_sweep_on_the_first_day(driver: ScriptDriver):
+    """The days count from the first message on, also when no sweep ran on its day."""
+    await driver.append(*(f"m{number}" for number in range(9)))
+    driver.clock.advance(2 * DAY_MS)
+    await driver.store.sweep(0)
+    assert (await driver.tally())["gap:0"] == 2
+
+
 async def test_what_is_counted_today(driver: ScriptDriver):
     """The first sweep of a day notes the totals, so that those of today can be told."""
     insights = Insights(driver.store)

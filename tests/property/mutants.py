@@ -1,4 +1,6 @@
-"""The seeded bugs: the random walks must fail with each. tests/property/reply_mutants.py has those of replies."""
+"""The seeded bugs: the random walks must fail with each. tests/property/reply_mutants.py has those of replies, and
+counter_mutants.py those of counters.
+"""
 
 from __future__ import annotations
 
@@ -165,49 +167,7 @@ MUTANTS = [
     Mutant("erase leaves a lease", "erase", "'conv', 'buffer', 'batch', 'seen'", "'buffer', 'batch', 'seen'"),
     Mutant("erase leaves a wake entry", "erase", "{ 'wake', 'idle', 'suspects' }", "{ 'idle', 'suspects' }"),
     Mutant("erase leaves a dead letter", "erase", "call('UNLINK', key('remains', id)), ", ""),
-    Mutant("erase without a record", "erase", "  record_discard({", "  type({"),
-    Mutant("accepted message not counted", "append", "(counts[counter] or 0) + 1", "(counts[counter] or 1)"),
-    Mutant("gap within a burst only", "append", "conv.opened_ms and conv.last_ms or sealed_ms", "conv.last_ms or 0"),
-    Mutant(
-        "gap after a read answer", "append", "conv.last_ms = not has_read and last_ms or nil", "conv.last_ms = last_ms"
-    ),
-    Mutant("gap after an unread answer missed", "append", " and now_ms - acked_ms > ANSWER_READ_MS\n", "\n"),
-    Mutant(
-        "every gap splits a burst",
-        "include/burst",
-        "  if not conv.opened_ms then\n    counts.b",
-        "  if true then\n    counts.b",
-    ),
-    Mutant(
-        "flush counted twice",
-        "claim",
-        "tally(conv, 'flushes_' .. conv.reason, 1)",
-        "tally(conv, 'flushes_' .. conv.reason, 2)",
-    ),
-    Mutant(
-        "repeated claim counts a flush",
-        "claim",
-        "        return batch_reply()\n",
-        "        return tally(conv, 'flushes_quiet', 1) and batch_reply()\n",
-    ),
-    Mutant("busy claim not counted", "claim", "    tally(conv, 'claims_busy', 1)\n", ""),
-    Mutant("recovered lease not counted", "claim", "        tally(conv, 'leases_recovered', 1)\n", ""),
-    Mutant("ack counted twice", "ack", "tally(flush.conv, 'acked', 1)", "tally(flush.conv, 'acked', 2)"),
-    Mutant("second answer not counted", "answered", "    tally(conv, 'answers_again', 1)\n", ""),
-    Mutant(
-        "discarded burst counted for another channel",
-        "include/record_discard",
-        "opened_ms or '')\n  tally(conv,",
-        "opened_ms or '')\n  tally({},",
-    ),
-    Mutant(
-        "discarded batch counted twice",
-        "include/batch",
-        "'messages_discarded', messages)\n  forget_batch(name, conv)\n",
-        "'messages_discarded', 2 * messages)\n  forget_batch(name, conv)\n",
-    ),
-    Mutant("failure not counted", "fail", "    tally(conv, 'agent_failures', 1)\n", ""),
-    Mutant("redrive not counted", "redrive", "  tally({ gateway = gateway, channel = channel }, 'redriven', 1)\n", ""),
+    Mutant("erase without a record", "erase", "record_erase(record_id, messages)\n  tally", "record_id\n  tally"),
 ]
 
 PEOPLE_MUTANTS = [

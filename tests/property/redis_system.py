@@ -115,10 +115,10 @@ class Snapshot:
         of_none = {name.decode(): int(value) for name, value in self.table("counters").items()}
         return dict(summed(self.table("tally", digest) for digest in self.values["tally"])) | of_none
 
-    def gaps(self) -> int:
-        """How many gaps between messages were counted."""
+    def gaps(self) -> Counter[int]:
+        """How many gaps between messages each bucket of the histogram counts."""
         tallies = [self.table("tally", digest) for digest in self.values["tally"]]
-        return sum(int(tally.get(f"gap:{i}".encode(), 0)) for tally in tallies for i in range(GAP_BUCKETS))
+        return Counter({i: sum(int(each.get(b"gap:%d" % i, 0)) for each in tallies) for i in range(GAP_BUCKETS)})
 
     def history(self) -> list[dict[str, Any]]:
         """What ended, newest first."""

@@ -11,45 +11,25 @@ from dataclasses import replace
 from typing import Any
 
 from buffer import script_calls
-from buffer.models import Reason
 from config.settings import Settings
+from tests.property.model_counts import ModelCounts
 from tests.property.model_state import LASTING, ModelMessage, Sealed, Talk
 
-COUNTED = (
-    "messages_accepted",
-    "messages_duplicate",
-    "messages_discarded",
-    *(f"flushes_{reason}" for reason in Reason),
-    "flushes_single",
-    "flush_messages",
-    "bursts_split",
-    "claims_busy",
-    "acked",
-    "agent_failures",
-    "dead_letters",
-    "redriven",
-    "leases_recovered",
-    "answers_again",
-)
-"""The counters that the model predicts."""
 
-GAP_MAX_MS, ANSWER_READ_MS = 120_000, 3_000
-
-
-class Model:
+class Model(ModelCounts):
     """All conversations, the dead letters, and what became of every message."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.now_ms = self.hold_until_ms = 0
+        super().__init__(settings)
+        self.hold_until_ms = 0
         self.talks: defaultdict[str, Talk] = defaultdict(Talk)
         self.letters: dict[str, tuple[str, Sealed]] = {}
-        self.counters: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
-        self.gaps = self.refused = self.lost = 0
+        self.refused = self.lost = 0
         self.ended: Counter[str] = Counter()
 
     def append(self, who: str, said: ModelMessage, nonce: bytes, name: str | None) -> tuple[str, int, int]:
         talk = self.talks[who]
+        self._note_day()
         for known, seconds, first in talk.seen:
             if known == said.id and not self._forgotten(seconds):
                 status = "new" if first == nonce else "duplicate"
@@ -207,6 +187,7 @@ class Model:
         gone = [who for who, talk in self.talks.items() if (talk.idle_since_ms or math.inf) <= before_ms]
         for who in gone:
             del self.talks[who]
+        self._age_gaps()
         return len(gone)
 
     def repair(self) -> None:
@@ -307,27 +288,6 @@ class Model:
             self._drop(talk)
         elif talk.batch and talk.batch.crashes >= script_calls.MAX_CRASHES:
             self._bury(talk, who)
-
-    def _count_gap(self, talk: Talk) -> None:
-        """A gap to the message before, unless its person was silent for long or had read an answer since."""
-        last_ms = talk.buffer[-1].received_ms if talk.buffer else talk.last_sealed_ms
-        if not self.settings.message_buffer_enabled or last_ms is None or self.now_ms - last_ms > GAP_MAX_MS:
-            return
-        has_answer = talk.acked_ms is not None and talk.acked_ms > last_ms and not talk.batch
-        if not has_answer or self.now_ms - (talk.acked_ms or 0) <= ANSWER_READ_MS:
-            self.gaps += 1
-            self.counters["bursts_split"] += not talk.buffer
-
-    def _count_flush(self, reason: str, messages: int) -> None:
-        self.counters[f"flushes_{reason}"] += 1
-        self.counters["flushes_single"] += messages == 1
-        self.counters["flush_messages"] += messages
-
-    def _count_answer(self, talk: Talk, token: str, answer: bytes) -> None:
-        """A second answer is another one, or one under another lease."""
-        batch = talk.batch
-        if batch and batch.token == token and not batch.cancelled and batch.answer is not None:
-            self.counters["answers_again"] += (batch.answer, batch.answered_by) != (answer, talk.fence)
 
     def _bury(self, talk: Talk, who: str) -> None:
         assert talk.batch

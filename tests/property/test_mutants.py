@@ -10,6 +10,7 @@ import redis
 from buffer import scripts
 from buffer.scripts import Script
 from tests.property.actions import CROWD_ACTIONS, REPLY_ACTIONS, WORLD_ACTIONS, walk
+from tests.property.counter_mutants import COUNTER_MUTANTS
 from tests.property.model_comparison import ModelComparison
 from tests.property.mutants import MUTANTS, PEOPLE_MUTANTS
 from tests.property.people_actions import PeopleActions
@@ -49,7 +50,7 @@ def walk_replies(client: redis.Redis, seed: int, load: Load = scripts.script) ->
     walk(ReplyScenes(System(client, settings_for("walk"), load)), REPLY_ACTIONS, seed, STEPS)
 
 
-WALKS = {walk_replies: REPLY_MUTANTS, walk_world: MUTANTS, walk_crowd: PEOPLE_MUTANTS}
+WALKS = {walk_replies: REPLY_MUTANTS, walk_world: [*MUTANTS, *COUNTER_MUTANTS], walk_crowd: PEOPLE_MUTANTS}
 SEEDED = [(take, mutant) for take, mutants in WALKS.items() for mutant in mutants]
 
 

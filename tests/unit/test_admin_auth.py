@@ -93,3 +93,34 @@ def test_a_proxy_on_this_machine_gives_no_access(name: str, peer: str):
 def test_a_page_of_another_site_gives_no_access(host: bytes, is_here: bool):
     """A site whose name leads to this machine asks for its own name."""
     assert is_admin([(b"host", host)], "127.0.0.1", None) is is_here
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_here"),
+    [
+        ({}, True),
+        ({"origin": "http://127.0.0.1:8000"}, True),
+        ({"origin": "HTTP://127.0.0.1:8000", "sec-fetch-site": "same-origin"}, True),
+        ({"sec-fetch-site": "none"}, True),
+        ({"origin": "https://evil.example.com"}, False),
+        ({"origin": "http://127.0.0.1:3000"}, False),
+        ({"origin": "http://localhost:8000"}, False),
+        ({"origin": "http://127.0.0.1:8000.example.com"}, False),
+        ({"origin": "null"}, False),
+        ({"origin": ""}, False),
+        ({"sec-fetch-site": "cross-site"}, False),
+        ({"sec-fetch-site": "same-site"}, False),
+    ],
+    ids=str,
+)
+def test_a_browser_gives_access_to_our_own_page_only(headers: dict[str, str], is_here: bool):
+    """A page of another site, also of another port of this machine, can make a browser send what it wants."""
+    sent = [HERE, *((name.encode(), value.encode()) for name, value in headers.items())]
+    assert is_admin(sent, "127.0.0.1", None) is is_here
+    assert is_admin([*sent, authorization("Bearer segredo-é")], "127.0.0.1", TOKEN)
+
+
+@pytest.mark.parametrize("value", [b"Bearer \xff\xfe", b"Bearer \x00", b"Bearer " + b"x" * 1_000_000, b"\xff" * 99])
+def test_a_token_of_any_bytes_is_refused(value: bytes):
+    """Bytes that are no text, and a very long value, are compared like any other."""
+    assert not is_admin([HERE, (b"authorization", value)], "127.0.0.1", TOKEN)

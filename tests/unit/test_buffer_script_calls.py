@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from buffer import operator_calls, reply_calls, script_calls, scripts
+from buffer import operator_calls, person_calls, reply_calls, script_calls, scripts, tallies, upcoming
 from buffer.keys import Ref
 from buffer.models import Append, Claim, Conversation
 from buffer.rules import IDS_MAX, append_rules
@@ -16,12 +16,12 @@ REF = Ref(3, "abcdefghijklmnop")
 ANA = Conversation("generic", "loja", "ana")
 
 
-SEAMS = (script_calls, operator_calls, reply_calls)
+SEAMS = (script_calls, operator_calls, reply_calls, person_calls, upcoming, tallies)
 
 
 @pytest.mark.parametrize("verb", scripts.VERBS)
 def test_every_verb_has_both_halves(verb: str):
-    """Each verb has a function for its arguments and one for its reply, in one of the three modules."""
+    """Each verb has a function for its arguments and one for its reply, in one module."""
     [seam] = [seam for seam in SEAMS if hasattr(seam, f"{verb}_args")]
     assert callable(getattr(seam, f"read_{verb}"))
 

@@ -223,6 +223,23 @@ def test_misspelt_commands(words, said, capsys):
 
 
 @pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["pending", "--offset", "-1"], "argument --offset: '-1' is no number of rows: write 0 to 100000"),
+        (["flushes", "--limit", "many"], "argument --limit: 'many' is no number of rows"),
+        (["pause", "evolution/loja", "1", "--for", "abc"], "argument --for: 'abc' is no time: write seconds"),
+        (["pause", "evolution/loja", "1", "--for", "nan"], "argument --for: 'nan' is no time: write seconds"),
+        (["flushes", "--outcome", "lost"], "failed_after_sent"),
+    ],
+)
+def test_wrong_arguments(words, said, capsys):
+    """A wrong argument is named, with what to write instead."""
+    with pytest.raises(SystemExit, match="2"):
+        build_parser().parse_args(words)
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
     ("ms", "text"),
     [
         (400, "0 s"),

@@ -51,6 +51,17 @@ def test_colours_on_a_terminal(terminal: Terminal):
     assert "─" in terminal.getvalue()
 
 
+@pytest.mark.parametrize(("width", "is_whole", "has_note"), [(90, True, True), (76, True, False), (50, False, False)])
+def test_ids_stay_whole(width: int, is_whole: bool, has_note: bool):
+    """An id is in one line, to be copied, as soon as the columns that can be left out make room for it."""
+    heads = (Column("id", wraps=True, is_whole=True), Column("note", optional=True), Column("error", wraps=True))
+    console = console_of(io.StringIO())
+    console.width = width
+    with console.capture() as capture:
+        console.print(table_of(heads, [("i" * 46, "noted", "word " * 20)], width))
+    assert ("i" * 46 in capture.get(), "noted" in capture.get()) == (is_whole, has_note)
+
+
 def test_no_color(terminal: Terminal, monkeypatch: pytest.MonkeyPatch):
     """With NO_COLOR a terminal gets the lines of the table and no codes, whatever value it has."""
     monkeypatch.setenv("NO_COLOR", "")

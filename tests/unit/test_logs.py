@@ -1,4 +1,4 @@
-"""The logs of a process whose stderr has no reader any more."""
+"""The logs: a stderr without a reader stops nothing, and tracebacks show no variables."""
 
 from __future__ import annotations
 
@@ -45,3 +45,23 @@ get_logger().warning("two", flush_id=None)
     one, two = map(json.loads, capfd.readouterr().err.splitlines())
     assert one["trace_id"] == trace_id_of("flush-1")
     assert "trace_id" not in two
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_a_traceback_shows_no_variables(capfd: pytest.CaptureFixture[str], log_format: str):
+    """What a function held when it failed may be a text, a number or a token."""
+    program = f"""
+from config.logs import configure_logs, get_logger
+from config.settings import load_settings
+
+configure_logs(load_settings(env_file=None, log_format="{log_format}"))
+said = "".join(["oi ", "Ana"])
+try:
+    raise ValueError("odd")
+except ValueError as error:
+    get_logger().error("failed", exc_info=error)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    told = capfd.readouterr().err
+    assert "ValueError: odd" in told
+    assert "oi Ana" not in told

@@ -2,75 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from buffer.models import Conversation
-from buffer.store import Store
 from tests.messages import message
-from tests.servers import Server
+from tests.unit.shower import ANA, Shower, append, client, failed, make_dead, open_shower
 from worker.rq import projector
 from worker.rq.job_ids import NewJob, letter_id, letter_of_id, shown_id
-from worker.rq.projector import PENDING_MAX, Projector
-from worker.rq.queue import JobQueue
+from worker.rq.projector import PENDING_MAX
 
-ANA = Conversation("evolution", "loja", "5511900000061")
-DAY_MS = 86_400_000
-
-
-@pytest.fixture
-def client(valkey: Server) -> Iterator[Any]:
-    """A client of a server that holds nothing of RQ."""
-    with valkey.client() as client:
-        for key in client.scan_iter("rq:*"):
-            client.delete(key)
-        yield client
-        for key in client.scan_iter("rq:*"):
-            client.delete(key)
-
-
-class Shower:
-    """A projector with its store and queue. `written` has the jobs of each call of show.lua, as (removed, written)."""
-
-    def __init__(self, store: Store, queue: JobQueue, name: str) -> None:
-        self.store = store
-        self.queue = queue
-        self.projector = Projector(store, queue, store.client, name)
-        self.written: list[tuple[int, int]] = []
-        show = self.projector._show
-
-        async def noting(shared: list[Any], gone: Any, new: Any) -> None:
-            self.written.append((len(gone), len(new)))
-            await show(shared, gone, new)
-
-        self.projector._show = noting  # type: ignore[method-assign]
-
-
-@pytest.fixture
-async def open_shower(
-    valkey: Server, client: Any, open_store: Callable[..., Store]
-) -> AsyncIterator[Callable[..., Shower]]:
-    """Make a projector of a worker with a name."""
-    opened: list[Shower] = []
-
-    def make(name: str = "worker-1", **settings: object) -> Shower:
-        store = open_store(valkey, **settings)
-        opened.append(Shower(store, JobQueue(store.settings, client, store.client), name))
-        return opened[-1]
-
-    yield make
-    for one in opened:
-        await one.projector.close()
-        await one.queue.close()
-
-
-async def append(store: Store, count: int) -> list[Conversation]:
-    """Open the bursts of this many people."""
-    people = [Conversation("evolution", "loja", f"person-{number}") for number in range(count)]
-    await store.append([message("m", one) for one in people])
-    return people
+__all__ = ["client", "open_shower"]
 
 
 async def test_nothing_is_written_when_nothing_changes(open_shower: Callable[..., Shower], client: Any) -> None:
@@ -107,6 +51,45 @@ async def test_what_is_due_at_once_is_not_shown(open_shower: Callable[..., Showe
     clock.advance(2_000)
     await shower.projector.look()
     assert client.zcard("rq:scheduled:flush") == 1
+
+
+async def test_an_idle_worker_puts_looks_off(
+    open_shower: Callable[..., Shower], monkeypatch: pytest.MonkeyPatch, client: Any
+) -> None:
+    """Until something waits, for a bounded time; and never while it shows a job, or while another worker shows."""
+    monkeypatch.setattr(projector, "IDLE_CHECK_S", 0.0)
+    shower = open_shower()
+    told = iter([True, True, False, *[True] * 100])
+    asked: list[bool] = []
+
+    def is_idle() -> bool:
+        asked.append(next(told))
+        return asked[-1]
+
+    async def rest() -> list[bool]:
+        asked.clear()
+        await shower.projector.look()
+        await shower.projector._rest_while_idle()
+        return asked
+
+    shower.projector._is_idle = is_idle
+    assert await rest() == [True, True, False]
+    assert await rest() == [True] * projector.IDLE_CHECKS
+    await append(shower.store, 1)
+    assert await rest() == []
+    client.set("rq:queue:flush:shown-by", "another")
+    assert await rest() == []
+
+
+async def test_without_anything_shown_dead_letters_are_read_each_time(
+    open_shower: Callable[..., Shower], client: Any
+) -> None:
+    """An idle worker looks rarely, so that it does not leave out every other reading of them."""
+    shower = open_shower()
+    await shower.projector.look()
+    flush_id = await make_dead(shower.store, ANA.peer)
+    await shower.projector.look()
+    assert failed(client) == {letter_id(flush_id)}
 
 
 async def test_one_worker_shows(open_shower: Callable[..., Shower], client: Any) -> None:
@@ -177,23 +160,6 @@ async def test_dead_letters_are_bounded(
     await shower.projector.clear()
     assert not client.keys("rq:job:*")
     assert not client.keys("rq:results:*")
-
-
-def failed(client: Any) -> set[str]:
-    """The ids in the failed registry."""
-    return {name.decode() for name in client.zrange("rq:failed:flush", 0, -1)}
-
-
-async def make_dead(store: Store, peer: str) -> str:
-    """Make a dead letter. Returns its flush_id."""
-    to = Conversation("evolution", "loja", peer)
-    await store.append([message("m", to)])
-    await store.flush_now(to)
-    batch = (await store.claim(store.ref(to), "w1")).batch
-    assert batch is not None
-    await store.fail(store.ref(to), batch.token, "no", delay_ms=0, dead=True)
-    store._clock.advance(1)  # type: ignore[union-attr]
-    return batch.flush_id
 
 
 async def test_finished_jobs_are_deleted_in_time(open_shower: Callable[..., Shower], client: Any) -> None:

@@ -124,6 +124,9 @@ async def test_nobody_without_the_token(options, method: str, path: str):
         {"x-real-ip": "127.0.0.1"},
         {"host": "bot.example.com"},
         {"origin": "https://evil.example.com"},
+        {"origin": "null", "content-type": "text/plain"},
+        {"origin": "http://localhost:3000"},
+        {"sec-fetch-site": "cross-site"},
     ],
     ids=str,
 )
@@ -272,7 +275,15 @@ async def test_erase(admin: httpx.AsyncClient, store: Store):
         await say(store, "m2")
         first, second = (await erase()).json(), (await erase()).json()
         assert first == {
-            **{"found": True, "conversations": 1, "messages": 2, "dead_letters": 1, "doubts": 0, "records": 1}
+            **{
+                "found": True,
+                "conversations": 1,
+                "messages": 2,
+                "dead_letters": 1,
+                "doubts": 0,
+                "records": 1,
+                "jobs": 0,
+            }
         }
         assert (second["found"], set(second.values())) == (False, {0})
         assert (await admin.get(f"/conversations/{ref()}")).status_code == 404
@@ -415,7 +426,14 @@ WRONG: list[tuple[str, str, Any, int, str]] = [
     ("GET", "/conversations?limit=0", None, 400, "limit"),
     ("GET", "/conversations?limit=201", None, 400, "limit"),
     ("GET", "/conversations?limit=many", None, 400, "limit"),
+    ("GET", "/conversations?limit=-1", None, 400, "limit"),
+    ("GET", "/conversations?limit=1000000000", None, 400, "limit"),
+    ("GET", "/conversations?limit=", None, 400, "limit"),
     ("GET", "/conversations?cursor=nonsense", None, 400, "cursor"),
+    ("GET", "/conversations?cursor=", None, 400, "cursor"),
+    ("GET", f"/conversations?cursor={'9' * 20}~0-a", None, 400, "cursor"),
+    ("GET", f"/conversations?cursor=0.{'9' * 20}", None, 400, "cursor"),
+    ("GET", f"/flushes?cursor={'9' * 21}.0.0", None, 400, "cursor"),
     ("GET", "/conversations?state=nonsense", None, 400, "state"),
     ("GET", "/flushes?cursor=nonsense", None, 400, "cursor"),
     ("GET", "/flushes?ref=nonsense", None, 400, "ref"),
@@ -471,6 +489,14 @@ async def test_error_repeats_no_number(admin: httpx.AsyncClient):
     )
     assert answer.status_code == 400
     assert ANA.peer not in answer.text
+
+
+async def test_error_repeats_no_name_of_a_field(admin: httpx.AsyncClient):
+    """A field of the body may have a number or a text as its name."""
+    for name in (ANA.peer, TEXT):
+        answer = await admin.post("/conversations/erase", json=WHO | {name: 1})
+        assert (answer.status_code, answer.json()["error"]) == (400, "bad_request")
+        assert name not in answer.text
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b"null"])

@@ -18,8 +18,10 @@ from gateways.base import Headers, Request
 from gateways.registry import GATEWAYS
 from tests.recorded_bodies import FORMS
 from tests.signing import OPEN, SECRET, sign
+from webhook.asgi import WebhookEndpoint
 from webhook.connection import LimitedProtocol
 from webhook.fast_path import FastPathProtocol
+from webhook.ingest import Ingest
 from webhook.left_out import NO_GATEWAY, LeftOut
 from webhook.limits import LIMITS, SMALL_BODY_MAX, BodyBudget, BodyReader, ConnectionLimits, Disconnected
 from webhook.responses import Busy, HTTPError
@@ -166,7 +168,7 @@ class Transport:
 
 @pytest.mark.parametrize("gateway", GATEWAYS)
 def test_a_head_never_refuses_what_is_authentic(make_settings, gateway):
-    """`verify_head` is True for whatever `verify` takes, and False without any token or signature."""
+    """`verify_head` is True only if no body changes what `verify` says, and False without any token or signature."""
     record, settings = GATEWAYS[gateway], make_settings(**OPEN)
     body = b"a=b" if gateway in FORMS else b"{}"
     signed = sign(gateway, f"/webhooks/{gateway}", body)
@@ -175,9 +177,10 @@ def test_a_head_never_refuses_what_is_authentic(make_settings, gateway):
     request = Request(Headers(headers), dict(parse_qsl(query)), "", body, path, query)
     assert record.verify(request, settings)
     if record.verify_head is not None:
-        request.body = b""
-        assert record.verify_head(request, settings)
-        assert not record.verify_head(Request(Headers({}), {}, "", b"", signed.path), settings)
+        request.body = b"another"
+        verdict = record.verify_head(request, settings)
+        assert verdict is (True if record.verify(request, settings) else None)
+        assert record.verify_head(Request(Headers({}), {}, "", b"", signed.path), settings) is False
 
 
 @pytest.mark.parametrize("gateway", sorted(set(GATEWAYS)))
@@ -186,4 +189,20 @@ def test_a_wrong_token_is_refused_by_the_head(make_settings, gateway):
     record = GATEWAYS[gateway]
     settings = make_settings(**{**OPEN, "chatwoot_secret": None, "chatwoot_token": SECRET})
     wrong = Request(Headers({b"authorization": b"Bearer no", b"x-chatwoot-signature": b"00"}), {"token": "no"}, "", b"")
-    assert record.verify_head is None or not record.verify_head(wrong, settings)
+    assert record.verify_head is None or record.verify_head(wrong, settings) is False
+
+
+@pytest.mark.parametrize("gateway", sorted(name for name, record in GATEWAYS.items() if record.verify_head))
+async def test_a_full_budget_does_not_hide_a_wrong_token(make_settings, gateway):
+    """A request that its head refuses gets 401, not 503, although no memory is left for its body."""
+    ingest = Ingest(make_settings(**OPEN))
+    ingest.budget = BodyBudget(0)
+    sent: list[Any] = []
+    path = f"/webhooks/{gateway}"
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    await WebhookEndpoint(ingest)(scope | {"headers": [(b"content-length", b"9")]}, receiver(b"{}"), send)
+    assert sent[0]["status"] == 401

@@ -185,6 +185,39 @@ async def test_it_is_tried_again(hostile, make_settings, name: str):
     assert failure.error.startswith(words)
 
 
+SAID = b"oi Ana 5511900000001"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        SAID + b"\r\n\r\n",
+        b"HTTP/1.1 2xx " + SAID + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + SAID + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx-said: " + SAID + b"\x00\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: " + SAID + b"\r\n\r\n",
+        CHUNKED + SAID + b"\r\n",
+    ],
+)
+async def test_an_error_quotes_nothing_of_the_answer(hostile, make_settings, answer: bytes):
+    """What is no HTTP may be the text of a reply, or hold a number: the error goes into the log and to operators."""
+    one, url = hostile
+    one.answer = once(answer)
+    failure = await call(make_settings, url)
+    assert isinstance(failure, AgentFailure)
+    assert not any(word.decode() in failure.error for word in SAID.split())
+    assert len(failure.error) > len(NO_HTTP)
+
+
+async def test_no_number_of_the_answer_is_named(hostile, make_settings):
+    """A field that is not known is named only if it looks like a name."""
+    one, url = hostile
+    one.answer = whole(b'{"replies": [{"5511900000001": 1, "oi Ana": 2, "textt": 3}]}')
+    reply = await call(make_settings, url)
+    assert isinstance(reply, AgentReply)
+    assert "`?`, `?`, `textt`" in str(reply.not_understood)
+
+
 @pytest.mark.parametrize("name", NOT_UNDERSTOOD)
 async def test_it_is_an_ack_without_a_reply(hostile, make_settings, name: str):
     """A 2xx is an ack. What is too long, or packed in a way that was not asked for, is no reply."""

@@ -151,3 +151,24 @@ async def test_what_rq_did_not_take_is_flushed_here(
     assert len(runner.jobs) == 1
     assert {runner.jobs[0].argument, *runner.inline} == {str(store.ref(ANA)), str(store.ref(BIA))}
     assert len(runner.inline) == 1
+
+
+async def test_it_is_idle_while_no_partition_waits_for_anything(valkey: Server, open_store: Any, runner: FakeRunner):
+    """One conversation in one of several partitions is enough, and a pass without room knows nothing."""
+    store = open_store(valkey, redis_partitions=3)
+    queue = JobQueue(store.settings, valkey.client(), store.client)
+    one = Dispatcher(store, queue, store.settings, cast(JobRunner, runner))
+    assert not one.is_idle()
+    await one.dispatch_due()
+    assert one.is_idle()
+    one._queue_max = 0
+    await one.dispatch_due()
+    assert not one.is_idle()
+    one._queue_max = 10
+    await store.append([message("m1", ANA)])
+    await one.dispatch_due()
+    assert not one.is_idle()
+    await store.discard(ANA)
+    await one.dispatch_due()
+    assert one.is_idle()
+    await queue.close()

@@ -21,6 +21,10 @@ PROXY_HEADERS = frozenset({b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b
 """Headers by which a proxy tells of its client, besides `X-Forwarded-…`."""
 
 
+OWN_SITE = (b"same-origin", b"none")
+"""What a browser writes into `Sec-Fetch-Site` for our own page, and for an address that was typed in."""
+
+
 def has_token(scope_headers: ScopeHeaders, admin_token: SecretStr | None) -> bool:
     """Return True if the request carries ADMIN_TOKEN as its bearer. The comparison takes the same time for all."""
     given = _by_name(scope_headers).get(b"authorization", b"").decode("latin-1")
@@ -36,7 +40,19 @@ def is_admin(scope_headers: ScopeHeaders, peer: str | None, admin_token: SecretS
     headers = _by_name(scope_headers)
     if admin_token is not None:
         return has_token(headers.items(), admin_token)
-    return is_loopback(peer) and not any(map(_is_of_proxy, headers)) and _names_loopback(headers.get(b"host", b""))
+    is_direct = is_loopback(peer) and not any(map(_is_of_proxy, headers))
+    return is_direct and _names_loopback(headers.get(b"host", b"")) and not _is_from_another_site(headers)
+
+
+def _is_from_another_site(headers: Mapping[bytes, bytes]) -> bool:
+    """Return True if a browser says that a page from elsewhere sends the request: anyone can write such a page.
+
+    Elsewhere is also another port of this machine.
+    """
+    if headers.get(b"sec-fetch-site", b"none") not in OWN_SITE:
+        return True
+    origin, host = headers.get(b"origin"), headers.get(b"host", b"")
+    return origin is not None and origin.lower() not in (b"http://" + host.lower(), b"https://" + host.lower())
 
 
 def is_loopback(peer: str | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -10,6 +11,8 @@ from fastapi.responses import JSONResponse
 
 from buffer.errors import StoreError
 from webhook.responses import RETRY_AFTER_S, HTTPError
+
+FIELD = re.compile(r"[a-z_]{1,30}")
 
 ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
 COMMON: dict[int | str, dict[str, Any]] = {
@@ -48,8 +51,13 @@ async def _respond_invalid(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in ("query", "path", "body")) or "the body"
+    place = ".".join(_named(part) for part in first["loc"] if part not in ("query", "path", "body")) or "the body"
     return JSONResponse({"error": "bad_request", "detail": f"{place}: {first['msg']}"}, 400)
+
+
+def _named(part: str | int) -> str:
+    """Return a part of a field's place. What does not look like a name of ours may be a number or a text."""
+    return str(part) if isinstance(part, int) or FIELD.fullmatch(part) else "a field"
 
 
 def unknown(what: str, where: str) -> HTTPError:

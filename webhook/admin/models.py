@@ -141,6 +141,7 @@ class ErasedBody(BaseModel):
     dead_letters: int
     doubts: int
     records: int = Field(description="entries of the history")
+    jobs: int = Field(description="jobs of RQ")
 
 
 class Flush(BaseModel):

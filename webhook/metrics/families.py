@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
@@ -132,9 +133,15 @@ def _histograms(totals: Sequence[ChannelTotals]) -> Iterator[Family]:
             family.add_metric(labels, _buckets(BOUNDS_MS[field], counts), sum_ms / 1000)
         yield family
     gaps = GaugeHistogramMetricFamily(table.GAPS.full_name, table.GAPS.help, labels=table.GAPS.labels)
-    for labels, (counts, sum_ms) in _added_up(totals, "gap").items():
-        gaps.add_metric(labels, _buckets(BOUNDS_MS["gap"], counts), sum_ms / 1000)
+    for labels, (counts, _) in _added_up(totals, "gap").items():
+        gaps.add_metric(labels, _buckets(BOUNDS_MS["gap"], counts), _sum_of_middles_s(BOUNDS_MS["gap"], counts))
     yield gaps
+
+
+def _sum_of_middles_s(bounds_ms: Sequence[float], counts: Sequence[int]) -> float:
+    """Return about the sum of the values: append does not add up the gaps, which would be one command more."""
+    middles_ms = ((low + high) / 2 for low, high in pairwise((0.0, *bounds_ms)))
+    return round(sum(number * middle_ms for number, middle_ms in zip(counts, middles_ms, strict=True)) / 1000, 3)
 
 
 def _added_up(totals: Iterable[ChannelTotals], field: str) -> dict[Labels, tuple[list[int], int]]:

@@ -109,7 +109,8 @@ GAPS = Metric(
     "gap_seconds",
     "gauge histogram",
     ("gateway",),
-    "Pauses between two messages of a person, also across flushes. Halved once a day, so take no rate of it.",
+    "Pauses between two messages of a person, also across flushes. Halved once a day, so take no rate of it. "
+    "Its sum is that of the buckets' middles.",
 )
 APPEND = Metric(
     "append_seconds", "histogram", (), "From the first attempt to store the messages of a request to its result."

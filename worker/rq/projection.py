@@ -47,8 +47,12 @@ class ShownJob(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """The ids of our jobs in the scheduled registry with their scores, and those in the failed registry."""
+    """The ids of our jobs in the scheduled registry with their scores, and those in the failed registry.
 
+    `is_first`: the worker had no lease before. Another one may have shown, or a person was erased.
+    """
+
+    is_first: bool
     scheduled: dict[str, float]
     failed: set[str]
 

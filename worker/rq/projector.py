@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -39,29 +39,49 @@ READ_MAX = 2000
 """Entries of a registry that are read. More than ours are there only if other programs use the queue."""
 
 LOOK_EVERY_S = 1.0
-LOOK_WHEN_IDLE_S = 2.0
-"""Pause after a look that found nothing to show. A look is 10 commands of the server, those in scripts counted."""
+IDLE_CHECK_S = 0.5
+IDLE_CHECKS = 8
+"""Looks are 4 s further apart while nothing waits and nothing is shown. The worker notices twice a second whether that
+has changed, which costs no command. A look costs 11, those in scripts counted."""
 
 LOOK_PAUSE_MAX_S = 3.0
 RESTS = 10
 """Pause after a look, in multiples of its duration, so that looks take at most a tenth of the time."""
 
 LETTERS_EVERY = 3
-"""Dead letters change rarely: they are read in every third look."""
+"""Dead letters change rarely: while anything is shown, they are read in every third look."""
 
 LEASE_S = 6.0
-"""How long a worker that died keeps the others from showing. More than a look with its pause."""
+"""How long a worker that died keeps the others from showing. More than a look with its pauses."""
 
 JOBS_PER_CALL = 50
+
+TAKEN_NOW = 2
+"""What shown.lua returns first if the worker had no lease before."""
 
 log = get_logger()
 
 
-class Projector:
-    """Keeps RQ's registries right for one queue. `name` is the worker's name."""
+def _never() -> bool:
+    return False
 
-    def __init__(self, store: Store, queue: JobQueue, client: AsyncClient, name: str) -> None:
+
+class Projector:
+    """Keeps RQ's registries right for one queue. `name` is the worker's name.
+
+    `is_idle` tells without a command whether no conversation waits.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        queue: JobQueue,
+        client: AsyncClient,
+        name: str,
+        is_idle: Callable[[], bool] = _never,
+    ) -> None:
         self._store = store
+        self._is_idle = is_idle
         self._queue = queue
         self._commands = Multiplexer(pool_of(client))
         self._name = name
@@ -71,10 +91,9 @@ class Projector:
 
     async def run(self) -> None:
         """Look and write until cancelled. Without RQ's server or the buffer's, look again later."""
-        pause_s = 0.0
         while True:
-            await asyncio.sleep(pause_s)
-            pause_s = await self._try_look()
+            await asyncio.sleep(await self._try_look())
+            await self._rest_while_idle()
 
     async def _try_look(self) -> float:
         """Look. Return the seconds until the next look."""
@@ -86,18 +105,25 @@ class Projector:
             log.debug("RQ's dashboards are not up to date", error=str(error))
         except Exception as error:  # a bug here is no reason to stop flushing
             log.error("RQ's dashboards are not up to date", error=repr(error), exc_info=error)
-        pause_s = LOOK_EVERY_S if self._written else LOOK_WHEN_IDLE_S
-        return min(max(pause_s, RESTS * (time.monotonic() - began)), LOOK_PAUSE_MAX_S)
+        return min(max(LOOK_EVERY_S, RESTS * (time.monotonic() - began)), LOOK_PAUSE_MAX_S)
+
+    async def _rest_while_idle(self) -> None:
+        """While nothing waits and this worker shows nothing, put the next look off."""
+        for _ in range(IDLE_CHECKS):
+            if self._written or not self._looks or not self._is_idle():
+                return
+            await asyncio.sleep(IDLE_CHECK_S)
 
     async def look(self) -> bool:
         """Show what the buffer holds now. Return False if another worker shows it. Raises StoreError."""
         shown = await self._shown(FINISHED_MAX)
-        if shown is None:
+        if shown is None or shown.is_first:
             self._written.clear()
             self._looks = 0
+        if shown is None:
             return False
         now_ms, items = await soonest(self._store, PENDING_MAX)
-        if self._looks % LETTERS_EVERY == 0:
+        if self._looks % LETTERS_EVERY == 0 or not self._written:
             self._letters = letter_jobs(await self._latest_letters())
         self._looks += 1
         wanted = {job.job_id: job for job in [*pending_jobs(now_ms, items, shown), *self._letters]}
@@ -131,7 +157,9 @@ class Projector:
             return None
         scheduled, ids = int(found[0]), [_text(word) for word in found[1:]]
         pairs, failed = ids[: 2 * scheduled], ids[2 * scheduled :]
-        return ShownJobs(dict(zip(pairs[::2], map(float, pairs[1::2]), strict=True)), set(failed))
+        return ShownJobs(
+            has_lease == TAKEN_NOW, dict(zip(pairs[::2], map(float, pairs[1::2]), strict=True)), set(failed)
+        )
 
     async def _latest_letters(self) -> list[DeadLetter]:
         found: list[DeadLetter] = []
@@ -154,7 +182,7 @@ class Projector:
             await asyncio.sleep(0)
 
     async def _show(self, shared: list[Any], gone: Sequence[tuple[str, str]], new: Sequence[ShownJob]) -> None:
-        args = [len(gone), len(shared), *shared]
+        args = [self._name, len(gone), len(shared), *shared]
         args += [word for pair in gone for word in pair]
         args += [word for job in new for word in job.words()]
         await self._commands.call(script("show"), self._queue.rq.key, args)

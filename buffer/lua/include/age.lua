@@ -3,8 +3,8 @@
 --
 -- Fields of a tally that are no counters:
 --   about                      a sentence for people
---   gap_day                    number of the day on which it was aged last
---   day_messages, day_flushes  messages_accepted, and flushes of any reason, at the start of that day
+--   gap_day                    number of the day on which it was aged last, at first that of its first count
+--   day_messages, day_flushes  messages_accepted, and flushes of any reason, at the start of that day; absent on its first
 --   day_sum, counted_day       the sum of all counters then, and the day on which it last was another one
 
 local DAY_MS, FORGET_DAYS, TALLIES_PER_CALL = 86400000, 90, 50

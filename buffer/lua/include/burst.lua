@@ -59,7 +59,6 @@ local function count_gap(conv)
   local bucket = gap_ms <= GAP_FIRST_MS and 0 or math.ceil(GAP_STEPS_PER_E * math.log(gap_ms / GAP_FIRST_MS))
   bucket = bucket > 23 and 23 or bucket
   counts[bucket] = (counts[bucket] or 0) + 1
-  counts['gap:sum'] = (counts['gap:sum'] or 0) + (gap_ms > 0 and gap_ms or 0)
   if not conv.opened_ms then
     counts.bursts_split = (counts.bursts_split or 0) + 1
   end

@@ -2,8 +2,8 @@
 --
 -- KEYS[1]  the queue, <prefix>:queue:<name>; RQ works on one server, so the other keys follow from its name
 -- ARGV     1 the worker's name   2 lease_ms   3 finished jobs that are kept at most   4 entries read of a registry at most
--- returns  0 if another worker has the lease, else 1 · number of jobs in the scheduled registry · id, score …
---          · ids in the failed registry …
+-- returns  0 if another worker has the lease; else 1 if this one had it before, 2 if not · number of jobs in the
+--          scheduled registry · id, score … · ids in the failed registry …
 -- touches  job:*, the queue's lease, finished index and registries
 --
 -- Finished jobs whose time is over, and the oldest of too many, are deleted. Only ids that our code makes are returned.
@@ -55,7 +55,7 @@ call('DEL', KEYS[1] .. ':full') -- never there: a full server refuses no write a
 call('SET', lease, name, 'PX', lease_ms)
 trim_finished()
 local scheduled = entries('scheduled', '^%d+%-.*%-0$')
-local replies = { 1, #scheduled }
+local replies = { owner and 1 or 2, #scheduled }
 for _, entry in ipairs(scheduled) do
   replies[#replies + 1], replies[#replies + 2] = entry[1], entry[2]
 end

@@ -1,0 +1,58 @@
+"""The seeded bugs of what is counted for a channel: a walk beside the model must fail with each."""
+
+from __future__ import annotations
+
+from tests.property.seeded_bug import Mutant
+
+COUNTER_MUTANTS = [
+    Mutant("accepted message not counted", "append", "(counts[counter] or 0) + 1", "(counts[counter] or 1)"),
+    Mutant("gap within a burst only", "append", "conv.opened_ms and conv.last_ms or sealed_ms", "conv.last_ms or 0"),
+    Mutant(
+        "gap after a read answer", "append", "conv.last_ms = not has_read and last_ms or nil", "conv.last_ms = last_ms"
+    ),
+    Mutant("gap after an unread answer missed", "append", " and now_ms - acked_ms > ANSWER_READ_MS\n", "\n"),
+    Mutant(
+        "every gap splits a burst",
+        "include/burst",
+        "  if not conv.opened_ms then\n    counts.b",
+        "  if true then\n    counts.b",
+    ),
+    Mutant("gap in another bucket", "include/burst", "math.ceil(GAP_STEPS_PER_E", "math.floor(GAP_STEPS_PER_E"),
+    Mutant("gaps never fade", "sweep", "age_tallies()\nreturn", "return"),
+    Mutant(
+        "day of the first count not noted",
+        "include/new_tally",
+        "'gap_day', math.floor(now_ms / DAY_MS)",
+        "'gap_day', 0",
+    ),
+    Mutant(
+        "flush counted twice",
+        "claim",
+        "tally(conv, 'flushes_' .. conv.reason, 1)",
+        "tally(conv, 'flushes_' .. conv.reason, 2)",
+    ),
+    Mutant(
+        "repeated claim counts a flush",
+        "claim",
+        "        return batch_reply()\n",
+        "        return tally(conv, 'flushes_quiet', 1) and batch_reply()\n",
+    ),
+    Mutant("busy claim not counted", "claim", "    tally(conv, 'claims_busy', 1)\n", ""),
+    Mutant("recovered lease not counted", "claim", "        tally(conv, 'leases_recovered', 1)\n", ""),
+    Mutant("ack counted twice", "ack", "tally(flush.conv, 'acked', 1)", "tally(flush.conv, 'acked', 2)"),
+    Mutant("second answer not counted", "answered", "    tally(conv, 'answers_again', 1)\n", ""),
+    Mutant(
+        "discarded burst counted for another channel",
+        "include/record_discard",
+        "opened_ms or '')\n  tally(conv,",
+        "opened_ms or '')\n  tally({},",
+    ),
+    Mutant(
+        "discarded batch counted twice",
+        "include/batch",
+        "'messages_discarded', messages)\n  forget_batch(name, conv)\n",
+        "'messages_discarded', 2 * messages)\n  forget_batch(name, conv)\n",
+    ),
+    Mutant("failure not counted", "fail", "    tally(conv, 'agent_failures', 1)\n", ""),
+    Mutant("redrive not counted", "redrive", "  tally({ gateway = gateway, channel = channel }, 'redriven', 1)\n", ""),
+]

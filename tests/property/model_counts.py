@@ -1,0 +1,77 @@
+"""What the model of tests/property/reference_model.py counts. docs/counters.md says what each counter counts."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+
+from buffer.insight_models import BOUNDS_MS
+from buffer.models import Reason
+from config.settings import Settings
+from tests.property.model_state import Talk
+
+COUNTED = (
+    "messages_accepted",
+    "messages_duplicate",
+    "messages_discarded",
+    *(f"flushes_{reason}" for reason in Reason),
+    "flushes_single",
+    "flush_messages",
+    "bursts_split",
+    "claims_busy",
+    "acked",
+    "agent_failures",
+    "dead_letters",
+    "redriven",
+    "leases_recovered",
+    "answers_again",
+)
+"""The counters that the model predicts."""
+
+GAP_MAX_MS, ANSWER_READ_MS, DAY_MS = 120_000, 3_000, 86_400_000
+
+
+class ModelCounts:
+    """The counters of a channel, and the histogram of the gaps between messages."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.now_ms = 0
+        self.counters: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
+        self.gaps: Counter[int] = Counter()
+        self.gap_day: int | None = None
+
+    def _count_gap(self, talk: Talk) -> None:
+        """A gap to the message before, unless its person was silent for long or had read an answer since."""
+        last_ms = talk.buffer[-1].received_ms if talk.buffer else talk.last_sealed_ms
+        if not self.settings.message_buffer_enabled or last_ms is None or self.now_ms - last_ms > GAP_MAX_MS:
+            return
+        has_answer = talk.acked_ms is not None and talk.acked_ms > last_ms and not talk.batch
+        if not has_answer or self.now_ms - (talk.acked_ms or 0) <= ANSWER_READ_MS:
+            self.gaps[bisect_left(BOUNDS_MS["gap"], min(self.now_ms - last_ms, GAP_MAX_MS))] += 1
+            self.counters["bursts_split"] += not talk.buffer
+
+    def _age_gaps(self) -> None:
+        """Halve the gaps once for each day that has begun since they were aged, or since the first count."""
+        if self.gap_day is not None:
+            halves = 2 ** max(0, self._today() - self.gap_day)
+            self.gaps = Counter({bucket: count // halves for bucket, count in self.gaps.items()})
+            self.gap_day = self._today()
+
+    def _note_day(self) -> None:
+        """The gaps are as old as the first count of the channel."""
+        self.gap_day = self._today() if self.gap_day is None else self.gap_day
+
+    def _today(self) -> int:
+        return self.now_ms // DAY_MS
+
+    def _count_flush(self, reason: str, messages: int) -> None:
+        self.counters[f"flushes_{reason}"] += 1
+        self.counters["flushes_single"] += messages == 1
+        self.counters["flush_messages"] += messages
+
+    def _count_answer(self, talk: Talk, token: str, answer: bytes) -> None:
+        """A second answer is another one, or one under another lease."""
+        batch = talk.batch
+        if batch and batch.token == token and not batch.cancelled and batch.answer is not None:
+            self.counters["answers_again"] += (batch.answer, batch.answered_by) != (answer, talk.fence)
