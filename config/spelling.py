@@ -126,10 +126,10 @@ def _near(name: str, known: set[str]) -> str | None:
     letters = _letters(upper)
     mistakes = 2 if len(letters) >= LONG else 1
     # A name whose length differs by more has more mistakes. To compare every name takes long where there are many.
-    alike = (setting for setting in known if abs(len(_letters(setting)) - len(letters)) <= mistakes)
-    distance, best = min(((_distance(letters, _letters(setting)), setting) for setting in alike), default=(LONG, ""))
-    if distance <= mistakes:
-        return best
+    alike = [setting for setting in known if abs(len(_letters(setting)) - len(letters)) <= mistakes]
+    distances = [(_distance(letters, _letters(setting)), setting) for setting in alike]
+    if distances and min(distances)[0] <= mistakes:
+        return min(distances)[1]
     if not upper.startswith(OWN_PREFIXES):
         return None
     return next(iter(difflib.get_close_matches(upper, known, n=1, cutoff=NEAR)), None)

@@ -97,8 +97,12 @@ def test_a_pause_splits_bursts(play: Callable[..., list[Call]], peer: str) -> No
 
 
 def test_somebody_who_never_pauses_is_heard(play: Callable[..., list[Call]], peer: str) -> None:
-    """A message every third of a window without end: a call at the longest wait, and the stream goes on."""
-    calls = play(peer, *(index * WINDOW_S / 3 for index in range(16)))
+    """A message every 0.4 windows without end: a call at the longest wait, and the stream goes on.
+
+    No message is due near the longest wait (3 windows), and the last pause ends well before the longest wait of the
+    second conversation (6 windows at the least).
+    """
+    calls = play(peer, *(index * 0.4 * WINDOW_S for index in range(12)))
     assert [call.content["reason"] for call in calls] == ["max_wait", "quiet"]
     assert calls[0].content["closed_ms"] >= calls[0].content["opened_ms"] + 3000
 

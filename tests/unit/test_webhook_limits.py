@@ -206,3 +206,19 @@ async def test_a_full_budget_does_not_hide_a_wrong_token(make_settings, gateway)
 
     await WebhookEndpoint(ingest)(scope | {"headers": [(b"content-length", b"9")]}, receiver(b"{}"), send)
     assert sent[0]["status"] == 401
+
+
+@pytest.mark.parametrize("gateway", ["chatwoot", "meta", "twilio", "waha"])
+async def test_a_head_with_a_signature_does_not_vouch_for_the_body(make_settings, gateway):
+    """A body that the signature in the head does not match gets 401."""
+    signed = sign(gateway, f"/webhooks/{gateway}", b"a=b" if gateway in FORMS else b"{}")
+    headers = [(name.lower().encode(), value.encode()) for name, value in signed.headers.items()]
+    path, _, query = signed.path.partition("?")
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": query.encode()}
+    sent: list[Any] = []
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    await WebhookEndpoint(Ingest(make_settings(**OPEN)))(scope | {"headers": headers}, receiver(b"another"), send)
+    assert sent[0]["status"] == 401
