@@ -112,6 +112,13 @@ def _add_checks(commands: Commands) -> None:
         "--send", nargs=2, metavar=("GATEWAY/CHANNEL", "NUMBER"), help="send one test message, after asking"
     )
     check.add_argument("--yes", action="store_true", help="do not ask before --send")
+    check.add_argument(
+        "--agent",
+        nargs="?",
+        const="",
+        metavar="GATEWAY/CHANNEL",
+        help="call the agent (of one channel) with a test burst, and show what was understood of the answer",
+    )
     add_data_dir(check)
     health = add_command(commands, "health", "exit 0 when a process of this container is healthy, else 1")
     parts = health.add_subparsers(dest="part", required=True, metavar="PART")
