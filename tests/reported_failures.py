@@ -1,0 +1,86 @@
+"""Collects from the source what the product reports when something fails: log lines, errors, results of checks."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("agents", "buffer", "cli", "config", "gateways", "webhook", "worker")
+
+LOGGED = frozenset({"warning", "error", "critical", "exception"})
+"""Methods of a logger whose lines tell of a failure."""
+
+SAID = {
+    "later": 0,
+    "refused": 0,
+    "misconfigured": 0,
+    "doubt": 0,
+    "AgentFailure": 0,
+    "Again": 0,
+    "Unreadable": 0,
+    "Damaged": 0,
+    "NotUnderstood": 0,
+    "Later": 0,
+    "Refused": 0,
+    "Misconfigured": 0,
+    "InDoubt": 0,
+    "CheckResult": 2,
+    "HTTPError": 1,
+}
+"""What makes a failure, and the number of the argument that is its sentence: of an HTTPError, its code."""
+
+FRAGMENT_MIN = 4
+"""Characters of a fragment that is looked for. Shorter ones are between two values."""
+
+
+def reported() -> dict[str, str]:
+    """Return the longest fixed fragment of each sentence, and the file that has it."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for sentence in sentences(path.read_text(encoding="utf-8")):
+                found.setdefault(sentence, str(path.relative_to(ROOT)))
+    return found
+
+
+def sentences(source: str) -> Iterator[str]:
+    """Yield the longest fixed fragment of each sentence of a source text."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            for value in _values(node):
+                fragment = max((piece.strip() for piece in _pieces(value)), key=len, default="")
+                if len(fragment) >= FRAGMENT_MIN:
+                    yield fragment
+
+
+def _values(call: ast.Call) -> Iterator[ast.expr]:
+    function = call.func
+    if isinstance(function, ast.Attribute):
+        is_line = isinstance(function.value, ast.Name) and function.value.id == "log" and function.attr in LOGGED
+        yield from call.args[:1] if is_line else []
+    elif isinstance(function, ast.Name):
+        yield from [word.value for word in call.keywords if word.arg == "not_understood"]
+        position = SAID.get(function.id)
+        if position is not None and len(call.args) > position and not _is_well(call):
+            yield call.args[position]
+
+
+def _is_well(call: ast.Call) -> bool:
+    """Return True for the result of a check that says `ok`."""
+    return isinstance(call.args[0], ast.Constant) and call.args[0].value == "ok"
+
+
+def _pieces(value: ast.expr) -> Iterator[str]:
+    """Yield the fixed pieces of a text: of an f-string, of a sum, or of both ways of a condition."""
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        yield value.value
+    elif isinstance(value, ast.JoinedStr):
+        yield from (piece.value for piece in value.values if isinstance(piece, ast.Constant))
+    elif isinstance(value, ast.BinOp):
+        yield from _pieces(value.left)
+        yield from _pieces(value.right)
+    elif isinstance(value, ast.IfExp):
+        yield from _pieces(value.body)
+        yield from _pieces(value.orelse)
