@@ -28,11 +28,23 @@ SAID = {
     "InDoubt": 0,
     "CheckResult": 2,
     "HTTPError": 1,
+    "Outage": 0,
 }
 """What makes a failure, and the number of the argument that is its sentence: of an HTTPError, its code."""
 
+HINTS = frozenset({"_not_registered", "_setting", "_advice", "hint", "not_reached", "_reason", "broken"})
+"""Functions of HINT_FOLDERS that return what is wrong with an agent."""
+
+HINT_FOLDERS = (ROOT / "agents", ROOT / "worker")
+
 FRAGMENT_MIN = 4
 """Characters of a fragment that is looked for. Shorter ones are between two values."""
+
+EDGES = " :;,.()'`"
+"""Signs between a fixed fragment and a value."""
+
+HINT_WORDS = 3
+"""Words of a hint. Shorter texts are names."""
 
 
 def reported() -> dict[str, str]:
@@ -40,19 +52,22 @@ def reported() -> dict[str, str]:
     found = {}
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
-            for sentence in sentences(path.read_text(encoding="utf-8")):
+            with_hints = path.parent in HINT_FOLDERS
+            for sentence in sentences(path.read_text(encoding="utf-8"), with_hints=with_hints):
                 found.setdefault(sentence, str(path.relative_to(ROOT)))
     return found
 
 
-def sentences(source: str) -> Iterator[str]:
-    """Yield the longest fixed fragment of each sentence of a source text."""
+def sentences(source: str, *, with_hints: bool = False) -> Iterator[str]:
+    """Yield the longest fixed fragment of each sentence of a source text, and its hints if wanted."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
             for value in _values(node):
-                fragment = max((piece.strip() for piece in _pieces(value)), key=len, default="")
+                fragment = max((piece.strip(EDGES) for piece in _pieces(value)), key=len, default="")
                 if len(fragment) >= FRAGMENT_MIN:
                     yield fragment
+        elif with_hints and isinstance(node, ast.FunctionDef) and node.name in HINTS:
+            yield from _hints(node)
 
 
 def _values(call: ast.Call) -> Iterator[ast.expr]:
@@ -65,6 +80,17 @@ def _values(call: ast.Call) -> Iterator[ast.expr]:
         position = SAID.get(function.id)
         if position is not None and len(call.args) > position and not _is_well(call):
             yield call.args[position]
+
+
+def _hints(function: ast.FunctionDef) -> Iterator[str]:
+    """Yield the fixed pieces of a function that are sentences."""
+    for statement in function.body:
+        for node in ast.walk(statement):
+            is_docstring = isinstance(statement, ast.Expr)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and not is_docstring:
+                fragment = node.value.strip(EDGES)
+                if len(fragment.split()) >= HINT_WORDS:
+                    yield fragment
 
 
 def _is_well(call: ast.Call) -> bool:

@@ -1,0 +1,177 @@
+"""The guides: both languages say the same, what is to be pasted is right, and the table of problems lacks nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from buffer.models import Message
+from cli.banner import open_gateways, replies_text
+from cli.main import build_parser
+from config.settings import Settings
+from gateways.base import Headers, Request
+from gateways.registry import GATEWAYS
+from tests.reported_failures import reported, sentences
+
+ROOT = Path(__file__).parents[2]
+GUIDES = ROOT / "docs" / "guides"
+PORTUGUESE = ".pt-BR.md"
+PAIRS = [
+    (ROOT / "README.md", ROOT / "README.pt-BR.md"),
+    *((path, path.with_name(path.stem + PORTUGUESE)) for path in GUIDES.glob("*.md") if PORTUGUESE not in path.name),
+]
+BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SETTINGS = {name.upper() for name in Settings.model_fields}
+SECRET = "a-secret-of-the-test"
+GATEWAY_OF = {
+    "evolution-n8n": "evolution",
+    "meta-dify": "meta",
+    "waha-openai": "waha",
+    "chatwoot": "chatwoot",
+    "telegram": "telegram",
+}
+SHOWS_CHECK = sorted(GATEWAY_OF)
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def headings(text: str) -> list[int]:
+    """The levels of the headings in order."""
+    return [len(marks) for marks in re.findall(r"^(#+) ", BLOCK.sub("", text), re.MULTILINE)]
+
+
+def table_sizes(text: str) -> list[int]:
+    """The numbers of lines of the tables in order."""
+    return [block.count("\n") for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)]
+
+
+def named_settings(text: str) -> set[str]:
+    return set(re.findall(r"[A-Z][A-Z0-9_]+", text)) & SETTINGS
+
+
+def quoted(text: str) -> list[str]:
+    """What stands between backticks in the first column of a table of problems, in order."""
+    cells = re.findall(r"^\| (.+?) \| .+? \| .+? \|$", text, re.MULTILINE)
+    return [found for cell in cells for found in re.findall(r"`([^`]+)`", cell)]
+
+
+def our_env(name: str) -> dict[str, str]:
+    """The .env that a guide has the reader write, with each secret filled in."""
+    (block,) = [block for block in BLOCK.findall(read(GUIDES / f"{name}.md")) if "AGENT_KIND=" in block]
+    return {key: value or SECRET for key, _, value in (line.partition("=") for line in block.splitlines())}
+
+
+def bodies(text: str) -> list[str]:
+    """The bodies that a guide has the reader post to a webhook of ours: of `-d` or of the variable `body`."""
+    return [
+        body for block in BLOCK.findall(text) for body in re.findall(r"(?:-d |^body=)'({.+})'$", block, re.MULTILINE)
+    ]
+
+
+@pytest.mark.parametrize(("english", "portuguese"), PAIRS, ids=lambda path: path.name)
+def test_both_languages_say_the_same(english: Path, portuguese: Path):
+    """The Portuguese page has the same headings, the same blocks to paste, the same tables and the same settings."""
+    ours, theirs = read(english), read(portuguese)
+    assert headings(theirs) == headings(ours)
+    assert BLOCK.findall(theirs) == BLOCK.findall(ours)
+    assert table_sizes(theirs) == table_sizes(ours)
+    assert named_settings(theirs) == named_settings(ours)
+
+
+def test_pages_have_twins():
+    """Each guide is there in both languages, and the list of guides names it."""
+    for path in GUIDES.glob("*.md"):
+        twin = path.name.replace(PORTUGUESE, ".md") if PORTUGUESE in path.name else path.stem + PORTUGUESE
+        assert (GUIDES / twin).is_file()
+        if not path.name.startswith("README"):
+            assert f"]({path.name})" in read(GUIDES / f"README{PORTUGUESE if PORTUGUESE in path.name else '.md'}")
+
+
+@pytest.mark.parametrize("name", SHOWS_CHECK)
+def test_env_of_a_guide_works(name: str):
+    """The lines of .env are settings with possible values, open the gateway and send replies, as the guide shows."""
+    values = our_env(name)
+    assert values.keys() <= SETTINGS
+    settings = Settings(_env_file=None, **{key.lower(): value for key, value in values.items()})
+    gateway = GATEWAY_OF[name]
+    assert open_gateways(settings) == [gateway]
+    text = read(GUIDES / f"{name}.md")
+    assert f"  ok  gateways  {gateway} open\n" in text
+    assert f"  ok  replies   {gateway}: {replies_text(settings, gateway)}\n" in text
+
+
+@pytest.mark.parametrize("name", SHOWS_CHECK)
+def test_posts_of_a_guide_are_messages(name: str):
+    """Each body that the reader posts by hand is one message of a person."""
+    gateway = GATEWAYS[GATEWAY_OF[name]]
+    found = bodies(read(GUIDES / f"{name}.md"))
+    assert found
+    for body in found:
+        (event,) = gateway.parse(Request(Headers({}), {}, "my-bot", body.encode()))
+        assert isinstance(event, Message)
+        assert event.text in ("oi", "tudo bem?")
+
+
+@pytest.mark.parametrize(
+    ("name", "digest", "header"), [("waha-openai", "sha512", ""), ("meta-dify", "sha256", "sha256=")]
+)
+def test_signature_of_a_guide_is_right(name: str, digest: str, header: str):
+    """The reader signs with the digest, and sends it in the form, that the gateway has."""
+    text = read(GUIDES / f"{name}.md")
+    assert f"openssl dgst -{digest} -hmac" in text
+    assert f': {header}$signature"' in text
+    assert len(hmac.new(SECRET.encode(), bodies(text)[0].encode(), getattr(hashlib, digest)).digest()) * 8 == int(
+        digest[3:]
+    )
+
+
+@pytest.mark.parametrize("page", sorted(GUIDES.glob("*.md")), ids=lambda path: path.name)
+def test_commands_of_a_guide_exist(page: Path):
+    """Each debouncer command in a block is one that the command line understands."""
+    for line in "\n".join(BLOCK.findall(read(page))).splitlines():
+        if re.match(r"(\.venv/bin/)?debouncer ", line):
+            build_parser().parse_args(shlex.split(line, comments=True)[1:])
+
+
+@pytest.mark.parametrize("page", ["problems.md", "problems.pt-BR.md"])
+def test_table_of_problems_is_complete(page: str):
+    """Everything that the source reports when something fails stands in the table."""
+    text = read(GUIDES / page).replace("`", "")
+    assert len(reported()) > 150
+    missing = {sentence: file for sentence, file in reported().items() if sentence.replace("`", "") not in text}
+    assert missing == {}
+
+
+def test_tables_of_problems_quote_the_same():
+    """Both tables have the same messages in the same rows."""
+    assert quoted(read(GUIDES / "problems.pt-BR.md")) == quoted(read(GUIDES / "problems.md"))
+
+
+def test_tables_of_problems_have_three_columns():
+    """No message breaks its row."""
+    rows = [line for line in read(GUIDES / "problems.md").splitlines() if line.startswith("|")]
+    assert [row for row in rows if row.count("|") != 4] == []
+
+
+def test_new_failure_is_noticed():
+    """A line, an error, a hint and a result of a check are found; what says that all is well is not."""
+    source = '''
+log.warning(f"the {moon} is full of cheese", why="x")
+doubt("nobody answers on " + planet)
+CheckResult("ok", "moon", "all is quiet there")
+CheckResult("warning", "moon", f"{name} is not quiet")
+AgentReply(not_understood="a song without words")
+def hint(status):
+    """Return where to look on the moon."""
+    return "it is made of cheese"
+'''
+    found = ["is full of cheese", "nobody answers on", "is not quiet", "a song without words"]
+    assert sorted(sentences(source, with_hints=True)) == sorted([*found, "it is made of cheese"])
+    assert sorted(sentences(source)) == sorted(found)
