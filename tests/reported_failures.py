@@ -49,7 +49,7 @@ HINT_WORDS = 3
 
 def reported() -> dict[str, str]:
     """Return the longest fixed fragment of each sentence, and the file that has it."""
-    found = {}
+    found: dict[str, str] = {}
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             with_hints = path.parent in HINT_FOLDERS
@@ -103,7 +103,7 @@ def _pieces(value: ast.expr) -> Iterator[str]:
     if isinstance(value, ast.Constant) and isinstance(value.value, str):
         yield value.value
     elif isinstance(value, ast.JoinedStr):
-        yield from (piece.value for piece in value.values if isinstance(piece, ast.Constant))
+        yield from (str(piece.value) for piece in value.values if isinstance(piece, ast.Constant))
     elif isinstance(value, ast.BinOp):
         yield from _pieces(value.left)
         yield from _pieces(value.right)

@@ -13,7 +13,7 @@ import pytest
 from buffer.models import Message
 from cli.banner import open_gateways, replies_text
 from cli.main import build_parser
-from config.settings import Settings
+from config.settings import Settings, load_settings
 from gateways.base import Headers, Request
 from gateways.registry import GATEWAYS
 from tests.reported_failures import reported, sentences
@@ -99,7 +99,7 @@ def test_env_of_a_guide_works(name: str):
     """The lines of .env are settings with possible values, open the gateway and send replies, as the guide shows."""
     values = our_env(name)
     assert values.keys() <= SETTINGS
-    settings = Settings(_env_file=None, **{key.lower(): value for key, value in values.items()})
+    settings = load_settings(**{key.lower(): value for key, value in values.items()})
     gateway = GATEWAY_OF[name]
     assert open_gateways(settings) == [gateway]
     text = read(GUIDES / f"{name}.md")
