@@ -42,7 +42,13 @@ def sample_agent() -> Iterator[Callable[[str], Any]]:
 
         thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
         thread.start()
-        stops.append(lambda: (loop.call_soon_threadsafe(stopped.set), thread.join(), loop.close()) and None)
+
+        def stop_serving() -> None:
+            loop.call_soon_threadsafe(stopped.set)
+            thread.join()
+            loop.close()
+
+        stops.append(stop_serving)
         assert ready.wait(10)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}{sample.path}"
         return agent, {"agent_kind": kind, "agent_url": url, **{k.lower(): v for k, v in sample.settings.items()}}
@@ -69,6 +75,6 @@ def test_twenty_turns_through_crashes(
         if number in points:
             assert worker.wait() == -signal.SIGKILL
             worker = deployment.worker()
-        until("the turn is over", lambda n=number: deployment.counters()["acked"] == n)
+        until("the turn is over", lambda: deployment.counters()["acked"] == number)  # noqa: B023 - called at once
     assert list(agent.turns.values()) == [[f"m{number}" for number in range(1, TURNS + 1)]]
     assert agent.wrong == []
