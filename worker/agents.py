@@ -13,6 +13,7 @@ from config.routes import Route, Routes
 from config.settings import Settings
 from worker.agent import Agent
 from worker.kind_agent import KindAgent
+from worker.repeat import why_not_called, without_repeat
 
 
 class _Key(NamedTuple):
@@ -55,7 +56,7 @@ class Agents:
         agent = self.agent_for(route)
         if agent is None:
             return self._without_agent(route)
-        return agent.ask(batch) if isinstance(agent, KindAgent) else agent.call(batch, render_burst(batch))
+        return _call_once(agent, batch) if route.settings.repeat == "never" else _call(agent, batch)
 
     async def _without_agent(self, route: Route) -> AgentFailure:
         where = f"agent_url of {route.name} in ROUTES_FILE" if self._routes.path else "AGENT_URL"
@@ -92,6 +93,14 @@ class Agents:
             task.cancel()
         for agent in [*self._agents.values(), *closing.values()]:
             await agent.close()
+
+
+def _call(agent: Agent, batch: Batch) -> Awaitable[AgentReply | AgentFailure]:
+    return agent.ask(batch) if isinstance(agent, KindAgent) else agent.call(batch, render_burst(batch))
+
+
+async def _call_once(agent: Agent, batch: Batch) -> AgentReply | AgentFailure:
+    return why_not_called(batch) or without_repeat(await _call(agent, batch))
 
 
 async def _close_after(agent: Agent, timeout_s: float) -> None:

@@ -88,7 +88,7 @@ class Flusher:
         except LeaseEnded as ended:
             return await self._ends.abandon(flight, ended.outcome)
         except asyncio.CancelledError:
-            await self._ends.release(flight)
+            await self._ends.cut_short(flight)
             raise
 
     async def _deliver(self, flight: Flight) -> str:
@@ -112,7 +112,9 @@ class Flusher:
         """Call the agent while the lease is renewed, and show the person that we type."""
         batch = flight.batch
         with flight.lease, self._outbox.while_thinking(flight), step("agent") as call:
+            flight.is_called = True
             result = await self._agents.call(batch)
+            flight.is_called = False
             if isinstance(result, AgentFailure):
                 call.ended("failed", result.error)
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from agents.results import AgentFailure
+from agents.results import AgentFailure, refused
 from buffer.errors import StoreError
 from buffer.models import Batch, EndedBatch, Failure, FailureMode, Outcome
 from buffer.retry import retry_unavailable
@@ -12,12 +12,14 @@ from buffer.store import Store
 from config.killpoints import kill_point
 from config.logs import get_logger, mask
 from config.settings import Settings
+from worker.agent_connection import connected
 from worker.flight import Flight
 from worker.outbox import Packed
+from worker.repeat import MAY_HAVE_RUN
 from worker.retry_delay import backoff_ms
 
 RELEASE_RETRY_S = 2.0
-"""How long `release` is retried. Without it the wake index brings the conversation back."""
+"""How long the end of a flush that is cut short is retried. Without it the wake index brings the conversation back."""
 
 OUTCOME_RETRY_S = 60.0
 """How long `answered`, `ack` and `fail` are retried. Without one of them the agent is called again."""
@@ -57,11 +59,11 @@ class FlushEnds:
             return outcome.value
         return "acked"
 
-    async def fail(self, flight: Flight, failure: AgentFailure) -> str:
+    async def fail(self, flight: Flight, failure: AgentFailure, within_s: float = OUTCOME_RETRY_S) -> str:
         """End an attempt whose call failed: retry later, or make a dead letter."""
         batch = flight.batch
         delay_ms = _delay_ms(flight.channel.settings, batch, failure)
-        outcome = await retry_unavailable(lambda: self._end_attempt(flight, failure, delay_ms), OUTCOME_RETRY_S)
+        outcome = await retry_unavailable(lambda: self._end_attempt(flight, failure, delay_ms), within_s)
         if outcome is Outcome.DEAD:
             attempts = batch.failures + 1 if failure.is_counted else batch.attempt
             log_ended(
@@ -81,6 +83,16 @@ class FlushEnds:
         if outcome is Outcome.CANCELLED:
             await self.release(flight)
         return outcome.value
+
+    async def cut_short(self, flight: Flight) -> None:
+        """Give the lease back. With AGENT_REPEAT=never a call that has left makes a dead letter instead."""
+        if not (flight.is_called and connected.get() and flight.channel.settings.repeat == "never"):
+            await self.release(flight)
+            return
+        try:
+            await asyncio.shield(self.fail(flight, refused(MAY_HAVE_RUN), RELEASE_RETRY_S))
+        except StoreError as error:
+            log.warning("the end of the call is not stored; its lease expires like that of a crash", error=str(error))
 
     async def release(self, flight: Flight) -> None:
         """Give the lease back without counting an attempt."""
