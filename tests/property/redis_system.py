@@ -210,7 +210,7 @@ class System:
         [reply] = self.run("renew", *script_calls.renew_args([(self.ref(who).hash, token)], self.settings))
         return str(reply.decode())
 
-    def answered(  # noqa: PLR0913, PLR0917 - an answer is all of these
+    def answered(  # noqa: PLR0917 - an answer is all of these
         self, who: Conversation, token: str, answer: bytes, prints: bytes = b"", delay_ms: int = 0, memory: bytes = b""
     ) -> str:
         item = (self.ref(who).hash, token, answer, prints, delay_ms, None, memory)
