@@ -16,6 +16,7 @@ from config.settings import Settings, require
 from gateways.standard_webhooks import signature_headers, signing_key
 from worker import agent_answer, agent_errors
 from worker.agent_connection import CONNECT_TIMEOUT_S, Pool, connected, open_session
+from worker.circuit import circuit_of
 from worker.tracing import trace_headers
 
 
@@ -26,6 +27,7 @@ class Agent:
         url = httpx.URL(require(settings.agent_url, "AGENT_URL"))
         self._url = url.copy_with(userinfo=b"", fragment=None)
         self._address = str(self._url)
+        self.circuit = circuit_of(settings)
         self._headers = _fixed_headers(url)
         self._timeout_s = settings.agent_timeout
         self._secret = signing_key(settings.agent_secret.get_secret_value()) if settings.agent_secret else None

@@ -42,7 +42,8 @@ async def read(response: aiohttp.ClientResponse, url: httpx.URL) -> AgentReply |
     except Unreadable as reason:
         if is_success:
             return AgentReply(not_understood=str(reason))
-        return AgentFailure(f"the agent answered {response.status} with {reason}", doubt=_may_have_run(response))
+        error = f"the agent answered {response.status} with {reason}"
+        return AgentFailure(error, doubt=_may_have_run(response), status=response.status)
     except Damaged as reason:
         return doubt(f"the agent's answer broke: {reason}")
     if is_success:
@@ -52,6 +53,7 @@ async def read(response: aiohttp.ClientResponse, url: httpx.URL) -> AgentReply |
         dead=response.status in DEAD_STATUSES,
         retry_after_s=retry_after(_header(response, "retry-after")),
         doubt=_may_have_run(response),
+        status=response.status,
     )
 
 

@@ -98,6 +98,8 @@ class Flusher:
             return await self._resume(flight)
         if not batch.messages:
             return await self._ends.fail(flight, AgentFailure("no message of the batch can be read", dead=True))
+        if held := await self._agents.held(batch):
+            return await self._ends.fail(flight, held)
         clock = asyncio.get_running_loop().time
         called_s = clock()
         result = await self._call(flight)

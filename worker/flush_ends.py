@@ -24,6 +24,9 @@ RELEASE_RETRY_S = 2.0
 OUTCOME_RETRY_S = 60.0
 """How long `answered`, `ack` and `fail` are retried. Without one of them the agent is called again."""
 
+HELD_MS = 300_000
+"""How long a batch waits for an agent that is held, if nobody wakes it."""
+
 log = get_logger()
 
 
@@ -70,6 +73,9 @@ class FlushEnds:
                 EndedBatch("dead", batch.flush_id, len(batch.messages), attempts, failure.error, batch.conversation)
             )
             return outcome.value
+        if not failure.called:
+            log.debug("the agent is held; the batch waits", flush_id=batch.flush_id, outcome=outcome.value)
+            return "held" if outcome is Outcome.OK else outcome.value
         result = "retry" if outcome is Outcome.OK else outcome.value
         retry = {"retry_in_s": delay_ms / 1000, "counted": failure.is_counted} if outcome is Outcome.OK else {}
         log.warning(
@@ -110,12 +116,18 @@ class FlushEnds:
             mode: FailureMode = "dead" if failure.dead else "retry"
             ended = Failure(mode, delay_ms, error, max_attempts=settings.agent_max_attempts)
             return await self._store.end_attempt(ref, token, ended)
-        give_up_ms = settings.give_up_ms
-        return await self._store.unreached(ref, token, error, delay_ms=delay_ms, give_up_ms=give_up_ms)
+        mode = "unreached" if failure.called else "held"
+        ended = Failure(mode, delay_ms, error, settings.give_up_ms, agent=failure.held)
+        return await self._store.end_attempt(ref, token, ended)
 
 
 def _delay_ms(settings: Settings, batch: Batch, failure: AgentFailure) -> int:
-    """Return Retry-After, at least RETRY_BASE and at most RETRY_MAX, or a delay that grows with the failures."""
+    """Return Retry-After, at least RETRY_BASE and at most RETRY_MAX, or a delay that grows with the failures.
+
+    A batch whose agent is held is woken when that works again. The delay is for a worker that could not do that.
+    """
+    if failure.held:
+        return min(HELD_MS, settings.give_up_ms or HELD_MS)
     if failure.retry_after_s is not None:
         return int(min(max(failure.retry_after_s, settings.retry_base), settings.retry_max) * 1000)
     before = batch.failures if failure.is_counted else batch.attempt - 1 - batch.failures

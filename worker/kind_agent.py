@@ -107,12 +107,12 @@ class KindAgent(Agent):
         if is_stream and self._kind.stream is not None:
             return await _read_stream(self._kind.stream(ask), response)
         try:
-            return self._kind.read(ask, await _whole(response))
+            return _with_status(self._kind.read(ask, await _whole(response)), response.status)
         except Unreadable as reason:
             if 200 <= response.status < 300:
                 return AgentReply(not_understood=str(reason))
             failure = doubt if response.status >= 500 else later
-            return failure(f"the agent answered {response.status} with {reason}")
+            return _with_status(failure(f"the agent answered {response.status} with {reason}"), response.status)
         except Damaged as reason:
             return doubt(f"the agent's answer broke: {reason}")
 
@@ -149,6 +149,10 @@ def target_of(settings: Settings, url: str) -> AgentTarget:
         milliseconds(settings.agent_memory_ttl),
         settings.agent_strip_think,
     )
+
+
+def _with_status(result: AgentResult, status: int) -> AgentResult:
+    return replace(result, status=status) if isinstance(result, AgentFailure) else result
 
 
 async def _whole(response: aiohttp.ClientResponse) -> AgentResponse:

@@ -1,4 +1,4 @@
-"""Agents that fail for everyone: when their calls are held, who may probe, and what becomes of the batches that wait."""
+"""Agents that fail for everyone: when their calls are held, who may probe, and what becomes of what waits."""
 
 from __future__ import annotations
 
