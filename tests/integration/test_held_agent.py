@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from buffer.held_agents import HeldAgents
 from tests.integration.agent import Answer
 from tests.integration.deployment import Deployment
 from tests.integration.polling import until
+from tests.integration.processes import Webhook
 
 PEOPLE = [f"55119000001{number:02}" for number in range(60)]
 CONCURRENCY = 4
@@ -33,6 +35,17 @@ def waiting(deployment: Deployment) -> int:
     return sum(one.waiting for one in held)
 
 
+def check_what_people_see(deployment: Deployment, webhook: Webhook, reason: str) -> None:
+    """The probe, the metrics and `status` tell of the outage; only `status` tells why and where."""
+    assert webhook.get("/readyz").json()["detail"].startswith("1 agent fails for everyone; ")
+    address = deployment.agent.url.removesuffix("/agent")
+    assert f'debouncer_agent_held{{agent="{address}"}} 1.0' in webhook.get("/metrics").text
+    status = deployment.run([sys.executable, "-m", "cli", "status"])
+    assert status.wait() == 0
+    assert reason in status.log
+    assert "fails for everyone since" in status.log
+
+
 def lines(deployment_logs: list[str], sentence: str) -> int:
     return sum(log.count(sentence) for log in deployment_logs)
 
@@ -49,6 +62,7 @@ def test_an_outage_uses_up_no_attempt(start_deployment: Callable[..., Deployment
     for who in PEOPLE:
         webhook.say(who, "oi", message_id="m1")
     until("all wait", lambda: waiting(deployment) >= len(PEOPLE) - 10)
+    check_what_people_see(deployment, webhook, "nobody listens" if how == "refused" else f"answered {how}")
     before = len(agent.calls)
     until("probes were made, or time for three", lambda: len(agent.calls) >= before + 3 or how == "refused")
     webhook.say(PEOPLE[0], "ainda?", message_id="m2")
@@ -58,6 +72,7 @@ def test_an_outage_uses_up_no_attempt(start_deployment: Callable[..., Deployment
     if how == "refused":
         agent.open()
     deployment.wait_drained()
+    assert webhook.get("/readyz").json() == {"status": "ok"}
     assert deployment.snapshot()["dead"] == 0
     assert deployment.counters()["acked"] == len(PEOPLE) + 1
     assert agent.most_at_once <= 2 * CONCURRENCY
