@@ -6,13 +6,10 @@ import email.utils
 import time
 
 from agents.base import AgentResponse
-from agents.results import AgentFailure, doubt, later, misconfigured, refused
+from agents.results import LOCKED_STATUSES, AgentFailure, doubt, later, misconfigured, refused
 
 DEAD_STATUSES = frozenset({400, 413, 415, 422})
 """HTTP statuses that reject this very batch: it becomes a dead letter (docs/invariants.md#retry)."""
-
-LOCKED_STATUSES = frozenset({401, 403, 404, 405})
-"""HTTP statuses that every batch of the route would get."""
 
 CUT_STATUSES = frozenset({502, 504, 524})
 """HTTP statuses of a proxy that stopped waiting. The agent may have run."""

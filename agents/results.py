@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gateways.sending import Part
+
+LOCKED_STATUSES = frozenset({401, 403, 404, 405})
+"""HTTP statuses that every batch of the route would get."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -27,7 +30,10 @@ class AgentFailure:
     """The agent did not accept the batch. `dead`: do not retry. `sent`: the agent may have read the request.
 
     `misconfigured`: it fails for everyone until somebody changes a setting, so the attempt does not count. `doubt`: the
-    agent may have run, and nobody knows what it said.
+    agent may have run, and nobody knows what it said. `status` is the HTTP status of the response, None without one.
+
+    `held` is the tag of the agent if it fails for everyone: the batch waits until it works again. `called`: False if it
+    was not even called.
     """
 
     error: str
@@ -36,11 +42,20 @@ class AgentFailure:
     retry_after_s: float | None = None
     misconfigured: bool = False
     doubt: bool = False
+    status: int | None = field(default=None, compare=False)
+    held: str = ""
+    called: bool = True
 
     @property
     def is_counted(self) -> bool:
         """Return True if the attempt counts towards AGENT_MAX_ATTEMPTS."""
-        return self.sent and not self.misconfigured
+        return self.dead or (self.sent and not self.misconfigured and not self.held)
+
+    @property
+    def is_for_everyone(self) -> bool:
+        """Return True if every other call would fail the same: nobody listens, a wrong key, a broken agent."""
+        status = self.status or 0
+        return not self.sent or self.misconfigured or status >= 500 or status in LOCKED_STATUSES
 
 
 class Again(NamedTuple):

@@ -28,6 +28,7 @@ KINDS = {
     "ids": "HASH message id and channel -> the conversation that brought it, for the latest ids: ids:new and ids:old",
     "dead": "ZSET flush_id -> time (ms) at which its batch became a dead letter",
     "history": "STREAM of the flushes, discards and parts that ended, bounded (lua/include/history.lua has the fields)",
+    "agents": "HASH tag of an agent that fails for everyone -> its state (include/held_agent.lua); in partition 0 only",
     "owners": "HASH deployment and host -> time (ms) at which a worker of it was last at work; in partition 0 only",
     "counters": "HASH of totals since first start that belong to no channel, and the dispatch counter",
     "channels": "HASH digest of a channel -> gateway, zero byte, channel: whose the tallies are",
@@ -40,6 +41,8 @@ KINDS = {
     # one of each per channel that replies
     "rate": "STRING the time (ms) at which the channel's limit of parts is used up to no part: the GCRA's arrival time",
     "held": "HASH a channel through which nothing can be sent: since when, until when, and why",
+    # one of each per agent whose calls are held
+    "parked": "ZSET conversation whose batch waits for the agent -> time (ms) at which it was sealed",
     # one of each per conversation
     "conv": "HASH identity, open window, sealed batch, lease",
     "buffer": "LIST the open burst, in arrival order",

@@ -46,11 +46,12 @@ ClaimStatus = Literal["batch", "busy", "early", "paused", "empty", "broken"]
 DeliveryState = Literal["sent", "failed"]
 """The two reports that say something about a part: WhatsApp took the message (or the person has it), or it failed."""
 
-FailureMode = Literal["retry", "unreached", "dead", "release"]
+FailureMode = Literal["retry", "unreached", "held", "dead", "release"]
 """The end of an attempt without an ack: `retry` counts it, `release` does not, `dead` makes a dead letter.
 
 `unreached` does not count it either, because the agent never received the request. It makes a dead letter once all
-attempts since the first such failure have failed for longer than the given time.
+attempts since the first such failure have failed for longer than the given time. `held` is the same without a call, for
+an agent that fails for everyone.
 """
 
 
@@ -223,8 +224,9 @@ class Appended(NamedTuple):
 class Failure(NamedTuple):
     """The end of an attempt without an ack: `delay_ms` before the next attempt, `error` for people.
 
-    `give_up_ms` limits the mode `unreached`; 0 means without a limit. `max_attempts` limits the mode `retry`; None
-    stands for that of the store's settings.
+    `give_up_ms` limits the modes `unreached` and `held`; 0 means without a limit. `max_attempts` limits the mode
+    `retry`; None stands for that of the store's settings. `agent` is the tag of the agent whose calls are held: the
+    batch comes back when it works again, and not only after `delay_ms`.
     """
 
     mode: FailureMode
@@ -232,6 +234,7 @@ class Failure(NamedTuple):
     error: str
     give_up_ms: int = 0
     max_attempts: int | None = None
+    agent: str = ""
 
 
 class Due(NamedTuple):

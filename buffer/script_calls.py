@@ -196,6 +196,7 @@ def fail_args(ref: Ref, token: str, failure: Failure, settings: Settings) -> Arg
         failure.max_attempts or settings.agent_max_attempts,
         failure.error,
         failure.give_up_ms,
+        failure.agent,
     ]
 
 

@@ -188,13 +188,6 @@ class Store:
         """End a failed attempt: retry after `delay_ms`, or make a dead letter. Returns ok, dead, lost or cancelled."""
         return await self.end_attempt(ref, token, Failure("dead" if dead else "retry", delay_ms, error))
 
-    async def unreached(self, ref: Ref, token: str, error: str, *, delay_ms: int, give_up_ms: int) -> Outcome:
-        """End an attempt whose request never reached the agent: retry without counting it, for `give_up_ms` at most.
-
-        Returns ok, dead, lost or cancelled.
-        """
-        return await self.end_attempt(ref, token, Failure("unreached", delay_ms, error, give_up_ms))
-
     async def release(self, ref: Ref, token: str, delay_ms: int = 0) -> Outcome:
         """Give a lease back without counting an attempt. Returns ok, lost or cancelled."""
         return await self.end_attempt(ref, token, Failure("release", delay_ms, ""))

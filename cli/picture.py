@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from buffer.errors import StoreError
+from buffer.held_agent_calls import HeldAgent
+from buffer.held_agents import HeldAgents
 from buffer.insight_models import FlushRecord, Gauges, Page
 from buffer.insights import Insights
 from buffer.operator_models import Pending
@@ -47,6 +49,7 @@ class Slow:
     figures: Figures = field(default_factory=Figures)
     held: list[HeldChannel] = field(default_factory=list)
     conflict: str | None = None
+    agents: list[HeldAgent] = field(default_factory=list)
 
 
 @dataclass(slots=True, frozen=True)
@@ -148,7 +151,8 @@ class Watcher:
         figures = figures_of(totals)
         self._rate.add(self._clock(), figures.calls)
         held = await Replies(self._store).held_channels(channels)
-        return Slow(figures, held, await self._store.owner_conflict())
+        agents = (await HeldAgents(self._store).now()).held
+        return Slow(figures, held, await self._store.owner_conflict(), agents)
 
     @property
     def _settings(self) -> Settings:

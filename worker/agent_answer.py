@@ -9,7 +9,7 @@ import httpx
 
 from agents import generic
 from agents.http_errors import retry_after
-from agents.results import AgentFailure, AgentReply
+from agents.results import AgentFailure, AgentReply, doubt
 from worker.agent_connection import ANSWER_MAX, AnswerTooLong
 
 DEAD_STATUSES = frozenset({400, 413, 415, 422})
@@ -42,16 +42,24 @@ async def read(response: aiohttp.ClientResponse, url: httpx.URL) -> AgentReply |
     except Unreadable as reason:
         if is_success:
             return AgentReply(not_understood=str(reason))
-        return AgentFailure(f"the agent answered {response.status} with {reason}")
+        error = f"the agent answered {response.status} with {reason}"
+        return AgentFailure(error, doubt=_may_have_run(response), status=response.status)
     except Damaged as reason:
-        return AgentFailure(f"the agent's answer broke: {reason}")
+        return doubt(f"the agent's answer broke: {reason}")
     if is_success:
         return generic.read_answer(_header(response, "content-type"), content)
     return AgentFailure(
         f"the agent answered {response.status}" + _advice(response, url),
         dead=response.status in DEAD_STATUSES,
         retry_after_s=retry_after(_header(response, "retry-after")),
+        doubt=_may_have_run(response),
+        status=response.status,
     )
+
+
+def _may_have_run(response: aiohttp.ClientResponse) -> bool:
+    """Return True for an error behind which the agent may have done its work. 503 is that of one that has not."""
+    return response.status >= 500 and response.status != 503
 
 
 def _header(response: aiohttp.ClientResponse, name: str) -> str:

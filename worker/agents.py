@@ -12,7 +12,10 @@ from buffer.models import Batch
 from config.routes import Route, Routes
 from config.settings import Settings
 from worker.agent import Agent
+from worker.breaker import Breakers
+from worker.circuit import circuit_of
 from worker.kind_agent import KindAgent
+from worker.repeat import why_not_called, without_repeat
 
 
 class _Key(NamedTuple):
@@ -40,26 +43,33 @@ SPEECH = (
 
 
 class Agents:
-    """Calls the agent of the route of each batch."""
+    """Calls the agent of the route of each batch. Without `breakers` no call is held."""
 
-    def __init__(self, routes: Routes) -> None:
+    def __init__(self, routes: Routes, breakers: Breakers | None = None) -> None:
         self._routes = routes
+        self._breakers = breakers
         self._agents: dict[_Key, Agent] = {}
         self._of_routes: dict[Route, Agent] = {}
         self._closing: dict[asyncio.Task[None], Agent] = {}
 
-    def call(self, batch: Batch) -> Awaitable[AgentReply | AgentFailure]:
+    async def held(self, batch: Batch) -> AgentFailure | None:
+        """Return the failure of a batch whose agent is held, None if it may be called."""
+        if self._breakers is None or not self._breakers.is_holding:
+            return None
+        agent = self.agent_for(self._routes.of(*batch.conversation[:2]))
+        return await self._breakers.held(agent.circuit) if agent is not None else None
+
+    async def call(self, batch: Batch) -> AgentReply | AgentFailure:
         """Deliver one batch. A batch whose route names no agent waits like one whose agent cannot be reached."""
-        gateway, channel, _ = batch.conversation
-        route = self._routes.of(gateway, channel)
+        route = self._routes.of(*batch.conversation[:2])
         agent = self.agent_for(route)
         if agent is None:
-            return self._without_agent(route)
-        return agent.ask(batch) if isinstance(agent, KindAgent) else agent.call(batch, render_burst(batch))
-
-    async def _without_agent(self, route: Route) -> AgentFailure:
-        where = f"agent_url of {route.name} in ROUTES_FILE" if self._routes.path else "AGENT_URL"
-        return AgentFailure(f"there is no agent: {where} is not set", sent=False)
+            where = f"agent_url of {route.name} in ROUTES_FILE" if self._routes.path else "AGENT_URL"
+            return AgentFailure(f"there is no agent: {where} is not set", sent=False)
+        result = await (_call_once(agent, batch) if route.settings.repeat == "never" else _call(agent, batch))
+        if self._breakers is None:
+            return result
+        return await self._breakers.judge(agent.circuit, batch, result)
 
     def agent_for(self, route: Route) -> Agent | None:
         """Return the agent of a route, None if it names none."""
@@ -74,6 +84,10 @@ class Agents:
             self._agents[key] = Agent(route.settings) if is_generic else KindAgent(route.settings)
         self._of_routes[route] = self._agents[key]
         return self._agents[key]
+
+    def tags(self) -> set[str]:
+        """Return the tags of the agents that the routes name."""
+        return {circuit_of(route.settings).tag for route in self._routes.all() if route.settings.agent_url}
 
     def retire_unused(self) -> None:
         """Close the agents that no route uses any more, when their last calls have ended. Call it after a reload."""
@@ -92,6 +106,14 @@ class Agents:
             task.cancel()
         for agent in [*self._agents.values(), *closing.values()]:
             await agent.close()
+
+
+def _call(agent: Agent, batch: Batch) -> Awaitable[AgentReply | AgentFailure]:
+    return agent.ask(batch) if isinstance(agent, KindAgent) else agent.call(batch, render_burst(batch))
+
+
+async def _call_once(agent: Agent, batch: Batch) -> AgentReply | AgentFailure:
+    return why_not_called(batch) or without_repeat(await _call(agent, batch))
 
 
 async def _close_after(agent: Agent, timeout_s: float) -> None:

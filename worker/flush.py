@@ -88,7 +88,7 @@ class Flusher:
         except LeaseEnded as ended:
             return await self._ends.abandon(flight, ended.outcome)
         except asyncio.CancelledError:
-            await self._ends.release(flight)
+            await self._ends.cut_short(flight)
             raise
 
     async def _deliver(self, flight: Flight) -> str:
@@ -98,6 +98,8 @@ class Flusher:
             return await self._resume(flight)
         if not batch.messages:
             return await self._ends.fail(flight, AgentFailure("no message of the batch can be read", dead=True))
+        if held := await self._agents.held(batch):
+            return await self._ends.fail(flight, held)
         clock = asyncio.get_running_loop().time
         called_s = clock()
         result = await self._call(flight)
@@ -112,7 +114,9 @@ class Flusher:
         """Call the agent while the lease is renewed, and show the person that we type."""
         batch = flight.batch
         with flight.lease, self._outbox.while_thinking(flight), step("agent") as call:
+            flight.is_called = True
             result = await self._agents.call(batch)
+            flight.is_called = False
             if isinstance(result, AgentFailure):
                 call.ended("failed", result.error)
             else:

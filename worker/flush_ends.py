@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from agents.results import AgentFailure
+from agents.results import AgentFailure, refused
 from buffer.errors import StoreError
 from buffer.models import Batch, EndedBatch, Failure, FailureMode, Outcome
 from buffer.retry import retry_unavailable
@@ -12,15 +12,20 @@ from buffer.store import Store
 from config.killpoints import kill_point
 from config.logs import get_logger, mask
 from config.settings import Settings
+from worker.agent_connection import connected
 from worker.flight import Flight
 from worker.outbox import Packed
+from worker.repeat import MAY_HAVE_RUN
 from worker.retry_delay import backoff_ms
 
 RELEASE_RETRY_S = 2.0
-"""How long `release` is retried. Without it the wake index brings the conversation back."""
+"""How long the end of a flush that is cut short is retried. Without it the wake index brings the conversation back."""
 
 OUTCOME_RETRY_S = 60.0
 """How long `answered`, `ack` and `fail` are retried. Without one of them the agent is called again."""
+
+HELD_MS = 300_000
+"""How long a batch waits for an agent that is held, if nobody wakes it."""
 
 log = get_logger()
 
@@ -57,17 +62,20 @@ class FlushEnds:
             return outcome.value
         return "acked"
 
-    async def fail(self, flight: Flight, failure: AgentFailure) -> str:
+    async def fail(self, flight: Flight, failure: AgentFailure, within_s: float = OUTCOME_RETRY_S) -> str:
         """End an attempt whose call failed: retry later, or make a dead letter."""
         batch = flight.batch
         delay_ms = _delay_ms(flight.channel.settings, batch, failure)
-        outcome = await retry_unavailable(lambda: self._end_attempt(flight, failure, delay_ms), OUTCOME_RETRY_S)
+        outcome = await retry_unavailable(lambda: self._end_attempt(flight, failure, delay_ms), within_s)
         if outcome is Outcome.DEAD:
             attempts = batch.failures + 1 if failure.is_counted else batch.attempt
             log_ended(
                 EndedBatch("dead", batch.flush_id, len(batch.messages), attempts, failure.error, batch.conversation)
             )
             return outcome.value
+        if not failure.called:
+            log.debug("the agent is held; the batch waits", flush_id=batch.flush_id, outcome=outcome.value)
+            return "held" if outcome is Outcome.OK else outcome.value
         result = "retry" if outcome is Outcome.OK else outcome.value
         retry = {"retry_in_s": delay_ms / 1000, "counted": failure.is_counted} if outcome is Outcome.OK else {}
         log.warning(
@@ -81,6 +89,16 @@ class FlushEnds:
         if outcome is Outcome.CANCELLED:
             await self.release(flight)
         return outcome.value
+
+    async def cut_short(self, flight: Flight) -> None:
+        """Give the lease back. With AGENT_REPEAT=never a call that has left makes a dead letter instead."""
+        if not (flight.is_called and connected.get() and flight.channel.settings.repeat == "never"):
+            await self.release(flight)
+            return
+        try:
+            await asyncio.shield(self.fail(flight, refused(MAY_HAVE_RUN), RELEASE_RETRY_S))
+        except StoreError as error:
+            log.warning("the end of the call is not stored; its lease expires like that of a crash", error=str(error))
 
     async def release(self, flight: Flight) -> None:
         """Give the lease back without counting an attempt."""
@@ -98,12 +116,18 @@ class FlushEnds:
             mode: FailureMode = "dead" if failure.dead else "retry"
             ended = Failure(mode, delay_ms, error, max_attempts=settings.agent_max_attempts)
             return await self._store.end_attempt(ref, token, ended)
-        give_up_ms = settings.give_up_ms
-        return await self._store.unreached(ref, token, error, delay_ms=delay_ms, give_up_ms=give_up_ms)
+        mode = "unreached" if failure.called else "held"
+        ended = Failure(mode, delay_ms, error, settings.give_up_ms, agent=failure.held)
+        return await self._store.end_attempt(ref, token, ended)
 
 
 def _delay_ms(settings: Settings, batch: Batch, failure: AgentFailure) -> int:
-    """Return Retry-After, at least RETRY_BASE and at most RETRY_MAX, or a delay that grows with the failures."""
+    """Return Retry-After, at least RETRY_BASE and at most RETRY_MAX, or a delay that grows with the failures.
+
+    A batch whose agent is held is woken when that works again. The delay is for a worker that could not do that.
+    """
+    if failure.held:
+        return min(HELD_MS, settings.give_up_ms or HELD_MS)
     if failure.retry_after_s is not None:
         return int(min(max(failure.retry_after_s, settings.retry_base), settings.retry_max) * 1000)
     before = batch.failures if failure.is_counted else batch.attempt - 1 - batch.failures

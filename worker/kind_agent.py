@@ -30,7 +30,6 @@ SILENCE_MAX_S = 30.0
 
 STREAM_TIMEOUT = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_MAX_S)
 WHOLE_TIMEOUT = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S)
-MAY_HAVE_RUN = "the agent may have run, and AGENT_REPEAT=never: send the batch again if it has not"
 
 log = get_logger()
 
@@ -42,26 +41,25 @@ class KindAgent(Agent):
         super().__init__(settings)
         self._kind: AgentKind = KINDS[settings.agent_kind]
         self._target = target_of(settings, self._address)
-        self._repeat = settings.repeat
+        self._looks = settings.repeat == "look"
 
     async def ask(self, batch: Batch) -> AgentReply | AgentFailure:
         """Deliver one batch. Return an AgentFailure for every error of the agent or the network, and raise none."""
-        if self._repeat == "never" and batch.crashes:
-            return refused(MAY_HAVE_RUN)
         connected.set(False)
         try:
             async with asyncio.timeout(self._timeout_s):
-                return self._settled(await self._look_and_ask(Ask(self._target, batch, batch.memory)))
+                result = await self._look_and_ask(Ask(self._target, batch, batch.memory))
         except aiohttp.ClientError as error:  # before TimeoutError, which aiohttp's own timeouts are too
-            return self._unanswered(self._failed(error))
+            return self._failed(error)
         except TimeoutError:
-            return self._unanswered(self._timed_out())
+            return self._timed_out()
         except (OSError, UnicodeError) as error:
-            return self._unanswered(self._failed(error))
+            return self._failed(error)
+        return without_thinking(result) if isinstance(result, AgentReply) and self._target.strip_think else result
 
     async def _look_and_ask(self, ask: Ask) -> AgentReply | AgentFailure:
         """Ask the agent, unless a look shows that it has answered already."""
-        if self._repeat == "look" and self._kind.look and ask.batch.attempt > 1:
+        if self._looks and self._kind.look and ask.batch.attempt > 1:
             found = await self._look(self._kind.look, ask)
             if found is not None:
                 return found
@@ -109,11 +107,12 @@ class KindAgent(Agent):
         if is_stream and self._kind.stream is not None:
             return await _read_stream(self._kind.stream(ask), response)
         try:
-            return self._kind.read(ask, await _whole(response))
+            return _with_status(self._kind.read(ask, await _whole(response)), response.status)
         except Unreadable as reason:
             if 200 <= response.status < 300:
                 return AgentReply(not_understood=str(reason))
-            return later(f"the agent answered {response.status} with {reason}")
+            failure = doubt if response.status >= 500 else later
+            return _with_status(failure(f"the agent answered {response.status} with {reason}"), response.status)
         except Damaged as reason:
             return doubt(f"the agent's answer broke: {reason}")
 
@@ -130,17 +129,6 @@ class KindAgent(Agent):
             allow_redirects=False,
             timeout=timeout,
         )
-
-    def _settled(self, result: AgentReply | AgentFailure) -> AgentReply | AgentFailure:
-        """Return the result as AGENT_REPEAT wants it."""
-        if isinstance(result, AgentReply):
-            return without_thinking(result) if self._target.strip_think else result
-        if result.doubt and self._repeat == "never":
-            return replace(result, dead=True, error=f"{result.error}; {MAY_HAVE_RUN}")
-        return result
-
-    def _unanswered(self, failure: AgentFailure) -> AgentReply | AgentFailure:
-        return self._settled(replace(failure, doubt=failure.sent))
 
     def _open(self) -> aiohttp.ClientSession:
         pool = Pool(self._connections_max)
@@ -161,6 +149,10 @@ def target_of(settings: Settings, url: str) -> AgentTarget:
         milliseconds(settings.agent_memory_ttl),
         settings.agent_strip_think,
     )
+
+
+def _with_status(result: AgentResult, status: int) -> AgentResult:
+    return replace(result, status=status) if isinstance(result, AgentFailure) else result
 
 
 async def _whole(response: aiohttp.ClientResponse) -> AgentResponse:

@@ -47,7 +47,8 @@ class SampleAgent:
     async def turn(self, session: str, text: str) -> str:
         """Take one turn of a conversation. Return the answer."""
         before = self.turns[session]
-        answer = f"Turn {len(before) + 1}. " + (f"Before that you said: {before[-1]}" if before else "We have just met.")
+        known = f"Before that you said: {before[-1]}" if before else "We have just met."
+        answer = f"Turn {len(before) + 1}. {known}"
         before.append(text)
         self._on_turn(session, text, answer)
         await asyncio.sleep(self._delay_s)

@@ -10,6 +10,8 @@ from typing import Any, get_args
 import pytest
 
 from buffer import scripts, stored_message
+from buffer.held_agent_calls import AgentStatus, Strike
+from buffer.held_agents import HeldAgents
 from buffer.keys import KINDS
 from buffer.models import AppendStatus, Change, ClaimStatus, EditResult, FailureMode, Outcome, PauseMode, RevokeResult
 from buffer.operator_models import DiscardLetterResult, PendingState, RedriveResult
@@ -53,6 +55,10 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "end_part": lambda store: Replies(store).end_part(store.ref(ANA), "1:w1", 1, ANA, Ending("sent", "0-abc-1-def")),
     "ack": lambda store: store.ack(store.ref(ANA), "1:w1"),
     "fail": lambda store: store.fail(store.ref(ANA), "1:w1", "refused", delay_ms=1),
+    "strike": lambda store: HeldAgents(store).strike(Strike("tag", "ana", 5, 1, 1, "http://agent", "refused")),
+    "probe": lambda store: HeldAgents(store).probe("tag", 1, 1),
+    "works": lambda store: HeldAgents(store).works("tag"),
+    "unpark": lambda store: HeldAgents(store).wake_all("tag"),
     "flush_now": lambda store: store.flush_now(ANA),
     "discard": lambda store: store.discard(ANA),
     "redrive": lambda store: store.redrive("0-abc-1-def"),
@@ -86,6 +92,8 @@ STATUSES: dict[str, set[str]] = {
     "end_part": set(get_args(PartOutcome)),
     "ack": {*Outcome} - {"dead", "later"},
     "fail": {*Outcome} - {"later"},
+    "strike": set(get_args(AgentStatus)) - {"probe"},
+    "probe": set(get_args(AgentStatus)) - {"opened"},
     "redrive": set(get_args(RedriveResult)),
     "discard_letter": set(get_args(DiscardLetterResult)),
     "pending": set(get_args(PendingState)),

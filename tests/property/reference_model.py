@@ -91,12 +91,14 @@ class Model(ModelCounts):
         talk.batch = replace(talk.batch, **change)
         return "ok"
 
-    def answered(self, who: str, token: str, answer: bytes) -> str:
+    def answered(self, who: str, token: str, answer: bytes, memory: bytes = b"") -> str:
         talk = self.talks[who]
         if self._ended(talk, token):
             return talk.done[1]
         self._count_answer(talk, token, answer)
-        return self.hold(who, token, answer=answer, answered_by=talk.fence)
+        outcome = self.hold(who, token, answer=answer, answered_by=talk.fence)
+        talk.memory = memory if memory and outcome == "ok" else talk.memory
+        return outcome
 
     def end(self, who: str, token: str, mode: str, delay_ms: int = 0) -> str:
         """ack, retry, dead and release: the holder lets go of the batch."""
@@ -151,14 +153,14 @@ class Model(ModelCounts):
         """Return the flush_ids of a person's dead letters."""
         return [flush_id for flush_id, (holder, _) in self.letters.items() if holder == who]
 
-    def redrive(self, flush_id: str) -> str:
+    def redrive(self, flush_id: str, *, is_counted: bool = True) -> str:
         if flush_id not in self.letters:
             return "unknown"
         who, letter = self.letters[flush_id]
         talk = self.talks[who]
         if flush_id in talk.redrive:
             return "already"
-        self.counters["redriven"] += "." not in flush_id
+        self.counters["redriven"] += is_counted
         talk.redrive.append(flush_id)
         talk.known, talk.name, talk.idle_since_ms = True, talk.name or letter.name, None
         return "ok"

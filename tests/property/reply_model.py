@@ -134,7 +134,7 @@ class ReplyModel(Model):
         self.sent_texts[doubt.who, doubt.text_print] = doubt_id
         if action == "send":
             self._bury_doubt(doubt_id, doubt)
-            return self.redrive(doubt_id)
+            return self.redrive(doubt_id, is_counted=False)
         self.counters["doubts_dropped"] += 1
         return "ok"
 

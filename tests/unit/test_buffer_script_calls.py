@@ -6,7 +6,16 @@ import struct
 
 import pytest
 
-from buffer import operator_calls, person_calls, reply_calls, script_calls, scripts, tallies, upcoming
+from buffer import (
+    held_agent_calls,
+    operator_calls,
+    person_calls,
+    reply_calls,
+    script_calls,
+    scripts,
+    tallies,
+    upcoming,
+)
 from buffer.keys import Ref
 from buffer.models import Append, Claim, Conversation
 from buffer.rules import IDS_MAX, append_rules
@@ -16,7 +25,7 @@ REF = Ref(3, "abcdefghijklmnop")
 ANA = Conversation("generic", "loja", "ana")
 
 
-SEAMS = (script_calls, operator_calls, reply_calls, person_calls, upcoming, tallies)
+SEAMS = (script_calls, operator_calls, reply_calls, person_calls, held_agent_calls, upcoming, tallies)
 
 
 @pytest.mark.parametrize("verb", scripts.VERBS)

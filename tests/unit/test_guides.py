@@ -99,7 +99,7 @@ def test_env_of_a_guide_works(name: str):
     """The lines of .env are settings with possible values, open the gateway and send replies, as the guide shows."""
     values = our_env(name)
     assert values.keys() <= SETTINGS
-    settings = load_settings(**{key.lower(): value for key, value in values.items()})
+    settings = load_settings(None, **{key.lower(): value for key, value in values.items()})
     gateway = GATEWAY_OF[name]
     assert open_gateways(settings) == [gateway]
     text = read(GUIDES / f"{name}.md")

@@ -45,11 +45,8 @@ class FakeStore:
         return Outcome.OK
 
     async def end_attempt(self, ref: Ref, token: str, failure: Failure) -> Outcome:
-        self.ends.append(("fail", {**failure._asdict(), "dead": failure.mode == "dead"}))
-        return self.outcome
-
-    async def unreached(self, ref: Ref, token: str, error: str, **how: Any) -> Outcome:
-        self.ends.append(("unreached", how))
+        verb = failure.mode if failure.mode in ("unreached", "held") else "fail"
+        self.ends.append((verb, {**failure._asdict(), "dead": failure.mode == "dead"}))
         return self.outcome
 
     async def answered(self, ref: Ref, token: str, answer: bytes, prints: bytes, **how: Any) -> Outcome:
@@ -68,6 +65,9 @@ class FakeAgent:
 
     def __init__(self, result: AgentReply | AgentFailure) -> None:
         self.result = result
+
+    async def held(self, batch: Batch) -> AgentFailure | None:
+        return None
 
     async def call(self, batch: Batch) -> AgentReply | AgentFailure:
         return self.result

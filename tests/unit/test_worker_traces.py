@@ -194,6 +194,9 @@ class FakeAgent:
         self.result = result
         self.headers: dict[str, str] = {}
 
+    async def held(self, one: Batch) -> None:
+        return None
+
     async def call(self, one: Batch) -> Any:
         self.headers = dict(trace_headers())
         if isinstance(self.result, BaseException):

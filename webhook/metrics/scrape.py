@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from prometheus_client.exposition import choose_encoder
 
+from buffer.held_agents import HeldAgents
 from buffer.insights import Insights
 from buffer.reply_models import HeldChannel
 from buffer.reply_store import Replies
@@ -40,6 +41,7 @@ class Scraper:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._insights = Insights(store)
         self._replies = Replies(store)
+        self._agents = HeldAgents(store)
         self._queue = settings.rq_queue
         self._store_client = store.client
         self._own_client: AsyncClient | None = None
@@ -59,7 +61,8 @@ class Scraper:
         """Read what the metrics are made of. Raises StoreUnavailable or StoreError."""
         totals = await self._insights.totals()
         held = await self._held_of([(one.gateway, one.channel) for one in totals if one.gateway])
-        return Snapshot(totals, await self._insights.gauges(), held, await self._read_queue())
+        agents = (await self._agents.now()).held
+        return Snapshot(totals, await self._insights.gauges(), held, await self._read_queue(), agents)
 
     async def _held_of(self, channels: Sequence[tuple[str, str]]) -> list[HeldChannel]:
         held: list[HeldChannel] = []
