@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from agents.results import AgentReply
 from buffer.models import Message
 from cli.banner import open_gateways, replies_text
 from cli.main import build_parser
+from cli.trial_call import TEXTS, outcome_of
 from config.settings import Settings, load_settings
 from gateways.base import Headers, Request
 from gateways.registry import GATEWAYS
+from gateways.sending import Part
 from tests.reported_failures import reported, sentences
 
 ROOT = Path(__file__).parents[2]
@@ -130,6 +133,28 @@ def test_signature_of_a_guide_is_right(name: str, digest: str, header: str):
     assert len(hmac.new(SECRET.encode(), bodies(text)[0].encode(), getattr(hashlib, digest)).digest()) * 8 == int(
         digest[3:]
     )
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("evolution-n8n", 1.9), ("waha-openai", 1.1)])
+def test_guide_shows_what_check_prints(name: str, seconds: float):
+    """What a guide shows of `check --agent` is what the command prints."""
+    text, settings = read(GUIDES / f"{name}.md"), load_settings(None)
+    reply = AgentReply((Part(text="Hello! How can I help you today?"),))
+    (block,) = [block for block in BLOCK.findall(text) if block.startswith("Agent of default: ")]
+    assert [line.strip() for line in block.splitlines()[2:4]] == list(TEXTS)
+    assert block.splitlines()[4:] == outcome_of(reply, seconds, settings).lines
+
+
+def test_lines_of_the_log_are_those_of_the_program():
+    """The lines that the guides have the reader look for are written by the webhook and the worker."""
+    source = "\n".join(read(path) for folder in ("webhook", "worker") for path in (ROOT / folder).rglob("*.py"))
+    found = {
+        line
+        for name in SHOWS_CHECK
+        for line in re.findall(r"`([📥🔄💬🙋✅][^`0-9]*[a-z])", read(GUIDES / f"{name}.md"))
+    }
+    assert len(found) >= 5
+    assert [line for line in found if line.strip() not in source] == []
 
 
 @pytest.mark.parametrize("page", sorted(GUIDES.glob("*.md")), ids=lambda path: path.name)
