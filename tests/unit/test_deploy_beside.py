@@ -18,7 +18,7 @@ from buffer.models import Conversation
 from cli.main import build_parser
 from cli.trial_call import test_batch as burst
 from config.settings import Settings, load_settings
-from gateways.registry import GATEWAYS
+from gateways import evolution
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "evolution-n8n"
@@ -37,14 +37,14 @@ NODES = {
     "@n8n/n8n-nodes-langchain.agent": (1, 3),
     "@n8n/n8n-nodes-langchain.lmChatOpenAi": (1, 1.4),
     "@n8n/n8n-nodes-langchain.memoryBufferWindow": (1, 1.4),
+    "@n8n/n8n-nodes-langchain.memoryRedisChat": (1, 1.6),
+    "n8n-nodes-base.redis": (1, 1),
+    "n8n-nodes-base.if": (1, 2.3),
 }
 """The nodes of n8n that a workflow may use, with the versions that they have."""
 
-PORTS = {"ai_languageModel": "lmChatOpenAi", "ai_memory": "memoryBufferWindow"}
-"""The connections of an AI Agent, and the node that each comes from."""
-
-SAID_BY_AGENT = "output"
-"""The field in which n8n's AI Agent leaves its answer."""
+PORTS = {"ai_languageModel": {"lmChatOpenAi"}, "ai_memory": {"memoryBufferWindow", "memoryRedisChat"}}
+"""The connections of an AI Agent, and the nodes that each may come from."""
 
 
 def variables(text: str) -> set[str]:
@@ -54,8 +54,8 @@ def variables(text: str) -> set[str]:
 
 def expressions(value: Any) -> Iterator[str]:
     """Yield the expressions of a workflow: what stands between {{ and }} in a parameter that begins with `=`."""
-    if isinstance(value, dict):
-        for inner in value.values():
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
             yield from expressions(inner)
     elif isinstance(value, str) and value.startswith("="):
         yield from re.findall(r"{{(.+?)}}", value)
@@ -101,19 +101,21 @@ def test_compose_commands_exist(name: str):
 def test_compose_addresses_name_services():
     """Each address inside the network names a service of the file, and the port on which it listens."""
     text = (FOLDER / "docker-compose.yml").read_text(encoding="utf-8")
-    ports = {"debouncer": "8000", "evolution": "8080", "evolution-db": "5432", "n8n": "5678", "valkey": "6379"}
+    ports = {"evolution": "8080", "evolution-db": "5432", "n8n": "5678", "valkey": "6379"}
     found = re.findall(r"(?:@|://)([a-z0-9-]+):(\d+)", text)
     assert {host for host, _ in found} == ports.keys() | {"localhost"}
     assert [(host, port) for host, port in found if host != "localhost" and ports[host] != port] == []
 
 
-def test_evolution_posts_to_an_open_gateway():
-    """Evolution's global webhook is our address with the token that opens it."""
-    url = SERVICES["evolution"]["environment"]["WEBHOOK_GLOBAL_URL"]
-    address, _, token = url.partition("?token=")
-    assert address.endswith("/webhooks/evolution")
-    assert "evolution" in GATEWAYS
-    assert token.startswith("${EVOLUTION_TOKEN:?")
+def test_instance_of_the_guide_posts_to_us():
+    """The command that makes the instance has our address in the network, the token, and events that we read."""
+    guide = (ROOT / "docs/guides/evolution-n8n.md").read_text(encoding="utf-8")
+    (body,) = re.findall(r"/instance/create .*? -d '({.*?}})'", guide, re.DOTALL)
+    webhook = json.loads(body.replace("""'"$EVOLUTION_TOKEN"'""", "$EVOLUTION_TOKEN"))["webhook"]
+    assert webhook["url"] == "http://debouncer:8000/webhooks/evolution"
+    assert webhook["headers"] == {"Authorization": "Bearer $EVOLUTION_TOKEN"}
+    assert {event.lower().replace("_", ".") for event in webhook["events"]} <= evolution.READERS.keys()
+    assert guide.count(json.dumps(webhook["events"])) == 2
 
 
 def test_only_this_machine_reaches_the_ports():
@@ -144,23 +146,24 @@ def test_workflow_connections_lead_to_nodes(name: str):
         for port, branches in outputs.items():
             for target in [target for branch in branches for target in branch]:
                 assert (target["type"], target["index"]) == (port, 0)
-                assert port == "main" or (types[source], types[target["node"]]) == (PORTS[port], "agent")
+                assert port == "main" or (types[source] in PORTS[port] and types[target["node"]] == "agent")
                 seen |= {source, target["node"], port}
     assert seen == {name for name, kind in types.items() if kind != "stickyNote"} | {"main", *PORTS}
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_workflow_reads_fields_that_we_send(name: str):
-    """Each expression reads a field of our body, by the name of the Webhook node, or the answer of the AI Agent."""
-    workflow, body = WORKFLOWS[name], body_of_a_call()
-    names = {node["name"] for node in workflow["nodes"]}
-    found = [found for node in workflow["nodes"] for found in expressions(node["parameters"])]
+def test_workflow_reads_fields_that_are_there(name: str):
+    """Each expression reads a field of our body, the answer of the AI Agent, or what a Redis node has looked up."""
+    nodes = WORKFLOWS[name]["nodes"]
+    said = {"output", *(node["parameters"]["propertyName"] for node in nodes if "propertyName" in node["parameters"])}
+    readable = {f"$('Webhook').item.json.body.{field}" for field in body_of_a_call()}
+    readable |= {f"{item}.{field}" for field in said for item in ("$json", "$('AI Agent').item.json")}
+    found = [expression for node in nodes for expression in expressions(node["parameters"])]
     assert len(found) >= 3
     for expression in found:
-        read = re.findall(r"\$\('([^']+)'\)\.item\.json\.body\.(\w+)", expression)
-        assert all(node in names and field in body for node, field in read)
-        rest = re.sub(r"\$\('[^']+'\)\.item\.json\.body\.\w+", "", expression)
-        assert re.findall(r"\$\w+(?:\.\w+)*", rest) == ([] if read else [f"$json.{SAID_BY_AGENT}"])
+        read = re.findall(r"\$(?:\('[^']+'\)|json|\w+)(?:\.\w+)*", expression)
+        assert read
+        assert [path for path in read if path not in readable] == []
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -180,3 +183,13 @@ def test_workflow_answers_what_we_understand():
     assert later["Accept"]["options"] == {"responseCode": 202}
     assert later["Send the answer"]["url"].endswith("/answer")
     assert "{ reply: $json.output }" in later["Send the answer"]["jsonBody"]
+
+
+def test_workflow_answers_a_repeated_call_from_memory():
+    """The third workflow keeps the answer under the flush's id, and a call with an answer does not reach the agent."""
+    workflow = WORKFLOWS["answer-once.json"]
+    nodes = {node["name"]: node["parameters"] for node in workflow["nodes"]}
+    assert nodes["Look up"]["key"] == nodes["Keep"]["key"]
+    assert nodes["Look up"]["key"].endswith(".body.flush_id }}")
+    yes, no = workflow["connections"]["Answered?"]["main"]
+    assert ([target["node"] for target in yes], [target["node"] for target in no]) == (["Respond again"], ["AI Agent"])
