@@ -32,6 +32,15 @@ NOTHING_SAID = {
 }
 """What an answer without a reply means, by the kind of the agent."""
 
+LOOKS_LIKE = {
+    "/api/v1/prediction/": "flowise",
+    "/api/v1/typebots/": "typebot",
+    "/webhook": "n8n",
+    "dify": "dify",
+    "/v1": "openai",
+}
+"""What an address has in it, and the kind that it then looks like. The first that fits counts."""
+
 
 class Outcome(NamedTuple):
     """What a trial call came to: the lines for people, and whether the agent's answer was understood."""
@@ -87,11 +96,12 @@ async def _call(routes: Routes, batch: Batch, settings: Settings) -> Outcome:
 def outcome_of(result: AgentReply | AgentFailure, seconds: float, settings: Settings) -> Outcome:
     """Return what to print for the result of a call."""
     if isinstance(result, AgentFailure):
-        return Outcome(
-            [f"Failed after {seconds:.1f} s: {result.error}", f"A real burst {_fate(result, settings)}."], False
-        )
+        fate = f"A real burst {_fate(result, settings)}."
+        failed = f"Failed after {seconds:.1f} s: {result.error}"
+        return Outcome([failed, fate, *_kind_hint(settings)], is_well=False)
     lines = [f"Answered after {seconds:.1f} s. Understood, and sent to nobody:", *_understood(result, settings)]
-    return Outcome(lines, is_well=bool(result.parts) or result.not_understood is None)
+    is_well = bool(result.parts) or result.not_understood is None
+    return Outcome(lines if is_well else [*lines, *_kind_hint(settings)], is_well)
 
 
 def _understood(reply: AgentReply, settings: Settings) -> list[str]:
@@ -113,6 +123,15 @@ def _silence(settings: Settings) -> str:
         return "nothing, which is right: SEND_REPLIES=off, the agent sends its replies itself"
     advice = NOTHING_SAID.get(settings.agent_kind, "nothing: the person gets no reply")
     return f"{advice}. If the agent sends its replies itself, set SEND_REPLIES=off"
+
+
+def _kind_hint(settings: Settings) -> list[str]:
+    """Return a line if the agent is called as a generic one, and its address looks like one of another kind."""
+    url = settings.agent_url or ""
+    looks = next((kind for part, kind in LOOKS_LIKE.items() if part in url), None)
+    if looks is None or settings.agent_kind != "generic":
+        return []
+    return [f"AGENT_KIND is generic, and the address looks like {looks}: try AGENT_KIND={looks} (docs/agents.md)"]
 
 
 def _fate(failure: AgentFailure, settings: Settings) -> str:

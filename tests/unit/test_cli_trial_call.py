@@ -17,7 +17,7 @@ from cli.main import main
 from cli.sample.base import SampleAgent
 from cli.sample.kinds import SAMPLES
 from cli.trial_call import TEXTS, outcome_of
-from config.settings import Settings
+from config.settings import load_settings
 from gateways.sending import Part
 from tests.servers import free_port
 
@@ -174,16 +174,36 @@ def test_call_that_cannot_be_made(
 )
 def test_fate_of_a_burst(failure: Any, words: str):
     """Each class of failures says what a real burst would meet."""
-    assert words in outcome_of(failure, 0.1, Settings()).lines[1]
+    assert words in outcome_of(failure, 0.1, load_settings(None)).lines[1]
 
 
 def test_file_handoff_and_what_was_left_out():
     """A file is shown with its address, beside the wish for a human and what was not understood."""
     parts = (Part(text="one\ntwo"), Part("image", "a cat", "https://example.com/c.png"))
-    lines = outcome_of(AgentReply(parts, True, "part 3: a number"), 0.1, Settings()).lines
+    lines = outcome_of(AgentReply(parts, True, "part 3: a number"), 0.1, load_settings(None)).lines
     assert lines[1:] == [
         "  1. one\n     two",
         "  2. image https://example.com/c.png a cat",
         "  not understood: part 3: a number",
         "  handoff: a human takes over after it",
     ]
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("https://n8n.example.com/webhook/bot", "n8n"),
+        ("https://flows.example.com/api/v1/prediction/1", "flowise"),
+        ("https://bots.example.com/api/v1/typebots/shop", "typebot"),
+        ("https://api.dify.ai/v1", "dify"),
+        ("http://127.0.0.1:11434/v1", "openai"),
+    ],
+)
+def test_kind_is_guessed_from_the_address(url: str, kind: str):
+    """An agent that is called as a generic one and not understood is said to look like another kind."""
+    settings = load_settings(None, agent_url=url)
+    silent = AgentReply(not_understood="JSON without `reply`")
+    assert f"try AGENT_KIND={kind} " in outcome_of(silent, 0.1, settings).lines[-1]
+    assert f"try AGENT_KIND={kind} " in outcome_of(later("the agent answered 500"), 0.1, settings).lines[-1]
+    assert "AGENT_KIND" not in outcome_of(AgentReply((Part(text="hi"),)), 0.1, settings).lines[-1]
+    assert "AGENT_KIND" not in outcome_of(silent, 0.1, load_settings(None, agent_url=url, agent_kind="n8n")).lines[-1]
