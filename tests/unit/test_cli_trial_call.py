@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,30 +17,11 @@ from cli.sample.kinds import SAMPLES
 from cli.trial_call import TEXTS, outcome_of
 from config.settings import load_settings
 from gateways.sending import Part
+from tests.sample_agents import served
 from tests.servers import free_port
 
 Call = Callable[..., tuple[int, str]]
 """Runs `check --agent` against a sample agent of a kind and mode. Returns the exit code and what was printed."""
-
-
-@contextmanager
-def served(agent: SampleAgent) -> Iterator[str]:
-    """Serve a sample agent in a thread during a `with` block. Yield the address of its server."""
-    loop, stopped, ready = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    async def serve() -> None:
-        async with agent.serve(listener):
-            ready.set()
-            await stopped.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
-    thread.start()
-    assert ready.wait(10)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    loop.call_soon_threadsafe(stopped.set)
-    thread.join()
-    loop.close()
 
 
 @pytest.fixture

@@ -15,22 +15,19 @@ from buffer.models import Message
 from cli.banner import open_gateways, replies_text
 from cli.main import build_parser
 from cli.trial_call import TEXTS, outcome_of
-from config.settings import Settings, load_settings
+from config.settings import load_settings
 from gateways.base import Headers, Request
 from gateways.registry import GATEWAYS
 from gateways.sending import Part
+from tests.guide_pages import BLOCK, GUIDES, SECRET, SETTINGS, bodies_of, env_of, read_guide
 from tests.reported_failures import reported, sentences
 
 ROOT = Path(__file__).parents[2]
-GUIDES = ROOT / "docs" / "guides"
 PORTUGUESE = ".pt-BR.md"
 PAIRS = [
     (ROOT / "README.md", ROOT / "README.pt-BR.md"),
     *((path, path.with_name(path.stem + PORTUGUESE)) for path in GUIDES.glob("*.md") if PORTUGUESE not in path.name),
 ]
-BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
-SETTINGS = {name.upper() for name in Settings.model_fields}
-SECRET = "a-secret-of-the-test"
 GATEWAY_OF = {
     "evolution-n8n": "evolution",
     "meta-dify": "meta",
@@ -65,19 +62,6 @@ def quoted(text: str) -> list[str]:
     return [found for cell in cells for found in re.findall(r"`([^`]+)`", cell)]
 
 
-def our_env(name: str) -> dict[str, str]:
-    """The .env that a guide has the reader write, with each secret filled in."""
-    (block,) = [block for block in BLOCK.findall(read(GUIDES / f"{name}.md")) if "AGENT_KIND=" in block]
-    return {key: value or SECRET for key, _, value in (line.partition("=") for line in block.splitlines())}
-
-
-def bodies(text: str) -> list[str]:
-    """The bodies that a guide has the reader post to a webhook of ours: of `-d` or of the variable `body`."""
-    return [
-        body for block in BLOCK.findall(text) for body in re.findall(r"(?:-d |^body=)'({.+})'$", block, re.MULTILINE)
-    ]
-
-
 @pytest.mark.parametrize(("english", "portuguese"), PAIRS, ids=lambda path: path.name)
 def test_both_languages_say_the_same(english: Path, portuguese: Path):
     """The Portuguese page has the same headings, the same blocks to paste, the same tables and the same settings."""
@@ -100,12 +84,12 @@ def test_pages_have_twins():
 @pytest.mark.parametrize("name", SHOWS_CHECK)
 def test_env_of_a_guide_works(name: str):
     """The lines of .env are settings with possible values, open the gateway and send replies, as the guide shows."""
-    values = our_env(name)
+    values = env_of(name)
     assert values.keys() <= SETTINGS
     settings = load_settings(None, **{key.lower(): value for key, value in values.items()})
     gateway = GATEWAY_OF[name]
     assert open_gateways(settings) == [gateway]
-    text = read(GUIDES / f"{name}.md")
+    text = read_guide(name)
     assert f"  ok  gateways  {gateway} open\n" in text
     assert f"  ok  replies   {gateway}: {replies_text(settings, gateway)}\n" in text
 
@@ -114,7 +98,7 @@ def test_env_of_a_guide_works(name: str):
 def test_posts_of_a_guide_are_messages(name: str):
     """Each body that the reader posts by hand is one message of a person."""
     gateway = GATEWAYS[GATEWAY_OF[name]]
-    found = bodies(read(GUIDES / f"{name}.md"))
+    found = bodies_of(name)
     assert found
     for body in found:
         (event,) = gateway.parse(Request(Headers({}), {}, "my-bot", body.encode()))
@@ -127,10 +111,10 @@ def test_posts_of_a_guide_are_messages(name: str):
 )
 def test_signature_of_a_guide_is_right(name: str, digest: str, header: str):
     """The reader signs with the digest, and sends it in the form, that the gateway has."""
-    text = read(GUIDES / f"{name}.md")
+    text = read_guide(name)
     assert f"openssl dgst -{digest} -hmac" in text
     assert f': {header}$signature"' in text
-    assert len(hmac.new(SECRET.encode(), bodies(text)[0].encode(), getattr(hashlib, digest)).digest()) * 8 == int(
+    assert len(hmac.new(SECRET.encode(), bodies_of(name)[0].encode(), getattr(hashlib, digest)).digest()) * 8 == int(
         digest[3:]
     )
 
@@ -138,7 +122,7 @@ def test_signature_of_a_guide_is_right(name: str, digest: str, header: str):
 @pytest.mark.parametrize(("name", "seconds"), [("evolution-n8n", 1.9), ("waha-openai", 1.1)])
 def test_guide_shows_what_check_prints(name: str, seconds: float):
     """What a guide shows of `check --agent` is what the command prints."""
-    text, settings = read(GUIDES / f"{name}.md"), load_settings(None)
+    text, settings = read_guide(name), load_settings(None)
     reply = AgentReply((Part(text="Hello! How can I help you today?"),))
     (block,) = [block for block in BLOCK.findall(text) if block.startswith("Agent of default: ")]
     assert [line.strip() for line in block.splitlines()[2:4]] == list(TEXTS)
@@ -148,11 +132,7 @@ def test_guide_shows_what_check_prints(name: str, seconds: float):
 def test_lines_of_the_log_are_those_of_the_program():
     """The lines that the guides have the reader look for are written by the webhook and the worker."""
     source = "\n".join(read(path) for folder in ("webhook", "worker") for path in (ROOT / folder).rglob("*.py"))
-    found = {
-        line
-        for name in SHOWS_CHECK
-        for line in re.findall(r"`([📥🔄💬🙋✅][^`0-9]*[a-z])", read(GUIDES / f"{name}.md"))
-    }
+    found = {line for name in SHOWS_CHECK for line in re.findall(r"`([📥🔄💬🙋✅][^`0-9]*[a-z])", read_guide(name))}
     assert len(found) >= 5
     assert [line for line in found if line.strip() not in source] == []
 
