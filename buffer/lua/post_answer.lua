@@ -12,12 +12,30 @@
 
 local flush_id, content_type, answer = ARGV[3], ARGV[4], ARGV[5]
 
+local POSTED_MAX = 4 -- flushes of a conversation whose posted answers are remembered, for repeated calls
+
+-- Was the answer of this flush posted before?
+local function is_posted(conv)
+  return string.find(' ' .. (conv.posted_for or '') .. ' ', ' ' .. flush_id .. ' ', 1, true)
+end
+
+-- Return the flushes whose answers were posted, with this one as the last.
+local function with_flush(conv)
+  local kept = { flush_id }
+  for id in string.gmatch(string.reverse(conv.posted_for or ''), '%S+') do
+    if #kept < POSTED_MAX then
+      table.insert(kept, 1, string.reverse(id))
+    end
+  end
+  return table.concat(kept, ' ')
+end
+
 -- Return the conversation whose batch it is: a dead letter that was redriven may be under the name that has stayed.
 local function holder()
   local kept = resolve(ARGV[2])
   for _, name in ipairs({ ARGV[2], kept }) do
     local conv = read_conv(name)
-    if conv.flush_id == flush_id or conv.posted_for == flush_id then
+    if conv.flush_id == flush_id or is_posted(conv) then
       return name, conv
     end
   end
@@ -26,7 +44,7 @@ end
 local name, conv = holder()
 if not name then
   return 'unknown'
-elseif conv.posted_for == flush_id then
+elseif is_posted(conv) then
   return (conv.flush_id ~= flush_id or conv.posted == answer or not conv.posted) and 'stored' or 'other'
 elseif conv.answer or conv.cancelled then
   return 'unknown'
@@ -35,7 +53,7 @@ elseif conv.token or not conv.awaited_ms then
 end
 allow_writes_when_full()
 wake_set(name, now_ms)
-call('HSET', key('conv', name), 'posted', answer, 'posted_type', content_type, 'posted_for', flush_id,
+call('HSET', key('conv', name), 'posted', answer, 'posted_type', content_type, 'posted_for', with_flush(conv),
   'retry_at_ms', now_ms)
 wake_announce()
 return 'stored'

@@ -87,6 +87,16 @@ async def test_the_first_answer_counts(driver: ScriptDriver, late: LateAnswers):
     await driver.store.ack(driver.ref(), again.token)
     assert await late.post(batch.flush_id, OI) == "stored"
     assert not {"posted", "posted_type", "awaited_ms"} & (await driver.conv()).keys()
+    for number in range(2, 5):
+        await driver.append(f"m{number}")
+        driver.clock.advance(WINDOW_MS)
+        after = await driver.claim_batch(caller=f"v{number}")
+        await late.wait(driver.ref(), after.token, WITHIN_MS)
+        assert await late.post(after.flush_id, other) == "stored"
+        taken = await driver.claim_batch(caller=f"x{number}")
+        await driver.store.ack(driver.ref(), taken.token)
+        assert await late.post(batch.flush_id, OI) == "stored"
+    assert len((await driver.conv())["posted_for"].split()) == 4
     assert (await driver.claim(caller="w3")).status == "empty"
 
 
