@@ -16,13 +16,15 @@ class AgentReply:
     """The agent accepted the batch (2xx). `handoff`: it asks for a human after the parts.
 
     `not_understood` names what could not be read, for the log: the whole answer if there are no parts, else the rest.
-    `memory` is what the next call of the conversation gets, None to leave it as it is.
+    `memory` is what the next call of the conversation gets, None to leave it as it is. `comes_later`: it was a 202
+    without an answer, which the agent may post later.
     """
 
     parts: tuple[Part, ...] = ()
     handoff: bool = False
     not_understood: str | None = None
     memory: bytes | None = None
+    comes_later: bool = False
 
 
 @dataclass(slots=True, frozen=True)

@@ -5,6 +5,7 @@ Whatever is no answer is named for the log, and never becomes a part.
 
 from __future__ import annotations
 
+import codecs
 from typing import Any
 
 import orjson
@@ -14,7 +15,6 @@ from agents.base import AgentResponse
 from agents.results import AgentReply
 from gateways.base import BadRequest
 from gateways.fields import read_json
-from gateways.sending import Part
 
 NAMES = ("replies", "reply", "output", "answer", "text", "response", "message")
 """The fields that may hold an answer. The first one that is there counts."""
@@ -30,7 +30,7 @@ def read_spoken(response: AgentResponse, silent: frozenset[str] = frozenset()) -
     if is_page(response):
         return AgentReply(not_understood="an HTML page: is AGENT_URL the address of the agent, and not of a login?")
     if response.content_type == "text/plain":
-        return AgentReply((Part(text=response.body.decode("utf-8", "replace")),))
+        return read_value(response.body.decode("utf-8", "replace"), silent)
     try:
         return read_value(read_json(response.body), silent)
     except BadRequest:
@@ -40,7 +40,7 @@ def read_spoken(response: AgentResponse, silent: frozenset[str] = frozenset()) -
 
 def is_page(response: AgentResponse) -> bool:
     """Return True for a page for people, whatever the status says."""
-    return response.content_type in HTML or response.body.lstrip()[:15].lower().startswith(PAGE_BEGINS)
+    return response.content_type in HTML or _begins_page(response.body)
 
 
 def read_value(value: Any, silent: frozenset[str]) -> AgentReply:
@@ -56,7 +56,18 @@ def read_value(value: Any, silent: frozenset[str]) -> AgentReply:
         handoff |= isinstance(item, dict) and item.get("handoff") is True
     parts, _, not_understood = read_body({"replies": found})
     problems += [not_understood] if not_understood else []
-    return AgentReply(parts, handoff, "; ".join(problems[:3]) or None)
+    spoken = tuple(part for part in parts if part.text is None or not _is_of_software(part.text, silent))
+    problems += ["a page, or a sentence of the agent's software"] if len(spoken) < len(parts) else []
+    return AgentReply(spoken, handoff, "; ".join(problems[:3]) or None)
+
+
+def _is_of_software(text: str, silent: frozenset[str]) -> bool:
+    """Return True for a sentence of the agent's software, and for a page that a workflow has fetched."""
+    return text.strip().strip('"') in silent or _begins_page(text.encode())
+
+
+def _begins_page(body: bytes) -> bool:
+    return body[:200].removeprefix(codecs.BOM_UTF8).lstrip()[:15].lower().startswith(PAGE_BEGINS)
 
 
 def _replies(item: Any, silent: frozenset[str], depth: int = 0) -> tuple[list[Any], str | None]:
@@ -68,7 +79,7 @@ def _replies(item: Any, silent: frozenset[str], depth: int = 0) -> tuple[list[An
         return [], None if item.get("handoff") is True else f"JSON without {', '.join(NAMES)}"
     value = item[name]
     if isinstance(value, str):
-        return ([], f"the agent's software said: {value}") if value.strip() in silent else ([value], None)
+        return ([], f"the agent's software said: {value.strip()}") if value.strip() in silent else ([value], None)
     if isinstance(value, list):
         return value, None
     if isinstance(value, dict) and depth == 0 and any(inner in value for inner in NAMES):

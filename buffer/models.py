@@ -267,13 +267,21 @@ class StoredMessage(NamedTuple):
     trace: str | None = None
 
 
+class PostedAnswer(NamedTuple):
+    """What an agent has posted as its late answer."""
+
+    content_type: str
+    body: bytes
+
+
 class Batch(NamedTuple):
     """The messages of one flush under a lease.
 
     Between claims only token, attempt, failures, crashes, answer and the numbers of parts change. `skipped` counts
     messages that cannot be read; `messages` lacks them, and may be empty. `next_part` is the number of the part of the
     answer that is sent next, and `last_part` that of the last one: 0 without parts. `doubted_part` is the number of a
-    part that this claim found in doubt, else 0. `memory` is what the agent's kind keeps of the conversation.
+    part that this claim found in doubt, else 0. `memory` is what the agent's kind keeps of the conversation. `awaited`:
+    the agent was to post its answer, and `posted` is that, None if it did not come in time.
     """
 
     token: str
@@ -295,6 +303,8 @@ class Batch(NamedTuple):
     last_part: int = 0
     doubted_part: int = 0
     memory: bytes = b""
+    awaited: bool = False
+    posted: PostedAnswer | None = None
 
     @property
     def is_suspect(self) -> bool:

@@ -18,6 +18,8 @@ VERBS = (
     "claim",
     "renew",
     "answered",
+    "await_answer",
+    "post_answer",
     "begin_part",
     "end_part",
     "ack",

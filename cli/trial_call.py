@@ -110,6 +110,10 @@ def _understood(reply: AgentReply, settings: Settings) -> list[str]:
         lines.append(f"  not understood: {reply.not_understood}")
     if reply.handoff:
         lines.append("  handoff: a human takes over after it")
+    if reply.comes_later and settings.answer_within_ms:
+        within_s = settings.answer_within_ms / 1000
+        lines.append(f"  202: its answer comes later, within AGENT_ANSWER_WITHIN={within_s:g} s")
+        lines.append("  (the answer to this test gets 404: nothing waits for it)")
     return lines or [f"  {_silence(settings)}"]
 
 

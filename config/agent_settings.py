@@ -27,6 +27,10 @@ OWN_PARAMS = ("messages", "model", "stream")
 """Fields of a chat completion that AGENT_PARAMS may not change."""
 
 
+ANSWER_WITHIN_S = 300.0
+"""AGENT_ANSWER_WITHIN of the kinds other than `generic`, whose 202 has always meant that it answers by itself."""
+
+
 def json_object(value: str) -> str:
     """Return a JSON object as it was written. Raises ValueError unless it is one that may be added to a call."""
     try:
@@ -81,6 +85,16 @@ class AgentSettings(BaseSettings):
     agent_strip_think: bool = Field(
         True, description="true: a <think> block at the start of an answer is left out (all kinds but generic)"
     )
+    agent_answer_within: Annotated[float | None, BlankIsNone] = Field(
+        None,
+        ge=0,
+        le=86_400,
+        description="longest wait for the answer that an agent posts after a 202 (docs/agents.md); 0: such a 202 is no "
+        "answer. Default: 0 for generic, else 300",
+    )
+    agent_answer_token: OptionalSecret = Field(
+        None, description="token with which an agent may post such an answer; ADMIN_TOKEN may, too"
+    )
     agent_max_attempts: int = Field(
         8, ge=1, le=100, description="number of failed calls after which a batch becomes a dead letter"
     )
@@ -102,6 +116,13 @@ class AgentSettings(BaseSettings):
         """Return AGENT_PARAMS as an object, an empty one without it."""
         params: dict[str, Any] = json.loads(self.agent_params) if self.agent_params else {}
         return params
+
+    @property
+    def answer_within_ms(self) -> int:
+        """Return how long an answer is waited for that an agent posts later, in milliseconds. 0: not at all."""
+        default_s = 0.0 if self.agent_kind == "generic" else ANSWER_WITHIN_S
+        within_s = default_s if self.agent_answer_within is None else self.agent_answer_within
+        return milliseconds(within_s) if within_s else 0
 
     @property
     def give_up_ms(self) -> int:

@@ -31,6 +31,7 @@ ROUTE_KEYS: dict[str, str] = {
     "agent_memory_bytes": "agent_memory_bytes",
     "agent_memory_ttl": "agent_memory_ttl",
     "agent_strip_think": "agent_strip_think",
+    "agent_answer_within": "agent_answer_within",
     "agent_timeout": "agent_timeout",
     "agent_max_attempts": "agent_max_attempts",
     "agent_give_up": "agent_give_up",

@@ -10,8 +10,9 @@ from functools import cache
 import aiohttp
 import httpx
 
+from agents import generic
 from agents.results import AgentFailure, AgentReply, doubt
-from buffer.models import Batch
+from buffer.models import Batch, PostedAnswer
 from config.settings import Settings, require
 from gateways.standard_webhooks import signature_headers, signing_key
 from worker import agent_answer, agent_errors
@@ -52,6 +53,10 @@ class Agent:
             return self._timed_out()
         except (OSError, UnicodeError) as error:
             return self._failed(error)
+
+    def read_late(self, batch: Batch, posted: PostedAnswer) -> AgentReply:
+        """Read the answer that the agent has posted."""
+        return generic.read_answer(*posted)
 
     async def close(self) -> None:
         """Close the connections."""

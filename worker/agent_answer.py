@@ -9,6 +9,7 @@ import httpx
 
 from agents import generic
 from agents.http_errors import retry_after
+from agents.late import announced
 from agents.results import AgentFailure, AgentReply, doubt
 from worker.agent_connection import ANSWER_MAX, AnswerTooLong
 
@@ -47,7 +48,8 @@ async def read(response: aiohttp.ClientResponse, url: httpx.URL) -> AgentReply |
     except Damaged as reason:
         return doubt(f"the agent's answer broke: {reason}")
     if is_success:
-        return generic.read_answer(_header(response, "content-type"), content)
+        reply = generic.read_answer(_header(response, "content-type"), content)
+        return announced(reply, response.status)
     return AgentFailure(
         f"the agent answered {response.status}" + _advice(response, url),
         dead=response.status in DEAD_STATUSES,

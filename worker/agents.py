@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Hashable
 from typing import NamedTuple
 
 from agents.burst_body import render_burst
-from agents.results import AgentFailure, AgentReply
+from agents.results import AgentFailure, AgentReply, doubt
 from buffer.models import Batch
 from config.routes import Route, Routes
 from config.settings import Settings
@@ -70,6 +70,16 @@ class Agents:
         if self._breakers is None:
             return result
         return await self._breakers.judge(agent.circuit, batch, result)
+
+    def read_late(self, batch: Batch) -> AgentReply | AgentFailure:
+        """Return the answer that the agent has posted later, or the failure that it did not in time."""
+        route = self._routes.of(*batch.conversation[:2])
+        agent = self.agent_for(route)
+        if batch.posted is None or agent is None:
+            within_s = route.settings.answer_within_ms / 1000
+            failure = doubt(f"the agent answered 202, and posted no answer within AGENT_ANSWER_WITHIN={within_s:g} s")
+            return without_repeat(failure) if route.settings.repeat == "never" else failure
+        return agent.read_late(batch, batch.posted)
 
     def agent_for(self, route: Route) -> Agent | None:
         """Return the agent of a route, None if it names none."""

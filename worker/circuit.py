@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hashlib import blake2b
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
-import httpx
 from pydantic import SecretStr
 
 from config.settings import Settings
@@ -26,5 +26,5 @@ def circuit_of(settings: Settings) -> Circuit:
     values = (getattr(settings, name) for name in IDENTITY)
     plain = [value.get_secret_value() if isinstance(value, SecretStr) else str(value or "") for value in values]
     tag = blake2b("\0".join(plain).encode(), digest_size=8).hexdigest()
-    url = httpx.URL(settings.agent_url or "")
-    return Circuit(tag, f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}")
+    url = urlsplit(settings.agent_url or "")
+    return Circuit(tag, f"{url.scheme}://{url.netloc.rpartition('@')[2]}")

@@ -96,8 +96,15 @@ class Flusher:
         _log_begin(batch)
         if batch.answer is not None:
             return await self._resume(flight)
+        if batch.awaited:
+            return await self._take_late(flight)
         if not batch.messages:
             return await self._ends.fail(flight, AgentFailure("no message of the batch can be read", dead=True))
+        return await self._ask(flight)
+
+    async def _ask(self, flight: Flight) -> str:
+        """Call the agent, unless its calls are held, and go on with what it answers."""
+        batch = flight.batch
         if held := await self._agents.held(batch):
             return await self._ends.fail(flight, held)
         clock = asyncio.get_running_loop().time
@@ -107,6 +114,8 @@ class Flusher:
         if isinstance(result, AgentFailure):
             return await self._ends.fail(flight, result)
         kill_point("worker_after_call")
+        if result.comes_later and (within_ms := flight.channel.settings.answer_within_ms):
+            return await self._ends.wait_for_answer(flight, within_ms)
         _log_answer(batch, result)
         return await self._store_answer(flight, result, agent_ms)
 
@@ -123,7 +132,15 @@ class Flusher:
                 call.ended("answered")
             return result
 
-    async def _store_answer(self, flight: Flight, reply: AgentReply, agent_ms: int) -> str:
+    async def _take_late(self, flight: Flight) -> str:
+        """Go on with the answer that the agent has posted later, or with the failure that it has not."""
+        result = self._agents.read_late(flight.batch)
+        if isinstance(result, AgentFailure):
+            return await self._ends.fail(flight, result)
+        _log_answer(flight.batch, result)
+        return await self._store_answer(flight, result, None)
+
+    async def _store_answer(self, flight: Flight, reply: AgentReply, agent_ms: int | None) -> str:
         """Store the agent's answer before any part of it leaves (docs/invariants.md#5)."""
         packed = self._outbox.pack(flight, reply)
         if packed is None:

@@ -6,6 +6,7 @@ import asyncio
 
 from agents.results import AgentFailure, refused
 from buffer.errors import StoreError
+from buffer.late_answers import LateAnswers
 from buffer.models import Batch, EndedBatch, Failure, FailureMode, Outcome
 from buffer.retry import retry_unavailable
 from buffer.store import Store
@@ -35,8 +36,18 @@ class FlushEnds:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._late = LateAnswers(store)
 
-    async def answered(self, flight: Flight, packed: Packed, agent_ms: int) -> Outcome:
+    async def wait_for_answer(self, flight: Flight, within_ms: int) -> str:
+        """Give the lease back until the agent posts its answer."""
+        ref, token = flight.ref, flight.batch.token
+        outcome = await retry_unavailable(lambda: self._late.wait(ref, token, within_ms), OUTCOME_RETRY_S)
+        if outcome == "waiting":
+            log.info("the agent answers later", flush_id=flight.batch.flush_id, within_s=within_ms / 1000)
+            return outcome
+        return await self.abandon(flight, Outcome(outcome))
+
+    async def answered(self, flight: Flight, packed: Packed, agent_ms: int | None) -> Outcome:
         """Store the agent's answer and the prints of its parts. `later`: the first part waits for its pace."""
         ref, token = flight.ref, flight.batch.token
         answer, prints, delay_ms, _, memory = packed

@@ -9,9 +9,10 @@ import aiohttp
 
 from agents.base import AgentKind, AgentRequest, AgentResponse, AgentTarget, Ask, Look, Missing, Running, Stream
 from agents.kinds import KINDS
+from agents.late import announced, read_late
 from agents.results import AgentFailure, AgentReply, AgentResult, doubt, later, refused
 from agents.thinking import without_thinking
-from buffer.models import Batch
+from buffer.models import Batch, PostedAnswer
 from config.logs import get_logger
 from config.setting_types import milliseconds
 from config.settings import Settings
@@ -39,7 +40,8 @@ class KindAgent(Agent):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._kind: AgentKind = KINDS[settings.agent_kind]
+        self._name = settings.agent_kind
+        self._kind: AgentKind = KINDS[self._name]
         self._target = target_of(settings, self._address)
         self._looks = settings.repeat == "look"
 
@@ -56,6 +58,11 @@ class KindAgent(Agent):
         except (OSError, UnicodeError) as error:
             return self._failed(error)
         return without_thinking(result) if isinstance(result, AgentReply) and self._target.strip_think else result
+
+    def read_late(self, batch: Batch, posted: PostedAnswer) -> AgentReply:
+        """Read the answer that the agent has posted."""
+        reply = read_late(self._name, Ask(self._target, batch, batch.memory), *posted)
+        return without_thinking(reply) if self._target.strip_think else reply
 
     async def _look_and_ask(self, ask: Ask) -> AgentReply | AgentFailure:
         """Ask the agent, unless a look shows that it has answered already."""
@@ -152,6 +159,8 @@ def target_of(settings: Settings, url: str) -> AgentTarget:
 
 
 def _with_status(result: AgentResult, status: int) -> AgentResult:
+    if isinstance(result, AgentReply):
+        return announced(result, status)
     return replace(result, status=status) if isinstance(result, AgentFailure) else result
 
 

@@ -63,7 +63,7 @@ local function fail()
     is_set_aside(try('ZADD', key('parked', agent), number(conv, 'closed_ms'), name), 'parked:' .. agent)
     call('HSET', key('conv', name), 'parked', agent)
   end
-  call('HDEL', key('conv', name), 'token')
+  call('HDEL', key('conv', name), 'token', 'awaited_ms')
   call('DEL', key('lock', name))
   leave_suspects(name, conv)
   return keep_outcome(name, token, 'ok')

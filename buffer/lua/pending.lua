@@ -12,39 +12,7 @@
 -- due_ms does not come from the wake index, where dispatch hides what is due. A key that cannot be read stops nothing.
 
 -- include: read
-
-local function read_safely(name)
-  local flat = read('HGETALL', key('conv', name))
-  if not flat then
-    return nil
-  end
-  local conv = {}
-  for i = 1, #flat, 2 do
-    conv[flat[i]] = flat[i + 1]
-  end
-  if conv.window and #conv.window >= WINDOW_SIZE then
-    unpack_window(conv, conv.window)
-  end
-  return conv
-end
-
-local function redriven_ms(name)
-  local flush_id = read('LINDEX', key('redrive', name), 0)
-  return flush_id and tonumber(read('HGET', key('letter', flush_id), 'redriven') or nil)
-end
-
-local function state_of(name, conv, wake_ms)
-  if leased(conv) then
-    return 'in_flight', number(conv, 'lease_until_ms')
-  elseif paused(conv) then
-    return 'paused', number(conv, 'paused_until_ms')
-  elseif conv.flush_id then
-    return conv.next_part and 'replying' or 'retry', tonumber(conv.retry_at_ms) or tonumber(conv.lease_until_ms) or wake_ms
-  elseif conv.redrive then
-    return 'redriven', redriven_ms(name) or wake_ms
-  end
-  return 'open', conv.deadline_ms or wake_ms
-end
+-- include: state
 
 local function ref_of(name)
   return string.match(root, '{p(%d+)}:$') .. '-' .. name

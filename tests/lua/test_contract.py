@@ -13,7 +13,19 @@ from buffer import scripts, stored_message
 from buffer.held_agent_calls import AgentStatus, Strike
 from buffer.held_agents import HeldAgents
 from buffer.keys import KINDS
-from buffer.models import AppendStatus, Change, ClaimStatus, EditResult, FailureMode, Outcome, PauseMode, RevokeResult
+from buffer.late_answer_calls import AwaitOutcome, PostResult
+from buffer.late_answers import LateAnswers
+from buffer.models import (
+    AppendStatus,
+    Change,
+    ClaimStatus,
+    EditResult,
+    FailureMode,
+    Outcome,
+    PauseMode,
+    PostedAnswer,
+    RevokeResult,
+)
 from buffer.operator_models import DiscardLetterResult, PendingState, RedriveResult
 from buffer.person_store import People
 from buffer.reply_models import (
@@ -51,6 +63,8 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "claim": lambda store: store.claim(store.ref(ANA), "w1"),
     "renew": lambda store: store.renew(store.ref(ANA), "1:w1"),
     "answered": lambda store: store.answered(store.ref(ANA), "1:w1", b"{}"),
+    "await_answer": lambda store: LateAnswers(store).wait(store.ref(ANA), "1:w1", 1),
+    "post_answer": lambda store: LateAnswers(store).post("0-abc-1-def", PostedAnswer("text/plain", b"oi")),
     "begin_part": lambda store: Replies(store).begin_part(store.ref(ANA), "1:w1", 1, ANA, "id", SendLimits()),
     "end_part": lambda store: Replies(store).end_part(store.ref(ANA), "1:w1", 1, ANA, Ending("sent", "0-abc-1-def")),
     "ack": lambda store: store.ack(store.ref(ANA), "1:w1"),
@@ -88,6 +102,8 @@ STATUSES: dict[str, set[str]] = {
     "claim": set(get_args(ClaimStatus)),
     "renew": {*Outcome} - {"dead", "later"},
     "answered": {*Outcome} - {"dead"},
+    "await_answer": set(get_args(AwaitOutcome)),
+    "post_answer": set(get_args(PostResult)),
     "begin_part": set(get_args(PartMark)),
     "end_part": set(get_args(PartOutcome)),
     "ack": {*Outcome} - {"dead", "later"},

@@ -90,6 +90,12 @@ def test_n8n_answers(body: Any, texts: list[str]):
     [
         *({"message": sentence} for sentence in n8n.SILENT),
         [{"message": "Workflow was started"}],
+        *(json.dumps(sentence).encode() for sentence in n8n.SILENT),
+        *({"output": [sentence]} for sentence in n8n.SILENT),
+        {"replies": [{"text": "Workflow was started\n"}]},
+        {"data": 1, "response": {"message": "Workflow was started"}},
+        {"output": "<!DOCTYPE html>\n<html><body>Sign in</body></html>"},
+        b"\xef\xbb\xbf  \n<HTML><head><title>502 Bad Gateway</title></head></HTML>",
         b"<!DOCTYPE html><html>login</html>",
         b"{not json",
         {"other": "x"},
@@ -106,6 +112,14 @@ def test_n8n_itself_never_reaches_a_person(body: Any):
         assert said_by(reply) == []
         assert isinstance(reply, AgentReply)
         assert reply.not_understood
+
+
+@pytest.mark.parametrize("sentence", sorted(n8n.SILENT))
+def test_n8n_itself_as_plain_text(sentence: str):
+    """A proxy or an old version may send the sentence without its JSON."""
+    reply = n8n.read(ask("n8n"), ok(f"{sentence}\n".encode(), headers={"content-type": "text/plain; charset=utf-8"}))
+    assert said_by(reply) == []
+    assert said_by(n8n.read(ask("n8n"), ok(b"ol\xc3\xa1", headers={"content-type": "text/plain"}))) == ["olá"]
 
 
 def test_n8n_streams():

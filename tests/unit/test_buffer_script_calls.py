@@ -8,6 +8,7 @@ import pytest
 
 from buffer import (
     held_agent_calls,
+    late_answer_calls,
     operator_calls,
     person_calls,
     reply_calls,
@@ -25,7 +26,10 @@ REF = Ref(3, "abcdefghijklmnop")
 ANA = Conversation("generic", "loja", "ana")
 
 
-SEAMS = (script_calls, operator_calls, reply_calls, person_calls, held_agent_calls, upcoming, tallies)
+SEAMS = (
+    *(script_calls, operator_calls, reply_calls, person_calls, held_agent_calls, late_answer_calls),
+    *(upcoming, tallies),
+)
 
 
 @pytest.mark.parametrize("verb", scripts.VERBS)
@@ -132,6 +136,9 @@ def test_claim_reply_with_text_that_is_no_utf8():
         b"loja",
         b"ana",
         b"\xc3",
+        b"",
+        b"",
+        b"",
         b"",
         entry,
         b"",

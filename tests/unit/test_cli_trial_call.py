@@ -186,3 +186,10 @@ def test_kind_is_guessed_from_the_address(url: str, kind: str):
     assert f"try AGENT_KIND={kind} " in outcome_of(later("the agent answered 500"), 0.1, settings).lines[-1]
     assert "AGENT_KIND" not in outcome_of(AgentReply((Part(text="hi"),)), 0.1, settings).lines[-1]
     assert "AGENT_KIND" not in outcome_of(silent, 0.1, load_settings(None, agent_url=url, agent_kind="n8n")).lines[-1]
+
+
+@pytest.mark.parametrize(("kind", "words"), [("n8n", "AGENT_ANSWER_WITHIN=300 s"), ("generic", "gets no reply")])
+def test_answer_that_comes_later(kind: str, words: str):
+    """A 202 is said to be an answer that comes later where one is waited for, else to be none."""
+    outcome = outcome_of(AgentReply(comes_later=True), 0.1, load_settings(None, agent_kind=kind))
+    assert (outcome.is_well, words in " ".join(outcome.lines)) == (True, True)

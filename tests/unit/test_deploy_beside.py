@@ -19,6 +19,7 @@ from cli.main import build_parser
 from cli.trial_call import test_batch as burst
 from config.settings import Settings, load_settings
 from gateways import evolution
+from webhook.admin.gate import is_answer
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "evolution-n8n"
@@ -181,7 +182,9 @@ def test_workflow_answers_what_we_understand():
     assert "{ reply: $json.output }" in first["Respond"]["responseBody"]
     assert first["Webhook"]["responseMode"] == later["Webhook"]["responseMode"] == "responseNode"
     assert later["Accept"]["options"] == {"responseCode": 202}
-    assert later["Send the answer"]["url"].endswith("/answer")
+    path = later["Send the answer"]["url"].removeprefix("=http://debouncer:8000")
+    assert re.sub(r"{{.*}}", "0-abc", path) == "/flushes/0-abc/answer"
+    assert is_answer({"type": "http", "method": later["Send the answer"]["method"], "path": path})
     assert "{ reply: $json.output }" in later["Send the answer"]["jsonBody"]
 
 

@@ -271,3 +271,10 @@ class Settled(BaseModel):
 
     id: str
     action: Literal["send", "drop"]
+
+
+class Answered(BaseModel):
+    """The flush whose answer is stored."""
+
+    flush_id: str
+    status: Literal["stored"]

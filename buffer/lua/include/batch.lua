@@ -2,7 +2,8 @@
 
 local BATCH_FIELDS = { 'flush_id', 'reason', 'closed_ms', 'separator', 'sealed_name', 'sealed_peer', 'has_media',
                        'claims', 'failures', 'crashes', 'token', 'lease_until_ms', 'retry_at_ms',
-                       'cancelled', 'answer', 'unreached_ms', 'answered', 'parked' }
+                       'cancelled', 'answer', 'unreached_ms', 'answered', 'parked',
+                       'awaited_ms', 'posted', 'posted_type' }
 
 -- Set the wake entry of a conversation without a batch, or move the conversation to the idle index.
 local function rearm(name, conv)
