@@ -137,6 +137,6 @@ def refs(settings: Settings, conversations: int) -> list[str]:
 def counter(client: redis.Redis, settings: Settings, name: str) -> int:
     """Return one of the buffer's totals, for example `acked` or `dispatches`, of all channels together or of none."""
     keys = Keys(settings.redis_key_prefix)
-    digests = [str(digest, "ascii") for digest in client.hkeys(keys.of(0, "channels")) if isinstance(digest, bytes)]
-    places = [keys.of(0, "counters"), *(keys.of(0, "tally", digest) for digest in digests)]
+    channels = [one.decode() for one in client.smembers(keys.of(0, "channels")) if isinstance(one, bytes)]
+    places = [keys.of(0, "counters"), *(keys.of(0, "tally", channel) for channel in channels)]
     return sum(int(client.hget(key, name) or 0) for key in places)

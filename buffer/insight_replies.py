@@ -26,8 +26,8 @@ class Span(NamedTuple):
 
 
 def read_totals(channel: bytes, tally: Fields) -> ChannelTotals:
-    """Return the totals of a channel from its entry in the key `channels` and its tally."""
-    gateway, _, name = channel.decode("utf-8", "replace").partition("\0")
+    """Return the totals of a channel from its member of the key `channels` and its tally."""
+    gateway, _, name = channel.decode("utf-8", "replace").partition(":")
     counters = {counter: _whole(tally[key]) for counter in CHANNEL_COUNTERS if (key := counter.encode()) in tally}
     histograms = {name: _histogram(name, tally) for name in BOUNDS_MS}
     return ChannelTotals(gateway, name, counters, histograms, _today(counters, tally))

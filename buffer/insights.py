@@ -78,13 +78,13 @@ class Insights:
 
     async def totals(self) -> list[ChannelTotals]:
         """Return the counters and histograms of every channel."""
-        channels = await self._read(("hgetall", self._key(one, "channels")) for one in range(self._count))
-        named = [(one, *item) for one, found in enumerate(channels) for item in sorted((found or {}).items())]
+        channels = await self._read(("smembers", self._key(one, "channels")) for one in range(self._count))
+        named = [(one, channel) for one, found in enumerate(channels) for channel in sorted(found or ())]
         totals: list[ChannelTotals] = []
         for start in range(0, len(named), READ_AT_ONCE):
             some = named[start : start + READ_AT_ONCE]
-            tallies = await self._read(("hgetall", self._key(one, "tally", name.decode())) for one, name, _ in some)
-            totals += [read_totals(channel, tally or {}) for (_, _, channel), tally in zip(some, tallies, strict=True)]
+            tallies = await self._read(("hgetall", self._tally_key(*place)) for place in some)
+            totals += [read_totals(channel, tally or {}) for (_, channel), tally in zip(some, tallies, strict=True)]
         return totals
 
     async def gauges(self) -> Gauges:
@@ -192,8 +192,11 @@ class Insights:
             raise store_error(error) from error
         return [_known(reply) for reply in replies]
 
-    def _key(self, partition: int, kind: str, name: str | None = None) -> str:
-        return self._store.keys.of(partition, kind, name)
+    def _key(self, partition: int, kind: str) -> str:
+        return self._store.keys.of(partition, kind)
+
+    def _tally_key(self, partition: int, channel: bytes) -> bytes:
+        return f"{self._key(partition, 'tally')}:".encode() + channel
 
 
 def _known(reply: Any) -> Any:

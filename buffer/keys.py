@@ -31,13 +31,13 @@ KINDS = {
     "agents": "HASH tag of an agent that fails for everyone -> its state (include/held_agent.lua); in partition 0 only",
     "owners": "HASH deployment and host -> time (ms) at which a worker of it was last at work; in partition 0 only",
     "counters": "HASH of totals since first start that belong to no channel, and the dispatch counter",
-    "channels": "HASH digest of a channel -> gateway, zero byte, channel: whose the tallies are",
+    "channels": "SET gateway, colon, channel: of all tallies",
     "hold": "STRING the time (ms) until which no lease is taken over, because the clock has jumped",
     "doubt": "ZSET <flush_id>.<part> -> time (ms) since which nobody knows whether that part of an answer was sent",
     "sent": "HASH id of a part at its gateway -> conversation and <flush_id>.<part>, of the latest: sent:new, sent:old",
     "suspects": "ZSET conversation in flight whose batch is a suspect -> end of its lease",
     # one of each per channel
-    "tally": "HASH counters and histograms of a channel, under its digest (docs/counters.md)",
+    "tally": "HASH counters and histograms of a channel: `tally:<gateway>:<channel>` (docs/counters.md)",
     # one of each per channel that replies
     "rate": "STRING the time (ms) at which the channel's limit of parts is used up to no part: the GCRA's arrival time",
     "held": "HASH a channel through which nothing can be sent: since when, until when, and why",

@@ -226,7 +226,8 @@ class Failure(NamedTuple):
 
     `give_up_ms` limits the modes `unreached` and `held`; 0 means without a limit. `max_attempts` limits the mode
     `retry`; None stands for that of the store's settings. `agent` is the tag of the agent whose calls are held: the
-    batch comes back when it works again, and not only after `delay_ms`.
+    batch comes back when it works again, and not only after `delay_ms`. `fallback` is the answer that the person gets
+    if the batch dies, with the prints of its parts; empty for none.
     """
 
     mode: FailureMode
@@ -235,6 +236,8 @@ class Failure(NamedTuple):
     give_up_ms: int = 0
     max_attempts: int | None = None
     agent: str = ""
+    fallback: bytes = b""
+    fallback_prints: bytes = b""
 
 
 class Due(NamedTuple):

@@ -197,6 +197,8 @@ def fail_args(ref: Ref, token: str, failure: Failure, settings: Settings) -> Arg
         failure.error,
         failure.give_up_ms,
         failure.agent,
+        failure.fallback,
+        failure.fallback_prints,
     ]
 
 

@@ -25,7 +25,7 @@ A record is one message of an append call. The same table is in lua/include/reco
       42    13  flags, album and fingerprint, as in a stored message (include/entry.lua)
       55     4  tag of the channel, if message ids are unique in it, else zeros
       59    20  lengths of the next five fields, 4 bytes each
-      79     …  gateway · channel · peer · sender's name · inline media · JSON payload
+      79     …  gateway and a colon · channel · peer · sender's name · inline media · JSON payload
 """
 
 from __future__ import annotations
@@ -120,13 +120,13 @@ def encode_record(ref: Ref, alias: Ref | None, message: Append) -> bytes:
         album,
         fingerprint,
         crc32(channel, crc32(gateway)) | 1 if is_unique else 0,
-        len(gateway),
+        len(gateway) + 1,
         len(channel),
         len(peer),
         len(sender),
         len(media),
     )
-    return b"".join((header, gateway, channel, peer, sender, media, payload))
+    return b"".join((header, gateway, b":", channel, peer, sender, media, payload))
 
 
 def decode_messages(entries: Sequence[bytes], media: Sequence[bytes]) -> tuple[StoredMessage, ...]:

@@ -43,6 +43,12 @@ class ReplySettings(BaseSettings):
     reply_give_up: Seconds = Field(
         86_400.0, description="time after which an answer becomes a dead letter if the gateway does not take it"
     )
+    fallback_reply: Annotated[str | None, BlankIsNone] = Field(
+        None,
+        max_length=4096,
+        description="what the person is told if the agent fails and their burst becomes a dead letter, at most once an "
+        "hour; empty: nothing",
+    )
     reply_mark_read: bool = Field(False, description="true: the person's messages are marked as read at the claim")
     reply_markdown: Annotated[Literal["off", "whatsapp"] | None, BlankIsNone] = Field(
         None,

@@ -44,6 +44,7 @@ ROUTE_KEYS: dict[str, str] = {
     "reply_in_doubt": "reply_in_doubt",
     "reply_rate": "reply_rate",
     "reply_give_up": "reply_give_up",
+    "fallback_reply": "fallback_reply",
     "reply_mark_read": "reply_mark_read",
     "reply_markdown": "reply_markdown",
     "typing_indicator": "typing_indicator",

@@ -24,7 +24,7 @@ from worker.flight import Flight
 from worker.flush_ends import FlushEnds, log_ended
 from worker.leases import LeaseEnded, Leases
 from worker.outbox import Answered, Outbox
-from worker.tracing import FlushTrace, PlainTrace, step
+from worker.tracing import FlushTrace, step, trace_without_spans
 
 CLAIM_RETRY_S = 2.0
 """How long `claim` is retried. Without it the wake index brings the conversation back."""
@@ -41,7 +41,7 @@ class Flusher:
         agents: Agents,
         settings: Settings,
         routes: Routes | None = None,
-        traces: Callable[[Batch], FlushTrace] = PlainTrace,
+        traces: Callable[[Batch], FlushTrace] = trace_without_spans,
     ) -> None:
         self._store = store
         self._agents = agents

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from agents.results import AgentFailure, refused
+from agents.results import AgentFailure, AgentReply, refused
 from buffer.errors import StoreError
 from buffer.late_answers import LateAnswers
 from buffer.models import Batch, EndedBatch, Failure, FailureMode, Outcome
@@ -13,7 +13,10 @@ from buffer.store import Store
 from config.killpoints import kill_point
 from config.logs import get_logger, mask
 from config.settings import Settings
+from gateways.reply_text import ReplyStyle
+from gateways.sending import Part
 from worker.agent_connection import connected
+from worker.answer_parts import stored_answer
 from worker.flight import Flight
 from worker.outbox import Packed
 from worker.repeat import MAY_HAVE_RUN
@@ -126,10 +129,20 @@ class FlushEnds:
         if failure.is_counted:
             mode: FailureMode = "dead" if failure.dead else "retry"
             ended = Failure(mode, delay_ms, error, max_attempts=settings.agent_max_attempts)
-            return await self._store.end_attempt(ref, token, ended)
+            return await self._store.end_attempt(ref, token, _with_fallback(ended, flight))
         mode = "unreached" if failure.called else "held"
         ended = Failure(mode, delay_ms, error, settings.give_up_ms, agent=failure.held)
-        return await self._store.end_attempt(ref, token, ended)
+        return await self._store.end_attempt(ref, token, _with_fallback(ended, flight))
+
+
+def _with_fallback(ended: Failure, flight: Flight) -> Failure:
+    """Return the end of an attempt with FALLBACK_REPLY, if the channel has one and sends replies."""
+    settings, sender, _ = flight.channel
+    if not settings.fallback_reply or flight.channel.is_silent:
+        return ended
+    reply = AgentReply((Part(text=settings.fallback_reply),))
+    answer, prints = stored_answer(flight.batch, reply, sender, ReplyStyle(parts_max=settings.reply_parts_max))
+    return ended._replace(fallback=answer, fallback_prints=prints)
 
 
 def _delay_ms(settings: Settings, batch: Batch, failure: AgentFailure) -> int:

@@ -39,7 +39,7 @@ from worker.rq.queue import JobQueue
 from worker.rq.runner import Work
 from worker.rq.worker import MAINTENANCE_EVERY_S, AsyncWorker
 from worker.suspension import SuspensionLog
-from worker.tracing import FlushTrace, PlainTrace
+from worker.tracing import FlushTrace, trace_without_spans
 from worker.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ async def _serve(settings: Settings, spans: SpanMaker | None) -> None:
 def flush_traces(spans: SpanMaker | None) -> Callable[[Batch], FlushTrace]:
     """Return what gives each flush its place in a trace."""
     if spans is None:
-        return PlainTrace
+        return trace_without_spans
     from worker.flush_spans import FlushSpans
 
     return FlushSpans(spans.tracer)
@@ -91,7 +91,7 @@ def flush_traces(spans: SpanMaker | None) -> Callable[[Batch], FlushTrace]:
 class WorkerProcess:
     """Builds the parts of one worker process, runs them and stops them."""
 
-    def __init__(self, settings: Settings, traces: Callable[[Batch], FlushTrace] = PlainTrace) -> None:
+    def __init__(self, settings: Settings, traces: Callable[[Batch], FlushTrace] = trace_without_spans) -> None:
         url = require(settings.redis_url, "REDIS_URL")
         queue_url = settings.rq_redis_url or url
         settings = bounded_by_descriptors(settings, raise_descriptor_limit())

@@ -90,14 +90,31 @@ def step(name: str) -> Step:
     return place.get().step(name)
 
 
-class PlainTrace:
+class _NoTrace:
+    """A flush that is in no trace. Its requests carry nothing, and it costs nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Do nothing."""
+
+    def ended(self, result: str) -> str:
+        """Return the result word."""
+        return result
+
+
+NO_TRACE = _NoTrace()
+
+
+class _PlainTrace:
     """One attempt of a flush without OpenTelemetry. It makes no spans, and gives its requests their `traceparent`."""
 
     __slots__ = ("_before", "headers")
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: Batch, *, sampled: bool) -> None:
         span_id = batch.token.rpartition(":")[2]  # the random id with which the worker claimed
-        parent = traceparent(trace_id_of(batch.flush_id), span_id, is_sampled(batch))
+        parent = traceparent(trace_id_of(batch.flush_id), span_id, sampled)
         self.headers: Mapping[str, str] = {"traceparent": parent}
 
     def __enter__(self) -> Self:
@@ -116,21 +133,17 @@ class PlainTrace:
         return result
 
 
+def trace_without_spans(batch: Batch) -> FlushTrace:
+    """Return the trace of an attempt without OpenTelemetry: none if no message of the batch brought a trace context.
+
+    The trace is sampled if a request that brought one of the messages was.
+    """
+    contexts = list(contexts_of(batch))
+    return _PlainTrace(batch, sampled=any(context.sampled for context in contexts)) if contexts else NO_TRACE
+
+
 def contexts_of(batch: Batch) -> Iterator[TraceContext]:
     """Yield the trace contexts of the messages of a batch. Those that cannot be read are left out."""
     for message in batch.messages:
         if message.trace is not None and (context := read_stored(message.trace)) is not None:
             yield context
-
-
-def is_sampled(batch: Batch) -> bool:
-    """Return True if a request that brought one of the messages was sampled, or if none brought a trace context.
-
-    A flush without any is a root, and roots are sampled by default. With the flag unset an agent whose sampler follows
-    its parent, as is the default, would record nothing.
-    """
-    for message in batch.messages:
-        if message.trace is not None:
-            contexts = list(contexts_of(batch))
-            return any(context.sampled for context in contexts) or not contexts
-    return True

@@ -61,8 +61,7 @@ local function record_acked()
     history_push(unpack(flush.record))
     tally(flush.conv, 'acked', 1)
     if flush.agent_ms then
-      tally(flush.conv, 'agent_ms' .. latency_bucket(flush.agent_ms), 1)
-      tally(flush.conv, 'agent_ms:sum', flush.agent_ms)
+      tally(flush.conv, 'agent_ms' .. latency_bucket(flush.agent_ms), 1, 'agent_ms:sum', flush.agent_ms)
     end
   end
 end

@@ -20,6 +20,8 @@ local function refuse_or_wait(name, conv, at)
   return fenced(conv, ARGV[at + 1]) or give_back(name, conv, now_ms + ARGV[at + 4], 'later')
 end
 
+local NOW = string.format('%d ', now_ms)
+
 -- Count an answer. Return when it came and under which fence, for the field `answered`. A second answer of a batch must
 -- never come. The same one under the same lease is no second one: a reply was lost.
 local function note_answer(conv, at)
@@ -30,10 +32,9 @@ local function note_answer(conv, at)
     tally(conv, 'answers_again', 1)
   end
   if agent_ms then
-    tally(conv, 'agent_ms' .. latency_bucket(agent_ms), 1)
-    tally(conv, 'agent_ms:sum', agent_ms)
+    tally(conv, 'agent_ms' .. latency_bucket(agent_ms), 1, 'agent_ms:sum', agent_ms)
   end
-  return string.format('%d', now_ms) .. ' ' .. (conv.fence or '')
+  return NOW .. (conv.fence or '')
 end
 
 -- Keep the agent's memory under the hash that stays when the person writes from another id.

@@ -36,14 +36,15 @@ local NO_ALIAS = string.rep(' ', 16)
 local CONV, BUFFER, SEEN, TIMER = key('conv', ''), key('buffer', ''), key('seen', ''), key('timer', '')
 
 local ACKED_SPAN = 12 -- bytes
+local DISPATCHER_SLEEP_MS = 2000 -- no dispatcher sleeps so long (SLEEP_MAX_S): it finds a later deadline by itself
 local ANSWER_READ_MS = 3000 -- a message so soon after the ack was written before the answer was read
 local KEYWORD, TIMED = 1, 4 -- flags of a stored message; include/entry.lua has its layout
 local RECEIVED = struct.pack('>I6', now_ms)
 
-local first_wake_ms, nearest_ms = wake_first_ms(), math.huge
+local nearest_ms = math.huge
 local has_aliases = call('EXISTS', key('alias')) == 1
 local resent = 0
-local tallies = {} -- gateway, zero byte, channel -> what this call counts, as in include/tally.lua
+local tallies = {} -- gateway, colon, channel -> what this call counts, as in include/tally.lua
 
 -- To be written: the conversations as they will be · wake entries to set · wake entries to put back if they are lost ·
 -- discards to record · ids to remember.
@@ -55,7 +56,6 @@ local BROKEN = 'broken' -- stands for a conversation with a damaged key
 local record, name, alias, nonce, order, flags, rest, tag, fingerprint, peer, sender, payload
 local at_gateway, at_channel, at_peer, at_sender, at_media, at_payload
 local counts -- those of its channel in `tallies`
-local names, names_split -- gateway and channel of the message before, and where the channel begins
 
 local function add(list, first, second)
   local at = #list
@@ -118,7 +118,7 @@ end
 local function discard(conv, cause)
   repair_wake(conv)
   discards[#discards + 1] = { 'ref', call('HGET', CONV .. name, 'ref') or '',
-                              'gateway', sub(record, at_gateway, at_channel - 1),
+                              'gateway', sub(record, at_gateway, at_channel - 2),
                               'channel', sub(record, at_channel, at_peer - 1), 'peer', peer, 'outcome', 'discarded',
                               'cause', cause, 'messages', 1 }
 end
@@ -274,10 +274,10 @@ end
 for i = FIRST, #records do
   record = records[i]
   -- include: record
-  if at_channel ~= names_split or sub(record, at_gateway, at_peer - 1) ~= names then
-    names, names_split = sub(record, at_gateway, at_peer - 1), at_channel
-    local channel = sub(record, at_gateway, at_channel - 1) .. '\0' .. sub(record, at_channel, at_peer - 1)
-    counts = tallies[channel] or {}
+  local channel = sub(record, at_gateway, at_peer - 1)
+  counts = tallies[channel]
+  if not counts then
+    counts = {}
     tallies[channel] = counts
   end
   local status, deadline_ms, depth, repeated = append_message()
@@ -298,7 +298,7 @@ write_conversations()
 
 -- include: write_tallies
 count('resent', resent) -- every call must write: WAIT covers only the last write of its own connection
-if nearest_ms < first_wake_ms then
+if nearest_ms - now_ms < DISPATCHER_SLEEP_MS and wake_first_ms() == nearest_ms then
   wake_announce()
 end
 return replies

@@ -4,11 +4,12 @@
 -- ARGV     1 now_ms or ''   2 conversation hash   3 token   4 'retry' | 'unreached' | 'held' | 'dead' | 'release'
 --          5 delay_ms before the next attempt   6 max_attempts   7 the error, for people
 --          8 give_up_ms of 'unreached' and 'held' (0 = never)   9 tag of the agent whose calls are held ('' = none)
+--          10 the answer that the person gets if the batch dies ('' = none)   11 the prints of its parts
 --          'retry' counts against max_attempts; 'release' (a hand-back at shutdown) does not; 'dead' is final;
 --          'unreached' (the agent never got the request) and 'held' (it was not called, for it fails for everyone) do not
 --          count, until give_up_ms have passed since the first; with a tag unpark.lua brings the batch back earlier
 -- returns  'ok' | 'dead' | 'lost' | 'cancelled' | 'broken' (its keys cannot be read); a repeated fail returns the same as the first
--- touches  wake idle dead history tally channels counters alias · conv batch lock media · letter remains parked sick
+-- touches  wake idle dead history tally channels counters alias · conv batch lock media redrive · letter remains parked sick
 
 -- include: tally_at_once
 -- include: buckets
@@ -36,6 +37,21 @@ local function is_given_up(conv)
   return give_up_ms > 0 and now_ms - number(conv, 'unreached_ms') >= give_up_ms
 end
 
+-- Make a dead letter, and tell the person if they are to hear of it. Few batches die: the steps are made only then.
+local function die(conv)
+  -- include: alias
+  -- include: read
+  -- include: redrive_letter
+  -- include: fallback
+  local dead = { answer = conv.answer, flush_id = conv.flush_id, ref = conv.ref, gateway = conv.gateway,
+                 channel = conv.channel, peer = conv.peer, sealed_peer = conv.sealed_peer,
+                 sealed_name = conv.sealed_name, separator = conv.separator }
+  make_dead_letter(name, conv, problem)
+  if ARGV[10] ~= '' then
+    send_fallback(name, dead, ARGV[10], ARGV[11])
+  end
+end
+
 local function fail()
   local conv = read_conv(name)
   local refused = fenced(conv, token)
@@ -54,7 +70,7 @@ local function fail()
   elseif mode == 'dead' or failures >= max_attempts or is_given_up(conv) then
     rearm(name, conv)
     conv.failures = tostring(failures)
-    make_dead_letter(name, conv, problem)
+    die(conv)
     return keep_outcome(name, token, 'dead')
   end
   wake_set_and_announce(name, now_ms + delay_ms)

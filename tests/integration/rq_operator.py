@@ -8,13 +8,15 @@ import sys
 import time
 from pathlib import Path
 
-from rq import Queue
+from rq import Queue, Worker
 from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
+from rq.worker import BaseWorker
 
 from buffer.keys import Ref
 from buffer.transport.clients import connect
 from tests.integration.deployment import REPLY_WITHIN_S, Deployment
+from tests.integration.polling import until
 from worker.rq.queue import JobQueue
 from worker.rq.runner import OnBatch, Work
 from worker.rq.worker import AsyncWorker
@@ -32,6 +34,17 @@ def rq(deployment: Deployment, command: str, *arguments: str) -> str:
         check=True,
     )
     return done.stdout
+
+
+def suspend(deployment: Deployment) -> None:
+    """Suspend RQ, and wait until the idle workers know: one that waited for a job before may take one more."""
+    rq(deployment, "suspend")
+    until("no worker waits for a job", lambda: {one.get_state() for one in workers(deployment)} == {"suspended"})
+
+
+def workers(deployment: Deployment) -> list[BaseWorker]:
+    """The workers that RQ lists."""
+    return Worker.all(connection=deployment.redis)
 
 
 def queue_of(deployment: Deployment) -> Queue:

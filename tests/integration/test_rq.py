@@ -18,7 +18,7 @@ from tests.integration.agent import Answer
 from tests.integration.checker import Rules, judge
 from tests.integration.deployment import Deployment
 from tests.integration.polling import until
-from tests.integration.rq_operator import RQ, job_ids, queue_of, rq
+from tests.integration.rq_operator import RQ, job_ids, queue_of, rq, suspend
 from tests.integration.sender import Sender, crowd
 from tests.servers import Server
 from worker.rq.job_ids import group_into_jobs
@@ -126,7 +126,7 @@ def test_a_suspended_worker_joins_what_comes_meanwhile(start_deployment: Callabl
     deployment = start_deployment()
     webhook = deployment.webhook()
     deployment.worker()
-    rq(deployment, "suspend")
+    suspend(deployment)
     webhook.say(peer, "um", message_id="m1")
     until("the job is in the queue", lambda: queue_of(deployment).count == 1)
     webhook.say(peer, "dois", message_id="m2")

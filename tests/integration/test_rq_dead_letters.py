@@ -11,7 +11,7 @@ from rq.registry import FailedJobRegistry, StartedJobRegistry
 from tests.integration.agent import Answer
 from tests.integration.deployment import CRASHES, Deployment, person
 from tests.integration.polling import until
-from tests.integration.rq_operator import RQ, queue_of, rq
+from tests.integration.rq_operator import RQ, queue_of, rq, suspend
 from tests.integration.rq_view import FAILED, FINISHED, STARTED, jobs_in, texts_in
 
 ANA = "5511900000031"
@@ -126,7 +126,7 @@ def test_requeued_while_nobody_works(start_deployment: Callable[..., Deployment]
     deployment = start_deployment(message_buffer_timeout=0.3)
     ours = deployment.worker()
     flush_id = make_dead(deployment)
-    rq(deployment, "suspend")
+    suspend(deployment)
     rq(deployment, "requeue", "--queue", "flush", "--serializer", "json", f"dead-{flush_id}")
     assert queue_of(deployment).get_job_ids() == [f"dead-{flush_id}"]
     rq(deployment, "empty", "flush")

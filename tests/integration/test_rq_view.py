@@ -13,7 +13,7 @@ from buffer.keys import ref_of
 from tests.integration.agent import Answer
 from tests.integration.deployment import Deployment, person
 from tests.integration.polling import until
-from tests.integration.rq_operator import RQ, queue_of, rq
+from tests.integration.rq_operator import RQ, queue_of, rq, suspend
 from tests.integration.rq_view import (
     FAILED,
     FINISHED,
@@ -90,7 +90,7 @@ def test_enqueuing_takes_the_place_of_what_was_shown(start_deployment: Callable[
     """When RQ is suspended the job waits in the queue, and no longer in the scheduled registry."""
     deployment = start_deployment(message_buffer_timeout=4.0)
     deployment.worker()
-    rq(deployment, "suspend")
+    suspend(deployment)
     deployment.webhook().say(ANA, "um")
     wait_shown(deployment, f"1 message · {SHOWN} · due ")
     queue = queue_of(deployment)

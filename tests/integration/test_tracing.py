@@ -73,7 +73,7 @@ def places(calls: list[Call]) -> list[TraceContext]:
     return [place_of({name.lower(): value for name, value in call.headers.items()}) for call in calls]
 
 
-@pytest.mark.parametrize(("parent", "is_sampled"), [(SAMPLED, True), (UNSAMPLED, False), ("no", True)])
+@pytest.mark.parametrize(("parent", "is_sampled"), [(SAMPLED, True), (UNSAMPLED, False)])
 def test_without_opentelemetry(line, stub: EvolutionStub, parent: str, is_sampled: bool):
     """Agent and gateway get a trace of the flush's own: a redelivery is in it too, and the log names it."""
     way = line()

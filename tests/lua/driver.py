@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from typing import Any
 
@@ -126,8 +125,7 @@ class ScriptDriver:
     async def tally(self, to: Conversation = ANA) -> dict[str, int]:
         """Return all that is counted for the channel of a conversation."""
         ref = self.ref(to)
-        digest = hashlib.sha1(f"{to.gateway}\0{to.channel}".encode(), usedforsecurity=False).hexdigest()[:16]
-        found = await self.redis.hgetall(self.store.keys.of(ref.partition, "tally", digest))
+        found = await self.redis.hgetall(self.store.keys.of(ref.partition, "tally", f"{to.gateway}:{to.channel}"))
         return {name.decode(): int(value) for name, value in found.items() if name != b"about"}
 
     async def all_keys(self) -> list[str]:

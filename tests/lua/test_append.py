@@ -341,8 +341,9 @@ async def test_message_after_the_pause_ended_opens_a_window(driver: ScriptDriver
     assert appended == ("new", until_ms + WINDOW_MS, 1)
 
 
-async def test_nearest_deadline_is_announced(driver: ScriptDriver):
+async def test_nearest_deadline_is_announced(open_driver):
     """An append announces a deadline that is earlier than all others, and no other."""
+    driver = open_driver(message_buffer_timeout=1)
     async with driver.redis.pubsub() as listener:
         await listener.subscribe(driver.partition_key("wake"))
         assert (await listener.get_message(timeout=30))["type"] == "subscribe"
@@ -350,6 +351,16 @@ async def test_nearest_deadline_is_announced(driver: ScriptDriver):
         assert (await listener.get_message(timeout=30))["type"] == "message"
         driver.clock.advance(1)
         await driver.append("m1", to=BIA)
+        await driver.redis.publish(driver.partition_key("wake"), "end")
+        assert (await listener.get_message(timeout=30))["data"] == b"end"
+
+
+async def test_deadline_after_the_next_pass_is_not_announced(driver: ScriptDriver):
+    """Every dispatcher looks at the wake index before such a deadline, so nobody is woken for it."""
+    async with driver.redis.pubsub() as listener:
+        await listener.subscribe(driver.partition_key("wake"))
+        assert (await listener.get_message(timeout=30))["type"] == "subscribe"
+        await driver.append("m1")
         await driver.redis.publish(driver.partition_key("wake"), "end")
         assert (await listener.get_message(timeout=30))["data"] == b"end"
 

@@ -39,6 +39,8 @@ for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
     value = redis.call('HGETALL', key)
   elseif kind == 'stream' then
     value = redis.call('XREVRANGE', key, '+', '-')
+  elseif kind == 'set' then
+    value = redis.call('SMEMBERS', key)
   elseif kind == 'string' then
     value = { redis.call('GET', key) }
   end
@@ -113,11 +115,11 @@ class Snapshot:
     def totals(self) -> dict[str, int]:
         """The counters: those of all channels together, and those of no channel."""
         of_none = {name.decode(): int(value) for name, value in self.table("counters").items()}
-        return dict(summed(self.table("tally", digest) for digest in self.values["tally"])) | of_none
+        return dict(summed(self.table("tally", channel) for channel in self.values["tally"])) | of_none
 
     def gaps(self) -> Counter[int]:
         """How many gaps between messages each bucket of the histogram counts."""
-        tallies = [self.table("tally", digest) for digest in self.values["tally"]]
+        tallies = [self.table("tally", channel) for channel in self.values["tally"]]
         return Counter({i: sum(int(each.get(b"gap:%d" % i, 0)) for each in tallies) for i in range(GAP_BUCKETS)})
 
     def history(self) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from worker.agents import Agents
 from worker.flush import Flusher
 from worker.flush_spans import FlushSpans
 from worker.reply_client import ReplyClient
-from worker.tracing import PlainTrace, step, trace_headers
+from worker.tracing import step, trace_headers, trace_without_spans
 
 REF = Ref(0, "0123456789abcdef")
 PEER = "5511900000011"
@@ -52,16 +52,13 @@ def parts(header: str) -> list[str]:
 
 def headers_of(one: Batch) -> dict[str, str]:
     """The headers of a request within the flush of a batch."""
-    with PlainTrace(one):
+    with trace_without_spans(one):
         return dict(trace_headers())
 
 
 @pytest.mark.parametrize(
     ("traces", "flags"),
     [
-        ([], "01"),
-        ([None, None], "01"),
-        (["garbage"], "01"),
         ([PARENT], "01"),
         ([OTHER], "00"),
         ([OTHER, None], "00"),
@@ -69,23 +66,29 @@ def headers_of(one: Batch) -> dict[str, str]:
     ],
 )
 def test_the_flag_follows_the_messages(traces: list[str | None], flags: str):
-    """One sampled message is enough. A flush that none of its messages speaks for is a root, and is sampled."""
+    """One sampled message is enough."""
     (name, header), *others = headers_of(batch(*traces)).items()
     assert (name, others) == ("traceparent", [])
     trace_id, span_id, flag = parts(header)
     assert (trace_id, len(span_id), flag) == (trace_id_of("flush-1"), 16, flags)
 
 
+@pytest.mark.parametrize("traces", [[], [None, None], ["garbage"]])
+def test_without_a_trace_context(traces: list[str | None]):
+    """A flush whose messages brought none is in no trace."""
+    assert headers_of(batch(*traces)) == {}
+
+
 def test_an_attempt_has_a_span_id_of_its_own():
     """A redelivery is in the same trace, under another span id."""
-    first, second = (parts(headers_of(batch(token=token))["traceparent"]) for token in TOKENS)
+    first, second = (parts(headers_of(batch(PARENT, token=token))["traceparent"]) for token in TOKENS)
     assert first[0] == second[0]
     assert [first[1], second[1]] == [token[2:] for token in TOKENS]
 
 
 def test_outside_a_flush():
     """A request that belongs to no flush carries nothing, also after one."""
-    headers_of(batch())
+    headers_of(batch(PARENT))
     assert trace_headers() == {}
     with step("agent") as call:
         call.ended("answered")
@@ -96,7 +99,7 @@ async def test_flushes_do_not_mix():
     both_inside = asyncio.Barrier(2)
 
     async def flush(flush_id: str) -> str:
-        with PlainTrace(batch(flush_id=flush_id)):
+        with trace_without_spans(batch(PARENT, flush_id=flush_id)):
             await both_inside.wait()
             return await asyncio.create_task(asyncio.to_thread(lambda: trace_headers()["traceparent"]))
 
@@ -129,7 +132,7 @@ async def listener() -> AsyncIterator[Listener]:
 async def test_the_agent_gets_the_header(listener: Listener, make_settings: Callable[..., Any]):
     """It is a header of the call. The body is the same without it."""
     agent = Agent(make_settings(agent_url=listener.url))
-    with PlainTrace(batch()):
+    with trace_without_spans(batch(PARENT)):
         await agent.call(batch(), b"")
     await agent.close()
     assert f"\r\ntraceparent: 00-{trace_id_of('flush-1')}-" in listener.heads[0]
@@ -140,7 +143,7 @@ async def test_the_gateway_gets_the_header(listener: Listener):
     """It is a header of each request, beside those of the gateway."""
     client = ReplyClient()
     request = SendRequest("POST", listener.url, {"apikey": "k"}, b"{}", listener.url)
-    with PlainTrace(batch()):
+    with trace_without_spans(batch(PARENT)):
         await client.send(request)
     await client.send(request)
     await client.close()

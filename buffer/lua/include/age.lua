@@ -17,8 +17,8 @@ local function is_gap(field)
 end
 
 -- Return the fields of a tally as numbers, the sum of its counters, and how many flushes it has counted.
-local function read_tally(digest)
-  local flat, fields, total, flushes = try('HGETALL', key('tally', digest)), {}, 0, 0
+local function read_tally(channel)
+  local flat, fields, total, flushes = try('HGETALL', key('tally', channel)), {}, 0, 0
   for i = 1, #flat, 2 do
     local field, value = flat[i], tonumber(flat[i + 1]) or 0
     fields[field] = value
@@ -32,16 +32,16 @@ local function read_tally(digest)
   return fields, total, flushes
 end
 
-local function forget_tally(digest)
-  try('DEL', key('tally', digest))
-  try('HDEL', key('channels'), digest)
+local function forget_tally(channel)
+  try('DEL', key('tally', channel))
+  try('SREM', key('channels'), channel)
 end
 
-local function age_tally(digest)
-  local fields, total, flushes = read_tally(digest)
+local function age_tally(channel)
+  local fields, total, flushes = read_tally(channel)
   local counted_day = total == fields.day_sum and fields.counted_day or today
   if today - counted_day >= FORGET_DAYS or not next(fields) then
-    return forget_tally(digest)
+    return forget_tally(channel)
   end
   local aged = { 'gap_day', today, 'day_messages', fields.messages_accepted or 0, 'day_flushes', flushes,
                  'day_sum', total, 'counted_day', counted_day }
@@ -52,19 +52,19 @@ local function age_tally(digest)
       aged[#aged + 1] = math.floor(value / halves)
     end
   end
-  try('HSET', key('tally', digest), unpack(aged))
+  try('HSET', key('tally', channel), unpack(aged))
 end
 
 -- A few in each call: Redis runs no other command meanwhile.
 local function age_tallies()
-  local aged, digests = 0, try('HKEYS', key('channels'))
-  for _, digest in ipairs(digests) do
+  local aged, channels = 0, try('SMEMBERS', key('channels'))
+  for _, channel in ipairs(channels) do
     if aged == TALLIES_PER_CALL then
       return
     end
-    local day = try('HGET', key('tally', digest), 'gap_day')
+    local day = try('HGET', key('tally', channel), 'gap_day')
     if type(day) ~= 'table' and tonumber(day) ~= today then
-      age_tally(digest)
+      age_tally(channel)
       aged = aged + 1
     end
   end

@@ -36,7 +36,7 @@ end
 local function update_identity(conv)
   if not conv.peer then
     conv.peer = peer
-    conv.changes = { 'ref', partition .. '-' .. name, 'gateway', sub(record, at_gateway, at_channel - 1),
+    conv.changes = { 'ref', partition .. '-' .. name, 'gateway', sub(record, at_gateway, at_channel - 2),
                      'channel', sub(record, at_channel, at_peer - 1), 'peer', peer }
   elseif peer ~= conv.peer and (is_phone(peer) or not is_phone(conv.peer)) then
     change(conv, 'peer', peer)

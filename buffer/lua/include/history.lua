@@ -5,7 +5,8 @@
 
 local HISTORY_MAX = 2000
 
--- Record an end: fields and their values in turn. Return the id of the record, '' without one. They are one flat list, because a table of them took far longer.
+-- Record an end: fields and their values in turn, in one flat list, because a table of them took far longer. Return the id
+-- of the record, '' without one.
 local function history_push(...)
   local reply = try('XADD', key('history'), 'MAXLEN', '~', HISTORY_MAX, '*', 'ended_ms', now_ms, ...)
   if is_set_aside(reply, 'history') then

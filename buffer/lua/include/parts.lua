@@ -112,8 +112,7 @@ local function count_sent(conv)
   tally(conv, 'parts_sent', 1)
   if number(conv, 'next_part') == 1 and #(conv.span or '') > 12 then
     local reply_ms = max(0, now_ms - struct.unpack('>I6', conv.span))
-    tally(conv, 'reply_ms' .. latency_bucket(reply_ms), 1)
-    tally(conv, 'reply_ms:sum', reply_ms)
+    tally(conv, 'reply_ms' .. latency_bucket(reply_ms), 1, 'reply_ms:sum', reply_ms)
   end
 end
 

@@ -9,7 +9,7 @@
 --       42    13  flags, album and fingerprint, as in a stored message (include/entry.lua)
 --       55     4  tag of the channel, if message ids are unique in it, else zeros
 --       59    20  lengths of the next five fields, 4 bytes each
---       79     …  gateway · channel · peer · sender's name · inline media · JSON payload
+--       79     …  gateway and a colon · channel · peer · sender's name · inline media · JSON payload
 --
 -- Sets the variables of append.lua for the message that is appended, from `record`.
 

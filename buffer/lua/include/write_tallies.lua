@@ -1,8 +1,8 @@
--- Writes what was counted for channels into the hash `tally` of each, which is named by a digest of the channel.
+-- Writes what was counted for channels into the hash `tally` of each.
 -- Needs the table `tallies`. A number in place of a field is the bucket of a gap: its name is made once for all gaps.
 
 for channel, counts in pairs(tallies) do
-  local tally_key = key('tally', sub(redis.sha1hex(channel), 1, 16))
+  local tally_key = key('tally', channel)
   for counted, amount in pairs(counts) do
     local field = type(counted) == 'number' and 'gap:' .. counted or counted
     local total = amount ~= 0 and try('HINCRBY', tally_key, field, amount)
