@@ -60,7 +60,7 @@ def run(routes: Routes, channel: str) -> int:
     if settings.agent_url is None:
         raise SettingsError(f"there is no agent to call: AGENT_URL of {route.name} is not set")
     configure_logs(settings)
-    batch = test_batch(Conversation(gateway, name, f"check-{secrets.token_hex(4)}"), settings)
+    batch = trial_batch(Conversation(gateway, name, f"check-{secrets.token_hex(4)}"), settings)
     print(colours(f"Agent of {route.name}", "bold") + f": {settings.agent_kind} at {redact_url(settings.agent_url)}")
     print(f"Sent, as {count_of(len(TEXTS), 'message')} of {':'.join(batch.conversation)}:")
     print(*(f"  {text}" for text in TEXTS), sep="\n", flush=True)
@@ -69,7 +69,7 @@ def run(routes: Routes, channel: str) -> int:
     return 0 if outcome.is_well else 1
 
 
-def test_batch(conversation: Conversation, settings: Settings) -> Batch:
+def trial_batch(conversation: Conversation, settings: Settings) -> Batch:
     """Return a burst as a claim returns it. Its person is no phone number, so that no workflow can write to anybody."""
     now_ms = time.time_ns() // 1_000_000
     flush_id = f"check-{secrets.token_hex(8)}"

@@ -16,7 +16,7 @@ from agents import n8n
 from agents.base import AgentTarget, Ask
 from buffer.models import Conversation
 from cli.main import build_parser
-from cli.trial_call import test_batch as burst
+from cli.trial_call import trial_batch
 from config.settings import Settings, load_settings
 from gateways import evolution
 from webhook.admin.gate import is_answer
@@ -64,7 +64,9 @@ def expressions(value: Any) -> Iterator[str]:
 
 def body_of_a_call() -> dict[str, Any]:
     """Return the body that a workflow gets."""
-    ask = Ask(AgentTarget("http://n8n/webhook/bot"), burst(Conversation("evolution", "loja", "55119"), load_settings()))
+    ask = Ask(
+        AgentTarget("http://n8n/webhook/bot"), trial_batch(Conversation("evolution", "loja", "55119"), load_settings())
+    )
     body: dict[str, Any] = json.loads(n8n.request(ask).body)
     return body
 
