@@ -46,6 +46,15 @@ EDGES = " :;,.()'`"
 HINT_WORDS = 3
 """Words of a hint. Shorter texts are names."""
 
+REASON_FILES = ("*_send.py", "*_errors.py", "sending_http.py")
+"""The files of gateways/ whose sentences are what a gateway said of a part."""
+
+REASON_WORDS = 4
+"""Words of such a sentence. Shorter texts are names."""
+
+THEIR_WORDS = frozenset({"not authorized for bots", "not registered on whatsapp"})
+"""Words of gateways that are looked for in a response. So are texts with `|`, which are patterns."""
+
 
 def reported() -> dict[str, str]:
     """Return the longest fixed fragment of each sentence, and the file that has it."""
@@ -56,6 +65,31 @@ def reported() -> dict[str, str]:
             for sentence in sentences(path.read_text(encoding="utf-8"), with_hints=with_hints):
                 found.setdefault(sentence, str(path.relative_to(ROOT)))
     return found
+
+
+def reasons() -> dict[str, str]:
+    """Return each fixed sentence with which a gateway's response is told, and the file that has it."""
+    files = {path for pattern in REASON_FILES for path in (ROOT / "gateways").glob(pattern)}
+    return {
+        text: str(path.relative_to(ROOT))
+        for path in sorted(files)
+        for text in long_texts(path.read_text(encoding="utf-8"))
+    }
+
+
+def long_texts(source: str) -> Iterator[str]:
+    """Yield the texts of a source that are sentences: no docstrings, no patterns, nothing that is only compared."""
+    nodes: list[ast.AST] = [ast.parse(source)]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value.strip(EDGES)
+            if len(text.split()) >= REASON_WORDS and "|" not in text and text not in THEIR_WORDS:
+                yield text
+        is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        is_pattern = isinstance(node, ast.Call) and ast.unparse(node.func) == "re.compile"
+        if not (is_docstring or is_pattern or isinstance(node, ast.Compare)):
+            nodes += ast.iter_child_nodes(node)
 
 
 def sentences(source: str, *, with_hints: bool = False) -> Iterator[str]:

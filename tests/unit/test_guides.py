@@ -20,7 +20,7 @@ from gateways.base import Headers, Request
 from gateways.registry import GATEWAYS
 from gateways.sending import Part
 from tests.guide_pages import BLOCK, GUIDES, SECRET, SETTINGS, bodies_of, env_of, read_guide
-from tests.reported_failures import reported, sentences
+from tests.reported_failures import long_texts, reasons, reported, sentences
 
 ROOT = Path(__file__).parents[2]
 PORTUGUESE = ".pt-BR.md"
@@ -149,8 +149,9 @@ def test_commands_of_a_guide_exist(page: Path):
 def test_table_of_problems_is_complete(page: str):
     """Everything that the source reports when something fails stands in the table."""
     text = read(GUIDES / page).replace("`", "")
-    assert len(reported()) > 150
-    missing = {sentence: file for sentence, file in reported().items() if sentence.replace("`", "") not in text}
+    found = reported() | reasons()
+    assert len(found) > 250
+    missing = {sentence: file for sentence, file in found.items() if sentence.replace("`", "") not in text}
     assert missing == {}
 
 
@@ -180,3 +181,15 @@ def hint(status):
     found = ["is full of cheese", "nobody answers on", "is not quiet", "a song without words"]
     assert sorted(sentences(source, with_hints=True)) == sorted([*found, "it is made of cheese"])
     assert sorted(sentences(source)) == sorted(found)
+
+
+def test_new_reason_is_noticed():
+    """What a gateway's response means is found; docstrings, patterns and what is compared are not."""
+    source = '''
+"""Reads what the moon has said of a message."""
+PATTERN = re.compile("the moon is full|the moon is new")
+if "the moon is not there" in body:
+    return Refused("the moon does not take this message")
+REASONS = {1: f"the moon {name} is away until tomorrow night"}
+'''
+    assert sorted(long_texts(source)) == ["is away until tomorrow night", "the moon does not take this message"]
