@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -32,10 +32,15 @@ SAID = {
 }
 """What makes a failure, and the number of the argument that is its sentence: of an HTTPError, its code."""
 
-HINTS = frozenset({"_not_registered", "_setting", "_advice", "hint", "not_reached", "_reason", "broken"})
-"""Functions of HINT_FOLDERS that return what is wrong with an agent."""
-
-HINT_FOLDERS = (ROOT / "agents", ROOT / "worker")
+HINTS = {
+    "agents": {"_not_registered", "_setting", "_advice", "hint"},
+    "worker": {"_advice", "not_reached", "_reason", "broken"},
+    "gateways": {"why_not_sent"},
+    "webhook": {"_problem", "_detail"},
+    "cli": {"_unreachable", "explain", "readiness_problem", "_detail"},
+    "cli/commands": {"_worker_problem"},
+}
+"""Functions that return what is wrong, by the folder of their file."""
 
 FRAGMENT_MIN = 4
 """Characters of a fragment that is looked for. Shorter ones are between two values."""
@@ -61,8 +66,8 @@ def reported() -> dict[str, str]:
     found: dict[str, str] = {}
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
-            with_hints = path.parent in HINT_FOLDERS
-            for sentence in sentences(path.read_text(encoding="utf-8"), with_hints=with_hints):
+            hints = HINTS.get(str(path.parent.relative_to(ROOT)), set())
+            for sentence in sentences(path.read_text(encoding="utf-8"), hints):
                 found.setdefault(sentence, str(path.relative_to(ROOT)))
     return found
 
@@ -92,15 +97,15 @@ def long_texts(source: str) -> Iterator[str]:
             nodes += ast.iter_child_nodes(node)
 
 
-def sentences(source: str, *, with_hints: bool = False) -> Iterator[str]:
-    """Yield the longest fixed fragment of each sentence of a source text, and its hints if wanted."""
+def sentences(source: str, hints: Collection[str] = ()) -> Iterator[str]:
+    """Yield the longest fixed fragment of each sentence of a source text, and what its functions `hints` return."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
             for value in _values(node):
                 fragment = max((piece.strip(EDGES) for piece in _pieces(value)), key=len, default="")
                 if len(fragment) >= FRAGMENT_MIN:
                     yield fragment
-        elif with_hints and isinstance(node, ast.FunctionDef) and node.name in HINTS:
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in hints:
             yield from _hints(node)
 
 
@@ -116,7 +121,7 @@ def _values(call: ast.Call) -> Iterator[ast.expr]:
             yield call.args[position]
 
 
-def _hints(function: ast.FunctionDef) -> Iterator[str]:
+def _hints(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
     """Yield the fixed pieces of a function that are sentences."""
     for statement in function.body:
         for node in ast.walk(statement):
