@@ -34,6 +34,7 @@ class AgentFailure:
     `misconfigured`: it fails for everyone until somebody changes a setting, so the attempt does not count. `doubt`: the
     agent may have run, and nobody knows what it said. `status` is the HTTP status of the response, None without one.
 
+    `ours`: this machine could make no connection, whatever the agent does.
     `held` is the tag of the agent if it fails for everyone: the batch waits until it works again. `called`: False if it
     was not even called.
     """
@@ -45,6 +46,7 @@ class AgentFailure:
     misconfigured: bool = False
     doubt: bool = False
     status: int | None = field(default=None, compare=False)
+    ours: bool = field(default=False, compare=False)
     held: str = ""
     called: bool = True
 
@@ -57,7 +59,8 @@ class AgentFailure:
     def is_for_everyone(self) -> bool:
         """Return True if every other call would fail the same: nobody listens, a wrong key, a broken agent."""
         status = self.status or 0
-        return not self.sent or self.misconfigured or status >= 500 or status in LOCKED_STATUSES
+        is_away = not self.sent and not self.ours
+        return is_away or self.misconfigured or status >= 500 or status in LOCKED_STATUSES
 
 
 class Again(NamedTuple):

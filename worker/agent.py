@@ -78,7 +78,8 @@ class Agent:
         try:
             if connected.get():
                 return doubt(agent_errors.broken(error))
-            return AgentFailure(agent_errors.not_reached(error, self._url, CONNECT_TIMEOUT_S), sent=False)
+            sentence = agent_errors.not_reached(error, self._url, CONNECT_TIMEOUT_S)
+            return AgentFailure(sentence, sent=False, ours=agent_errors.is_ours(error))
         finally:
             agent_errors.drop_tracebacks(error)
 

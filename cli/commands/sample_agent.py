@@ -16,6 +16,7 @@ from cli.shutdown import ShutdownSignal, exit_on_signal
 from cli.sockets import bind_listener, own_address, url_of
 from cli.terminal import Colours
 from config.logs import mask
+from config.settings import SettingsError
 
 REASONS: dict[str, str] = {
     Reason.QUIET: "quiet long enough",
@@ -30,10 +31,19 @@ REASONS: dict[str, str] = {
 
 def run(args: argparse.Namespace) -> int:
     """Answer until SIGTERM or SIGINT. Raises SettingsError if it cannot listen."""
+    _check_mode(args.kind, args.mode)
     exit_on_signal()
     with bind_listener(args.host, args.port) as listener:
         asyncio.run(_run(listener, args.delay) if args.kind == "generic" else _run_kind(listener, args))
     return 0
+
+
+def _check_mode(kind: str, mode: str) -> None:
+    """Raise SettingsError for a mode that the kind does not have."""
+    known = (*SAMPLES[kind].agent.modes, "html") if kind in SAMPLES else ()
+    if mode and mode not in known:
+        names = f"it has {', '.join(known)}" if known else "it has none"
+        raise SettingsError(f"--mode {mode}: --kind {kind} has no such mode; {names}")
 
 
 async def _run(listener: socket.socket, delay_s: float) -> None:

@@ -36,6 +36,9 @@ class SampleAgent:
     what was refused.
     """
 
+    modes: tuple[str, ...] = ()
+    """The modes of the kind, besides `html`."""
+
     def __init__(self, mode: str = "", delay_s: float = 0.0, on_turn: OnTurn = lambda *_: None) -> None:
         self.mode = mode
         self.turns: defaultdict[str, list[str]] = defaultdict(list)

@@ -21,6 +21,8 @@ PIECE = 5
 class SampleDify(SampleAgent):
     """Modes: error, cut (the stream ends early), lost (the answer is kept, the connection breaks), html."""
 
+    modes = ("error", "cut", "lost")
+
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self.users: dict[str, str] = {}

@@ -12,6 +12,8 @@ from cli.sample.base import SampleAgent, Wrong, body_of, text_in
 class SampleFlowise(SampleAgent):
     """Modes: throttled, error, json, html."""
 
+    modes = ("throttled", "error", "json")
+
     def routes(self) -> Iterable[web.RouteDef]:
         """Return the address of predictions."""
         return [web.post("/api/v1/prediction/{flow_id}", self._predict)]

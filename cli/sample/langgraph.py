@@ -19,6 +19,8 @@ FIELDS = frozenset(
 class SampleLangGraph(SampleAgent):
     """Modes: error-200, interrupt, busy, html."""
 
+    modes = ("error-200", "interrupt", "busy")
+
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self.threads: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)

@@ -18,6 +18,8 @@ SENTENCES = {
 class SampleN8n(SampleAgent):
     """Modes: immediately, no-data, all-items, not-reached, inactive, error, streaming, html."""
 
+    modes = ("immediately", "no-data", "all-items", "not-reached", "inactive", "error", "streaming")
+
     def routes(self) -> Iterable[web.RouteDef]:
         """Return the production address and the test address."""
         return [web.post("/webhook-test/{name}", self._inactive), web.post("/webhook/{name:.+}", self._run)]

@@ -16,6 +16,8 @@ HISTORY_MAX = 65_536
 class SampleOpenAI(SampleAgent):
     """Modes: quota, throttled, overloaded, error-200, think, tools, html."""
 
+    modes = ("quota", "throttled", "overloaded", "error-200", "think", "tools")
+
     def routes(self) -> Iterable[web.RouteDef]:
         """Return the address of chat completions."""
         return [web.post("/v1/chat/completions", self._complete)]

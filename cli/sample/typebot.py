@@ -16,6 +16,8 @@ END = "fim"
 class SampleTypebot(SampleAgent):
     """Modes: choices, error (after the step), html."""
 
+    modes = ("choices", "error")
+
     def routes(self) -> Iterable[web.RouteDef]:
         """Return the addresses of a start and of each further step."""
         return [

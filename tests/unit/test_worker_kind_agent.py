@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -208,3 +209,12 @@ async def test_an_agent_that_is_away(make_settings):
     await agent.close()
     assert isinstance(failure, AgentFailure)
     assert (failure.sent, failure.doubt, failure.dead) == (False, False, False)
+
+
+def test_modes_are_those_of_the_page():
+    """docs/agents.md names every mode of every sample agent, and the tests above use no other."""
+    page = (Path(__file__).parents[2] / "docs/agents.md").read_text(encoding="utf-8")
+    for kind, sample in SAMPLES.items():
+        assert f"| `{kind}` | {', '.join(f'`{mode}`' for mode in sample.agent.modes)} |" in page
+    used = {(kind, mode) for kind, mode in SILENT if mode != "html"}
+    assert used <= {(kind, mode) for kind, sample in SAMPLES.items() for mode in sample.agent.modes}

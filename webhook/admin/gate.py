@@ -15,7 +15,7 @@ from config.logs import get_logger
 from webhook.admin.auth import has_token, is_admin
 from webhook.responses import HTTPError, http_error_response, send_response
 
-PREFIXES = ("/conversations", "/flushes", "/dead-letters", "/replies")
+PREFIXES = ("/conversations", "/flushes", "/dead-letters", "/replies", "/agents")
 """The first parts of the paths of the admin API."""
 
 ACCESS = "debouncer.admin"
