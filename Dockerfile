@@ -10,6 +10,7 @@ ARG LOCK=deploy/requirements.lock
 COPY deploy/requirements.lock deploy/otel.lock deploy/
 RUN /opt/debouncer/bin/pip install --require-hashes -r "$LOCK"
 COPY pyproject.toml README.md LICENSE ./
+COPY agents agents
 COPY buffer buffer
 COPY cli cli
 COPY config config

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from buffer.models import Batch, Conversation, EndedBatch, Reason
+from buffer.models import Batch, Conversation, EndedBatch, PostedAnswer, Reason
 from buffer.stored_message import decode_messages
 
 REASONS: dict[bytes, Reason] = {reason.encode(): reason for reason in Reason}
@@ -29,8 +29,8 @@ def read_batch(reply: Sequence[Any]) -> Batch:
     token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer = reply[1:10]
     next_part, last_part, doubted_part = map(int, reply[10:13])
     gateway, channel, peer, name = map(_text, reply[13:17])
-    entries = reply[17::2]
-    messages = decode_messages(entries, reply[18::2])
+    entries = reply[21::2]
+    messages = decode_messages(entries, reply[22::2])
     received = [message.received_ms for message in messages] or [int(closed_ms)]
     return Batch(
         token=_text(token),
@@ -51,6 +51,9 @@ def read_batch(reply: Sequence[Any]) -> Batch:
         next_part=next_part,
         last_part=last_part,
         doubted_part=doubted_part,
+        memory=reply[17],
+        awaited=bool(reply[18]),
+        posted=PostedAnswer(_text(reply[20]), reply[19]) if reply[19] or reply[20] else None,
     )
 
 

@@ -29,6 +29,7 @@ KINDS = {
     "dead": "ZSET flush_id -> time (ms) at which its batch became a dead letter",
     "history": "STREAM of the flushes, discards and parts that ended, bounded (lua/include/history.lua has the fields)",
     "duplicates": "STREAM of the latest duplicates, for a quarter of an hour (buffer/duplicates.py has the fields)",
+    "agents": "HASH tag of an agent that fails for everyone -> its state (include/held_agent.lua); in partition 0 only",
     "owners": "HASH deployment and host -> time (ms) at which a worker of it was last at work; in partition 0 only",
     "counters": "HASH of totals since first start that belong to no channel, and the dispatch counter",
     "channels": "SET gateway, colon, channel: of all tallies",
@@ -41,6 +42,8 @@ KINDS = {
     # one of each per channel that replies
     "rate": "STRING the time (ms) at which the channel's limit of parts is used up to no part: the GCRA's arrival time",
     "held": "HASH a channel through which nothing can be sent: since when, until when, and why",
+    # one of each per agent whose calls are held
+    "parked": "ZSET conversation whose batch waits for the agent -> time (ms) at which it was sealed",
     # one of each per conversation
     "conv": "HASH identity, open window, sealed batch, lease",
     "buffer": "LIST the open burst, in arrival order",
@@ -51,6 +54,7 @@ KINDS = {
     "lock": "STRING with a TTL: a copy of the lease; the conv hash decides",
     "media": "HASH fingerprint -> inline media (base64) of a message in buffer, batch or remains",
     "mark": "HASH fingerprint -> a pending change: an edit or revoke that arrived before its message",
+    "memory": "STRING what the agent's kind keeps of the conversation (docs/agents.md)",
     "redrive": "LIST flush_ids of the dead letters to redrive",
     # one of each per dead letter
     "letter": "HASH a dead letter: all batch fields, the error, the time of death",

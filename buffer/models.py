@@ -46,11 +46,12 @@ ClaimStatus = Literal["batch", "busy", "early", "paused", "empty", "broken"]
 DeliveryState = Literal["sent", "failed"]
 """The two reports that say something about a part: WhatsApp took the message (or the person has it), or it failed."""
 
-FailureMode = Literal["retry", "unreached", "dead", "release"]
+FailureMode = Literal["retry", "unreached", "held", "dead", "release"]
 """The end of an attempt without an ack: `retry` counts it, `release` does not, `dead` makes a dead letter.
 
 `unreached` does not count it either, because the agent never received the request. It makes a dead letter once all
-attempts since the first such failure have failed for longer than the given time.
+attempts since the first such failure have failed for longer than the given time. `held` is the same without a call, for
+an agent that fails for everyone.
 """
 
 
@@ -223,8 +224,10 @@ class Appended(NamedTuple):
 class Failure(NamedTuple):
     """The end of an attempt without an ack: `delay_ms` before the next attempt, `error` for people.
 
-    `give_up_ms` limits the mode `unreached`; 0 means without a limit. `max_attempts` limits the mode `retry`; None
-    stands for that of the store's settings.
+    `give_up_ms` limits the modes `unreached` and `held`; 0 means without a limit. `max_attempts` limits the mode
+    `retry`; None stands for that of the store's settings. `agent` is the tag of the agent whose calls are held: the
+    batch comes back when it works again, and not only after `delay_ms`. `fallback` is the answer that the person gets
+    if the batch dies, with the prints of its parts; empty for none.
     """
 
     mode: FailureMode
@@ -232,6 +235,9 @@ class Failure(NamedTuple):
     error: str
     give_up_ms: int = 0
     max_attempts: int | None = None
+    agent: str = ""
+    fallback: bytes = b""
+    fallback_prints: bytes = b""
 
 
 class Due(NamedTuple):
@@ -264,13 +270,21 @@ class StoredMessage(NamedTuple):
     trace: str | None = None
 
 
+class PostedAnswer(NamedTuple):
+    """What an agent has posted as its late answer."""
+
+    content_type: str
+    body: bytes
+
+
 class Batch(NamedTuple):
     """The messages of one flush under a lease.
 
     Between claims only token, attempt, failures, crashes, answer and the numbers of parts change. `skipped` counts
     messages that cannot be read; `messages` lacks them, and may be empty. `next_part` is the number of the part of the
     answer that is sent next, and `last_part` that of the last one: 0 without parts. `doubted_part` is the number of a
-    part that this claim found in doubt, else 0.
+    part that this claim found in doubt, else 0. `memory` is what the agent's kind keeps of the conversation. `awaited`:
+    the agent was to post its answer, and `posted` is that, None if it did not come in time.
     """
 
     token: str
@@ -291,6 +305,9 @@ class Batch(NamedTuple):
     next_part: int = 0
     last_part: int = 0
     doubted_part: int = 0
+    memory: bytes = b""
+    awaited: bool = False
+    posted: PostedAnswer | None = None
 
     @property
     def is_suspect(self) -> bool:

@@ -163,13 +163,13 @@ def renew_args(leases: Iterable[Lease], settings: Settings) -> Args:
 read_renew = _read_outcome
 
 
-def answered_args(answers: Iterable[tuple[str, str, bytes, bytes, int, int | None]]) -> Args:
+def answered_args(answers: Iterable[tuple[str, str, bytes, bytes, int, int | None, bytes]]) -> Args:
     """Return the arguments of answered.lua for conversations.
 
-    They are the hash of each, the token of its lease, the answer, the prints of its parts, a delay in ms, and how many
-    ms the agent took.
+    They are the hash of each, the token of its lease, the answer, the prints of its parts, a delay in ms, how many ms
+    the agent took, and its new memory.
     """
-    return [*chain.from_iterable((*answer[:5], _known(answer[5])) for answer in answers)]
+    return [*chain.from_iterable((*answer[:5], _known(answer[5]), answer[6]) for answer in answers)]
 
 
 read_answered = _read_outcome
@@ -196,6 +196,9 @@ def fail_args(ref: Ref, token: str, failure: Failure, settings: Settings) -> Arg
         failure.max_attempts or settings.agent_max_attempts,
         failure.error,
         failure.give_up_ms,
+        failure.agent,
+        failure.fallback,
+        failure.fallback_prints,
     ]
 
 

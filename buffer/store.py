@@ -164,13 +164,15 @@ class Store:
         *,
         delay_ms: int = 0,
         agent_ms: int | None = None,
+        memory: bytes = b"",
     ) -> Outcome:
         """Store the agent's answer under the lease. Returns ok, later, lost or cancelled.
 
         `prints` are the prints of its parts (buffer/prints.py), empty if none is sent. With a `delay_ms` the lease is
         given back, and the first part waits for that time. `agent_ms` is how long the agent took, None if nobody knows.
+        `memory` replaces what is kept of the conversation for the agent; empty leaves it.
         """
-        item = (ref.hash, token, answer, prints, delay_ms, agent_ms)
+        item = (ref.hash, token, answer, prints, delay_ms, agent_ms, memory)
         return script_calls.read_answered(await self._answers.call(ref.partition, item))
 
     async def ack(self, ref: Ref, token: str, *, pause_ms: int = 0, agent_ms: int | None = None) -> Outcome:
@@ -184,13 +186,6 @@ class Store:
     async def fail(self, ref: Ref, token: str, error: str, *, delay_ms: int, dead: bool = False) -> Outcome:
         """End a failed attempt: retry after `delay_ms`, or make a dead letter. Returns ok, dead, lost or cancelled."""
         return await self.end_attempt(ref, token, Failure("dead" if dead else "retry", delay_ms, error))
-
-    async def unreached(self, ref: Ref, token: str, error: str, *, delay_ms: int, give_up_ms: int) -> Outcome:
-        """End an attempt whose request never reached the agent: retry without counting it, for `give_up_ms` at most.
-
-        Returns ok, dead, lost or cancelled.
-        """
-        return await self.end_attempt(ref, token, Failure("unreached", delay_ms, error, give_up_ms))
 
     async def release(self, ref: Ref, token: str, delay_ms: int = 0) -> Outcome:
         """Give a lease back without counting an attempt. Returns ok, lost or cancelled."""

@@ -101,7 +101,7 @@ async def _overview(store: Store) -> Overview | None:
 
 
 def _contents(overview: Overview | None) -> list[CheckResult]:
-    """Return a warning for dead letters, parts in doubt, held channels and overdue conversations."""
+    """Return a warning for dead letters, parts in doubt, held channels and agents, and overdue conversations."""
     results = []
     if overview is not None and overview.dead:
         text = f"{overview.dead_text()}; `debouncer dead` lists them, `debouncer dead retry --all` sends them again"
@@ -111,6 +111,7 @@ def _contents(overview: Overview | None) -> list[CheckResult]:
         results.append(CheckResult("warning", "in doubt", text))
     if overview is not None:
         results += [CheckResult("warning", "held", text) for text in overview.held_texts()]
+        results += [CheckResult("warning", "agent", text) for text in overview.agent_texts()]
     if overview is not None and overview.overdue:
         text = f"{overview.due_text()}: is a worker running? `debouncer status` shows more"
         results.append(CheckResult("warning", "overdue", text))

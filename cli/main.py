@@ -16,6 +16,7 @@ from typing import NoReturn
 from buffer.errors import PartitionMismatch, UnsafeServer
 from cli.arguments import Commands, add_command, add_data_dir
 from cli.operations import add_operations
+from config.agent_settings import AGENT_KINDS
 from config.settings import SettingsError
 
 INTERRUPTED = 130
@@ -111,6 +112,13 @@ def _add_checks(commands: Commands) -> None:
         "--send", nargs=2, metavar=("GATEWAY/CHANNEL", "NUMBER"), help="send one test message, after asking"
     )
     check.add_argument("--yes", action="store_true", help="do not ask before --send")
+    check.add_argument(
+        "--agent",
+        nargs="?",
+        const="",
+        metavar="GATEWAY/CHANNEL",
+        help="call the agent (of one channel) with a test burst, and show what was understood of the answer",
+    )
     add_data_dir(check)
     health = add_command(commands, "health", "exit 0 when a process of this container is healthy, else 1")
     parts = health.add_subparsers(dest="part", required=True, metavar="PART")
@@ -124,6 +132,8 @@ def _add_examples(commands: Commands) -> None:
     agent = add_command(commands, "sample-agent", "run a small agent that prints each burst and answers it")
     agent.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     agent.add_argument("--port", type=int, default=9000, help="port to listen on (default: 9000)")
+    agent.add_argument("--kind", default="generic", choices=AGENT_KINDS, help="kind to stand in for (AGENT_KIND)")
+    agent.add_argument("--mode", default="", help="a way to fail, see docs/agents.md (kinds but generic)")
     agent.add_argument("--delay", type=float, default=0.0, metavar="S", help="seconds before each answer")
     demo = add_command(commands, "demo", "watch bursts become calls, replies, a takeover and a crash")
     demo.add_argument("--page", action="store_true", help="open the operator's page, and keep everything running")

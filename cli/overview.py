@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from buffer.held_agent_calls import HeldAgent
+from buffer.held_agents import HeldAgents
 from buffer.insights import NOT_OVERDUE, OVERDUE_MS, Insights
 from buffer.operator_models import Pending
 from buffer.reply_models import HeldChannel
@@ -36,6 +38,7 @@ class Overview:
     oldest_doubt_ms: int | None = None
     channels: set[tuple[str, str]] = field(default_factory=set)
     held: list[HeldChannel] = field(default_factory=list)
+    agents: list[HeldAgent] = field(default_factory=list)
     overdue: int = 0
     oldest_due_ms: int | None = None
 
@@ -92,6 +95,15 @@ class Overview:
             for gateway, channel, since_ms, reason in self.held
         ]
 
+    def agent_texts(self) -> list[str]:
+        """Return for each agent that is held since when, how many batches wait for it, and why."""
+        return [
+            f"{one.address} fails for everyone since {duration_text(self.now_ms - one.since_ms)}: "
+            f"{count_of(one.waiting, 'burst')} wait{'s' if one.waiting == 1 else ''} for it "
+            f"({one.reason or 'no reason is known'})"
+            for one in self.agents
+        ]
+
     def _age_text(self, number: int, oldest_ms: int | None) -> str:
         if oldest_ms is None:
             return ""
@@ -113,6 +125,7 @@ async def overview_of(store: Store) -> Overview:
         for doubt in doubts.page:
             overview.oldest_doubt_ms = min(doubt.since_ms, overview.oldest_doubt_ms or doubt.since_ms)
     overview.held = await replies.held_channels(sorted(overview.channels))
+    overview.agents = (await HeldAgents(store).now()).held
     return overview
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from buffer.errors import StoreError
 from buffer.figures import Figures, figures_of
+from buffer.held_agent_calls import HeldAgent
+from buffer.held_agents import HeldAgents
 from buffer.insight_models import FlushRecord, Gauges, Page
 from buffer.insights import Insights
 from buffer.operator_models import Pending
@@ -48,6 +50,7 @@ class Slow:
     figures: Figures = field(default_factory=Figures)
     held: list[HeldChannel] = field(default_factory=list)
     conflict: str | None = None
+    agents: list[HeldAgent] = field(default_factory=list)
 
 
 @dataclass(slots=True, frozen=True)
@@ -149,7 +152,8 @@ class Watcher:
         figures = figures_of(totals)
         self._rate.add(self._clock(), figures.calls)
         held = await Replies(self._store).held_channels(channels)
-        return Slow(figures, held, await Owners(self._store).conflict())
+        agents = (await HeldAgents(self._store).now()).held
+        return Slow(figures, held, await Owners(self._store).conflict(), agents)
 
     @property
     def _settings(self) -> Settings:

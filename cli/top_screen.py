@@ -155,6 +155,7 @@ def wrong_texts(picture: Picture) -> list[str]:
     texts = (
         (not picture.hosts, "no worker is alive: nothing goes out"),
         (picture.is_suspended, "the queue is suspended: nothing goes out until `rq resume`"),
+        *((True, f"the agent at {one.address} fails for everyone: {one.reason}") for one in slow.agents),
         (gauges.overdue > 0, f"{gauges.overdue} overdue, the oldest by {oldest}"),
         (slow.conflict is not None, slow.conflict or ""),
         (again > 0, f"{count_of(again, 'batch')} got a second answer, which must not be".replace("batchs", "batches")),

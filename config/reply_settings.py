@@ -43,9 +43,17 @@ class ReplySettings(BaseSettings):
     reply_give_up: Seconds = Field(
         86_400.0, description="time after which an answer becomes a dead letter if the gateway does not take it"
     )
+    fallback_reply: Annotated[str | None, BlankIsNone] = Field(
+        None,
+        max_length=4096,
+        description="what the person is told if the agent fails and their burst becomes a dead letter, at most once an "
+        "hour; empty: nothing",
+    )
     reply_mark_read: bool = Field(False, description="true: the person's messages are marked as read at the claim")
-    reply_markdown: Literal["off", "whatsapp"] = Field(
-        "off", description="whatsapp: Markdown of the agent becomes what WhatsApp shows"
+    reply_markdown: Annotated[Literal["off", "whatsapp"] | None, BlankIsNone] = Field(
+        None,
+        description="whatsapp: Markdown of the agent becomes what WhatsApp shows; off: it stays. Default: whatsapp for "
+        "AGENT_KIND openai, dify and flowise, else off",
     )
     typing_indicator: bool = Field(
         True, description="true: the person sees that the bot types while the agent thinks, where the gateway can"

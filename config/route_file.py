@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from config.reply_credentials import REPLY_CREDENTIALS
-from config.route_keys import AGENT_KIND, ENABLED, OTHER_KEYS, ROUTE_KEYS, channel_keys, key_place
-from config.route_values import check_agent_kind, enabled_of, value_of
+from config.route_keys import ENABLED, OTHER_KEYS, ROUTE_KEYS, channel_keys, key_place
+from config.route_values import enabled_of, value_of
 from config.secret_references import SecretReferences
 from config.settings import Settings, SettingsError
 from config.spelling import nearest
@@ -102,8 +102,6 @@ def _set(found: RouteFile, section: RouteSection, key: str, written: Any) -> Non
     """Set one key of a section. Raises ValueError with what is wrong with the key or its value."""
     if key == ENABLED:
         section.enabled = enabled_of(written)
-    elif key == AGENT_KIND:
-        check_agent_kind(written)
     elif key in section.keys:
         setting = section.keys[key]
         section.values[setting] = value_of(key, written, Settings.model_fields[setting], found.references)

@@ -21,6 +21,17 @@ ROUTE_KEYS: dict[str, str] = {
     "media_inline_max": "media_inline_max",
     "agent_url": "agent_url",
     "agent_secret": "agent_secret",
+    "agent_kind": "agent_kind",
+    "agent_key": "agent_key",
+    "agent_model": "agent_model",
+    "agent_system_prompt": "agent_system_prompt",
+    "agent_params": "agent_params",
+    "agent_repeat": "agent_repeat",
+    "agent_memory_turns": "agent_memory_turns",
+    "agent_memory_bytes": "agent_memory_bytes",
+    "agent_memory_ttl": "agent_memory_ttl",
+    "agent_strip_think": "agent_strip_think",
+    "agent_answer_within": "agent_answer_within",
     "agent_timeout": "agent_timeout",
     "agent_max_attempts": "agent_max_attempts",
     "agent_give_up": "agent_give_up",
@@ -33,6 +44,7 @@ ROUTE_KEYS: dict[str, str] = {
     "reply_in_doubt": "reply_in_doubt",
     "reply_rate": "reply_rate",
     "reply_give_up": "reply_give_up",
+    "fallback_reply": "fallback_reply",
     "reply_mark_read": "reply_mark_read",
     "reply_markdown": "reply_markdown",
     "typing_indicator": "typing_indicator",
@@ -42,12 +54,9 @@ ROUTE_KEYS: dict[str, str] = {
 }
 """The keys of every table, each with the setting that it changes for the route."""
 
-ENABLED, AGENT_KIND = "enabled", "agent_kind"
-OTHER_KEYS = (ENABLED, AGENT_KIND)
-"""The keys of every table that change no setting: on or off, and the kind of the agent."""
-
-AGENT_KINDS = ("generic",)
-"""The kinds of agents that exist: `generic` is the body of docs/invariants.md#body."""
+ENABLED = "enabled"
+OTHER_KEYS = (ENABLED,)
+"""The keys of every table that change no setting: on or off."""
 
 
 def channel_keys(gateway: str) -> dict[str, str]:

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from config.route_keys import AGENT_KINDS
 from config.secret_references import FORMS, SecretReferences, is_reference
 
 VALUE_MAX = 60
@@ -39,12 +38,6 @@ def enabled_of(written: Any) -> bool:
     if not isinstance(written, bool):
         raise ValueError(f"{_shown(written)} is neither true nor false")
     return written
-
-
-def check_agent_kind(written: Any) -> None:
-    """Raise ValueError for a kind of agent that does not exist."""
-    if written not in AGENT_KINDS:
-        raise ValueError(f"{_shown(written)} is not known; there is: {', '.join(AGENT_KINDS)}")
 
 
 def type_problem(written: Any, field: FieldInfo) -> str | None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from config.agent_settings import AgentSettings
+from config.agent_settings import MARKDOWN_KINDS, AgentSettings
 from config.burst_settings import BurstSettings
 from config.gateway_settings import GatewaySettings
 from config.redis_address import address_problem
@@ -143,6 +143,11 @@ class Settings(GatewaySettings, ReplySettings, AgentSettings, BurstSettings):
         if problems := combination_problems(self):
             raise ValueError("\n".join(problems))
         return self
+
+    @property
+    def markdown(self) -> Literal["off", "whatsapp"]:
+        """Return REPLY_MARKDOWN, or the default of the agent's kind."""
+        return self.reply_markdown or ("whatsapp" if self.agent_kind in MARKDOWN_KINDS else "off")
 
     @property
     def lease_ms(self) -> int:

@@ -6,6 +6,8 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from config.agent_settings import LOOKING_KINDS
+
 if TYPE_CHECKING:
     from config.settings import Settings
 
@@ -18,7 +20,13 @@ LOOKS_LIKE_MS = 1_000
 
 def combination_problems(settings: Settings) -> list[str]:
     """Return one sentence for each rule that the settings break."""
-    rules = [*_burst_rules(settings), *_flush_rules(settings), *_webhook_rules(settings), *_durability_rules(settings)]
+    rules = [
+        *_burst_rules(settings),
+        *_flush_rules(settings),
+        *_agent_rules(settings),
+        *_webhook_rules(settings),
+        *_durability_rules(settings),
+    ]
     return [sentence + _defaults_note(sentence, settings) for broken, sentence in rules if broken]
 
 
@@ -53,6 +61,25 @@ def _flush_rules(settings: Settings) -> list[tuple[bool, str]]:
             f"DEDUPE_TTL={settings.dedupe_ttl:g} must be at least MESSAGE_BUFFER_MAX_WAIT="
             f"{settings.message_buffer_max_wait:g}: "
             "a duplicate could enter an open burst",
+        ),
+    ]
+
+
+def _agent_rules(settings: Settings) -> list[tuple[bool, str]]:
+    kind, repeat = settings.agent_kind, settings.agent_repeat
+    return [
+        (
+            kind == "openai" and not settings.agent_model,
+            "AGENT_KIND=openai needs AGENT_MODEL: the name of the model, e.g. gpt-4o-mini or llama3.2",
+        ),
+        (
+            kind == "dify" and settings.agent_key is None,
+            "AGENT_KIND=dify needs AGENT_KEY: the key of the app, from its page `API Access` (app-...)",
+        ),
+        (
+            repeat == "look" and kind not in LOOKING_KINDS,
+            f"AGENT_REPEAT=look is not possible with AGENT_KIND={kind}, which cannot tell whether it has answered; "
+            "write always or never",
         ),
     ]
 

@@ -50,8 +50,8 @@ COMMON = frozenset({"META_TOKEN", "META_SECRET", "TWILIO_TOKEN", "TWILIO_SID", "
 }
 """Names of MEANT that other programs read too: in the environment they are not told, in `.env` they are."""
 
-COMPOSE_NAMES = frozenset({"PUBLISH_ADDRESS", "PUBLISH_PORT", "VALKEY_MAXMEMORY"})
-"""Names that docker-compose.yml reads from `.env`."""
+COMPOSE_NAMES = frozenset({"PUBLISH_ADDRESS", "PUBLISH_PORT", "VALKEY_MAXMEMORY", "EVOLUTION_NETWORK", "N8N_NETWORK"})
+"""Names that docker-compose.yml and deploy/compose.beside.yml read from `.env`."""
 
 OTHER_PREFIXES = ("COMPOSE_", "OTEL_")
 """How the names of others begin that may stand in `.env`: Docker's, and those of OpenTelemetry (config/tracing.py)."""

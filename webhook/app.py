@@ -66,7 +66,7 @@ class App:
         self.ingest = Ingest(settings, self._routes, _append_spans(spans))
         self._webhooks = WebhookEndpoint(self.ingest)
         self.api = self._build_api()
-        self._gate = AdminGate(self.api, settings.admin_token)
+        self._gate = AdminGate(self.api, settings.admin_token, settings.agent_answer_token)
         self._redis_url = require(settings.redis_url, "REDIS_URL")
         self._store: Store | None = None
         self._ready = False

@@ -9,6 +9,8 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+from buffer.errors import StoreError
+from buffer.held_agents import HeldAgents
 from buffer.store import Store
 
 PROBE_TIMEOUT_S = 2.0
@@ -18,7 +20,11 @@ READYZ_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {
             "application/json": {
-                "schema": {"type": "object", "required": ["status"], "properties": {"status": {"const": "ok"}}}
+                "schema": {
+                    "type": "object",
+                    "required": ["status"],
+                    "properties": {"status": {"const": "ok"}, "detail": {"type": "string"}},
+                }
             }
         }
     },
@@ -46,9 +52,23 @@ def probe_routes(store: Callable[[], Store | None], not_ready_reason: Callable[[
         problem = not_ready_reason() if current is None else await _problem(current)
         if problem:
             return JSONResponse({"error": "not_ready", "detail": problem}, 503)
-        return JSONResponse({"status": "ok"})
+        detail = await _detail(current) if current is not None else ""
+        return JSONResponse({"status": "ok", **({"detail": detail} if detail else {})})
 
     return router
+
+
+async def _detail(store: Store) -> str:
+    """Return what people should know though messages are stored. No address: anybody may read it."""
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            held = (await HeldAgents(store).now()).held
+    except (StoreError, TimeoutError):
+        return ""
+    if not held:
+        return ""
+    agents = "1 agent fails" if len(held) == 1 else f"{len(held)} agents fail"
+    return f"{agents} for everyone; {sum(one.waiting for one in held)} bursts wait; `debouncer status` names the reason"
 
 
 async def _problem(store: Store) -> str | None:

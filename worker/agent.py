@@ -10,12 +10,14 @@ from functools import cache
 import aiohttp
 import httpx
 
-from buffer.models import Batch
+from agents import generic
+from agents.results import AgentFailure, AgentReply, doubt
+from buffer.models import Batch, PostedAnswer
 from config.settings import Settings, require
 from gateways.standard_webhooks import signature_headers, signing_key
 from worker import agent_answer, agent_errors
-from worker.agent_answer import AgentFailure, AgentReply
 from worker.agent_connection import CONNECT_TIMEOUT_S, Pool, connected, open_session
+from worker.circuit import circuit_of
 from worker.tracing import trace_headers
 
 
@@ -26,6 +28,7 @@ class Agent:
         url = httpx.URL(require(settings.agent_url, "AGENT_URL"))
         self._url = url.copy_with(userinfo=b"", fragment=None)
         self._address = str(self._url)
+        self.circuit = circuit_of(settings)
         self._headers = _fixed_headers(url)
         self._timeout_s = settings.agent_timeout
         self._secret = signing_key(settings.agent_secret.get_secret_value()) if settings.agent_secret else None
@@ -51,6 +54,10 @@ class Agent:
         except (OSError, UnicodeError) as error:
             return self._failed(error)
 
+    def read_late(self, batch: Batch, posted: PostedAnswer) -> AgentReply:
+        """Read the answer that the agent has posted."""
+        return generic.read_answer(*posted)
+
     async def close(self) -> None:
         """Close the connections."""
         if self._session is not None:
@@ -63,15 +70,16 @@ class Agent:
     def _timed_out(self) -> AgentFailure:
         limit = f"within AGENT_TIMEOUT={self._timeout_s:g} s"
         if connected.get():
-            return AgentFailure(f"the agent did not answer {limit}")
+            return doubt(f"the agent did not answer {limit}")
         return AgentFailure(f"the agent cannot be reached: there was no connection {limit}", sent=False)
 
     def _failed(self, error: Exception) -> AgentFailure:
         """Return the failure for an error. A call that never had a connection was surely not sent."""
         try:
             if connected.get():
-                return AgentFailure(agent_errors.broken(error))
-            return AgentFailure(agent_errors.not_reached(error, self._url, CONNECT_TIMEOUT_S), sent=False)
+                return doubt(agent_errors.broken(error))
+            sentence = agent_errors.not_reached(error, self._url, CONNECT_TIMEOUT_S)
+            return AgentFailure(sentence, sent=False, ours=agent_errors.is_ours(error))
         finally:
             agent_errors.drop_tracebacks(error)
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import email.utils
-import time
 import zlib
-from dataclasses import dataclass
 
 import aiohttp
 import httpx
 
-from gateways.base import BadRequest
-from gateways.fields import read_json
-from gateways.sending import Part
+from agents import generic
+from agents.http_errors import retry_after
+from agents.late import announced
+from agents.results import AgentFailure, AgentReply, doubt
 from worker.agent_connection import ANSWER_MAX, AnswerTooLong
-from worker.answer_body import read_body
 
 DEAD_STATUSES = frozenset({400, 413, 415, 422})
 """HTTP statuses that reject this very batch: it becomes a dead letter (docs/invariants.md#retry)."""
@@ -25,28 +22,6 @@ GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 WINDOW_BITS = {"gzip": GZIP_OR_ZLIB, "x-gzip": GZIP_OR_ZLIB, "deflate": GZIP_OR_ZLIB}
 UNREADABLE = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
 """Content codings that are not unpacked. Other words in `content-encoding` are no coding, and the body is plain."""
-
-
-@dataclass(slots=True, frozen=True)
-class AgentReply:
-    """The agent accepted the batch (2xx). `handoff`: it asks for a human after the parts.
-
-    `not_understood` names what could not be read, for the log: the whole answer if there are no parts, else the rest.
-    """
-
-    parts: tuple[Part, ...] = ()
-    handoff: bool = False
-    not_understood: str | None = None
-
-
-@dataclass(slots=True, frozen=True)
-class AgentFailure:
-    """The agent did not accept the batch. `dead`: do not retry. `sent`: the agent may have read the request."""
-
-    error: str
-    dead: bool = False
-    sent: bool = True
-    retry_after_s: float | None = None
 
 
 class Unreadable(Exception):
@@ -68,16 +43,25 @@ async def read(response: aiohttp.ClientResponse, url: httpx.URL) -> AgentReply |
     except Unreadable as reason:
         if is_success:
             return AgentReply(not_understood=str(reason))
-        return AgentFailure(f"the agent answered {response.status} with {reason}")
+        error = f"the agent answered {response.status} with {reason}"
+        return AgentFailure(error, doubt=_may_have_run(response), status=response.status)
     except Damaged as reason:
-        return AgentFailure(f"the agent's answer broke: {reason}")
+        return doubt(f"the agent's answer broke: {reason}")
     if is_success:
-        return read_answer(_header(response, "content-type"), content)
+        reply = generic.read_answer(_header(response, "content-type"), content)
+        return announced(reply, response.status)
     return AgentFailure(
         f"the agent answered {response.status}" + _advice(response, url),
         dead=response.status in DEAD_STATUSES,
-        retry_after_s=_retry_after(_header(response, "retry-after")),
+        retry_after_s=retry_after(_header(response, "retry-after")),
+        doubt=_may_have_run(response),
+        status=response.status,
     )
+
+
+def _may_have_run(response: aiohttp.ClientResponse) -> bool:
+    """Return True for an error behind which the agent may have done its work. 503 is that of one that has not."""
+    return response.status >= 500 and response.status != 503
 
 
 def _header(response: aiohttp.ClientResponse, name: str) -> str:
@@ -150,26 +134,6 @@ def _inflate(packed: bytearray, window_bits: int) -> bytes:
     return content
 
 
-def read_answer(content_type: str, content: bytes) -> AgentReply:
-    """Read a 2xx body: JSON (worker/answer_body.py), text/plain, or an empty body for no reply."""
-    kind = content_type.partition(";")[0].strip().lower()
-    if not content.strip():
-        return AgentReply()
-    if kind == "text/plain":
-        return AgentReply((Part(text=content.decode("utf-8", "replace")),))
-    try:
-        parsed = read_json(content)
-    except BadRequest:
-        return AgentReply(not_understood=_not_json(kind))
-    return AgentReply(*read_body(parsed))
-
-
-def _not_json(kind: str) -> str:
-    if kind in ("text/html", "application/xhtml+xml"):
-        return "an HTML page: is AGENT_URL the address of the agent itself, and not of a page or a login?"
-    return f"a body of type {kind[:60] or 'unknown'} that is not JSON"
-
-
 def _advice(response: aiohttp.ClientResponse, url: httpx.URL) -> str:
     status = response.status
     if status in (301, 302, 303, 307, 308):
@@ -197,15 +161,3 @@ def redirect_target(response: aiohttp.ClientResponse, url: httpx.URL) -> str:
     except (httpx.InvalidURL, ValueError):
         return ""
     return f" to {found.scheme}://{found.netloc.decode('ascii', 'replace')}"[:200] if found.host else ""
-
-
-def _retry_after(value: str) -> float | None:
-    """Convert Retry-After, a number or an HTTP date (RFC 9110), to seconds from now. Return None if unreadable."""
-    if not value:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None

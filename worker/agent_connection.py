@@ -28,6 +28,9 @@ HEAD_MAX = 65_536
 WIRE_MAX = 2 * ANSWER_MAX + HEAD_MAX
 """Bytes after the head, with what the chunked encoding adds."""
 
+STREAM_WIRE_MAX = 64 * ANSWER_MAX
+"""Bytes of a stream after the head. Most of its events are not kept."""
+
 connected: ContextVar[bool] = ContextVar("connected", default=False)
 """True in the task of a call from the moment that it has a connection. Before that the agent cannot have read it."""
 
@@ -42,6 +45,8 @@ class Connection(ResponseHandler):
     aiohttp bounds a line and the number of headers, but not interim answers, chunk extensions, or what arrives while
     no call is waiting: that would be taken for the answer to the next call.
     """
+
+    wire_max = WIRE_MAX
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -72,7 +77,7 @@ class Connection(ResponseHandler):
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Take the head of an answer. The last one makes room for its body."""
         if data[0].code >= 200:
-            self._room = WIRE_MAX
+            self._room = self.wire_max
             self._answer = data[1]
         super().feed_data(data, size)
 
@@ -86,6 +91,12 @@ class Connection(ResponseHandler):
         self.set_exception(HttpProcessingError(message=f"it begins with more than {HEAD_MAX} bytes of headers"))
         if self.transport is not None:
             self.transport.abort()
+
+
+class StreamConnection(Connection):
+    """A connection whose answers may be streams."""
+
+    wire_max = STREAM_WIRE_MAX
 
 
 class Pool(NamedTuple):

@@ -30,6 +30,12 @@ def not_reached(
     return f"{who} cannot be reached: {_reason(error, _address(url), name, connect_timeout_s)}"
 
 
+def is_ours(error: BaseException) -> bool:
+    """Return True for an error of this machine, which says nothing about the agent."""
+    codes = {cause.errno for cause in chain_of(error) if isinstance(cause, OSError)}
+    return bool(codes & (NO_DESCRIPTOR | NO_BUFFER))
+
+
 def _reason(error: BaseException, address: str, name: str, connect_timeout_s: float) -> str:
     causes = chain_of(error)
     codes = {cause.errno for cause in causes if isinstance(cause, OSError)}

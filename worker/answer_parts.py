@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from agents.results import AgentReply
 from buffer.models import Batch
 from buffer.prints import print_of
 from gateways.reply_text import ReplyStyle, parts_for
 from gateways.sending import Part, Sender
-from worker.agent_answer import AgentReply
 
 LAST_FIELDS = ("message_id", "participant", "thread", "business_connection_id", "guest_query_id", "return_address")
 """The fields of the last message that a sender may need to address or quote it."""

@@ -10,11 +10,15 @@ from worker.channels import Channel
 from worker.leases import Lease
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Flight:
-    """A batch in flight: its conversation, its lease, and the channel that it goes through."""
+    """A batch in flight: its conversation, its lease, and the channel that it goes through.
+
+    `is_called` is True from the call to the agent to its end, also to an end that cuts it short.
+    """
 
     ref: Ref
     batch: Batch
     lease: Lease
     channel: Channel
+    is_called: bool = False

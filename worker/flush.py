@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from agents.results import AgentFailure, AgentReply
 from buffer.keys import Ref
 from buffer.models import Batch, Outcome
 from buffer.retry import retry_unavailable
@@ -17,14 +18,12 @@ from config.routes import Routes
 from config.settings import Settings
 from config.trace_context import new_span_id
 from gateways.masking import mask_numbers
-from worker.agent_answer import AgentFailure, AgentReply
 from worker.agents import Agents
 from worker.channels import Channels
 from worker.flight import Flight
 from worker.flush_ends import FlushEnds, log_ended
 from worker.leases import LeaseEnded, Leases
 from worker.outbox import Answered, Outbox
-from worker.request_body import render_burst
 from worker.tracing import FlushTrace, step, trace_without_spans
 
 CLAIM_RETRY_S = 2.0
@@ -89,7 +88,7 @@ class Flusher:
         except LeaseEnded as ended:
             return await self._ends.abandon(flight, ended.outcome)
         except asyncio.CancelledError:
-            await self._ends.release(flight)
+            await self._ends.cut_short(flight)
             raise
 
     async def _deliver(self, flight: Flight) -> str:
@@ -97,8 +96,17 @@ class Flusher:
         _log_begin(batch)
         if batch.answer is not None:
             return await self._resume(flight)
+        if batch.awaited:
+            return await self._take_late(flight)
         if not batch.messages:
             return await self._ends.fail(flight, AgentFailure("no message of the batch can be read", dead=True))
+        return await self._ask(flight)
+
+    async def _ask(self, flight: Flight) -> str:
+        """Call the agent, unless its calls are held, and go on with what it answers."""
+        batch = flight.batch
+        if held := await self._agents.held(batch):
+            return await self._ends.fail(flight, held)
         clock = asyncio.get_running_loop().time
         called_s = clock()
         result = await self._call(flight)
@@ -106,6 +114,8 @@ class Flusher:
         if isinstance(result, AgentFailure):
             return await self._ends.fail(flight, result)
         kill_point("worker_after_call")
+        if result.comes_later and (within_ms := flight.channel.settings.answer_within_ms):
+            return await self._ends.wait_for_answer(flight, within_ms)
         _log_answer(batch, result)
         return await self._store_answer(flight, result, agent_ms)
 
@@ -113,14 +123,24 @@ class Flusher:
         """Call the agent while the lease is renewed, and show the person that we type."""
         batch = flight.batch
         with flight.lease, self._outbox.while_thinking(flight), step("agent") as call:
-            result = await self._agents.call(batch, render_burst(batch))
+            flight.is_called = True
+            result = await self._agents.call(batch)
+            flight.is_called = False
             if isinstance(result, AgentFailure):
                 call.ended("failed", result.error)
             else:
                 call.ended("answered")
             return result
 
-    async def _store_answer(self, flight: Flight, reply: AgentReply, agent_ms: int) -> str:
+    async def _take_late(self, flight: Flight) -> str:
+        """Go on with the answer that the agent has posted later, or with the failure that it has not."""
+        result = self._agents.read_late(flight.batch)
+        if isinstance(result, AgentFailure):
+            return await self._ends.fail(flight, result)
+        _log_answer(flight.batch, result)
+        return await self._store_answer(flight, result, None)
+
+    async def _store_answer(self, flight: Flight, reply: AgentReply, agent_ms: int | None) -> str:
         """Store the agent's answer before any part of it leaves (docs/invariants.md#5)."""
         packed = self._outbox.pack(flight, reply)
         if packed is None:

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import asyncio
 
+from agents.results import AgentFailure, AgentReply, refused
 from buffer.errors import StoreError
+from buffer.late_answers import LateAnswers
 from buffer.models import Batch, EndedBatch, Failure, FailureMode, Outcome
 from buffer.retry import retry_unavailable
 from buffer.store import Store
 from config.killpoints import kill_point
 from config.logs import get_logger, mask
 from config.settings import Settings
-from worker.agent_answer import AgentFailure
+from gateways.reply_text import ReplyStyle
+from gateways.sending import Part
+from worker.agent_connection import connected
+from worker.answer_parts import stored_answer
 from worker.flight import Flight
 from worker.outbox import Packed
+from worker.repeat import MAY_HAVE_RUN
 from worker.retry_delay import backoff_ms
 
 RELEASE_RETRY_S = 2.0
-"""How long `release` is retried. Without it the wake index brings the conversation back."""
+"""How long the end of a flush that is cut short is retried. Without it the wake index brings the conversation back."""
 
 OUTCOME_RETRY_S = 60.0
 """How long `answered`, `ack` and `fail` are retried. Without one of them the agent is called again."""
+
+HELD_MS = 300_000
+"""How long a batch waits for an agent that is held, if nobody wakes it."""
 
 log = get_logger()
 
@@ -30,13 +39,25 @@ class FlushEnds:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._late = LateAnswers(store)
 
-    async def answered(self, flight: Flight, packed: Packed, agent_ms: int) -> Outcome:
+    async def wait_for_answer(self, flight: Flight, within_ms: int) -> str:
+        """Give the lease back until the agent posts its answer."""
+        ref, token = flight.ref, flight.batch.token
+        outcome = await retry_unavailable(lambda: self._late.wait(ref, token, within_ms), OUTCOME_RETRY_S)
+        if outcome == "waiting":
+            log.info("the agent answers later", flush_id=flight.batch.flush_id, within_s=within_ms / 1000)
+            return outcome
+        return await self.abandon(flight, Outcome(outcome))
+
+    async def answered(self, flight: Flight, packed: Packed, agent_ms: int | None) -> Outcome:
         """Store the agent's answer and the prints of its parts. `later`: the first part waits for its pace."""
         ref, token = flight.ref, flight.batch.token
-        answer, prints, delay_ms, _ = packed
+        answer, prints, delay_ms, _, memory = packed
         return await retry_unavailable(
-            lambda: self._store.answered(ref, token, answer, prints, delay_ms=delay_ms, agent_ms=agent_ms),
+            lambda: self._store.answered(
+                ref, token, answer, prints, delay_ms=delay_ms, agent_ms=agent_ms, memory=memory
+            ),
             OUTCOME_RETRY_S,
         )
 
@@ -55,19 +76,22 @@ class FlushEnds:
             return outcome.value
         return "acked"
 
-    async def fail(self, flight: Flight, failure: AgentFailure) -> str:
+    async def fail(self, flight: Flight, failure: AgentFailure, within_s: float = OUTCOME_RETRY_S) -> str:
         """End an attempt whose call failed: retry later, or make a dead letter."""
         batch = flight.batch
         delay_ms = _delay_ms(flight.channel.settings, batch, failure)
-        outcome = await retry_unavailable(lambda: self._end_attempt(flight, failure, delay_ms), OUTCOME_RETRY_S)
+        outcome = await retry_unavailable(lambda: self._end_attempt(flight, failure, delay_ms), within_s)
         if outcome is Outcome.DEAD:
-            attempts = batch.failures + 1 if failure.sent else batch.attempt
+            attempts = batch.failures + 1 if failure.is_counted else batch.attempt
             log_ended(
                 EndedBatch("dead", batch.flush_id, len(batch.messages), attempts, failure.error, batch.conversation)
             )
             return outcome.value
+        if not failure.called:
+            log.debug("the agent is held; the batch waits", flush_id=batch.flush_id, outcome=outcome.value)
+            return "held" if outcome is Outcome.OK else outcome.value
         result = "retry" if outcome is Outcome.OK else outcome.value
-        retry = {"retry_in_s": delay_ms / 1000, "counted": failure.sent} if outcome is Outcome.OK else {}
+        retry = {"retry_in_s": delay_ms / 1000, "counted": failure.is_counted} if outcome is Outcome.OK else {}
         log.warning(
             "flush failed", flush_id=batch.flush_id, error=failure.error, attempt=batch.attempt, outcome=result, **retry
         )
@@ -79,6 +103,16 @@ class FlushEnds:
         if outcome is Outcome.CANCELLED:
             await self.release(flight)
         return outcome.value
+
+    async def cut_short(self, flight: Flight) -> None:
+        """Give the lease back. With AGENT_REPEAT=never a call that has left makes a dead letter instead."""
+        if not (flight.is_called and connected.get() and flight.channel.settings.repeat == "never"):
+            await self.release(flight)
+            return
+        try:
+            await asyncio.shield(self.fail(flight, refused(MAY_HAVE_RUN), RELEASE_RETRY_S))
+        except StoreError as error:
+            log.warning("the end of the call is not stored; its lease expires like that of a crash", error=str(error))
 
     async def release(self, flight: Flight) -> None:
         """Give the lease back without counting an attempt."""
@@ -92,19 +126,35 @@ class FlushEnds:
         """Count the attempt, unless the request surely never reached the agent. Then AGENT_GIVE_UP is the limit."""
         ref, token, error = flight.ref, flight.batch.token, failure.error
         settings = flight.channel.settings
-        if failure.sent:
+        if failure.is_counted:
             mode: FailureMode = "dead" if failure.dead else "retry"
             ended = Failure(mode, delay_ms, error, max_attempts=settings.agent_max_attempts)
-            return await self._store.end_attempt(ref, token, ended)
-        give_up_ms = settings.give_up_ms
-        return await self._store.unreached(ref, token, error, delay_ms=delay_ms, give_up_ms=give_up_ms)
+            return await self._store.end_attempt(ref, token, _with_fallback(ended, flight))
+        mode = "unreached" if failure.called else "held"
+        ended = Failure(mode, delay_ms, error, settings.give_up_ms, agent=failure.held)
+        return await self._store.end_attempt(ref, token, _with_fallback(ended, flight))
+
+
+def _with_fallback(ended: Failure, flight: Flight) -> Failure:
+    """Return the end of an attempt with FALLBACK_REPLY, if the channel has one and sends replies."""
+    settings, sender, _ = flight.channel
+    if not settings.fallback_reply or flight.channel.is_silent:
+        return ended
+    reply = AgentReply((Part(text=settings.fallback_reply),))
+    answer, prints = stored_answer(flight.batch, reply, sender, ReplyStyle(parts_max=settings.reply_parts_max))
+    return ended._replace(fallback=answer, fallback_prints=prints)
 
 
 def _delay_ms(settings: Settings, batch: Batch, failure: AgentFailure) -> int:
-    """Return Retry-After, at least RETRY_BASE and at most RETRY_MAX, or a delay that grows with the failures."""
+    """Return Retry-After, at least RETRY_BASE and at most RETRY_MAX, or a delay that grows with the failures.
+
+    A batch whose agent is held is woken when that works again. The delay is for a worker that could not do that.
+    """
+    if failure.held:
+        return min(HELD_MS, settings.give_up_ms or HELD_MS)
     if failure.retry_after_s is not None:
         return int(min(max(failure.retry_after_s, settings.retry_base), settings.retry_max) * 1000)
-    before = batch.failures if failure.sent else batch.attempt - 1 - batch.failures
+    before = batch.failures if failure.is_counted else batch.attempt - 1 - batch.failures
     return backoff_ms(settings, before)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
+from agents.results import AgentReply
 from buffer.reply_store import Replies
 from buffer.store import Store
 from gateways.reply_text import ReplyStyle
 from gateways.sending import ReplyTo, SendResponse, Target
-from worker.agent_answer import AgentReply
 from worker.answer_parts import GROUP_FIELD, StoredAnswer, last_fields, read_stored, stored_answer
 from worker.flight import Flight
 from worker.replies import Delivery, PartSender, pace_ms
@@ -29,12 +29,13 @@ class Answered(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """What is stored of an answer, and the wait before its first part."""
+    """What is stored of an answer, with the agent's new memory, and the wait before its first part."""
 
     answer: bytes
     prints: bytes
     first_delay_ms: int
     answered: Answered
+    memory: bytes = b""
 
 
 class Outbox:
@@ -59,19 +60,20 @@ class Outbox:
         return self._typing.while_thinking(settings, sender, target, reply_to(flight))
 
     def pack(self, flight: Flight, reply: AgentReply) -> Packed | None:
-        """Return what is stored of an answer, or None for an answer without content."""
-        if not reply.parts and not reply.handoff:
+        """Return what is stored of an answer, or None if it has neither content nor memory."""
+        memory = reply.memory or b""
+        if not reply.parts and not reply.handoff and not memory:
             return None
         settings, sender, _ = flight.channel
-        style = ReplyStyle(settings.reply_split, settings.reply_parts_max, settings.reply_markdown)
+        style = ReplyStyle(settings.reply_split, settings.reply_parts_max, settings.markdown)
         if flight.channel.is_silent:
             self._log.not_sent(flight.batch.conversation, settings)
             answer, _ = stored_answer(flight.batch, reply, None, style)
-            return Packed(answer, b"", 0, Answered(StoredAnswer((), {}, False, reply.handoff), 1, 0))
+            return Packed(answer, b"", 0, Answered(StoredAnswer((), {}, False, reply.handoff), 1, 0), memory)
         answer, prints = stored_answer(flight.batch, reply, sender, style)
         stored = read_stored(answer)
         first_delay_ms = pace_ms(settings, stored.parts[0]) if stored.parts else 0
-        return Packed(answer, prints, first_delay_ms, Answered(stored, 1, len(stored.parts)))
+        return Packed(answer, prints, first_delay_ms, Answered(stored, 1, len(stored.parts)), memory)
 
     def resume(self, flight: Flight) -> Answered | None:
         """Return the answer that an earlier worker stored, or None if it cannot be read."""

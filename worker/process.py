@@ -13,6 +13,7 @@ import redis.exceptions as rx
 import uvloop
 
 from buffer.errors import StoreError, StoreFull, StoreUnavailable
+from buffer.held_agents import HeldAgents
 from buffer.models import Batch
 from buffer.store import Store
 from buffer.transport.cancelling import cancel_all
@@ -28,6 +29,7 @@ from config.settings import Settings, require
 from config.tracing import open_spans
 from worker import reply_client, typing_indicator
 from worker.agents import Agents
+from worker.breaker import Breakers
 from worker.dispatcher import Dispatcher
 from worker.expiry_listener import ExpiryListener
 from worker.flush import Flusher
@@ -95,8 +97,9 @@ class WorkerProcess:
         settings = bounded_by_descriptors(settings, raise_descriptor_limit())
         self._settings = settings
         self._routes = load_routes(settings)
-        self._agents = Agents(self._routes)
         self._store = Store(connect(url, timeout_s=REDIS_TIMEOUT_S), settings)
+        self._breakers = Breakers(HeldAgents(self._store), settings)
+        self._agents = Agents(self._routes, self._breakers)
         self._flusher = Flusher(self._store, self._agents, settings, self._routes, traces)
         self._listen_client = connect(url, timeout_s=LISTEN_TIMEOUT_S)
         self._queue_client = connect(queue_url, timeout_s=REDIS_TIMEOUT_S)
@@ -147,7 +150,7 @@ class WorkerProcess:
         settings = self._settings
         queue = JobQueue(settings, self._connection, self._queue_client)
         flusher = self._flusher
-        watch = RouteWatch(self._routes, self._agents.retire_unused)
+        watch = RouteWatch(self._routes, self._on_new_routes)
         watch.install_signal()
         worker = AsyncWorker(
             queue,
@@ -166,7 +169,10 @@ class WorkerProcess:
         tune_worker_gc()
         log.info("worker started", name=worker.name, queue=queue.rq.name, concurrency=settings.worker_concurrency)
         feeding = _start(dispatcher.run(), worker.runner.consume())
-        helping = _start(listener.run(), upkeep.run(), self._maintain(worker), _watch_forever(watch))
+        self._breakers.use(self._agents.tags())
+        helping = _start(
+            listener.run(), upkeep.run(), self._breakers.run(), self._maintain(worker), _watch_forever(watch)
+        )
         showing = _start(worker.registries.write_forever(), worker.registries.keep_alive(), self._project(projector))
         await self._until_stopped([*feeding, *helping, *showing])
         log.info(_stop_sentence(worker.runner.in_flight, settings.shutdown_grace), in_flight=worker.runner.in_flight)
@@ -186,6 +192,10 @@ class WorkerProcess:
         log.info("worker stopped")
         if self._crash is not None:
             raise TaskCrashed(repr(self._crash))
+
+    def _on_new_routes(self) -> None:
+        self._agents.retire_unused()
+        self._breakers.use(self._agents.tags())
 
     async def _until_stopped(self, tasks: list[asyncio.Task[None]]) -> None:
         """Wait for a signal, or for a task that ends by itself. Store the error of such a task, which is a bug."""

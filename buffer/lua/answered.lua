@@ -1,12 +1,12 @@
 -- answered: keep the agent's answers under their leases, before anything is sent to a person (docs/invariants.md#5).
 --
 -- KEYS[1]  root of the partition
--- ARGV     1 now_ms or ''   then six for each conversation: its hash · token · the answer (JSON) ·
+-- ARGV     1 now_ms or ''   then seven for each conversation: its hash · token · the answer (JSON) ·
 --          the prints of its parts (include/parts.lua; '' = nothing is sent) · delay_ms before the first part (0 = none) ·
---          agent_ms, how long the agent took ('' = unknown)
+--          agent_ms, how long the agent took ('' = unknown) · the agent's new memory ('' = as it was)
 -- returns  one for each conversation: 'ok' | 'later' (the lease is given back until the first part is due) | 'lost' |
 --          'cancelled' | 'broken' (its keys cannot be read); a repeated call returns the same as the first
--- touches  wake tally channels counters suspects · conv lock sick
+-- touches  wake alias tally channels counters suspects · conv lock memory sick
 
 -- include: tally
 -- include: buckets
@@ -37,6 +37,14 @@ local function note_answer(conv, at)
   return NOW .. (conv.fence or '')
 end
 
+-- Keep the agent's memory under the hash that stays when the person writes from another id.
+local function keep_memory(name, memory)
+  -- include: alias
+  local kept = resolve(name)
+  call('SET', key('memory', kept), memory)
+  call('HSET', key('conv', kept), 'remembers', 1)
+end
+
 -- `at` is the place of its arguments.
 local function store_answer(name, at)
   local conv = read_conv(name)
@@ -50,6 +58,9 @@ local function store_answer(name, at)
     return 'ok'
   end
   allow_writes_when_full()
+  if ARGV[at + 6] ~= '' then
+    keep_memory(name, ARGV[at + 6])
+  end
   if ARGV[at + 3] == '' then
     call('HSET', key('conv', name), 'answer', ARGV[at + 2], 'answered', answered)
     return 'ok'
@@ -60,7 +71,7 @@ local function store_answer(name, at)
 end
 
 local replies = {}
-for i = 2, #ARGV, 6 do
+for i = 2, #ARGV, 7 do
   table.insert(replies, guarded(store_answer, ARGV[i], i) or 'broken')
 end
 -- include: write_tallies

@@ -7,8 +7,8 @@
 --          then these hashes …, and then the ids of their dead letters and parts in doubt …
 -- returns  { conversations, messages, dead letters, parts in doubt that were deleted, id of the record of this erase or '',
 --          then all hashes of the person … }
--- touches  wake idle suspects alias dead doubt history tally channels · conv buffer batch seen slabs timer lock media mark
---          redrive · letter remains · doubted
+-- touches  wake idle suspects alias dead doubt history tally channels parked · conv buffer batch seen slabs timer lock media mark
+--          memory redrive · letter remains · doubted
 --
 -- A lease ends by it: every later call of its worker is answered lost (docs/invariants.md#3). What lies in ids, sent,
 -- history and sick is found and deleted by the client, in small steps.
@@ -18,7 +18,8 @@
 -- include: tally_at_once
 -- include: history
 
-local CONVERSATION = { 'conv', 'buffer', 'batch', 'seen', 'slabs', 'timer', 'lock', 'media', 'mark', 'redrive' }
+local CONVERSATION = { 'conv', 'buffer', 'batch', 'seen', 'slabs', 'timer', 'lock', 'media', 'mark', 'memory',
+                       'redrive' }
 local HOLDING = { 'conv', 'buffer', 'batch', 'redrive' }
 local INDEXES = { 'wake', 'idle', 'suspects' }
 
@@ -75,6 +76,7 @@ end
 -- Delete a conversation. Return 1 if there was one, else 0, and how many messages it held.
 local function forget(name)
   note_channel('conv', name)
+  try('ZREM', key('parked', read('HGET', key('conv', name), 'parked') or ''), name)
   local messages = length('buffer', name) + length('batch', name)
   local is_there = call('EXISTS', unpack(keys_of(HOLDING, name))) > 0
   call('UNLINK', unpack(keys_of(CONVERSATION, name)))

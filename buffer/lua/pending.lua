@@ -12,11 +12,10 @@
 -- due_ms does not come from the wake index, where dispatch hides what is due. A key that cannot be read stops nothing.
 
 -- include: read
-
 -- include: state
 
 local FIELDS = { 'window', 'flush_id', 'token', 'lease_until_ms', 'paused_until_ms', 'retry_at_ms', 'next_part', 'redrive',
-                 'gateway', 'channel', 'peer' }
+                 'awaited_ms', 'posted', 'gateway', 'channel', 'peer' }
 
 -- Return these fields of a conv, or nil if its key cannot be read. An answer that it may hold is not read.
 local function read_fields(name)

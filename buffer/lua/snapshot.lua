@@ -25,7 +25,8 @@ if limit > 0 then
   for i = 1, #soonest, 2 do
     local is_read, conv = pcall(read_conv, soonest[i])
     conv = is_read and conv or { sick = true }
-    for _, field in ipairs({ 'token', 'done_token', 'answer', 'answered', 'separator', 'prints', 'span' }) do
+    for _, field in ipairs({ 'token', 'done_token', 'answer', 'answered', 'separator', 'prints', 'span',
+                             'posted' }) do
       conv[field] = nil -- bytes, or nobody's business
     end
     conv.wake_ms = tonumber(soonest[i + 1])

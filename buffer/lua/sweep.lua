@@ -3,7 +3,7 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 idle_ms   3 limit
 -- returns  how many conversations were forgotten
--- touches  wake idle tally channels counters alias · conv seen slabs timer mark sick
+-- touches  wake idle tally channels counters alias · conv seen slabs timer mark memory sick
 --
 -- The idle index replaces a TTL per conversation: keys with a TTL delay every expiry event.
 
@@ -15,7 +15,8 @@ local function forget(name)
   for i = 1, #aliases, 16 do
     call('HDEL', key('alias'), string.sub(aliases, i, i + 15))
   end
-  call('DEL', key('conv', name), key('seen', name), key('slabs', name), key('timer', name), key('mark', name))
+  call('DEL', key('conv', name), key('seen', name), key('slabs', name), key('timer', name), key('mark', name),
+    key('memory', name))
   call('ZREM', key('idle'), name)
 end
 

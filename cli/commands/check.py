@@ -1,6 +1,6 @@
 """`debouncer check`: prints the settings and the routes and tries every connection, without writing anything.
 
-With `--send` it does nothing but send one test message.
+With `--send` it does nothing but send one test message, with `--agent` nothing but call the agent with a test burst.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import sys
 
 from buffer.transport.server_checks import CheckResult
-from cli import trial_message
+from cli import trial_call, trial_message
 from cli.checks import run_checks
 from cli.options import load_settings_with_flags
 from cli.route_report import reply_results, route_lines, routes_lines
@@ -28,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
     routes = load_routes(settings)
     if args.send is not None:
         return trial_message.run(routes, *args.send, is_confirmed=args.yes)
+    if args.agent is not None:
+        return trial_call.run(routes, args.agent)
     colours = Colours(sys.stdout)
     if args.route is not None:
         print(*route_lines(routes, args.route, colours), sep="\n")

@@ -11,10 +11,12 @@ from typing import Any
 
 from buffer.models import Reason
 from cli.echo import Body, EchoAgent
+from cli.sample.kinds import SAMPLES
 from cli.shutdown import ShutdownSignal, exit_on_signal
 from cli.sockets import bind_listener, own_address, url_of
 from cli.terminal import Colours
 from config.logs import mask
+from config.settings import SettingsError
 
 REASONS: dict[str, str] = {
     Reason.QUIET: "quiet long enough",
@@ -29,10 +31,19 @@ REASONS: dict[str, str] = {
 
 def run(args: argparse.Namespace) -> int:
     """Answer until SIGTERM or SIGINT. Raises SettingsError if it cannot listen."""
+    _check_mode(args.kind, args.mode)
     exit_on_signal()
     with bind_listener(args.host, args.port) as listener:
-        asyncio.run(_run(listener, args.delay))
+        asyncio.run(_run(listener, args.delay) if args.kind == "generic" else _run_kind(listener, args))
     return 0
+
+
+def _check_mode(kind: str, mode: str) -> None:
+    """Raise SettingsError for a mode that the kind does not have."""
+    known = (*SAMPLES[kind].agent.modes, "html") if kind in SAMPLES else ()
+    if mode and mode not in known:
+        names = f"it has {', '.join(known)}" if known else "it has none"
+        raise SettingsError(f"--mode {mode}: --kind {kind} has no such mode; {names}")
 
 
 async def _run(listener: socket.socket, delay_s: float) -> None:
@@ -48,6 +59,22 @@ async def _run(listener: socket.socket, delay_s: float) -> None:
             f"The sample agent listens; set AGENT_URL={url_of(own_address(host), port)}/ (Ctrl-C stops it)", flush=True
         )
         await shutdown.requested.wait()
+
+
+async def _run_kind(listener: socket.socket, args: argparse.Namespace) -> None:
+    """Stand in for an agent of another kind."""
+    shutdown, sample = ShutdownSignal(), SAMPLES[args.kind]
+    host, port = listener.getsockname()[:2]
+    agent = sample.agent(args.mode, args.delay, _print_turn)
+    settings = {"AGENT_KIND": args.kind, "AGENT_URL": url_of(own_address(host), port) + sample.path, **sample.settings}
+    async with agent.serve(listener):
+        shown = " ".join(f"{name}={value}" for name, value in settings.items())
+        print(f"The sample agent listens; set {shown} (Ctrl-C stops it)", flush=True)
+        await shutdown.requested.wait()
+
+
+def _print_turn(session: str, text: str, answer: str) -> None:
+    print("", f"{mask(session)}: {text}", f"  > {answer}", sep="\n", flush=True)
 
 
 def _print_burst(body: Body, headers: dict[str, str], colours: Colours) -> None:

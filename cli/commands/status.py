@@ -84,6 +84,7 @@ def _body(status: Status, settings: Settings) -> dict[str, Any]:
         "doubts": overview.doubts,
         "oldest_doubt_ms": overview.oldest_doubt_ms,
         "held": [{**held._asdict(), "channel": mask_phones(held.channel)} for held in overview.held],
+        "agents_held": [held._asdict() for held in overview.agents],
         "queue_suspended": status.is_suspended,
         "workers": status.hosts,
         "unsent_replies": status.unsent,
@@ -119,7 +120,8 @@ def overview_rows(overview: Overview) -> Rows:
     doubt = Cell(f"{overview.doubt_text()}; `debouncer doubt` lists them", "yellow")
     rows.append(("dead", dead if overview.dead else "no dead letters"))
     rows.append(("in doubt", doubt if overview.doubts else "no part of an answer"))
-    return [*rows, *(("held", Cell(text, "red")) for text in overview.held_texts())]
+    rows += [("held", Cell(text, "red")) for text in overview.held_texts()]
+    return [*rows, *(("agent", Cell(text, "bold red")) for text in overview.agent_texts())]
 
 
 def _waiting_text(overview: Overview) -> str:

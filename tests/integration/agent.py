@@ -169,7 +169,7 @@ class RecordingAgent:
         self._at_work += 1
         self.most_at_once = max(self.most_at_once, self._at_work)
         try:
-            answer = self._next_answer(call.peer)
+            answer = self._next_answer(call.peer if self._answers else "")
             if answer.held:
                 await self._released.wait()
             await asyncio.sleep(answer.delay_s)

@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
+from agents.burst_body import render_burst
 from buffer.store import Store
 from config.settings import Settings
 from tests.conftest import Clock
 from tests.recorded_bodies import CASES, SECRETS, body_of, described, expected_of, opened_by
 from tests.servers import Server
 from tests.webhook_client import serving
-from worker.request_body import render_burst
 
 Batches = dict[tuple[str, ...], list[dict[str, Any]]]
 

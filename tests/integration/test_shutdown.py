@@ -85,6 +85,22 @@ def test_a_second_sigterm_hands_back(start_deployment: Callable[..., Deployment]
     assert deployment.snapshot()["dead"] == 0
 
 
+def test_a_second_sigterm_and_calls_that_must_not_be_repeated(start_deployment: Callable[..., Deployment]) -> None:
+    """With AGENT_REPEAT=never a call that is cut short may have run: it is a dead letter, and nobody is asked twice."""
+    deployment = start_deployment(message_buffer_timeout=0.3, agent_repeat="never")
+    worker = in_flight(deployment, Answer(held=True))
+    worker.terminate()
+    until("it begins to stop", lambda: "stopping" in worker.log)
+    worker.terminate()
+    assert worker.wait() == 0
+    deployment.agent.release()
+    deployment.worker()
+    deployment.wait_drained()
+    assert len(deployment.agent.calls) == 20
+    assert deployment.snapshot()["dead"] == 20
+    assert "the agent may have run" in worker.log
+
+
 def test_a_stopping_worker_takes_no_new_bursts(start_deployment: Callable[..., Deployment], peer: str) -> None:
     """What becomes due meanwhile is left in the index, for the next worker."""
     deployment = start_deployment(message_buffer_timeout=0.3)

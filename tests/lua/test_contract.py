@@ -10,8 +10,22 @@ from typing import Any, get_args
 import pytest
 
 from buffer import scripts, stored_message
+from buffer.held_agent_calls import AgentStatus, Strike
+from buffer.held_agents import HeldAgents
 from buffer.keys import KINDS
-from buffer.models import AppendStatus, Change, ClaimStatus, EditResult, FailureMode, Outcome, PauseMode, RevokeResult
+from buffer.late_answer_calls import AwaitOutcome, PostResult
+from buffer.late_answers import LateAnswers
+from buffer.models import (
+    AppendStatus,
+    Change,
+    ClaimStatus,
+    EditResult,
+    FailureMode,
+    Outcome,
+    PauseMode,
+    PostedAnswer,
+    RevokeResult,
+)
 from buffer.operator_models import DiscardLetterResult, PendingState, RedriveResult
 from buffer.owner_store import Owners
 from buffer.person_store import People
@@ -50,10 +64,16 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "claim": lambda store: store.claim(store.ref(ANA), "w1"),
     "renew": lambda store: store.renew(store.ref(ANA), "1:w1"),
     "answered": lambda store: store.answered(store.ref(ANA), "1:w1", b"{}"),
+    "await_answer": lambda store: LateAnswers(store).wait(store.ref(ANA), "1:w1", 1),
+    "post_answer": lambda store: LateAnswers(store).post("0-abc-1-def", PostedAnswer("text/plain", b"oi")),
     "begin_part": lambda store: Replies(store).begin_part(store.ref(ANA), "1:w1", 1, ANA, "id", SendLimits()),
     "end_part": lambda store: Replies(store).end_part(store.ref(ANA), "1:w1", 1, ANA, Ending("sent", "0-abc-1-def")),
     "ack": lambda store: store.ack(store.ref(ANA), "1:w1"),
     "fail": lambda store: store.fail(store.ref(ANA), "1:w1", "refused", delay_ms=1),
+    "strike": lambda store: HeldAgents(store).strike(Strike("tag", "ana", 5, 1, 1, "http://agent", "refused")),
+    "probe": lambda store: HeldAgents(store).probe("tag", 1, 1),
+    "works": lambda store: HeldAgents(store).works("tag"),
+    "unpark": lambda store: HeldAgents(store).wake_all("tag"),
     "flush_now": lambda store: store.flush_now(ANA),
     "discard": lambda store: store.discard(ANA),
     "redrive": lambda store: store.redrive("0-abc-1-def"),
@@ -84,10 +104,14 @@ STATUSES: dict[str, set[str]] = {
     "claim": set(get_args(ClaimStatus)),
     "renew": {*Outcome} - {"dead", "later"},
     "answered": {*Outcome} - {"dead"},
+    "await_answer": set(get_args(AwaitOutcome)),
+    "post_answer": set(get_args(PostResult)),
     "begin_part": set(get_args(PartMark)),
     "end_part": set(get_args(PartOutcome)),
     "ack": {*Outcome} - {"dead", "later"},
     "fail": {*Outcome} - {"later"},
+    "strike": set(get_args(AgentStatus)) - {"probe"},
+    "probe": set(get_args(AgentStatus)) - {"opened"},
     "redrive": set(get_args(RedriveResult)),
     "discard_letter": set(get_args(DiscardLetterResult)),
     "pending": set(get_args(PendingState)),
@@ -103,7 +127,7 @@ MODES: dict[str, set[str]] = {
     "part_status": {"sent", "failed"},
     "settle_doubt": {"send", "drop"},
 }
-EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 6, "begin_part": 10, "end_part": 10, "ack": 4}
+EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 7, "begin_part": 10, "end_part": 10, "ack": 4}
 """Arguments of the messages or conversations of a call."""
 
 EXTRA["tally"] = 2

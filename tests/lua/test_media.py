@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from agents.burst_body import render_burst
 from buffer.keys import fingerprint_of
 from buffer.models import Append, Batch, Conversation, Message, PauseMode
 from buffer.stored_message import encode_message
 from tests.lua.aliases import LID, NAMES, PHONE, check_one, deliver, home, linked, said
 from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 from tests.messages import message
-from worker.request_body import render_burst
 
 LIMIT = 1_000
 CONTENT = b"QUJD" * 100

@@ -102,6 +102,7 @@ class ComparedSystem:
             return
         expected.flush_id = expected.flush_id or claim.batch.flush_id
         self._compare(claim.batch, expected)
+        assert claim.batch.memory == self.model.talks[who].memory, "the agent's memory"
         flight = Flight(who, caller, claim.batch.token)
         if flight not in self.flights:
             self.flights = [*self.flights[1 - REMEMBERED_MAX :], flight]

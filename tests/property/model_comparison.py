@@ -97,8 +97,9 @@ class ModelComparison(ComparedSystem):
     def answer(self, index: int) -> None:
         if flight := self._flight(index):
             text = b'{"reply":"%d"}' % self.serial
-            found = self.system.answered(PEOPLE[flight.who], flight.token, text)
-            assert found == self.model.answered(flight.who, flight.token, text)
+            memory = b"memory %d" % self.serial if self.serial % 3 else b""
+            found = self.system.answered(PEOPLE[flight.who], flight.token, text, memory=memory)
+            assert found == self.model.answered(flight.who, flight.token, text, memory)
 
     def ack(self, index: int) -> None:
         if flight := self._flight(index):

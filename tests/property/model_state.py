@@ -83,3 +83,4 @@ class Talk:
     rate_ms: int = 0
     last_sealed_ms: int | None = None
     acked_ms: int | None = None
+    memory: bytes = b""

@@ -212,8 +212,11 @@ class System:
         [reply] = self.run("renew", *script_calls.renew_args([(self.ref(who).hash, token)], self.settings))
         return str(reply.decode())
 
-    def answered(self, who: Conversation, token: str, answer: bytes, prints: bytes = b"", delay_ms: int = 0) -> str:
-        [reply] = self.run("answered", self.ref(who).hash, token, answer, prints, delay_ms, "")
+    def answered(  # noqa: PLR0917 - an answer is all of these
+        self, who: Conversation, token: str, answer: bytes, prints: bytes = b"", delay_ms: int = 0, memory: bytes = b""
+    ) -> str:
+        item = (self.ref(who).hash, token, answer, prints, delay_ms, None, memory)
+        [reply] = self.run("answered", *script_calls.answered_args([item]))
         return str(reply.decode())
 
     def ack(self, who: Conversation, token: str, pause_ms: int = 0) -> str:

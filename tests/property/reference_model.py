@@ -91,12 +91,14 @@ class Model(ModelCounts):
         talk.batch = replace(talk.batch, **change)
         return "ok"
 
-    def answered(self, who: str, token: str, answer: bytes) -> str:
+    def answered(self, who: str, token: str, answer: bytes, memory: bytes = b"") -> str:
         talk = self.talks[who]
         if self._ended(talk, token):
             return talk.done[1]
         self._count_answer(talk, token, answer)
-        return self.hold(who, token, answer=answer, answered_by=talk.fence)
+        outcome = self.hold(who, token, answer=answer, answered_by=talk.fence)
+        talk.memory = memory if memory and outcome == "ok" else talk.memory
+        return outcome
 
     def end(self, who: str, token: str, mode: str, delay_ms: int = 0) -> str:
         """ack, retry, dead and release: the holder lets go of the batch."""

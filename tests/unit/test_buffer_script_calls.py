@@ -6,7 +6,17 @@ import struct
 
 import pytest
 
-from buffer import operator_calls, person_calls, reply_calls, script_calls, scripts, tallies, upcoming
+from buffer import (
+    held_agent_calls,
+    late_answer_calls,
+    operator_calls,
+    person_calls,
+    reply_calls,
+    script_calls,
+    scripts,
+    tallies,
+    upcoming,
+)
 from buffer.keys import Ref
 from buffer.models import Append, Claim, Conversation
 from buffer.rules import IDS_MAX, append_rules
@@ -16,7 +26,10 @@ REF = Ref(3, "abcdefghijklmnop")
 ANA = Conversation("generic", "loja", "ana")
 
 
-SEAMS = (script_calls, operator_calls, reply_calls, person_calls, upcoming, tallies)
+SEAMS = (
+    *(script_calls, operator_calls, reply_calls, person_calls, held_agent_calls, late_answer_calls),
+    *(upcoming, tallies),
+)
 
 
 @pytest.mark.parametrize("verb", scripts.VERBS)
@@ -123,6 +136,10 @@ def test_claim_reply_with_text_that_is_no_utf8():
         b"loja",
         b"ana",
         b"\xc3",
+        b"",
+        b"",
+        b"",
+        b"",
         entry,
         b"",
     ]

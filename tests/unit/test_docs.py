@@ -11,7 +11,7 @@ from tests.property.mutants import MUTANTS, PEOPLE_MUTANTS
 from tests.property.reply_mutants import REPLY_MUTANTS
 
 ROOT = Path(__file__).parents[2]
-CODE_FOLDERS = ("buffer", "cli", "config", "gateways", "webhook", "worker", "tests", "benchmarks")
+CODE_FOLDERS = ("agents", "buffer", "cli", "config", "gateways", "webhook", "worker", "tests", "benchmarks")
 CODE = [
     path
     for folder in CODE_FOLDERS
@@ -19,7 +19,7 @@ CODE = [
     for path in sorted((ROOT / folder).rglob(pattern))
     if path != Path(__file__)
 ]
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 INVARIANTS = (ROOT / "docs" / "invariants.md").read_text(encoding="utf-8")
 NUMBERED = set(re.findall(r'<a id="(\d+)"></a>\n## \1\. ', INVARIANTS))
 BUGS = {mutant.bug for mutant in (*MUTANTS, *PEOPLE_MUTANTS, *REPLY_MUTANTS)}

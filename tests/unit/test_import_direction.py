@@ -16,8 +16,9 @@ MAY_IMPORT = {
     "buffer": {"config"},
     "gateways": {"config", "buffer"},
     "webhook": {"config", "buffer", "gateways"},
-    "worker": {"config", "buffer", "gateways"},
-    "cli": {"config", "buffer", "gateways", "webhook", "worker"},
+    "agents": {"config", "buffer", "gateways"},
+    "worker": {"config", "buffer", "gateways", "agents"},
+    "cli": {"config", "buffer", "gateways", "agents", "webhook", "worker"},
 }
 IMPORTED_BY = {
     "rq": ["worker.rq"],
@@ -27,9 +28,11 @@ IMPORTED_BY = {
         "worker.agent_answer",
         "worker.agent_connection",
         "worker.agent_errors",
+        "worker.kind_agent",
         "worker.reply_client",
         "cli.demo.stub_gateway",
         "cli.echo",
+        "cli.sample",
     ],
     "httpx": ["worker.agent", "worker.agent_answer", "worker.agent_errors", "worker.reply_client"],
     "httpx_aiohttp": [],
@@ -146,7 +149,7 @@ def test_every_package_is_read():
 
 
 def test_imports_point_down():
-    """config <- buffer <- gateways <- {webhook, worker} <- cli, and webhook and worker never meet."""
+    """config <- buffer <- gateways <- {webhook, agents <- worker} <- cli, and webhook and worker never meet."""
     assert [wrong for module, source in read_sources().items() for wrong in wrong_imports(module, source)] == []
 
 

@@ -31,6 +31,7 @@ ALERTED = {
     "dead_letters_kept",
     "doubts_open",
     "channel_held",
+    "agent_held",
     "workers",
     "answers_again_total",
     "bursts_split_total",

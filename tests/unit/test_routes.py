@@ -163,7 +163,31 @@ REFUSED = [
     ("[default]\nkeywords = 'já'", ["""[default] keywords: 'já' must be a list of texts, e.g. ["a", "b"]"""]),
     ("[default]\nkeywords = [1]", ["""[default] keywords: [1] must be a list of texts, e.g. ["a", "b"]"""]),
     ("[default]\nenabled = 'no'", ["[default] enabled: 'no' is neither true nor false"]),
-    ("[default]\nagent_kind = 'dify'", ["[default] agent_kind: 'dify' is not known; there is: generic"]),
+    (
+        "[default]\nagent_kind = 'chat'",
+        [
+            "[default] agent_kind='chat' is unknown; write generic, n8n, openai, dify, flowise, typebot or langgraph",
+        ],
+    ),
+    (
+        "[default]\nagent_kind = 'openai'",
+        ["[default] agent_kind=openai needs AGENT_MODEL: the name of the model, e.g. gpt-4o-mini or llama3.2"],
+    ),
+    (
+        "[default]\nagent_kind = 'dify'",
+        ["[default] agent_kind=dify needs AGENT_KEY: the key of the app, from its page `API Access` (app-...)"],
+    ),
+    (
+        "[default]\nagent_repeat = 'look'",
+        [
+            "[default] agent_repeat=look is not possible with AGENT_KIND=generic, which cannot tell whether it has "
+            "answered; write always or never"
+        ],
+    ),
+    (
+        "[default]\nagent_key = 'sk-1'",
+        ["[default] agent_key: must be env:NAME or file:/path: a secret does not stand in this file"],
+    ),
     ("[default]\nagent_url = ''", ["[default] agent_url: is empty: leave the line out"]),
     ("[default]\nagent_url = 'agent:1'", ["[default] agent_url: must be a full http:// or https:// address"]),
     (
@@ -255,7 +279,7 @@ def test_every_key_is_a_setting():
     assert {**ROUTE_KEYS, **named}.items() >= ROUTE_KEYS.items()
     assert set(named.values()) <= set(Settings.model_fields)
     text = PAGE.read_text(encoding="utf-8")
-    assert [key for key in (*named, "enabled", "agent_kind") if f"| `{key}` |" not in text] == []
+    assert [key for key in (*named, "enabled") if f"| `{key}` |" not in text] == []
     rows = dict(re.findall(r"^\| `(\w+)` \| `([A-Z_]+)` \|", text, re.MULTILINE))
     assert rows == {key: setting.upper() for key, setting in ROUTE_KEYS.items()}
 

@@ -12,9 +12,11 @@ import pytest
 import structlog
 
 from buffer.errors import StoreUnavailable
+from buffer.held_agent_calls import Strike
+from buffer.held_agents import HeldAgents
 from buffer.held_lists import HeldLists
 from buffer.keys import ref_of
-from buffer.models import Conversation
+from buffer.models import Conversation, Failure
 from buffer.prints import print_of
 from buffer.reply_models import Ending, SendLimits
 from buffer.reply_store import Replies
@@ -93,7 +95,7 @@ async def bury(store: Store, message_id: str = "m1", to: Conversation = ANA, err
 
 GETS = (
     *("/conversations", "/flushes", "/dead-letters", "/dead-letters/export"),
-    *("/replies/doubts", "/replies/doubts/export"),
+    *("/replies/doubts", "/replies/doubts/export", "/agents"),
 )
 READS = (*GETS, f"/conversations/{NOBODY}", f"/dead-letters/{NO_LETTER}")
 ACTIONS = (
@@ -409,6 +411,42 @@ async def test_export_of_doubts(admin: httpx.AsyncClient, store: Store, monkeypa
     assert answer.headers["content-type"] == "application/x-ndjson"
     assert [(line["id"], line["text"]) for line in lines] == [(one, TEXT) for one in made]
     assert [(line["action"], line["what"]) for line in told] == [("export", "all parts in doubt")]
+
+
+async def test_agents_that_are_held(admin: httpx.AsyncClient, store: Store):
+    """Each with its address, since when, why, and how many wait."""
+    assert (await admin.get("/agents")).json()["items"] == []
+    agents = HeldAgents(store)
+    for number in range(2):
+        await agents.strike(Strike("tag", f"p{number}", 2, 5_000, 600_000, "http://agent", "the agent answered 404"))
+    await say(store, "m1")
+    await store.flush_now(ANA)
+    batch = (await store.claim(store.ref(ANA), "w1")).batch
+    assert batch is not None
+    await store.end_attempt(store.ref(ANA), batch.token, Failure("held", 60_000, "held", agent="tag"))
+    found = (await admin.get("/agents")).json()
+    [item] = found["items"]
+    assert {name: item[name] for name in ("id", "address", "reason", "waiting")} == {
+        "id": "tag",
+        "address": "http://agent",
+        "reason": "the agent answered 404",
+        "waiting": 1,
+    }
+    assert item["since_ms"] <= found["now_ms"] < item["probe_ms"]
+
+
+async def test_an_answer_needs_its_token(options: Callable[..., Settings], store: Store):
+    """The token of answers opens that path and no other; without any, only this machine may post."""
+    path = f"/flushes/{NO_LETTER}/answer"
+    async with serving(options(admin_token=TOKEN, agent_answer_token="of-the-agent")) as client:
+        own = {"authorization": "Bearer of-the-agent"}
+        assert [(await client.post(path, headers=headers)).status_code for headers in (own, BEARER)] == [404, 404]
+        assert (await client.post(path)).status_code == 401
+        assert (await client.get(path, headers=own)).status_code == 401
+        assert [(await client.get(other, headers=own)).status_code for other in GETS] == [401] * len(GETS)
+    async with serving(options(agent_answer_token="of-the-agent")) as client:
+        assert (await client.post(path, headers={**own, "x-forwarded-for": "192.0.2.1"})).status_code == 404
+        assert (await client.post(path, headers={"x-forwarded-for": "192.0.2.1"})).status_code == 403
 
 
 async def doubt(store: Store, message_id: str) -> str:

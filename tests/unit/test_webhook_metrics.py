@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from buffer import scripts
+from buffer.held_agent_calls import HeldAgent
 from buffer.insight_models import BOUNDS_MS, CHANNEL_COUNTERS, ChannelTotals, Gauges, Histogram
 from buffer.reply_models import HeldChannel
 from webhook.metrics import table
@@ -25,7 +26,7 @@ from webhook.tallies import APPEND_BOUNDS_MS
 PHONE = "5511900000001"
 LIKE_IT = "5511911111101"
 
-ORDER = ("gateway", "channel", "reason", "le")
+ORDER = ("gateway", "channel", "reason", "le", "agent")
 QUEUE = QueueState(8, 9)
 
 PARTITION_COUNTERS = {
@@ -38,6 +39,13 @@ PARTITION_COUNTERS = {
     "append_ms:sum": 14,
     "of_another_release": 1,
 }
+
+
+AGENTS = [
+    HeldAgent("a", "https://n8n.example.com", 1, 2, "the agent answered 404", 2),
+    HeldAgent("b", "https://n8n.example.com", 1, 2, "the agent answered 401", 3),
+    HeldAgent("c", "http://10.0.0.9:3000", 1, 2, "connection refused", 7),
+]
 
 
 def histogram(name: str, bucket: int = 2, number: int = 7) -> Histogram:
@@ -61,7 +69,7 @@ def snapshot(*channels: ChannelTotals, queue: QueueState | None = QUEUE) -> Snap
         idle=6,
         partition_counters=PARTITION_COUNTERS,
     )
-    return Snapshot(channels, gauges, [HeldChannel("evolution", "loja", 1, "no key")], queue)
+    return Snapshot(channels, gauges, [HeldChannel("evolution", "loja", 1, "no key")], queue, AGENTS)
 
 
 def samples_of(text: str) -> dict[str, dict[tuple[str, ...], float]]:
@@ -116,6 +124,13 @@ def test_gauges_are_those_of_the_snapshot():
     }
     assert {name: found[f"debouncer_{name}"][()] for name in expected} == expected
     assert found["debouncer_channel_held"] == {("evolution", "loja"): 1}
+
+
+def test_agents_that_are_held():
+    """Two at one address (two keys) are one series, and those that wait are added up."""
+    found = scrape()
+    assert found["debouncer_agent_held"] == {("https://n8n.example.com",): 1, ("http://10.0.0.9:3000",): 1}
+    assert found["debouncer_agent_waiting"] == {("https://n8n.example.com",): 5, ("http://10.0.0.9:3000",): 7}
 
 
 def test_an_unreadable_queue_has_no_numbers():

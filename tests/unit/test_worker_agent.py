@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from agents.results import AgentFailure, AgentReply
 from buffer.models import Batch, Conversation, Reason
 from gateways.sending import Part
 from worker import agent as agent_module
 from worker import agent_connection
 from worker.agent import Agent
-from worker.agent_answer import AgentFailure, AgentReply
 
 BATCH = Batch(
     "1:t", "flush-1", 3, 0, Reason.QUIET, Conversation("generic", "loja", "ana"), None, 1, 1, 1, "\n", None, ()

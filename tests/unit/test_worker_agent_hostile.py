@@ -12,10 +12,10 @@ from itertools import chain, repeat
 
 import pytest
 
+from agents.results import AgentFailure, AgentReply
 from gateways.sending import Part
 from tests.unit.test_worker_agent import BATCH, BODY, JSON
 from worker.agent import Agent
-from worker.agent_answer import AgentFailure, AgentReply
 from worker.agent_connection import ANSWER_MAX, HEAD_MAX
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -257,7 +257,7 @@ async def test_an_agent_that_does_not_read(make_settings):
     body = bytes(50_000_000)
     async with asyncio.timeout(WITHIN_S):
         failure = await agent.call(BATCH, body)
-        assert failure == AgentFailure(NO_END)
+        assert failure == AgentFailure(NO_END, doubt=True)
         go_on.set()
         assert await read < len(body)
         await agent.close()

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from agents.results import AgentFailure
 from buffer.models import Batch, Conversation, Reason
 from config.routes import Routes, load_routes
 from worker import agents as module
-from worker.agent_answer import AgentFailure
 from worker.agents import Agents
 
 TABLES = """
@@ -58,10 +58,10 @@ async def test_routes_with_the_same_agent_share_it(routes):
 
 async def test_a_batch_without_an_agent_waits(routes, make_settings):
     """A batch whose route names no agent ends as one that surely was not sent, with what to set."""
-    failure = await Agents(routes).call(batch("other"), b"{}")
+    failure = await Agents(routes).call(batch("other"))
     sentence = "there is no agent: agent_url of default in ROUTES_FILE is not set"
     assert failure == AgentFailure(sentence, sent=False)
-    alone = await Agents(load_routes(make_settings())).call(batch("other"), b"{}")
+    alone = await Agents(load_routes(make_settings())).call(batch("other"))
     assert alone == AgentFailure("there is no agent: AGENT_URL is not set", sent=False)
 
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.results import AgentReply
 from buffer.models import Batch, Conversation, Reason, StoredMessage
 from buffer.prints import NO_PRINT, PRINT_SIZE, print_of
 from gateways.reply_text import ReplyStyle
 from gateways.sending import InDoubt, Part, Rate, Sender, SendRequest
-from worker.agent_answer import AgentReply
 from worker.answer_parts import StoredAnswer, read_stored, stored_answer
 
 PHOTO = "https://cdn.example.com/foto.jpg"

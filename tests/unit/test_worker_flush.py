@@ -7,11 +7,11 @@ from typing import Any, cast
 import pytest
 from structlog.testing import capture_logs
 
+from agents.results import AgentFailure, AgentReply
 from buffer.keys import Ref
 from buffer.models import Batch, Claim, Conversation, EndedBatch, Failure, Outcome, Reason, StoredMessage
 from buffer.store import Store
 from gateways.sending import Part
-from worker.agent_answer import AgentFailure, AgentReply
 from worker.agents import Agents
 from worker.flush import Flusher
 from worker.retry_delay import JITTER
@@ -45,11 +45,8 @@ class FakeStore:
         return Outcome.OK
 
     async def end_attempt(self, ref: Ref, token: str, failure: Failure) -> Outcome:
-        self.ends.append(("fail", {**failure._asdict(), "dead": failure.mode == "dead"}))
-        return self.outcome
-
-    async def unreached(self, ref: Ref, token: str, error: str, **how: Any) -> Outcome:
-        self.ends.append(("unreached", how))
+        verb = failure.mode if failure.mode in ("unreached", "held") else "fail"
+        self.ends.append((verb, {**failure._asdict(), "dead": failure.mode == "dead"}))
         return self.outcome
 
     async def answered(self, ref: Ref, token: str, answer: bytes, prints: bytes, **how: Any) -> Outcome:
@@ -69,7 +66,10 @@ class FakeAgent:
     def __init__(self, result: AgentReply | AgentFailure) -> None:
         self.result = result
 
-    async def call(self, batch: Batch, body: bytes) -> AgentReply | AgentFailure:
+    async def held(self, batch: Batch) -> AgentFailure | None:
+        return None
+
+    async def call(self, batch: Batch) -> AgentReply | AgentFailure:
         return self.result
 
 

@@ -11,12 +11,12 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from agents.results import AgentReply
 from buffer.store import Store
 from config.routes import Routes
 from gateways.sending import Part, Target
 from tests.unit.reply_doubles import REF, SECRET, SENDER, WHO, FakeStore, Gateway, batch, open_gateway, request
 from tests.unit.test_worker_leases import until
-from worker.agent_answer import AgentReply
 from worker.channels import Channel, Channels
 from worker.flight import Flight
 from worker.leases import Leases

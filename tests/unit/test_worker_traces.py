@@ -10,6 +10,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
+from agents.results import AgentFailure, AgentReply
 from buffer.keys import Ref
 from buffer.models import Batch, Claim, Conversation, Outcome, Reason, StoredMessage
 from buffer.reply_models import Began
@@ -18,7 +19,6 @@ from config.trace_context import trace_id_of
 from gateways.sending import Part, SendRequest
 from tests.unit.recorded_spans import RecordedSpans
 from worker.agent import Agent
-from worker.agent_answer import AgentFailure, AgentReply
 from worker.agents import Agents
 from worker.flush import Flusher
 from worker.flush_spans import FlushSpans
@@ -197,7 +197,10 @@ class FakeAgent:
         self.result = result
         self.headers: dict[str, str] = {}
 
-    async def call(self, one: Batch, body: bytes) -> Any:
+    async def held(self, one: Batch) -> None:
+        return None
+
+    async def call(self, one: Batch) -> Any:
         self.headers = dict(trace_headers())
         if isinstance(self.result, BaseException):
             raise self.result

@@ -271,3 +271,31 @@ class Settled(BaseModel):
 
     id: str
     action: Literal["send", "drop"]
+
+
+class Answered(BaseModel):
+    """The flush whose answer is stored."""
+
+    flush_id: str
+    status: Literal["stored"]
+
+
+class AgentBody(BaseModel):
+    """An agent that fails for everyone: since when, when it is probed next, and how many batches wait for it.
+
+    `address` and `reason` are null without a token.
+    """
+
+    id: str
+    address: str | None
+    reason: str | None
+    since_ms: int
+    probe_ms: int
+    waiting: int
+
+
+class AgentsBody(BaseModel):
+    """The agents whose calls are held."""
+
+    now_ms: int
+    items: list[AgentBody]

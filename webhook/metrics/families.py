@@ -17,6 +17,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
+from buffer.held_agent_calls import HeldAgent
 from buffer.insight_models import BOUNDS_MS, ChannelTotals, Gauges
 from buffer.reply_models import HeldChannel
 from webhook import tallies
@@ -31,12 +32,13 @@ Values = Mapping[Labels, float]
 
 @dataclass(slots=True, frozen=True)
 class Snapshot:
-    """What one scrape has read. `queue` is None if RQ's Redis did not answer."""
+    """What one scrape has read. `queue` is None if RQ's Redis did not answer. `agents` are those that are held."""
 
     totals: Sequence[ChannelTotals]
     gauges: Gauges
     held: Sequence[HeldChannel]
     queue: QueueState | None
+    agents: Sequence[HeldAgent] = ()
 
 
 class SnapshotCollector(Collector):
@@ -64,10 +66,20 @@ def _gauges(snapshot: Snapshot) -> Iterator[Family]:
     yield _gauge(table.DEAD, gauges.dead)
     yield _gauge(table.DOUBTS, gauges.doubts)
     yield _family_of_gauges(table.HELD, {_channel(one.gateway, one.channel): 1 for one in snapshot.held})
+    yield from _held_agents(snapshot.agents)
     yield _gauge(table.QUEUE_READABLE, queue is not None)
     if queue is not None:
         yield _gauge(table.QUEUE_JOBS, queue.jobs)
         yield _gauge(table.WORKERS, queue.workers)
+
+
+def _held_agents(agents: Iterable[HeldAgent]) -> Iterator[Family]:
+    """Yield the gauges of agents that are held. Agents at one address are added up."""
+    waiting: Counter[Labels] = Counter()
+    for one in agents:
+        waiting[one.address,] += one.waiting
+    yield _family_of_gauges(table.AGENT_HELD, dict.fromkeys(waiting, 1))
+    yield _family_of_gauges(table.AGENT_WAITING, waiting)
 
 
 def _gauge(metric: Metric, value: float) -> Family:

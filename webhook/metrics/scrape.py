@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from prometheus_client.exposition import choose_encoder
 
+from buffer.held_agents import HeldAgents
 from buffer.insights import Insights
 from buffer.reply_store import Replies
 from buffer.store import Store
@@ -32,6 +33,7 @@ class Scraper:
         self._insights = Insights(store)
         self._replies = Replies(store)
         self._queue = QueueReader(store.client, settings)
+        self._agents = HeldAgents(store)
         self._one_at_a_time = asyncio.Lock()
 
     async def scrape(self, accept: str) -> Text:
@@ -46,7 +48,8 @@ class Scraper:
         """Read what the metrics are made of. Raises StoreUnavailable or StoreError."""
         totals = await self._insights.totals()
         held = await self._replies.held_channels([(one.gateway, one.channel) for one in totals if one.gateway])
-        return Snapshot(totals, await self._insights.gauges(), held, await self._queue.read())
+        agents = (await self._agents.now()).held
+        return Snapshot(totals, await self._insights.gauges(), held, await self._queue.read(), agents)
 
     async def close(self) -> None:
         """Close the connections to RQ's Redis."""

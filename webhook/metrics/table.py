@@ -125,6 +125,8 @@ IDLE = Metric("conversations_idle", "gauge", (), "Conversations that hold nothin
 DEAD = Metric("dead_letters_kept", "gauge", (), "Dead letters that nobody has delivered again or discarded. Use max.")
 DOUBTS = Metric("doubts_open", "gauge", (), "Parts of answers of which nobody knows whether they were sent. Use max.")
 HELD = Metric("channel_held", "gauge", CHANNEL, "1: nothing can be sent through the channel. Use max.")
+AGENT_HELD = Metric("agent_held", "gauge", ("agent",), "1: the agent fails for everyone, and is only probed. Use max.")
+AGENT_WAITING = Metric("agent_waiting", "gauge", ("agent",), "Batches that wait for an agent that is held. Use max.")
 QUEUE_READABLE = Metric(
     "queue_readable", "gauge", (), "1: RQ's Redis answered. 0: it did not, and the next two are missing. Use min."
 )
@@ -134,7 +136,8 @@ WORKERS = Metric("workers", "gauge", (), "Workers with a heartbeat in the last m
 
 def metrics() -> Iterator[Metric]:
     """Yield every metric, in the order of /metrics."""
-    yield from (PENDING, OVERDUE, OLDEST_OVERDUE, IDLE, DEAD, DOUBTS, HELD, QUEUE_READABLE, QUEUE_JOBS, WORKERS)
+    yield from (PENDING, OVERDUE, OLDEST_OVERDUE, IDLE, DEAD, DOUBTS, HELD, AGENT_HELD, AGENT_WAITING)
+    yield from (QUEUE_READABLE, QUEUE_JOBS, WORKERS)
     yield from list(CHANNEL_COUNTERS.values())[:6]
     yield FLUSHES
     yield from list(CHANNEL_COUNTERS.values())[6:]

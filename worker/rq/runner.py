@@ -34,7 +34,7 @@ REDRIVEN = "redriven"
 """The result of a job that redrove a dead letter."""
 
 UNDELIVERED = frozenset(
-    {"retry", "wait", "held", REDRIVEN, *(outcome.value for outcome in Outcome if outcome is not Outcome.OK)}
+    {"retry", "wait", "held", "waiting", REDRIVEN, *(outcome.value for outcome in Outcome if outcome is not Outcome.OK)}
 )
 """Results of jobs in which the agent accepted no batch."""
 

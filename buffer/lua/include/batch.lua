@@ -2,7 +2,8 @@
 
 local BATCH_FIELDS = { 'flush_id', 'reason', 'closed_ms', 'separator', 'sealed_name', 'sealed_peer', 'has_media',
                        'claims', 'failures', 'crashes', 'token', 'lease_until_ms', 'retry_at_ms',
-                       'cancelled', 'answer', 'unreached_ms', 'answered' }
+                       'cancelled', 'answer', 'unreached_ms', 'answered', 'parked',
+                       'awaited_ms', 'posted', 'posted_type' }
 
 -- Set the wake entry of a conversation without a batch, or move the conversation to the idle index.
 local function rearm(name, conv)
@@ -61,6 +62,9 @@ end
 local function forget_batch(name, conv)
   leave_suspects(name, conv)
   forget_batch_media(name, conv)
+  if conv.parked then
+    try('ZREM', key('parked', conv.parked), name)
+  end
   call('DEL', key('lock', name), key('batch', name))
   call('HDEL', key('conv', name), unpack(BATCH_FIELDS))
   for _, field in ipairs(BATCH_FIELDS) do

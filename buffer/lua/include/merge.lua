@@ -160,6 +160,16 @@ local function move_pending_changes(keep, drop)
   call('DEL', key('mark', drop.name))
 end
 
+-- The memory of the conversation that stays counts. One of the other conversation alone moves.
+local function move_memory(keep, drop)
+  if drop.conv.remembers and not keep.conv.remembers then
+    call('RENAME', key('memory', drop.name), key('memory', keep.name))
+    set_fields(keep, { remembers = 1 })
+  elseif drop.conv.remembers then
+    call('DEL', key('memory', drop.name))
+  end
+end
+
 -- Move fields of the conv hash: the flag for pending changes, the name, the phone, the later pause, the names under
 -- which batches stay, the parts in doubt, and the span by which gaps are counted.
 local function move_fields(keep, drop)
@@ -184,7 +194,7 @@ end
 local function forget_dropped(drop)
   if drop.conv.flush_id then
     call('HDEL', key('conv', drop.name), 'aliases', 'marks', 'redrive', 'paused_until_ms', 'pause_mode', 'behind',
-      'doubts')
+      'doubts', 'remembers')
     call('HSET', key('conv', drop.name), 'is_left', '1')
   else
     call('DEL', key('conv', drop.name))
@@ -213,6 +223,7 @@ local function merge(keep, drop, limits)
   move_redrive(keep, drop)
   move_seen(keep, drop)
   move_pending_changes(keep, drop)
+  move_memory(keep, drop)
   move_fields(keep, drop)
   forget_dropped(drop)
   for i = 1, #(drop.conv.aliases or ''), 16 do

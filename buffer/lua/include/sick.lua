@@ -14,9 +14,10 @@ local function is_refusal(problem)
 end
 
 local TYPES_IN_PARTITION = { wake = 'zset', idle = 'zset', alias = 'hash', dead = 'zset', history = 'stream',
-                             counters = 'hash', suspects = 'zset', hold = 'string', doubt = 'zset', channels = 'set' }
+                             counters = 'hash', suspects = 'zset', hold = 'string', doubt = 'zset', channels = 'set',
+                             agents = 'hash' }
 local TYPES_IN_CONVERSATION = { conv = 'hash', buffer = 'list', batch = 'list', media = 'hash', redrive = 'list',
-                                seen = 'string', slabs = 'hash', mark = 'hash' }
+                                seen = 'string', slabs = 'hash', mark = 'hash', memory = 'string' }
 local TYPES_IN_LETTER = { letter = 'hash', remains = 'list' }
 
 local PUT_OFF_MS = 60000

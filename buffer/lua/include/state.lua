@@ -8,6 +8,8 @@ end
 local function state_of(name, conv, wake_ms)
   if leased(conv) then
     return 'in_flight', number(conv, 'lease_until_ms')
+  elseif conv.awaited_ms and not conv.posted and is_ahead(number(conv, 'awaited_ms')) then
+    return 'in_flight', number(conv, 'awaited_ms')
   elseif paused(conv) then
     return 'paused', number(conv, 'paused_until_ms')
   elseif conv.flush_id then

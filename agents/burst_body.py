@@ -1,6 +1,6 @@
 """Renders the request body of a flush. It depends on the sealed batch alone, so every attempt sends the same bytes.
 
-A change in this file may change the bytes of a batch between two attempts. tests/unit/test_worker_request_body.py
+A change in this file may change the bytes of a batch between two attempts. tests/unit/test_agents_burst_body.py
 compares them with fixed bytes.
 """
 
@@ -18,7 +18,7 @@ ALWAYS = ("message_id", "timestamp_ms", "received_ms", "kind", "text", "media", 
 
 def render_burst(batch: Batch) -> bytes:
     """Return the JSON body (docs/invariants.md#body) as UTF-8 bytes."""
-    messages = [_message(stored) for stored in batch.messages]
+    messages = [message_fields(stored) for stored in batch.messages]
     gateway, channel, peer = batch.conversation
     body: dict[str, Any] = {
         "flush_id": batch.flush_id,
@@ -35,7 +35,8 @@ def render_burst(batch: Batch) -> bytes:
     return orjson.dumps(body)
 
 
-def _message(stored: StoredMessage) -> dict[str, Any]:
+def message_fields(stored: StoredMessage) -> dict[str, Any]:
+    """Return a message as the agent reads it, with its edit and its inline media."""
     fields: dict[str, Any] = {"kind": PLAIN_KIND, "timestamp_ms": stored.order_ms, **stored.fields}
     fields.pop("return_address", None)
     fields["received_ms"] = stored.received_ms

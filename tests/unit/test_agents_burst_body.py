@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from agents.burst_body import render_burst
 from buffer.models import Batch, Conversation, Reason, StoredMessage
-from worker.request_body import render_burst
 
 BATCH = Batch(
     token="7:w1",

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.answer_body import EXPECTED, NAMED_MAX, PARTS_MAX
+from agents.generic import read_answer
+from agents.results import AgentReply
 from gateways.sending import Part
-from worker.agent_answer import AgentReply, read_answer
-from worker.answer_body import EXPECTED, NAMED_MAX, PARTS_MAX
 
 SECRET = "o texto da pessoa"
 PHOTO = "https://cdn.example.com/foto.jpg"
