@@ -89,6 +89,16 @@ def read_erase(reply: Sequence[Any]) -> ErasedKeys:
     )
 
 
+def forget_records_args(kind: str, ids: Sequence[str]) -> Args:
+    """Return the arguments of forget_records.lua: the kind of the stream, and the ids of the records to delete."""
+    return [kind, *ids]
+
+
+def read_forget_records(reply: int) -> int:
+    """Return how many records there were."""
+    return int(reply)
+
+
 def _text(fields: Mapping[str, Any], name: str) -> str:
     value: bytes = fields.get(name, b"")
     return value.decode("utf-8", "replace")

@@ -138,7 +138,8 @@ class _Erasure:
         records = await scan.records(kind)
         if not records:
             return 0
-        return int(await self._store.run("forget_records", self._partition, [kind, *records]))
+        args = person_calls.forget_records_args(kind, records)
+        return person_calls.read_forget_records(await self._store.run("forget_records", self._partition, args))
 
     @property
     def names(self) -> Sequence[str]:
