@@ -17,6 +17,12 @@ COUNTER_MUTANTS = [
         "  if not conv.opened_ms then\n    counts.b",
         "  if true then\n    counts.b",
     ),
+    Mutant(
+        "what a cap leaves is no split",
+        "include/seal",
+        "    if not single then -- as",
+        "    if false then -- as",
+    ),
     Mutant("gap in another bucket", "include/burst", "math.ceil(GAP_STEPS_PER_E", "math.floor(GAP_STEPS_PER_E"),
     Mutant("gaps never fade", "sweep", "age_tallies()\nreturn", "return"),
     Mutant(

@@ -257,6 +257,7 @@ class Model(ModelCounts):
         talk.deadline_ms, talk.fired, talk.last_sealed_ms = 0, None, taken[-1].received_ms
         self._count_flush(reason, len(taken))
         if talk.buffer:
+            self.counters["bursts_split"] += self.settings.message_buffer_enabled
             self._schedule(talk, self.settings.window_ms)
         return Sealed(sorted(taken, key=lambda said: said.order_ms), reason, closed_ms, talk.name)
 
