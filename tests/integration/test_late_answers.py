@@ -14,6 +14,7 @@ from tests.integration.agent import Answer
 from tests.integration.deployment import Deployment
 from tests.integration.polling import until
 from tests.integration.reply_line import SENDS, ReplyLine
+from tests.servers import Server
 
 ANA = "5511900000011"
 TOKEN = "answer-token"
@@ -32,9 +33,9 @@ def stub() -> Iterator[EvolutionStub]:
 def line(stub: EvolutionStub, start_deployment: Callable[..., Deployment]) -> Callable[..., ReplyLine]:
     """Start a deployment with an n8n agent: line(agent_answer_within=1)."""
 
-    def start(**settings: Any) -> ReplyLine:
+    def start(server: Server | None = None, **settings: Any) -> ReplyLine:
         common = {**SENDS, "evolution_url": stub.url, "agent_kind": "n8n", "agent_answer_token": TOKEN}
-        way = ReplyLine(start_deployment(**{**common, **settings}), stub)
+        way = ReplyLine(start_deployment(server, **{**common, **settings}), stub)
         way.deployment.agent.default = LATER
         way.deployment.worker()
         return way
@@ -135,15 +136,19 @@ def test_a_generic_agent(line, within: float | None, waits: bool):
         assert post(way, flush_id, {"reply": "tarde"}).status_code == 404
 
 
-def test_a_worker_and_redis_may_restart_meanwhile(line, stub):
+def test_workers_and_redis_may_restart_meanwhile(line, stub, start_server):
     """The wait stands in Redis. The answer is posted before any worker is back."""
-    way = line()
+    server = start_server(appendonly="yes", appendfsync="always")
+    way = line(server)
     way.say(ANA, "oi")
     flush_id = called(way)
     until("it waits", lambda: way.deployment.redis.hlen(f"deb:{{p0}}:conv:{flush_id.split('-', 1)[1][:16]}") > 0)
     until("no lease is held", lambda: not way.deployment.redis.keys("deb:*:lock:*"))
     for process in way.deployment._started[1:]:
         process.kill()
+    server.kill()
+    server.restart()
+    until("messages are accepted", lambda: way.webhook.get("/readyz").status_code == 200)
     assert post(way, flush_id, {"output": "pronto"}).status_code == 200
     assert stub.journal == []
     way.deployment.worker()

@@ -57,11 +57,11 @@ def test_append_arguments(make_settings):
     message = Append(ANA, b"f" * 8, b"nnnn", b"{}", order_ms=None, name="Zé", keyword=True)
     args = script_calls.append_args(3, [(REF, None, message)], append_rules(settings))
     assert args[:10] == [3, 8_000, 60_000, 20, 262_144, 604_800_000, b"\1" + bytes(4) + b"\x1f\x40", 0, IDS_MAX, 10_000]
-    names = ("generic:", "loja", "ana", "Zé", "")
-    lengths = struct.pack(">5I", *(len(text.encode()) for text in names))
-    texts = "".join(names).encode()
+    gateway, channel, peer = ANA
+    texts = [f"{gateway}:", channel, peer, "Zé", ""]
+    lengths = struct.pack(">5I", *(len(text.encode()) for text in texts))
     head = REF.hash.encode() + b" " * 16 + b"nnnn" + bytes(6) + bytes([KEYWORD]) + bytes(4) + b"f" * 8
-    assert args[10:] == [head + bytes(4) + lengths + texts + b"{}"]
+    assert args[10:] == [head + bytes(4) + lengths + "".join(texts).encode() + b"{}"]
 
 
 def test_alias_media_and_album_are_sent(make_settings):
