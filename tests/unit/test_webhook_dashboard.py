@@ -14,6 +14,8 @@ import pytest
 import structlog
 
 from buffer.duplicates import note_duplicates, read_duplicates
+from buffer.held_agent_calls import Strike
+from buffer.held_agents import HeldAgents
 from buffer.models import Conversation
 from buffer.person_store import People
 from buffer.store import Store
@@ -108,6 +110,20 @@ async def test_nothing_is_shown_with_the_token_either(admin: httpx.AsyncClient, 
     page = (await admin.get("/dashboard", headers=HTML)).text
     assert [secret for secret in SECRETS if secret in page] == []
     assert "data-post" in page
+
+
+async def test_an_agent_that_fails_for_everyone(local: httpx.AsyncClient, store: Store):
+    """It stands in the strip with its host, not with the path of its address, which may be a secret."""
+    for number in range(2):
+        address = "https://n8n.example.com/webhook/secret"
+        strike = Strike("tag", f"p{number}", 2, 5_000, 600_000, address, f"the agent answered 404 to {ANA.peer}")
+        await HeldAgents(store).strike(strike)
+    data = await local.get("/snapshot.json")
+    [text] = [badge["value"] for badge in data.json()["badges"] if badge["name"] == "agent_held"]
+    assert re.fullmatch(r"n8n\.example\.com: the agent answered 404 to .* \(0\)", text)
+    page = (await local.get("/dashboard", headers=HTML)).text
+    assert "An agent fails for everyone, and its calls are held: n8n.example.com" in re.sub(r"\s+", " ", page)
+    assert [secret for secret in (*SECRETS, "webhook/secret") if secret in page + data.text] == []
 
 
 async def test_every_panel_reads_the_same_snapshot(admin: httpx.AsyncClient, store: Store):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from buffer.figures import Figures, quantile_ms
+from buffer.held_agent_calls import HeldAgent
 from buffer.insight_models import Gauges, Histogram
 from buffer.reply_models import HeldChannel
 from buffer.transport.server_checks import CheckResult
@@ -29,7 +31,7 @@ ENDED_MIN = 100
 """Records from which on there may be others that were not read."""
 
 HELD_MAX = 3
-"""Channels of held replies that have a badge of their own."""
+"""Agents that are held, and channels of held replies, that have a badge of their own."""
 
 REPAIRS = ("sick", "broken")
 """Counters of a partition: damaged keys that the sweep set aside, and keys that no script could read."""
@@ -47,13 +49,14 @@ class Server(NamedTuple):
     has_token: bool = True
 
 
-def badges_of(gauges: Gauges, held: Sequence[HeldChannel], server: Server) -> list[Badge]:
+def badges_of(gauges: Gauges, held: Sequence[HeldChannel], agents: Sequence[HeldAgent], server: Server) -> list[Badge]:
     """Return a badge for each thing that is wrong, the worst first. Nothing is wrong: there is none."""
     repairs = sum(gauges.partition_counters.get(name, 0) for name in REPAIRS)
     found = [
         Badge("no_worker", "bad") if server.workers == 0 else None,
         Badge("overdue", "bad", _seconds(gauges.oldest_overdue_ms)) if _is_overdue(gauges) else None,
         *[Badge("server", _level(check), check.message) for check in server.checks if check.level != "ok"],
+        *[Badge("agent_held", "bad", _agent_text(one)) for one in agents[:HELD_MAX]],
         *[Badge("held", "bad", _held_text(one)) for one in held[:HELD_MAX]],
         Badge("skew", "bad", _seconds(server.skew_ms)) if server.skew_ms > SKEW_ALARM_MS else None,
         Badge("no_queue", "warn") if server.workers is None else None,
@@ -76,6 +79,11 @@ def _is_overdue(gauges: Gauges) -> bool:
 
 def _level(check: CheckResult) -> str:
     return "bad" if check.level == "problem" else "warn"
+
+
+def _agent_text(agent: HeldAgent) -> str:
+    """Return the host alone: the path of an agent's address may be its secret."""
+    return f"{urlsplit(agent.address).netloc}: {masked_reason(agent.reason, ())} ({agent.waiting})"
 
 
 def _held_text(channel: HeldChannel) -> str:

@@ -14,6 +14,8 @@ from redis.exceptions import RedisError
 from buffer.duplicates import read_duplicates
 from buffer.errors import store_error
 from buffer.figures import Figures, figures_of
+from buffer.held_agent_calls import HeldAgent
+from buffer.held_agents import HeldAgents
 from buffer.held_lists import HeldLists
 from buffer.insight_models import ConversationView, Gauges
 from buffer.insights import Insights
@@ -62,6 +64,7 @@ class _Slow:
 
     figures: Figures = field(default_factory=Figures)
     held: list[HeldChannel] = field(default_factory=list)
+    agents: list[HeldAgent] = field(default_factory=list)
     window_s: float | None = None
     checks: list[CheckResult] = field(default_factory=list)
     totals_at_s: float = float("-inf")
@@ -95,7 +98,7 @@ class SnapshotReader:
             return Snapshot(
                 now_ms=gauges.now_ms,
                 strip=self._strip(gauges, workers, ended),
-                badges=badges_of(gauges, self._slow.held, server),
+                badges=badges_of(gauges, self._slow.held, self._slow.agents, server),
                 pending=await self._pending(),
                 ended=ended,
                 dead_letters=await self._dead_letters(gauges.dead),
@@ -116,6 +119,7 @@ class SnapshotReader:
             channels = sorted({(one.gateway, one.channel) for one in totals if one.gateway})
             slow.figures, slow.window_s = figures_of(totals), self._window_s(channels)
             slow.held = await Replies(self._store).held_channels(channels[:CHANNELS_MAX])
+            slow.agents = (await HeldAgents(self._store).now()).held
             slow.totals_at_s = now_s
         if now_s - slow.checks_at_s >= CHECKS_EVERY_S:
             slow.checks = await self._check()

@@ -30,6 +30,7 @@ ENGLISH = {
     "b_no_worker": "No worker is running: what waits stays where it is.",
     "b_overdue": "Overdue: the oldest has waited too long by",
     "b_server": "Redis:",
+    "b_agent_held": "An agent fails for everyone, and its calls are held:",
     "b_held": "Replies are held:",
     "b_skew": "The clocks of this machine and of Redis differ by",
     "b_no_queue": "The Redis of RQ's queue does not answer.",

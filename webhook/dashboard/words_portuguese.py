@@ -30,6 +30,7 @@ PORTUGUESE = {
     "b_no_worker": "Nenhum worker está rodando: o que espera fica onde está.",
     "b_overdue": "Em atraso: a mais antiga passou da hora há",
     "b_server": "Redis:",
+    "b_agent_held": "Um agente falha para todos, e as chamadas estão retidas:",
     "b_held": "Respostas retidas:",
     "b_skew": "Os relógios desta máquina e do Redis diferem em",
     "b_no_queue": "O Redis da fila do RQ não responde.",
