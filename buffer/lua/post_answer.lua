@@ -6,7 +6,8 @@
 --          ended) | 'unknown' (nothing waits for it: too late, discarded, or answered otherwise)
 -- touches  wake alias · conv
 --
--- The first answer counts. The worker that claims the batch reads it as it reads any other answer.
+-- The first answer counts. The worker that claims the batch reads it as it reads any other answer. It is taken also for a
+-- batch whose call broke off, and that waits to be tried again: the agent has run.
 
 -- include: alias
 
@@ -48,12 +49,12 @@ elseif is_posted(conv) then
   return (conv.flush_id ~= flush_id or conv.posted == answer or not conv.posted) and 'stored' or 'other'
 elseif conv.answer or conv.cancelled then
   return 'unknown'
-elseif conv.token or not conv.awaited_ms then
+elseif leased(conv) then
   return 'early'
 end
 allow_writes_when_full()
 wake_set(name, now_ms)
 call('HSET', key('conv', name), 'posted', answer, 'posted_type', content_type, 'posted_for', with_flush(conv),
-  'retry_at_ms', now_ms)
+  'retry_at_ms', now_ms, 'awaited_ms', conv.awaited_ms or now_ms)
 wake_announce()
 return 'stored'

@@ -6,7 +6,7 @@ import pytest
 
 from buffer.late_answers import LateAnswers
 from buffer.models import Batch, Claim, PauseMode, PostedAnswer
-from tests.lua.driver import ANA, WINDOW_MS, ScriptDriver, ids
+from tests.lua.driver import ANA, LEASE_MS, WINDOW_MS, ScriptDriver, ids
 
 WITHIN_MS = 300_000
 OI = PostedAnswer("application/json", b'{"reply": "oi"}')
@@ -107,6 +107,20 @@ async def test_answer_before_the_call_has_ended(driver: ScriptDriver, late: Late
     assert await late.wait(driver.ref(), batch.token, WITHIN_MS) == "waiting"
     assert await late.wait(driver.ref(), batch.token, WITHIN_MS) == "waiting"
     assert await late.post(batch.flush_id, OI) == "stored"
+
+
+@pytest.mark.parametrize("how", ["timed out", "worker died"])
+async def test_answer_of_a_call_that_broke_off(driver: ScriptDriver, late: LateAnswers, how: str):
+    """The agent has run, though its call got no answer: the posted one saves a repeat."""
+    batch = await driver.in_flight("m1")
+    if how == "timed out":
+        await driver.fail(batch.token, "retry", delay_ms=60_000)
+    else:
+        driver.clock.advance(LEASE_MS)
+    assert await late.post(batch.flush_id, OI) == "stored"
+    again = await driver.claim_batch(caller="w2")
+    assert (again.flush_id, again.awaited, again.posted) == (batch.flush_id, True, OI)
+    assert again.crashes == (how == "worker died")
 
 
 @pytest.mark.parametrize("how", ["discard", "takeover", "other id"])
