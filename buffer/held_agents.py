@@ -65,7 +65,8 @@ class HeldAgents:
     async def now(self) -> AgentsNow:
         """Return the agents whose calls are held, and how many batches wait for each."""
         key = self._store.keys.of(HOME, "agents")
-        [(seconds, micros), states] = await self._read(("time",), ("hgetall", key))
+        now_ms, _ = await self._store.pending(HOME, 0, 0)
+        [states] = await self._read(("hgetall", key))
         held = [held_agent_calls.held_agent_of(*item) for item in states.items()] if isinstance(states, dict) else []
         found = sorted((one for one in held if one is not None), key=lambda one: (one.since_ms, one.tag))
         places = [(one, partition) for one in found for partition in range(self._partitions)]
@@ -73,7 +74,7 @@ class HeldAgents:
         waiting = dict.fromkeys(found, 0)
         for (one, _), size in zip(places, sizes, strict=True):
             waiting[one] += size if isinstance(size, int) else 0
-        return AgentsNow(seconds * 1000 + micros // 1000, [one._replace(waiting=waiting[one]) for one in found])
+        return AgentsNow(now_ms, [one._replace(waiting=waiting[one]) for one in found])
 
     def _parked(self, agent: HeldAgent, partition: int) -> str:
         return self._store.keys.of(partition, "parked", agent.tag)

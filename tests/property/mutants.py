@@ -111,7 +111,7 @@ MUTANTS = [
         "if conv.redrive and rare('load_redriven') then",
         "if conv.redrive and not conv.opened_ms and rare('load_redriven') then",
     ),
-    Mutant("name of the claim", "claim", "conv.sealed_name or '' }", "conv.name or '' }"),
+    Mutant("name of the claim", "claim", "conv.sealed_name or '',", "conv.name or '',"),
     Mutant(
         "closed when sealed",
         "include/seal",
