@@ -317,6 +317,6 @@ PEOPLE_MUTANTS = [
     Mutant("revoke by alias", "revoke", "resolve(ARGV[2])", "ARGV[2]"),
     Mutant("redrive by alias", "redrive", "resolve(died_under)", "died_under"),
     Mutant("sweep leaves aliases", "sweep", "    call('HDEL', key('alias'), string.sub(aliases, i, i + 15))\n", ""),
-    Mutant("sweep leaves pending changes", "sweep", ", key('mark', name))", ")"),
+    Mutant("sweep leaves pending changes", "sweep", ", key('mark', name),", ","),
 ]
 """Bugs in aliases, edits, revokes, media and albums."""
