@@ -185,9 +185,7 @@ class WorkerProcess:
         await cancel_all(showing)
         await projector.close()
         await self._write_last(worker)
-        with contextlib.suppress(TimeoutError, rx.RedisError, OSError):
-            async with asyncio.timeout(FINAL_WRITE_S):
-                await upkeep.retire()
+        await _retire(upkeep)
         await queue.close()
         log.info("worker stopped")
         if self._crash is not None:
@@ -257,6 +255,13 @@ def _stop_sentence(calls: int, grace_s: float) -> str:
         return "stopping; no new jobs are taken"
     waiting = f"waiting up to {grace_s:g} s for {calls} call{'' if calls == 1 else 's'}"
     return f"stopping; no new jobs are taken; {waiting}; a second signal hands them back"
+
+
+async def _retire(upkeep: Upkeep) -> None:
+    """Tell that this deployment works here no more, if Redis is there."""
+    with contextlib.suppress(TimeoutError, rx.RedisError, OSError):
+        async with asyncio.timeout(FINAL_WRITE_S):
+            await upkeep.retire()
 
 
 async def _watch_forever(watch: RouteWatch) -> None:

@@ -5,38 +5,14 @@
 -- returns  now_ms · how many entries of the wake index were read · then eight for each conversation that waits:
 --          hash · state · due_ms · messages · opened_ms ('' = no open burst) · gateway · channel · peer.
 --          The states: 'open', 'retry', 'replying', 'redriven', 'paused'; lua/pending.lua says what they mean
--- touches  wake · conv batch (reads only)
+-- touches  wake · conv batch redrive letter (reads only)
 --
 -- Left out: a batch in flight, and what dispatch has hidden, because RQ has a job for it. Few fields are read, since a
 -- worker asks once a second. A key that cannot be read stops nothing.
 
-local WINDOW_SIZE = 20
-local FIELDS = { 'window', 'flush_id', 'token', 'lease_until_ms', 'paused_until_ms', 'retry_at_ms', 'next_part', 'redrive',
-                 'gateway', 'channel', 'peer' }
-
 -- include: read
-
-local function read_fields(name)
-  local values, conv = read('HMGET', key('conv', name), unpack(FIELDS)) or {}, {}
-  for i, field in ipairs(FIELDS) do
-    conv[field] = values[i] or nil
-  end
-  if conv.window and #conv.window >= WINDOW_SIZE then
-    unpack_window(conv, conv.window)
-  end
-  return conv
-end
-
-local function state_of(conv, wake_ms)
-  if paused(conv) then
-    return 'paused', number(conv, 'paused_until_ms')
-  elseif conv.flush_id then
-    return conv.next_part and 'replying' or 'retry', tonumber(conv.retry_at_ms) or tonumber(conv.lease_until_ms) or wake_ms
-  elseif conv.redrive then
-    return 'redriven', wake_ms
-  end
-  return 'open', conv.deadline_ms or wake_ms
-end
+-- include: state
+-- include: waiting
 
 local offset, limit = tonumber(ARGV[2]), tonumber(ARGV[3])
 local page = limit > 0 and call('ZRANGE', key('wake'), offset, offset + limit - 1, 'WITHSCORES') or {}
@@ -44,9 +20,12 @@ local replies = { now_ms, #page / 2 }
 
 local function add_row(name, wake_ms)
   local conv = read_fields(name)
-  local state, due_ms = state_of(conv, wake_ms)
+  if not conv or not conv.gateway then
+    return
+  end
+  local state, due_ms = state_of(name, conv, wake_ms)
   local is_dispatched = due_ms <= now_ms and wake_ms > now_ms
-  if not conv.gateway or leased(conv) or is_dispatched then
+  if state == 'in_flight' or is_dispatched then
     return
   end
   local messages = (conv.depth or 0) + (conv.flush_id and read('LLEN', key('batch', name)) or 0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from buffer.late_answers import LateAnswers
 from buffer.models import Conversation
 from buffer.upcoming import PAGE, page_of, soonest
 from tests.lua.driver import ANA, BIA, LEASE_MS, WINDOW_MS
@@ -71,6 +74,23 @@ async def test_damaged_keys_hide_no_others(driver):
     assert [item.conversation for item in page.items] == [BIA]
     await driver.redis.delete(driver.key("conv"), driver.key("buffer"), driver.key("seen"))
     await driver.redis.zrem(driver.partition_key("wake"), "nobody-at-all-00", driver.store.ref(ANA).hash)
+
+
+@pytest.mark.parametrize("size", [19, 20, 25])
+async def test_a_short_window_hides_no_others(driver, size: int):
+    """A window that is shorter than its layout is not read, whatever its length."""
+    await driver.append("m1")
+    await driver.append("b1", to=BIA)
+    await driver.redis.hset(driver.key("conv"), "window", b"x" * size)
+    page = await page_of(driver.store, 0, 0)
+    assert BIA in [item.conversation for item in page.items]
+
+
+async def test_a_late_answer_is_awaited(driver):
+    """The call is in flight until the agent posts its answer: it is no retry that waits for its moment."""
+    batch = await driver.in_flight("m1")
+    assert await LateAnswers(driver.store).wait(driver.ref(), batch.token, 300_000) == "waiting"
+    assert (await page_of(driver.store, 0, 0)).items == []
 
 
 async def test_the_soonest_of_all_partitions(open_driver, clock):

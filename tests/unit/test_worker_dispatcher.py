@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
 import pytest
 
+from buffer import scripts
 from buffer.errors import StoreUnavailable
 from buffer.keys import Ref
 from buffer.models import Conversation
@@ -78,6 +80,12 @@ async def until(condition: Any) -> None:
     async with asyncio.timeout(WITHIN_S):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
+
+
+def test_every_deadline_is_announced_or_seen_by_a_pass():
+    """append.lua announces only deadlines that may come before the next pass of a dispatcher."""
+    [bound_ms] = re.findall(r"DISPATCHER_SLEEP_MS = (\d+)", scripts.script("append").source)
+    assert int(bound_ms) > 1000 * (dispatcher.SLEEP_MAX_S + dispatcher.ROUNDING_S)
 
 
 async def test_a_stop_waits_for_the_pass(store: Store, runner: FakeRunner, running: Dispatcher, clock: Any):
