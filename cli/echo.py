@@ -11,6 +11,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from cli.serving import serving
+
 BODY_MAX = 67_108_864
 """Bytes. A burst may carry inline media."""
 
@@ -36,13 +38,8 @@ class EchoAgent:
         """Serve on a listening socket during a `with` block."""
         application = web.Application(client_max_size=BODY_MAX)
         application.router.add_route("*", "/{path:.*}", self._answer)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=self._delay_s + 1)
-        await runner.setup()
-        await web.SockSite(runner, listener).start()
-        try:
+        async with serving(application, listener, self._delay_s + 1):
             yield
-        finally:
-            await runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.Response:
         body = _burst(await request.read())

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from collections.abc import Coroutine
 from functools import cache
+from typing import Any
 
 import aiohttp
 import httpx
 
 from agents import generic
+from agents.burst_body import render_burst
 from agents.results import AgentFailure, AgentReply, doubt
 from buffer.models import Batch, PostedAnswer
 from config.settings import Settings, require
@@ -36,8 +39,12 @@ class Agent:
         self._ssl_context = ssl_context(url)
         self._session: aiohttp.ClientSession | None = None
 
+    def ask(self, batch: Batch) -> Coroutine[Any, Any, AgentReply | AgentFailure]:
+        """Deliver one batch, in the way of the agent's kind. Raises no error of the agent or the network."""
+        return self.call(batch, render_burst(batch))
+
     async def call(self, batch: Batch, body: bytes) -> AgentReply | AgentFailure:
-        """Deliver one batch. Return an AgentFailure for every error of the agent or the network, and raise none."""
+        """Deliver one batch with this body. Return an AgentFailure for every error of the agent or the network."""
         connected.set(False)
         session = self._session or self._open()
         headers = self._headers_of(batch, body)

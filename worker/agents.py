@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Hashable
+from collections.abc import Hashable
 from typing import NamedTuple
 
-from agents.burst_body import render_burst
 from agents.results import AgentFailure, AgentReply, doubt
 from buffer.models import Batch
 from config.routes import Route, Routes
@@ -66,7 +65,7 @@ class Agents:
         if agent is None:
             where = f"agent_url of {route.name} in ROUTES_FILE" if self._routes.path else "AGENT_URL"
             return AgentFailure(f"there is no agent: {where} is not set", sent=False)
-        result = await (_call_once(agent, batch) if route.settings.repeat == "never" else _call(agent, batch))
+        result = await (_ask_once(agent, batch) if route.settings.repeat == "never" else agent.ask(batch))
         if self._breakers is None:
             return result
         return await self._breakers.judge(agent.circuit, batch, result)
@@ -118,12 +117,8 @@ class Agents:
             await agent.close()
 
 
-def _call(agent: Agent, batch: Batch) -> Awaitable[AgentReply | AgentFailure]:
-    return agent.ask(batch) if isinstance(agent, KindAgent) else agent.call(batch, render_burst(batch))
-
-
-async def _call_once(agent: Agent, batch: Batch) -> AgentReply | AgentFailure:
-    return why_not_called(batch) or without_repeat(await _call(agent, batch))
+async def _ask_once(agent: Agent, batch: Batch) -> AgentReply | AgentFailure:
+    return why_not_called(batch) or without_repeat(await agent.ask(batch))
 
 
 async def _close_after(agent: Agent, timeout_s: float) -> None:

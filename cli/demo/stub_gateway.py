@@ -10,6 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
+from cli.serving import serving
+
 SHUTDOWN_S = 0.1
 
 
@@ -26,13 +28,8 @@ class StubGateway:
         application = web.Application()
         application.router.add_post("/message/sendText/{instance}", self._send_text)
         application.router.add_route("*", "/{path:.*}", self._accept)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S)
-        await runner.setup()
-        await web.SockSite(runner, listener).start()
-        try:
+        async with serving(application, listener, SHUTDOWN_S):
             yield
-        finally:
-            await runner.cleanup()
 
     async def _send_text(self, request: web.Request) -> web.Response:
         if request.headers.get("apikey") != self._key:

@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from cli.serving import serving
+
 BODY_MAX = 67_108_864
 """Bytes. A burst may carry inline media."""
 
@@ -70,13 +72,8 @@ class SampleAgent:
         """Serve on a listening socket during a `with` block."""
         application = web.Application(client_max_size=BODY_MAX, middlewares=[self._checked])
         application.add_routes(self.routes())
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=self._delay_s + 1)
-        await runner.setup()
-        await web.SockSite(runner, listener).start()
-        try:
+        async with serving(application, listener, self._delay_s + 1):
             yield
-        finally:
-            await runner.cleanup()
 
     @web.middleware
     async def _checked(self, request: web.Request, handler: Any) -> web.StreamResponse:

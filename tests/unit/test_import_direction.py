@@ -33,6 +33,7 @@ IMPORTED_BY = {
         "cli.demo.stub_gateway",
         "cli.echo",
         "cli.sample",
+        "cli.serving",
     ],
     "httpx": ["worker.agent", "worker.agent_answer", "worker.agent_errors", "worker.reply_client"],
     "httpx_aiohttp": [],
