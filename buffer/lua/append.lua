@@ -8,14 +8,15 @@
 -- returns  three for each message: 'new' | 'duplicate' | 'discarded' (a human has taken over) | 'revoked' (its revoke
 --          came first) | 'stale' (older than max_age_ms) | 'broken' (a key of the conversation is damaged: nothing of
 --          it was stored) | 'full' (max_pending messages wait already) · deadline_ms · depth of the burst
--- touches  wake idle tally channels counters history alias ids · conv buffer batch seen slabs timer lock media mark redrive
+-- touches  wake idle uncounted tally channels counters history alias ids · conv buffer batch seen slabs timer lock media mark redrive
 --
 -- A message id that is in the seen set changes nothing, except that a lost wake entry is put back
 -- (docs/invariants.md#8). If the ids of a gateway are unique in a channel, a known id under another name of the person
 -- merges the two conversations.
 -- The script first decides about every message, then writes each conversation once. The wake entries are the first
 -- write: a full server refuses them, and then nothing was written (invariant 11). It checks all keys of a conversation
--- before the first write, so that a damaged one stops nothing but its own messages.
+-- before the first write, so that a damaged one stops nothing but its own messages. What it counts it only writes down,
+-- all in one write: include/fold.lua adds it up.
 
 -- include: seen
 -- include: alias
@@ -44,7 +45,7 @@ local RECEIVED = struct.pack('>I6', now_ms)
 local nearest_ms = math.huge
 local has_aliases = call('EXISTS', key('alias')) == 1
 local resent = 0
-local tallies = {} -- gateway, colon, channel -> what this call counts, as in include/tally.lua
+local codes = {} -- gateway, colon, channel -> one byte for each message that this call counts, as in include/fold.lua
 
 -- To be written: the conversations as they will be · wake entries to set · wake entries to put back if they are lost ·
 -- discards to record · ids to remember.
@@ -55,7 +56,7 @@ local BROKEN = 'broken' -- stands for a conversation with a damaged key
 -- The message that is appended; at_… are offsets in its record.
 local record, name, alias, nonce, order, flags, rest, tag, fingerprint, peer, sender, payload
 local at_gateway, at_channel, at_peer, at_sender, at_media, at_payload
-local counts -- those of its channel in `tallies`
+local code -- what is counted for it if it is accepted; include/fold.lua has the codes
 
 local function add(list, first, second)
   local at = #list
@@ -198,11 +199,7 @@ local function merge_with(other, is_twin)
   -- include: damage
   -- include: entry
 
-  -- A person is known by several names in one channel only.
-  local function tally(_, field, amount)
-    counts[field] = (counts[field] or 0) + amount
-  end
-
+  -- include: tally_at_once
   -- include: buckets
   -- include: history
   -- include: record_discard
@@ -259,6 +256,12 @@ local function append_message()
   return known == nonce and 'new' or 'duplicate', conv.deadline_ms or 0, conv.depth, true
 end
 
+-- Return the code by which a message is counted that was not accepted.
+local function code_of(status)
+  return status == 'duplicate' and 24 or status == 'stale' and 26 or status == 'broken' and 27 or status == 'full' and 28
+    or 25
+end
+
 local records, replies = ARGV, {}
 local ids = {}
 for i = FIRST, #records do
@@ -274,19 +277,12 @@ end
 for i = FIRST, #records do
   record = records[i]
   -- include: record
-  local channel = sub(record, at_gateway, at_peer - 1)
-  counts = tallies[channel]
-  if not counts then
-    counts = {}
-    tallies[channel] = counts
-  end
   local status, deadline_ms, depth, repeated = append_message()
   if repeated and status == 'new' then
     resent = resent + 1
   else
-    local counter = status == 'new' and 'messages_accepted' or status == 'revoked' and 'messages_discarded'
-      or 'messages_' .. status
-    counts[counter] = (counts[counter] or 0) + 1
+    local channel = sub(record, at_gateway, at_peer - 1)
+    codes[channel] = (codes[channel] or '') .. string.char(status == 'new' and code or code_of(status))
   end
   local at = 3 * (i - FIRST)
   replies[at + 1], replies[at + 2], replies[at + 3] = status, deadline_ms, depth
@@ -296,8 +292,9 @@ for i = FIRST, #records do
 end
 write_conversations()
 
--- include: write_tallies
-count('resent', resent) -- every call must write: WAIT covers only the last write of its own connection
+-- Every call must write: WAIT covers only the last write of its own connection.
+-- include: note_counts
+count('resent', resent)
 if nearest_ms - now_ms < DISPATCHER_SLEEP_MS and wake_first_ms() == nearest_ms then
   wake_announce()
 end

@@ -12,7 +12,7 @@ from typing import Any
 
 from buffer import script_calls
 from config.settings import Settings
-from tests.property.model_counts import ModelCounts
+from tests.property.model_counts import TURN_GAP_MS, ModelCounts
 from tests.property.model_state import LASTING, ModelMessage, Sealed, Talk
 
 
@@ -257,7 +257,8 @@ class Model(ModelCounts):
         talk.deadline_ms, talk.fired, talk.last_sealed_ms = 0, None, taken[-1].received_ms
         self._count_flush(reason, len(taken))
         if talk.buffer:
-            self.counters["bursts_split"] += self.settings.message_buffer_enabled
+            is_turn = talk.buffer[0].received_ms - taken[-1].received_ms <= TURN_GAP_MS
+            self.counters["bursts_split"] += self.settings.message_buffer_enabled and is_turn
             self._schedule(talk, self.settings.window_ms)
         return Sealed(sorted(taken, key=lambda said: said.order_ms), reason, closed_ms, talk.name)
 
