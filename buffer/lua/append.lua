@@ -38,8 +38,7 @@ local CONV, BUFFER, SEEN, TIMER = key('conv', ''), key('buffer', ''), key('seen'
 
 local ACKED_SPAN = 12 -- bytes
 local DISPATCHER_SLEEP_MS = 2000 -- no dispatcher sleeps so long (SLEEP_MAX_S): it finds a later deadline by itself
-local ANSWER_READ_MS = 3000 -- a message so soon after the ack was written before the answer was read
-local KEYWORD, TIMED = 1, 4 -- flags of a stored message; include/entry.lua has its layout
+local TIMED = 4 -- a flag of a stored message; include/entry.lua has its layout
 local RECEIVED = struct.pack('>I6', now_ms)
 
 local nearest_ms = math.huge
@@ -56,7 +55,6 @@ local BROKEN = 'broken' -- stands for a conversation with a damaged key
 -- The message that is appended; at_… are offsets in its record.
 local record, name, alias, nonce, order, flags, rest, tag, fingerprint, peer, sender, payload
 local at_gateway, at_channel, at_peer, at_sender, at_media, at_payload
-local code -- what is counted for it if it is accepted; include/fold.lua has the codes
 
 local function add(list, first, second)
   local at = #list
@@ -69,6 +67,7 @@ end
 -- Find out when the person spoke last, for the gap to the next message. `span` is that of the last batch, and
 -- include/seal.lua has its layout. An answer that the person has read since makes a gap meaningless.
 local function look_back(conv, span, has_batch)
+  local ANSWER_READ_MS = 3000 -- a message so soon after the ack was written before the answer was read
   local sealed_ms, acked_ms = struct.unpack('>I6I6', span)
   local last_ms = conv.opened_ms and conv.last_ms or sealed_ms
   local has_read = #span == ACKED_SPAN and not has_batch and acked_ms > last_ms and now_ms - acked_ms > ANSWER_READ_MS
@@ -124,8 +123,10 @@ local function discard(conv, cause)
                               'cause', cause, 'messages', 1 }
 end
 
+-- Return status, deadline_ms and depth, and the code by which the message is counted (include/fold.lua).
 -- A pending change is 'r' for a revoke, or 'e' and the edit. Its message uses it up.
 local function append_new(conv)
+  local DISCARDED = 25
   local pending_change = conv.has_pending_changes and call('HGET', key('mark', name), fingerprint)
   if pending_change then
     conv.used_changes = conv.used_changes or {}
@@ -139,11 +140,11 @@ local function append_new(conv)
   if paused(conv) and call('HGET', CONV .. name, 'pause_mode') == 'takeover' then
     discard(conv, 'takeover')
     add(repairs, number(conv, 'paused_until_ms'), name)
-    return 'discarded', 0, 0
+    return 'discarded', 0, 0, DISCARDED
   elseif pending_change == 'r' then
     discard(conv, 'revoke')
     conv.was_revoked = true
-    return 'revoked', 0, 0
+    return 'revoked', 0, 0, DISCARDED
   end
   return add_to_burst(conv, pending_change)
 end
@@ -192,76 +193,6 @@ end
 
 ---- main ----
 
--- Merge with the conversation `other`: that of the alias, or, for a twin, the one that brought this message under another
--- name. Few messages merge: the included functions are made only for those, not in every call. The conversations of this
--- call are written before one of them moves.
-local function merge_with(other, is_twin)
-  -- include: damage
-  -- include: entry
-
-  -- include: tally_at_once
-  -- include: buckets
-  -- include: history
-  -- include: record_discard
-  -- include: window
-  -- include: batch
-  -- include: stop
-  -- include: merge
-  -- include: ids
-  write_conversations()
-  other = resolve(other)
-  if is_twin and not is_twin_of(name, other, peer, fingerprint, dedupe_ttl_ms) then
-    return
-  elseif other ~= name and (damage(name) or damage(other)) then
-    convs[name] = BROKEN
-    add(repairs, now_ms, name)
-    add(repairs, now_ms, other)
-    return
-  end
-  local limits = { max_wait_ms = max_wait_ms, max_messages = max_messages, max_bytes = max_bytes,
-                   dedupe_ttl_ms = dedupe_ttl_ms, rules = rules }
-  name, has_aliases = merge_conversations(name, other, limits), true
-  if is_twin and is_phone(peer) then
-    call('HSET', CONV .. name, 'peer', peer)
-  end
-end
-
--- Return status, deadline_ms and depth, and true if the message id is in the seen set.
-local function append_message()
-  if max_age_ms > 0 and flags >= TIMED and struct.unpack('>I6', order) < now_ms - max_age_ms then
-    return 'stale', 0, 0
-  end
-  if has_aliases or alias ~= NO_ALIAS then
-    name = resolve(name)
-  end
-  if alias ~= NO_ALIAS then
-    merge_with(alias)
-  end
-  local conv = load_conversation()
-  local known = conv ~= BROKEN and find_nonce(conv)
-  if not known and owners and (owners[fingerprint .. tag] or name) ~= name then
-    merge_with(owners[fingerprint .. tag], true)
-    conv = load_conversation()
-    known = conv ~= BROKEN and find_nonce(conv)
-  end
-  if conv == BROKEN or at_payload > at_media and type(try('HLEN', key('media', name))) == 'table' then
-    return 'broken', 0, 0
-  elseif not known and conv.depth >= max_pending then
-    repair_wake(conv)
-    return 'full', conv.deadline_ms or 0, conv.depth
-  elseif not known then
-    return append_new(conv)
-  end
-  repair_wake(conv)
-  return known == nonce and 'new' or 'duplicate', conv.deadline_ms or 0, conv.depth, true
-end
-
--- Return the code by which a message is counted that was not accepted.
-local function code_of(status)
-  return status == 'duplicate' and 24 or status == 'stale' and 26 or status == 'broken' and 27 or status == 'full' and 28
-    or 25
-end
-
 local records, replies = ARGV, {}
 local ids = {}
 for i = FIRST, #records do
@@ -277,12 +208,17 @@ end
 for i = FIRST, #records do
   record = records[i]
   -- include: record
-  local status, deadline_ms, depth, repeated = append_message()
-  if repeated and status == 'new' then
-    resent = resent + 1
+  local status, deadline_ms, depth, code = nil, 0, 0, nil
+  if max_age_ms > 0 and flags >= TIMED and struct.unpack('>I6', order) < now_ms - max_age_ms then
+    status, code = 'stale', 26
   else
+    -- include: append_one
+  end
+  if code then
     local channel = sub(record, at_gateway, at_peer - 1)
-    codes[channel] = (codes[channel] or '') .. string.char(status == 'new' and code or code_of(status))
+    codes[channel] = (codes[channel] or '') .. string.char(code)
+  else
+    resent = resent + 1
   end
   local at = 3 * (i - FIRST)
   replies[at + 1], replies[at + 2], replies[at + 3] = status, deadline_ms, depth

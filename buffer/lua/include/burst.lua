@@ -3,6 +3,7 @@
 
 -- Return why this message closes the burst at once, or nil.
 local function firing(depth, bytes)
+  local KEYWORD = 1 -- include/entry.lua has the flags
   if single then
     return 'disabled'
   elseif flags % 2 == KEYWORD then
@@ -46,15 +47,14 @@ local function update_identity(conv)
   end
 end
 
-local GAP_MAX_MS, GAP_FIRST_MS, GAP_STEPS_PER_E = 120000, 250, 23 / math.log(480)
-local TURN_GAP_MS = 60000 -- who writes later than this begins a new turn
-local TURN_SPLIT = 1 -- a flag of the burst: its turn was split before. include/prelude.lua has the flags
-local NO_GAP, ALONE, BEGINS_TURN, SPLITS, SPLITS_FIRST = 31, 30, 32, 64, 128 -- include/fold.lua has these codes
-
 -- Return the code by which the message that is added is counted: the gap before it, whether or not a flush lay between, for
 -- by these the window is chosen; and what it tells of the turn. Bucket i has the upper bound 250 ms * 480 ^ (i / 23). A
 -- message that opens a burst within a turn shows that the window was too short.
 local function code_in_turn(conv)
+  local GAP_MAX_MS, GAP_FIRST_MS, GAP_STEPS_PER_E = 120000, 250, 23 / 6.173786103901937 -- the last is the log of 480
+  local TURN_GAP_MS = 60000 -- who writes later than this begins a new turn
+  local TURN_SPLIT = 1 -- a flag of the burst: its turn was split before. include/prelude.lua has the flags
+  local NO_GAP, BEGINS_TURN, SPLITS, SPLITS_FIRST = 31, 32, 64, 128 -- include/fold.lua has these codes
   local gap_ms, gap = conv.last_ms and now_ms - conv.last_ms or math.huge, NO_GAP
   if gap_ms <= GAP_FIRST_MS then
     gap = 0
@@ -76,6 +76,7 @@ end
 
 -- Add the message to the open burst, or open one. `edit` is the edit that came before the message, or nil.
 local function add_to_burst(conv, edit)
+  local TIMED, ALONE = 4, 30 -- include/entry.lua has the flags, include/fold.lua the codes
   if edit then
     payload = payload .. '\n' .. string.sub(edit, 2)
   end
@@ -101,12 +102,12 @@ local function add_to_burst(conv, edit)
     conv.media = conv.media or {}
     add(conv.media, fingerprint, sub(record, at_media, at_payload - 1))
   end
-  code = single and ALONE or code_in_turn(conv)
+  local code = single and ALONE or code_in_turn(conv)
   if not conv.opened_ms then
     conv.opened_ms, conv.was_idle = now_ms, conv.peer
   end
   update_identity(conv)
   conv.depth, conv.bytes, conv.deadline_ms, conv.fired, conv.rules = depth, bytes, deadline_ms, fired, rules
   conv.last_ms = now_ms
-  return 'new', deadline_ms, depth
+  return 'new', deadline_ms, depth, code
 end
