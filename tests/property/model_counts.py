@@ -19,6 +19,7 @@ COUNTED = (
     "flushes_single",
     "flush_messages",
     "turns",
+    "turns_split",
     "bursts_split",
     "claims_busy",
     "acked",
@@ -51,8 +52,18 @@ class ModelCounts:
         gap_ms = math.inf if last_ms is None or self._has_read_answer(talk, last_ms) else self.now_ms - last_ms
         if gap_ms <= GAP_MAX_MS:
             self.gaps[bisect_left(BOUNDS_MS["gap"], gap_ms)] += 1
-        self.counters["turns"] += gap_ms > TURN_GAP_MS
-        self.counters["bursts_split"] += gap_ms <= TURN_GAP_MS and not talk.buffer
+        talk.turn_split = talk.turn_split if talk.buffer else talk.sealed_turn_split
+        if gap_ms > TURN_GAP_MS:
+            self.counters["turns"] += 1
+            talk.turn_split = False
+        elif not talk.buffer:
+            self._count_split(talk)
+
+    def _count_split(self, talk: Talk) -> None:
+        """A turn goes on in another burst; it may have been split before."""
+        self.counters["bursts_split"] += 1
+        self.counters["turns_split"] += not talk.turn_split
+        talk.turn_split = True
 
     def _has_read_answer(self, talk: Talk, last_ms: int) -> bool:
         """Has the person had the time to read an answer to all that was said?"""
