@@ -56,7 +56,7 @@ FILES = sorted(LUA.rglob("*.lua"))
 
 CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "append": lambda store: store.append([message("m1", ANA), message("m2", BIA)]),
-    "extend": lambda store: store.extend(ANA),
+    "presence": lambda store: store.presence(ANA, "typing"),
     "edit": lambda store: store.edit(ANA, Change(b"f" * 8, 1, b"{}")),
     "revoke": lambda store: store.revoke(ANA, b"f" * 8),
     "dispatch": lambda store: store.dispatch(0, 10),

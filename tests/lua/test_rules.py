@@ -122,7 +122,7 @@ async def test_rules_survive_a_change_of_the_burst(driver: ScriptDriver, rules, 
     loja = rules(**LOJA)
     await say(driver, loja, "m1")
     driver.clock.advance(1_000)
-    await driver.store.extend(ANA, make_settings(**LOJA))
+    await driver.store.presence(ANA, "typing", make_settings(**LOJA))
     await driver.store.edit(ANA, encode_edit(Edit(ANA, "m1", "new", None)))
     await driver.store.pause(ANA, 1_000)
     await driver.store.resume(ANA)
@@ -132,12 +132,12 @@ async def test_rules_survive_a_change_of_the_burst(driver: ScriptDriver, rules, 
 
 
 async def test_typing_of_the_route(driver: ScriptDriver, rules, make_settings):
-    """A typing event moves the deadline by the typing time of the route, up to the route's longest wait."""
+    """A typing event holds the burst as long as the route says, up to the route's longest wait."""
     opened_ms = driver.clock()
-    settings = make_settings(message_buffer_typing_timeout=5.0, message_buffer_max_wait=9.0)
+    settings = make_settings(typing_hold=6.0, message_buffer_max_wait=9.0)
     await say(driver, append_rules(settings, make_settings()), "m1")
     driver.clock.advance(4_000)
-    assert await driver.store.extend(ANA, settings) == opened_ms + 9_000
+    assert await driver.store.presence(ANA, "typing", settings) == opened_ms + 9_000
 
 
 async def test_rules_survive_a_merge(driver: ScriptDriver, rules):
