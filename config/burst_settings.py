@@ -62,7 +62,8 @@ class BurstSettings(BaseSettings):
     )
     message_buffer_timeout_typing: Annotated[Seconds | None, BlankIsNone] = Field(
         None,
-        description="a shorter window for a person whose typing the gateway has told within the last minute; empty: none",
+        description="a shorter window for a person whose typing the gateway has told within the last minute; empty: "
+        "none",
     )
     typing_hold: SecondsOrNone = Field(
         12.0,

@@ -112,8 +112,8 @@ def _burst_rules(settings: Settings) -> list[tuple[bool, str]]:
         (
             # TYPING_HOLD and TYPING_GRACE have no such rule: a hold ends at the longest wait, whatever they say.
             typing is not None and typing > window,
-            f"MESSAGE_BUFFER_TIMEOUT_TYPING={typing or 0:g} must not exceed MESSAGE_BUFFER_TIMEOUT={window:g}: it is the "
-            f"shorter window of a person whose typing is told{_unit_hint(typing or 0)}",
+            f"MESSAGE_BUFFER_TIMEOUT_TYPING={typing or 0:g} must not exceed MESSAGE_BUFFER_TIMEOUT={window:g}: "
+            f"it is the shorter window of a person whose typing is told{_unit_hint(typing or 0)}",
         ),
         (
             isinstance(first, float) and first > max_wait,

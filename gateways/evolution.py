@@ -274,7 +274,7 @@ def _read_presence(data: dict[str, Any], channel: str, own_jid: Any) -> list[Eve
     for jid, presence in object_of(data.get("presences")).items():
         state = text_of(object_of(presence).get("lastKnownPresence"))
         chat = _chat({"remoteJid": data.get("id"), "remoteJidAlt": jid}, channel, own_jid)
-        if chat and state in KIND_OF_STATE:
+        if chat and state and state in KIND_OF_STATE:
             events.append(Presence(chat.conversation, state, person_of([jid]).peer if chat.is_group else None))
     return events or [ignored("presence")]
 

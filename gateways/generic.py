@@ -72,7 +72,10 @@ def verify(request: Request, settings: Settings) -> bool:
 
 
 def parse(request: Request) -> list[Message | Presence]:
-    """Return the messages and typing events of one body in its order. Raises BadRequest with the field and, in a list, the index."""
+    """Return the messages and typing events of one body in its order.
+
+    Raises BadRequest with the field and, in a list, the index.
+    """
     body = passed_on(read_json(request.body))
     channel = request.tail.strip("/") or "default"
     if not isinstance(body, list):

@@ -210,7 +210,7 @@ def test_the_end_of_typing_lets_it_go(deployment: Deployment, webhook: Webhook) 
 
 
 def test_a_window_for_those_whose_typing_is_seen(shared_agent: RecordingAgent, tmp_path: Path) -> None:
-    """MESSAGE_BUFFER_TIMEOUT_TYPING: the message after a typing event has the shorter window, a stranger's the long one."""
+    """With MESSAGE_BUFFER_TIMEOUT_TYPING a message after a typing event has the shorter window."""
     server = Server("valkey", tmp_path / "server", {})
     settings = {"message_buffer_timeout": 30.0, "message_buffer_timeout_typing": 0.5, "typing_hold": 0}
     deployment = Deployment(tmp_path / "deployment", server, shared_agent, **settings)

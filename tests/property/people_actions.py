@@ -232,4 +232,6 @@ class PeopleActions(WorkerActions):
 
 def _held_burst(conv: Mapping[str, str]) -> HeldBurst:
     flags, quiet_ms = int(conv["flags"]), int(conv["last_ms"]) + int(conv["window_ms"])
-    return HeldBurst(int(conv["opened_ms"]), quiet_ms, int(conv["deadline_ms"]), bool(flags & HELD), bool(flags & LET_GO))
+    return HeldBurst(
+        int(conv["opened_ms"]), quiet_ms, int(conv["deadline_ms"]), bool(flags & HELD), bool(flags & LET_GO)
+    )

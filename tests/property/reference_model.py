@@ -71,9 +71,7 @@ class Model(ModelCounts):
         if not talk.buffer or talk.fired:
             return 0
         quiet_ms = talk.buffer[-1].received_ms + talk.window_ms
-        before = HeldBurst(
-            talk.buffer[0].received_ms, quiet_ms, talk.deadline_ms, talk.is_held, talk.has_let_go
-        )
+        before = HeldBurst(talk.buffer[0].received_ms, quiet_ms, talk.deadline_ms, talk.is_held, talk.has_let_go)
         after = before.after(kind, self.now_ms, self.settings)
         talk.deadline_ms, talk.is_held, talk.has_let_go = after[2:]
         return after.deadline_ms if after != before else 0

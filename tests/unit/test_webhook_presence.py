@@ -37,11 +37,15 @@ class Store:
         return 1
 
 
+def make_store() -> Any:
+    return Store()
+
+
 class Door:
     """An ingest that takes every body, in front of a store."""
 
     def __init__(self, settings: Settings) -> None:
-        self.store: Any = Store()
+        self.store = make_store()
         self.ingest = Ingest(settings)
         self.ingest.accept_into(self.store)
 
