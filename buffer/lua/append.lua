@@ -22,7 +22,7 @@
 
 local partition, max_wait_ms, max_messages = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local max_bytes, dedupe_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
-local single, first_ms, rules = false, nil, nil
+local single, first_ms, typing_ms, rules = false, nil, nil, nil
 if ARGV[7] ~= '' then
   -- include: special
 end
@@ -37,7 +37,7 @@ local CONV, BUFFER, SEEN, TIMER = key('conv', ''), key('buffer', ''), key('seen'
 
 local DISPATCHER_SLEEP_MS = 2000 -- no dispatcher sleeps so long (SLEEP_MAX_S): it finds a later deadline by itself
 local ANSWER_READ_MS = 3000 -- a message so soon after the ack was written before the answer was read
-local FIRST_WINDOW = 2 -- why a burst has its window; include/prelude.lua has the numbers
+local FIRST_WINDOW, TYPING_WINDOW = 2, 3 -- why a burst has its window; include/prelude.lua has the numbers
 local KEYWORD, TIMED = 1, 4 -- flags of a stored message; include/entry.lua has its layout
 local RECEIVED = struct.pack('>I6', now_ms)
 

@@ -2,8 +2,8 @@
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 conversation hash   3 'typing' | 'stopped'   4 hold_ms (0 = typing holds nothing)
---          5 grace_ms   6 max_wait_ms   7 '1' to note presence_ms, for routes with a window for people whose typing is
---          seen   8 '1' to hold an answer that waits for its first part, too
+--          5 grace_ms   6 max_wait_ms   7 not '': note presence_ms (the route has a window for people whose typing is
+--          seen)   8 not '': hold the first part of an answer, too
 -- returns  the new deadline_ms, or 0 when it did not change (no open burst, it has fired, or nothing to hold or let go)
 -- touches  wake alias · conv timer
 --
@@ -78,10 +78,10 @@ local function hold_answer()
 end
 
 local deadline_ms = move_deadline()
-if ARGV[8] == '1' then
+if ARGV[8] ~= '' then
   hold_answer()
 end
-if ARGV[7] == '1' and conv.ref and now_ms - number(conv, 'presence_ms') >= NOTED_MS then
+if ARGV[7] ~= '' and conv.ref and now_ms - number(conv, 'presence_ms') >= NOTED_MS then
   call('HSET', key('conv', name), 'presence_ms', now_ms)
 end
 return deadline_ms

@@ -29,6 +29,7 @@ from buffer.models import (
 from buffer.operator_models import DiscardLetterResult, PendingState, RedriveResult
 from buffer.owner_store import Owners
 from buffer.person_store import People
+from buffer.presence import PresenceKind
 from buffer.reply_models import (
     DoubtResult,
     Ending,
@@ -121,13 +122,14 @@ STATUSES: dict[str, set[str]] = {
 }
 MODES: dict[str, set[str]] = {
     "fail": set(get_args(FailureMode)),
+    "presence": set(get_args(PresenceKind)),
     "pause": {*PauseMode},
     "end_part": set(get_args(PartEnd)),
     "own_message": set(get_args(OwnAction)) - {""},
     "part_status": {"sent", "failed"},
     "settle_doubt": {"send", "drop"},
 }
-EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 7, "begin_part": 10, "end_part": 10, "ack": 4}
+EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 7, "begin_part": 11, "end_part": 10, "ack": 4}
 """Arguments of the messages or conversations of a call."""
 
 EXTRA["tally"] = 2

@@ -7,9 +7,11 @@ import random
 import pytest
 
 from buffer.deadlines import quiet_deadline_ms
+from buffer.insights import Insights
 from buffer.models import PauseMode
 from tests.held_burst import HeldBurst
-from tests.lua.driver import ANA, MAX_WAIT_MS, WINDOW_MS, ScriptDriver
+from tests.lua.aliases import LID, PHONE, linked
+from tests.lua.driver import ANA, BIA, MAX_WAIT_MS, WINDOW_MS, ScriptDriver
 
 HOLD_MS, GRACE_MS = 12_000, 1_500
 
@@ -288,6 +290,78 @@ async def test_other_routes_note_nothing(driver: ScriptDriver):
     await driver.append("m1")
     await driver.store.presence(ANA, "typing")
     assert "presence_ms" not in await driver.conv()
+
+
+async def test_shorter_window_of_a_person_whose_typing_is_seen(open_driver):
+    """For a minute after a signal a message has MESSAGE_BUFFER_TIMEOUT_TYPING, and the record tells why."""
+    driver = open_driver(message_buffer_timeout_typing=3)
+    [before] = await driver.append("m1")
+    assert before.deadline_ms == driver.clock() + WINDOW_MS
+    await driver.store.presence(ANA, "typing")
+    [after] = await driver.append("m2")
+    assert after.deadline_ms == driver.clock() + 3_000 == await driver.wake_ms()
+    driver.clock.advance(3_000)
+    batch = await driver.claim_batch()
+    await driver.store.ack(driver.ref(), batch.token)
+    [record] = (await Insights(driver.store).flushes(1)).items
+    assert (record.window_ms, record.window_why, record.is_held) == (3_000, "typing", True)
+
+
+@pytest.mark.parametrize(("after_ms", "window_ms"), [(59_999, 3_000), (60_000, WINDOW_MS)])
+async def test_signals_that_have_stopped_count_nothing(open_driver, after_ms: int, window_ms: int):
+    """A minute after the last signal the conversation is like one without."""
+    driver = open_driver(message_buffer_timeout_typing=3)
+    batch = await driver.in_flight("m1")
+    await driver.store.ack(driver.ref(), batch.token)
+    await driver.store.presence(ANA, "stopped")
+    driver.clock.advance(after_ms)
+    [appended] = await driver.append("m2")
+    assert appended.deadline_ms == driver.clock() + window_ms
+
+
+async def test_never_longer_than_it_would_be(open_driver):
+    """A first message with a shorter window keeps that, one with a longer window gets the typing window."""
+    driver = open_driver(message_buffer_timeout_typing=3, message_buffer_first=2)
+    for number, window_ms in enumerate((2_000, 2_000)):
+        [appended] = await driver.append(f"m{number}")
+        assert appended.deadline_ms == driver.clock() + window_ms
+        driver.clock.advance(window_ms)
+        batch = await driver.claim_batch()
+        await driver.store.ack(driver.ref(), batch.token)
+        await driver.store.presence(ANA, "typing")
+    longer = open_driver(message_buffer_timeout_typing=3, message_buffer_first=5)
+    [appended] = await longer.append("m9")
+    assert appended.deadline_ms == driver.clock() + 3_000
+
+
+async def test_the_window_of_others_stays(open_driver):
+    """A signal of one person is none of another."""
+    driver = open_driver(message_buffer_timeout_typing=3)
+    await driver.append("m1")
+    await driver.append("b1", to=BIA)
+    await driver.store.presence(ANA, "typing")
+    [appended] = await driver.append("b2", to=BIA)
+    assert appended.deadline_ms == driver.clock() + WINDOW_MS
+
+
+async def test_routes_without_the_setting_do_not_look(open_driver):
+    """What another route has noted changes no window here."""
+    noting, driver = open_driver(message_buffer_timeout_typing=3), open_driver()
+    await driver.append("m1")
+    await noting.store.presence(ANA, "typing")
+    [appended] = await driver.append("m2")
+    assert appended.deadline_ms == driver.clock() + WINDOW_MS
+
+
+@pytest.mark.parametrize("other_first", [False, True])
+async def test_the_note_survives_a_merge(open_driver, other_first: bool):
+    """Two names turn out to be one person: what was seen of either is known of both."""
+    driver = open_driver(message_buffer_timeout_typing=3)
+    for who in (LID, PHONE) if other_first else (PHONE, LID):
+        await driver.append(who.peer, to=who)
+    await driver.store.presence(LID, "typing")
+    [appended] = await driver.store.append([linked("m3")])
+    assert appended.deadline_ms == driver.clock() + 3_000
 
 
 # The pure functions

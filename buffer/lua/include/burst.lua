@@ -64,6 +64,14 @@ local function count_gap(conv)
   end
 end
 
+local PRESENCE_KNOWN_MS = 60000 -- as in buffer/deadlines.py
+
+-- Return true if the typing of the person was seen a short time ago, so that it will be seen if they go on (presence.lua).
+local function shows_presence()
+  local presence_ms = tonumber(call('HGET', CONV .. name, 'presence_ms') or nil)
+  return presence_ms and now_ms - presence_ms < PRESENCE_KNOWN_MS
+end
+
 -- Add the message to the open burst, or open one. `edit` is the edit that came before the message, or nil.
 local function add_to_burst(conv, edit)
   if edit then
@@ -73,6 +81,9 @@ local function add_to_burst(conv, edit)
   local quiet_ms = window_ms
   if first_ms and not (conv.opened_ms or conv.is_busy) then
     quiet_ms, why = first_ms, FIRST_WINDOW
+  end
+  if typing_ms and typing_ms < quiet_ms and shows_presence() then
+    quiet_ms, why = typing_ms, TYPING_WINDOW
   end
   local deadline_ms = min(now_ms + quiet_ms, (conv.opened_ms or now_ms) + max_wait_ms)
   local fired = conv.fired
