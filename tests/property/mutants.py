@@ -1,5 +1,5 @@
 """The seeded bugs: the random walks must fail with each. tests/property/reply_mutants.py has those of replies, and
-counter_mutants.py those of counters.
+counter_mutants.py those of counters, typing_mutants.py those of typing events.
 """
 
 from __future__ import annotations
@@ -54,13 +54,6 @@ MUTANTS = [
     ),
     Mutant("missing list ignored", "append", "conv.depth == depth and conv or BROKEN", "conv"),
     Mutant("awake conversation stays idle", "include/write", "    try('ZREM', key('idle'), name)\n", ""),
-    Mutant(
-        "typing beyond the longest wait",
-        "extend",
-        "min(now_ms + typing_ms, conv.opened_ms + max_wait_ms)",
-        "now_ms + typing_ms",
-    ),
-    Mutant("typing shortens", "extend", "if deadline_ms <= conv.deadline_ms then", "if false then"),
     Mutant(
         "dispatch removes",
         "dispatch",
@@ -308,7 +301,7 @@ PEOPLE_MUTANTS = [
     Mutant("phone given up", "include/burst", "(is_phone(peer) or not is_phone(conv.peer))", "true"),
     Mutant("phone given up by a pause", "pause", "if not conv.ref then", "if true then"),
     Mutant("stale message accepted", "append", "struct.unpack('>I6', order) < now_ms - max_age_ms then", "false then"),
-    Mutant("extend by alias", "extend", "resolve(ARGV[2])", "ARGV[2]"),
+    Mutant("typing by alias", "presence", "resolve(ARGV[2])", "ARGV[2]"),
     Mutant("flush_now by alias", "flush_now", "resolve(ARGV[2])", "ARGV[2]"),
     Mutant("discard by alias", "discard", "resolve(ARGV[2])", "ARGV[2]"),
     Mutant("pause by alias", "pause", "resolve(ARGV[2])", "ARGV[2]"),

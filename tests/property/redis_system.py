@@ -16,6 +16,7 @@ from buffer import reply_calls, script_calls, scripts
 from buffer.insight_models import GAP_BUCKETS
 from buffer.keys import Keys, Ref, ref_of
 from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, FailureMode
+from buffer.presence import PresenceKind
 from buffer.reply_models import Ending, OwnMessage, SendLimits, Status
 from buffer.rules import append_rules
 from buffer.scripts import Script
@@ -201,8 +202,8 @@ class System:
         args = script_calls.revoke_args(self.ref(who), who, [fingerprint], self.settings)
         return str(self.run("revoke", *args).decode())
 
-    def extend(self, who: Conversation) -> int:
-        return int(self.run("extend", *script_calls.extend_args(self.ref(who), self.settings)))
+    def presence(self, who: Conversation, kind: PresenceKind) -> int:
+        return int(self.run("presence", *script_calls.presence_args(self.ref(who), kind, self.settings)))
 
     def dispatch(self, limit: int) -> Dispatched:
         return script_calls.read_dispatch(0, self.run("dispatch", *script_calls.dispatch_args(limit, self.settings)))

@@ -19,6 +19,7 @@ from tests.property.reply_mutants import REPLY_MUTANTS
 from tests.property.reply_scenes import ReplyScenes
 from tests.property.seeded_bug import Mutant, loader
 from tests.property.small_slabs import small_slabs
+from tests.property.typing_mutants import TYPING_MUTANTS
 from tests.property.walk_settings import FIRST, MAX_AGE_S, settings_for
 
 SEEDS = 60
@@ -50,7 +51,11 @@ def walk_replies(client: redis.Redis, seed: int, load: Load = scripts.script) ->
     walk(ReplyScenes(System(client, settings_for("walk"), load)), REPLY_ACTIONS, seed, STEPS)
 
 
-WALKS = {walk_replies: REPLY_MUTANTS, walk_world: [*MUTANTS, *COUNTER_MUTANTS], walk_crowd: PEOPLE_MUTANTS}
+WALKS = {
+    walk_replies: REPLY_MUTANTS,
+    walk_world: [*MUTANTS, *COUNTER_MUTANTS, *TYPING_MUTANTS],
+    walk_crowd: PEOPLE_MUTANTS,
+}
 SEEDED = [(take, mutant) for take, mutants in WALKS.items() for mutant in mutants]
 
 
