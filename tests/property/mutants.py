@@ -7,7 +7,7 @@ from __future__ import annotations
 from tests.property.seeded_bug import Mutant
 
 MUTANTS = [
-    Mutant("dedupe removed", "append", "  elseif not known then\n", "  elseif true then\n"),
+    Mutant("dedupe removed", "include/append_one", "elseif not known then\n", "elseif true then\n"),
     Mutant("lost reply is a duplicate", "append", "known == nonce and 'new' or 'duplicate'", "'duplicate'"),
     Mutant("ids never forgotten", "include/seen", " and seconds_at(seen, at) * 1000 + ttl_ms >= now_ms then", " then"),
     Mutant(
