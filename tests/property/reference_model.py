@@ -15,7 +15,7 @@ from buffer.deadlines import typing_window_ms
 from buffer.presence import PresenceKind
 from config.settings import Settings
 from tests.held_burst import HeldBurst
-from tests.property.model_counts import ModelCounts
+from tests.property.model_counts import TURN_GAP_MS, ModelCounts
 from tests.property.model_state import LASTING, ModelMessage, Sealed, Talk
 
 PRESENCE_NOTED_MS = 10_000
@@ -270,10 +270,15 @@ class Model(ModelCounts):
         reason = talk.fired or ("max_wait" if waited_out else "quiet")
         closed_ms = max(talk.deadline_ms, taken[-1].received_ms)
         talk.deadline_ms, talk.fired, talk.last_sealed_ms = 0, None, taken[-1].received_ms
+        talk.sealed_turn_split = talk.turn_split
         self._count_flush(reason, len(taken))
         if talk.buffer:
-            self.counters["bursts_split"] += self.settings.message_buffer_enabled
             talk.is_held = False
+            if (
+                self.settings.message_buffer_enabled
+                and talk.buffer[0].received_ms - taken[-1].received_ms <= TURN_GAP_MS
+            ):
+                self._count_split(talk)
             self._schedule(talk)
         return Sealed(sorted(taken, key=lambda said: said.order_ms), reason, closed_ms, talk.name)
 

@@ -31,11 +31,9 @@ TYPING_MUTANTS = [
     Mutant("a stranger's typing is noted", "presence", "and conv.ref and", "and"),
     Mutant("every signal is noted", "presence", " >= NOTED_MS then", " > 0 then"),
     Mutant("typing forgotten", "presence", "'presence_ms', now_ms)", "'presence_ms', 0)"),
-    Mutant("typing of long ago", "include/burst", "< PRESENCE_KNOWN_MS", "< 1e12"),
+    Mutant("typing of long ago", "include/typing_window", "< PRESENCE_KNOWN_MS", "< 1e12"),
+    Mutant("shorter window for all", "include/typing_window", "if presence_ms and", "if true or presence_ms and"),
     Mutant(
-        "shorter window for all", "include/burst", "conv.presence_ms and now_ms - conv.presence_ms", "now_ms - now_ms"
-    ),
-    Mutant(
-        "longer window for those who type", "include/burst", "typing_ms < quiet_ms and", "typing_ms ~= quiet_ms and"
+        "longer window for those who type", "include/burst", "typing_ms < quiet_ms then", "typing_ms ~= quiet_ms then"
     ),
 ]
