@@ -9,6 +9,7 @@ import pytest
 from buffer.deadlines import quiet_deadline_ms
 from buffer.insights import Insights
 from buffer.models import PauseMode
+from tests.conversation_hash import pack_window
 from tests.held_burst import HeldBurst
 from tests.lua.aliases import LID, PHONE, linked
 from tests.lua.driver import ANA, BIA, MAX_WAIT_MS, WINDOW_MS, ScriptDriver
@@ -165,6 +166,17 @@ async def test_stopped_without_a_hold(driver: ScriptDriver):
     driver.clock.advance(WINDOW_MS - 100)
     assert await driver.store.presence(ANA, "stopped") == 0
     assert await driver.wake_ms() == appended.deadline_ms
+
+
+async def test_a_deadline_that_no_hold_has_set_stays(driver: ScriptDriver):
+    """Two bursts that became one may be due later than the window of their last message: that is no hold."""
+    await driver.append("m1")
+    now_ms = driver.clock()
+    window = pack_window(
+        now_ms, now_ms + 2 * WINDOW_MS, len(await driver.redis.lindex(driver.key("buffer"), 0)) - 25, 1
+    )
+    await driver.redis.hset(driver.key("conv"), "window", window)
+    assert await driver.store.presence(ANA, "stopped") == 0
 
 
 async def test_stopped_twice(driver: ScriptDriver):

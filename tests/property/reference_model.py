@@ -273,12 +273,12 @@ class Model(ModelCounts):
         talk.sealed_turn_split = talk.turn_split
         self._count_flush(reason, len(taken))
         if talk.buffer:
+            talk.is_held = False
             if (
                 self.settings.message_buffer_enabled
                 and talk.buffer[0].received_ms - taken[-1].received_ms <= TURN_GAP_MS
             ):
                 self._count_split(talk)
-            talk.is_held = False
             self._schedule(talk)
         return Sealed(sorted(taken, key=lambda said: said.order_ms), reason, closed_ms, talk.name)
 

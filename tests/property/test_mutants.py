@@ -9,7 +9,7 @@ import redis
 
 from buffer import scripts
 from buffer.scripts import Script
-from tests.property.actions import CROWD_ACTIONS, REPLY_ACTIONS, WORLD_ACTIONS, walk
+from tests.property.actions import CROWD_ACTIONS, REPLY_ACTIONS, TYPING_ACTIONS, WORLD_ACTIONS, walk
 from tests.property.counter_mutants import COUNTER_MUTANTS
 from tests.property.model_comparison import ModelComparison
 from tests.property.mutants import MUTANTS, PEOPLE_MUTANTS
@@ -46,6 +46,11 @@ def walk_crowd(client: redis.Redis, seed: int, load: Load = scripts.script) -> N
     walk(PeopleActions(system), CROWD_ACTIONS, seed, STEPS)
 
 
+def walk_typing(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
+    """A walk of a person whose typing is seen, beside the exact model."""
+    walk(ModelComparison(System(client, settings_for("walk", first=FIRST), load)), TYPING_ACTIONS, seed, STEPS)
+
+
 def walk_replies(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
     """A walk of workers that send the parts of answers."""
     walk(ReplyScenes(System(client, settings_for("walk"), load)), REPLY_ACTIONS, seed, STEPS)
@@ -53,7 +58,8 @@ def walk_replies(client: redis.Redis, seed: int, load: Load = scripts.script) ->
 
 WALKS = {
     walk_replies: REPLY_MUTANTS,
-    walk_world: [*MUTANTS, *COUNTER_MUTANTS, *TYPING_MUTANTS],
+    walk_world: [*MUTANTS, *COUNTER_MUTANTS],
+    walk_typing: TYPING_MUTANTS,
     walk_crowd: PEOPLE_MUTANTS,
 }
 SEEDED = [(take, mutant) for take, mutants in WALKS.items() for mutant in mutants]

@@ -1,4 +1,4 @@
-"""The seeded bugs of typing events: the random walks beside the exact model must fail with each."""
+"""The seeded bugs of typing events: the walks of a person whose typing is seen must fail with each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ TYPING_MUTANTS = [
     Mutant("a hold is not noted", "presence", "bit.bor(conv.flags, HELD)", "conv.flags"),
     Mutant("typing again is not let go", "presence", "255 - LET_GO)", "255)"),
     Mutant("stopped twice", "presence", "bit.bor(conv.flags, LET_GO)", "conv.flags"),
-    Mutant("stopped without a hold", "presence", "if has(HELD) and not", "if not"),
     Mutant("stopped before the window is over", "presence", "max(quiet_ms, now_ms + grace_ms)", "now_ms + grace_ms"),
     Mutant("stopped without a grace", "presence", "max(quiet_ms, now_ms + grace_ms)", "max(quiet_ms, now_ms)"),
     Mutant("stopped beyond the longest wait", "presence", "min(conv.opened_ms + max_wait_ms, max(", "(max("),
@@ -32,11 +31,9 @@ TYPING_MUTANTS = [
     Mutant("a stranger's typing is noted", "presence", "and conv.ref and", "and"),
     Mutant("every signal is noted", "presence", " >= NOTED_MS then", " > 0 then"),
     Mutant("typing forgotten", "presence", "'presence_ms', now_ms)", "'presence_ms', 0)"),
-    Mutant("typing of long ago", "include/burst", "< PRESENCE_KNOWN_MS", "< 1e12"),
+    Mutant("typing of long ago", "include/typing_window", "< PRESENCE_KNOWN_MS", "< 1e12"),
+    Mutant("shorter window for all", "include/typing_window", "if presence_ms and", "if true or presence_ms and"),
     Mutant(
-        "shorter window for all", "include/burst", "conv.presence_ms and now_ms - conv.presence_ms", "now_ms - now_ms"
-    ),
-    Mutant(
-        "longer window for those who type", "include/burst", "typing_ms < quiet_ms and", "typing_ms ~= quiet_ms and"
+        "longer window for those who type", "include/burst", "typing_ms < quiet_ms then", "typing_ms ~= quiet_ms then"
     ),
 ]

@@ -21,7 +21,7 @@ PAYLOAD_SIZES = (60, 60, 150)
 
 # Real TTLs (lock, timer) run beside the injected time: long windows keep them from ending in a test.
 WINDOW_S, MAX_WAIT_S, LEASE_S, VISIBILITY_S, DEDUPE_S = 80, 300, 150, 20, 1200
-TYPING_WINDOW_S, HOLD_S, GRACE_S = 40, 100, 15
+TYPING_WINDOW_S, HOLD_S, GRACE_S = 40, 100, 35
 MAX_AGE_S = 600
 FIRST = "30"
 """The window after a first message, in the walks that compare with the model."""

@@ -77,8 +77,7 @@ end
 -- Add the message to the open burst, or open one. `edit` is the edit that came before the message, or nil.
 local function add_to_burst(conv, edit)
   local TIMED, ALONE = 4, 30 -- include/entry.lua has the flags, include/fold.lua the codes
-  local FIRST_WINDOW, TYPING_WINDOW = 2, 3 -- why a burst has its window; include/prelude.lua has the numbers
-  local PRESENCE_KNOWN_MS = 60000 -- as in buffer/deadlines.py
+  local FIRST_WINDOW = 2 -- why a burst has its window; include/prelude.lua has the numbers
   if edit then
     payload = payload .. '\n' .. string.sub(edit, 2)
   end
@@ -87,11 +86,8 @@ local function add_to_burst(conv, edit)
   if first_ms and not (conv.opened_ms or conv.is_busy) then
     quiet_ms, why = first_ms, FIRST_WINDOW
   end
-  if typing_ms and typing_ms < quiet_ms then -- of a person whose typing was seen lately: it will be seen if they go on
-    local presence_ms = tonumber(call('HGET', CONV .. name, 'presence_ms') or nil) -- presence.lua notes it
-    if presence_ms and now_ms - presence_ms < PRESENCE_KNOWN_MS then
-      quiet_ms, why = typing_ms, TYPING_WINDOW
-    end
+  if typing_ms and typing_ms < quiet_ms then
+    -- include: typing_window
   end
   local deadline_ms = min(now_ms + quiet_ms, (conv.opened_ms or now_ms) + max_wait_ms)
   local fired = conv.fired
