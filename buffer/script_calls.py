@@ -30,6 +30,7 @@ from buffer.models import (
     RevokeResult,
 )
 from buffer.operator_models import RedriveResult
+from buffer.presence import PresenceKind
 from buffer.rules import AppendRules, claim_max_messages
 from buffer.stored_message import encode_record
 from config.settings import Settings
@@ -54,8 +55,9 @@ REDRIVE_RESULTS: dict[bytes, RedriveResult] = {result.encode(): result for resul
 
 def append_args(partition: int, messages: Iterable[ResolvedAppend], rules: AppendRules) -> Args:
     """Return the arguments of append.lua for messages of one partition whose routes have the same rules."""
-    args: Args = [partition, *rules]
-    args += [encode_record(*item) for item in messages]
+    window, *numbers = rules
+    args: Args = [partition, *numbers]
+    args += [encode_record(*item, window) for item in messages]
     return args
 
 
@@ -67,13 +69,21 @@ def read_append(reply: Sequence[Any]) -> list[Appended]:
     ]
 
 
-def extend_args(ref: Ref, settings: Settings) -> Args:
-    """Return the arguments of extend.lua."""
-    return [ref.hash, settings.typing_ms, settings.max_wait_ms]
+def presence_args(ref: Ref, kind: PresenceKind, settings: Settings) -> Args:
+    """Return the arguments of presence.lua."""
+    return [
+        ref.hash,
+        kind,
+        settings.typing_hold_ms,
+        settings.typing_grace_ms,
+        settings.max_wait_ms,
+        _flag(settings.typing_window_ms is not None),
+        _flag(settings.typing_holds_answers),
+    ]
 
 
-def read_extend(reply: int) -> int:
-    """Return the new deadline in ms, or 0 if nothing changed."""
+def read_presence(reply: int) -> int:
+    """Return the new deadline in ms, or 0 if it did not change."""
     return int(reply)
 
 
@@ -130,7 +140,6 @@ def claim_args(claims: Iterable[tuple[str, str]], settings: Settings) -> Args:
         settings.lease_ms,
         claim_max_messages(settings),
         settings.message_buffer_max_bytes,
-        settings.window_ms,
         settings.max_wait_ms,
         MAX_CRASHES,
         settings.message_buffer_separator,

@@ -10,7 +10,7 @@ from importlib import resources
 
 VERBS = (
     "append",
-    "extend",
+    "presence",
     "edit",
     "revoke",
     "dispatch",
@@ -49,6 +49,7 @@ VERBS = (
     "settle_doubt",
     "announce_owner",
     "tally",
+    "fold",
 )
 
 

@@ -29,6 +29,7 @@ from buffer.models import (
 from buffer.operator_models import DiscardLetterResult, PendingState, RedriveResult
 from buffer.owner_store import Owners
 from buffer.person_store import People
+from buffer.presence import PresenceKind
 from buffer.reply_models import (
     DoubtResult,
     Ending,
@@ -44,7 +45,7 @@ from buffer.reply_models import (
 from buffer.reply_store import Replies
 from buffer.scripts import Script
 from buffer.store import Store
-from buffer.tallies import add_counts
+from buffer.tallies import add_counts, fold
 from buffer.transport.factory import Transport
 from buffer.upcoming import UpcomingState, page_of
 from tests.lua.driver import ANA, BIA
@@ -56,7 +57,7 @@ FILES = sorted(LUA.rglob("*.lua"))
 
 CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "append": lambda store: store.append([message("m1", ANA), message("m2", BIA)]),
-    "extend": lambda store: store.extend(ANA),
+    "presence": lambda store: store.presence(ANA, "typing"),
     "edit": lambda store: store.edit(ANA, Change(b"f" * 8, 1, b"{}")),
     "revoke": lambda store: store.revoke(ANA, b"f" * 8),
     "dispatch": lambda store: store.dispatch(0, 10),
@@ -95,6 +96,7 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "settle_doubt": lambda store: Replies(store).settle_doubt("0-abc-1-def.1", "drop"),
     "announce_owner": lambda store: Owners(store).announce("host"),
     "tally": lambda store: add_counts(store, {"requests_rejected:meta:unauthorized": 1}),
+    "fold": lambda store: fold(store, 0),
 }
 
 STATUSES: dict[str, set[str]] = {
@@ -121,13 +123,14 @@ STATUSES: dict[str, set[str]] = {
 }
 MODES: dict[str, set[str]] = {
     "fail": set(get_args(FailureMode)),
+    "presence": set(get_args(PresenceKind)),
     "pause": {*PauseMode},
     "end_part": set(get_args(PartEnd)),
     "own_message": set(get_args(OwnAction)) - {""},
     "part_status": {"sent", "failed"},
     "settle_doubt": {"send", "drop"},
 }
-EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 7, "begin_part": 10, "end_part": 10, "ack": 4}
+EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 7, "begin_part": 11, "end_part": 10, "ack": 4}
 """Arguments of the messages or conversations of a call."""
 
 EXTRA["tally"] = 2

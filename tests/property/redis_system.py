@@ -16,6 +16,7 @@ from buffer import reply_calls, script_calls, scripts
 from buffer.insight_models import GAP_BUCKETS
 from buffer.keys import Keys, Ref, ref_of
 from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, FailureMode
+from buffer.presence import PresenceKind
 from buffer.reply_models import Ending, OwnMessage, SendLimits, Status
 from buffer.rules import append_rules
 from buffer.scripts import Script
@@ -23,6 +24,7 @@ from buffer.stored_message import ENTRY_HEADER_SIZE
 from config.settings import Settings
 from tests.conversation_hash import read_conv
 from tests.recorded_ends import read_record, summed
+from tests.uncounted import read_uncounted
 
 PLACES = ("buffer", "batch", "remains")
 """Where a message can lie."""
@@ -115,12 +117,21 @@ class Snapshot:
     def totals(self) -> dict[str, int]:
         """The counters: those of all channels together, and those of no channel."""
         of_none = {name.decode(): int(value) for name, value in self.table("counters").items()}
-        return dict(summed(self.table("tally", channel) for channel in self.values["tally"])) | of_none
+        return dict(summed([*self._tallies(), *self._uncounted()])) | of_none
 
     def gaps(self) -> Counter[int]:
         """How many gaps between messages each bucket of the histogram counts."""
-        tallies = [self.table("tally", channel) for channel in self.values["tally"]]
+        tallies = [*self._tallies(), *self._uncounted()]
         return Counter({i: sum(int(each.get(b"gap:%d" % i, 0)) for each in tallies) for i in range(GAP_BUCKETS)})
+
+    def _tallies(self) -> list[dict[bytes, bytes]]:
+        return [self.table("tally", channel) for channel in self.values["tally"]]
+
+    def _uncounted(self) -> list[dict[bytes, bytes]]:
+        """What append has counted and no script has added to the tallies yet, in their form."""
+        [runs] = self.values["uncounted"].get("", [b""])
+        found = read_uncounted(runs).values()
+        return [{field.encode(): b"%d" % count for field, count in counts.items()} for counts in found]
 
     def history(self) -> list[dict[str, Any]]:
         """What ended, newest first."""
@@ -163,9 +174,11 @@ class System:
             (self.ref(message.conversation), self.ref(message.alias) if message.alias else None, message)
             for message in messages
         ]
-        return script_calls.read_append(
-            self.run("append", *script_calls.append_args(0, named, append_rules(self.settings)))
-        )
+        found = self.run("append", *script_calls.append_args(0, named, append_rules(self.settings)))
+        tallies = [self.keys.of(0, "tally", f"{to.gateway}:{to.channel}") for _, _, (to, *_) in named]
+        if tallies and not self.client.exists(*tallies):
+            self.run("fold")  # a tally is as old as its first count: that of the model is not written down only
+        return script_calls.read_append(found)
 
     def damage(self, who: Conversation, damage: str) -> None:
         """Damage a key of a conversation."""
@@ -188,8 +201,8 @@ class System:
         args = script_calls.revoke_args(self.ref(who), who, [fingerprint], self.settings)
         return str(self.run("revoke", *args).decode())
 
-    def extend(self, who: Conversation) -> int:
-        return int(self.run("extend", *script_calls.extend_args(self.ref(who), self.settings)))
+    def presence(self, who: Conversation, kind: PresenceKind) -> int:
+        return int(self.run("presence", *script_calls.presence_args(self.ref(who), kind, self.settings)))
 
     def dispatch(self, limit: int) -> Dispatched:
         return script_calls.read_dispatch(0, self.run("dispatch", *script_calls.dispatch_args(limit, self.settings)))

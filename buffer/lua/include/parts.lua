@@ -10,6 +10,7 @@
 --   sending_seen   the person has it: an echo came before the gateway's answer
 --   part_since_ms  since when `next_part` is put back
 --   slot_ms        the moment that a limit has kept for `next_part`
+--   typing_waited  until when the first part waits, or has waited, because the person typed
 -- And for ever: person_tat_ms, the arrival time of the person's limit · doubts, `<flush_id>.<part>` of each part in doubt.
 
 local PRINT_SIZE = 8
@@ -37,7 +38,7 @@ end
 -- The batch has ended.
 local function forget_parts(name, conv)
   forget_sending(name, conv)
-  call('HDEL', key('conv', name), 'prints', 'next_part', 'last_part')
+  call('HDEL', key('conv', name), 'prints', 'next_part', 'last_part', 'typing_waited', 'typing_until_ms')
   conv.prints, conv.next_part, conv.last_part = nil, nil, nil
 end
 
