@@ -42,8 +42,9 @@ def main() -> None:
     except (BadData, OSError) as error:
         sys.exit(str(error))
     if given is None:
-        day, seconds = datetime.datetime.now(datetime.UTC).date().isoformat(), time.monotonic() - began
-        write_tables(f"\nMade on {day}, in {seconds:.0f} s.\n" + "".join(sections))
+        day = datetime.datetime.now(datetime.UTC).date().isoformat()
+        write_tables(f"\nMade on {day}.\n" + "".join(sections))
+    print(f"{time.monotonic() - began:.0f} s")
 
 
 def _section(path: Path, is_drawn: bool) -> str:
