@@ -211,12 +211,12 @@ local function make_rare_steps()
 
     -- A superseded batch goes back to the open burst. One that is a suspect now stays: as a batch it dies in the end.
     local function take_back()
-      -- include: rejoin
       if conv.superseded and number(conv, 'crashes') < SUSPECT_CRASHES then
+        -- include: rejoin
         note_end('', 'superseded')
         rejoin(name, conv)
       elseif conv.superseded then
-        call('HDEL', key('conv', name), 'superseded')
+        -- include: keep_batch
       end
     end
 
@@ -242,8 +242,8 @@ local function make_rare_steps()
       conv.doubted_part = settle_sending(name, conv, doubt_again)
     end
     count_crash()
-    take_back()
     drop_lost_batch()
+    take_back()
   end
 
   -- Return a reply if the batch has to rest, or would run beside too many suspects. Note a suspect that may run.

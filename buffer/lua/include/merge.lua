@@ -215,17 +215,24 @@ local function move_fields(keep, drop)
   set_fields(keep, fields)
 end
 
--- A batch of `drop` stays under its old hash, which its lease is for, and is not taken back any more. Without one, nothing
--- of `drop` stays.
+-- A batch of `drop` stays under its old hash, which its lease is for. Without one, nothing of `drop` stays.
 local function forget_dropped(drop)
   if drop.conv.flush_id then
     call('HDEL', key('conv', drop.name), 'aliases', 'marks', 'redrive', 'paused_until_ms', 'pause_mode', 'behind',
-      'doubts', 'remembers', 'superseded', 'taken_back')
+      'doubts', 'remembers', 'taken_back')
     call('HSET', key('conv', drop.name), 'is_left', '1')
   else
     call('DEL', key('conv', drop.name))
     call('ZREM', key('wake'), drop.name)
     call('ZREM', key('idle'), drop.name)
+  end
+end
+
+-- It is not taken back any more.
+local function keep_dropped_batch(drop)
+  local name, conv = drop.name, drop.conv
+  if conv.superseded then
+    -- include: keep_batch
   end
 end
 
@@ -246,6 +253,7 @@ end
 local function merge(keep, drop, limits)
   call('ZADD', key('wake'), 'NX', now_ms, keep.name)
   move_window(keep, drop, limits)
+  keep_dropped_batch(drop)
   move_redrive(keep, drop)
   move_seen(keep, drop)
   move_pending_changes(keep, drop)

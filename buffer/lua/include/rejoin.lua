@@ -76,9 +76,14 @@ end
 local function rejoin(name, conv)
   local depth, entries = call('LLEN', key('buffer', name)), call('LRANGE', key('batch', name), 0, -1)
   local left, revoked, used = after_changes(name, conv, by_arrival(entries))
-  note_taken_back(conv, #entries)
   allow_writes_when_full()
   leave_suspects(name, conv)
+  if #entries == 0 then
+    rearm(name, conv)
+    discard_batch(name, conv, 'lost')
+    return
+  end
+  note_taken_back(conv, #entries)
   if #left + depth > 0 then
     reopened(conv, left, depth)
   end
