@@ -130,7 +130,7 @@ class FlushRecord:
     `arrivals_ms` are the receipts of its first messages, at most 12, in ms since `opened_ms`. `parts` is how many parts
     its answer had, and `next_part` the number of the one that came next. `doubts` is how many of its parts were in
     doubt at the end. `part` is set in the record of one part: `<flush_id>.<part>`. `successor` is the flush_id of the
-    flush that replaces a superseded one.
+    flush that replaces a superseded one, which ended when it was taken back.
     """
 
     ref: str

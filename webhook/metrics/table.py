@@ -55,6 +55,7 @@ CHANNEL_HELP = {
     "messages_broken": "Messages refused because a key of their conversation was damaged.",
     "messages_full": "Messages refused because MESSAGE_BUFFER_MAX_PENDING of their conversation waited.",
     "flushes_single": "Flushes of one message. This tells how people write, and is no reason for an alarm.",
+    "flushes_superseded": "Flushes that were taken back because the person went on (MESSAGE_WHILE_ANSWERING=restart).",
     "flush_messages": "Messages in all flushes. Divided by the flushes: messages for each call.",
     "bursts_split": "Bursts that began while their person still waited for an answer: the window was too short.",
     "claims_busy": "Claims that were refused because a worker had the conversation already.",

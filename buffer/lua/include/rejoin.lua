@@ -71,7 +71,9 @@ local function note_taken_back(conv, messages)
   local ids = (conv.supersedes and conv.supersedes .. ' ' or '') .. conv.flush_id
   taken[1] = taken[1] == '' and ids or taken[1] .. ' ' .. ids
   taken[2], taken[3] = max(taken[2], number(conv, 'crashes')), now_ms
-  taken[#taken + 1] = summary(conv, 'superseded', messages)
+  local record = summary(conv, 'superseded', messages)
+  record[#record + 1], record[#record + 2] = 'superseded_ms', now_ms
+  taken[#taken + 1] = record
   conv.taken_back = cmsgpack.pack(taken)
 end
 
