@@ -121,12 +121,13 @@ def share_above(histogram: Histogram, limit_ms: float) -> float:
     """Return the share of the values above a limit. Within a bucket they are spread evenly on a logarithmic scale."""
     above, lower_ms = 0.0, histogram.bounds_ms[0] / 2
     for bound_ms, count in zip(histogram.bounds_ms, histogram.counts, strict=True):
-        above += count * _share_of_bucket_above(lower_ms, bound_ms, limit_ms)
+        above += count * share_of_bucket_above(lower_ms, bound_ms, limit_ms)
         lower_ms = bound_ms
     return above / histogram.count if histogram.count else 0.0
 
 
-def _share_of_bucket_above(lower_ms: float, upper_ms: float, limit_ms: float) -> float:
+def share_of_bucket_above(lower_ms: float, upper_ms: float, limit_ms: float) -> float:
+    """Return the share of the values of a bucket that lies above a limit, if their logarithms are spread evenly."""
     if limit_ms <= lower_ms:
         return 1.0
     if limit_ms >= upper_ms:

@@ -90,7 +90,10 @@ class Message:
 
 @dataclass(slots=True)
 class Presence:
-    """The person is `composing`, `recording`, or has stopped (`paused`, `available`, `unavailable`)."""
+    """The person is typing, or has stopped. `state` is one of buffer/presence.py.
+
+    `participant` is the author in a group.
+    """
 
     conversation: Conversation
     state: str

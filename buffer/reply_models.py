@@ -39,6 +39,7 @@ class SendLimits(NamedTuple):
     """The limits of a channel and of one person in it, and the time between two probes of a held channel.
 
     An interval is the ms between two parts, 0 for no limit. A burst is how many parts may go out at once.
+    `typing_hold_ms` is how long the first part waits at most for a person who types, 0 for not at all.
     """
 
     channel_interval_ms: int = 0
@@ -46,6 +47,7 @@ class SendLimits(NamedTuple):
     person_interval_ms: int = 0
     person_burst: int = 1
     probe_ms: int = 30_000
+    typing_hold_ms: int = 0
 
 
 class Began(NamedTuple):

@@ -12,6 +12,7 @@ from config.setting_types import BlankIsNone, Seconds, milliseconds, words_of
 
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r"}
 FIRST_MAX_S = 31_536_000.0
+SecondsOrNone = Annotated[float, Field(ge=0, le=FIRST_MAX_S)]
 FirstWindow = float | Literal["normal", "immediate"]
 
 
@@ -59,8 +60,18 @@ class BurstSettings(BaseSettings):
         description="a message that is exactly one of these words flushes its burst at once; case and accents do not "
         "count",
     )
-    message_buffer_typing_timeout: Annotated[Seconds | None, BlankIsNone] = Field(
-        None, description="an open burst waits at least this long after a typing event; default: the window"
+    message_buffer_timeout_typing: Annotated[Seconds | None, BlankIsNone] = Field(
+        None,
+        description="a shorter window for a person whose typing the gateway has told within the last minute; empty: "
+        "none",
+    )
+    typing_hold: SecondsOrNone = Field(
+        12.0,
+        description="an open burst waits at least this long after the gateway tells that the person types or records; "
+        "0: typing holds nothing",
+    )
+    typing_grace: SecondsOrNone = Field(
+        1.5, description="a burst that typing has held waits this long after the person has stopped"
     )
 
     message_while_answering: Literal["queue", "restart"] = Field(
@@ -121,6 +132,22 @@ class BurstSettings(BaseSettings):
         return self.restarts_max if self.message_while_answering == "restart" else 0
 
     @property
-    def typing_ms(self) -> int:
-        """Return how far from now a typing event moves the deadline, in milliseconds."""
-        return milliseconds(self.message_buffer_typing_timeout or self.message_buffer_timeout)
+    def typing_hold_ms(self) -> int:
+        """Return how far from now a typing event moves the deadline, in milliseconds. 0: not at all."""
+        return round(self.typing_hold * 1000)
+
+    @property
+    def typing_grace_ms(self) -> int:
+        """Return how long a held burst waits after the person has stopped, in milliseconds."""
+        return round(self.typing_grace * 1000)
+
+    @property
+    def typing_holds_answers(self) -> bool:
+        """Return True if typing during the agent's call delays the first part of its answer."""
+        return self.message_while_answering == "restart"
+
+    @property
+    def typing_window_ms(self) -> int | None:
+        """Return the window of a person whose typing is told, in milliseconds, None for the usual one."""
+        shorter = self.message_buffer_timeout_typing
+        return None if shorter is None else milliseconds(shorter)

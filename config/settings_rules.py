@@ -107,7 +107,7 @@ def _webhook_rules(settings: Settings) -> list[tuple[bool, str]]:
 
 def _burst_rules(settings: Settings) -> list[tuple[bool, str]]:
     window, max_wait = settings.message_buffer_timeout, settings.message_buffer_max_wait
-    typing, first = settings.message_buffer_typing_timeout, settings.message_buffer_first
+    typing, first = settings.message_buffer_timeout_typing, settings.message_buffer_first
     return [
         (
             window >= max_wait,
@@ -115,9 +115,10 @@ def _burst_rules(settings: Settings) -> list[tuple[bool, str]]:
             f"the window could never end a burst{_unit_hint(window)}",
         ),
         (
-            # Without a value of its own it is the window, of which the rule above speaks.
-            typing is not None and typing > max_wait,
-            f"MESSAGE_BUFFER_TYPING_TIMEOUT={typing or 0:g} must not exceed MESSAGE_BUFFER_MAX_WAIT={max_wait:g}",
+            # TYPING_HOLD and TYPING_GRACE have no such rule: a hold ends at the longest wait, whatever they say.
+            typing is not None and typing > window,
+            f"MESSAGE_BUFFER_TIMEOUT_TYPING={typing or 0:g} must not exceed MESSAGE_BUFFER_TIMEOUT={window:g}: "
+            f"it is the shorter window of a person whose typing is told{_unit_hint(typing or 0)}",
         ),
         (
             isinstance(first, float) and first > max_wait,

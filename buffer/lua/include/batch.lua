@@ -3,7 +3,8 @@
 local BATCH_FIELDS = { 'flush_id', 'reason', 'closed_ms', 'separator', 'sealed_name', 'sealed_peer', 'has_media',
                        'claims', 'failures', 'crashes', 'token', 'lease_until_ms', 'retry_at_ms',
                        'cancelled', 'answer', 'unreached_ms', 'answered', 'parked',
-                       'awaited_ms', 'posted', 'posted_type', 'superseded', 'supersedes', 'redriven', 'new_memory' }
+                       'awaited_ms', 'posted', 'posted_type', 'superseded', 'supersedes', 'redriven', 'new_memory',
+                       'typing_until_ms', 'typing_waited' }
 
 -- Set the wake entry of a conversation without a batch, or move the conversation to the idle index.
 local function rearm(name, conv)

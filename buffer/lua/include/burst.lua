@@ -89,6 +89,9 @@ local function add_to_burst(conv, edit)
   if first_ms and not (conv.opened_ms or conv.is_busy) then
     quiet_ms, why = first_ms, FIRST_WINDOW
   end
+  if typing_ms and typing_ms < quiet_ms then
+    -- include: typing_window
+  end
   local deadline_ms = min(now_ms + quiet_ms, (conv.opened_ms or now_ms) + max_wait_ms)
   local fired = conv.fired
   if fired then

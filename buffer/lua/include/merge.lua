@@ -202,13 +202,14 @@ local function move_memory(keep, drop)
 end
 
 -- Move fields of the conv hash: the flag for pending changes, the name, the phone, the later pause, the names under
--- which batches stay, the parts in doubt, and the span by which gaps are counted.
+-- which batches stay, the parts in doubt, the span by which gaps are counted, and when typing was seen last.
 local function move_fields(keep, drop)
   local kept, dropped = keep.conv, drop.conv
   local behind = (kept.behind or '') .. (dropped.behind or '') .. (dropped.flush_id and drop.name or '')
   local fields = { marks = kept.marks or dropped.marks, name = kept.name or dropped.name,
                    behind = behind ~= '' and behind or nil,
-                   span = kept.span or not dropped.flush_id and dropped.span or nil }
+                   span = kept.span or not dropped.flush_id and dropped.span or nil,
+                   presence_ms = kept.presence_ms or dropped.presence_ms }
   if dropped.doubts then
     fields.doubts = (kept.doubts and kept.doubts .. ' ' or '') .. dropped.doubts
   end

@@ -10,6 +10,7 @@
 --   sending_seen   the person has it: an echo came before the gateway's answer
 --   part_since_ms  since when `next_part` is put back
 --   slot_ms        the moment that a limit has kept for `next_part`
+--   typing_waited  until when the first part waits, or has waited, because the person typed
 -- And for ever: person_tat_ms, the arrival time of the person's limit · doubts, `<flush_id>.<part>` of each part in doubt.
 
 local PRINT_SIZE = 8
