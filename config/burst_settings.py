@@ -74,6 +74,19 @@ class BurstSettings(BaseSettings):
         1.5, description="a burst that typing has held waits this long after the person has stopped"
     )
 
+    message_while_answering: Literal["queue", "restart"] = Field(
+        "queue",
+        description="what a message does that comes before the agent's answer has begun to leave: queue (it waits for "
+        "the next burst) or restart (the answer is dropped, and the agent is asked once more with everything; not for "
+        "agents that act on each call, e.g. place orders: docs/restart.md)",
+    )
+    restarts_max: int = Field(
+        2,
+        ge=1,
+        le=100,
+        description="with restart: how often the batches of one burst are taken back; after that, queue",
+    )
+
     @field_validator("message_buffer_separator", mode="before")
     @classmethod
     def _unescape(cls, value: Any) -> Any:
@@ -114,6 +127,11 @@ class BurstSettings(BaseSettings):
         return milliseconds(self.message_buffer_max_wait)
 
     @property
+    def restarts(self) -> int:
+        """Return how often the batches of one burst are taken back: 0 with MESSAGE_WHILE_ANSWERING=queue."""
+        return self.restarts_max if self.message_while_answering == "restart" else 0
+
+    @property
     def typing_hold_ms(self) -> int:
         """Return how far from now a typing event moves the deadline, in milliseconds. 0: not at all."""
         return round(self.typing_hold * 1000)
@@ -126,7 +144,7 @@ class BurstSettings(BaseSettings):
     @property
     def typing_holds_answers(self) -> bool:
         """Return True if typing during the agent's call delays the first part of its answer."""
-        return False
+        return self.message_while_answering == "restart"
 
     @property
     def typing_window_ms(self) -> int | None:

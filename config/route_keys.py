@@ -17,6 +17,8 @@ ROUTE_KEYS: dict[str, str] = {
     "window_typing": "message_buffer_timeout_typing",
     "typing_hold": "typing_hold",
     "typing_grace": "typing_grace",
+    "while_answering": "message_while_answering",
+    "restarts_max": "restarts_max",
     "max_age": "message_max_age",
     "groups": "groups_enabled",
     "reactions": "reactions_enabled",

@@ -63,7 +63,7 @@ end
 -- Note until when the first part of the answer waits. If it waits already, `stopped` ends that sooner.
 local function hold_answer()
   local until_ms = now_ms + (is_typing and hold_ms or grace_ms)
-  if not conv.flush_id or conv.sending_ms or number(conv, 'next_part') > 1 then
+  if not conv.flush_id or conv.superseded or conv.sending_ms or number(conv, 'next_part') > 1 then
     return
   elseif is_typing then
     call('HSET', key('conv', name), 'typing_until_ms', until_ms)

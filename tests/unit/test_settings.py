@@ -99,6 +99,14 @@ IMPOSSIBLE = [
     ({"AGENT_KIND": "dify"}, "AGENT_KIND=dify needs AGENT_KEY"),
     ({"AGENT_REPEAT": "look"}, "AGENT_REPEAT=look is not possible with AGENT_KIND=generic"),
     ({"AGENT_KIND": "n8n", "AGENT_REPEAT": "look"}, "AGENT_REPEAT=look is not possible with AGENT_KIND=n8n"),
+    (
+        {"MESSAGE_WHILE_ANSWERING": "restart", "AGENT_REPEAT": "never"},
+        "MESSAGE_WHILE_ANSWERING=restart asks the agent again when a person goes on, and AGENT_REPEAT=never forbids that",
+    ),
+    (
+        {"MESSAGE_WHILE_ANSWERING": "restart", "AGENT_KIND": "typebot"},
+        "AGENT_REPEAT=never, the default of AGENT_KIND=typebot, forbids that; write queue",
+    ),
     ({"AGENT_PARAMS": "[]"}, "AGENT_PARAMS: must be a JSON object"),
     ({"AGENT_PARAMS": '{"model": "m"}'}, "AGENT_PARAMS: must not have model"),
     ({"RETRY_BASE": "301"}, "RETRY_BASE=301 must not exceed RETRY_MAX=300"),

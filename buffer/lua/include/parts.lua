@@ -38,7 +38,7 @@ end
 -- The batch has ended.
 local function forget_parts(name, conv)
   forget_sending(name, conv)
-  call('HDEL', key('conv', name), 'prints', 'next_part', 'last_part', 'typing_waited', 'typing_until_ms')
+  call('HDEL', key('conv', name), 'prints', 'next_part', 'last_part')
   conv.prints, conv.next_part, conv.last_part = nil, nil, nil
 end
 
@@ -140,6 +140,7 @@ local function settle_sending(name, conv, again)
     advance(name, conv)
   elseif again then
     forget_sending(name, conv)
+    call('HSET', key('conv', name), 'part_since_ms', now_ms) -- it may have been sent: the batch is not taken back
   else
     note_doubt(name, conv, 'its worker died or lost its lease while the request was on its way')
     advance(name, conv)
