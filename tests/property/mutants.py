@@ -7,7 +7,7 @@ from __future__ import annotations
 from tests.property.seeded_bug import Mutant
 
 MUTANTS = [
-    Mutant("dedupe removed", "append", "  elseif not known then\n", "  elseif true then\n"),
+    Mutant("dedupe removed", "include/append_one", "elseif not known then\n", "elseif true then\n"),
     Mutant("lost reply is a duplicate", "append", "known == nonce and 'new' or 'duplicate'", "'duplicate'"),
     Mutant("ids never forgotten", "include/seen", " and seconds_at(seen, at) * 1000 + ttl_ms >= now_ms then", " then"),
     Mutant(
@@ -33,12 +33,17 @@ MUTANTS = [
     ),
     Mutant(
         "duplicate waits longer",
-        "append",
-        "  repair_wake(conv)\n  return known",
+        "include/append_one",
+        "  repair_wake(conv)\n  status, deadline_ms, depth = known",
         "  if conv.opened_ms then\n    conv.deadline_ms = now_ms + window_ms\n    write_window(name, conv)\n  end\n"
-        "  return known",
+        "  status, deadline_ms, depth = known",
     ),
-    Mutant("duplicate repairs nothing", "append", "  repair_wake(conv)\n  return known", "  return known"),
+    Mutant(
+        "duplicate repairs nothing",
+        "include/append_one",
+        "  repair_wake(conv)\n  status, deadline_ms, depth = known",
+        "  status, deadline_ms, depth = known",
+    ),
     Mutant("fired deadline moves", "include/burst", "  local fired = conv.fired\n", "  local fired = nil\n"),
     Mutant("message cap one late", "include/burst", "depth >= max_messages", "depth > max_messages"),
     Mutant("byte cap ignored", "include/burst", "bytes >= max_bytes", "false"),
@@ -172,8 +177,8 @@ MUTANTS = [
 ]
 
 PEOPLE_MUTANTS = [
-    Mutant("alias unknown", "append", "  if alias ~= NO_ALIAS then\n", "  if false then\n"),
-    Mutant("second name not recognised", "append", "if not known and owners and", "if false and"),
+    Mutant("alias unknown", "include/append_one", "alias ~= NO_ALIAS and alias, false", "false, false"),
+    Mutant("second name not recognised", "include/append_one", "= not known and owners and", "= false and"),
     Mutant(
         "id that came under another name not recorded",
         "append",

@@ -175,9 +175,8 @@ class System:
             for message in messages
         ]
         found = self.run("append", *script_calls.append_args(0, named, append_rules(self.settings)))
-        if named and not self.client.exists(
-            *(self.keys.of(0, "tally", f"{to.gateway}:{to.channel}") for _, _, (to, *_) in named)
-        ):
+        tallies = [self.keys.of(0, "tally", f"{to.gateway}:{to.channel}") for _, _, (to, *_) in named]
+        if tallies and not self.client.exists(*tallies):
             self.run("fold")  # a tally is as old as its first count: that of the model is not written down only
         return script_calls.read_append(found)
 
