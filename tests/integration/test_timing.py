@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -209,11 +208,13 @@ def test_the_end_of_typing_lets_it_go(deployment: Deployment, webhook: Webhook) 
     assert WINDOW_S * 1000 <= call.content["closed_ms"] - call.content["opened_ms"] < 3_000
 
 
-def test_a_window_for_those_whose_typing_is_seen(shared_agent: RecordingAgent, tmp_path: Path) -> None:
+def test_a_window_for_those_whose_typing_is_seen(
+    shared_agent: RecordingAgent, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """With MESSAGE_BUFFER_TIMEOUT_TYPING a message after a typing event has the shorter window."""
-    server = Server("valkey", tmp_path / "server", {})
-    settings = {"message_buffer_timeout": 30.0, "message_buffer_timeout_typing": 0.5, "typing_hold": 0}
-    deployment = Deployment(tmp_path / "deployment", server, shared_agent, **settings)
+    server = Server("valkey", tmp_path_factory.mktemp("server"), {})
+    settings = {"message_buffer_timeout": 15.0, "message_buffer_timeout_typing": 0.5, "typing_hold": 0}
+    deployment = Deployment(tmp_path_factory.mktemp("deployment"), server, shared_agent, **settings)
     try:
         deployment.worker()
         webhook = deployment.webhook(1)
