@@ -12,6 +12,7 @@ from buffer.late_answers import LateAnswers
 from buffer.models import Batch, Conversation, Failure, PauseMode, PostedAnswer
 from buffer.person_store import People
 from buffer.prints import print_of
+from buffer.reply_models import SendLimits
 from buffer.rules import append_rules
 from tests.lua.aliases import LID, PHONE, home, linked
 from tests.lua.driver import ANA, LEASE_MS, MAX_WAIT_MS, WINDOW_MS, ScriptDriver, ids
@@ -379,6 +380,40 @@ async def test_pause_holds_the_burst(driver: ScriptDriver):
     await driver.store.resume(ANA)
     driver.clock.advance(WINDOW_MS)
     assert ids(await driver.claim_batch(caller="w2")) == ["m1", "m2"]
+
+
+async def test_typing_of_before(driver: ScriptDriver, replies: ReplyDriver):
+    """Typing that has led to the message which takes the batch back delays no answer to that message."""
+    batch = await driver.in_flight("m1")
+    await driver.store.presence(ANA, "typing")
+    driver.clock.advance(1_000)
+    await driver.append("m2")
+    assert await driver.fail(batch.token, "release") == "superseded"
+    assert not {"typing_until_ms", "typing_waited"} & (await driver.conv()).keys()
+    driver.clock.advance(WINDOW_MS)
+    again = await driver.claim_batch(caller="w2")
+    await replies.answer(again, "olá")
+    assert (await replies.begin(again, limits=SendLimits(typing_hold_ms=12_000))).mark == "send"
+
+
+async def test_typing_moves_the_deadline_of_both(driver: ScriptDriver):
+    """Typing after the mark holds the open burst, and so the burst that it becomes. It ends at the longest wait."""
+    opened_ms = driver.clock()
+    batch = await driver.in_flight("m1")
+    await driver.append("m2")
+    driver.clock.advance(5_000)
+    held_ms = await driver.store.presence(ANA, "typing")
+    assert held_ms == driver.clock() + 12_000
+    await driver.fail(batch.token, "release")
+    assert await driver.wake_ms() == held_ms
+    driver.clock.advance(11_000)
+    await driver.store.presence(ANA, "typing")
+    driver.clock.advance(11_000)
+    await driver.store.presence(ANA, "typing")
+    driver.clock.advance(11_000)
+    await driver.store.presence(ANA, "typing")
+    driver.clock.advance(11_000)
+    assert await driver.store.presence(ANA, "typing") == opened_ms + MAX_WAIT_MS
 
 
 async def test_order_and_media(driver: ScriptDriver):

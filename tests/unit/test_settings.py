@@ -101,7 +101,7 @@ IMPOSSIBLE = [
     ({"AGENT_KIND": "n8n", "AGENT_REPEAT": "look"}, "AGENT_REPEAT=look is not possible with AGENT_KIND=n8n"),
     (
         {"MESSAGE_WHILE_ANSWERING": "restart", "AGENT_REPEAT": "never"},
-        "MESSAGE_WHILE_ANSWERING=restart asks the agent again when a person goes on, and AGENT_REPEAT=never forbids that",
+        "MESSAGE_WHILE_ANSWERING=restart asks the agent again when a person goes on, and AGENT_REPEAT=never forbids",
     ),
     (
         {"MESSAGE_WHILE_ANSWERING": "restart", "AGENT_KIND": "typebot"},
