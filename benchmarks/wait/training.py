@@ -8,8 +8,7 @@ from itertools import pairwise
 
 from benchmarks.wait.conversations import Conversation, Turn
 from benchmarks.wait.policies import Policy
-from buffer.habits import READ_MS
-from buffer.window_policy import GAP_BOUNDS_MS, AutoPolicy, Gaps, channel_window, explores
+from buffer.window_policy import GAP_BOUNDS_MS, READ_MS, AutoPolicy, Gaps, channel_window, explores
 
 TRAINING_SHARE = 0.6
 HOUR_MS = 3_600_000

@@ -143,6 +143,7 @@ def test_typing_delays_an_answer():
     assert result(policy, 0, 19, chars=35) == TurnResult(0, 2, 8_000, 12_000)
     assert result(policy._replace(visible=0.0), 0, 19, chars=35).premature == 1
     assert result(policy._replace(restarts_max=0), 0, 19, chars=35).premature == 1
+    assert result(policy, 0, 34, chars=84).premature == 1
 
 
 def test_auto_learns_and_contacts_differ():
