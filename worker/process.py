@@ -41,6 +41,7 @@ from worker.rq.worker import MAINTENANCE_EVERY_S, AsyncWorker
 from worker.suspension import SuspensionLog
 from worker.tracing import FlushTrace, trace_without_spans
 from worker.upkeep import Upkeep
+from worker.windows import Windows
 
 if TYPE_CHECKING:
     from config.otel import SpanMaker
@@ -100,7 +101,8 @@ class WorkerProcess:
         self._store = Store(connect(url, timeout_s=REDIS_TIMEOUT_S), settings)
         self._breakers = Breakers(HeldAgents(self._store), settings)
         self._agents = Agents(self._routes, self._breakers)
-        self._flusher = Flusher(self._store, self._agents, settings, self._routes, traces)
+        self._windows = Windows(self._store, self._routes)
+        self._flusher = Flusher(self._store, self._agents, settings, self._routes, traces, habits_of=self._windows.habits_of)
         self._listen_client = connect(url, timeout_s=LISTEN_TIMEOUT_S)
         self._queue_client = connect(queue_url, timeout_s=REDIS_TIMEOUT_S)
         self._connection = connect_sync(queue_url)
@@ -171,7 +173,12 @@ class WorkerProcess:
         feeding = _start(dispatcher.run(), worker.runner.consume())
         self._breakers.use(self._agents.tags())
         helping = _start(
-            listener.run(), upkeep.run(), self._breakers.run(), self._maintain(worker), _watch_forever(watch)
+            listener.run(),
+            upkeep.run(),
+            self._windows.run(),
+            self._breakers.run(),
+            self._maintain(worker),
+            _watch_forever(watch),
         )
         showing = _start(worker.registries.write_forever(), worker.registries.keep_alive(), self._project(projector))
         await self._until_stopped([*feeding, *helping, *showing])

@@ -64,6 +64,17 @@ local function count_gap(conv)
   end
 end
 
+-- Return the contact's own window, or that of the message if the contact has none. The last two bytes of the field `habits`
+-- are the window in units of 10 ms (buffer/habits.py has the layout).
+local function contact_window_ms(habits)
+  local own_ms = #habits == HABITS_SIZE and 10 * struct.unpack('>I2', habits, 8) or 0
+  if own_ms == 0 then
+    return window_ms
+  end
+  why = AUTO_CONTACT
+  return own_ms
+end
+
 -- Add the message to the open burst, or open one. `edit` is the edit that came before the message, or nil.
 local function add_to_burst(conv, edit)
   if edit then
@@ -71,6 +82,9 @@ local function add_to_burst(conv, edit)
   end
   local depth, bytes = conv.depth + 1, conv.bytes + #payload
   local quiet_ms = window_ms
+  if conv.habits and (why == AUTO_CHANNEL or why == AUTO_START) then
+    quiet_ms = contact_window_ms(conv.habits)
+  end
   if first_ms and not (conv.opened_ms or conv.is_busy) then
     quiet_ms, why = first_ms, FIRST_WINDOW
   end
