@@ -6,21 +6,12 @@ import struct
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
+from operator import mul
 from typing import NamedTuple
 
 from buffer.figures import share_of_bucket_above
-from buffer.window_policy import (
-    TURN_GAP_MS,
-    AutoPolicy,
-    Gaps,
-    Window,
-    channel_window,
-    gap_tails,
-    gaps_of_turns,
-    shortest,
-    split_share,
-    windows_ms,
-)
+from buffer.window_policy import TURN_GAP_MS, AutoPolicy, Gaps, Window, channel_window, gaps_beyond
 
 CLASS_BOUNDS_MS = (2_000, 5_000, 8_000, 12_000, 20_000, TURN_GAP_MS)
 """The upper bounds of the classes of gaps. One class more counts the messages that were the last of their turn."""
@@ -34,6 +25,9 @@ COUNT_MAX = 255
 
 CONTACT_PSEUDO = 20
 """Messages of the channel that a contact's own ones are blended with. 20 is from docs/the-wait.md."""
+
+CONTACT_STEP_MS = 1_000
+"""The windows of contacts are this apart: what is known of one person is no finer."""
 
 READ_MS = 3_000
 """Whoever writes later than this after an answer has read it: the turn before is over. burst.lua has the same."""
@@ -93,30 +87,63 @@ def class_of(gap_ms: int) -> int:
 
 
 def contact_window(habits: Habits, gaps: Gaps | None, policy: AutoPolicy) -> Window:
-    """Return the shortest window that splits no more of this contact's turns than the policy's target.
+    """Return the window at which this contact's waiting and premature answers together cost least.
 
-    The contact's counts are blended with CONTACT_PSEUDO messages of the channel. Without any, or where the channel
-    has no window of its own yet, it is the channel's window.
+    The price of a premature answer is the one at which the channel's window is right for the channel. The contact's
+    counts are blended with CONTACT_PSEUDO messages of the channel. Without any, or where the channel has no window of
+    its own yet, it is the channel's window.
     """
     channel = channel_window(gaps, policy)
     if gaps is None or channel.why != "auto_channel" or not any(habits.counts):
         return channel
-    pseudo = CONTACT_PSEUDO / (gaps.turns + gaps_of_turns(gaps.counts))
-    turns = pseudo * gaps.turns + habits.counts[NO_MORE]
-    tails, shares = gap_tails(gaps.counts, policy.min_ms, policy.max_ms), class_tails(policy.min_ms, policy.max_ms)
+    view = channel_view(gaps, policy, channel.window_ms)
+    turns, gap_counts = view.turns + habits.counts[NO_MORE], habits.counts[:NO_MORE]
 
-    def split_share_of(at: int) -> float:
-        own = sum(count * share for count, share in zip(habits.counts, shares[at], strict=False))
-        return split_share(pseudo * tails[at] + own, turns)
+    def cost(choice: Choice) -> float:
+        own = sum(map(mul, gap_counts, choice.class_shares))
+        return choice.window_ms * turns + view.price_ms * (choice.channel_gaps + own)
 
-    return Window(shortest(policy, split_share_of), "auto_contact")
+    return Window(min(view.choices, key=cost).window_ms, "auto_contact")
 
 
-@lru_cache(maxsize=64)
-def class_tails(min_ms: int, max_ms: int) -> tuple[tuple[float, ...], ...]:
-    """Return, for each of `windows_ms`, which share of each class of gaps is longer."""
-    classes = list(zip((FIRST_LOWER_MS, *CLASS_BOUNDS_MS), CLASS_BOUNDS_MS, strict=False))
-    return tuple(
-        tuple(share_of_bucket_above(lower_ms, upper_ms, window_ms) for lower_ms, upper_ms in classes)
-        for window_ms in windows_ms(min_ms, max_ms)
+class Choice(NamedTuple):
+    """A window, the gaps of CONTACT_PSEUDO messages of the channel that are longer, and the share of each class."""
+
+    window_ms: int
+    channel_gaps: float
+    class_shares: tuple[float, ...]
+
+
+class ChannelView(NamedTuple):
+    """What a contact's window needs of the channel: the price of a premature answer, turns among the messages."""
+
+    price_ms: float
+    turns: float
+    choices: tuple[Choice, ...]
+
+
+@lru_cache(maxsize=1024)
+def channel_view(gaps: Gaps, policy: AutoPolicy, window_ms: int) -> ChannelView:
+    """Return the channel as contacts see it, `window_ms` being its window."""
+    pseudo = CONTACT_PSEUDO / (gaps.turns + gaps_beyond(gaps, 0))
+    windows = (*range(policy.min_ms, policy.max_ms, CONTACT_STEP_MS), policy.max_ms)
+    limits = [(one, one + policy.take_back_ms) for one in windows]
+    choices = tuple(Choice(one, pseudo * gaps_beyond(gaps, limit), class_shares(limit)) for one, limit in limits)
+    return ChannelView(price_ms(gaps, window_ms + policy.take_back_ms), pseudo * gaps.turns, choices)
+
+
+def price_ms(gaps: Gaps, limit_ms: int) -> float:
+    """Return the waiting, in ms, that one premature answer is worth if this limit is right for these gaps.
+
+    It is the highest price at which it does not pay to wait any longer than the limit.
+    """
+    here, longer_ms = gaps_beyond(gaps, limit_ms), range(limit_ms + CONTACT_STEP_MS, TURN_GAP_MS, CONTACT_STEP_MS)
+    return min(
+        (gaps.turns * (one - limit_ms) / max(here - gaps_beyond(gaps, one), 1.0) for one in longer_ms), default=0.0
     )
+
+
+def class_shares(limit_ms: float) -> tuple[float, ...]:
+    """Return which share of each class of gaps is longer than a limit."""
+    bounds_ms = (FIRST_LOWER_MS, *CLASS_BOUNDS_MS)
+    return tuple(share_of_bucket_above(lower_ms, upper_ms, limit_ms) for lower_ms, upper_ms in pairwise(bounds_ms))

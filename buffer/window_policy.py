@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from bisect import bisect_left
-from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from buffer.figures import share_of_bucket_above
@@ -31,16 +31,26 @@ GAP_BOUNDS_MS = BOUNDS_MS["gap"]
 
 
 class AutoPolicy(NamedTuple):
-    """The bounds of the windows in ms, the share of turns that may be split, and the window without knowledge."""
+    """The bounds of the windows in ms, the share of turns that may be split, and the window without knowledge.
+
+    `take_back_ms` is for how long after its call a batch can be taken back: what the agent usually takes where the
+    route says `restart`, else 0. A gap that is longer than the window by less splits nothing.
+    """
 
     min_ms: int
     max_ms: int
     split_target: float
     start_ms: int = 8_000
+    take_back_ms: int = 0
 
 
 class Gaps(NamedTuple):
-    """What a channel has counted: gaps in the buckets of BOUNDS_MS["gap"], and the turns to which they belong."""
+    """What a channel has counted: gaps in the buckets of BOUNDS_MS["gap"], and the turns to which they belong.
+
+    To be counted where `explores` is true, and nowhere else. Where the window is shorter, a person who would have gone
+    on has read an answer first, and begins a new turn: a channel that learnt from those would take its own answers for
+    the ends of turns, and its window would shrink to `min_ms` (docs/the-wait.md).
+    """
 
     counts: tuple[int, ...]
     turns: int
@@ -63,8 +73,7 @@ def channel_window(gaps: Gaps | None, policy: AutoPolicy) -> Window:
         return Window(start_ms, "auto_broken")
     if gaps.turns < TURNS_MIN:
         return Window(start_ms, "auto_start")
-    tails = gap_tails(gaps.counts, policy.min_ms, policy.max_ms)
-    return Window(shortest(policy, lambda at: split_share(tails[at], gaps.turns)), "auto_channel")
+    return Window(_shortest_ms(gaps, policy), "auto_channel")
 
 
 def _is_sound(gaps: Gaps) -> bool:
@@ -80,39 +89,27 @@ def split_share(premature: float, turns: float) -> float:
     return premature / (turns + premature) if premature else 0.0
 
 
-def shortest(policy: AutoPolicy, split_share_of: Callable[[int], float]) -> int:
-    """Return the first of `windows_ms` whose split share reaches the target, the longest if none does.
-
-    `split_share_of` takes a position in `windows_ms`. A longer window must not have a larger share.
-    """
-    windows = windows_ms(policy.min_ms, policy.max_ms)
-    others = range(len(windows) - 1)
-    return windows[bisect_left(others, True, key=lambda at: split_share_of(at) <= policy.split_target)]
-
-
-@lru_cache(maxsize=64)
-def windows_ms(min_ms: int, max_ms: int) -> tuple[int, ...]:
-    """Return the windows that can be chosen, shortest first."""
-    return (*range(min_ms, max_ms, STEP_MS), max_ms)
-
-
 @lru_cache(maxsize=1024)
-def gap_tails(counts: tuple[int, ...], min_ms: int, max_ms: int) -> tuple[float, ...]:
-    """Return, for each of `windows_ms`, how many gaps of a turn are longer."""
-    beyond = _above(counts, TURN_GAP_MS)
-    return tuple(max(0.0, _above(counts, window_ms) - beyond) for window_ms in windows_ms(min_ms, max_ms))
+def _shortest_ms(gaps: Gaps, policy: AutoPolicy) -> int:
+    windows = range(policy.min_ms, policy.max_ms, STEP_MS)
+
+    def is_enough(window_ms: int) -> bool:
+        return split_share(gaps_beyond(gaps, window_ms + policy.take_back_ms), gaps.turns) <= policy.split_target
+
+    at = bisect_left(windows, True, key=is_enough)
+    return windows[at] if at < len(windows) else policy.max_ms
 
 
-def gaps_of_turns(counts: tuple[int, ...]) -> float:
-    """Return how many of the gaps lie within turns."""
-    return sum(counts) - _above(counts, TURN_GAP_MS)
+def gaps_beyond(gaps: Gaps, limit_ms: float) -> float:
+    """Return how many gaps within turns are longer than a limit."""
+    return max(0.0, _above(gaps.counts, limit_ms) - _above(gaps.counts, TURN_GAP_MS))
 
 
 def _above(counts: tuple[int, ...], limit_ms: float) -> float:
-    lowers_ms = (GAP_BOUNDS_MS[0] / 2, *GAP_BOUNDS_MS)
+    bounds_ms = (GAP_BOUNDS_MS[0] / 2, *GAP_BOUNDS_MS)
     return math.fsum(
         count * share_of_bucket_above(lower_ms, upper_ms, limit_ms)
-        for count, lower_ms, upper_ms in zip(counts, lowers_ms, GAP_BOUNDS_MS, strict=False)
+        for count, (lower_ms, upper_ms) in zip(counts, pairwise(bounds_ms), strict=True)
     )
 
 

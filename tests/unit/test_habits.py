@@ -10,20 +10,23 @@ from hypothesis import strategies as st
 
 from buffer.habits import (
     CLASSES,
+    CONTACT_STEP_MS,
     COUNT_MAX,
     HABITS_SIZE,
     Habits,
     contact_window,
     habits_after,
     pack_habits,
+    price_ms,
     unpack_habits,
 )
 from buffer.insight_models import GAP_BUCKETS
-from buffer.window_policy import AutoPolicy, Gaps, channel_window
+from buffer.window_policy import AutoPolicy, Gaps, channel_window, gaps_beyond
 
 POLICY = AutoPolicy(min_ms=2_000, max_ms=15_000, split_target=0.15)
 GAPS = Gaps((10,) * GAP_BUCKETS, 300)
 BYTES = st.lists(st.integers(0, COUNT_MAX), min_size=CLASSES, max_size=CLASSES).map(tuple)
+COUNTS = st.lists(st.integers(0, 10**6), min_size=GAP_BUCKETS, max_size=GAP_BUCKETS).map(tuple)
 HABITS = st.builds(Habits, BYTES, st.integers(0, 65_535).map(lambda units: units * 10))
 
 
@@ -83,13 +86,21 @@ def test_counts_halve_together():
     assert habits_after(Habits((254, 100, 0, 0, 0, 0, 51)), 0, [1_000]).counts == (255, 100, 0, 0, 0, 0, 51)
 
 
-@given(HABITS, st.floats(0.01, 0.9), st.floats(0.01, 0.9))
-def test_contact_window_has_bounds_and_order(habits, one, other):
-    """A contact's window is within the bounds, and not longer for a higher target."""
-    windows = [
-        contact_window(habits, GAPS, POLICY._replace(split_target=target)).window_ms for target in sorted((one, other))
-    ]
-    assert 15_000 >= windows[0] >= windows[1] >= 2_000
+@given(HABITS, COUNTS, st.floats(0.01, 0.9), st.integers(0, 20_000))
+def test_contact_window_is_within_the_bounds(habits, counts, target, take_back_ms):
+    """Whatever was counted of channel and contact, the window lies between the shortest and the longest."""
+    policy = POLICY._replace(split_target=target, take_back_ms=take_back_ms)
+    assert 2_000 <= contact_window(habits, Gaps(counts, 300), policy).window_ms <= 15_000
+
+
+@given(COUNTS, st.integers(2_000, 15_000))
+def test_longer_waiting_does_not_pay_at_the_price(counts, limit_ms):
+    """The price of a premature answer is the one at which the channel gains nothing by any longer limit."""
+    gaps = Gaps(counts, 300)
+    price = price_ms(gaps, limit_ms)
+    for longer_ms in range(limit_ms + CONTACT_STEP_MS, 60_000, CONTACT_STEP_MS):
+        saved = price * (gaps_beyond(gaps, limit_ms) - gaps_beyond(gaps, longer_ms))
+        assert saved <= gaps.turns * (longer_ms - limit_ms) * (1 + 1e-9)
 
 
 def test_without_habits_it_is_the_channels():

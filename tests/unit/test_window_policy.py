@@ -16,9 +16,7 @@ from buffer.window_policy import (
     Gaps,
     channel_window,
     explores,
-    gap_tails,
-    gaps_of_turns,
-    windows_ms,
+    gaps_beyond,
 )
 
 POLICY = AutoPolicy(min_ms=2_000, max_ms=15_000, split_target=0.15)
@@ -61,20 +59,32 @@ def test_fewer_splits_need_a_longer_window(gaps, one, other):
 def test_window_is_the_shortest(gaps, target):
     """The window reaches the target, or is the longest; the one before it does not reach it."""
     policy = POLICY._replace(split_target=target)
-    windows = windows_ms(policy.min_ms, policy.max_ms)
-    tails = gap_tails(gaps.counts, policy.min_ms, policy.max_ms)
-    shares = [tail / (tail + gaps.turns) for tail in tails]
-    at = windows.index(channel_window(gaps, policy).window_ms)
-    assert at == len(windows) - 1 or shares[at] <= target
-    assert at == 0 or shares[at - 1] > target
+    window_ms = channel_window(gaps, policy).window_ms
+    assert window_ms == policy.max_ms or share_at(gaps, window_ms) <= target
+    assert window_ms == policy.min_ms or share_at(gaps, window_ms - 100) > target
 
 
-@given(COUNTS)
-def test_longer_windows_leave_fewer_gaps(counts):
+def share_at(gaps: Gaps, window_ms: int) -> float:
+    """The share of turns that a window splits, as predicted."""
+    beyond = gaps_beyond(gaps, window_ms)
+    return beyond / (beyond + gaps.turns)
+
+
+@given(GAPS, st.integers(0, 60_000), st.integers(0, 60_000))
+def test_longer_windows_leave_fewer_gaps(gaps, one, other):
     """What the search relies on: the number of longer gaps never grows with the window."""
-    tails = gap_tails(counts, 0, 60_000)
-    assert list(tails) == sorted(tails, reverse=True)
-    assert tails[-1] == 0
+    short, long = sorted((one, other))
+    assert gaps_beyond(gaps, short) >= gaps_beyond(gaps, long)
+    assert gaps_beyond(gaps, 60_000) == 0
+
+
+@given(GAPS, st.integers(0, 13_000))
+def test_taking_back_shortens_the_window(gaps, take_back_ms):
+    """Where a batch can be taken back for some time, the window is shorter by that time, down to the shortest."""
+    plain, shorter = (
+        channel_window(gaps, POLICY._replace(max_ms=60_000, take_back_ms=ms)).window_ms for ms in (0, take_back_ms)
+    )
+    assert abs(shorter - max(2_000, plain - take_back_ms)) <= 100
 
 
 @pytest.mark.parametrize("turns", [0, 1, TURNS_MIN - 1])
@@ -115,7 +125,7 @@ def test_nobody_goes_on():
 def test_gaps_between_turns_do_not_count():
     """A gap above 60 s divides turns: no window is longer because of it."""
     assert channel_window(gaps_at(100_000, 10**6, 1_000), POLICY).window_ms == 2_000
-    assert gaps_of_turns(gaps_at(100_000, 10**6, 1_000).counts) == 0
+    assert gaps_beyond(gaps_at(100_000, 10**6, 1_000), 0) == 0
 
 
 def test_window_within_a_bucket():
