@@ -1,11 +1,11 @@
-"""The windows that channels find for themselves (`MESSAGE_BUFFER_TIMEOUT=auto`): what they are made of, and in force."""
+"""The windows that channels find for themselves (`MESSAGE_BUFFER_TIMEOUT=auto`), and the gaps they are made of."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -16,6 +16,7 @@ from buffer.keys import partition_of
 from buffer.script_calls import Args
 from buffer.store import Store
 from buffer.window_policy import AutoPolicy, AutoWhy, Gaps, Window
+from config.routes import Routes
 from config.setting_types import milliseconds
 from config.settings import Settings
 
@@ -54,7 +55,7 @@ class AutoWindows:
         found: dict[Channel, Gaps | None] = {}
         for some in _batched(channels, READ_AT_ONCE):
             replies = await self._read([("hmget", self._tally_key(channel), FIELDS) for channel in some])
-            found |= zip(some, map(read_gaps, replies), strict=True)
+            found |= zip(some, map(gaps_in, replies), strict=True)
         return found
 
     async def write(self, windows: Mapping[Channel, Window]) -> None:
@@ -71,7 +72,7 @@ class AutoWindows:
         for some in _batched(range(self._count), READ_AT_ONCE):
             for reply in await self._read([("hgetall", self._store.keys.of(one, "windows")) for one in some]):
                 for member, value in (reply or {}).items():
-                    if (window := read_window(value)) is not None:
+                    if (window := window_in(value)) is not None:
                         found[read_channel(member)] = window
         return found
 
@@ -90,6 +91,38 @@ class AutoWindows:
         return self._store.keys.of(partition_of(*channel, self._count), "tally", ":".join(channel))
 
 
+class Present(NamedTuple):
+    """The window of a channel now, in the form of a record."""
+
+    window_ms: int
+    window_why: str
+    is_held: bool = False
+
+
+async def present_windows(store: Store, routes: Routes, channels: Iterable[Channel]) -> dict[Channel, Present]:
+    """Return the window of each channel: that of its route, or the one that it has found. Raises StoreError."""
+    has_auto = any(route.settings.is_auto for route in routes.all())
+    known = await AutoWindows(store).read() if has_auto else {}
+    return {one: _present(routes.of(*one).settings, known.get(one)) for one in channels}
+
+
+def _present(settings: Settings, known: Window | None) -> Present:
+    if not settings.is_auto:
+        return Present(settings.window_ms, "fixed")
+    return Present(*(bounded(known, policy_of(settings)) if known else (settings.window_ms, "auto_start")))
+
+
+def bounded(window: Window, policy: AutoPolicy) -> Window:
+    """Return a window within the bounds of its route, which may have changed since it was found."""
+    return window._replace(window_ms=min(policy.max_ms, max(policy.min_ms, window.window_ms)))
+
+
+def common_window_s(windows: Iterable[Present], default: Settings) -> float | None:
+    """Return the one window of channels in seconds, None if they have several; without channels that of the default."""
+    found = {one.window_ms for one in windows} or {default.window_ms}
+    return found.pop() / 1000 if len(found) == 1 else None
+
+
 def set_windows_args(windows: Mapping[Channel, Window]) -> Args:
     """Return the arguments of set_windows.lua."""
     return [word for channel, (ms, why) in windows.items() for word in (":".join(channel), f"{ms} {why}")]
@@ -100,7 +133,7 @@ def read_set_windows(reply: int) -> int:
     return int(reply)
 
 
-def read_gaps(values: Sequence[bytes | None] | None) -> Gaps | None:
+def gaps_in(values: Sequence[bytes | None] | None) -> Gaps | None:
     """Return the gaps of the FIELDS of a tally. None for values that no script has written.
 
     So is a tally with more gaps between turns than turns: it is of a version that counted no turns.
@@ -109,10 +142,12 @@ def read_gaps(values: Sequence[bytes | None] | None) -> Gaps | None:
         *counts, turns = [int(value or 0) for value in values or ()]
     except ValueError:
         return None
-    return Gaps(tuple(counts), turns) if sum(counts[-BEYOND_TURNS:]) <= turns + BEYOND_TURNS else None
+    if min(*counts, turns) < 0 or sum(counts[-BEYOND_TURNS:]) > turns + BEYOND_TURNS:
+        return None
+    return Gaps(tuple(counts), turns)
 
 
-def read_window(value: bytes) -> Window | None:
+def window_in(value: bytes) -> Window | None:
     """Return a window of the key `windows`, None for a value that no script has written."""
     window_ms, _, why = value.decode("utf-8", "replace").partition(" ")
     if why not in WHYS or not window_ms.isascii() or not window_ms.isdigit() or len(window_ms) > DIGITS_MAX:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from buffer.auto_windows import AutoWindows, Channel
+from buffer.auto_windows import AutoWindows, Channel, bounded
 from buffer.errors import StoreError
 from buffer.models import Conversation
 from buffer.store import Store
@@ -36,7 +36,7 @@ class ChannelWindows:
         window = self._known.get(conversation[:2])
         if window is None:
             return pack_window(policy.start_ms, "auto_start")
-        return pack_window(min(policy.max_ms, max(policy.min_ms, window.window_ms)), window.why)
+        return pack_window(*bounded(window, policy))
 
     async def run(self, store: Store) -> None:
         """Read the windows again and again, until cancelled."""

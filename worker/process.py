@@ -102,7 +102,10 @@ class WorkerProcess:
         self._breakers = Breakers(HeldAgents(self._store), settings)
         self._agents = Agents(self._routes, self._breakers)
         self._windows = Windows(self._store, self._routes)
-        self._flusher = Flusher(self._store, self._agents, settings, self._routes, traces, habits_of=self._windows.habits_of)
+        self._upkeep = Upkeep(self._store, settings)
+        self._flusher = Flusher(
+            self._store, self._agents, settings, self._routes, traces, habits_of=self._windows.habits_of
+        )
         self._listen_client = connect(url, timeout_s=LISTEN_TIMEOUT_S)
         self._queue_client = connect(queue_url, timeout_s=REDIS_TIMEOUT_S)
         self._connection = connect_sync(queue_url)
@@ -163,9 +166,8 @@ class WorkerProcess:
         )
         dispatcher = Dispatcher(self._store, queue, settings, worker.runner, flusher.renew_leases)
         projector = Projector(self._store, queue, self._queue_client, worker.name, dispatcher.is_idle)
-        upkeep = Upkeep(self._store, settings)
         listener = ExpiryListener(
-            self._listen_client, settings, dispatcher.wake, dispatcher.timer_expired, upkeep.request_repair
+            self._listen_client, settings, dispatcher.wake, dispatcher.timer_expired, self._upkeep.request_repair
         )
         await self._register(worker)
         tune_worker_gc()
@@ -173,10 +175,7 @@ class WorkerProcess:
         feeding = _start(dispatcher.run(), worker.runner.consume())
         self._breakers.use(self._agents.tags())
         helping = _start(
-            listener.run(),
-            upkeep.run(),
-            self._windows.run(),
-            self._breakers.run(),
+            *(part.run() for part in (listener, self._upkeep, self._windows, self._breakers)),
             self._maintain(worker),
             _watch_forever(watch),
         )
@@ -192,7 +191,7 @@ class WorkerProcess:
         await cancel_all(showing)
         await projector.close()
         await self._write_last(worker)
-        await _retire(upkeep)
+        await _retire(self._upkeep)
         await queue.close()
         log.info("worker stopped")
         if self._crash is not None:

@@ -130,10 +130,10 @@ MODES: dict[str, set[str]] = {
     "part_status": {"sent", "failed"},
     "settle_doubt": {"send", "drop"},
 }
-EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 7, "begin_part": 10, "end_part": 10, "ack": 4}
+EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 7, "begin_part": 10, "end_part": 10, "ack": 5}
 """Arguments of the messages or conversations of a call."""
 
-EXTRA["tally"] = 2
+EXTRA["tally"] = EXTRA["set_windows"] = 2
 EXTRA["erase"] = EXTRA["forget_records"] = 1
 
 
