@@ -36,7 +36,8 @@ def read_totals(channel: bytes, tally: Fields) -> ChannelTotals:
     gateway, name = read_channel(channel)
     counters = {counter: _whole(tally[key]) for counter in CHANNEL_COUNTERS if (key := counter.encode()) in tally}
     histograms = {histogram: _histogram(histogram, tally) for histogram in BOUNDS_MS}
-    return ChannelTotals(gateway, name, counters, histograms, _today(counters, tally))
+    gap_turns = _whole(tally.get(b"gap:turns", b"0"))
+    return ChannelTotals(gateway, name, counters, histograms, _today(counters, tally), gap_turns)
 
 
 def read_channel(member: bytes) -> tuple[str, str]:

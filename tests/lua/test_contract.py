@@ -45,7 +45,7 @@ from buffer.reply_models import (
 from buffer.reply_store import Replies
 from buffer.scripts import Script
 from buffer.store import Store
-from buffer.tallies import add_counts
+from buffer.tallies import add_counts, fold
 from buffer.transport.factory import Transport
 from buffer.upcoming import UpcomingState, page_of
 from buffer.window_policy import Window
@@ -98,6 +98,7 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "announce_owner": lambda store: Owners(store).announce("host"),
     "set_windows": lambda store: AutoWindows(store).write({("generic", "loja"): Window(5_000, "auto_channel")}),
     "tally": lambda store: add_counts(store, {"requests_rejected:meta:unauthorized": 1}),
+    "fold": lambda store: fold(store, 0),
 }
 
 STATUSES: dict[str, set[str]] = {
