@@ -171,6 +171,7 @@ class App:
         for warning in await check_server(store.client, self.settings):
             log.warning(warning)
         await store.load_scripts()
+        await self.ingest.windows.read(store)
         self.ingest.accept_into(store)
         self._ready = True
         self._scraper = Scraper(store, self.settings)

@@ -130,6 +130,9 @@ IDLE = Metric("conversations_idle", "gauge", (), "Conversations that hold nothin
 DEAD = Metric("dead_letters_kept", "gauge", (), "Dead letters that nobody has delivered again or discarded. Use max.")
 DOUBTS = Metric("doubts_open", "gauge", (), "Parts of answers of which nobody knows whether they were sent. Use max.")
 HELD = Metric("channel_held", "gauge", CHANNEL, "1: nothing can be sent through the channel. Use max.")
+WINDOW = Metric(
+    "channel_window_seconds", "gauge", CHANNEL, "The window of a channel with MESSAGE_BUFFER_TIMEOUT=auto. Use max."
+)
 AGENT_HELD = Metric("agent_held", "gauge", ("agent",), "1: the agent fails for everyone, and is only probed. Use max.")
 AGENT_WAITING = Metric("agent_waiting", "gauge", ("agent",), "Batches that wait for an agent that is held. Use max.")
 QUEUE_READABLE = Metric(
