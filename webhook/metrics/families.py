@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 from prometheus_client.metrics_core import (
@@ -43,7 +43,7 @@ class Snapshot:
     held: Sequence[HeldChannel]
     queue: QueueState | None
     agents: Sequence[HeldAgent] = ()
-    windows: Mapping[tuple[str, str], Window] = field(default_factory=dict)
+    windows: Mapping[tuple[str, str], Window] | None = None
 
 
 class SnapshotCollector(Collector):
@@ -71,7 +71,7 @@ def _gauges(snapshot: Snapshot) -> Iterator[Family]:
     yield _gauge(table.DEAD, gauges.dead)
     yield _gauge(table.DOUBTS, gauges.doubts)
     yield _family_of_gauges(table.HELD, {_channel(one.gateway, one.channel): 1 for one in snapshot.held})
-    windows = {_channel(*one): window.window_ms / 1000 for one, window in snapshot.windows.items()}
+    windows = {_channel(*one): window.window_ms / 1000 for one, window in (snapshot.windows or {}).items()}
     yield _family_of_gauges(table.WINDOW, windows)
     yield from _held_agents(snapshot.agents)
     yield _gauge(table.QUEUE_READABLE, queue is not None)

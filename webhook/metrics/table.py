@@ -144,7 +144,7 @@ WORKERS = Metric("workers", "gauge", (), "Workers with a heartbeat in the last m
 
 def metrics() -> Iterator[Metric]:
     """Yield every metric, in the order of /metrics."""
-    yield from (PENDING, OVERDUE, OLDEST_OVERDUE, IDLE, DEAD, DOUBTS, HELD, AGENT_HELD, AGENT_WAITING)
+    yield from (PENDING, OVERDUE, OLDEST_OVERDUE, IDLE, DEAD, DOUBTS, HELD, WINDOW, AGENT_HELD, AGENT_WAITING)
     yield from (QUEUE_READABLE, QUEUE_JOBS, WORKERS)
     yield from list(CHANNEL_COUNTERS.values())[:6]
     yield FLUSHES
