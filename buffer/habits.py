@@ -100,7 +100,7 @@ def contact_window(habits: Habits, gaps: Gaps | None, policy: AutoPolicy) -> Win
     turns, gap_counts = view.turns + habits.counts[NO_MORE], habits.counts[:NO_MORE]
 
     def cost(choice: Choice) -> float:
-        own = sum(map(mul, gap_counts, choice.class_shares))
+        own: float = sum(map(mul, gap_counts, choice.class_shares))
         return choice.window_ms * turns + view.price_ms * (choice.channel_gaps + own)
 
     return Window(min(view.choices, key=cost).window_ms, "auto_contact")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from bisect import bisect_left
 from functools import lru_cache
-from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from buffer.figures import share_of_bucket_above
@@ -106,11 +104,11 @@ def gaps_beyond(gaps: Gaps, limit_ms: float) -> float:
 
 
 def _above(counts: tuple[int, ...], limit_ms: float) -> float:
-    bounds_ms = (GAP_BOUNDS_MS[0] / 2, *GAP_BOUNDS_MS)
-    return math.fsum(
-        count * share_of_bucket_above(lower_ms, upper_ms, limit_ms)
-        for count, (lower_ms, upper_ms) in zip(counts, pairwise(bounds_ms), strict=True)
-    )
+    at = bisect_left(GAP_BOUNDS_MS, limit_ms)
+    if at == len(counts):
+        return 0.0
+    lower_ms = GAP_BOUNDS_MS[at - 1] if at else GAP_BOUNDS_MS[0] / 2
+    return sum(counts[at + 1 :]) + counts[at] * share_of_bucket_above(lower_ms, GAP_BOUNDS_MS[at], limit_ms)
 
 
 def explores(hash16: str, hour: int) -> bool:
