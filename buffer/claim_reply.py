@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from buffer.models import Batch, Conversation, EndedBatch, EndedOutcome, PostedAnswer, Reason
+from buffer.models import Batch, Before, Conversation, EndedBatch, EndedOutcome, PostedAnswer, Reason
 from buffer.stored_message import decode_messages
+
+RESTING_SPAN = struct.Struct(">HIHI")
+"""The moments of a span at rest, as in lua/include/seal.lua. A time is packed as its high 2 and low 4 bytes."""
 
 ENDED_OUTCOMES: dict[bytes, EndedOutcome] = {outcome.encode(): outcome for outcome in get_args(EndedOutcome)}
 REASONS: dict[bytes, Reason] = {reason.encode(): reason for reason in Reason}
@@ -30,8 +34,8 @@ def read_batch(reply: Sequence[Any]) -> Batch:
     token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer = reply[1:10]
     next_part, last_part, doubted_part = map(int, reply[10:13])
     gateway, channel, peer, name = map(_text, reply[13:17])
-    entries = reply[22::2]
-    messages = decode_messages(entries, reply[23::2])
+    entries = reply[24::2]
+    messages = decode_messages(entries, reply[25::2])
     received = [message.received_ms for message in messages] or [int(closed_ms)]
     return Batch(
         token=_text(token),
@@ -56,7 +60,16 @@ def read_batch(reply: Sequence[Any]) -> Batch:
         awaited=bool(reply[18]),
         posted=PostedAnswer(_text(reply[20]), reply[19]) if reply[19] or reply[20] else None,
         supersedes=tuple(_text(reply[21]).split()),
+        habits=reply[22],
+        before=_read_rest(reply[23]),
     )
+
+
+def _read_rest(span: bytes) -> Before | None:
+    if len(span) < RESTING_SPAN.size:
+        return None
+    last_high, last, acked_high, acked = RESTING_SPAN.unpack_from(span)
+    return Before((last_high << 32) + last, (acked_high << 32) + acked)
 
 
 def _text(value: bytes | str) -> str:

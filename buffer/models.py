@@ -284,6 +284,13 @@ class PostedAnswer(NamedTuple):
     body: bytes
 
 
+class Before(NamedTuple):
+    """Of the batch before, when its last message came and when it was acknowledged."""
+
+    last_ms: int
+    acked_ms: int
+
+
 class Batch(NamedTuple):
     """The messages of one flush under a lease.
 
@@ -292,7 +299,8 @@ class Batch(NamedTuple):
     answer that is sent next, and `last_part` that of the last one: 0 without parts. `doubted_part` is the number of a
     part that this claim found in doubt, else 0. `memory` is what the agent's kind keeps of the conversation. `awaited`:
     the agent was to post its answer, and `posted` is that, None if it did not come in time. `supersedes` are the
-    flush_ids of the batches that this one replaces, oldest first (docs/restart.md).
+    flush_ids of the batches that this one replaces, oldest first (docs/restart.md). `habits` are those of the person
+    (buffer/habits.py), empty for none. `before` is the batch before, None if this claim did not seal this one.
     """
 
     token: str
@@ -317,6 +325,8 @@ class Batch(NamedTuple):
     awaited: bool = False
     posted: PostedAnswer | None = None
     supersedes: tuple[str, ...] = ()
+    habits: bytes = b""
+    before: Before | None = None
 
     @property
     def is_suspect(self) -> bool:

@@ -106,18 +106,23 @@ def _webhook_rules(settings: Settings) -> list[tuple[bool, str]]:
 
 
 def _burst_rules(settings: Settings) -> list[tuple[bool, str]]:
-    window, max_wait = settings.message_buffer_timeout, settings.message_buffer_max_wait
+    max_wait = settings.message_buffer_max_wait
+    window, window_name = _longest_window(settings)
     typing, first = settings.message_buffer_timeout_typing, settings.message_buffer_first
     return [
         (
             window >= max_wait,
-            f"MESSAGE_BUFFER_TIMEOUT={window:g} must be less than MESSAGE_BUFFER_MAX_WAIT={max_wait:g}: "
+            f"{window_name}={window:g} must be less than MESSAGE_BUFFER_MAX_WAIT={max_wait:g}: "
             f"the window could never end a burst{_unit_hint(window)}",
+        ),
+        (
+            settings.is_auto and settings.auto_min > settings.auto_max,
+            f"AUTO_MIN={settings.auto_min:g} must not exceed AUTO_MAX={settings.auto_max:g}",
         ),
         (
             # TYPING_HOLD and TYPING_GRACE have no such rule: a hold ends at the longest wait, whatever they say.
             typing is not None and typing > window,
-            f"MESSAGE_BUFFER_TIMEOUT_TYPING={typing or 0:g} must not exceed MESSAGE_BUFFER_TIMEOUT={window:g}: "
+            f"MESSAGE_BUFFER_TIMEOUT_TYPING={typing or 0:g} must not exceed {window_name}={window:g}: "
             f"it is the shorter window of a person whose typing is told{_unit_hint(typing or 0)}",
         ),
         (
@@ -125,6 +130,12 @@ def _burst_rules(settings: Settings) -> list[tuple[bool, str]]:
             f"MESSAGE_BUFFER_FIRST={first} must not exceed MESSAGE_BUFFER_MAX_WAIT={max_wait:g}",
         ),
     ]
+
+
+def _longest_window(settings: Settings) -> tuple[float, str]:
+    """Return the longest window that a message can have, and the setting that says so."""
+    window = settings.message_buffer_timeout
+    return (settings.auto_max, "AUTO_MAX") if isinstance(window, str) else (window, "MESSAGE_BUFFER_TIMEOUT")
 
 
 def _unit_hint(seconds: float) -> str:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
+from buffer.auto_windows import Channel, Present, common_window_s, present_windows
 from buffer.figures import Figures, Outlook, bars, figures_of, outlooks, recommended_s
 from buffer.insight_models import ChannelTotals, Histogram
 from buffer.insights import Insights
 from buffer.store import Store
+from buffer.windows import window_text
 from cli.json_output import print_json
 from cli.names import channel_named
 from cli.tables import Cell, Column, Row, print_table
 from cli.target import Unknown, run_on_store
 from cli.terminal import share_text, short_text
 from config.logs import mask_phones
-from config.routes import Routes, load_routes
+from config.routes import load_routes
 
 CHANNELS = (
     Column("channel"),
@@ -27,6 +30,7 @@ CHANNELS = (
     Column("per call", is_number=True),
     Column("calls saved", is_number=True),
     Column("split", is_number=True),
+    Column("window"),
     Column("duplicates", is_number=True, optional=True),
     Column("late p50", is_number=True, optional=True),
     Column("late p95", is_number=True, optional=True),
@@ -44,11 +48,15 @@ OTHERS = "(other)"
 
 
 class Stats(NamedTuple):
-    """What `stats` tells. `window_s` is the present window of the channels, None if they have several."""
+    """What `stats` tells. `window_s` is the present window of the channels, None if they have several.
+
+    `windows` are those of each channel.
+    """
 
     totals: list[ChannelTotals]
     all: Figures
     window_s: float | None
+    windows: Mapping[Channel, Present]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,7 +74,10 @@ async def _stats(store: Store, args: argparse.Namespace) -> int:
     totals = [one for one in totals if wanted in (None, (one.gateway, one.channel))]
     if wanted and not totals:
         raise Unknown(f"nothing was counted for {args.channel}; `debouncer stats` lists the channels")
-    stats = Stats(totals, figures_of(totals), _window_s(load_routes(store.settings), totals))
+    routes = load_routes(store.settings)
+    windows = await present_windows(store, routes, [(one.gateway, one.channel) for one in totals if one.gateway])
+    window_s = common_window_s(windows.values(), routes.default.settings)
+    stats = Stats(totals, figures_of(totals), window_s, windows)
     if args.json:
         print_json({"now_ms": (await insights.gauges()).now_ms, **_body(stats)})
     elif totals:
@@ -76,16 +87,10 @@ async def _stats(store: Store, args: argparse.Namespace) -> int:
     return 0
 
 
-def _window_s(routes: Routes, totals: list[ChannelTotals]) -> float | None:
-    """Return the window of all the channels, None if they have several."""
-    found = {routes.of(one.gateway, one.channel).settings.message_buffer_timeout for one in totals}
-    return found.pop() if len(found) == 1 else None
-
-
 def _print(stats: Stats) -> None:
     totals, together = stats.totals, stats.all
-    rows = [_row(_name(one), figures_of([one])) for one in totals]
-    print_table(CHANNELS, [*rows, _row("all", together)] if len(rows) > 1 else rows)
+    rows = [_row(_name(one), figures_of([one]), _window(stats, one)) for one in totals]
+    print_table(CHANNELS, [*rows, _row("all", together, "")] if len(rows) > 1 else rows)
     print(_saved_text(together))
     gaps = together.histograms.get("gap")
     if gaps is None or not gaps.count:
@@ -102,7 +107,12 @@ def _name(one: ChannelTotals) -> str:
     return f"{one.gateway}/{mask_phones(one.channel)}" if one.gateway else OTHERS
 
 
-def _row(name: str, figures: Figures) -> Row:
+def _window(stats: Stats, one: ChannelTotals) -> str:
+    present = stats.windows.get((one.gateway, one.channel))
+    return window_text(present) if present else ""
+
+
+def _row(name: str, figures: Figures, window: str) -> Row:
     counters, per_call = figures.counters, figures.messages_per_call
     return (
         name,
@@ -111,6 +121,7 @@ def _row(name: str, figures: Figures) -> Row:
         "-" if per_call is None else f"{per_call:.2f}",
         str(figures.calls_saved),
         Cell(share_text(figures.split_share), "yellow" if (figures.split_share or 0) > 0.1 else ""),
+        window,
         str(counters["messages_duplicate"]),
         short_text(figures.quantile_ms("lateness_ms", 0.5)),
         short_text(figures.quantile_ms("lateness_ms", 0.95)),
@@ -171,12 +182,22 @@ def _body(stats: Stats) -> dict[str, Any]:
         "window_s": stats.window_s,
         "recommended_window_s": recommended_s(stats.all),
         "channels": [
-            {"gateway": one.gateway, "channel": mask_phones(one.channel), **_figures_body(figures_of([one]))}
+            {
+                "gateway": one.gateway,
+                "channel": mask_phones(one.channel),
+                "window": _window_body(stats.windows.get((one.gateway, one.channel))),
+                **_figures_body(figures_of([one])),
+            }
             for one in stats.totals
         ],
         "all": _figures_body(stats.all),
         "windows": [outlook._asdict() for outlook in outlooks(stats.all, stats.window_s)],
     }
+
+
+def _window_body(present: Present | None) -> dict[str, Any] | None:
+    """Return the window of a channel, null for the channels that are counted together."""
+    return {"window_ms": present.window_ms, "why": present.window_why} if present else None
 
 
 def _figures_body(figures: Figures) -> dict[str, Any]:

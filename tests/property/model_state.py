@@ -14,6 +14,7 @@ class ModelMessage(NamedTuple):
     received_ms: int
     size: int
     keyword: bool
+    window_ms: int
 
 
 @dataclass(slots=True)

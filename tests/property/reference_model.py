@@ -54,14 +54,15 @@ class Model(ModelCounts):
         talk.known, talk.name, talk.idle_since_ms = True, name or talk.name, None
         if len(talk.buffer) == 1:
             talk.is_held = talk.has_let_go = False
-        talk.window_ms = self._window_ms(talk)
+        talk.window_ms = self._window_ms(talk, said.window_ms)
         self._schedule(talk)
         return "new", talk.deadline_ms, len(talk.buffer)
 
-    def _window_ms(self, talk: Talk) -> int:
+    def _window_ms(self, talk: Talk, own_ms: int) -> int:
         """The window of the newest message: a shorter one after the first, or for a person whose typing is seen."""
         is_first = len(talk.buffer) == 1 and not (talk.batch or talk.redrive)
-        window_ms = self.settings.first_ms if is_first else self.settings.window_ms
+        has_first = is_first and self.settings.message_buffer_first != "normal"
+        window_ms = self.settings.first_ms if has_first else own_ms
         return typing_window_ms(window_ms, self.settings.typing_window_ms, talk.presence_ms, self.now_ms)
 
     def presence(self, who: str, kind: PresenceKind) -> int:

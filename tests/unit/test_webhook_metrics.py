@@ -17,6 +17,7 @@ from buffer import scripts
 from buffer.held_agent_calls import HeldAgent
 from buffer.insight_models import BOUNDS_MS, CHANNEL_COUNTERS, ChannelTotals, Gauges, Histogram
 from buffer.reply_models import HeldChannel
+from buffer.window_policy import Window
 from webhook.metrics import table
 from webhook.metrics.families import Snapshot, SnapshotCollector
 from webhook.metrics.labels import OTHER, label_of
@@ -48,6 +49,9 @@ AGENTS = [
 ]
 
 
+WINDOWS = {("evolution", "loja"): Window(5_200, "auto_channel")}
+
+
 def histogram(name: str, bucket: int = 2, number: int = 7) -> Histogram:
     bounds_ms = BOUNDS_MS[name]
     return Histogram(bounds_ms, tuple(number if i == bucket else 0 for i in range(len(bounds_ms))), 1234)
@@ -69,7 +73,7 @@ def snapshot(*channels: ChannelTotals, queue: QueueState | None = QUEUE) -> Snap
         idle=6,
         partition_counters=PARTITION_COUNTERS,
     )
-    return Snapshot(channels, gauges, [HeldChannel("evolution", "loja", 1, "no key")], queue, AGENTS)
+    return Snapshot(channels, gauges, [HeldChannel("evolution", "loja", 1, "no key")], queue, AGENTS, WINDOWS)
 
 
 def samples_of(text: str) -> dict[str, dict[tuple[str, ...], float]]:
@@ -124,6 +128,7 @@ def test_gauges_are_those_of_the_snapshot():
     }
     assert {name: found[f"debouncer_{name}"][()] for name in expected} == expected
     assert found["debouncer_channel_held"] == {("evolution", "loja"): 1}
+    assert found["debouncer_channel_window_seconds"] == {("evolution", "loja"): 5.2}
 
 
 def test_agents_that_are_held():

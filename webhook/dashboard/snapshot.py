@@ -11,6 +11,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from buffer.auto_windows import common_window_s, present_windows
 from buffer.duplicates import read_duplicates
 from buffer.errors import store_error
 from buffer.figures import Figures, figures_of
@@ -117,7 +118,9 @@ class SnapshotReader:
         if now_s - slow.totals_at_s >= TOTALS_EVERY_S:
             totals = await self._insights.totals()
             channels = sorted({(one.gateway, one.channel) for one in totals if one.gateway})
-            slow.figures, slow.window_s = figures_of(totals), self._window_s(channels)
+            windows = await present_windows(self._store, self._routes, channels)
+            slow.figures = figures_of(totals)
+            slow.window_s = common_window_s(windows.values(), self._routes.default.settings)
             slow.held = await Replies(self._store).held_channels(channels[:CHANNELS_MAX])
             slow.agents = (await HeldAgents(self._store).now()).held
             slow.totals_at_s = now_s
@@ -130,12 +133,6 @@ class SnapshotReader:
             return await inspect_server(self._store.client, self._store.settings)
         except (RedisError, OSError) as error:
             raise store_error(error) from error
-
-    def _window_s(self, channels: Sequence[tuple[str, str]]) -> float | None:
-        """Return the window of all the channels, None if they have several."""
-        found = {self._routes.of(*channel).settings.message_buffer_timeout for channel in channels}
-        found = found or {self._routes.default.settings.message_buffer_timeout}
-        return found.pop() if len(found) == 1 else None
 
     def _strip(self, gauges: Gauges, workers: int | None, ended: Sequence[Ended]) -> Strip:
         figures = self._slow.figures

@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from buffer.held_agent_calls import HeldAgent
 from buffer.insight_models import BOUNDS_MS, ChannelTotals, Gauges
 from buffer.reply_models import HeldChannel
+from buffer.window_policy import Window
 from webhook import tallies
 from webhook.metrics import table
 from webhook.metrics.labels import label_of
@@ -32,13 +33,17 @@ Values = Mapping[Labels, float]
 
 @dataclass(slots=True, frozen=True)
 class Snapshot:
-    """What one scrape has read. `queue` is None if RQ's Redis did not answer. `agents` are those that are held."""
+    """What one scrape has read. `queue` is None if RQ's Redis did not answer. `agents` are those that are held.
+
+    `windows` are those that channels have found.
+    """
 
     totals: Sequence[ChannelTotals]
     gauges: Gauges
     held: Sequence[HeldChannel]
     queue: QueueState | None
     agents: Sequence[HeldAgent] = ()
+    windows: Mapping[tuple[str, str], Window] | None = None
 
 
 class SnapshotCollector(Collector):
@@ -66,6 +71,8 @@ def _gauges(snapshot: Snapshot) -> Iterator[Family]:
     yield _gauge(table.DEAD, gauges.dead)
     yield _gauge(table.DOUBTS, gauges.doubts)
     yield _family_of_gauges(table.HELD, {_channel(one.gateway, one.channel): 1 for one in snapshot.held})
+    windows = {_channel(*one): window.window_ms / 1000 for one, window in (snapshot.windows or {}).items()}
+    yield _family_of_gauges(table.WINDOW, windows)
     yield from _held_agents(snapshot.agents)
     yield _gauge(table.QUEUE_READABLE, queue is not None)
     if queue is not None:

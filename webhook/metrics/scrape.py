@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from prometheus_client.exposition import choose_encoder
 
+from buffer.auto_windows import AutoWindows
 from buffer.held_agents import HeldAgents
 from buffer.insights import Insights
 from buffer.reply_store import Replies
@@ -32,6 +33,7 @@ class Scraper:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._insights = Insights(store)
         self._replies = Replies(store)
+        self._windows = AutoWindows(store)
         self._queue = QueueReader(store.client, settings)
         self._agents = HeldAgents(store)
         self._one_at_a_time = asyncio.Lock()
@@ -49,7 +51,8 @@ class Scraper:
         totals = await self._insights.totals()
         held = await self._replies.held_channels([(one.gateway, one.channel) for one in totals if one.gateway])
         agents = (await self._agents.now()).held
-        return Snapshot(totals, await self._insights.gauges(), held, await self._queue.read(), agents)
+        gauges, windows = await self._insights.gauges(), await self._windows.read()
+        return Snapshot(totals, gauges, held, await self._queue.read(), agents, windows)
 
     async def close(self) -> None:
         """Close the connections to RQ's Redis."""

@@ -202,12 +202,13 @@ local function move_memory(keep, drop)
 end
 
 -- Move fields of the conv hash: the flag for pending changes, the name, the phone, the later pause, the names under
--- which batches stay, the parts in doubt, the span by which gaps are counted, and when typing was seen last.
+-- which batches stay, the parts in doubt, the span by which gaps are counted, when typing was seen last, and the habits.
 local function move_fields(keep, drop)
   local kept, dropped = keep.conv, drop.conv
   local behind = (kept.behind or '') .. (dropped.behind or '') .. (dropped.flush_id and drop.name or '')
   local fields = { marks = kept.marks or dropped.marks, name = kept.name or dropped.name,
                    behind = behind ~= '' and behind or nil,
+                   habits = kept.habits or dropped.habits,
                    span = kept.span or not dropped.flush_id and dropped.span or nil,
                    presence_ms = kept.presence_ms or dropped.presence_ms }
   if dropped.doubts then
@@ -226,7 +227,7 @@ end
 local function forget_dropped(drop)
   if drop.conv.flush_id then
     call('HDEL', key('conv', drop.name), 'aliases', 'marks', 'redrive', 'paused_until_ms', 'pause_mode', 'behind',
-      'doubts', 'remembers', 'taken_back')
+      'doubts', 'remembers', 'taken_back', 'habits')
     call('HSET', key('conv', drop.name), 'is_left', '1')
   else
     call('DEL', key('conv', drop.name))
