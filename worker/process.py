@@ -166,11 +166,8 @@ class WorkerProcess:
         )
         dispatcher = Dispatcher(self._store, queue, settings, worker.runner, flusher.renew_leases)
         projector = Projector(self._store, queue, self._queue_client, worker.name, dispatcher.is_idle)
-        listener = ExpiryListener(
-            self._listen_client,
-            settings,
-            Hints(dispatcher.wake, dispatcher.timer_expired, flusher.superseded, self._upkeep.request_repair),
-        )
+        hints = Hints(dispatcher.wake, dispatcher.timer_expired, flusher.superseded, self._upkeep.request_repair)
+        listener = ExpiryListener(self._listen_client, settings, hints)
         await self._register(worker)
         tune_worker_gc()
         log.info("worker started", name=worker.name, queue=queue.rq.name, concurrency=settings.worker_concurrency)

@@ -37,7 +37,7 @@ async def count(store: Store, channel: tuple[str, str], gaps: Sequence[object], 
     """Write the gaps of a channel into its tally."""
     member = ":".join(channel)
     await store.client.sadd(store.keys.of(0, "channels"), member)
-    fields = {name: str(value) for name, value in zip(FIELDS, (*gaps, turns), strict=True)}
+    fields: dict[Any, Any] = {name: str(value) for name, value in zip(FIELDS, (*gaps, turns), strict=True)}
     await store.client.hset(store.keys.of(0, "tally", member), mapping=fields)
 
 
