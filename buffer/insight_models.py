@@ -25,6 +25,10 @@ GAP_RATIO = 480.0
 BOUNDS_MS: dict[str, tuple[float, ...]] = {
     "gap": tuple(GAP_FIRST_MS * GAP_RATIO ** (i / (GAP_BUCKETS - 1)) for i in range(GAP_BUCKETS)),
     "lateness_ms": (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 60000, math.inf),
+    "wait_ms": (
+        *(250, 500, 1000, 1500, 2000, 3000, 4000, 5000, 6000, 8000, 10000, 12000, 15000, 20000, 30000, 60000),
+        math.inf,
+    ),
     "agent_ms": (100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, math.inf),
     "reply_ms": (100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, math.inf),
 }
@@ -46,6 +50,8 @@ CHANNEL_COUNTERS: tuple[str, ...] = (
     "flushes_disabled",
     "flushes_single",
     "flush_messages",
+    "turns",
+    "turns_split",
     "bursts_split",
     "claims_busy",
     "acked",
@@ -88,7 +94,8 @@ class ChannelTotals:
     """The counters and histograms of a channel since the first start. A counter that is absent is 0.
 
     `today` are the `messages` and `flushes` since the start of the day (UTC). Channels beyond the limit of a partition
-    are counted together under the gateway and channel ''.
+    are counted together under the gateway and channel ''. `gap_turns` are the turns of the messages that the histogram
+    of gaps tells of: both fade together.
     """
 
     gateway: str
@@ -96,6 +103,7 @@ class ChannelTotals:
     counters: dict[str, int] = field(default_factory=dict)
     histograms: dict[str, Histogram] = field(default_factory=dict)
     today: dict[str, int] = field(default_factory=dict)
+    gap_turns: int = 0
 
 
 @dataclass(slots=True, frozen=True)
@@ -121,10 +129,11 @@ class Gauges:
 class FlushRecord:
     """The record of a flush, a discard or a part that ended. What is unknown is None, '' or 0.
 
-    `due_ms` is when the flush could first be claimed. `arrivals_ms` are the receipts of its first messages, at most 14,
-    in ms since `opened_ms`. `parts` is how many parts its answer had, and `next_part` the number of the one that came
-    next. `doubts` is how many of its parts were in doubt at the end. `part` is set in the record of one part:
-    `<flush_id>.<part>`.
+    `due_ms` is when the flush could first be claimed. `window_ms` is the quiet time that its last message began,
+    `window_why` why it was that (buffer/windows.py), and `is_held` says that a typing event moved the deadline.
+    `arrivals_ms` are the receipts of its first messages, at most 12, in ms since `opened_ms`. `parts` is how many parts
+    its answer had, and `next_part` the number of the one that came next. `doubts` is how many of its parts were in
+    doubt at the end. `part` is set in the record of one part: `<flush_id>.<part>`.
     """
 
     ref: str
@@ -148,6 +157,9 @@ class FlushRecord:
     arrivals_ms: tuple[int, ...]
     error: str
     part: str = ""
+    window_ms: int | None = None
+    window_why: str = ""
+    is_held: bool = False
 
 
 @dataclass(slots=True, frozen=True)

@@ -1,9 +1,9 @@
 -- claim: take the exclusive, timed right to deliver batches of conversations; seal the open bursts that are due.
 --
 -- KEYS[1]  root of the partition
--- ARGV     1 now_ms or ''   2 lease_ms   3 max_messages   4 max_bytes   5 window_ms   6 max_wait_ms   7 max_crashes
---          8 separator   9 '1' when every message is its own flush (3 to 9: unless the burst carries rules of its route)
---          10 '1' when a part in doubt is sent again
+-- ARGV     1 now_ms or ''   2 lease_ms   3 max_messages   4 max_bytes   5 max_wait_ms   6 max_crashes
+--          7 separator   8 '1' when every message is its own flush (3 to 8: unless the burst carries rules of its route)
+--          9 '1' when a part in doubt is sent again
 --          then two for each conversation: its hash · the caller's random id
 -- returns  one for each conversation, in order, until the reply is large (REPLY_MAX); the others were not touched:
 --          { status, until_ms }: 'busy' (leased, waiting to retry, behind a batch of the
@@ -29,8 +29,8 @@
 -- include: guard
 
 local lease_ms, max_messages, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local window_ms, max_wait_ms, max_crashes = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local separator, single, doubt_again = ARGV[8], ARGV[9] == '1', ARGV[10] == '1'
+local max_wait_ms, max_crashes = tonumber(ARGV[5]), tonumber(ARGV[6])
+local separator, single, doubt_again = ARGV[7], ARGV[8] == '1', ARGV[9] == '1'
 local rules -- of the route, which the burst carries; nil for those of the arguments
 
 local SEEN_RECORD = 16 -- bytes; include/seen.lua has its layout
@@ -121,12 +121,15 @@ local function set_lock(token)
   end
 end
 
--- Count a flush when it is sealed, and how much later than possible that is.
+-- Count a flush when it is sealed, how much later than possible that is, and how long its last message has waited.
 local function count_flush(messages)
   local late_ms, counts = now_ms - conv.due_ms, tally(conv, 'flushes_' .. conv.reason, 1)
   local bucket = lateness_bucket(late_ms)
   counts[bucket] = (counts[bucket] or 0) + 1
   counts['lateness_ms:sum'] = (counts['lateness_ms:sum'] or 0) + late_ms
+  local waited = wait_bucket(conv.wait_ms)
+  counts[waited] = (counts[waited] or 0) + 1
+  counts['wait_ms:sum'] = (counts['wait_ms:sum'] or 0) + conv.wait_ms
   counts.flush_messages = (counts.flush_messages or 0) + #messages
   if #messages == 1 then
     counts.flushes_single = (counts.flushes_single or 0) + 1
@@ -315,7 +318,7 @@ local function claim_anew()
 end
 
 local replies = {}
-for i = 11, #ARGV, 2 do
+for i = 10, #ARGV, 2 do
   name, caller = ARGV[i], ARGV[i + 1]
   local reply = guarded(claim_anew, name) or { 'broken', 0 }
   if reply[1] == 'busy' then

@@ -12,7 +12,7 @@ from typing import Any
 
 from buffer import script_calls
 from config.settings import Settings
-from tests.property.model_counts import ModelCounts
+from tests.property.model_counts import TURN_GAP_MS, ModelCounts
 from tests.property.model_state import LASTING, ModelMessage, Sealed, Talk
 
 
@@ -255,9 +255,14 @@ class Model(ModelCounts):
         reason = talk.fired or ("max_wait" if waited_out else "quiet")
         closed_ms = max(talk.deadline_ms, taken[-1].received_ms)
         talk.deadline_ms, talk.fired, talk.last_sealed_ms = 0, None, taken[-1].received_ms
+        talk.sealed_turn_split = talk.turn_split
         self._count_flush(reason, len(taken))
         if talk.buffer:
-            self.counters["bursts_split"] += self.settings.message_buffer_enabled
+            if (
+                self.settings.message_buffer_enabled
+                and talk.buffer[0].received_ms - taken[-1].received_ms <= TURN_GAP_MS
+            ):
+                self._count_split(talk)
             self._schedule(talk, self.settings.window_ms)
         return Sealed(sorted(taken, key=lambda said: said.order_ms), reason, closed_ms, talk.name)
 
