@@ -290,7 +290,7 @@ def test_the_tuning(operator: Callable[..., OperatorPage]) -> None:
     slider = tuning.locator("input[type=range]")
     slider.focus()
     found.page.keyboard.press("Home")
-    expect(tuning.locator("output")).to_have_text(re.compile(r"1 s: \d+ % · \d\.\d\d"))
+    expect(tuning.locator("output")).to_have_text(re.compile(r"1 s: \d+ % of turns split, \d\.\d\d premature"))
     expect(tuning.locator("line.trial")).to_have_class(re.compile("moved"))
 
 

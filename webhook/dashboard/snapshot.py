@@ -22,6 +22,7 @@ from buffer.insights import Insights
 from buffer.keys import Ref
 from buffer.operator_models import Pending
 from buffer.person_store import People
+from buffer.present_policy import PresentPolicy, policies_of, present_policy
 from buffer.reply_models import HeldChannel
 from buffer.reply_store import Replies
 from buffer.store import Store
@@ -65,7 +66,7 @@ class _Slow:
     figures: Figures = field(default_factory=Figures)
     held: list[HeldChannel] = field(default_factory=list)
     agents: list[HeldAgent] = field(default_factory=list)
-    window_s: float | None = None
+    policy: PresentPolicy = field(default_factory=PresentPolicy)
     checks: list[CheckResult] = field(default_factory=list)
     totals_at_s: float = float("-inf")
     checks_at_s: float = float("-inf")
@@ -104,7 +105,7 @@ class SnapshotReader:
                 dead_letters=await self._dead_letters(gauges.dead),
                 doubts=await self._doubts(gauges.doubts),
                 duplicates=await self._duplicates(),
-                tuning=tuning_of(self._slow.figures, self._slow.window_s),
+                tuning=tuning_of(self._slow.figures, self._slow.policy),
                 health=indicators(self._slow.figures, gauges),
             )
 
@@ -117,7 +118,7 @@ class SnapshotReader:
         if now_s - slow.totals_at_s >= TOTALS_EVERY_S:
             totals = await self._insights.totals()
             channels = sorted({(one.gateway, one.channel) for one in totals if one.gateway})
-            slow.figures, slow.window_s = figures_of(totals), self._window_s(channels)
+            slow.figures, slow.policy = figures_of(totals), self._policy(channels)
             slow.held = await Replies(self._store).held_channels(channels[:CHANNELS_MAX])
             slow.agents = (await HeldAgents(self._store).now()).held
             slow.totals_at_s = now_s
@@ -131,11 +132,8 @@ class SnapshotReader:
         except (RedisError, OSError) as error:
             raise store_error(error) from error
 
-    def _window_s(self, channels: Sequence[tuple[str, str]]) -> float | None:
-        """Return the window of all the channels, None if they have several."""
-        found = {self._routes.of(*channel).settings.message_buffer_timeout for channel in channels}
-        found = found or {self._routes.default.settings.message_buffer_timeout}
-        return found.pop() if len(found) == 1 else None
+    def _policy(self, channels: Sequence[tuple[str, str]]) -> PresentPolicy:
+        return present_policy(policies_of(self._routes, channels))
 
     def _strip(self, gauges: Gauges, workers: int | None, ended: Sequence[Ended]) -> Strip:
         figures = self._slow.figures

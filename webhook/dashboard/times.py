@@ -1,4 +1,4 @@
-"""Durations and moments as the page writes them."""
+"""Durations, moments, shares and counts as the page writes them."""
 
 from __future__ import annotations
 
@@ -35,6 +35,16 @@ def short_text(duration_ms: float | None) -> str:
 def count_text(number: int) -> str:
     """Return a number with a narrow space between its thousands."""
     return f"{number:,}".replace(",", "\u202f")
+
+
+def share_text(share: float | None) -> str:
+    """Return a share in per cent. None is a dash."""
+    return "–" if share is None else f"{share * 100:.1f} %"
+
+
+def ratio_text(number: float | None) -> str:
+    """Return a number with two places. None is a dash."""
+    return "–" if number is None else f"{number:.2f}"
 
 
 def moment_text(moment_ms: int) -> str:

@@ -1,0 +1,31 @@
+"""How long channels wait, in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from buffer.present_policy import ChannelPolicy, policy_text, present_policy
+
+FIXED, LONGER, ALONE = ChannelPolicy(8_000), ChannelPolicy(12_000), ChannelPolicy(0)
+AUTO, SHORTER = ChannelPolicy(5_240, is_auto=True), ChannelPolicy(3_100, is_auto=True, has_typing=True)
+RESTART = ChannelPolicy(8_000, has_restart=True)
+
+
+@pytest.mark.parametrize(
+    ("channels", "text", "window_s"),
+    [
+        ([FIXED], "fixed 8 s", 8.0),
+        ([FIXED, FIXED, ALONE], "fixed 8 s", 8.0),
+        ([FIXED, LONGER], "several: 8 to 12 s", None),
+        ([AUTO], "auto: 5.2 s", 5.24),
+        ([AUTO, SHORTER], "auto: 3.1 to 5.2 s, shorter while typing is seen", None),
+        ([AUTO, LONGER], "several: 5.2 to 12 s", None),
+        ([FIXED, RESTART], "fixed 8 s, restart while answering", 8.0),
+        ([ALONE], "none: each message is a call", None),
+        ([], "none: each message is a call", None),
+    ],
+)
+def test_policies(channels: list[ChannelPolicy], text: str, window_s: float | None):
+    """One window is told with its kind, several with the shortest and the longest."""
+    found = present_policy(channels)
+    assert (policy_text(found), found.window_s) == (text, window_s)
