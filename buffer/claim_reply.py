@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Any
 
-from buffer.models import Batch, Conversation, EndedBatch, PostedAnswer, Reason
+from buffer.models import Batch, Before, Conversation, EndedBatch, PostedAnswer, Reason
 from buffer.stored_message import decode_messages
+
+RESTING_SPAN = struct.Struct(">HIHI")
+"""The moments of a span at rest, as in lua/include/seal.lua. A time is packed as its high 2 and low 4 bytes."""
 
 REASONS: dict[bytes, Reason] = {reason.encode(): reason for reason in Reason}
 
@@ -29,8 +33,8 @@ def read_batch(reply: Sequence[Any]) -> Batch:
     token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer = reply[1:10]
     next_part, last_part, doubted_part = map(int, reply[10:13])
     gateway, channel, peer, name = map(_text, reply[13:17])
-    entries = reply[21::2]
-    messages = decode_messages(entries, reply[22::2])
+    entries = reply[23::2]
+    messages = decode_messages(entries, reply[24::2])
     received = [message.received_ms for message in messages] or [int(closed_ms)]
     return Batch(
         token=_text(token),
@@ -54,7 +58,16 @@ def read_batch(reply: Sequence[Any]) -> Batch:
         memory=reply[17],
         awaited=bool(reply[18]),
         posted=PostedAnswer(_text(reply[20]), reply[19]) if reply[19] or reply[20] else None,
+        habits=reply[21],
+        before=_read_rest(reply[22]),
     )
+
+
+def _read_rest(span: bytes) -> Before | None:
+    if len(span) < RESTING_SPAN.size:
+        return None
+    last_high, last, acked_high, acked = RESTING_SPAN.unpack_from(span)
+    return Before((last_high << 32) + last, (acked_high << 32) + acked)
 
 
 def _text(value: bytes | str) -> str:

@@ -33,6 +33,7 @@ KINDS = {
     "owners": "HASH deployment and host -> time (ms) at which a worker of it was last at work; in partition 0 only",
     "counters": "HASH of totals since first start that belong to no channel, and the dispatch counter",
     "channels": "SET gateway, colon, channel: of all tallies",
+    "windows": "HASH gateway, colon, channel -> window (ms) and why, of the channels of `auto` routes",
     "hold": "STRING the time (ms) until which no lease is taken over, because the clock has jumped",
     "doubt": "ZSET <flush_id>.<part> -> time (ms) since which nobody knows whether that part of an answer was sent",
     "sent": "HASH id of a part at its gateway -> conversation and <flush_id>.<part>, of the latest: sent:new, sent:old",

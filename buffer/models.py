@@ -279,6 +279,13 @@ class PostedAnswer(NamedTuple):
     body: bytes
 
 
+class Before(NamedTuple):
+    """Of the batch before, when its last message came and when it was acknowledged."""
+
+    last_ms: int
+    acked_ms: int
+
+
 class Batch(NamedTuple):
     """The messages of one flush under a lease.
 
@@ -286,7 +293,8 @@ class Batch(NamedTuple):
     messages that cannot be read; `messages` lacks them, and may be empty. `next_part` is the number of the part of the
     answer that is sent next, and `last_part` that of the last one: 0 without parts. `doubted_part` is the number of a
     part that this claim found in doubt, else 0. `memory` is what the agent's kind keeps of the conversation. `awaited`:
-    the agent was to post its answer, and `posted` is that, None if it did not come in time.
+    the agent was to post its answer, and `posted` is that, None if it did not come in time. `habits` are those of the
+    person (buffer/habits.py), empty for none. `before` is the batch before, None if this claim did not seal this one.
     """
 
     token: str
@@ -310,6 +318,8 @@ class Batch(NamedTuple):
     memory: bytes = b""
     awaited: bool = False
     posted: PostedAnswer | None = None
+    habits: bytes = b""
+    before: Before | None = None
 
     @property
     def is_suspect(self) -> bool:

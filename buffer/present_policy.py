@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
+from buffer.auto_windows import Channel, Present
 from config.routes import Routes
+from config.settings import Settings
 
 ENGLISH = {
     "fixed": "fixed {s}",
@@ -69,7 +71,11 @@ def policy_text(policy: PresentPolicy, words: Mapping[str, str] = ENGLISH) -> st
     return ", ".join([words[policy.kind].format(s=window), *more])
 
 
-def policies_of(routes: Routes, channels: Iterable[tuple[str, str]]) -> list[ChannelPolicy]:
-    """Return how long each channel waits by the settings; without channels that of the default route."""
-    settings = [routes.of(*one).settings for one in channels] or [routes.default.settings]
-    return [ChannelPolicy(one.window_ms if one.message_buffer_enabled else 0) for one in settings]
+def policies_of(routes: Routes, windows: Mapping[Channel, Present]) -> list[ChannelPolicy]:
+    """Return how long each channel waits, by its window now and its settings; without channels the default route."""
+    found = [_policy_of(routes.of(*one).settings, present.window_ms) for one, present in windows.items()]
+    return found or [_policy_of(routes.default.settings, routes.default.settings.window_ms)]
+
+
+def _policy_of(settings: Settings, window_ms: int) -> ChannelPolicy:
+    return ChannelPolicy(window_ms if settings.message_buffer_enabled else 0, settings.is_auto)

@@ -48,7 +48,7 @@ def append_rules(settings: Settings, base: Settings | None = None) -> AppendRule
     packed = packed_rules(settings)
     is_carried = base is not None and packed != packed_rules(base)
     return AppendRules(
-        pack_window(settings.window_ms, "fixed"),
+        pack_window(settings.window_ms, "auto_start" if settings.is_auto else "fixed"),
         settings.max_wait_ms,
         settings.message_buffer_max_messages,
         settings.message_buffer_max_bytes,

@@ -175,12 +175,12 @@ def answered_args(answers: Iterable[tuple[str, str, bytes, bytes, int, int | Non
 read_answered = _read_outcome
 
 
-def ack_args(acks: Iterable[tuple[str, str, int, int | None]]) -> Args:
+def ack_args(acks: Iterable[tuple[str, str, int, int | None, bytes]]) -> Args:
     """Return the arguments of ack.lua for conversations.
 
-    They are the hash of each, the token of its lease, a pause in ms, and how many ms the agent took.
+    They are the hash of each, the token of its lease, a pause in ms, how many ms the agent took, and the habits.
     """
-    return [*chain.from_iterable((*ack[:3], _known(ack[3])) for ack in acks)]
+    return [*chain.from_iterable((*ack[:3], _known(ack[3]), ack[4]) for ack in acks)]
 
 
 read_ack = _read_outcome

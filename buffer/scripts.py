@@ -50,6 +50,7 @@ VERBS = (
     "announce_owner",
     "tally",
     "fold",
+    "set_windows",
 )
 
 

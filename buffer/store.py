@@ -175,13 +175,16 @@ class Store:
         item = (ref.hash, token, answer, prints, delay_ms, agent_ms, memory)
         return script_calls.read_answered(await self._answers.call(ref.partition, item))
 
-    async def ack(self, ref: Ref, token: str, *, pause_ms: int = 0, agent_ms: int | None = None) -> Outcome:
+    async def ack(
+        self, ref: Ref, token: str, *, pause_ms: int = 0, agent_ms: int | None = None, habits: bytes = b""
+    ) -> Outcome:
         """Finish a batch that the agent accepted. Returns ok, lost or cancelled.
 
         With a `pause_ms` the conversation is handed over to a human for that time. `agent_ms` is how long the agent
-        took, None if nobody knows or `answered` has told it.
+        took, None if nobody knows or `answered` has told it. `habits` replaces those of the person; empty leaves them.
         """
-        return script_calls.read_ack(await self._acks.call(ref.partition, (ref.hash, token, pause_ms, agent_ms)))
+        item = (ref.hash, token, pause_ms, agent_ms, habits)
+        return script_calls.read_ack(await self._acks.call(ref.partition, item))
 
     async def fail(self, ref: Ref, token: str, error: str, *, delay_ms: int, dead: bool = False) -> Outcome:
         """End a failed attempt: retry after `delay_ms`, or make a dead letter. Returns ok, dead, lost or cancelled."""

@@ -24,7 +24,8 @@ A record is one message of an append call. The same table is in lua/include/reco
       36     6  order_ms, if the flag TIMED is set
       42    13  flags, album and fingerprint, as in a stored message (include/entry.lua)
       55     4  tag of the channel, if message ids are unique in it, else zeros
-      59     7  window of the message (buffer/windows.py)
+      59     6  window_ms of the message
+      65     1  why it is that (include/prelude.lua has the numbers)
       66    20  lengths of the next five fields, 4 bytes each
       86     …  gateway and a colon · channel · peer · sender's name · inline media · JSON payload
 """

@@ -15,12 +15,13 @@ NO_GATEWAY = "no gateway is open, so every webhook is refused: set EVOLUTION_TOK
 
 def banner(settings: Settings, store: str) -> list[str]:
     """Return the lines of the banner. `store` names the server that keeps the messages."""
-    agent, quiet_s = agent_text(settings), settings.message_buffer_timeout
+    agent = agent_text(settings)
+    quiet = f"{settings.auto_min:g} to {settings.auto_max:g}" if settings.is_auto else f"{settings.window_s:g}"
     rows = [*_open_gateways(settings), ("", "")]
     if closed := closed_gateways(settings):
         rows.append(("Closed gateways", f"{', '.join(closed)} (one opens when its secret is set)"))
     rows += [
-        ("Bursts go to", f"{agent} after {quiet_s:g} s of quiet"),
+        ("Bursts go to", f"{agent} after {quiet} s of quiet"),
         ("Messages are kept in", store),
         ("Processes", f"{count_of(settings.uvicorn_workers, 'webhook')}, 1 worker"),
     ]

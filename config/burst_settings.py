@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, field_validator
+from pydantic import Field, PlainValidator, ValidatorFunctionWrapHandler, WrapValidator, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from config.keywords import TEXT_MAX, can_be_keyword, keyword_key
@@ -13,6 +13,10 @@ from config.setting_types import BlankIsNone, Seconds, milliseconds, words_of
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r"}
 FIRST_MAX_S = 31_536_000.0
 FirstWindow = float | Literal["normal", "immediate"]
+AUTO = "auto"
+
+START_S = 8.0
+"""The window of an `auto` route that knows too little; buffer/window_policy.py starts with the same."""
 
 
 def first_window(value: Any) -> FirstWindow:
@@ -29,12 +33,33 @@ def first_window(value: Any) -> FirstWindow:
     return seconds
 
 
+def auto_or_seconds(value: Any, seconds: ValidatorFunctionWrapHandler) -> Any:
+    """Return MESSAGE_BUFFER_TIMEOUT as the word `auto`, or as seconds. Raises ValidationError for any other value."""
+    return AUTO if isinstance(value, str) and value.strip().lower() == AUTO else seconds(value)
+
+
+if TYPE_CHECKING:
+    Window = float | Literal["auto"]
+else:  # an error about a number must read as that of every other duration, which a union's errors do not
+    Window = Annotated[Seconds, WrapValidator(auto_or_seconds)]
+
+
 class BurstSettings(BaseSettings):
     """When a burst ends."""
 
     message_buffer_enabled: bool = Field(True, description="false: each message is flushed on its own, at once")
-    message_buffer_timeout: Seconds = Field(
-        8.0, description="the window: a burst is flushed after this time without a message"
+    message_buffer_timeout: Window = Field(
+        8.0,
+        description="the window: a burst is flushed after this time without a message; auto: each channel and each "
+        "contact finds its own (docs/the-wait.md)",
+    )
+    auto_min: Seconds = Field(2.0, description="shortest window with MESSAGE_BUFFER_TIMEOUT=auto")
+    auto_max: Seconds = Field(15.0, description="longest window with MESSAGE_BUFFER_TIMEOUT=auto")
+    auto_split_target: float = Field(
+        0.15,
+        gt=0,
+        lt=1,
+        description="share of turns that MESSAGE_BUFFER_TIMEOUT=auto may answer before their last message",
     )
     message_buffer_first: Annotated[FirstWindow, PlainValidator(first_window)] = Field(
         "normal",
@@ -85,9 +110,21 @@ class BurstSettings(BaseSettings):
         return value
 
     @property
+    def is_auto(self) -> bool:
+        """Return True if each channel finds its own window. Where each message is its own flush there is none."""
+        return self.message_buffer_timeout == AUTO and self.message_buffer_enabled
+
+    @property
+    def window_s(self) -> float:
+        """Return the window in seconds, with MESSAGE_BUFFER_TIMEOUT=auto the one that a channel starts with."""
+        if isinstance(self.message_buffer_timeout, str):
+            return min(self.auto_max, max(self.auto_min, START_S))
+        return self.message_buffer_timeout
+
+    @property
     def window_ms(self) -> int:
         """Return the window in milliseconds."""
-        return milliseconds(self.message_buffer_timeout)
+        return milliseconds(self.window_s)
 
     @property
     def first_ms(self) -> int:
@@ -105,4 +142,4 @@ class BurstSettings(BaseSettings):
     @property
     def typing_ms(self) -> int:
         """Return how far from now a typing event moves the deadline, in milliseconds."""
-        return milliseconds(self.message_buffer_typing_timeout or self.message_buffer_timeout)
+        return milliseconds(self.message_buffer_typing_timeout or self.window_s)

@@ -7,6 +7,9 @@ from config.reply_credentials import REPLY_CREDENTIALS
 ROUTE_KEYS: dict[str, str] = {
     "buffer_enabled": "message_buffer_enabled",
     "window": "message_buffer_timeout",
+    "auto_min": "auto_min",
+    "auto_max": "auto_max",
+    "auto_split_target": "auto_split_target",
     "first": "message_buffer_first",
     "max_wait": "message_buffer_max_wait",
     "max_messages": "message_buffer_max_messages",

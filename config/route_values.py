@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
+from pydantic import SecretStr, WrapValidator
 from pydantic.fields import FieldInfo
 
+from config.burst_settings import AUTO
 from config.secret_references import FORMS, SecretReferences, is_reference
 
 VALUE_MAX = 60
@@ -42,6 +43,8 @@ def enabled_of(written: Any) -> bool:
 
 def type_problem(written: Any, field: FieldInfo) -> str | None:
     """Return what a TOML value must be to be the value of a setting, or None if it is that."""
+    if written == AUTO and any(isinstance(one, WrapValidator) for one in field.metadata):
+        return None
     expected, types = _expected(field)
     is_right = isinstance(written, types) and (bool in types or not isinstance(written, bool))
     if is_right and isinstance(written, list) and not all(isinstance(word, str) for word in written):

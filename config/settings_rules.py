@@ -101,13 +101,13 @@ def _webhook_rules(settings: Settings) -> list[tuple[bool, str]]:
 
 
 def _burst_rules(settings: Settings) -> list[tuple[bool, str]]:
-    window, max_wait = settings.message_buffer_timeout, settings.message_buffer_max_wait
+    max_wait = settings.message_buffer_max_wait
     typing, first = settings.message_buffer_typing_timeout, settings.message_buffer_first
     return [
+        _window_rule(settings, max_wait),
         (
-            window >= max_wait,
-            f"MESSAGE_BUFFER_TIMEOUT={window:g} must be less than MESSAGE_BUFFER_MAX_WAIT={max_wait:g}: "
-            f"the window could never end a burst{_unit_hint(window)}",
+            settings.is_auto and settings.auto_min > settings.auto_max,
+            f"AUTO_MIN={settings.auto_min:g} must not exceed AUTO_MAX={settings.auto_max:g}",
         ),
         (
             # Without a value of its own it is the window, of which the rule above speaks.
@@ -119,6 +119,19 @@ def _burst_rules(settings: Settings) -> list[tuple[bool, str]]:
             f"MESSAGE_BUFFER_FIRST={first} must not exceed MESSAGE_BUFFER_MAX_WAIT={max_wait:g}",
         ),
     ]
+
+
+def _window_rule(settings: Settings, max_wait: float) -> tuple[bool, str]:
+    window = settings.message_buffer_timeout
+    if isinstance(window, str):
+        window, name = settings.auto_max, "AUTO_MAX"
+    else:
+        name = "MESSAGE_BUFFER_TIMEOUT"
+    return (
+        window >= max_wait,
+        f"{name}={window:g} must be less than MESSAGE_BUFFER_MAX_WAIT={max_wait:g}: "
+        f"the window could never end a burst{_unit_hint(window)}",
+    )
 
 
 def _unit_hint(seconds: float) -> str:

@@ -105,7 +105,9 @@ def _decimal(written: str) -> str:
 
 
 def _is_seconds(field: FieldInfo) -> bool:
-    """Return True for a duration: every setting with decimals is one."""
+    """Return True for a duration: every setting with decimals is one, but for shares."""
+    if (field.description or "").startswith("share "):
+        return False
     return field.annotation is float or "float" in str(field.annotation)
 
 

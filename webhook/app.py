@@ -74,6 +74,7 @@ class App:
         self._watching: asyncio.Task[None] | None = None
         self._tallies = Tallies(self.ingest.left_out, self.ingest.append_times, self.ingest.duplicates)
         self._tallying: asyncio.Task[None] | None = None
+        self._reading_windows: asyncio.Task[None] | None = None
         self._scraper: Scraper | None = None
         self._snapshots: SnapshotReader | None = None
         self._broadcaster: Broadcaster | None = None
@@ -178,6 +179,7 @@ class App:
             self._broadcaster = Broadcaster(self._snapshots.read)
             self._stop_signals = StopSignals(self._broadcaster.close)
         self._tallying = asyncio.create_task(self._tallies.run(store))
+        self._reading_windows = asyncio.create_task(self.ingest.windows.run(store))
 
     async def _reconnect(self, store: Store) -> None:
         while not self._ready:
@@ -190,7 +192,7 @@ class App:
 
     async def _stop(self) -> None:
         self.ingest.left_out.flush(everything=True)
-        for task in (self._reconnecting, self._watching):
+        for task in (self._reconnecting, self._watching, self._reading_windows):
             if task is not None:
                 task.cancel()
         if self._tallying is not None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from buffer.auto_windows import policy_of
 from buffer.models import Append, Conversation, DeliveryStatus, Event, Ignored, Message
 from buffer.rules import append_rules
 from buffer.stored_message import encode_message
 from config.routes import Route, Routes
 from config.settings import Settings
+from webhook.windows import ChannelWindows
 
 ROUTE_DISABLED = "route_disabled"
 """Why a message or event of a channel is ignored whose route has `enabled = false`."""
@@ -18,9 +20,19 @@ ROUTE_DISABLED = "route_disabled"
 class ChannelRules:
     """The rules of one route."""
 
-    __slots__ = ("_groups", "_inline_max", "_keywords", "_reactions", "append", "enabled", "settings")
+    __slots__ = (
+        "_groups",
+        "_inline_max",
+        "_keywords",
+        "_policy",
+        "_reactions",
+        "_windows",
+        "append",
+        "enabled",
+        "settings",
+    )
 
-    def __init__(self, route: Route, base: Settings) -> None:
+    def __init__(self, route: Route, base: Settings, windows: ChannelWindows) -> None:
         settings = self.settings = route.settings
         self.append = append_rules(settings, base)
         self.enabled = route.enabled
@@ -28,10 +40,15 @@ class ChannelRules:
         self._inline_max = settings.media_inline_max
         self._groups = settings.groups_enabled
         self._reactions = settings.reactions_enabled
+        self._windows = windows
+        self._policy = policy_of(settings) if settings.is_auto else None
 
     def encode(self, message: Message, nonce: bytes, trace: str | None) -> Append:
         """Encode a message for the append, with the trace context of its request."""
-        return encode_message(message, nonce, self._keywords, self._inline_max, trace)
+        append = encode_message(message, nonce, self._keywords, self._inline_max, trace)
+        if self._policy is None:
+            return append
+        return append._replace(window=self._windows.of(message.conversation, self._policy))
 
     def is_wanted(self, message: Message) -> bool:
         """Return False for messages that we sent, and for groups and reactions unless the route enables them."""
@@ -61,8 +78,9 @@ class LeftOutPart(NamedTuple):
 class RuleBook:
     """The rules of all channels, made anew after a reload. `only` has those of a process without a routes file."""
 
-    def __init__(self, routes: Routes) -> None:
+    def __init__(self, routes: Routes, windows: ChannelWindows) -> None:
         self._routes = routes
+        self._windows = windows
         self._read()
 
     def of(self, conversation: Conversation) -> ChannelRules:
@@ -91,8 +109,8 @@ class RuleBook:
         return list(found.items())
 
     def _read(self) -> None:
-        routes = self._routes
+        routes, windows = self._routes, self._windows
         self._version = routes.version
-        self._default = ChannelRules(routes.default, routes.base)
-        self._by_channel = {channel: ChannelRules(route, routes.base) for channel, route in routes.channels.items()}
+        self._default = ChannelRules(routes.default, routes.base, windows)
+        self._by_channel = {one: ChannelRules(route, routes.base, windows) for one, route in routes.channels.items()}
         self.only = self._default if routes.only is not None else None

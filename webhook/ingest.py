@@ -47,6 +47,7 @@ from webhook.pending_request import PendingRequest, Respond, Spans
 from webhook.request_log import RequestLog
 from webhook.responses import Busy, Counts, HTTPError, Response, error_response, response_of, success_response
 from webhook.tallies import AppendTimes
+from webhook.windows import ChannelWindows
 
 TYPING = ("composing", "recording")
 """Presence states that extend the deadline of an open burst."""
@@ -75,7 +76,9 @@ class Ingest:
     def __init__(self, settings: Settings, routes: Routes | None = None, spans: Spans | None = None) -> None:
         self._settings = settings
         self._spans = spans
-        self._rules = RuleBook(routes or Routes(settings))
+        routes = routes or Routes(settings)
+        self.windows = ChannelWindows(routes)
+        self._rules = RuleBook(routes, self.windows)
         self._authenticates = not settings.webhook_allow_unsigned
         self._open_gateways = {
             name for name, gateway in GATEWAYS.items() if not self._authenticates or gateway.is_open(settings)

@@ -28,7 +28,7 @@ class ExpiredTimers:
         self._store = store
         self._wake = wake
         # The timer of the next burst cannot expire before a window has passed.
-        self._remember_s = min(REMEMBER_S, settings.message_buffer_timeout)
+        self._remember_s = min(REMEMBER_S, settings.auto_min if settings.is_auto else settings.window_s)
         self._dispatched: set[Ref] = set()
         self._dispatched_before: set[Ref] = set()
         self._began_at = 0.0

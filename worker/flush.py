@@ -35,19 +35,21 @@ log = get_logger()
 class Flusher:
     """Flushes conversations. Any number of flushes may run at once on one event loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a flush needs of the process
         self,
         store: Store,
         agents: Agents,
         settings: Settings,
         routes: Routes | None = None,
         traces: Callable[[Batch], FlushTrace] = trace_without_spans,
+        *,
+        habits_of: Callable[[Batch], bytes] = lambda _: b"",
     ) -> None:
         self._store = store
         self._agents = agents
         self._channels = Channels(routes or Routes(settings))
         self._leases = Leases(store, settings)
-        self._ends = FlushEnds(store)
+        self._ends = FlushEnds(store, habits_of)
         self._outbox = Outbox(store)
         self._traces = traces
 

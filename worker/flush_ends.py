@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from agents.results import AgentFailure, AgentReply, refused
 from buffer.errors import StoreError
@@ -35,10 +36,11 @@ log = get_logger()
 
 
 class FlushEnds:
-    """Ends flights in the store."""
+    """Ends flights in the store. `habits_of` tells what is known of the person of a batch, with that batch."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, habits_of: Callable[[Batch], bytes] = lambda _: b"") -> None:
         self._store = store
+        self._habits_of = habits_of
         self._late = LateAnswers(store)
 
     async def wait_for_answer(self, flight: Flight, within_ms: int) -> str:
@@ -66,9 +68,9 @@ class FlushEnds:
 
         `agent_ms` is how long the agent took, unless `answered` has told it.
         """
-        ref, token = flight.ref, flight.batch.token
+        ref, token, habits = flight.ref, flight.batch.token, self._habits_of(flight.batch)
         outcome = await retry_unavailable(
-            lambda: self._store.ack(ref, token, pause_ms=pause_ms, agent_ms=agent_ms), OUTCOME_RETRY_S
+            lambda: self._store.ack(ref, token, pause_ms=pause_ms, agent_ms=agent_ms, habits=habits), OUTCOME_RETRY_S
         )
         kill_point("worker_after_ack")
         if outcome is not Outcome.OK:

@@ -1,8 +1,9 @@
 -- ack: the agent accepted batches; they are done, and the next bursts of their conversations may go.
 --
 -- KEYS[1]  root of the partition
--- ARGV     1 now_ms or ''   then four for each conversation: its hash · token · pause_ms of a hand-over to a human
---          (0 = none) · agent_ms, how long the agent took ('' = unknown, or answered.lua has counted it)
+-- ARGV     1 now_ms or ''   then five for each conversation: its hash · token · pause_ms of a hand-over to a human
+--          (0 = none) · agent_ms, how long the agent took ('' = unknown, or answered.lua has counted it) · the field
+--          `habits` of its person (buffer/habits.py; '' = leave it)
 -- returns  one for each conversation: 'ok' | 'lost' | 'cancelled' | 'broken' (its keys cannot be read);
 --          a repeated ack returns the same as the first
 -- touches  wake idle history tally channels counters alias · conv buffer batch timer lock media sick
@@ -31,14 +32,14 @@ local function hand_over(name, conv, pause_ms)
   pause_conversation(kept, kept == name and conv or read_conv(kept), now_ms + pause_ms, 'takeover')
 end
 
-local function ack(name, token, pause_ms, agent_ms)
+local function ack(name, token, pause_ms, agent_ms, habits)
   local conv = read_conv(name)
   local refused = fenced(conv, token)
   if refused then
     return refused
   end
   allow_writes_when_full()
-  local cancelled = conv.cancelled
+  local cancelled, is_left = conv.cancelled, conv.is_left
   rearm(name, conv)
   if cancelled then
     discard_batch(name, conv, cancelled)
@@ -54,7 +55,11 @@ local function ack(name, token, pause_ms, agent_ms)
     return keep_outcome(name, token, 'cancelled')
   end
   local span = (conv.span or '') .. NO_SPAN
-  return keep_outcome(name, token, 'ok', 'span', struct.pack('>c6I6', span, now_ms) .. sub(span, 26, 26))
+  span = struct.pack('>c6I6', span, now_ms) .. sub(span, 26, 26)
+  if habits == '' or is_left then -- under an alias nobody would look for them
+    return keep_outcome(name, token, 'ok', 'span', span)
+  end
+  return keep_outcome(name, token, 'ok', 'span', span, 'habits', habits)
 end
 
 local function record_acked()
@@ -68,8 +73,9 @@ local function record_acked()
 end
 
 local replies = {}
-for i = 2, #ARGV, 4 do
-  table.insert(replies, guarded(ack, ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])) or 'broken')
+for i = 2, #ARGV, 5 do
+  local pause_ms, agent_ms = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
+  table.insert(replies, guarded(ack, ARGV[i], ARGV[i + 1], pause_ms, agent_ms, ARGV[i + 4]) or 'broken')
 end
 guarded(record_acked)
 -- include: write_tallies

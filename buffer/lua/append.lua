@@ -84,14 +84,14 @@ local function load_conversation()
   end
   local seen, depth = try('GET', SEEN .. name) or '', try('LLEN', BUFFER .. name)
   local flat = try('HMGET', CONV .. name, 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer', 'name',
-    'span')
+    'span', 'habits')
   if flat.err or seen.err or #seen % SEEN_RECORD > 0 and not slabs_steps().count(name, seen)
     or type(depth) == 'table'
     or flat[5] and type(try('HLEN', key('mark', name))) == 'table' or flat[1] and #flat[1] < WINDOW_SIZE then
     conv = BROKEN
   else
     conv = { is_busy = flat[2] or flat[3], paused_until_ms = flat[4], has_pending_changes = flat[5], peer = flat[6],
-             name = flat[7], seen = seen, bytes = 0, depth = depth, has_timer = flat[1] }
+             name = flat[7], habits = flat[9], seen = seen, bytes = 0, depth = depth, has_timer = flat[1] }
     if flat[1] then
       unpack_window(conv, flat[1])
       conv = conv.depth == depth and conv or BROKEN

@@ -12,7 +12,8 @@
 --          { 'batch', token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer or '',
 --            next_part, last_part (0 0 = none), number of a part that is in doubt since this claim (0 = none),
 --            gateway, channel, peer, name, the agent's memory or '', 1 if the agent was to post its answer (else ''), the answer
---            that it has posted or '', the content type of that, then each message and its inline media or '' … }
+--            that it has posted or '', the content type of that, the field `habits` or '' (buffer/habits.py), the span that
+--            the batch before left (include/seal.lua) or '', then each message and its inline media or '' … }
 --          If the claim itself ended a batch: { '', outcome, flush_id, messages, attempts, error, gateway, channel, peer,
 --          then one of the replies above }, where outcome is dead (a dead letter) or lost (its list is gone)
 -- touches  wake idle dead history tally channels counters suspects hold alias · conv buffer batch seen slabs timer lock
@@ -97,7 +98,8 @@ local function batch_reply(messages)
                   conv.doubted_part or 0, conv.gateway, conv.channel, conv.sealed_peer or conv.peer,
                   conv.sealed_name or '',
                   (conv.remembers or resolved ~= name) and call('GET', key('memory', resolved)) or '',
-                  conv.awaited_ms and 1 or '', conv.posted or '', conv.posted_type or '' }
+                  conv.awaited_ms and 1 or '', conv.posted or '', conv.posted_type or '', conv.habits or '',
+                  conv.span_before or '' }
   for _, entry in ipairs(messages or call('LRANGE', key('batch', name), 0, -1)) do
     local media = has_media(entry) and call('HGET', key('media', name), fingerprint_of(entry)) or ''
     reply[#reply + 1] = entry

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
+from buffer.auto_windows import Channel, Present, present_windows
 from buffer.figures import Figures, bars, figures_of
 from buffer.insight_models import ChannelTotals, Histogram
 from buffer.insights import Insights
 from buffer.outlooks import recommended_s
 from buffer.present_policy import PresentPolicy, policies_of, policy_text, present_policy
 from buffer.store import Store
+from buffer.windows import window_text
 from cli.json_output import print_json
 from cli.names import channel_named
 from cli.tables import Cell, Column, Row, print_table
@@ -40,11 +43,11 @@ OTHERS = "(other)"
 
 
 class Stats(NamedTuple):
-    """What `stats` tells. `policies` are how long the channels of `totals` wait, `policy` that of all together."""
+    """What `stats` tells. `windows` are those of the channels, `policy` is how long all of them wait."""
 
     totals: list[ChannelTotals]
     all: Figures
-    policies: list[PresentPolicy]
+    windows: Mapping[Channel, Present]
     policy: PresentPolicy
 
 
@@ -63,8 +66,9 @@ async def _stats(store: Store, args: argparse.Namespace) -> int:
     totals = [one for one in totals if wanted in (None, (one.gateway, one.channel))]
     if wanted and not totals:
         raise Unknown(f"nothing was counted for {args.channel}; `debouncer stats` lists the channels")
-    found = policies_of(load_routes(store.settings), [(one.gateway, one.channel) for one in totals])
-    stats = Stats(totals, figures_of(totals), [present_policy([one]) for one in found], present_policy(found))
+    routes = load_routes(store.settings)
+    windows = await present_windows(store, routes, [(one.gateway, one.channel) for one in totals if one.gateway])
+    stats = Stats(totals, figures_of(totals), windows, present_policy(policies_of(routes, windows)))
     if args.json:
         print_json({"now_ms": (await insights.gauges()).now_ms, **_body(stats)})
     elif totals:
@@ -97,6 +101,11 @@ def _name(one: ChannelTotals) -> str:
     return f"{one.gateway}/{mask_phones(one.channel)}" if one.gateway else OTHERS
 
 
+def _window(stats: Stats, one: ChannelTotals) -> str:
+    present = stats.windows.get((one.gateway, one.channel))
+    return window_text(present) if present else ""
+
+
 def _row(name: str, figures: Figures) -> Row:
     counters, per_call = figures.counters, figures.messages_per_call
     return (
@@ -112,10 +121,7 @@ def _row(name: str, figures: Figures) -> Row:
 
 
 def _wait_rows(stats: Stats) -> list[Row]:
-    rows = [
-        wait_row(_name(one), policy_text(policy) if one.gateway else "", figures_of([one]))
-        for one, policy in zip(stats.totals, stats.policies, strict=True)
-    ]
+    rows = [wait_row(_name(one), _window(stats, one), figures_of([one])) for one in stats.totals]
     return [*rows, wait_row("all", "", stats.all)] if len(rows) > 1 else rows
 
 
@@ -158,14 +164,19 @@ def _body(stats: Stats) -> dict[str, Any]:
             {
                 "gateway": one.gateway,
                 "channel": mask_phones(one.channel),
-                "policy": policy_text(policy) if one.gateway else "",
+                "window": _window_body(stats.windows.get((one.gateway, one.channel))),
                 **_figures_body(figures_of([one])),
             }
-            for one, policy in zip(stats.totals, stats.policies, strict=True)
+            for one in stats.totals
         ],
         "all": _figures_body(stats.all),
         "windows": windows_body(stats.all, stats.policy),
     }
+
+
+def _window_body(present: Present | None) -> dict[str, Any] | None:
+    """Return the window of a channel, null for the channels that are counted together."""
+    return {"window_ms": present.window_ms, "why": present.window_why} if present else None
 
 
 def _figures_body(figures: Figures) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from buffer import scripts, stored_message
+from buffer.auto_windows import AutoWindows
 from buffer.held_agent_calls import AgentStatus, Strike
 from buffer.held_agents import HeldAgents
 from buffer.keys import KINDS
@@ -47,6 +48,7 @@ from buffer.store import Store
 from buffer.tallies import add_counts, fold
 from buffer.transport.factory import Transport
 from buffer.upcoming import UpcomingState, page_of
+from buffer.window_policy import Window
 from tests.lua.driver import ANA, BIA
 from tests.messages import message
 from tests.servers import Server
@@ -94,6 +96,7 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "doubts": lambda store: Replies(store).doubts(0),
     "settle_doubt": lambda store: Replies(store).settle_doubt("0-abc-1-def.1", "drop"),
     "announce_owner": lambda store: Owners(store).announce("host"),
+    "set_windows": lambda store: AutoWindows(store).write({("generic", "loja"): Window(5_000, "auto_channel")}),
     "tally": lambda store: add_counts(store, {"requests_rejected:meta:unauthorized": 1}),
     "fold": lambda store: fold(store, 0),
 }
@@ -128,10 +131,10 @@ MODES: dict[str, set[str]] = {
     "part_status": {"sent", "failed"},
     "settle_doubt": {"send", "drop"},
 }
-EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 7, "begin_part": 10, "end_part": 10, "ack": 4}
+EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 7, "begin_part": 10, "end_part": 10, "ack": 5}
 """Arguments of the messages or conversations of a call."""
 
-EXTRA["tally"] = 2
+EXTRA["tally"] = EXTRA["set_windows"] = 2
 EXTRA["erase"] = EXTRA["forget_records"] = 1
 
 

@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from buffer import (
+    auto_windows,
     held_agent_calls,
     late_answer_calls,
     operator_calls,
@@ -28,7 +29,7 @@ ANA = Conversation("generic", "loja", "ana")
 
 SEAMS = (
     *(script_calls, operator_calls, reply_calls, person_calls, held_agent_calls, late_answer_calls),
-    *(upcoming, tallies),
+    *(auto_windows, upcoming, tallies),
 )
 
 
@@ -138,6 +139,8 @@ def test_claim_reply_with_text_that_is_no_utf8():
         b"loja",
         b"ana",
         b"\xc3",
+        b"",
+        b"",
         b"",
         b"",
         b"",

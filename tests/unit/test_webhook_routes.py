@@ -52,7 +52,7 @@ class Store:
         raise AssertionError("the call was not sent at once")
 
     async def extend(self, _: Any, settings: Settings) -> int:
-        self.typing.append(settings.message_buffer_timeout)
+        self.typing.append(settings.window_s)
         return 1
 
 
@@ -103,7 +103,7 @@ async def test_a_channel_has_its_own_rules(door):
     await door.post(said("loja", "JÁ"))
     await door.post(said("other", "já"))
     assert door.store.calls == [(["loja"], rules_of(door, "loja")), (["other"], rules_of(door, "other"))]
-    assert [rules.window_ms for _, rules in door.store.calls] == [3_000, 8_000]
+    assert [int.from_bytes(rules.window[:6]) for _, rules in door.store.calls] == [3_000, 8_000]
     assert door.store.keywords == [True, False]
 
 
@@ -155,7 +155,7 @@ async def test_a_reload_counts_for_the_next_message(door):
     door.routes.reload()
     await door.post(said("loja"))
     await door.post(said("off"))
-    assert [rules.window_ms for _, rules in door.store.calls] == [3_000, 5_000, 8_000]
+    assert [int.from_bytes(rules.window[:6]) for _, rules in door.store.calls] == [3_000, 5_000, 8_000]
 
 
 async def test_a_process_without_a_file_has_one_set_of_rules(make_settings):

@@ -11,6 +11,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from buffer.auto_windows import present_windows
 from buffer.duplicates import read_duplicates
 from buffer.errors import store_error
 from buffer.figures import Figures, figures_of
@@ -118,7 +119,9 @@ class SnapshotReader:
         if now_s - slow.totals_at_s >= TOTALS_EVERY_S:
             totals = await self._insights.totals()
             channels = sorted({(one.gateway, one.channel) for one in totals if one.gateway})
-            slow.figures, slow.policy = figures_of(totals), self._policy(channels)
+            windows = await present_windows(self._store, self._routes, channels)
+            slow.figures = figures_of(totals)
+            slow.policy = present_policy(policies_of(self._routes, windows))
             slow.held = await Replies(self._store).held_channels(channels[:CHANNELS_MAX])
             slow.agents = (await HeldAgents(self._store).now()).held
             slow.totals_at_s = now_s
@@ -131,9 +134,6 @@ class SnapshotReader:
             return await inspect_server(self._store.client, self._store.settings)
         except (RedisError, OSError) as error:
             raise store_error(error) from error
-
-    def _policy(self, channels: Sequence[tuple[str, str]]) -> PresentPolicy:
-        return present_policy(policies_of(self._routes, channels))
 
     def _strip(self, gauges: Gauges, workers: int | None, ended: Sequence[Ended]) -> Strip:
         figures = self._slow.figures

@@ -77,12 +77,19 @@ end
 -- Add the message to the open burst, or open one. `edit` is the edit that came before the message, or nil.
 local function add_to_burst(conv, edit)
   local TIMED, ALONE = 4, 30 -- include/entry.lua has the flags, include/fold.lua the codes
-  local FIRST_WINDOW = 2 -- why a burst has its window; include/prelude.lua has the numbers
+  local FIRST_WINDOW, AUTO_START, AUTO_CHANNEL, AUTO_CONTACT = 2, 4, 5, 6 -- why; include/prelude.lua has the numbers
+  local HABITS_SIZE, OWN_WINDOW_AT = 9, 8 -- the window in units of 10 ms; buffer/habits.py has the layout
   if edit then
     payload = payload .. '\n' .. string.sub(edit, 2)
   end
   local depth, bytes = conv.depth + 1, conv.bytes + #payload
   local quiet_ms = window_ms
+  if conv.habits and (why == AUTO_CHANNEL or why == AUTO_START) and #conv.habits == HABITS_SIZE then
+    local own_ms = 10 * struct.unpack('>I2', conv.habits, OWN_WINDOW_AT)
+    if own_ms > 0 then
+      quiet_ms, why = own_ms, AUTO_CONTACT
+    end
+  end
   if first_ms and not (conv.opened_ms or conv.is_busy) then
     quiet_ms, why = first_ms, FIRST_WINDOW
   end

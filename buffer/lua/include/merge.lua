@@ -177,12 +177,13 @@ local function move_memory(keep, drop)
 end
 
 -- Move fields of the conv hash: the flag for pending changes, the name, the phone, the later pause, the names under
--- which batches stay, the parts in doubt, and the span by which gaps are counted.
+-- which batches stay, the parts in doubt, the span by which gaps are counted, and the person's habits.
 local function move_fields(keep, drop)
   local kept, dropped = keep.conv, drop.conv
   local behind = (kept.behind or '') .. (dropped.behind or '') .. (dropped.flush_id and drop.name or '')
   local fields = { marks = kept.marks or dropped.marks, name = kept.name or dropped.name,
                    behind = behind ~= '' and behind or nil,
+                   habits = kept.habits or dropped.habits,
                    span = kept.span or not dropped.flush_id and dropped.span or nil }
   if dropped.doubts then
     fields.doubts = (kept.doubts and kept.doubts .. ' ' or '') .. dropped.doubts
@@ -200,7 +201,7 @@ end
 local function forget_dropped(drop)
   if drop.conv.flush_id then
     call('HDEL', key('conv', drop.name), 'aliases', 'marks', 'redrive', 'paused_until_ms', 'pause_mode', 'behind',
-      'doubts', 'remembers')
+      'doubts', 'remembers', 'habits')
     call('HSET', key('conv', drop.name), 'is_left', '1')
   else
     call('DEL', key('conv', drop.name))

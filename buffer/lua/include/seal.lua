@@ -157,7 +157,8 @@ local function seal()
   local closed_ms = math.max(number(conv, 'deadline_ms'), last_ms)
   local generation = math.max(number(conv, 'generation') + 1, closed_ms)
   local digest = string.sub(redis.sha1hex(table.concat(prints, '\0')), 1, 12)
-  local acked_ms = conv.span and #conv.span == ACKED_SPAN and struct.unpack('>I6', conv.span, 7) or 0
+  conv.span_before = conv.span and #conv.span == ACKED_SPAN and conv.span
+  local acked_ms = conv.span_before and struct.unpack('>I6', conv.span, 7) or 0
   conv.due_ms = min(now_ms, max(conv.deadline_ms, acked_ms, conv.held_until_ms or 0))
   conv.wait_ms = max(0, now_ms - last_ms)
   local span = span_of(entries, size, last_ms)

@@ -1,0 +1,163 @@
+"""The windows that channels find for themselves (`MESSAGE_BUFFER_TIMEOUT=auto`), and the gaps they are made of."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, get_args
+
+from redis.exceptions import RedisError, ResponseError
+
+from buffer.errors import store_error
+from buffer.insight_models import GAP_BUCKETS
+from buffer.insight_replies import read_channel
+from buffer.keys import partition_of
+from buffer.script_calls import Args
+from buffer.store import Store
+from buffer.window_policy import AutoPolicy, AutoWhy, Gaps, Window
+from config.routes import Routes
+from config.setting_types import milliseconds
+from config.settings import Settings
+
+Channel = tuple[str, str]
+"""Gateway and name of a channel."""
+
+FIELDS = (*(f"gap:{bucket}" for bucket in range(GAP_BUCKETS)), "gap:turns")
+"""What is read of a channel's tally (docs/counters.md)."""
+
+BEYOND_TURNS = 2
+"""The last buckets of the gaps, which hold only gaps that are longer than a turn allows: each began a turn."""
+
+READ_AT_ONCE = 100
+"""Tallies or partitions of one read."""
+
+WHYS: dict[str, AutoWhy] = {why: why for why in get_args(AutoWhy)}
+DIGITS_MAX = 12
+
+
+def policy_of(settings: Settings) -> AutoPolicy:
+    """Return what an `auto` route asks of its windows."""
+    return AutoPolicy(
+        milliseconds(settings.auto_min), milliseconds(settings.auto_max), settings.auto_split_target, settings.window_ms
+    )
+
+
+class AutoWindows:
+    """Reads gaps, and reads and writes windows. Each may raise StoreUnavailable, StoreFull or StoreError."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._count = store.settings.redis_partitions
+
+    async def gaps(self, channels: Iterable[Channel]) -> dict[Channel, Gaps | None]:
+        """Return what the tallies of channels have, None for what cannot be read. Counts not yet folded are missing."""
+        found: dict[Channel, Gaps | None] = {}
+        for some in _batched(channels, READ_AT_ONCE):
+            replies = await self._read([("hmget", self._tally_key(channel), FIELDS) for channel in some])
+            found |= zip(some, map(gaps_in, replies), strict=True)
+        return found
+
+    async def write(self, windows: Mapping[Channel, Window]) -> None:
+        """Note the windows of channels as those in force."""
+        by_partition: dict[int, dict[Channel, Window]] = defaultdict(dict)
+        for channel, window in windows.items():
+            by_partition[partition_of(*channel, self._count)][channel] = window
+        for partition, some in by_partition.items():
+            read_set_windows(await self._store.run("set_windows", partition, set_windows_args(some)))
+
+    async def read(self) -> dict[Channel, Window]:
+        """Return the windows in force. A key or a field that no script has written counts as missing."""
+        found: dict[Channel, Window] = {}
+        for some in _batched(range(self._count), READ_AT_ONCE):
+            for reply in await self._read([("hgetall", self._store.keys.of(one, "windows")) for one in some]):
+                for member, value in (reply or {}).items():
+                    if (window := window_in(value)) is not None:
+                        found[read_channel(member)] = window
+        return found
+
+    async def _read(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Send commands together. The reply is None for a key of another type."""
+        pipeline = self._store.client.pipeline(transaction=False)
+        for method, *args in commands:
+            getattr(pipeline, method)(*args)
+        try:
+            replies = await pipeline.execute(raise_on_error=False)
+        except (RedisError, OSError) as error:
+            raise store_error(error) from error
+        return [_known(reply) for reply in replies]
+
+    def _tally_key(self, channel: Channel) -> str:
+        return self._store.keys.of(partition_of(*channel, self._count), "tally", ":".join(channel))
+
+
+class Present(NamedTuple):
+    """The window of a channel now, in the form of a record."""
+
+    window_ms: int
+    window_why: str
+    is_held: bool = False
+
+
+async def present_windows(store: Store, routes: Routes, channels: Iterable[Channel]) -> dict[Channel, Present]:
+    """Return the window of each channel: that of its route, or the one that it has found. Raises StoreError."""
+    has_auto = any(route.settings.is_auto for route in routes.all())
+    known = await AutoWindows(store).read() if has_auto else {}
+    return {one: _present(routes.of(*one).settings, known.get(one)) for one in channels}
+
+
+def _present(settings: Settings, known: Window | None) -> Present:
+    if not settings.is_auto:
+        return Present(settings.window_ms, "fixed")
+    return Present(*(bounded(known, policy_of(settings)) if known else (settings.window_ms, "auto_start")))
+
+
+def bounded(window: Window, policy: AutoPolicy) -> Window:
+    """Return a window within the bounds of its route, which may have changed since it was found."""
+    return window._replace(window_ms=min(policy.max_ms, max(policy.min_ms, window.window_ms)))
+
+
+def set_windows_args(windows: Mapping[Channel, Window]) -> Args:
+    """Return the arguments of set_windows.lua."""
+    return [word for channel, (ms, why) in windows.items() for word in (":".join(channel), f"{ms} {why}")]
+
+
+def read_set_windows(reply: int) -> int:
+    """Return how many windows were noted."""
+    return int(reply)
+
+
+def gaps_in(values: Sequence[bytes | None] | None) -> Gaps | None:
+    """Return the gaps of the FIELDS of a tally. None for values that no script has written.
+
+    So is a tally with more gaps between turns than turns: it is of a version that counted no turns.
+    """
+    try:
+        *counts, turns = [int(value or 0) for value in values or ()]
+    except ValueError:
+        return None
+    if min(*counts, turns) < 0 or sum(counts[-BEYOND_TURNS:]) > turns + BEYOND_TURNS:
+        return None
+    return Gaps(tuple(counts), turns)
+
+
+def window_in(value: bytes) -> Window | None:
+    """Return a window of the key `windows`, None for a value that no script has written."""
+    window_ms, _, why = value.decode("utf-8", "replace").partition(" ")
+    if why not in WHYS or not window_ms.isascii() or not window_ms.isdigit() or len(window_ms) > DIGITS_MAX:
+        return None
+    return Window(int(window_ms), WHYS[why])
+
+
+def _batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def _known(reply: Any) -> Any:
+    if isinstance(reply, ResponseError):
+        return None
+    if isinstance(reply, RedisError):
+        raise store_error(reply) from reply
+    return reply
