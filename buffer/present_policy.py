@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from buffer.auto_windows import Channel, Present
@@ -30,7 +31,8 @@ class ChannelPolicy(NamedTuple):
     has_restart: bool = False
 
 
-class PresentPolicy(NamedTuple):
+@dataclass(slots=True, frozen=True)
+class PresentPolicy:
     """How long all the channels wait: their shortest and their longest window in ms.
 
     `kind` is `several` if some windows are fixed and differ, or not all are `auto`. What only some channels do counts.

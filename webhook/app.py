@@ -173,7 +173,7 @@ class App:
         await store.load_scripts()
         self.ingest.accept_into(store)
         self._ready = True
-        self._scraper = Scraper(store, self.settings)
+        self._scraper = Scraper(store, self.settings, self._routes)
         if self.settings.webhook_dashboard:
             self._snapshots = SnapshotReader(store, self._routes)
             self._broadcaster = Broadcaster(self._snapshots.read)

@@ -121,7 +121,7 @@ def test_the_bar_of_a_wait_has_two_ends():
 
 
 def test_the_gaps_have_lines_at_both_windows():
-    """A bar for each bucket that counts anything; those beyond the window split bursts."""
+    """A bar for each bucket that counts anything; those beyond the window split turns."""
     tuning = tuning_of(figures(*[10] * 24), FIXED)
     svg = gaps_svg(tuning, WORDS_EN)
     assert len(shapes(svg, "gap")) == 24

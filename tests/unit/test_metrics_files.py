@@ -34,7 +34,7 @@ ALERTED = {
     "agent_held",
     "workers",
     "answers_again_total",
-    "bursts_split_total",
+    "turns_split_total",
     "queue_readable",
 }
 """The metrics for which there must be an alert."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def histogram(name: str, bucket: int = 2, number: int = 7) -> Histogram:
 
 def totals(gateway: str, channel: str, first: int) -> ChannelTotals:
     counters = {field: first + i for i, field in enumerate(CHANNEL_COUNTERS)}
-    return ChannelTotals(gateway, channel, counters, {name: histogram(name) for name in BOUNDS_MS})
+    return ChannelTotals(gateway, channel, counters, {name: histogram(name) for name in BOUNDS_MS}, gap_turns=first)
 
 
 def snapshot(*channels: ChannelTotals, queue: QueueState | None = QUEUE) -> Snapshot:
@@ -227,6 +228,15 @@ def test_the_table_has_every_counter_of_the_scripts():
 def test_labels_have_no_numbers(name: str, label: str):
     """What may be a phone number is masked, however it is written; other digits stay."""
     assert label_of(name) == label
+
+
+def test_windows_and_the_turns_of_gaps():
+    """A window is that of its channel, the longest where labels are the same; the turns of a gateway are added up."""
+    one = snapshot(totals("waha", PHONE, 7), totals("waha", LIKE_IT, 1000), totals("meta", "loja", 5))
+    windows = {("waha", PHONE): 5_200, ("waha", LIKE_IT): 3_100, ("meta", "loja"): 8_000}
+    found = samples_of(as_text(SnapshotCollector(replace(one, windows=windows))).decode())
+    assert found["debouncer_window_seconds"] == {("waha", "5511*******01"): 5.2, ("meta", "loja"): 8.0}
+    assert found["debouncer_gap_turns"] == {("waha",): 1007, ("meta",): 5}
 
 
 def test_no_number_leaves():

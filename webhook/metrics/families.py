@@ -32,13 +32,17 @@ Values = Mapping[Labels, float]
 
 @dataclass(slots=True, frozen=True)
 class Snapshot:
-    """What one scrape has read. `queue` is None if RQ's Redis did not answer. `agents` are those that are held."""
+    """What one scrape has read. `queue` is None if RQ's Redis did not answer. `agents` are those that are held.
+
+    `windows` are the present ones of the channels in ms.
+    """
 
     totals: Sequence[ChannelTotals]
     gauges: Gauges
     held: Sequence[HeldChannel]
     queue: QueueState | None
     agents: Sequence[HeldAgent] = ()
+    windows: Mapping[tuple[str, str], int] | None = None
 
 
 class SnapshotCollector(Collector):
@@ -67,6 +71,8 @@ def _gauges(snapshot: Snapshot) -> Iterator[Family]:
     yield _gauge(table.DOUBTS, gauges.doubts)
     yield _family_of_gauges(table.HELD, {_channel(one.gateway, one.channel): 1 for one in snapshot.held})
     yield from _held_agents(snapshot.agents)
+    yield _family_of_gauges(table.WINDOW, _windows(snapshot.windows or {}))
+    yield _family_of_gauges(table.GAP_TURNS, _gap_turns(snapshot.totals))
     yield _gauge(table.QUEUE_READABLE, queue is not None)
     if queue is not None:
         yield _gauge(table.QUEUE_JOBS, queue.jobs)
@@ -80,6 +86,22 @@ def _held_agents(agents: Iterable[HeldAgent]) -> Iterator[Family]:
         waiting[one.address,] += one.waiting
     yield _family_of_gauges(table.AGENT_HELD, dict.fromkeys(waiting, 1))
     yield _family_of_gauges(table.AGENT_WAITING, waiting)
+
+
+def _windows(windows: Mapping[tuple[str, str], int]) -> Values:
+    """Return the windows in seconds. Of channels with the same labels it is the longest."""
+    found: dict[Labels, float] = {}
+    for channel, window_ms in windows.items():
+        labels = _channel(*channel)
+        found[labels] = max(window_ms / 1000, found.get(labels, 0.0))
+    return found
+
+
+def _gap_turns(totals: Iterable[ChannelTotals]) -> Values:
+    turns: Counter[Labels] = Counter()
+    for one in totals:
+        turns[label_of(one.gateway),] += one.gap_turns
+    return turns
 
 
 def _gauge(metric: Metric, value: float) -> Family:

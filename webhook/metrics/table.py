@@ -117,6 +117,12 @@ GAPS = Metric(
     "Pauses between two messages of a person, also across flushes. Halved once a day, so take no rate of it. "
     "Its sum is that of the buckets' middles.",
 )
+GAP_TURNS = Metric(
+    "gap_turns",
+    "gauge",
+    ("gateway",),
+    "Turns of the messages between which these pauses lie. Halved with them. Use max.",
+)
 APPEND = Metric(
     "append_seconds", "histogram", (), "From the first attempt to store the messages of a request to its result."
 )
@@ -130,6 +136,9 @@ IDLE = Metric("conversations_idle", "gauge", (), "Conversations that hold nothin
 DEAD = Metric("dead_letters_kept", "gauge", (), "Dead letters that nobody has delivered again or discarded. Use max.")
 DOUBTS = Metric("doubts_open", "gauge", (), "Parts of answers of which nobody knows whether they were sent. Use max.")
 HELD = Metric("channel_held", "gauge", CHANNEL, "1: nothing can be sent through the channel. Use max.")
+WINDOW = Metric(
+    "window_seconds", "gauge", CHANNEL, "The window of a channel now: that of its route, or its own (auto). Use max."
+)
 AGENT_HELD = Metric("agent_held", "gauge", ("agent",), "1: the agent fails for everyone, and is only probed. Use max.")
 AGENT_WAITING = Metric("agent_waiting", "gauge", ("agent",), "Batches that wait for an agent that is held. Use max.")
 QUEUE_READABLE = Metric(
@@ -142,6 +151,7 @@ WORKERS = Metric("workers", "gauge", (), "Workers with a heartbeat in the last m
 def metrics() -> Iterator[Metric]:
     """Yield every metric, in the order of /metrics."""
     yield from (PENDING, OVERDUE, OLDEST_OVERDUE, IDLE, DEAD, DOUBTS, HELD, AGENT_HELD, AGENT_WAITING)
+    yield from (WINDOW, GAP_TURNS)
     yield from (QUEUE_READABLE, QUEUE_JOBS, WORKERS)
     yield from list(CHANNEL_COUNTERS.values())[:6]
     yield FLUSHES
