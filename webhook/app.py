@@ -171,9 +171,10 @@ class App:
         for warning in await check_server(store.client, self.settings):
             log.warning(warning)
         await store.load_scripts()
+        await self.ingest.windows.read(store)
         self.ingest.accept_into(store)
         self._ready = True
-        self._scraper = Scraper(store, self.settings, self._routes)
+        self._scraper = Scraper(store, self.settings)
         if self.settings.webhook_dashboard:
             self._snapshots = SnapshotReader(store, self._routes)
             self._broadcaster = Broadcaster(self._snapshots.read)

@@ -39,10 +39,10 @@ class ChannelWindows:
         return pack_window(*bounded(window, policy))
 
     async def run(self, store: Store) -> None:
-        """Read the windows again and again, until cancelled."""
+        """Read the windows again and again, until cancelled. `read` has done it once."""
         while True:
-            await self.read(store)
             await asyncio.sleep(READ_EVERY_S)
+            await self.read(store)
 
     async def read(self, store: Store) -> None:
         """Read the windows, if a route has any use for them."""

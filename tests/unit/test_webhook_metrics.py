@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from buffer import scripts
 from buffer.held_agent_calls import HeldAgent
 from buffer.insight_models import BOUNDS_MS, CHANNEL_COUNTERS, ChannelTotals, Gauges, Histogram
 from buffer.reply_models import HeldChannel
+from buffer.window_policy import Window
 from webhook.metrics import table
 from webhook.metrics.families import Snapshot, SnapshotCollector
 from webhook.metrics.labels import OTHER, label_of
@@ -49,6 +49,9 @@ AGENTS = [
 ]
 
 
+WINDOWS = {("evolution", "loja"): Window(5_200, "auto_channel")}
+
+
 def histogram(name: str, bucket: int = 2, number: int = 7) -> Histogram:
     bounds_ms = BOUNDS_MS[name]
     return Histogram(bounds_ms, tuple(number if i == bucket else 0 for i in range(len(bounds_ms))), 1234)
@@ -70,7 +73,7 @@ def snapshot(*channels: ChannelTotals, queue: QueueState | None = QUEUE) -> Snap
         idle=6,
         partition_counters=PARTITION_COUNTERS,
     )
-    return Snapshot(channels, gauges, [HeldChannel("evolution", "loja", 1, "no key")], queue, AGENTS)
+    return Snapshot(channels, gauges, [HeldChannel("evolution", "loja", 1, "no key")], queue, AGENTS, WINDOWS)
 
 
 def samples_of(text: str) -> dict[str, dict[tuple[str, ...], float]]:
@@ -125,6 +128,7 @@ def test_gauges_are_those_of_the_snapshot():
     }
     assert {name: found[f"debouncer_{name}"][()] for name in expected} == expected
     assert found["debouncer_channel_held"] == {("evolution", "loja"): 1}
+    assert found["debouncer_channel_window_seconds"] == {("evolution", "loja"): 5.2}
 
 
 def test_agents_that_are_held():
@@ -230,12 +234,10 @@ def test_labels_have_no_numbers(name: str, label: str):
     assert label_of(name) == label
 
 
-def test_windows_and_the_turns_of_gaps():
-    """A window is that of its channel, the longest where labels are the same; the turns of a gateway are added up."""
+def test_the_turns_of_gaps():
+    """The turns of the channels of a gateway are added up."""
     one = snapshot(totals("waha", PHONE, 7), totals("waha", LIKE_IT, 1000), totals("meta", "loja", 5))
-    windows = {("waha", PHONE): 5_200, ("waha", LIKE_IT): 3_100, ("meta", "loja"): 8_000}
-    found = samples_of(as_text(SnapshotCollector(replace(one, windows=windows))).decode())
-    assert found["debouncer_window_seconds"] == {("waha", "5511*******01"): 5.2, ("meta", "loja"): 8.0}
+    found = samples_of(as_text(SnapshotCollector(one)).decode())
     assert found["debouncer_gap_turns"] == {("waha",): 1007, ("meta",): 5}
 
 

@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from buffer.held_agent_calls import HeldAgent
 from buffer.insight_models import BOUNDS_MS, ChannelTotals, Gauges
 from buffer.reply_models import HeldChannel
+from buffer.window_policy import Window
 from webhook import tallies
 from webhook.metrics import table
 from webhook.metrics.labels import label_of
@@ -34,7 +35,7 @@ Values = Mapping[Labels, float]
 class Snapshot:
     """What one scrape has read. `queue` is None if RQ's Redis did not answer. `agents` are those that are held.
 
-    `windows` are the present ones of the channels in ms.
+    `windows` are those that channels have found.
     """
 
     totals: Sequence[ChannelTotals]
@@ -42,7 +43,7 @@ class Snapshot:
     held: Sequence[HeldChannel]
     queue: QueueState | None
     agents: Sequence[HeldAgent] = ()
-    windows: Mapping[tuple[str, str], int] | None = None
+    windows: Mapping[tuple[str, str], Window] | None = None
 
 
 class SnapshotCollector(Collector):
@@ -70,8 +71,9 @@ def _gauges(snapshot: Snapshot) -> Iterator[Family]:
     yield _gauge(table.DEAD, gauges.dead)
     yield _gauge(table.DOUBTS, gauges.doubts)
     yield _family_of_gauges(table.HELD, {_channel(one.gateway, one.channel): 1 for one in snapshot.held})
+    windows = {_channel(*one): window.window_ms / 1000 for one, window in (snapshot.windows or {}).items()}
+    yield _family_of_gauges(table.WINDOW, windows)
     yield from _held_agents(snapshot.agents)
-    yield _family_of_gauges(table.WINDOW, _windows(snapshot.windows or {}))
     yield _family_of_gauges(table.GAP_TURNS, _gap_turns(snapshot.totals))
     yield _gauge(table.QUEUE_READABLE, queue is not None)
     if queue is not None:
@@ -86,15 +88,6 @@ def _held_agents(agents: Iterable[HeldAgent]) -> Iterator[Family]:
         waiting[one.address,] += one.waiting
     yield _family_of_gauges(table.AGENT_HELD, dict.fromkeys(waiting, 1))
     yield _family_of_gauges(table.AGENT_WAITING, waiting)
-
-
-def _windows(windows: Mapping[tuple[str, str], int]) -> Values:
-    """Return the windows in seconds. Of channels with the same labels it is the longest."""
-    found: dict[Labels, float] = {}
-    for channel, window_ms in windows.items():
-        labels = _channel(*channel)
-        found[labels] = max(window_ms / 1000, found.get(labels, 0.0))
-    return found
 
 
 def _gap_turns(totals: Iterable[ChannelTotals]) -> Values:

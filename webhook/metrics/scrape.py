@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 from prometheus_client.exposition import choose_encoder
 
-from buffer.auto_windows import present_windows
+from buffer.auto_windows import AutoWindows
 from buffer.held_agents import HeldAgents
 from buffer.insights import Insights
 from buffer.reply_store import Replies
 from buffer.store import Store
-from config.routes import Routes
 from config.settings import Settings
 from webhook.metrics.families import Snapshot, SnapshotCollector
 from webhook.metrics.queue import QueueReader
@@ -31,11 +30,10 @@ class Text(NamedTuple):
 class Scraper:
     """Makes the text of a scrape from Redis. One scrape runs at a time, the next one waits for it."""
 
-    def __init__(self, store: Store, settings: Settings, routes: Routes | None = None) -> None:
-        self._store = store
-        self._routes = routes or Routes(settings)
+    def __init__(self, store: Store, settings: Settings) -> None:
         self._insights = Insights(store)
         self._replies = Replies(store)
+        self._windows = AutoWindows(store)
         self._queue = QueueReader(store.client, settings)
         self._agents = HeldAgents(store)
         self._one_at_a_time = asyncio.Lock()
@@ -51,12 +49,10 @@ class Scraper:
     async def read(self) -> Snapshot:
         """Read what the metrics are made of. Raises StoreUnavailable or StoreError."""
         totals = await self._insights.totals()
-        channels = [(one.gateway, one.channel) for one in totals if one.gateway]
-        held = await self._replies.held_channels(channels)
+        held = await self._replies.held_channels([(one.gateway, one.channel) for one in totals if one.gateway])
         agents = (await self._agents.now()).held
-        present = await present_windows(self._store, self._routes, channels)
-        windows = {channel: one.window_ms for channel, one in present.items()}
-        return Snapshot(totals, await self._insights.gauges(), held, await self._queue.read(), agents, windows)
+        gauges, windows = await self._insights.gauges(), await self._windows.read()
+        return Snapshot(totals, gauges, held, await self._queue.read(), agents, windows)
 
     async def close(self) -> None:
         """Close the connections to RQ's Redis."""

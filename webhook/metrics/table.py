@@ -137,7 +137,7 @@ DEAD = Metric("dead_letters_kept", "gauge", (), "Dead letters that nobody has de
 DOUBTS = Metric("doubts_open", "gauge", (), "Parts of answers of which nobody knows whether they were sent. Use max.")
 HELD = Metric("channel_held", "gauge", CHANNEL, "1: nothing can be sent through the channel. Use max.")
 WINDOW = Metric(
-    "window_seconds", "gauge", CHANNEL, "The window of a channel now: that of its route, or its own (auto). Use max."
+    "channel_window_seconds", "gauge", CHANNEL, "The window of a channel with MESSAGE_BUFFER_TIMEOUT=auto. Use max."
 )
 AGENT_HELD = Metric("agent_held", "gauge", ("agent",), "1: the agent fails for everyone, and is only probed. Use max.")
 AGENT_WAITING = Metric("agent_waiting", "gauge", ("agent",), "Batches that wait for an agent that is held. Use max.")
@@ -150,8 +150,8 @@ WORKERS = Metric("workers", "gauge", (), "Workers with a heartbeat in the last m
 
 def metrics() -> Iterator[Metric]:
     """Yield every metric, in the order of /metrics."""
-    yield from (PENDING, OVERDUE, OLDEST_OVERDUE, IDLE, DEAD, DOUBTS, HELD, AGENT_HELD, AGENT_WAITING)
-    yield from (WINDOW, GAP_TURNS)
+    yield from (PENDING, OVERDUE, OLDEST_OVERDUE, IDLE, DEAD, DOUBTS, HELD, WINDOW, AGENT_HELD, AGENT_WAITING)
+    yield GAP_TURNS
     yield from (QUEUE_READABLE, QUEUE_JOBS, WORKERS)
     yield from list(CHANNEL_COUNTERS.values())[:6]
     yield FLUSHES
