@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from buffer.insight_models import ChannelTotals, Histogram
 from buffer.insight_replies import is_flush_reason
@@ -74,6 +75,18 @@ class Figures:
         """Return the mean of the values of a histogram, None without values."""
         found = self.histograms.get(name)
         return found.sum_ms / found.count if found is not None and found.count else None
+
+    def at_most_ms(self, name: str, share: float) -> float | None:
+        """Return a bound that this share of the values of a histogram do not exceed, None without values.
+
+        It is a bound of a bucket, and infinite for the last one: a window lies right below its bucket's bound or above
+        it, and a value between the bounds would be made up.
+        """
+        found = self.histograms.get(name)
+        if found is None or not found.count:
+            return None
+        up_to = accumulate(found.counts)
+        return next(bound for bound, below in zip(found.bounds_ms, up_to, strict=True) if below >= share * found.count)
 
     def quantile_ms(self, name: str, share: float) -> float | None:
         """Return the time below which a share of the values of a histogram lie, None without values."""

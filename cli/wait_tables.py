@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from buffer.figures import SPLIT_SHARE_MAX, Figures
+from buffer.insight_models import BOUNDS_MS
 from buffer.outlooks import Outlook, gaps_of, is_known, outlooks, recommended_s
 from buffer.present_policy import PresentPolicy
 from buffer.window_policy import TURNS_MIN
@@ -19,9 +21,9 @@ WAITS = (
     Column("split", is_number=True),
     Column("premature", is_number=True),
     Column("wait", is_number=True),
-    Column("p90", is_number=True),
+    Column("p90 at most", is_number=True),
     Column("reply", is_number=True),
-    Column("p90", is_number=True),
+    Column("p90 at most", is_number=True),
     Column("calls per turn", is_number=True, optional=True),
     Column("restarts", is_number=True, optional=True),
 )
@@ -44,9 +46,9 @@ def wait_row(name: str, window: str, figures: Figures) -> Row:
         Cell(share_text(figures.split_share), "yellow" if (figures.split_share or 0) > SPLIT_SHARE_MAX else ""),
         _ratio(figures.premature_per_turn),
         short_text(figures.mean_ms("wait_ms")),
-        short_text(figures.quantile_ms("wait_ms", 0.9)),
+        _at_most(figures, "wait_ms"),
         short_text(figures.mean_ms("reply_ms")),
-        short_text(figures.quantile_ms("reply_ms", 0.9)),
+        _at_most(figures, "reply_ms"),
         _ratio(figures.calls_per_turn),
         str(figures.restarts) if figures.restarts else "-",
     )
@@ -74,6 +76,20 @@ def _window_row(outlook: Outlook) -> Row:
     return tuple(Cell(text, style) for text in texts)
 
 
+def _at_most(figures: Figures, histogram: str) -> str:
+    """Return the bound that nine of ten do not exceed."""
+    bound_ms = figures.at_most_ms(histogram, 0.9)
+    if bound_ms is None:
+        return "-"
+    last_ms = BOUNDS_MS[histogram][-2]
+    return f"{bound_ms / 1000:g} s" if math.isfinite(bound_ms) else f"> {last_ms / 1000:g} s"
+
+
+def _finite(number: float | None) -> float | None:
+    """Return a number as JSON can have it: null stands for one that is unknown or beyond all bounds."""
+    return number if number is not None and math.isfinite(number) else None
+
+
 def _ratio(number: float | None) -> str:
     return "-" if number is None else f"{number:.2f}"
 
@@ -97,9 +113,9 @@ def wait_body(figures: Figures) -> dict[str, Any]:
         "split_share": figures.split_share,
         "premature_per_turn": figures.premature_per_turn,
         "wait_mean_ms": figures.mean_ms("wait_ms"),
-        "wait_p90_ms": figures.quantile_ms("wait_ms", 0.9),
+        "wait_p90_at_most_ms": _finite(figures.at_most_ms("wait_ms", 0.9)),
         "reply_mean_ms": figures.mean_ms("reply_ms"),
-        "reply_p90_ms": figures.quantile_ms("reply_ms", 0.9),
+        "reply_p90_at_most_ms": _finite(figures.at_most_ms("reply_ms", 0.9)),
         "calls_per_turn": figures.calls_per_turn,
         "restarts": figures.restarts,
         "gap_turns": figures.gap_turns,

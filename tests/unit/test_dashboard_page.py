@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from dataclasses import replace
@@ -22,7 +23,7 @@ from webhook.dashboard.groups import group_key, grouped
 from webhook.dashboard.health import calls_per_minute, indicators
 from webhook.dashboard.models import HeldList, Indicator, Who
 from webhook.dashboard.render import FOLDER, PANELS, Earlier, page_html, panels_html, sign_in_html
-from webhook.dashboard.times import count_text, duration_text, moment_text, short_text
+from webhook.dashboard.times import at_most_text, count_text, duration_text, moment_text, short_text
 from webhook.dashboard.tuning import tuning_of
 from webhook.dashboard.view import Filters, View, chosen, filters_of, minutes_of
 from webhook.dashboard.words import WORDS, Language, language_of
@@ -208,8 +209,8 @@ def test_the_figures_of_the_wait_stand_together():
     assert [re.sub(r"<[^>]+>", "", cell) for cell in cells] == [
         "20.0 %",
         "0.25",
-        "8.4 s p90 9.8 s",
-        "12.0 s p90 20.0 s",
+        "8.4 s p90 ≤ 10 s",
+        "12.0 s p90 ≤ 30 s",
         "1.25",
     ]
     rows = re.findall(r'<tr data-key="([\d.]+)"', html)
@@ -259,6 +260,12 @@ def test_sign_in_page():
 def test_durations(ms: int | None, long: str, brief: str):
     """Each unit where it reads best."""
     assert (duration_text(ms), short_text(ms)) == (long, brief)
+
+
+def test_bounds():
+    """Beyond the last bucket there is none."""
+    assert at_most_text(10_000, "wait_ms") == "≤ 10 s"
+    assert at_most_text(math.inf, "wait_ms") == "> 60 s"
 
 
 def test_a_panel_in_which_nothing_happens_stays_the_same():

@@ -150,16 +150,16 @@ class Live:
     """What was counted of the turns of people under the policies that were in force. None: nothing was counted yet.
 
     The wait is from the last message of a batch to the call, the reply from there to the first part that was sent.
-    `calls_per_turn` includes the `restarts`.
+    Nine of ten are at most the two bounds, infinite above the last bucket. `calls_per_turn` includes the `restarts`.
     """
 
     turns: int = 0
     split_share: float | None = None
     premature_per_turn: float | None = None
     wait_mean_ms: float | None = None
-    wait_p90_ms: float | None = None
+    wait_p90_at_most_ms: float | None = None
     reply_mean_ms: float | None = None
-    reply_p90_ms: float | None = None
+    reply_p90_at_most_ms: float | None = None
     calls_per_turn: float | None = None
     restarts: int = 0
 

@@ -20,7 +20,15 @@ from webhook.dashboard.svg.gaps import gaps_svg
 from webhook.dashboard.svg.lane import Axis, axis_svg, lane_svg
 from webhook.dashboard.svg.wait import wait_svg
 from webhook.dashboard.timeline import lanes_of
-from webhook.dashboard.times import count_text, duration_text, moment_text, ratio_text, share_text, short_text
+from webhook.dashboard.times import (
+    at_most_text,
+    count_text,
+    duration_text,
+    moment_text,
+    ratio_text,
+    share_text,
+    short_text,
+)
 from webhook.dashboard.view import MINUTES, View, chosen, options
 from webhook.dashboard.words import HTML_LANGUAGES, WORDS, counted, word
 
@@ -43,7 +51,7 @@ ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 ENVIRONMENT.filters.update(count=count_text, duration=duration_text, short=short_text, moment=moment_text)
-ENVIRONMENT.filters.update(share=share_text, ratio=ratio_text)
+ENVIRONMENT.filters.update(share=share_text, ratio=ratio_text, at_most=at_most_text)
 
 
 def page_html(snapshot: Snapshot, view: View) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
+
+from buffer.insight_models import BOUNDS_MS
 
 
 def duration_text(duration_ms: float | None) -> str:
@@ -20,6 +23,12 @@ def _long_text(seconds: int) -> str:
     if seconds < 86_400:
         return f"{seconds // 3600} h {seconds % 3600 // 60:02} min"
     return f"{seconds // 86_400} d"
+
+
+def at_most_text(bound_ms: float, histogram: str) -> str:
+    """Return a bound of a histogram as `≤ 10 s`, and as `> 60 s` above its last one."""
+    sign, known_ms = ("≤", bound_ms) if math.isfinite(bound_ms) else (">", BOUNDS_MS[histogram][-2])
+    return f"{sign} {known_ms / 1000:g} s"
 
 
 def short_text(duration_ms: float | None) -> str:

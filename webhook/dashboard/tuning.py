@@ -42,9 +42,9 @@ def live_of(figures: Figures) -> Live:
         split_share=figures.split_share,
         premature_per_turn=figures.premature_per_turn,
         wait_mean_ms=figures.mean_ms("wait_ms"),
-        wait_p90_ms=figures.quantile_ms("wait_ms", 0.9),
+        wait_p90_at_most_ms=figures.at_most_ms("wait_ms", 0.9),
         reply_mean_ms=figures.mean_ms("reply_ms"),
-        reply_p90_ms=figures.quantile_ms("reply_ms", 0.9),
+        reply_p90_at_most_ms=figures.at_most_ms("reply_ms", 0.9),
         calls_per_turn=figures.calls_per_turn,
         restarts=figures.restarts,
     )
