@@ -215,7 +215,7 @@ def test_the_figures_of_the_wait_stand_together():
     ]
     rows = re.findall(r'<tr data-key="([\d.]+)"', html)
     assert rows[:4] == ["3.0", "5.0", "8.0", "12.0"]
-    assert "Measured over 400 turns" in html
+    assert "Turns measured since the first start: 400." in html
     assert "taken back" not in html
 
 
@@ -224,7 +224,7 @@ def test_the_policy_is_named():
     found = figures(*[10] * 24, flushes_superseded=3)
     html = tuning_html(found, AUTO)
     assert "auto: 3.1 to 7 s, shorter while typing is seen, restart while answering" in html
-    assert "3 calls were taken back" in html
+    assert "taken back because the person went on: 3." in html
     assert "Recommended" not in html
     assert "auto: 3.1 a 7 s" in tuning_html(found, AUTO, "pt")
     assert "fixa de 8 s" in tuning_html(found, FIXED, "pt")
@@ -232,7 +232,7 @@ def test_the_policy_is_named():
 
 def test_what_cannot_be_known_yet():
     """Few turns are a guess, and none at all leave dashes and no table of windows."""
-    assert "the pauses of only 37 turns are known, and it takes 300" in tuning_html(figures(5, 5, turns=37), FIXED)
+    assert "they need the pauses in 300 turns. Known so far: 37." in tuning_html(figures(5, 5, turns=37), FIXED)
     empty = tuning_html(Figures(), FIXED)
     assert empty.count("–") == 5
     assert "No turn has been counted yet" in empty
