@@ -11,12 +11,14 @@ import redis
 
 from buffer.keys import fingerprint_of
 from buffer.models import Append, Batch, Claim, Conversation
+from buffer.windows import pack_window
 from tests.property.model_state import ModelMessage
 from tests.property.redis_system import System
 from tests.property.reference_model import Model
 from tests.property.walk_settings import PAYLOAD_SIZES, PEOPLE, SICK, START_MS
 
 REMEMBERED_MAX = 8
+OWN_WINDOW_MS = 3_000
 
 
 class Flight(NamedTuple):
@@ -60,7 +62,8 @@ class ComparedSystem:
         payload = json.dumps({"message_id": message_id}).ljust(PAYLOAD_SIZES[self.serial % 3]).encode()
         name = f"name {self.serial}" if self.serial % 4 == 0 else None
         order_ms = self.model.now_ms + shift_ms if shift_ms else None
-        return Append(who, fingerprint_of(message_id), b"", payload, order_ms, name, keyword)
+        window = pack_window(OWN_WINDOW_MS, "auto_channel") if self.serial % 5 == 0 else b""
+        return Append(who, fingerprint_of(message_id), b"", payload, order_ms, name, keyword, window=window)
 
     def _nonce(self) -> bytes:
         self.serial += 1
@@ -85,7 +88,8 @@ class ComparedSystem:
         expected = []
         for (who, message), (_, said_id) in zip(request.messages, ids_of(request), strict=True):
             order_ms = message.order_ms or now_ms
-            said = ModelMessage(said_id, order_ms, now_ms, len(message.payload), message.keyword)
+            window_ms = OWN_WINDOW_MS if message.window else self.model.settings.window_ms
+            said = ModelMessage(said_id, order_ms, now_ms, len(message.payload), message.keyword, window_ms)
             expected.append(self.model.append(who, said, request.nonce, message.name))
             self._touch(who)
         assert [tuple(appended) for appended in found] == expected

@@ -14,6 +14,7 @@ class ModelMessage(NamedTuple):
     received_ms: int
     size: int
     keyword: bool
+    window_ms: int
 
 
 @dataclass(slots=True)
@@ -71,6 +72,7 @@ class Talk:
     name: str | None = None
     buffer: list[ModelMessage] = field(default_factory=list)
     deadline_ms: int = 0
+    window_ms: int = 0
     fired: str | None = None
     batch: Sealed | None = None
     redrive: list[str] = field(default_factory=list)

@@ -27,6 +27,8 @@ MUTANTS = [
         "min(now_ms + quiet_ms, (conv.opened_ms or now_ms) + max_wait_ms)",
         "now_ms + quiet_ms",
     ),
+    Mutant("window of the message ignored", "include/burst", "local quiet_ms = window_ms", "local quiet_ms = 8000"),
+    Mutant("window of a cut burst lost", "include/seal", "receipt_of(last) + conv.window_ms", "receipt_of(last)"),
     Mutant("first window ignored", "include/burst", "if first_ms and", "if false and"),
     Mutant(
         "first window behind a batch", "include/burst", "not (conv.opened_ms or conv.is_busy)", "not conv.opened_ms"

@@ -13,6 +13,7 @@ import redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from buffer import reply_calls, script_calls, scripts
+from buffer.habits import Habits, pack_habits
 from buffer.insight_models import GAP_BUCKETS
 from buffer.keys import Keys, Ref, ref_of
 from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, FailureMode
@@ -144,6 +145,10 @@ class Saved(NamedTuple):
     keys: list[tuple[Any, int, bytes]]
 
 
+HABITS = pack_habits(Habits((1,) * 7))
+"""Habits of a contact without a window of their own."""
+
+
 @dataclass
 class System:
     """One partition of one installation on one server."""
@@ -233,7 +238,7 @@ class System:
         return str(reply.decode())
 
     def ack(self, who: Conversation, token: str, pause_ms: int = 0) -> str:
-        [reply] = self.run("ack", self.ref(who).hash, token, pause_ms, "")
+        [reply] = self.run("ack", self.ref(who).hash, token, pause_ms, "", HABITS)
         return str(reply.decode())
 
     def begin_part(

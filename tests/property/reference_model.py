@@ -47,7 +47,9 @@ class Model(ModelCounts):
         talk.buffer.append(said)
         talk.known, talk.name, talk.idle_since_ms = True, name or talk.name, None
         is_first = len(talk.buffer) == 1 and not (talk.batch or talk.redrive)
-        self._schedule(talk, self.settings.first_ms if is_first else self.settings.window_ms)
+        has_first = is_first and self.settings.message_buffer_first != "normal"
+        talk.window_ms = self.settings.first_ms if has_first else said.window_ms
+        self._schedule(talk)
         return "new", talk.deadline_ms, len(talk.buffer)
 
     def extend(self, who: str) -> int:
@@ -227,7 +229,7 @@ class Model(ModelCounts):
     def _leased(self, talk: Talk) -> bool:
         return bool(talk.batch and talk.batch.token and talk.batch.lease_until_ms > self.now_ms)
 
-    def _schedule(self, talk: Talk, window_ms: int) -> None:
+    def _schedule(self, talk: Talk) -> None:
         """The open burst's deadline from its messages; one that has fired stays."""
         if talk.fired:
             return
@@ -240,7 +242,7 @@ class Model(ModelCounts):
             "max_bytes": sum(said.size for said in talk.buffer) >= settings.message_buffer_max_bytes,
         }
         talk.fired = next((reason for reason, applies in reasons.items() if applies), None)
-        quiet_ms = min(last_ms + window_ms, first_ms + settings.max_wait_ms)
+        quiet_ms = min(last_ms + talk.window_ms, first_ms + settings.max_wait_ms)
         talk.deadline_ms = self.now_ms if talk.fired else quiet_ms
 
     def _seal(self, talk: Talk) -> Sealed:
@@ -263,7 +265,7 @@ class Model(ModelCounts):
                 and talk.buffer[0].received_ms - taken[-1].received_ms <= TURN_GAP_MS
             ):
                 self._count_split(talk)
-            self._schedule(talk, self.settings.window_ms)
+            self._schedule(talk)
         return Sealed(sorted(taken, key=lambda said: said.order_ms), reason, closed_ms, talk.name)
 
     def _next(self, talk: Talk) -> tuple[str, Any] | None:
