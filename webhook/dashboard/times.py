@@ -28,7 +28,7 @@ def _long_text(seconds: int) -> str:
 def at_most_text(bound_ms: float, histogram: str) -> str:
     """Return a bound of a histogram as `≤ 10 s`, and as `> 60 s` above its last one."""
     sign, known_ms = ("≤", bound_ms) if math.isfinite(bound_ms) else (">", BOUNDS_MS[histogram][-2])
-    return f"{sign} {known_ms / 1000:g} s"
+    return f"{sign}\u00a0{known_ms / 1000:g}\u00a0s"
 
 
 def short_text(duration_ms: float | None) -> str:
