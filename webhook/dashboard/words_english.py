@@ -149,7 +149,7 @@ ENGLISH = {
     "tuning": "How long should it wait?",
     "tuning_none": "What fixed windows would do is foretold from the pauses between messages, and there are none yet.",
     "gaps_note": "{n} gaps between the messages of a person, also across calls",
-    "if_window": "if fixed {s}\u00a0s",
+    "if_window": "fixed {s}\u00a0s",
     "splits": "split turns",
     "premature": "premature answers per turn",
     "wait": "last message to call",

@@ -149,7 +149,7 @@ PORTUGUESE = {
     "tuning": "Quanto esperar?",
     "tuning_none": "O efeito de janelas fixas é previsto das pausas entre mensagens, e ainda não há nenhuma.",
     "gaps_note": "{n} intervalos entre mensagens de uma pessoa, também entre chamadas",
-    "if_window": "se fixa em {s}\u00a0s",
+    "if_window": "fixa {s}\u00a0s",
     "splits": "turnos divididos",
     "premature": "respostas prematuras por turno",
     "wait": "da última mensagem à chamada",
