@@ -29,6 +29,12 @@ def test_the_figures_of_the_wait():
     assert (found.at_most_ms("reply_ms", 0.9), found.at_most_ms("lateness_ms", 0.9)) == (10_000, None)
 
 
+def test_a_flush_that_was_taken_back_is_one_call():
+    """It counts where it was sealed, and not once more."""
+    found = figures_of([ChannelTotals("g", "c", {"flushes_quiet": 5, "flushes_superseded": 2, "flush_messages": 9})])
+    assert (found.calls, found.restarts) == (5, 2)
+
+
 def test_figures_of_several_channels_are_summed():
     """Counters, histograms and the counts of the day add up, and single flushes are no flushes beside the others."""
     one = ChannelTotals(
