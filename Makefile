@@ -8,10 +8,10 @@ COMPILE := $(BIN)/pip-compile --quiet --no-header --generate-hashes --allow-unsa
 	--no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --annotation-style=line
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check install
 
-.PHONY: help demo check fix test cover bench run screenshot lock clean
+.PHONY: help demo check fix test cover bench bench-wait run screenshot lock clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
 
 demo: $(RUNTIME) ## watch bursts become calls and replies, with a takeover and a crash
 	@$(BIN)/debouncer demo $(ARGS)
@@ -33,6 +33,9 @@ cover: $(READY) ## run the tests and print which lines they reach (in the tests'
 
 bench: $(READY) ## measure, each figure beside its baseline
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-wait: $(READY) ## replay recorded conversations under each way to wait; others: ARGS="--data FILE"
+	@$(BIN)/python -m benchmarks.wait $(ARGS)
 
 run: $(RUNTIME) ## run everything in one command (settings: .env)
 	@$(BIN)/debouncer up $(ARGS)

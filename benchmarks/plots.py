@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -17,9 +18,11 @@ from matplotlib import pyplot
 
 DOCS = Path(__file__).parents[1] / "docs"
 LATENESS_PICTURE, MEMORY_PICTURE = "benchmarks-lateness.png", "benchmarks-memory.png"
+WAIT_PICTURE = "the-wait.png"
 OURS, OURS_DASHED = ("#0b6e4f", "o-", 2.4), ("#0b6e4f", "o--", 1.4)
 IN_PROCESS, EVENTS = ("#c1440e", "s-", 1.6), ("#6c4ab6", "^-", 1.6)
 NAIVE, BULLMQ = ("#2a6f97", "v-", 1.6), ("#333333", "D", 1.6)
+COLORS = ("#333333", "#0b6e4f", "#c1440e", "#6c4ab6", "#2a6f97", "#b8860b")
 TARGET = {"color": "#888888", "linestyle": ":", "linewidth": 1.5}
 CEILING_MS = expiry.LATENESS_MAX_S * 1000
 
@@ -53,9 +56,30 @@ def draw_memory(curves: list[Curve], target_bytes: float) -> None:
     _save(axes, MEMORY_PICTURE)
 
 
-def _axes(title: str, ylabel: str) -> Any:
+class Trace(NamedTuple):
+    """One line of the picture of the wait: a point for each setting, (mean wait in s, split turns in %)."""
+
+    label: str
+    points: list[tuple[float, float]]
+
+
+def draw_wait(traces: list[Trace], goal: tuple[float, float]) -> None:
+    """Draw split turns against the wait. `goal` is the corner below and left of which the goal is met."""
+    axes = _axes(
+        "Answers that come too early, and the wait for all answers", "split turns (%)", "mean wait (s)", "linear"
+    )
+    styles = zip(cycle(COLORS), [*["-"] * len(COLORS), *["--"] * len(COLORS)], strict=False)
+    for trace, (color, line) in zip(traces, styles, strict=False):
+        axes.plot(*zip(*trace.points, strict=True), line, marker="o", markersize=4, color=color, label=trace.label)
+    wait_s, split = goal
+    axes.fill_between([0, wait_s], split, color="#888888", alpha=0.15, label="goal: fixed 8 s, at half its wait")
+    axes.set(xlim=(0, None), ylim=(0, None))
+    _save(axes, WAIT_PICTURE)
+
+
+def _axes(title: str, ylabel: str, xlabel: str = "conversations pending", xscale: str = "log") -> Any:
     axes = pyplot.figure(figsize=(8, 5.4), layout="constrained").add_subplot()
-    axes.set(title=title, xlabel="conversations pending", ylabel=ylabel, xscale="log")
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel, xscale=xscale)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.grid(which="major", color="#dddddd")
     for side in ("top", "right"):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
-from buffer.models import Batch, Before, Conversation, EndedBatch, PostedAnswer, Reason
+from buffer.models import Batch, Before, Conversation, EndedBatch, EndedOutcome, PostedAnswer, Reason
 from buffer.stored_message import decode_messages
 
 RESTING_SPAN = struct.Struct(">HIHI")
 """The moments of a span at rest, as in lua/include/seal.lua. A time is packed as its high 2 and low 4 bytes."""
 
+ENDED_OUTCOMES: dict[bytes, EndedOutcome] = {outcome.encode(): outcome for outcome in get_args(EndedOutcome)}
 REASONS: dict[bytes, Reason] = {reason.encode(): reason for reason in Reason}
 
 
@@ -19,7 +20,7 @@ def read_ended(reply: Sequence[Any]) -> EndedBatch:
     """Return the batch that the claim itself ended."""
     outcome, flush_id, messages, attempts, error, *conversation = reply[1:9]
     return EndedBatch(
-        outcome="dead" if outcome == b"dead" else "lost",
+        outcome=ENDED_OUTCOMES[outcome],
         flush_id=_text(flush_id),
         messages=int(messages),
         attempts=int(attempts),
@@ -33,8 +34,8 @@ def read_batch(reply: Sequence[Any]) -> Batch:
     token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer = reply[1:10]
     next_part, last_part, doubted_part = map(int, reply[10:13])
     gateway, channel, peer, name = map(_text, reply[13:17])
-    entries = reply[23::2]
-    messages = decode_messages(entries, reply[24::2])
+    entries = reply[24::2]
+    messages = decode_messages(entries, reply[25::2])
     received = [message.received_ms for message in messages] or [int(closed_ms)]
     return Batch(
         token=_text(token),
@@ -58,8 +59,9 @@ def read_batch(reply: Sequence[Any]) -> Batch:
         memory=reply[17],
         awaited=bool(reply[18]),
         posted=PostedAnswer(_text(reply[20]), reply[19]) if reply[19] or reply[20] else None,
-        habits=reply[21],
-        before=_read_rest(reply[22]),
+        supersedes=tuple(_text(reply[21]).split()),
+        habits=reply[22],
+        before=_read_rest(reply[23]),
     )
 
 

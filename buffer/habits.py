@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
 from operator import mul
 from typing import NamedTuple
 
 from buffer.figures import share_of_bucket_above
-from buffer.window_policy import TURN_GAP_MS, AutoPolicy, Gaps, Window, channel_window, gaps_beyond
+from buffer.window_policy import TURN_GAP_MS, AutoPolicy, Gaps, Window, channel_window, gaps_before, gaps_beyond
 
 CLASS_BOUNDS_MS = (2_000, 5_000, 8_000, 12_000, 20_000, TURN_GAP_MS)
 """The upper bounds of the classes of gaps. One class more counts the messages that were the last of their turn."""
@@ -28,9 +28,6 @@ CONTACT_PSEUDO = 20
 
 CONTACT_STEP_MS = 1_000
 """The windows of contacts are this apart: what is known of one person is no finer."""
-
-READ_MS = 3_000
-"""Whoever writes later than this after an answer has read it: the turn before is over. burst.lua has the same."""
 
 PACKED = struct.Struct(">7BH")
 HABITS_SIZE = PACKED.size
@@ -66,24 +63,14 @@ def habits_after(
     `previous_acked_ms` when that batch was answered: a gap over a read answer was the end of a turn.
     """
     counts = list(habits.counts)
-    for one in _classes(previous_last_ms, received_ms, previous_acked_ms):
+    for gap_ms in gaps_before(previous_last_ms, received_ms, previous_acked_ms):
+        if gap_ms is None:
+            continue
+        one = bisect_left(CLASS_BOUNDS_MS, gap_ms)
         if counts[one] >= COUNT_MAX:
             counts = [count // 2 for count in counts]
         counts[one] += 1
     return Habits(tuple(counts), habits.window_ms)
-
-
-def _classes(previous_ms: int | None, received_ms: Sequence[int], acked_ms: int | None) -> Iterator[int]:
-    for at_ms in received_ms:
-        if previous_ms is not None:
-            has_read = acked_ms is not None and at_ms - acked_ms > READ_MS
-            yield NO_MORE if has_read else class_of(at_ms - previous_ms)
-        previous_ms, acked_ms = at_ms, None
-
-
-def class_of(gap_ms: int) -> int:
-    """Return the class of a gap, NO_MORE for one that ends a turn."""
-    return bisect_left(CLASS_BOUNDS_MS, gap_ms)
 
 
 def contact_window(habits: Habits, gaps: Gaps | None, policy: AutoPolicy) -> Window:
@@ -100,7 +87,7 @@ def contact_window(habits: Habits, gaps: Gaps | None, policy: AutoPolicy) -> Win
     turns, gap_counts = view.turns + habits.counts[NO_MORE], habits.counts[:NO_MORE]
 
     def cost(choice: Choice) -> float:
-        own = sum(map(mul, gap_counts, choice.class_shares))
+        own: float = sum(map(mul, gap_counts, choice.class_shares))
         return choice.window_ms * turns + view.price_ms * (choice.channel_gaps + own)
 
     return Window(min(view.choices, key=cost).window_ms, "auto_contact")

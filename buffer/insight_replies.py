@@ -91,7 +91,7 @@ def read_record(flat: Fields) -> FlushRecord:
         window_why=span.why,
         is_held=span.is_held,
         answered_ms=_whole(flat.get(b"answered", b"").partition(b" ")[0]) or None,
-        ended_ms=number("ended_ms") or 0,
+        ended_ms=number("superseded_ms") or number("ended_ms") or 0,
         attempts=number("attempts") or 0,
         parts=number("parts") or 0,
         next_part=number("next_part") or 0,
@@ -99,6 +99,7 @@ def read_record(flat: Fields) -> FlushRecord:
         arrivals_ms=span.arrivals_ms,
         error=text.get("error", ""),
         part=text.get("part", ""),
+        successor=text.get("successor", ""),
     )
 
 

@@ -90,7 +90,10 @@ class Message:
 
 @dataclass(slots=True)
 class Presence:
-    """The person is `composing`, `recording`, or has stopped (`paused`, `available`, `unavailable`)."""
+    """The person is typing, or has stopped. `state` is one of buffer/presence.py.
+
+    `participant` is the author in a group.
+    """
 
     conversation: Conversation
     state: str
@@ -163,7 +166,8 @@ class Reason(StrEnum):
 class Outcome(StrEnum):
     """The result of a write under a lease (renew, answered, ack, fail, release).
 
-    `later`: the parts of the answer wait, and the lease was given back (answered only). `broken`: the keys of the
+    `later`: the parts of the answer wait, and the lease was given back (answered only). `superseded`: the person goes
+    on, and the batch was taken back; only after `renew` it must still be released. `broken`: the keys of the
     conversation cannot be read, and nothing was written.
     """
 
@@ -171,6 +175,7 @@ class Outcome(StrEnum):
     LATER = "later"
     LOST = "lost"
     CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
     DEAD = "dead"
     BROKEN = "broken"
 
@@ -293,8 +298,9 @@ class Batch(NamedTuple):
     messages that cannot be read; `messages` lacks them, and may be empty. `next_part` is the number of the part of the
     answer that is sent next, and `last_part` that of the last one: 0 without parts. `doubted_part` is the number of a
     part that this claim found in doubt, else 0. `memory` is what the agent's kind keeps of the conversation. `awaited`:
-    the agent was to post its answer, and `posted` is that, None if it did not come in time. `habits` are those of the
-    person (buffer/habits.py), empty for none. `before` is the batch before, None if this claim did not seal this one.
+    the agent was to post its answer, and `posted` is that, None if it did not come in time. `supersedes` are the
+    flush_ids of the batches that this one replaces, oldest first (docs/restart.md). `habits` are those of the person
+    (buffer/habits.py), empty for none. `before` is the batch before, None if this claim did not seal this one.
     """
 
     token: str
@@ -318,6 +324,7 @@ class Batch(NamedTuple):
     memory: bytes = b""
     awaited: bool = False
     posted: PostedAnswer | None = None
+    supersedes: tuple[str, ...] = ()
     habits: bytes = b""
     before: Before | None = None
 
@@ -327,10 +334,16 @@ class Batch(NamedTuple):
         return self.crashes >= SUSPECT_CRASHES
 
 
-class EndedBatch(NamedTuple):
-    """A batch that will not be delivered. `flush_id` is empty if its messages were lost before they were sealed."""
+EndedOutcome = Literal["dead", "lost", "superseded"]
 
-    outcome: Literal["dead", "lost"]
+
+class EndedBatch(NamedTuple):
+    """A batch that will not be delivered, because it is dead, lost or taken back (superseded).
+
+    `flush_id` is empty if its messages were lost before they were sealed.
+    """
+
+    outcome: EndedOutcome
     flush_id: str
     messages: int
     attempts: int

@@ -80,6 +80,6 @@ def policies_of(routes: Routes, windows: Mapping[Channel, Present]) -> list[Chan
 
 
 def _policy_of(settings: Settings, window_ms: int) -> ChannelPolicy:
-    has_typing = getattr(settings, "message_buffer_timeout_typing", None) is not None
-    has_restart = getattr(settings, "message_while_answering", "queue") == "restart"
+    has_typing = settings.message_buffer_timeout_typing is not None
+    has_restart = settings.message_while_answering == "restart"
     return ChannelPolicy(window_ms if settings.message_buffer_enabled else 0, settings.is_auto, has_typing, has_restart)

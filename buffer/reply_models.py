@@ -6,12 +6,12 @@ from typing import Literal, NamedTuple
 
 from buffer.models import Conversation
 
-PartMark = Literal["send", "wait", "held", "lost", "cancelled", "broken"]
+PartMark = Literal["send", "wait", "held", "lost", "cancelled", "superseded", "broken"]
 """The result of begin_part. `send`: the part is marked `sending`, and its request may leave now.
 
 `wait`: a rate limit or an operator's pause; `held`: the channel is misconfigured. In both cases the conversation has
 given its lease back, and the wake index brings it back later. `cancelled`: a takeover or a discard; nothing more is
-sent.
+sent. `superseded`: the person goes on writing, and the batch was taken back.
 """
 
 PartEnd = Literal["sent", "later", "limited", "refused", "misconfigured", "in_doubt"]
@@ -39,6 +39,7 @@ class SendLimits(NamedTuple):
     """The limits of a channel and of one person in it, and the time between two probes of a held channel.
 
     An interval is the ms between two parts, 0 for no limit. A burst is how many parts may go out at once.
+    `typing_hold_ms` is how long the first part waits at most for a person who types, 0 for not at all.
     """
 
     channel_interval_ms: int = 0
@@ -46,6 +47,7 @@ class SendLimits(NamedTuple):
     person_interval_ms: int = 0
     person_burst: int = 1
     probe_ms: int = 30_000
+    typing_hold_ms: int = 0
 
 
 class Began(NamedTuple):

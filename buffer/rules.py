@@ -14,11 +14,11 @@ IDS_MAX = 50_000
 PACKED = struct.Struct(">BHIIIB")
 """A zero byte, then the numbers of lua/include/rules.lua. A time of 6 bytes is packed as its high 2 and low 4 bytes."""
 
-SPECIAL = struct.Struct(">BHI")
-"""The first fields of lua/include/special.lua."""
+SPECIAL = struct.Struct(">BBHIHI")
+"""The first fields of lua/include/special.lua. A time is packed in the same way."""
 
-NO_FIRST_MS = 2**48 - 1
-"""Stands for the window of the message itself, also after the first one of a burst."""
+NO_WINDOW_MS = 2**48 - 1
+"""Stands for no other window than that of the message itself."""
 
 BYTES_MAX = 2**32 - 1
 
@@ -63,10 +63,13 @@ def append_rules(settings: Settings, base: Settings | None = None) -> AppendRule
 def _special(settings: Settings, carried: bytes) -> bytes:
     """Return what few routes have, in the layout of lua/include/special.lua. Empty for most, which costs nothing."""
     is_single = not settings.message_buffer_enabled
-    first_ms = NO_FIRST_MS if settings.message_buffer_first == "normal" else settings.first_ms
-    if not (carried or is_single or first_ms != NO_FIRST_MS):
+    restarts_max = settings.restarts
+    first_ms = NO_WINDOW_MS if settings.message_buffer_first == "normal" else settings.first_ms
+    typing_ms = NO_WINDOW_MS if settings.typing_window_ms is None else settings.typing_window_ms
+    if not (carried or is_single or restarts_max or first_ms != NO_WINDOW_MS or typing_ms != NO_WINDOW_MS):
         return b""
-    return SPECIAL.pack(is_single, first_ms >> 32, first_ms & 0xFFFF_FFFF) + carried
+    times = (first_ms >> 32, first_ms & 0xFFFF_FFFF, typing_ms >> 32, typing_ms & 0xFFFF_FFFF)
+    return SPECIAL.pack(is_single, restarts_max, *times) + carried
 
 
 def packed_rules(settings: Settings) -> bytes:

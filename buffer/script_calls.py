@@ -30,6 +30,7 @@ from buffer.models import (
     RevokeResult,
 )
 from buffer.operator_models import RedriveResult
+from buffer.presence import PresenceKind
 from buffer.rules import AppendRules, claim_max_messages
 from buffer.stored_message import encode_record
 from config.settings import Settings
@@ -68,13 +69,21 @@ def read_append(reply: Sequence[Any]) -> list[Appended]:
     ]
 
 
-def extend_args(ref: Ref, settings: Settings) -> Args:
-    """Return the arguments of extend.lua."""
-    return [ref.hash, settings.typing_ms, settings.max_wait_ms]
+def presence_args(ref: Ref, kind: PresenceKind, settings: Settings) -> Args:
+    """Return the arguments of presence.lua."""
+    return [
+        ref.hash,
+        kind,
+        settings.typing_hold_ms,
+        settings.typing_grace_ms,
+        settings.max_wait_ms,
+        _flag(settings.typing_window_ms is not None),
+        _flag(settings.typing_holds_answers),
+    ]
 
 
-def read_extend(reply: int) -> int:
-    """Return the new deadline in ms, or 0 if nothing changed."""
+def read_presence(reply: int) -> int:
+    """Return the new deadline in ms, or 0 if it did not change."""
     return int(reply)
 
 

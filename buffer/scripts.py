@@ -10,7 +10,7 @@ from importlib import resources
 
 VERBS = (
     "append",
-    "extend",
+    "presence",
     "edit",
     "revoke",
     "dispatch",

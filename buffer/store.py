@@ -31,6 +31,7 @@ from buffer.models import (
 )
 from buffer.operator_models import DeadLetters, DiscardLetterResult, Pending, RedriveResult
 from buffer.phone_numbers import canonical_phone
+from buffer.presence import PresenceKind
 from buffer.rules import AppendRules, append_rules
 from buffer.script_calls import Args, ResolvedAppend
 from buffer.transport.clients import AsyncClient
@@ -120,10 +121,10 @@ class Store:
         args = script_calls.append_args(partition, messages, rules or self._rules)
         return script_calls.read_append(await self.run("append", partition, args))
 
-    async def extend(self, conversation: Conversation, settings: Settings | None = None) -> int:
-        """Move the deadline of an open burst, because the person is typing. Returns it in ms, 0 if nothing changed."""
-        args = script_calls.extend_args(ref := self.ref(conversation), settings or self.settings)
-        return script_calls.read_extend(await self.run("extend", ref.partition, args))
+    async def presence(self, conversation: Conversation, kind: PresenceKind, settings: Settings | None = None) -> int:
+        """Hold an open burst while the person types, or let it go. Returns the new deadline in ms, 0 if it stays."""
+        args = script_calls.presence_args(ref := self.ref(conversation), kind, settings or self.settings)
+        return script_calls.read_presence(await self.run("presence", ref.partition, args))
 
     async def edit(self, conversation: Conversation, change: Change) -> EditResult:
         """Replace the text of a message of the open burst. Returns one of the results of lua/edit.lua."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from buffer.figures import share_of_bucket_above
@@ -23,6 +23,9 @@ TURNS_MIN = 300
 
 EXPLORE_SHARE = 0.05
 """The share of the hours of conversations that keep the longest window, so that a channel sees its long gaps too."""
+
+READ_MS = 3_000
+"""Whoever writes later than this after an answer has read it: the turn before is over. append.lua has the same."""
 
 STEP_MS = 100
 """Windows are multiples of this, or one of the two bounds."""
@@ -47,9 +50,9 @@ class AutoPolicy(NamedTuple):
 class Gaps(NamedTuple):
     """What a channel has counted: gaps in the buckets of BOUNDS_MS["gap"], and the turns to which they belong.
 
-    To be counted where `explores` is true, and nowhere else. Where the window is shorter, a person who would have gone
-    on has read an answer first, and begins a new turn: a channel that learnt from those would take its own answers for
-    the ends of turns, and its window would shrink to `min_ms` (docs/the-wait.md).
+    To be counted of batches that are `auto_explore`, and of no others (`batch_gaps`). Where the window is shorter, a
+    person who would have gone on has read an answer first, and begins a new turn: a channel that learnt from those
+    would take its own answers for the ends of turns, and its window would shrink to `min_ms` (docs/the-wait.md).
     """
 
     counts: tuple[int, ...]
@@ -61,6 +64,28 @@ class Window(NamedTuple):
 
     window_ms: int
     why: AutoWhy
+
+
+def batch_gaps(previous_ms: int | None, received_ms: Sequence[int], acked_ms: int | None) -> Gaps:
+    """Return what a batch adds to the gaps of its channel. The arguments are those of `gaps_before`."""
+    counts, turns = [0] * len(GAP_BOUNDS_MS), 0
+    for gap_ms in gaps_before(previous_ms, received_ms, acked_ms):
+        if gap_ms is None or gap_ms > TURN_GAP_MS:
+            turns += 1
+        else:
+            counts[bisect_left(GAP_BOUNDS_MS, gap_ms)] += 1
+    return Gaps(tuple(counts), turns)
+
+
+def gaps_before(previous_ms: int | None, received_ms: Sequence[int], acked_ms: int | None) -> Iterator[float | None]:
+    """Yield the gap before each message of a batch in ms, infinite if an answer was read since, None if not known.
+
+    `previous_ms` is the last message of the batch before, `acked_ms` when that was answered; None if not known.
+    """
+    for at_ms in received_ms:
+        has_read = acked_ms is not None and at_ms - acked_ms > READ_MS
+        yield None if previous_ms is None else math.inf if has_read else at_ms - previous_ms
+        previous_ms, acked_ms = at_ms, None
 
 
 def channel_window(gaps: Gaps | None, policy: AutoPolicy) -> Window:
@@ -106,11 +131,11 @@ def gaps_beyond(gaps: Gaps, limit_ms: float) -> float:
 
 
 def _above(counts: tuple[int, ...], limit_ms: float) -> float:
-    bounds_ms = (GAP_BOUNDS_MS[0] / 2, *GAP_BOUNDS_MS)
-    return math.fsum(
-        count * share_of_bucket_above(lower_ms, upper_ms, limit_ms)
-        for count, (lower_ms, upper_ms) in zip(counts, pairwise(bounds_ms), strict=True)
-    )
+    at = bisect_left(GAP_BOUNDS_MS, limit_ms)
+    if at == len(counts):
+        return 0.0
+    lower_ms = GAP_BOUNDS_MS[at - 1] if at else GAP_BOUNDS_MS[0] / 2
+    return sum(counts[at + 1 :]) + counts[at] * share_of_bucket_above(lower_ms, GAP_BOUNDS_MS[at], limit_ms)
 
 
 def explores(hash16: str, hour: int) -> bool:

@@ -12,6 +12,7 @@ from config.setting_types import BlankIsNone, Seconds, milliseconds, words_of
 
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r"}
 FIRST_MAX_S = 31_536_000.0
+SecondsOrNone = Annotated[float, Field(ge=0, le=FIRST_MAX_S)]
 FirstWindow = float | Literal["normal", "immediate"]
 AUTO = "auto"
 
@@ -84,8 +85,31 @@ class BurstSettings(BaseSettings):
         description="a message that is exactly one of these words flushes its burst at once; case and accents do not "
         "count",
     )
-    message_buffer_typing_timeout: Annotated[Seconds | None, BlankIsNone] = Field(
-        None, description="an open burst waits at least this long after a typing event; default: the window"
+    message_buffer_timeout_typing: Annotated[Seconds | None, BlankIsNone] = Field(
+        None,
+        description="a shorter window for a person whose typing the gateway has told within the last minute; empty: "
+        "none",
+    )
+    typing_hold: SecondsOrNone = Field(
+        12.0,
+        description="an open burst waits at least this long after the gateway tells that the person types or records; "
+        "0: typing holds nothing",
+    )
+    typing_grace: SecondsOrNone = Field(
+        1.5, description="a burst that typing has held waits this long after the person has stopped"
+    )
+
+    message_while_answering: Literal["queue", "restart"] = Field(
+        "queue",
+        description="what a message does that comes before the agent's answer has begun to leave: queue (it waits for "
+        "the next burst) or restart (the answer is dropped, and the agent is asked once more with everything; not for "
+        "agents that act on each call, e.g. place orders: docs/restart.md)",
+    )
+    restarts_max: int = Field(
+        2,
+        ge=1,
+        le=100,
+        description="with restart: how often the batches of one burst are taken back; after that, queue",
     )
 
     @field_validator("message_buffer_separator", mode="before")
@@ -140,6 +164,27 @@ class BurstSettings(BaseSettings):
         return milliseconds(self.message_buffer_max_wait)
 
     @property
-    def typing_ms(self) -> int:
-        """Return how far from now a typing event moves the deadline, in milliseconds."""
-        return milliseconds(self.message_buffer_typing_timeout or self.window_s)
+    def restarts(self) -> int:
+        """Return how often the batches of one burst are taken back: 0 with MESSAGE_WHILE_ANSWERING=queue."""
+        return self.restarts_max if self.message_while_answering == "restart" else 0
+
+    @property
+    def typing_hold_ms(self) -> int:
+        """Return how far from now a typing event moves the deadline, in milliseconds. 0: not at all."""
+        return round(self.typing_hold * 1000)
+
+    @property
+    def typing_grace_ms(self) -> int:
+        """Return how long a held burst waits after the person has stopped, in milliseconds."""
+        return round(self.typing_grace * 1000)
+
+    @property
+    def typing_holds_answers(self) -> bool:
+        """Return True if typing during the agent's call delays the first part of its answer."""
+        return self.message_while_answering == "restart"
+
+    @property
+    def typing_window_ms(self) -> int | None:
+        """Return the window of a person whose typing is told, in milliseconds, None for the usual one."""
+        shorter = self.message_buffer_timeout_typing
+        return None if shorter is None else milliseconds(shorter)

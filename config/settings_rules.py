@@ -81,6 +81,11 @@ def _agent_rules(settings: Settings) -> list[tuple[bool, str]]:
             f"AGENT_REPEAT=look is not possible with AGENT_KIND={kind}, which cannot tell whether it has answered; "
             "write always or never",
         ),
+        (
+            settings.message_while_answering == "restart" and settings.repeat == "never",
+            f"MESSAGE_WHILE_ANSWERING=restart asks the agent again when a person goes on, and AGENT_REPEAT=never"
+            f"{'' if repeat else f', the default of AGENT_KIND={kind},'} forbids that; write queue",
+        ),
     ]
 
 
@@ -102,17 +107,23 @@ def _webhook_rules(settings: Settings) -> list[tuple[bool, str]]:
 
 def _burst_rules(settings: Settings) -> list[tuple[bool, str]]:
     max_wait = settings.message_buffer_max_wait
-    typing, first = settings.message_buffer_typing_timeout, settings.message_buffer_first
+    window, window_name = _longest_window(settings)
+    typing, first = settings.message_buffer_timeout_typing, settings.message_buffer_first
     return [
-        _window_rule(settings, max_wait),
+        (
+            window >= max_wait,
+            f"{window_name}={window:g} must be less than MESSAGE_BUFFER_MAX_WAIT={max_wait:g}: "
+            f"the window could never end a burst{_unit_hint(window)}",
+        ),
         (
             settings.is_auto and settings.auto_min > settings.auto_max,
             f"AUTO_MIN={settings.auto_min:g} must not exceed AUTO_MAX={settings.auto_max:g}",
         ),
         (
-            # Without a value of its own it is the window, of which the rule above speaks.
-            typing is not None and typing > max_wait,
-            f"MESSAGE_BUFFER_TYPING_TIMEOUT={typing or 0:g} must not exceed MESSAGE_BUFFER_MAX_WAIT={max_wait:g}",
+            # TYPING_HOLD and TYPING_GRACE have no such rule: a hold ends at the longest wait, whatever they say.
+            typing is not None and typing > window,
+            f"MESSAGE_BUFFER_TIMEOUT_TYPING={typing or 0:g} must not exceed {window_name}={window:g}: "
+            f"it is the shorter window of a person whose typing is told{_unit_hint(typing or 0)}",
         ),
         (
             isinstance(first, float) and first > max_wait,
@@ -121,17 +132,10 @@ def _burst_rules(settings: Settings) -> list[tuple[bool, str]]:
     ]
 
 
-def _window_rule(settings: Settings, max_wait: float) -> tuple[bool, str]:
+def _longest_window(settings: Settings) -> tuple[float, str]:
+    """Return the longest window that a message can have, and the setting that says so."""
     window = settings.message_buffer_timeout
-    if isinstance(window, str):
-        window, name = settings.auto_max, "AUTO_MAX"
-    else:
-        name = "MESSAGE_BUFFER_TIMEOUT"
-    return (
-        window >= max_wait,
-        f"{name}={window:g} must be less than MESSAGE_BUFFER_MAX_WAIT={max_wait:g}: "
-        f"the window could never end a burst{_unit_hint(window)}",
-    )
+    return (settings.auto_max, "AUTO_MAX") if isinstance(window, str) else (window, "MESSAGE_BUFFER_TIMEOUT")
 
 
 def _unit_hint(seconds: float) -> str:

@@ -32,11 +32,12 @@ MEANT = {
     "BUFFER_TIMEOUT": "MESSAGE_BUFFER_TIMEOUT",
     "MESSAGE_BUFFER_WINDOW": "MESSAGE_BUFFER_TIMEOUT",
     "DEBOUNCE_TIMEOUT": "MESSAGE_BUFFER_TIMEOUT",
+    "MESSAGE_BUFFER_TYPING_TIMEOUT": "TYPING_HOLD",
     "WORKERS": "UVICORN_WORKERS",
     "UVICORN_PORT": "PORT",
     "UVICORN_HOST": "HOST",
 }
-"""Names that people write for a setting, although their spelling is not near."""
+"""Names that people write for a setting, although their spelling is not near, or nearer to another one."""
 
 COMMON = frozenset({"META_TOKEN", "META_SECRET", "TWILIO_TOKEN", "TWILIO_SID", "TELEGRAM_TOKEN", "BOT_TOKEN"}) | {
     "N8N_URL",
@@ -71,9 +72,9 @@ def refused_names(known: Iterable[str], env_file: str | None, environ: Mapping[s
     names = set(known)
     places = {**_file_names(env_file), **dict.fromkeys(environ, "")}
     return [
-        f"{name}{place} is not a setting; did you mean {meant}?"
+        f"{name}{place} is not a setting; did you mean {MEANT.get(name.upper(), near)}?"
         for name, place in places.items()
-        if (meant := _near(name, names)) and name.upper().startswith(OWN_PREFIXES)
+        if (near := _near(name, names)) and name.upper().startswith(OWN_PREFIXES)
     ]
 
 

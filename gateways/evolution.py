@@ -15,12 +15,13 @@ import orjson
 from pydantic import SecretStr
 
 from buffer.models import Edit, Event, Ignored, Message, Presence, Revoke
+from buffer.presence import KIND_OF_STATE
 from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
 from gateways.content import Content, unknown_content
 from gateways.credentials import STATIC_TOKEN, bearer_of, header_scheme, token_matches
 from gateways.delivery import numbered, report
-from gateways.evolution_go import to_baileys_message
+from gateways.evolution_go import to_baileys_message, to_baileys_presence
 from gateways.evolution_send import SENDER
 from gateways.fields import first_object, first_text, object_of, objects_of, read_object, text_of, time_of
 from gateways.ignored import ignored, misfit
@@ -44,7 +45,6 @@ EXPIRY_LEEWAY_S = 1800
 STATUSES = ("ERROR", "PENDING", "SERVER_ACK", "DELIVERY_ACK", "READ", "PLAYED")
 """The status of our own message, in the order of its numbers."""
 
-STATES = frozenset({"composing", "recording", "paused", "available", "unavailable"})
 REVOKE_STUBS = ("REVOKE", "1")
 """The stub that stands for a revoked message, by name and number."""
 
@@ -274,9 +274,13 @@ def _read_presence(data: dict[str, Any], channel: str, own_jid: Any) -> list[Eve
     for jid, presence in object_of(data.get("presences")).items():
         state = text_of(object_of(presence).get("lastKnownPresence"))
         chat = _chat({"remoteJid": data.get("id"), "remoteJidAlt": jid}, channel, own_jid)
-        if chat and state in STATES:
+        if chat and state and state in KIND_OF_STATE:
             events.append(Presence(chat.conversation, state, person_of([jid]).peer if chat.is_group else None))
-    return events or [ignored("empty")]
+    return events or [ignored("presence")]
+
+
+def _read_go_presence(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
+    return _read_presence(to_baileys_presence(data), channel, own_jid)
 
 
 def _read_go_message(data: dict[str, Any], channel: str, own_jid: Any) -> list[Event]:
@@ -297,6 +301,8 @@ READERS: dict[str, Callable[[dict[str, Any], str, Any], list[Event]]] = {
     "message": _read_go_message,
     "sendmessage": _read_go_sent,
     "undecryptablemessage": _read_go_message,
+    "chatpresence": _read_go_presence,
+    "presence": _read_go_presence,
 }
 
 

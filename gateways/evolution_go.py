@@ -1,10 +1,10 @@
-"""Evolution Go, built on whatsmeow: converts its `Message` event to Evolution v2's form, which is Baileys's."""
+"""Evolution Go, built on whatsmeow: converts its events to the form of Evolution v2, which is that of Baileys."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from gateways.fields import object_of
+from gateways.fields import first_text, object_of, text_of
 
 BESIDE = ("base64", "mediaUrl", "speechToText", "contextInfo")
 """Fields beside the message that have the same name in both forms."""
@@ -37,3 +37,22 @@ def _key(info: dict[str, Any]) -> dict[str, Any]:
         "participant": info.get("Sender"),
         "participantAlt": info.get("SenderAlt"),
     }
+
+
+def to_baileys_presence(data: dict[str, Any]) -> dict[str, Any]:
+    """Convert the `data` of a `ChatPresence` (the person types or has stopped) to that of a v2 `presence.update`.
+
+    The same for that of a `Presence` (the person has WhatsApp open or not). Our own presence gives none.
+    """
+    if person := text_of(data.get("From")):
+        return _presence_of(person, person, "unavailable" if data.get("Unavailable") is True else "available")
+    if data.get("IsFromMe") is True:
+        return {}
+    state = data.get("State")
+    if state == "composing" and data.get("Media") == "audio":
+        state = "recording"
+    return _presence_of(data.get("Chat"), first_text(data, "SenderAlt", "Sender"), state)
+
+
+def _presence_of(chat: Any, person: str | None, state: Any) -> dict[str, Any]:
+    return {"id": chat, "presences": {person: {"lastKnownPresence": state}} if person else {}}

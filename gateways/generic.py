@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from buffer.models import KINDS, Conversation, Message
+from buffer.models import KINDS, Conversation, Message, Presence
 from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
 from gateways.content import known
@@ -22,6 +22,9 @@ EXACT = 2**53
 MEDIA_ALWAYS = ("url", "id", "mime", "caption")
 """The fields of `media` that are kept without a value."""
 
+
+STATES = {True: "composing", False: "paused"}
+"""The states that `typing` stands for, in an object that is no message."""
 
 PARTS: dict[str, type] = {
     "location": dict,
@@ -68,15 +71,18 @@ def verify(request: Request, settings: Settings) -> bool:
     return token_matches(request, settings.generic_token)
 
 
-def parse(request: Request) -> list[Message]:
-    """Return the messages of one body in its order. Raises BadRequest with the field and, in a list, the index."""
+def parse(request: Request) -> list[Message | Presence]:
+    """Return the messages and typing events of one body in its order.
+
+    Raises BadRequest with the field and, in a list, the index.
+    """
     body = passed_on(read_json(request.body))
     channel = request.tail.strip("/") or "default"
     if not isinstance(body, list):
-        return [_message(_item(body, ""), channel)]
+        return [_event(_item(body, ""), channel)]
     if len(body) > MAX_MESSAGES:
         raise BadRequest(f"the list has {len(body)} messages: send at most {MAX_MESSAGES} in one request")
-    return [_message(_item(value, f"message {index}: "), channel) for index, value in enumerate(body)]
+    return [_event(_item(value, f"message {index}: "), channel) for index, value in enumerate(body)]
 
 
 def _item(value: Any, where: str) -> Item:
@@ -86,16 +92,19 @@ def _item(value: Any, where: str) -> Item:
     raise BadRequest(f"{where}{expected}, not {json_type(value)}")
 
 
-def _message(item: Item, channel: str) -> Message:
-    conversation = _id(item, "conversation")
-    if conversation is None:
+def _event(item: Item, channel: str) -> Message | Presence:
+    peer = _id(item, "conversation")
+    if peer is None:
         raise item.refusal("conversation", "a non-empty string or an integer, the id of the person")
+    conversation = Conversation(NAME, _id(item, "channel") or channel, peer)
     kind, media, text = _kind(item), _media(item), _text(item, "text")
     text = text or (media or {}).get("caption")
     if kind == "text" and not text and not media:
-        raise item.refusal("text", "a non-empty string, unless there is `media` or a `kind` other than text")
+        if isinstance(typing := item.fields.get("typing"), bool):
+            return Presence(conversation, STATES[typing])
+        raise item.refusal("text", "a non-empty string, unless there is `media`, `typing` or a `kind` other than text")
     return Message(
-        conversation=Conversation(NAME, _id(item, "channel") or channel, conversation),
+        conversation=conversation,
         message_id=_id(item, "message_id"),
         timestamp_ms=_timestamp_ms(item),
         kind=kind,

@@ -36,6 +36,10 @@ PROPERTIES: OpenAPIObject = {
         "properties": {name: TEXT for name in MEDIA_FIELDS},
     },
     "sender_name": TEXT,
+    "typing": {
+        "type": ["boolean", "null"],
+        "description": "Without a message: whether the person is typing now, or has stopped",
+    },
     "channel": ID_OR_NULL | {"description": "Which of your numbers; default: the tail of the path"},
     "from_me": {"type": ["boolean", "null"], "description": "true: you have sent this message to the person"},
     "via": {
@@ -56,8 +60,9 @@ HAS_CONTENT: list[OpenAPIObject] = [
         "properties": {"media": {"type": "object", "anyOf": [_non_empty(name) for name in MEDIA_FIELDS]}},
     },
     {"required": ["kind"], "properties": {"kind": {"enum": sorted(KINDS - {"text"})}}},
+    {"required": ["typing"], "properties": {"typing": {"type": "boolean"}}},
 ]
-"""A message has one of these: a text, a file, or a kind other than text."""
+"""An object has one of these: a text, a file, a kind other than text, or a typing event."""
 
 MESSAGE: OpenAPIObject = {
     "type": "object",

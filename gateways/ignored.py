@@ -22,6 +22,7 @@ IGNORED_REASONS: Mapping[str, str] = {
     "waiting": "a message that is not decrypted yet: its content follows under the same id",
     "edit_without_text": "an edit whose new text is not in the body",
     "not_delivered_here": "a message for another address, or from a bot or system account",
+    "presence": "a presence of ourselves, or one that does not tell whether the person types",
     "private_note": "a note that humans of a helpdesk write to each other",
     "with_human": "a conversation that a human answers",
     "status_open": "a conversation with the status open, which CHATWOOT_STATUSES leaves out",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from buffer.models import Edit, Event, Ignored, Message, Presence, Revoke
+from buffer.presence import KIND_OF_STATE
 from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
 from gateways.content import Content
@@ -28,8 +29,6 @@ ACTIONS = {
 ACTION_OF_EVENT = dict.fromkeys(("messages_delete", "messages_deleted", "message_deleted"), "revoke")
 UPDATE_FIELDS = {"chatid": "Chat", "fromMe": "IsFromMe", "sender_pn": "Sender", "sender_lid": "SenderAlt"}
 """uazapi's names of the fields of an address, and those of whatsmeow, its library."""
-
-STATES = frozenset({"composing", "recording", "paused", "available", "unavailable"})
 
 
 def is_open(settings: Settings) -> bool:
@@ -211,8 +210,10 @@ def _read_presence(body: dict[str, Any], channel: str) -> list[Event]:
     state = (first_text(presence, "presence", "State", "state") or "").lower()
     if chat is None:
         return [no_chat(message["chatid"], "presence", presence)]
-    if chat.from_me or state not in STATES:
-        return [ignored("empty") if chat.from_me else misfit("presence", presence)]
+    if not state:
+        return [misfit("presence", presence)]
+    if chat.from_me or state not in KIND_OF_STATE:
+        return [ignored("presence")]
     if state == "composing" and presence.get("Media") == "audio":
         state = "recording"
     return [Presence(chat.conversation, state, _author(message) if chat.is_group else None)]

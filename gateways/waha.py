@@ -36,6 +36,8 @@ STATES = {
     "online": "available",
     "offline": "unavailable",
 }
+"""WAHA's names of the states, with those of WhatsApp."""
+
 ACKS = ("ERROR", "PENDING", "SERVER", "DEVICE", "READ", "PLAYED")
 """What became of our own message, in the order of its numbers from -1."""
 
@@ -174,6 +176,8 @@ def _read_presence(payload: dict[str, Any], session: str, own: Any) -> Iterator[
         state = STATES.get(text_of(presence.get("lastKnownPresence")) or "")
         if chat and state:
             yield Presence(chat.conversation, state, person_of([jid]).peer if chat.is_group else None)
+        else:
+            yield ignored("presence")
 
 
 UNREAD = {

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from buffer.models import Edit, Event, Ignored, Message, Presence, Revoke
+from buffer.presence import KIND_OF_STATE
 from config.settings import Settings
 from gateways.base import BadRequest, Gateway, Request
 from gateways.content import Content, known, unknown_content, with_part_ids
@@ -33,8 +34,6 @@ REVOKED = frozenset({"REVOKE", "REVOKED", "MESSAGE_REVOKE", "MESSAGE_REVOKED", "
 STATUS_EVENTS = frozenset({"messagestatuscallback", "deliverycallback"})
 STATUS_IDS_MAX = 1000
 """Messages of one callback that are read."""
-
-STATES = frozenset({"composing", "recording", "paused", "available", "unavailable"})
 
 
 def is_open(settings: Settings) -> bool:
@@ -150,8 +149,8 @@ def _revoke(body: dict[str, Any], chat: Chat) -> Event:
 
 def _read_presence(body: dict[str, Any], chat: Chat) -> list[Event]:
     state = (text_of(body.get("status")) or "").lower()
-    if state not in STATES:
-        return [misfit("presencechatcallback", body)]
+    if state not in KIND_OF_STATE:
+        return [ignored("presence") if state else misfit("presencechatcallback", body)]
     return [Presence(chat.conversation, state, _author(body) if chat.is_group else None)]
 
 

@@ -26,6 +26,7 @@ from buffer.models import (
     Revoke,
     RevokeResult,
 )
+from buffer.presence import KIND_OF_STATE
 from buffer.reply_store import Replies
 from buffer.rules import AppendRules
 from buffer.store import Store
@@ -48,9 +49,6 @@ from webhook.request_log import RequestLog
 from webhook.responses import Busy, Counts, HTTPError, Response, error_response, response_of, success_response
 from webhook.tallies import AppendTimes
 from webhook.windows import ChannelWindows
-
-TYPING = ("composing", "recording")
-"""Presence states that extend the deadline of an open burst."""
 
 CHANGED: tuple[EditResult | RevokeResult, ...] = ("changed", "removed", "early")
 """Results of an edit or revoke that changed the buffer, or that wait in Redis for their message."""
@@ -256,7 +254,10 @@ class Ingest:
     async def _apply(self, store: Store, event: Presence | Edit | Revoke, rules: ChannelRules) -> bool:
         """Apply an edit, revoke or typing event, and return True if it changed something."""
         if isinstance(event, Presence):
-            return event.state in TYPING and await store.extend(event.conversation, rules.settings) > 0
+            kind = KIND_OF_STATE[event.state]
+            if event.participant and kind == "stopped":
+                return False  # another one of the group may still be typing
+            return await store.presence(event.conversation, kind, rules.settings) > 0
         if isinstance(event, Edit):
             return await store.edit(event.conversation, encode_edit(event)) in CHANGED
         fingerprints = map(fingerprint_of, (event.target_id, *(event.part_ids or ())))

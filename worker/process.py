@@ -31,7 +31,7 @@ from worker import reply_client, typing_indicator
 from worker.agents import Agents
 from worker.breaker import Breakers
 from worker.dispatcher import Dispatcher
-from worker.expiry_listener import ExpiryListener
+from worker.expiry_listener import ExpiryListener, Hints
 from worker.flush import Flusher
 from worker.outage import Outage
 from worker.rq.projector import Projector
@@ -167,7 +167,9 @@ class WorkerProcess:
         dispatcher = Dispatcher(self._store, queue, settings, worker.runner, flusher.renew_leases)
         projector = Projector(self._store, queue, self._queue_client, worker.name, dispatcher.is_idle)
         listener = ExpiryListener(
-            self._listen_client, settings, dispatcher.wake, dispatcher.timer_expired, self._upkeep.request_repair
+            self._listen_client,
+            settings,
+            Hints(dispatcher.wake, dispatcher.timer_expired, flusher.superseded, self._upkeep.request_repair),
         )
         await self._register(worker)
         tune_worker_gc()

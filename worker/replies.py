@@ -99,11 +99,12 @@ class Delivery:
         return self.sender.own_id(self.part_id(number)) if self.sender.own_id else None
 
     def limits(self) -> SendLimits:
-        """Return the rate limits of the channel and of the person."""
+        """Return the rate limits of the channel and of the person, and how long the answer waits for one who types."""
         sender, per_s = self.sender, self.settings.reply_rate
         channel_rate = Rate(max(1, round(1000 / per_s))) if per_s else sender.channel_rate
         person_rate = sender.group_rate if self.to.is_group and sender.group_rate else sender.person_rate
-        return SendLimits(*channel_rate, *person_rate, PROBE_MS)
+        hold_ms = self.settings.typing_hold_ms if self.settings.typing_holds_answers else 0
+        return SendLimits(*channel_rate, *person_rate, PROBE_MS, hold_ms)
 
     def pace_ms(self, number: int) -> int:
         """Return how long a person would type a part (REPLY_TYPING_CPS), 0 if there is no such part."""

@@ -61,16 +61,16 @@ def read_conversations(path: Path) -> list[Conversation]:
     if not messages:
         raise BadData(f"{path.name}: there are no rows")
     if all(message.at_ms % 1000 == 0 for some in messages.values() for message in some):
-        messages = {name: _spread(some) for name, some in messages.items()}
+        messages = {name: _spread(name, some) for name, some in messages.items()}
     return [Conversation(name, tuple(_turns(some))) for name, some in messages.items()]
 
 
-def _spread(messages: list[Message]) -> list[Message]:
+def _spread(name: str, messages: list[Message]) -> list[Message]:
     """Return messages whose stamps are whole seconds with a random part of a second each, in the same order.
 
     Otherwise a window of 8.9 s would split as much as one of 8 s.
     """
-    random, spread, before_ms = Random(f"{SEED}/{len(messages)}/{messages[0].chars}"), list[Message](), 0
+    random, spread, before_ms = Random(f"{SEED}/{name}"), list[Message](), 0
     for message in messages:
         before_ms = max(before_ms, message.at_ms + random.randrange(1000))
         spread.append(message._replace(at_ms=before_ms))
@@ -118,7 +118,7 @@ def _add_last(messages: list[Message] | None, last: tuple[str, int] | None) -> N
 
 def _whole(row: Mapping[str, str], column: str, where: str) -> int:
     try:
-        value = round(float(row[column] or 0))
+        value = round(float(row[column]))
     except (TypeError, ValueError, OverflowError):
         value = -1
     if value < 0:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from operator import mul
 from random import Random
 from typing import NamedTuple
@@ -68,8 +67,20 @@ def score_all(
     policies: Sequence[Policy], training: Sequence[Conversation], replayed: Sequence[Conversation]
 ) -> list[Score]:
     """Score policies, on all cores."""
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(partial(score, training=training, replayed=replayed), policies))
+    with ProcessPoolExecutor(os.cpu_count(), initializer=_keep, initargs=(training, replayed)) as pool:
+        return list(pool.map(_score_kept, policies))
+
+
+_kept: tuple[Sequence[Conversation], Sequence[Conversation]] = ((), ())
+
+
+def _keep(training: Sequence[Conversation], replayed: Sequence[Conversation]) -> None:
+    global _kept  # a process of the pool gets the conversations once, not with each policy
+    _kept = training, replayed
+
+
+def _score_kept(policy: Policy) -> Score:
+    return score(policy, *_kept)
 
 
 def figures(score: Score, weights: Sequence[int] | None = None) -> Figures:
@@ -95,8 +106,8 @@ class Interval(NamedTuple):
     high: float
 
 
-def interval(of: Callable[[Sequence[int]], float], weights: Sequence[Sequence[int]]) -> Interval:
-    """Return the interval of a figure over the samples."""
-    values = sorted(map(of, weights))
-    skipped = math.floor(len(values) * 0.025)
-    return Interval(values[skipped], values[-1 - skipped])
+def interval(values: Sequence[float]) -> Interval:
+    """Return the interval of a figure, given its value in each sample."""
+    ranked = sorted(values)
+    skipped = math.floor(len(ranked) * 0.025)
+    return Interval(ranked[skipped], ranked[-1 - skipped])

@@ -8,8 +8,7 @@ from itertools import pairwise
 
 from benchmarks.wait.conversations import Conversation, Turn
 from benchmarks.wait.policies import Policy
-from buffer.habits import READ_MS
-from buffer.window_policy import GAP_BOUNDS_MS, AutoPolicy, Gaps, channel_window, explores
+from buffer.window_policy import GAP_BOUNDS_MS, READ_MS, AutoPolicy, Gaps, channel_window, explores
 
 TRAINING_SHARE = 0.6
 HOUR_MS = 3_600_000
@@ -34,14 +33,15 @@ def explored_gaps(conversations: Iterable[Conversation], policy: Policy) -> Gaps
 
 def all_gaps(conversations: Iterable[Conversation], auto: AutoPolicy, agent_ms: int, window_ms: int) -> Gaps:
     """Return what a channel with this window has counted if not only the explored conversations count."""
-    return _count(
-        (gap_ms, (auto.max_ms if explores(f"{one.name}/{turn.author}", at_ms // HOUR_MS) else window_ms) + after_ms)
-        for after_ms in (agent_ms + READ_MS,)
-        for one in conversations
-        for turn in one.turns
-        for at_ms in (turn.messages[0].at_ms,)
-        for gap_ms in _gaps_ms(turn)
-    )
+
+    def gaps() -> Iterator[tuple[int | None, int]]:
+        for one in conversations:
+            for turn in one.turns:
+                is_explored = explores(f"{one.name}/{turn.author}", turn.messages[0].at_ms // HOUR_MS)
+                seen_ms = (auto.max_ms if is_explored else window_ms) + agent_ms + READ_MS
+                yield from ((gap_ms, seen_ms) for gap_ms in _gaps_ms(turn))
+
+    return _count(gaps())
 
 
 def windows_of_all_gaps(conversations: list[Conversation], auto: AutoPolicy, agent_ms: int, days: int) -> list[int]:

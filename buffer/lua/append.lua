@@ -23,7 +23,7 @@
 
 local partition, max_wait_ms, max_messages = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local max_bytes, dedupe_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
-local single, first_ms, rules = false, nil, nil
+local single, restarts_max, first_ms, typing_ms, rules = false, 0, nil, nil, nil
 if ARGV[7] ~= '' then
   -- include: special
 end

@@ -1,13 +1,16 @@
 -- begin_part: mark the next part of an answer as `sending`; only then its request may leave (docs/invariants.md#12).
 --
 -- KEYS[1]  root of the partition
--- ARGV     1 now_ms or ''   then ten for each conversation: its hash · token · number of the part · fingerprint of our
+-- ARGV     1 now_ms or ''   then eleven for each conversation: its hash · token · number of the part · fingerprint of our
 --          own id for it ('' = none) · tag of its channel · the channel's interval_ms and burst · the person's
---          interval_ms and burst · probe_ms of a held channel
--- returns  one for each conversation: { mark, at_ms (0 = it does not wait) }: 'send' | 'wait' (a limit or a pause) |
---          'held' (nothing can be sent through the channel) | 'lost' | 'cancelled' | 'broken' (its keys cannot be read);
---          a repeated call returns the same as the first
--- touches  wake counters suspects alias · conv batch lock · rate held sent · sick
+--          interval_ms and burst · probe_ms of a held channel · typing_hold_ms (0 = the first part never waits for a
+--          person who types)
+-- returns  one for each conversation: { mark, at_ms (0 = it does not wait) }: 'send' | 'wait' (a limit, a pause, or the person
+--          types) | 'held' (nothing can be sent through the channel) | 'lost' | 'cancelled' | 'superseded' (the person goes
+--          on, and the batch was taken back) | 'broken' (its keys cannot be read); a repeated call returns the same as the
+--          first
+-- touches  wake idle history tally channels counters suspects alias · conv buffer batch timer lock media mark memory · rate
+--          held sent · sick
 --
 -- 'wait' and 'held' give the lease back until at_ms. A limit keeps its moment for a part that waits, so that those of a
 -- channel come back one after the other (GCRA: the generic cell rate algorithm of ATM, ITU-T I.371).
@@ -69,6 +72,12 @@ local function wait_for_resume(name, conv)
   return reply
 end
 
+-- Return until when the first part waits, because the person types (presence.lua), or nil. It waits once.
+local function typing_until(conv, part, hold_ms)
+  local until_ms = min(number(conv, 'typing_until_ms'), now_ms + hold_ms)
+  return part == 1 and not conv.typing_waited and is_ahead(until_ms) and until_ms or nil
+end
+
 local function begin_part(name, token, part, own_id, tag, limits)
   local conv = read_conv(name)
   local refused = fenced(conv, token)
@@ -78,6 +87,10 @@ local function begin_part(name, token, part, own_id, tag, limits)
     return { refused, paused(conv) and number(conv, 'paused_until_ms') or number(conv, 'retry_at_ms') }
   elseif conv.cancelled then
     return { 'cancelled', 0 }
+  elseif conv.superseded then
+    -- include: rejoin
+    -- include: take_back
+    return { take_back(name, conv), 0 }
   elseif tonumber(conv.next_part) ~= part then
     return { 'lost', 0 }
   elseif conv.sending_ms then -- marked by this very token: the claim settles the mark of any other
@@ -89,7 +102,12 @@ local function begin_part(name, token, part, own_id, tag, limits)
   if paused(conv) then
     return wait_for_resume(name, conv)
   end
-  local until_ms = held_until(tag, limits.probe_ms)
+  local until_ms = typing_until(conv, part, limits.typing_hold_ms)
+  if until_ms then
+    call('HSET', key('conv', name), 'typing_waited', until_ms)
+    return wait(name, conv, until_ms, 'wait')
+  end
+  until_ms = held_until(tag, limits.probe_ms)
   if until_ms then
     return wait(name, conv, until_ms, 'held')
   end
@@ -99,17 +117,23 @@ local function begin_part(name, token, part, own_id, tag, limits)
     return wait(name, conv, slot_ms, 'wait')
   end
   call('HSET', key('conv', name), 'sending_ms', now_ms)
+  if conv.new_memory then
+    -- include: keep_memory
+    keep_memory(name, conv.new_memory)
+    call('HDEL', key('conv', name), 'new_memory')
+  end
   remember_sent(own_id, tag, name, part_id(conv))
   return { 'send', 0 }
 end
 
 local replies = {}
-for i = 2, #ARGV, 10 do
-  local limits = { probe_ms = tonumber(ARGV[i + 9]) }
+for i = 2, #ARGV, 11 do
+  local limits = { probe_ms = tonumber(ARGV[i + 9]), typing_hold_ms = tonumber(ARGV[i + 10]) }
   for j = 1, 4 do
     limits[j] = tonumber(ARGV[i + 4 + j])
   end
   local part = guarded(begin_part, ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4], limits)
   table.insert(replies, part or { 'broken', 0 })
 end
+-- include: write_tallies
 return replies

@@ -25,7 +25,7 @@ FIXTURES = ROOT / "tests" / "fixtures" / "evolution"
 def deployment(tmp_path_factory: pytest.TempPathFactory, shared_agent: RecordingAgent) -> Iterator[Deployment]:
     """A deployment with a window of one second, and somebody whose burst ends in an hour."""
     server = Server("valkey", tmp_path_factory.mktemp("server"), {})
-    settings = {"message_buffer_timeout": WINDOW_S, "message_buffer_max_wait": 3.0}
+    settings = {"message_buffer_timeout": WINDOW_S, "message_buffer_max_wait": 3.0, "typing_grace": 0.1}
     deployment = Deployment(tmp_path_factory.mktemp("deployment"), server, shared_agent, **settings)
     deployment.worker()
     yield deployment
@@ -179,21 +179,57 @@ def _evolution(webhook: Webhook, body: bytes) -> dict[str, int]:
     return response.json()
 
 
-def test_typing_moves_the_deadline(deployment: Deployment, webhook: Webhook) -> None:
-    """A typing event gives the person another window; it is no message."""
+def _signals(deployment: Deployment, webhook: Webhook, *states: str) -> Call:
+    """Say something, then post typing events, each of which must find the burst open. Return the call."""
+    moved = {"accepted": 1, "duplicates": 0, "ignored": 0}
     for _ in range(TURNS):
         peer = f"55119{time.time_ns() % 10**8:08d}"
         assert _evolution(webhook, _text(peer, "m1"))["accepted"] == 1
         time.sleep(0.4 * WINDOW_S)
-        typed_ms = time.time() * 1000
-        if _evolution(webhook, _presence(peer)) == {"accepted": 1, "duplicates": 0, "ignored": 0}:
-            break
-    else:
-        pytest.fail(f"{TURNS} times the burst was over before this machine could post the typing event")
-    deployment.wait_calls(peer)
-    (call,) = deployment.agent.calls_of(peer)
-    assert call.ids == ["m1"]
-    assert call.arrived_ms >= typed_ms + 1000
+        if [_evolution(webhook, _presence(peer, state)) for state in states] == [moved] * len(states):
+            deployment.wait_calls(peer)
+            (call,) = deployment.agent.calls_of(peer)
+            assert call.ids == ["m1"]
+            return call
+    pytest.fail(f"{TURNS} times the burst was over before this machine could post the typing events")
+
+
+def test_typing_holds_the_burst(deployment: Deployment, webhook: Webhook) -> None:
+    """A person who types is waited for, here until the longest wait; a typing event is no message."""
+    call = _signals(deployment, webhook, "composing")
+    assert call.content["reason"] == "max_wait"
+    assert call.content["closed_ms"] - call.content["opened_ms"] == 3_000
+
+
+def test_the_end_of_typing_lets_it_go(deployment: Deployment, webhook: Webhook) -> None:
+    """A person who stops is not waited for any longer, but for the window of their last message."""
+    call = _signals(deployment, webhook, "recording", "available")
+    assert call.content["reason"] == "quiet"
+    assert WINDOW_S * 1000 <= call.content["closed_ms"] - call.content["opened_ms"] < 3_000
+
+
+def test_a_window_for_those_whose_typing_is_seen(
+    shared_agent: RecordingAgent, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """With MESSAGE_BUFFER_TIMEOUT_TYPING a message after a typing event has the shorter window."""
+    server = Server("valkey", tmp_path_factory.mktemp("server"), {})
+    settings = {"message_buffer_timeout": 15.0, "message_buffer_timeout_typing": 0.5, "typing_hold": 0}
+    deployment = Deployment(tmp_path_factory.mktemp("deployment"), server, shared_agent, **settings)
+    try:
+        deployment.worker()
+        webhook = deployment.webhook(1)
+        peer = f"55119{time.time_ns() % 10**8:08d}"
+        _evolution(webhook, _text(peer, "m1"))
+        assert deployment.pending() == 1
+        _evolution(webhook, _presence(peer, "available"))
+        _evolution(webhook, _text(peer, "m2"))
+        deployment.wait_calls(peer)
+        (call,) = deployment.agent.calls_of(peer)
+        assert call.ids == ["m1", "m2"]
+        assert call.content["closed_ms"] - call.content["last_ms"] == 500
+    finally:
+        deployment.close()
+        server.stop()
 
 
 @pytest.mark.parametrize("state", ["composing", "recording", "paused"])

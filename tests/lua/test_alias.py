@@ -250,10 +250,12 @@ async def test_operators_reach_it_by_either_name(driver: ScriptDriver, first: Co
     await link(driver, "m2")
     kept = await check_one(driver)
     driver.clock.advance(1_000)
-    assert await driver.store.extend(by) == driver.clock() + WINDOW_MS == await driver.wake_ms(kept)
+    assert await driver.store.presence(by, "typing") == driver.clock() + 12_000 == await driver.wake_ms(kept)
     assert await driver.store.pause(by, 30_000) == await driver.wake_ms(kept)
     assert await driver.store.resume(by) is True
-    assert await driver.wake_ms(kept) == driver.clock() + WINDOW_MS
+    assert await driver.wake_ms(kept) == driver.clock() + 12_000
+    assert await driver.store.presence(by, "stopped") == driver.clock() - 1_000 + WINDOW_MS
+    assert await driver.wake_ms(kept) == driver.clock() - 1_000 + WINDOW_MS
     assert await driver.store.flush_now(by) == 2
     assert await driver.wake_ms(kept) == driver.clock()
     assert await driver.store.discard(by) == (2, False)

@@ -30,6 +30,7 @@ from buffer.models import (
 from buffer.operator_models import DiscardLetterResult, PendingState, RedriveResult
 from buffer.owner_store import Owners
 from buffer.person_store import People
+from buffer.presence import PresenceKind
 from buffer.reply_models import (
     DoubtResult,
     Ending,
@@ -58,7 +59,7 @@ FILES = sorted(LUA.rglob("*.lua"))
 
 CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "append": lambda store: store.append([message("m1", ANA), message("m2", BIA)]),
-    "extend": lambda store: store.extend(ANA),
+    "presence": lambda store: store.presence(ANA, "typing"),
     "edit": lambda store: store.edit(ANA, Change(b"f" * 8, 1, b"{}")),
     "revoke": lambda store: store.revoke(ANA, b"f" * 8),
     "dispatch": lambda store: store.dispatch(0, 10),
@@ -125,13 +126,14 @@ STATUSES: dict[str, set[str]] = {
 }
 MODES: dict[str, set[str]] = {
     "fail": set(get_args(FailureMode)),
+    "presence": set(get_args(PresenceKind)),
     "pause": {*PauseMode},
     "end_part": set(get_args(PartEnd)),
     "own_message": set(get_args(OwnAction)) - {""},
     "part_status": {"sent", "failed"},
     "settle_doubt": {"send", "drop"},
 }
-EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 7, "begin_part": 10, "end_part": 10, "ack": 5}
+EXTRA = {"append": 2, "repair": 2, "claim": 2, "renew": 2, "answered": 7, "begin_part": 11, "end_part": 10, "ack": 5}
 """Arguments of the messages or conversations of a call."""
 
 EXTRA["tally"] = EXTRA["set_windows"] = 2

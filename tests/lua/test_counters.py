@@ -308,3 +308,80 @@ async def test_bounds_are_those_of_the_scripts(driver: ScriptDriver):
             driver.clock.advance(WINDOW_MS + int(bound) + more)
             await driver.claim_batch(who)
     assert (await histogram(driver, "lateness_ms")).counts == (1, *[2] * 11, 1)
+
+
+async def test_counts_of_another_type(driver: ScriptDriver):
+    """A key `uncounted` of another type stops nothing: it is set aside, and counting goes on."""
+    key = driver.partition_key("uncounted")
+    await driver.redis.rpush(key, "of another type")
+    assert [one.status for one in await driver.append("m1")] == ["new"]
+    assert (await driver.tally())["messages_accepted"] == 1
+    await driver.redis.rpush(key, "of another type")
+    assert (await driver.tally())["messages_accepted"] == 1
+    assert await driver.redis.exists(driver.partition_key("sick") + ":uncounted")
+    assert [totals.counters["messages_accepted"] for totals in await Insights(driver.store).totals()] == [1]
+
+
+@pytest.mark.parametrize("garbage", [b"garbage", b"\0\0\3abc\0\1a", b"\0\0\1:\0", b"\0"])
+async def test_counts_that_no_script_has_written(driver: ScriptDriver, garbage: bytes):
+    """What was counted before the garbage counts; the garbage and what follows is kept as evidence."""
+    await driver.append("m1")
+    await driver.redis.append(driver.partition_key("uncounted"), garbage)
+    assert (await driver.tally())["messages_accepted"] == 1
+    assert await driver.redis.get(driver.partition_key("sick") + ":uncounted") == garbage
+    await driver.append("m2")
+    assert (await driver.tally())["messages_accepted"] == 2
+
+
+async def test_counts_are_added_up_when_there_are_many(driver: ScriptDriver):
+    """What append has written down is added to the tallies before it grows long, and nothing is lost by that."""
+    longest = 0
+    for number in range(12):
+        await driver.append(*(f"m{number}-{i}" for i in range(800)))
+        longest = max(longest, await driver.redis.strlen(driver.partition_key("uncounted")))
+        driver.clock.advance(100)
+    assert longest < 10_000
+    assert await driver.redis.hget(driver.partition_key("tally") + ":generic:loja", "messages_accepted")
+    tally = await driver.tally()
+    assert (tally["messages_accepted"], tally["gap:0"], tally["turns"]) == (9_600, 9_599, 1)
+
+
+async def test_turn_that_is_split_twice(driver: ScriptDriver):
+    """A turn of three bursts has two splits and counts once as split, also when one burst was acked between."""
+    batch = await driver.in_flight("m1")
+    await driver.append("m2")
+    await driver.store.ack(driver.ref(), batch.token)
+    driver.clock.advance(WINDOW_MS)
+    batch = await driver.claim_batch(caller="w2")
+    await driver.store.ack(driver.ref(), batch.token)
+    driver.clock.advance(1_000)
+    await driver.append("m3")
+    names = ("turns", "turns_split", "bursts_split")
+    assert await counted(driver, *names) == {"turns": 1, "turns_split": 1, "bursts_split": 2}
+    driver.clock.advance(61_000)
+    await driver.append("m4")
+    [totals] = await Insights(driver.store).totals()
+    assert (totals.counters["turns"], totals.gap_turns) == (2, 2)
+
+
+async def test_wait(driver: ScriptDriver):
+    """The wait of a batch is the time from its last message to its first claim."""
+    await driver.append("m1")
+    driver.clock.advance(1_000)
+    await driver.append("m2")
+    driver.clock.advance(WINDOW_MS + 70)
+    await driver.claim_batch()
+    found = await histogram(driver, "wait_ms")
+    assert (found.count, found.sum_ms, bucket_of(found)) == (1, WINDOW_MS + 70, 10_000)
+
+
+async def test_bounds_of_the_wait_are_those_of_the_scripts(driver: ScriptDriver):
+    """A wait that equals a bound lies in its bucket, one that is greater in the next."""
+    bounds = [bound for bound in BOUNDS_MS["wait_ms"][:-1] if bound >= WINDOW_MS]
+    for bound in bounds:
+        for more in (0, 1):
+            who = Conversation("generic", "loja", f"{bound}-{more}")
+            await driver.append("m1", to=who)
+            driver.clock.advance(int(bound) + more)
+            await driver.claim_batch(who)
+    assert (await histogram(driver, "wait_ms")).counts[-len(bounds) - 1 :] == (1, *[2] * (len(bounds) - 1), 1)

@@ -36,7 +36,7 @@ async def claim_all(driver: ScriptDriver, *who: Conversation) -> list[Claim]:
 
 async def test_only_other_rules_are_carried(driver: ScriptDriver, rules):
     """A burst carries nothing for the claim if the route has the rules of the environment."""
-    assert (rules().special, len(rules(message_buffer_first="immediate", message_max_age=9.0).special)) == (b"", 7)
+    assert (rules().special, len(rules(message_buffer_first="immediate", message_max_age=9.0).special)) == (b"", 13)
     await say(driver, rules(message_buffer_first="immediate"), "m1")
     assert "rules" not in await driver.conv()
     await say(driver, rules(**LOJA), "m2")
@@ -122,22 +122,23 @@ async def test_rules_survive_a_change_of_the_burst(driver: ScriptDriver, rules, 
     loja = rules(**LOJA)
     await say(driver, loja, "m1")
     driver.clock.advance(1_000)
-    await driver.store.extend(ANA, make_settings(**LOJA))
+    await driver.store.presence(ANA, "typing", make_settings(**LOJA))
     await driver.store.edit(ANA, encode_edit(Edit(ANA, "m1", "new", None)))
     await driver.store.pause(ANA, 1_000)
     await driver.store.resume(ANA)
-    assert bytes.fromhex((await driver.conv())["rules"]) == loja.special[8:]
-    driver.clock.advance(3_000)
+    assert bytes.fromhex((await driver.conv())["rules"]) == loja.special[14:]
+    await driver.store.presence(ANA, "stopped", make_settings(**LOJA))
+    driver.clock.advance(2_000)
     assert (await driver.claim_batch()).separator == " | "
 
 
 async def test_typing_of_the_route(driver: ScriptDriver, rules, make_settings):
-    """A typing event moves the deadline by the typing time of the route, up to the route's longest wait."""
+    """A typing event holds the burst as long as the route says, up to the route's longest wait."""
     opened_ms = driver.clock()
-    settings = make_settings(message_buffer_typing_timeout=5.0, message_buffer_max_wait=9.0)
+    settings = make_settings(typing_hold=6.0, message_buffer_max_wait=9.0)
     await say(driver, append_rules(settings, make_settings()), "m1")
     driver.clock.advance(4_000)
-    assert await driver.store.extend(ANA, settings) == opened_ms + 9_000
+    assert await driver.store.presence(ANA, "typing", settings) == opened_ms + 9_000
 
 
 async def test_rules_survive_a_merge(driver: ScriptDriver, rules):

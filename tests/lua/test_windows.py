@@ -93,18 +93,22 @@ async def test_rules_without_a_first_window_leave_that_of_the_message(driver: Sc
 
 
 async def test_what_a_cut_leaves_keeps_the_window(open_driver):
-    """The messages that did not fit wait by the window of their burst. They were not held."""
+    """The messages that did not fit wait by the window of their burst. Of the flags only that of a cut turn is left."""
     driver = open_driver(message_buffer_max_messages=2)
     await say(driver, "m1", "m2", "m3", window_ms=3_000)
     await set_flags(driver, HELD + RESTARTED)
     assert ids(await driver.claim_batch()) == ["m1", "m2"]
     conv = await driver.conv()
     assert int(conv["deadline_ms"]) == driver.clock() + 3_000
-    assert (conv["window_ms"], conv["why"], conv["flags"]) == ("3000", str(WHYS.index("auto_channel")), str(RESTARTED))
+    assert (conv["window_ms"], conv["why"], conv["flags"]) == (
+        "3000",
+        str(WHYS.index("auto_channel")),
+        str(RESTARTED + 1),
+    )
 
 
 async def test_flags_stay_with_the_batch(driver: ScriptDriver):
-    """The flags of a burst are sealed with it, and stand in the span at rest. A new burst begins without any."""
+    """The flags of a burst are sealed with it, and stand in the span at rest. A new burst is not held."""
     await say(driver, "m1", window_ms=3_000)
     await set_flags(driver, HELD + 1)
     driver.clock.advance(3_000)
@@ -113,7 +117,7 @@ async def test_flags_stay_with_the_batch(driver: ScriptDriver):
     span = await driver.redis.hget(driver.key("conv"), "span")
     assert struct.unpack(">HIHIB", span)[4] == HELD + 1
     await say(driver, "m2", window_ms=3_000)
-    assert (await driver.conv())["flags"] == "0"
+    assert (await driver.conv())["flags"] == "1"
 
 
 async def test_a_message_keeps_the_flags_of_its_burst(driver: ScriptDriver):

@@ -33,7 +33,7 @@ WORLD_ACTIONS: Actions = {
     "say_beside_sick": Action(3, {"who": ANYBODY, "damage": tuple(DAMAGES), "place": (0, 1, 2)}),
     "resend": Action(4, {"index": ANY}),
     "repeat": Action(4, {"index": ANY}),
-    "type": Action(3, {"who": ANYBODY}),
+    "type": Action(5, {"who": ANYBODY, "kind": ("typing", "stopped")}),
     "dispatch": Action(10, {"limit": (0, 1, 2, 10)}),
     "lose_job": Action(2, {"index": ANY}),
     "duplicate_job": Action(2, {"index": ANY}),
@@ -144,7 +144,7 @@ CROWD_ACTIONS: Actions = {
     "resend": Action(3, {"index": ANY}),
     "repeat": Action(10, {"index": ANY, "one": ONE, "alias": (None, None, 0, 1, 2)}),
     "meet": Action(6, {"who": WHO, "alias": ONE}),
-    "type": Action(5, {"who": WHO, "one": ONE}),
+    "type": Action(6, {"who": WHO, "one": ONE, "kind": ("typing", "typing", "stopped")}),
     "edit": Action(12, {"index": ANY, "one": ONE, "shift_ms": EDITS_MS}),
     "edit_before": Action(3, {"who": WHO, "one": ONE, "shift_ms": EDITS_MS}),
     "revoke": Action(4, {"index": ANY, "one": ONE}),
@@ -169,6 +169,23 @@ CROWD_ACTIONS: Actions = {
     "go_away": Action(3, {}),
     "repair": Action(2, {}),
 }
+
+TYPING_ACTIONS: Actions = {
+    "say": Action(8, {"who": ("ana",), "count": (1,), "shift_ms": (0,), "keyword": (False,) * 9 + (True,)}),
+    "resend": Action(1, {"index": ANY}),
+    "type": Action(24, {"who": ("ana", "ana", "ana", "bia"), "kind": ("typing", "stopped")}),
+    "claim": Action(6, {"who": ("ana",)}),
+    "ack": Action(5, {"index": ANY}),
+    "fail": Action(1, {"index": ANY, "mode": ("retry", "dead", "release"), "delay_ms": DELAYS_MS}),
+    "flush_now": Action(1, {"who": ("ana",)}),
+    "discard": Action(1, {"who": ("ana",)}),
+    "pause": Action(1, {"who": ("ana", "bia"), "pause_ms": (1, 60_000), "takeover": (False, True)}),
+    "resume": Action(2, {"who": ("ana", "bia")}),
+    "pass_time": Action(24, {"ms": (1, 1_000, 9_999, 14_000, 34_000, 45_000, 60_000)}),
+    "pass_time_until_due": Action(4, {"who": ("ana",)}),
+    "sicken": Action(1, {"who": ("ana",), "how": ("window",)}),
+}
+"""What can happen to a person whose typing is seen."""
 
 
 class Walkable(Protocol):

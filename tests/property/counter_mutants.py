@@ -11,7 +11,7 @@ COUNTER_MUTANTS = [
         "counts lost when there are many", "include/note_counts", "    fold()\n", "    call('DEL', key('uncounted'))\n"
     ),
     Mutant("sweep loses counts", "sweep", "fold()\nage", "call('DEL', key('uncounted'))\nage"),
-    Mutant("resent message counted again", "append", "if repeated and status == 'new' then", "if false then"),
+    Mutant("resent message counted again", "include/append_one", "known ~= nonce and 24 or nil", "24"),
     Mutant("a turn is split anew each time", "include/burst", "  elseif is_split then\n    return gap + SPLITS\n", ""),
     Mutant("a new turn is split already", "include/burst", "is_split and conv.flags - TURN_SPLIT or", ""),
     Mutant("split is forgotten at the ack", "ack", ".. sub(span, 26, 26)", ".. '\\0'"),

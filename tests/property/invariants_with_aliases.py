@@ -162,8 +162,9 @@ def _check_window(people: WorkerActions, hash_: str) -> None:
     assert int(conv["bytes"]) == sum(len(entry) - ENTRY_HEADER_SIZE for entry in entries), "bytes of the burst"
     assert int(conv["depth"]) == len(entries), "depth of the burst"
     if "fired" not in conv:
-        longest_ms = opened_ms + settings.max_wait_ms
-        assert min(received[-1] + settings.window_ms, longest_ms) <= deadline_ms <= longest_ms, "deadline of the burst"
+        longest_ms, window_ms = opened_ms + settings.max_wait_ms, int(conv["window_ms"])
+        assert window_ms in (settings.window_ms, settings.typing_window_ms), "window of the burst"
+        assert min(received[-1] + window_ms, longest_ms) <= deadline_ms <= longest_ms, "deadline of the burst"
     _check_copies(people, hash_)
     _check_edits(people, "buffer", hash_)
     _check_fired(people, hash_)

@@ -7,6 +7,7 @@ import copy
 from buffer import person_calls, script_calls
 from buffer.keys import Ref
 from buffer.models import FailureMode, PauseMode
+from buffer.presence import PresenceKind
 from tests.property.compared_system import REMEMBERED_MAX, ComparedSystem, Request, ids_of
 from tests.property.invariants import check
 from tests.property.spoiled_keys import spoil
@@ -48,8 +49,8 @@ class ModelComparison(ComparedSystem):
         if self.requests:
             self._append(self.requests[-1 - index % len(self.requests)]._replace(nonce=self._nonce()))
 
-    def type(self, who: str) -> None:
-        assert self.system.extend(PEOPLE[who]) == self.model.extend(who)
+    def type(self, who: str, kind: PresenceKind) -> None:
+        assert self.system.presence(PEOPLE[who], kind) == self.model.presence(who, kind)
         self._touch(who)
 
     # What dispatchers and workers do

@@ -73,6 +73,9 @@ class Talk:
     buffer: list[ModelMessage] = field(default_factory=list)
     deadline_ms: int = 0
     window_ms: int = 0
+    is_held: bool = False
+    has_let_go: bool = False
+    presence_ms: int | None = None
     fired: str | None = None
     batch: Sealed | None = None
     redrive: list[str] = field(default_factory=list)

@@ -1,5 +1,5 @@
 """The seeded bugs: the random walks must fail with each. tests/property/reply_mutants.py has those of replies, and
-counter_mutants.py those of counters.
+counter_mutants.py those of counters, typing_mutants.py those of typing events.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 from tests.property.seeded_bug import Mutant
 
 MUTANTS = [
-    Mutant("dedupe removed", "append", "  elseif not known then\n", "  elseif true then\n"),
+    Mutant("dedupe removed", "include/append_one", "elseif not known then\n", "elseif true then\n"),
     Mutant("lost reply is a duplicate", "append", "known == nonce and 'new' or 'duplicate'", "'duplicate'"),
     Mutant("ids never forgotten", "include/seen", " and seconds_at(seen, at) * 1000 + ttl_ms >= now_ms then", " then"),
     Mutant(
@@ -35,12 +35,17 @@ MUTANTS = [
     ),
     Mutant(
         "duplicate waits longer",
-        "append",
-        "  repair_wake(conv)\n  return known",
+        "include/append_one",
+        "  repair_wake(conv)\n  status, deadline_ms, depth = known",
         "  if conv.opened_ms then\n    conv.deadline_ms = now_ms + window_ms\n    write_window(name, conv)\n  end\n"
-        "  return known",
+        "  status, deadline_ms, depth = known",
     ),
-    Mutant("duplicate repairs nothing", "append", "  repair_wake(conv)\n  return known", "  return known"),
+    Mutant(
+        "duplicate repairs nothing",
+        "include/append_one",
+        "  repair_wake(conv)\n  status, deadline_ms, depth = known",
+        "  status, deadline_ms, depth = known",
+    ),
     Mutant("fired deadline moves", "include/burst", "  local fired = conv.fired\n", "  local fired = nil\n"),
     Mutant("message cap one late", "include/burst", "depth >= max_messages", "depth > max_messages"),
     Mutant("byte cap ignored", "include/burst", "bytes >= max_bytes", "false"),
@@ -56,13 +61,6 @@ MUTANTS = [
     ),
     Mutant("missing list ignored", "append", "conv.depth == depth and conv or BROKEN", "conv"),
     Mutant("awake conversation stays idle", "include/write", "    try('ZREM', key('idle'), name)\n", ""),
-    Mutant(
-        "typing beyond the longest wait",
-        "extend",
-        "min(now_ms + typing_ms, conv.opened_ms + max_wait_ms)",
-        "now_ms + typing_ms",
-    ),
-    Mutant("typing shortens", "extend", "if deadline_ms <= conv.deadline_ms then", "if false then"),
     Mutant(
         "dispatch removes",
         "dispatch",
@@ -181,8 +179,8 @@ MUTANTS = [
 ]
 
 PEOPLE_MUTANTS = [
-    Mutant("alias unknown", "append", "  if alias ~= NO_ALIAS then\n", "  if false then\n"),
-    Mutant("second name not recognised", "append", "if not known and owners and", "if false and"),
+    Mutant("alias unknown", "include/append_one", "alias ~= NO_ALIAS and alias, false", "false, false"),
+    Mutant("second name not recognised", "include/append_one", "= not known and owners and", "= false and"),
     Mutant(
         "id that came under another name not recorded",
         "append",
@@ -310,7 +308,7 @@ PEOPLE_MUTANTS = [
     Mutant("phone given up", "include/burst", "(is_phone(peer) or not is_phone(conv.peer))", "true"),
     Mutant("phone given up by a pause", "pause", "if not conv.ref then", "if true then"),
     Mutant("stale message accepted", "append", "struct.unpack('>I6', order) < now_ms - max_age_ms then", "false then"),
-    Mutant("extend by alias", "extend", "resolve(ARGV[2])", "ARGV[2]"),
+    Mutant("typing by alias", "presence", "resolve(ARGV[2])", "ARGV[2]"),
     Mutant("flush_now by alias", "flush_now", "resolve(ARGV[2])", "ARGV[2]"),
     Mutant("discard by alias", "discard", "resolve(ARGV[2])", "ARGV[2]"),
     Mutant("pause by alias", "pause", "resolve(ARGV[2])", "ARGV[2]"),

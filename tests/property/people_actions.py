@@ -6,17 +6,21 @@ Unlike ModelComparison this has no model of the whole state: the keys are checke
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from buffer.keys import fingerprint_of
 from buffer.models import Append, Change, PauseMode
+from buffer.presence import PresenceKind
+from tests.held_burst import HeldBurst
 from tests.property.expected_messages import PendingChange, SentMessage
 from tests.property.redis_system import System
 from tests.property.walk_settings import PAYLOAD_SIZES
 from tests.property.worker_actions import WorkerActions
 
 REMEMBERED_MAX = 10
+HELD, LET_GO = 2, 8
+"""Flags of an open burst (lua/include/prelude.lua)."""
 
 
 class Request(NamedTuple):
@@ -87,15 +91,15 @@ class PeopleActions(WorkerActions):
         self.unsent.append(self._note(who, None))
         self._revoke(self.unsent[-1], one)
 
-    def type(self, who: str, one: int) -> None:
-        name, settings = self._names(who, one)[0], self.system.settings
+    def type(self, who: str, one: int, kind: PresenceKind) -> None:
+        name = self._names(who, one)[0]
         conv = self.picture.conv(self._place(name))
         expected = 0
         if conv.get("opened_ms") and not conv.get("fired"):
-            latest_ms = int(conv["opened_ms"]) + settings.max_wait_ms
-            deadline_ms = min(self.expected.now_ms + settings.typing_ms, latest_ms)
-            expected = deadline_ms if deadline_ms > int(conv["deadline_ms"]) else 0
-        assert self.system.extend(self.talks[name]) == expected
+            before = _held_burst(conv)
+            after = before.after(kind, self.expected.now_ms, self.system.settings)
+            expected = after.deadline_ms if after != before else 0
+        assert self.system.presence(self.talks[name], kind) == expected
 
     # How it is done
 
@@ -224,3 +228,10 @@ class PeopleActions(WorkerActions):
 
     def _is_open(self, note: SentMessage, name: str) -> bool:
         return note.id in self.picture.ids("buffer", self._place(name))
+
+
+def _held_burst(conv: Mapping[str, str]) -> HeldBurst:
+    flags, quiet_ms = int(conv["flags"]), int(conv["last_ms"]) + int(conv["window_ms"])
+    return HeldBurst(
+        int(conv["opened_ms"]), quiet_ms, int(conv["deadline_ms"]), bool(flags & HELD), bool(flags & LET_GO)
+    )

@@ -17,6 +17,7 @@ from buffer.habits import Habits, pack_habits
 from buffer.insight_models import GAP_BUCKETS
 from buffer.keys import Keys, Ref, ref_of
 from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, FailureMode
+from buffer.presence import PresenceKind
 from buffer.reply_models import Ending, OwnMessage, SendLimits, Status
 from buffer.rules import append_rules
 from buffer.scripts import Script
@@ -179,9 +180,8 @@ class System:
             for message in messages
         ]
         found = self.run("append", *script_calls.append_args(0, named, append_rules(self.settings)))
-        if not self.client.exists(
-            *(self.keys.of(0, "tally", f"{to.gateway}:{to.channel}") for _, _, (to, *_) in named)
-        ):
+        tallies = [self.keys.of(0, "tally", f"{to.gateway}:{to.channel}") for _, _, (to, *_) in named]
+        if tallies and not self.client.exists(*tallies):
             self.run("fold")  # a tally is as old as its first count: that of the model is not written down only
         return script_calls.read_append(found)
 
@@ -206,8 +206,8 @@ class System:
         args = script_calls.revoke_args(self.ref(who), who, [fingerprint], self.settings)
         return str(self.run("revoke", *args).decode())
 
-    def extend(self, who: Conversation) -> int:
-        return int(self.run("extend", *script_calls.extend_args(self.ref(who), self.settings)))
+    def presence(self, who: Conversation, kind: PresenceKind) -> int:
+        return int(self.run("presence", *script_calls.presence_args(self.ref(who), kind, self.settings)))
 
     def dispatch(self, limit: int) -> Dispatched:
         return script_calls.read_dispatch(0, self.run("dispatch", *script_calls.dispatch_args(limit, self.settings)))

@@ -11,9 +11,15 @@ from dataclasses import replace
 from typing import Any
 
 from buffer import script_calls
+from buffer.deadlines import typing_window_ms
+from buffer.presence import PresenceKind
 from config.settings import Settings
+from tests.held_burst import HeldBurst
 from tests.property.model_counts import TURN_GAP_MS, ModelCounts
 from tests.property.model_state import LASTING, ModelMessage, Sealed, Talk
+
+PRESENCE_NOTED_MS = 10_000
+"""presence.lua notes a person's last signal no more often."""
 
 
 class Model(ModelCounts):
@@ -46,22 +52,30 @@ class Model(ModelCounts):
         self._count_gap(talk)
         talk.buffer.append(said)
         talk.known, talk.name, talk.idle_since_ms = True, name or talk.name, None
-        is_first = len(talk.buffer) == 1 and not (talk.batch or talk.redrive)
-        has_first = is_first and self.settings.message_buffer_first != "normal"
-        talk.window_ms = self.settings.first_ms if has_first else said.window_ms
+        if len(talk.buffer) == 1:
+            talk.is_held = talk.has_let_go = False
+        talk.window_ms = self._window_ms(talk, said.window_ms)
         self._schedule(talk)
         return "new", talk.deadline_ms, len(talk.buffer)
 
-    def extend(self, who: str) -> int:
+    def _window_ms(self, talk: Talk, own_ms: int) -> int:
+        """The window of the newest message: a shorter one after the first, or for a person whose typing is seen."""
+        is_first = len(talk.buffer) == 1 and not (talk.batch or talk.redrive)
+        has_first = is_first and self.settings.message_buffer_first != "normal"
+        window_ms = self.settings.first_ms if has_first else own_ms
+        return typing_window_ms(window_ms, self.settings.typing_window_ms, talk.presence_ms, self.now_ms)
+
+    def presence(self, who: str, kind: PresenceKind) -> int:
         talk = self.talks[who]
+        if talk.known and self.now_ms - (talk.presence_ms or 0) >= PRESENCE_NOTED_MS:
+            talk.presence_ms = self.now_ms
         if not talk.buffer or talk.fired:
             return 0
-        latest_ms = talk.buffer[0].received_ms + self.settings.max_wait_ms
-        deadline_ms = min(self.now_ms + self.settings.typing_ms, latest_ms)
-        if deadline_ms <= talk.deadline_ms:
-            return 0
-        talk.deadline_ms = deadline_ms
-        return deadline_ms
+        quiet_ms = talk.buffer[-1].received_ms + talk.window_ms
+        before = HeldBurst(talk.buffer[0].received_ms, quiet_ms, talk.deadline_ms, talk.is_held, talk.has_let_go)
+        after = before.after(kind, self.now_ms, self.settings)
+        talk.deadline_ms, talk.is_held, talk.has_let_go = after[2:]
+        return after.deadline_ms if after != before else 0
 
     def claim(self, who: str, caller: str) -> tuple[str, Any]:
         result = self._claim(who, caller)
@@ -260,6 +274,7 @@ class Model(ModelCounts):
         talk.sealed_turn_split = talk.turn_split
         self._count_flush(reason, len(taken))
         if talk.buffer:
+            talk.is_held = False
             if (
                 self.settings.message_buffer_enabled
                 and talk.buffer[0].received_ms - taken[-1].received_ms <= TURN_GAP_MS

@@ -9,7 +9,7 @@ import redis
 
 from buffer import scripts
 from buffer.scripts import Script
-from tests.property.actions import CROWD_ACTIONS, REPLY_ACTIONS, WORLD_ACTIONS, walk
+from tests.property.actions import CROWD_ACTIONS, REPLY_ACTIONS, TYPING_ACTIONS, WORLD_ACTIONS, walk
 from tests.property.counter_mutants import COUNTER_MUTANTS
 from tests.property.model_comparison import ModelComparison
 from tests.property.mutants import MUTANTS, PEOPLE_MUTANTS
@@ -19,6 +19,7 @@ from tests.property.reply_mutants import REPLY_MUTANTS
 from tests.property.reply_scenes import ReplyScenes
 from tests.property.seeded_bug import Mutant, loader
 from tests.property.small_slabs import small_slabs
+from tests.property.typing_mutants import TYPING_MUTANTS
 from tests.property.walk_settings import FIRST, MAX_AGE_S, settings_for
 
 SEEDS = 60
@@ -45,12 +46,22 @@ def walk_crowd(client: redis.Redis, seed: int, load: Load = scripts.script) -> N
     walk(PeopleActions(system), CROWD_ACTIONS, seed, STEPS)
 
 
+def walk_typing(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
+    """A walk of a person whose typing is seen, beside the exact model."""
+    walk(ModelComparison(System(client, settings_for("walk", first=FIRST), load)), TYPING_ACTIONS, seed, STEPS)
+
+
 def walk_replies(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
     """A walk of workers that send the parts of answers."""
     walk(ReplyScenes(System(client, settings_for("walk"), load)), REPLY_ACTIONS, seed, STEPS)
 
 
-WALKS = {walk_replies: REPLY_MUTANTS, walk_world: [*MUTANTS, *COUNTER_MUTANTS], walk_crowd: PEOPLE_MUTANTS}
+WALKS = {
+    walk_replies: REPLY_MUTANTS,
+    walk_world: [*MUTANTS, *COUNTER_MUTANTS],
+    walk_typing: TYPING_MUTANTS,
+    walk_crowd: PEOPLE_MUTANTS,
+}
 SEEDED = [(take, mutant) for take, mutants in WALKS.items() for mutant in mutants]
 
 

@@ -21,6 +21,7 @@ PAYLOAD_SIZES = (60, 60, 150)
 
 # Real TTLs (lock, timer) run beside the injected time: long windows keep them from ending in a test.
 WINDOW_S, MAX_WAIT_S, LEASE_S, VISIBILITY_S, DEDUPE_S = 80, 300, 150, 20, 1200
+TYPING_WINDOW_S, HOLD_S, GRACE_S = 40, 100, 35
 MAX_AGE_S = 600
 FIRST = "30"
 """The window after a first message, in the walks that compare with the model."""
@@ -33,7 +34,9 @@ def settings_for(prefix: str, *, enabled: bool = True, max_age_s: int = 0, first
         redis_key_prefix=prefix,
         message_buffer_enabled=enabled,
         message_buffer_timeout=WINDOW_S,
-        message_buffer_typing_timeout=WINDOW_S + 20,
+        message_buffer_timeout_typing=TYPING_WINDOW_S,
+        typing_hold=HOLD_S,
+        typing_grace=GRACE_S,
         message_buffer_first=first,
         message_buffer_max_wait=MAX_WAIT_S,
         message_buffer_max_messages=4,

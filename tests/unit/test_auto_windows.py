@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,6 @@ from buffer.windows import pack_window
 from config.routes import Routes
 from config.settings import Settings
 from tests.servers import Server
-from webhook import windows as webhook_windows
 from webhook.windows import ChannelWindows
 from worker.windows import Windows
 
@@ -33,7 +33,7 @@ def auto(make_settings: Callable[..., Settings]) -> Routes:
     return Routes(make_settings(message_buffer_timeout="auto"))
 
 
-async def count(store: Store, channel: tuple[str, str], gaps: list[object], turns: object) -> None:
+async def count(store: Store, channel: tuple[str, str], gaps: Sequence[object], turns: object) -> None:
     """Write the gaps of a channel into its tally."""
     member = ":".join(channel)
     await store.client.sadd(store.keys.of(0, "channels"), member)
@@ -127,7 +127,7 @@ def quiet_person(hour: int) -> Conversation:
 
 async def test_the_webhook_stamps_what_is_in_force(store: Store, auto: Routes, monkeypatch):
     """Unknown is the start; then what Redis says, within the bounds; and without a word of it what was known."""
-    monkeypatch.setattr(webhook_windows.time, "time", lambda: 0.0)
+    monkeypatch.setattr("webhook.windows.time.time", lambda: 0.0)
     windows, ana = ChannelWindows(auto), quiet_person(0)
     assert windows.of(ana, POLICY) == pack_window(8_000, "auto_start")
     await AutoWindows(store).write({LOJA: Window(5_200, "auto_channel")})
@@ -147,7 +147,7 @@ async def test_the_webhook_without_redis(start_server: Callable[..., Server], op
     windows = ChannelWindows(auto)
     server.kill()
     await windows.read(store)
-    assert windows.of(quiet_person(int(webhook_windows.time.time() // 3600)), POLICY)[6] in (4, 7)
+    assert windows.of(quiet_person(int(time.time() // 3600)), POLICY)[6] in (4, 7)
 
 
 async def test_few_people_explore_for_an_hour(auto: Routes, monkeypatch):
@@ -156,7 +156,7 @@ async def test_few_people_explore_for_an_hour(auto: Routes, monkeypatch):
     longest = pack_window(15_000, "auto_explore")
     found = []
     for hour in (10, 11):
-        monkeypatch.setattr(webhook_windows.time, "time", lambda now=hour * 3600 + 7: float(now))
+        monkeypatch.setattr("webhook.windows.time.time", lambda now=hour * 3600 + 7: float(now))
         found.append({one for one in map(person, range(2_000)) if windows.of(one, POLICY) == longest})
     assert all(60 <= len(some) <= 140 for some in found)
     assert len(found[0] & found[1]) < 20

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from buffer.models import Conversation, Edit, Presence, Revoke
+from buffer.models import Conversation, Edit, Ignored, Presence, Revoke
 from config.settings import Settings
 from gateways import evolution
 from gateways.base import BadRequest, Request
@@ -447,6 +447,36 @@ def test_presence_of_a_lid_chat_is_known_by_its_phone():
 def test_an_odd_presence_is_ignored(presences):
     """Only the known states are events."""
     assert parse("presence.update", {"id": PHONE, "presences": presences}) == []
+
+
+def test_an_unknown_state_is_ignored_with_a_reason():
+    """A state that tells nothing of typing is no event, and no body of unknown form either."""
+    data = {"id": PHONE, "presences": {PHONE: {"lastKnownPresence": "dancing"}}}
+    body = {"event": "presence.update", "instance": "loja", "data": data}
+    assert evolution.parse(asking(body=json.dumps(body).encode())) == [Ignored("presence")]
+
+
+@pytest.mark.parametrize(
+    ("event", "data", "state"),
+    [
+        ("ChatPresence", {"State": "composing", "Media": ""}, "composing"),
+        ("ChatPresence", {"State": "composing", "Media": "audio"}, "recording"),
+        ("ChatPresence", {"State": "paused", "Media": ""}, "paused"),
+        ("ChatPresence", {"State": "composing", "Chat": LID, "Sender": LID, "SenderAlt": PHONE}, "composing"),
+        ("ChatPresence", {"State": "composing", "IsFromMe": True}, None),
+        ("ChatPresence", {"State": "dancing"}, None),
+        ("ChatPresence", {}, None),
+        ("Presence", {"From": PHONE, "Unavailable": False, "LastSeen": "0001-01-01T00:00:00Z"}, "available"),
+        ("Presence", {"From": PHONE, "Unavailable": True, "LastSeen": "2025-06-12T19:08:21-03:00"}, "unavailable"),
+    ],
+)
+def test_typing_in_evolution_go(event, data, state):
+    """Both presence events of whatsmeow are read. Our own typing is none of the person."""
+    source = {"Chat": PHONE, "Sender": "5511900000001:7@s.whatsapp.net", "SenderAlt": "", "IsFromMe": False}
+    given = data if "From" in data else source | data
+    body = {"event": event, "instanceId": "loja", "instanceToken": "secret", "data": given}
+    expected = Presence(ANA, state) if state else Ignored("presence")
+    assert evolution.parse(asking(body=json.dumps(body).encode())) == [expected]
 
 
 def go(message=None, **info):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from buffer.models import KINDS, Conversation, Message
+from buffer.models import KINDS, Conversation, Message, Presence
 from config.settings import Settings
 from gateways import generic
 from gateways.base import BadRequest, Request
@@ -109,6 +109,21 @@ def test_the_channel_defaults_to_the_tail(tail, channel, expected):
     """The body's channel comes first, then the path, then `default`."""
     (message,) = parse(OI | {"channel": channel}, tail)
     assert message.conversation.channel == expected
+
+
+@pytest.mark.parametrize(("typing", "state"), [(True, "composing"), (False, "paused")])
+def test_typing_is_told_without_a_message(typing, state):
+    """`typing` in place of a message is a typing event. Beside one it is a field like any unknown one."""
+    told = {"conversation": "5511900000001", "typing": typing}
+    assert parse(told) == [Presence(ANA, state)]
+    assert parse([told | {"text": None, "kind": None}, OI]) == [Presence(ANA, state), *parse(OI)]
+    assert parse(OI | told) == parse(OI)
+
+
+@pytest.mark.parametrize("typing", ["yes", 1, None, {}])
+def test_an_odd_typing_event_is_refused(typing):
+    """Only true and false are typing events. Anything else is a message without a text."""
+    assert "`typing`" in complaint({"conversation": "5511900000001", "typing": typing})
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS - {"text"}))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from buffer.models import Conversation, Edit, Presence, Revoke
+from buffer.models import Conversation, Edit, Ignored, Presence, Revoke
 from config.settings import Settings
 from gateways import waha
 from gateways.base import BadRequest, Request
@@ -323,6 +323,14 @@ def test_presence_in_a_group_names_its_author():
     group = Conversation("waha", "loja", GROUP)
     expected = [Presence(group, "composing", "5511900000001"), Presence(group, "recording", LID)]
     assert parse("presence.update", id=GROUP, presences=presences) == expected
+
+
+def test_an_unknown_state_is_ignored_with_a_reason():
+    """A state that tells nothing of typing is no event, and no body of unknown form either."""
+    body = {"event": "presence.update", "session": "loja"}
+    payload = {"id": PHONE, "presences": [{"participant": PHONE, "lastKnownPresence": "dancing"}]}
+    request = Request({}, {}, "", json.dumps(body | {"payload": payload}).encode())
+    assert waha.parse(request) == [Ignored("presence")]
 
 
 def test_presence_of_a_lid_chat_is_known_by_its_phone():

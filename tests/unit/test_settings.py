@@ -87,8 +87,8 @@ IMPOSSIBLE = [
         "MESSAGE_BUFFER_TIMEOUT=8 must be less than MESSAGE_BUFFER_MAX_WAIT=8",
     ),
     (
-        {"MESSAGE_BUFFER_TYPING_TIMEOUT": "61"},
-        "MESSAGE_BUFFER_TYPING_TIMEOUT=61 must not exceed MESSAGE_BUFFER_MAX_W",
+        {"MESSAGE_BUFFER_TIMEOUT_TYPING": "8.5"},
+        "MESSAGE_BUFFER_TIMEOUT_TYPING=8.5 must not exceed MESSAGE_BUFFER_TIMEOUT=8",
     ),
     ({"MESSAGE_BUFFER_FIRST": "60.5"}, "MESSAGE_BUFFER_FIRST=60.5 must not exceed MESSAGE_BUFFER_MAX_WAIT=60"),
     ({"FLUSH_LEASE": "14"}, "FLUSH_LEASE=14 must be at least 3 x FLUSH_RENEW_INTERVAL=5"),
@@ -99,6 +99,14 @@ IMPOSSIBLE = [
     ({"AGENT_KIND": "dify"}, "AGENT_KIND=dify needs AGENT_KEY"),
     ({"AGENT_REPEAT": "look"}, "AGENT_REPEAT=look is not possible with AGENT_KIND=generic"),
     ({"AGENT_KIND": "n8n", "AGENT_REPEAT": "look"}, "AGENT_REPEAT=look is not possible with AGENT_KIND=n8n"),
+    (
+        {"MESSAGE_WHILE_ANSWERING": "restart", "AGENT_REPEAT": "never"},
+        "MESSAGE_WHILE_ANSWERING=restart asks the agent again when a person goes on, and AGENT_REPEAT=never forbids",
+    ),
+    (
+        {"MESSAGE_WHILE_ANSWERING": "restart", "AGENT_KIND": "typebot"},
+        "AGENT_REPEAT=never, the default of AGENT_KIND=typebot, forbids that; write queue",
+    ),
     ({"AGENT_PARAMS": "[]"}, "AGENT_PARAMS: must be a JSON object"),
     ({"AGENT_PARAMS": '{"model": "m"}'}, "AGENT_PARAMS: must not have model"),
     ({"RETRY_BASE": "301"}, "RETRY_BASE=301 must not exceed RETRY_MAX=300"),
@@ -115,8 +123,10 @@ LIMITS = [
     {
         "MESSAGE_BUFFER_TIMEOUT": "0.5",
         "MESSAGE_BUFFER_MAX_WAIT": "0.6",
-        "MESSAGE_BUFFER_TYPING_TIMEOUT": "0.6",
+        "MESSAGE_BUFFER_TIMEOUT_TYPING": "0.5",
     },
+    {"TYPING_HOLD": "0", "TYPING_GRACE": "0"},
+    {"TYPING_HOLD": "61", "TYPING_GRACE": "62"},
     {"FLUSH_LEASE": "15", "FLUSH_RENEW_INTERVAL": "5"},
     {"SHUTDOWN_GRACE": "60", "AGENT_TIMEOUT": "60"},
     {"RETRY_BASE": "300", "RETRY_MAX": "300"},
@@ -189,7 +199,7 @@ WRONG_VALUES = [
     ("MESSAGE_BUFFER_TIMEOUT", "500ms", "is not a number of seconds; write 0.5"),
     ("MESSAGE_BUFFER_TIMEOUT", "oito", "is not a number of seconds; write one like 8"),
     ("AGENT_TIMEOUT", "1m", "is not a number of seconds; write 60"),
-    ("MESSAGE_BUFFER_TYPING_TIMEOUT", "3 s", "is not a number of seconds; write 3"),
+    ("MESSAGE_BUFFER_TIMEOUT_TYPING", "3 s", "is not a number of seconds; write 3"),
     ("MESSAGE_BUFFER_TIMEOUT", "0", "must be more than 0 seconds"),
     ("WEBHOOK_MAX_BODY", "16MB", "is not a number of bytes; write 16777216"),
     ("WEBHOOK_MAX_BODY", "16.777.216", "is not a number of bytes; write 16777216"),
@@ -286,7 +296,7 @@ def test_bad_signature_age_is_refused(monkeypatch, value):
     assert load(monkeypatch, SIGNATURE_MAX_AGE="0.5").signature_max_age == 0.5
 
 
-@pytest.mark.parametrize("name", ["REDIS_URL", "RQ_REDIS_URL", *OPTIONAL, "MESSAGE_BUFFER_TYPING_TIMEOUT", *SECRETS])
+@pytest.mark.parametrize("name", ["REDIS_URL", "RQ_REDIS_URL", *OPTIONAL, "MESSAGE_BUFFER_TIMEOUT_TYPING", *SECRETS])
 def test_blank_means_unset(monkeypatch, name):
     """NAME= (as compose files and .env templates write it) is the same as no NAME at all."""
     assert load(monkeypatch, **{name.upper(): " "}) == load_settings(env_file=None)
@@ -397,6 +407,7 @@ def test_blank_address_of_a_hosted_gateway_is_its_own(monkeypatch):
         ("REPLY_INDOUBT", "REPLY_IN_DOUBT"),
         ("TAKEOVER_PAUZE", "TAKEOVER_PAUSE"),
         ("SEND_REPLYS", "SEND_REPLIES"),
+        ("MESSAGE_BUFFER_TYPING_TIMEOUT", "TYPING_HOLD"),
     ],
 )
 def test_misspelt_variable_is_refused(monkeypatch, wrong, right):
@@ -458,7 +469,7 @@ def test_common_names_of_the_environment_are_not_told(monkeypatch, name):
 
 
 def test_only_what_was_set_is_blamed(monkeypatch):
-    """A window above the longest wait blames neither the typing time, nor the longest wait as if it had been set."""
+    """A window above the longest wait blames neither the hold, nor the longest wait as if it had been set."""
     [line] = refusal(monkeypatch, MESSAGE_BUFFER_TIMEOUT="90").splitlines()
     assert line.startswith("MESSAGE_BUFFER_TIMEOUT=90 must be less than MESSAGE_BUFFER_MAX_WAIT=60")
     assert line.endswith("MESSAGE_BUFFER_MAX_WAIT has its default here: set it, too")
@@ -519,7 +530,6 @@ def test_durations_become_whole_milliseconds(monkeypatch):
     """Seconds with decimals become integers of milliseconds, and never zero."""
     settings = load(monkeypatch, MESSAGE_BUFFER_TIMEOUT="0.0001", MESSAGE_BUFFER_MAX_WAIT="1.2344")
     assert (settings.window_ms, settings.max_wait_ms) == (1, 1234)
-    assert settings.typing_ms == settings.window_ms
 
 
 def test_environment_wins_over_file(monkeypatch, tmp_path):

@@ -51,7 +51,7 @@ class Store:
     async def append(self, messages: Sequence[Append], rules: AppendRules | None = None) -> list[Appended]:
         raise AssertionError("the call was not sent at once")
 
-    async def extend(self, _: Any, settings: Settings) -> int:
+    async def presence(self, _: Any, kind: str, settings: Settings) -> int:
         self.typing.append(settings.window_s)
         return 1
 

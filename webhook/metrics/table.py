@@ -55,6 +55,7 @@ CHANNEL_HELP = {
     "messages_broken": "Messages refused because a key of their conversation was damaged.",
     "messages_full": "Messages refused because MESSAGE_BUFFER_MAX_PENDING of their conversation waited.",
     "flushes_single": "Flushes of one message. This tells how people write, and is no reason for an alarm.",
+    "flushes_superseded": "Flushes that were taken back because the person went on (MESSAGE_WHILE_ANSWERING=restart).",
     "flush_messages": "Messages in all flushes. Divided by the flushes: messages for each call.",
     "bursts_split": "Bursts that began within a turn, whose window was too short: each call before it was premature.",
     "turns": "Turns: messages of a person, each at most 60 s after the one before, without an answer read between.",

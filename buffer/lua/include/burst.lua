@@ -82,6 +82,9 @@ local function add_to_burst(conv, edit)
   if edit then
     payload = payload .. '\n' .. string.sub(edit, 2)
   end
+  if restarts_max > 0 and conv.is_busy and not conv.sealed then
+    -- include: supersede
+  end
   local depth, bytes = conv.depth + 1, conv.bytes + #payload
   local quiet_ms = window_ms
   if conv.habits and (why == AUTO_CHANNEL or why == AUTO_START) and #conv.habits == HABITS_SIZE then
@@ -93,12 +96,15 @@ local function add_to_burst(conv, edit)
   if first_ms and not (conv.opened_ms or conv.is_busy) then
     quiet_ms, why = first_ms, FIRST_WINDOW
   end
+  if typing_ms and typing_ms < quiet_ms then
+    -- include: typing_window
+  end
   local deadline_ms = min(now_ms + quiet_ms, (conv.opened_ms or now_ms) + max_wait_ms)
   local fired = conv.fired
   if fired then
     deadline_ms = conv.deadline_ms
   else
-    fired = firing(depth, bytes)
+    fired = firing(depth + (conv.sealed or 0), bytes + (conv.sealed_bytes or 0))
     deadline_ms = fired and now_ms or deadline_ms
   end
   schedule(conv, deadline_ms, conv.fired)

@@ -115,6 +115,27 @@ local function open_window(keep, entries, window)
   call('SET', key('timer', keep.name), '', 'PX', max(1, window.deadline_ms - now_ms))
 end
 
+-- The merged burst replaces the batches that both bursts have taken back (include/rejoin.lua has the layout).
+local function move_taken_back(keep, drop)
+  if keep.conv.taken_back and drop.conv.taken_back then
+    local taken, more = cmsgpack.unpack(keep.conv.taken_back), cmsgpack.unpack(drop.conv.taken_back)
+    taken[1], taken[2], taken[3] = taken[1] .. ' ' .. more[1], max(taken[2], more[2]), max(taken[3], more[3])
+    for i = 4, #more do
+      taken[#taken + 1] = more[i]
+    end
+    set_fields(keep, { taken_back = cmsgpack.pack(taken) })
+  elseif drop.conv.taken_back then
+    set_fields(keep, { taken_back = drop.conv.taken_back })
+  end
+end
+
+local function end_taken_back(side)
+  local name, conv, cause = side.name, side.conv, 'duplicate'
+  if conv.taken_back then
+    -- include: end_taken_back
+  end
+end
+
 local function move_window(keep, drop, limits)
   local copies = discard_copies(keep, drop, limits.dedupe_ttl_ms)
   if #drop.entries == 0 and copies == 0 then
@@ -134,6 +155,10 @@ local function move_window(keep, drop, limits)
   keep.conv.opened_ms = nil
   if #entries > 0 then
     open_window(keep, entries, window)
+    move_taken_back(keep, drop)
+  else
+    end_taken_back(keep)
+    end_taken_back(drop)
   end
 end
 
@@ -177,14 +202,15 @@ local function move_memory(keep, drop)
 end
 
 -- Move fields of the conv hash: the flag for pending changes, the name, the phone, the later pause, the names under
--- which batches stay, the parts in doubt, the span by which gaps are counted, and the person's habits.
+-- which batches stay, the parts in doubt, the span by which gaps are counted, when typing was seen last, and the habits.
 local function move_fields(keep, drop)
   local kept, dropped = keep.conv, drop.conv
   local behind = (kept.behind or '') .. (dropped.behind or '') .. (dropped.flush_id and drop.name or '')
   local fields = { marks = kept.marks or dropped.marks, name = kept.name or dropped.name,
                    behind = behind ~= '' and behind or nil,
                    habits = kept.habits or dropped.habits,
-                   span = kept.span or not dropped.flush_id and dropped.span or nil }
+                   span = kept.span or not dropped.flush_id and dropped.span or nil,
+                   presence_ms = kept.presence_ms or dropped.presence_ms }
   if dropped.doubts then
     fields.doubts = (kept.doubts and kept.doubts .. ' ' or '') .. dropped.doubts
   end
@@ -201,12 +227,20 @@ end
 local function forget_dropped(drop)
   if drop.conv.flush_id then
     call('HDEL', key('conv', drop.name), 'aliases', 'marks', 'redrive', 'paused_until_ms', 'pause_mode', 'behind',
-      'doubts', 'remembers', 'habits')
+      'doubts', 'remembers', 'taken_back', 'habits')
     call('HSET', key('conv', drop.name), 'is_left', '1')
   else
     call('DEL', key('conv', drop.name))
     call('ZREM', key('wake'), drop.name)
     call('ZREM', key('idle'), drop.name)
+  end
+end
+
+-- It is not taken back any more.
+local function keep_dropped_batch(drop)
+  local name, conv = drop.name, drop.conv
+  if conv.superseded then
+    -- include: keep_batch
   end
 end
 
@@ -227,6 +261,7 @@ end
 local function merge(keep, drop, limits)
   call('ZADD', key('wake'), 'NX', now_ms, keep.name)
   move_window(keep, drop, limits)
+  keep_dropped_batch(drop)
   move_redrive(keep, drop)
   move_seen(keep, drop)
   move_pending_changes(keep, drop)

@@ -10,6 +10,7 @@
 --   sending_seen   the person has it: an echo came before the gateway's answer
 --   part_since_ms  since when `next_part` is put back
 --   slot_ms        the moment that a limit has kept for `next_part`
+--   typing_waited  until when the first part waits, or has waited, because the person typed
 -- And for ever: person_tat_ms, the arrival time of the person's limit · doubts, `<flush_id>.<part>` of each part in doubt.
 
 local PRINT_SIZE = 8
@@ -139,6 +140,7 @@ local function settle_sending(name, conv, again)
     advance(name, conv)
   elseif again then
     forget_sending(name, conv)
+    call('HSET', key('conv', name), 'part_since_ms', now_ms) -- it may have been sent: the batch is not taken back
   else
     note_doubt(name, conv, 'its worker died or lost its lease while the request was on its way')
     advance(name, conv)

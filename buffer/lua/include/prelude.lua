@@ -40,7 +40,7 @@ end
 -- whose typing is seen · of `auto`: 4 start: too little is known · 5 channel · 6 contact · 7 explore: the longest, so that
 -- long gaps are seen too · 8 broken: nothing can be read (buffer/windows.py has the same numbers).
 -- Flags: 1 its turn was cut before · 2 held: a typing event has moved the deadline · 4 it holds messages of a batch that
--- was taken back.
+-- was taken back · 8 let go: the person has stopped typing since.
 local WINDOW, WINDOW_SIZE, WINDOW_MAX_MS = '>I6I6I4I4I6I4BB', 32, 2 ^ 32 - 1
 
 -- Bytes of the field `span` at rest, after an ack; include/seal.lua has its layouts.

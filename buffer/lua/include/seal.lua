@@ -6,7 +6,7 @@
 
 local ARRIVALS_MAX = 12
 local TURN_GAP_MS = 60000 -- include/burst.lua has the same
-local TURN_SPLIT, HELD = 1, 2 -- flags of the burst; include/prelude.lua has the layout
+local TURN_SPLIT, HELD, RESTARTED = 1, 2, 4 -- flags of the burst; include/prelude.lua has the layout
 
 -- Never cut inside an album: move the cut before its first message, unless nothing would be left. An album at the end
 -- of the burst counts as unfinished, because its next message may not be here yet.
@@ -72,7 +72,7 @@ local function reopen(bytes)
     or bytes >= max_bytes and 'max_bytes'
   conv.opened_ms, conv.deadline_ms = opened_ms, fired and now_ms or deadline_ms
   conv.bytes, conv.depth, conv.last_ms, conv.fired = bytes, depth, receipt_of(last), fired or nil
-  conv.flags = bit.band(conv.flags, 255 - HELD)
+  conv.flags = bit.band(conv.flags, 255 - HELD - RESTARTED)
   write_window(name, conv)
   call('SET', key('timer', name), '', 'PX', math.max(1, conv.deadline_ms - now_ms))
 end
@@ -112,7 +112,23 @@ local function discard_lost_window()
   -- include: record_discard
   record_discard(conv, 'lost', conv.depth, conv.opened_ms)
   conv.ended = { '', 'lost', '', conv.depth, 0, '', conv.gateway or '', conv.channel or '', conv.peer or '' }
+  if conv.taken_back then
+    local cause = 'lost'
+    -- include: end_taken_back
+  end
   forget_window(name)
+end
+
+-- Record the batches that this one replaces.
+local function record_superseded(taken, flush_id)
+  -- include: history
+  for i = 4, #taken do
+    local record = taken[i]
+    record[#record + 1] = 'successor'
+    record[#record + 1] = flush_id
+    history_push(unpack(record))
+  end
+  call('HDEL', key('conv', name), 'taken_back')
 end
 
 -- Count what a cap leaves of a turn, as append counts it if the cap is sealed before the next message comes.
@@ -147,6 +163,8 @@ local function seal()
   local size = fitting(entries)
   local reason, sealed_name, sealed_peer = closing_reason(), conv.name or '', conv.peer
   local batch, prints = in_order(entries, size), { reason, separator, sealed_peer, sealed_name }
+  local taken = conv.taken_back and cmsgpack.unpack(conv.taken_back) or { nil, 0, 0 } -- include/rejoin.lua has its layout
+  prints[5] = taken[1]
   for _, entry in ipairs(batch) do
     table.insert(prints, fingerprint_of(entry) .. edit_of(entry))
     if not conv.has_media and has_media(entry) then
@@ -159,7 +177,7 @@ local function seal()
   local digest = string.sub(redis.sha1hex(table.concat(prints, '\0')), 1, 12)
   conv.span_before = conv.span and #conv.span == ACKED_SPAN and conv.span
   local acked_ms = conv.span_before and struct.unpack('>I6', conv.span, 7) or 0
-  conv.due_ms = min(now_ms, max(conv.deadline_ms, acked_ms, conv.held_until_ms or 0))
+  conv.due_ms = min(now_ms, max(conv.deadline_ms, acked_ms, conv.held_until_ms or 0, taken[3]))
   conv.wait_ms = max(0, now_ms - last_ms)
   local span = span_of(entries, size, last_ms)
   local length
@@ -175,7 +193,10 @@ local function seal()
   end
   set({ flush_id = conv.ref .. '-' .. string.format('%d', generation) .. '-' .. digest, generation = generation,
         reason = reason, closed_ms = closed_ms, separator = separator, sealed_name = sealed_name,
-        sealed_peer = sealed_peer, claims = 0, failures = 0, crashes = 0, span = span })
+        sealed_peer = sealed_peer, claims = 0, failures = 0, crashes = taken[2], span = span, supersedes = taken[1] })
+  if conv.taken_back then
+    record_superseded(taken, conv.flush_id)
+  end
   if size < #entries then
     call('LTRIM', key('buffer', name), size, -1)
     if not single and receipt_of(entries[size + 1]) - last_ms <= TURN_GAP_MS then
