@@ -23,7 +23,12 @@ async def fold(store: Store, partition: int) -> int:
 
     Raises StoreUnavailable or StoreError. A server that takes no writes keeps them as they are, which is no error.
     """
-    return read_fold(await store.run("fold", partition, []))
+    return read_fold(await store.run("fold", partition, fold_args()))
+
+
+def fold_args() -> list[str | int]:
+    """Return the arguments of fold.lua: none."""
+    return []
 
 
 def read_fold(reply: int) -> int:
