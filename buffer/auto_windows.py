@@ -117,12 +117,6 @@ def bounded(window: Window, policy: AutoPolicy) -> Window:
     return window._replace(window_ms=min(policy.max_ms, max(policy.min_ms, window.window_ms)))
 
 
-def common_window_s(windows: Iterable[Present], default: Settings) -> float | None:
-    """Return the one window of channels in seconds, None if they have several; without channels that of the default."""
-    found = {one.window_ms for one in windows} or {default.window_ms}
-    return found.pop() / 1000 if len(found) == 1 else None
-
-
 def set_windows_args(windows: Mapping[Channel, Window]) -> Args:
     """Return the arguments of set_windows.lua."""
     return [word for channel, (ms, why) in windows.items() for word in (":".join(channel), f"{ms} {why}")]

@@ -1,4 +1,4 @@
-"""What the counters of the channels say: calls saved, bursts split, quantiles, and what another window would do."""
+"""What the counters of the channels say: calls saved, turns split, how long people wait."""
 
 from __future__ import annotations
 
@@ -6,28 +6,23 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from itertools import accumulate
 
-from buffer.insight_models import BOUNDS_MS, ChannelTotals, Histogram
+from buffer.insight_models import ChannelTotals, Histogram
 from buffer.insight_replies import is_flush_reason
 
-WINDOWS_S = (3.0, 5.0, 8.0, 13.0, 20.0, 30.0)
-"""Windows of the table, in seconds."""
-
-SPLIT_SHARE_GOOD = 0.05
-"""The share of split bursts up to which a window is recommended: below it a longer wait brings little."""
-
-GAPS_MIN = 100
-"""Gaps from which on a window is recommended."""
+SPLIT_SHARE_MAX = 0.3
+"""The share of split turns above which the window is too short. A fixed window of 8 s splits a quarter on WhatsApp."""
 
 
 @dataclass(slots=True)
 class Figures:
-    """The counters of one channel, or of several together."""
+    """The counters of one channel, or of several together. `gap_turns` are the turns of the histogram of gaps."""
 
     counters: Counter[str] = field(default_factory=Counter)
     histograms: dict[str, Histogram] = field(default_factory=dict)
     today: Counter[str] = field(default_factory=Counter)
+    gap_turns: int = 0
 
     @property
     def calls(self) -> int:
@@ -46,15 +41,52 @@ class Figures:
 
     @property
     def split_share(self) -> float | None:
-        """Return the share of the flushes whose burst began while the person still waited for an answer."""
-        return min(1.0, self.counters["bursts_split"] / self.calls) if self.calls else None
+        """Return the share of the turns whose agent was called before their last message, None without turns."""
+        return min(1.0, self.counters["turns_split"] / self.turns) if self.turns else None
 
     @property
-    def gaps_per_burst(self) -> float | None:
-        """Return how many gaps a burst has on average, if those that split it are counted as part of it."""
-        whole = self.calls - self.counters["bursts_split"]
-        gaps = self.counters["flush_messages"] - self.calls + self.counters["bursts_split"]
-        return max(0, gaps) / whole if whole > 0 else None
+    def premature_per_turn(self) -> float | None:
+        """Return the calls of a turn before its last message on average, None without turns."""
+        return self.counters["bursts_split"] / self.turns if self.turns else None
+
+    @property
+    def calls_per_turn(self) -> float | None:
+        """Return the calls of a turn on average, those that were taken back too. None without turns.
+
+        The calls are those whose wait was counted: they have been counted for as long as the turns have. Messages that
+        are flushed each on its own belong to no turn.
+        """
+        waits = self.histograms.get("wait_ms")
+        if waits is None or not self.turns:
+            return None
+        return max(0, waits.count - self.counters["flushes_disabled"] + self.restarts) / self.turns
+
+    @property
+    def turns(self) -> int:
+        """Return the number of turns."""
+        return self.counters["turns"]
+
+    @property
+    def restarts(self) -> int:
+        """Return how many flushes were taken back because the person went on."""
+        return self.counters["flushes_superseded"]
+
+    def mean_ms(self, name: str) -> float | None:
+        """Return the mean of the values of a histogram, None without values."""
+        found = self.histograms.get(name)
+        return found.sum_ms / found.count if found is not None and found.count else None
+
+    def at_most_ms(self, name: str, share: float) -> float | None:
+        """Return a bound that this share of the values of a histogram do not exceed, None without values.
+
+        It is a bound of a bucket, and infinite for the last one: a window lies right below its bucket's bound or above
+        it, and a value between the bounds would be made up.
+        """
+        found = self.histograms.get(name)
+        if found is None or not found.count:
+            return None
+        up_to = accumulate(found.counts)
+        return next(bound for bound, below in zip(found.bounds_ms, up_to, strict=True) if below >= share * found.count)
 
     def quantile_ms(self, name: str, share: float) -> float | None:
         """Return the time below which a share of the values of a histogram lie, None without values."""
@@ -68,6 +100,7 @@ def figures_of(totals: Iterable[ChannelTotals]) -> Figures:
     for one in totals:
         figures.counters.update(one.counters)
         figures.today.update(one.today)
+        figures.gap_turns += one.gap_turns
         for name, histogram in one.histograms.items():
             figures.histograms[name] = _sum(figures.histograms.get(name), histogram)
     return figures
@@ -90,42 +123,6 @@ def quantile_ms(histogram: Histogram, share: float) -> float:
     return lower_ms
 
 
-class Outlook(NamedTuple):
-    """What a window would do: the share of calls that split a burst, and the calls of a burst on average."""
-
-    window_s: float
-    split_share: float
-    calls_per_burst: float
-    is_present: bool = False
-
-
-def outlooks(figures: Figures, present_s: float | None, *others_s: float) -> list[Outlook]:
-    """Return what each of WINDOWS_S, the present window and `others_s` would do. Empty without gaps.
-
-    docs/cli.md tells how it is computed.
-    """
-    gaps, gaps_per_burst = figures.histograms.get("gap"), figures.gaps_per_burst
-    if gaps is None or not gaps.count or gaps_per_burst is None:
-        return []
-    windows_s = sorted({*WINDOWS_S, *others_s, *([present_s] if present_s else [])})
-    return [outlook_of(gaps, gaps_per_burst, one, one == present_s) for one in windows_s]
-
-
-def outlook_of(gaps: Histogram, gaps_per_burst: float, window_s: float, is_present: bool = False) -> Outlook:
-    """Return what a window would do to bursts with these gaps."""
-    splits = gaps_per_burst * share_above(gaps, window_s * 1000)
-    return Outlook(window_s, splits / (1 + splits), 1 + splits, is_present)
-
-
-def share_above(histogram: Histogram, limit_ms: float) -> float:
-    """Return the share of the values above a limit. Within a bucket they are spread evenly on a logarithmic scale."""
-    above, lower_ms = 0.0, histogram.bounds_ms[0] / 2
-    for bound_ms, count in zip(histogram.bounds_ms, histogram.counts, strict=True):
-        above += count * share_of_bucket_above(lower_ms, bound_ms, limit_ms)
-        lower_ms = bound_ms
-    return above / histogram.count if histogram.count else 0.0
-
-
 def share_of_bucket_above(lower_ms: float, upper_ms: float, limit_ms: float) -> float:
     """Return the share of the values of a bucket that lies above a limit, if their logarithms are spread evenly."""
     if limit_ms <= lower_ms:
@@ -133,16 +130,6 @@ def share_of_bucket_above(lower_ms: float, upper_ms: float, limit_ms: float) -> 
     if limit_ms >= upper_ms:
         return 0.0
     return 1.0 if math.isinf(upper_ms) else math.log(upper_ms / limit_ms) / math.log(upper_ms / lower_ms)
-
-
-def recommended_s(figures: Figures) -> int | None:
-    """Return the shortest window in whole seconds that splits few bursts, None without enough gaps."""
-    gaps, gaps_per_burst = figures.histograms.get("gap"), figures.gaps_per_burst
-    if gaps is None or gaps.count < GAPS_MIN or gaps_per_burst is None:
-        return None
-    longest_s = math.ceil(BOUNDS_MS["gap"][-1] / 1000)
-    tried = (outlook_of(gaps, gaps_per_burst, second) for second in range(1, longest_s + 1))
-    return next((int(one.window_s) for one in tried if one.split_share <= SPLIT_SHARE_GOOD), None)
 
 
 def bars(counts: Sequence[int], width: int) -> list[int]:

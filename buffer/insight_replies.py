@@ -62,8 +62,8 @@ def _today(counters: Mapping[str, int], tally: Fields) -> dict[str, int]:
 
 
 def is_flush_reason(counter: str) -> bool:
-    """Return True for the counters of flushes by reason: each flush is in exactly one."""
-    return counter.startswith("flushes_") and counter != "flushes_single"
+    """Return True for the counters of flushes by reason: each flush is in exactly one, also if it was taken back."""
+    return counter.startswith("flushes_") and counter not in ("flushes_single", "flushes_superseded")
 
 
 def read_record(flat: Fields) -> FlushRecord:

@@ -26,8 +26,8 @@ async def fold(store: Store, partition: int) -> int:
     return read_fold(await store.run("fold", partition, fold_args()))
 
 
-def fold_args() -> list[str]:
-    """Return the arguments of fold.lua: it has none."""
+def fold_args() -> list[str | int]:
+    """Return the arguments of fold.lua: none."""
     return []
 
 

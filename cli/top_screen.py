@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from buffer.figures import Figures
+from buffer.figures import SPLIT_SHARE_MAX, Figures
 from buffer.insight_models import FlushRecord
 from buffer.insights import OVERDUE_MS
 from buffer.operator_models import Pending
@@ -40,9 +40,6 @@ WRONG_MAX = 5
 
 HEAD_LINES = 2
 """Lines of a table above its rows: the heads and a rule."""
-
-SPLIT_SHARE_MAX = 0.1
-"""The share of split bursts above which something is wrong: the window is too short."""
 
 ROWS_MIN = 2
 
@@ -123,7 +120,7 @@ def _today_text(figures: Figures) -> str:
 
 
 def is_split_much(figures: Figures) -> bool:
-    """Return True if so many bursts are split that the window must be too short."""
+    """Return True if so many turns are split that the window must be too short."""
     return (figures.split_share or 0) > SPLIT_SHARE_MAX
 
 
@@ -162,7 +159,7 @@ def wrong_texts(picture: Picture) -> list[str]:
         (gauges.dead > 0, f"{count_of(gauges.dead, 'dead letter')}: `debouncer dead`"),
         (gauges.doubts > 0, f"{count_of(gauges.doubts, 'part')} of answers in doubt: `debouncer doubt`"),
         *((True, f"{one.gateway}/{mask_phones(one.channel)} sends no replies: {one.reason}") for one in slow.held),
-        (is_split_much(slow.figures), f"{split} of the bursts are split: `debouncer stats` shows a better window"),
+        (is_split_much(slow.figures), f"{split} of the turns are split: `debouncer stats` shows a better window"),
         *((True, f"{result.subject}: {result.message}") for result in picture.checks),
     )
     return [text for is_wrong, text in texts if is_wrong]

@@ -154,20 +154,22 @@ class WorkerProcess:
     async def _work(self) -> None:
         settings = self._settings
         queue = JobQueue(settings, self._connection, self._queue_client)
-        flusher = self._flusher
         watch = RouteWatch(self._routes, self._on_new_routes)
         watch.install_signal()
         worker = AsyncWorker(
             queue,
-            Work(flusher.flush, self._store.redrive),
+            Work(self._flusher.flush, self._store.redrive),
             settings.worker_concurrency,
             SuspensionLog(self._store).note,
             keeps_finished=settings.rq_show_pending,
         )
-        dispatcher = Dispatcher(self._store, queue, settings, worker.runner, flusher.renew_leases)
+        dispatcher = Dispatcher(self._store, queue, settings, worker.runner, self._flusher.renew_leases)
         projector = Projector(self._store, queue, self._queue_client, worker.name, dispatcher.is_idle)
-        hints = Hints(dispatcher.wake, dispatcher.timer_expired, flusher.superseded, self._upkeep.request_repair)
-        listener = ExpiryListener(self._listen_client, settings, hints)
+        listener = ExpiryListener(
+            self._listen_client,
+            settings,
+            Hints(dispatcher.wake, dispatcher.timer_expired, self._flusher.superseded, self._upkeep.request_repair),
+        )
         await self._register(worker)
         tune_worker_gc()
         log.info("worker started", name=worker.name, queue=queue.rq.name, concurrency=settings.worker_concurrency)

@@ -1,4 +1,4 @@
-"""`debouncer stats`: totals per channel, the gaps within bursts, and which window would split how many bursts."""
+"""`debouncer stats`: totals per channel, how long people wait, their gaps, and what fixed windows would do."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
-from buffer.auto_windows import Channel, Present, common_window_s, present_windows
-from buffer.figures import Figures, Outlook, bars, figures_of, outlooks, recommended_s
+from buffer.auto_windows import Channel, Present, present_windows
+from buffer.figures import Figures, bars, figures_of
 from buffer.insight_models import ChannelTotals, Histogram
 from buffer.insights import Insights
+from buffer.outlooks import recommended_s
+from buffer.present_policy import PresentPolicy, policies_of, policy_text, present_policy
 from buffer.store import Store
 from buffer.windows import window_text
 from cli.json_output import print_json
 from cli.names import channel_named
 from cli.tables import Cell, Column, Row, print_table
 from cli.target import Unknown, run_on_store
-from cli.terminal import share_text, short_text
+from cli.terminal import short_text
+from cli.wait_tables import WAITS, WINDOWS, advice, has_outlook, wait_body, wait_row, window_rows, windows_body
 from config.logs import mask_phones
 from config.routes import load_routes
 
@@ -29,34 +32,23 @@ CHANNELS = (
     Column("calls", is_number=True),
     Column("per call", is_number=True),
     Column("calls saved", is_number=True),
-    Column("split", is_number=True),
-    Column("window"),
     Column("duplicates", is_number=True, optional=True),
     Column("late p50", is_number=True, optional=True),
     Column("late p95", is_number=True, optional=True),
 )
 GAPS = (Column("gap up to", is_number=True), Column("messages", is_number=True), Column(""))
-WINDOWS = (
-    Column("window", is_number=True),
-    Column("splits", is_number=True),
-    Column("calls per burst", is_number=True),
-    Column("answer comes", is_number=True),
-)
 BAR_WIDTH = 40
 OTHERS = "(other)"
 """The name of the channels that are counted together, because there are too many."""
 
 
 class Stats(NamedTuple):
-    """What `stats` tells. `window_s` is the present window of the channels, None if they have several.
-
-    `windows` are those of each channel.
-    """
+    """What `stats` tells. `windows` are those of the channels, `policy` is how long all of them wait."""
 
     totals: list[ChannelTotals]
     all: Figures
-    window_s: float | None
     windows: Mapping[Channel, Present]
+    policy: PresentPolicy
 
 
 def run(args: argparse.Namespace) -> int:
@@ -76,8 +68,7 @@ async def _stats(store: Store, args: argparse.Namespace) -> int:
         raise Unknown(f"nothing was counted for {args.channel}; `debouncer stats` lists the channels")
     routes = load_routes(store.settings)
     windows = await present_windows(store, routes, [(one.gateway, one.channel) for one in totals if one.gateway])
-    window_s = common_window_s(windows.values(), routes.default.settings)
-    stats = Stats(totals, figures_of(totals), window_s, windows)
+    stats = Stats(totals, figures_of(totals), windows, present_policy(policies_of(routes, windows)))
     if args.json:
         print_json({"now_ms": (await insights.gauges()).now_ms, **_body(stats)})
     elif totals:
@@ -89,18 +80,21 @@ async def _stats(store: Store, args: argparse.Namespace) -> int:
 
 def _print(stats: Stats) -> None:
     totals, together = stats.totals, stats.all
-    rows = [_row(_name(one), figures_of([one]), _window(stats, one)) for one in totals]
-    print_table(CHANNELS, [*rows, _row("all", together, "")] if len(rows) > 1 else rows)
+    rows = [_row(_name(one), figures_of([one])) for one in totals]
+    print_table(CHANNELS, [*rows, _row("all", together)] if len(rows) > 1 else rows)
     print(_saved_text(together))
-    gaps = together.histograms.get("gap")
-    if gaps is None or not gaps.count:
-        print("", "No burst had two messages yet, so nothing can be said about the window.", sep="\n")
+    print("", "How long people wait, and how often they were cut off, since the first start:", sep="\n")
+    print_table(WAITS, _wait_rows(stats))
+    if not has_outlook(together):
+        print("", "No turn had two messages yet, so nothing can be said about other windows.", sep="\n")
         return
-    print("", "Gaps between the messages of a burst, also of one that was split:", sep="\n")
-    print_table(GAPS, _gap_rows(gaps, stats.window_s))
-    print("", "If the window were:", sep="\n")
-    print_table(WINDOWS, [_window_row(one, stats.window_s) for one in outlooks(together, stats.window_s)])
-    print(_advice(stats))
+    print("", "Gaps between the messages of a person, also across calls:", sep="\n")
+    print_table(GAPS, _gap_rows(together.histograms["gap"], stats.policy.window_s))
+    print(
+        "", f"If the window were fixed, by the gaps of {together.gap_turns} turns (they count half each day):", sep="\n"
+    )
+    print_table(WINDOWS, window_rows(together, stats.policy))
+    print(*advice(together, stats.policy), sep="\n")
 
 
 def _name(one: ChannelTotals) -> str:
@@ -112,7 +106,7 @@ def _window(stats: Stats, one: ChannelTotals) -> str:
     return window_text(present) if present else ""
 
 
-def _row(name: str, figures: Figures, window: str) -> Row:
+def _row(name: str, figures: Figures) -> Row:
     counters, per_call = figures.counters, figures.messages_per_call
     return (
         name,
@@ -120,12 +114,15 @@ def _row(name: str, figures: Figures, window: str) -> Row:
         str(figures.calls),
         "-" if per_call is None else f"{per_call:.2f}",
         str(figures.calls_saved),
-        Cell(share_text(figures.split_share), "yellow" if (figures.split_share or 0) > 0.1 else ""),
-        window,
         str(counters["messages_duplicate"]),
         short_text(figures.quantile_ms("lateness_ms", 0.5)),
         short_text(figures.quantile_ms("lateness_ms", 0.95)),
     )
+
+
+def _wait_rows(stats: Stats) -> list[Row]:
+    rows = [wait_row(_name(one), _window(stats, one), figures_of([one])) for one in stats.totals]
+    return [*rows, wait_row("all", "", stats.all)] if len(rows) > 1 else rows
 
 
 def _saved_text(figures: Figures) -> str:
@@ -157,29 +154,11 @@ def _bar_sign() -> str:
     return "█"
 
 
-def _window_row(outlook: Outlook, present_s: float | None) -> Row:
-    window_s = outlook.window_s
-    later = "" if present_s is None else f"{window_s - present_s:+g} s"
-    if outlook.is_present:
-        later = "as now"
-    style = "bold" if outlook.is_present else ""
-    splits = f"{outlook.split_share * 100:.0f} %"
-    return tuple(Cell(text, style) for text in (f"{window_s:g} s", splits, f"{outlook.calls_per_burst:.2f}", later))
-
-
-def _advice(stats: Stats) -> str:
-    if stats.window_s is None:
-        return "These channels have several windows: name one to see what another window would do for it."
-    best_s = recommended_s(stats.all)
-    if best_s is None:
-        return "There are too few gaps to recommend a window."
-    return f"The shortest window that splits at most 1 of 20: {best_s} s (MESSAGE_BUFFER_TIMEOUT)."
-
-
 def _body(stats: Stats) -> dict[str, Any]:
     """Return the object of `--json`. Phone numbers are masked in the names of channels."""
     return {
-        "window_s": stats.window_s,
+        "policy": policy_text(stats.policy),
+        "window_s": stats.policy.window_s,
         "recommended_window_s": recommended_s(stats.all),
         "channels": [
             {
@@ -191,7 +170,7 @@ def _body(stats: Stats) -> dict[str, Any]:
             for one in stats.totals
         ],
         "all": _figures_body(stats.all),
-        "windows": [outlook._asdict() for outlook in outlooks(stats.all, stats.window_s)],
+        "windows": windows_body(stats.all, stats.policy),
     }
 
 
@@ -205,7 +184,7 @@ def _figures_body(figures: Figures) -> dict[str, Any]:
         "calls": figures.calls,
         "messages_per_call": figures.messages_per_call,
         "calls_saved": figures.calls_saved,
-        "split_share": figures.split_share,
+        "wait": wait_body(figures),
         "lateness_p50_ms": figures.quantile_ms("lateness_ms", 0.5),
         "lateness_p95_ms": figures.quantile_ms("lateness_ms", 0.95),
         "counters": dict(figures.counters),

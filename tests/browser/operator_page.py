@@ -86,8 +86,11 @@ def fill_gaps(deployment: Deployment, channel: str = "default", gateway: str = "
         at = next((at for at, bound in enumerate(BOUNDS_MS["gap"]) if gap_ms <= bound), None)
         if at is not None:
             counts[at] += 1
-    totals = {"flushes_quiet": 2600, "flush_messages": 6400, "bursts_split": 230, "messages_accepted": 6400}
-    fields = {f"gap:{at}": count for at, count in enumerate(counts) if count} | totals
+    totals = {"flushes_quiet": 2600, "flush_messages": 6400, "messages_accepted": 6400}
+    turns = {"turns": 2400, "turns_split": 190, "bursts_split": 230, "gap:turns": 2400}
+    waits = {"wait_ms:9": 2000, "wait_ms:10": 600, "wait_ms:sum": 21_060_000}
+    replies = {"reply_ms:6": 1500, "reply_ms:7": 900, "reply_ms:sum": 24_000_000}
+    fields = {f"gap:{at}": count for at, count in enumerate(counts) if count} | totals | turns | waits | replies
     deployment.redis.hset(f"deb:{{p0}}:tally:{gateway}:{channel}", mapping=fields)
     deployment.redis.sadd("deb:{p0}:channels", f"{gateway}:{channel}")
 

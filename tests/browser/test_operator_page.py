@@ -290,8 +290,37 @@ def test_the_tuning(operator: Callable[..., OperatorPage]) -> None:
     slider = tuning.locator("input[type=range]")
     slider.focus()
     found.page.keyboard.press("Home")
-    expect(tuning.locator("output")).to_have_text(re.compile(r"1 s: \d+ % · \d\.\d\d"))
+    expect(tuning.locator("output")).to_have_text(re.compile(r"1 s: \d+ % of turns split, \d\.\d\d premature"))
     expect(tuning.locator("line.trial")).to_have_class(re.compile("moved"))
+
+
+def test_the_figures_of_the_wait(operator: Callable[..., OperatorPage]) -> None:
+    """What real processes have counted stands in the first line: a turn of two messages that was called for twice."""
+    found = operator(**QUICK)
+    tuning = found.panel("tuning")
+    expect(tuning).to_contain_text("fixed 0.3 s")
+    expect(tuning).to_contain_text("No turn has been counted yet")
+    found.deployment.worker()
+    for count, text in enumerate((SECRET, "e mais uma"), start=1):
+        found.webhook.say(ANA, text)
+        found.deployment.wait_calls(ANA, count)
+    expect(tuning).to_contain_text("since the first start: 1.")
+    cells = tuning.locator('tr[data-key="live"] td')
+    expect(cells).to_have_text([re.compile(one) for one in (r"100\.0 %", r"1\.00", r"p90 ≤ [\d.]+ s", "–", r"2\.00")])
+    expect(tuning.locator("tbody tr")).to_have_count(6)
+    expect(tuning).to_contain_text("Known so far: 1.")
+    expect(found.panel("history")).to_contain_text("0.3 s")
+
+
+def test_the_page_names_what_channels_have_found(operator: Callable[..., OperatorPage]) -> None:
+    """The windows of auto channels are told in words, and nothing is recommended to them."""
+    found = operator(message_buffer_timeout="auto")
+    fill_gaps(found.deployment)
+    found.deployment.redis.hset("deb:{p0}:windows", "generic:default", "5240 auto_channel")
+    tuning = found.panel("tuning")
+    expect(tuning).to_contain_text("auto: 5.2 s", timeout=20_000)
+    expect(tuning).to_contain_text("Each channel finds its own window")
+    expect(tuning).not_to_contain_text("Recommended")
 
 
 def test_pausing_the_page(operator: Callable[..., OperatorPage]) -> None:

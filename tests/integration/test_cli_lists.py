@@ -170,10 +170,16 @@ def test_stats_are_what_was_counted(deploy: Deployment, ask: Ask):
         ("waha", "5511*******09", 0),
     ]
     assert told["all"]["counters"]["messages_accepted"] == 4
+    wait = told["channels"][0]["wait"]
+    assert (wait["turns"], wait["split_share"], wait["premature_per_turn"], wait["calls_per_turn"]) == (1, 1, 2, 3)
+    assert (wait["reply_mean_ms"], [one["window_s"] for one in told["windows"]]) == (None, [1, 3, 5, 8, 12])
+    assert told["policy"] == f"fixed {told['window_s']:g} s"
     said = ask("stats")[1]
     rows = [line.split() for line in said.splitlines()]
     assert ["evolution/loja", "3", "3", "1.00", "0"] in [row[:5] for row in rows]
     assert ["all", "4", "3"] in [row[:3] for row in rows]
+    assert ["evolution/loja", "1", "s", "1", "100.0"] in [row[:5] for row in rows]
+    assert "This is a guess: the gaps of 2 turns are known" in said
     code, one = ask("stats", LOJA)
     assert (code, "evolution/loja" in one, "waha" in one) == (0, True, False)
     assert ask("stats", "evolution/other")[0] == 1

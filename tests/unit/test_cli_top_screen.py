@@ -116,7 +116,9 @@ def test_what_is_wrong_is_said():
     """Each thing that somebody must look at is one line, with what to do."""
     lateness = Histogram((5.0,), (1,), 1)
     figures = Figures(histograms={"lateness_ms": lateness})
-    figures.counters.update({"flushes_quiet": 10, "flush_messages": 12, "bursts_split": 2, "answers_again": 1})
+    figures.counters.update(
+        {"flushes_quiet": 10, "flush_messages": 12, "turns": 5, "turns_split": 2, "answers_again": 1}
+    )
     held = [HeldChannel("meta", "5511900000009", NOW_MS, "the key is wrong")]
     bad = replace(
         picture(),
@@ -136,7 +138,7 @@ def test_what_is_wrong_is_said():
         "2 dead letters: `debouncer dead`",
         "3 parts of answers in doubt",
         "meta/5511*******09 sends no replies: the key is wrong",
-        "20.0 % of the bursts are split",
+        "40.0 % of the turns are split",
         "eviction: maxmemory-policy",
     ):
         assert words in texts

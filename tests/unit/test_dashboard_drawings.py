@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.unit.dashboard_pictures import NOW_MS, REF, ended, figures, snapshot, waiting
+from tests.unit.dashboard_pictures import FIXED, NOW_MS, REF, ended, figures, snapshot, waiting
 from webhook.dashboard.models import AtAgent
 from webhook.dashboard.svg.gaps import gaps_svg, place_of
 from webhook.dashboard.svg.lane import FUTURE, Axis, axis_svg, lane_svg
@@ -121,8 +121,8 @@ def test_the_bar_of_a_wait_has_two_ends():
 
 
 def test_the_gaps_have_lines_at_both_windows():
-    """A bar for each bucket that counts anything; those beyond the window split bursts."""
-    tuning = tuning_of(figures(*[10] * 24), 8.0)
+    """A bar for each bucket that counts anything; those beyond the window split turns."""
+    tuning = tuning_of(figures(*[10] * 24), FIXED)
     svg = gaps_svg(tuning, WORDS_EN)
     assert len(shapes(svg, "gap")) == 24
     beyond = [bound for bound in tuning.bounds_ms if bound > 8000]
@@ -134,6 +134,8 @@ def test_the_gaps_have_lines_at_both_windows():
 def test_no_drawing_needs_a_style():
     """The policy of the page forbids styles within elements."""
     whole = (
-        lane_svg(lane(), AXIS, WORDS_EN) + gaps_svg(tuning_of(figures(5, 5), 8.0), WORDS_EN) + axis_svg(AXIS, WORDS_EN)
+        lane_svg(lane(), AXIS, WORDS_EN)
+        + gaps_svg(tuning_of(figures(5, 5), FIXED), WORDS_EN)
+        + axis_svg(AXIS, WORDS_EN)
     )
     assert not re.search(r"\sstyle=|<style|\son\w+=", whole)

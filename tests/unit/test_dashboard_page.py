@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from dataclasses import replace
@@ -15,16 +16,17 @@ from buffer.figures import Figures
 from buffer.insight_models import Gauges
 from buffer.models import Conversation
 from buffer.operator_models import DeadLetter
-from tests.unit.dashboard_pictures import NOW_MS, STRIP, ended, figures, snapshot, waiting
+from buffer.present_policy import PresentPolicy
+from tests.unit.dashboard_pictures import FIXED, NOW_MS, STRIP, ended, figures, snapshot, waiting
 from webhook.dashboard import masked
 from webhook.dashboard.groups import group_key, grouped
 from webhook.dashboard.health import calls_per_minute, indicators
 from webhook.dashboard.models import HeldList, Indicator, Who
 from webhook.dashboard.render import FOLDER, PANELS, Earlier, page_html, panels_html, sign_in_html
-from webhook.dashboard.times import count_text, duration_text, moment_text, short_text
+from webhook.dashboard.times import at_most_text, count_text, duration_text, moment_text, short_text
 from webhook.dashboard.tuning import tuning_of
 from webhook.dashboard.view import Filters, View, chosen, filters_of, minutes_of
-from webhook.dashboard.words import WORDS, language_of
+from webhook.dashboard.words import WORDS, Language, language_of
 from webhook.dashboard.words_english import ENGLISH
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&"
@@ -137,7 +139,7 @@ def test_numbers_are_masked():
 
 def test_the_recommended_window_is_in_the_strip():
     """A stranger sees what the wait should be."""
-    many = tuning_of(figures(*[10] * 24), 8.0)
+    many = tuning_of(figures(*[10] * 24), FIXED)
     html = panels_html(snapshot(tuning=many), View())["strip"]
     assert f"{many.recommended_s} s would be better" in html
     assert "8 s" in html
@@ -153,19 +155,19 @@ def test_all_is_well():
 
 
 def test_a_share_of_few_is_no_alarm():
-    """One split burst of four says nothing yet."""
+    """Two split turns of four say nothing yet."""
     gauges = Gauges(NOW_MS, 0, 0, 0, 0, 0, 0, {})
-    for calls, is_alarm in ((4, False), (40, True)):
-        found = Figures(Counter(flushes_quiet=calls, bursts_split=calls // 4))
+    for turns, is_alarm in ((4, False), (40, True)):
+        found = Figures(Counter(turns=turns, turns_split=turns // 2))
         (split,) = [one for one in indicators(found, gauges) if one.name == "split"]
-        assert (split.value, split.is_alarm) == ("25.0 %", is_alarm)
+        assert (split.value, split.is_alarm) == ("50.0 %", is_alarm)
 
 
 def test_every_word_is_used():
     """The page has no words that stand nowhere."""
     code = "".join(file.read_text(encoding="utf-8") for file in FOLDER.rglob("*.*") if _is_code(file))
     unused = [name for name in ENGLISH if not re.search(rf"t\.{name}\b|\"{name}\"", code)]
-    assert [name for name in unused if not re.match("(st|r|o|b|h|w)_", name)] == []
+    assert [name for name in unused if not re.match("(st|r|o|b|h|p|w)_", name)] == []
 
 
 def _is_code(file: Path) -> bool:
@@ -175,7 +177,7 @@ def _is_code(file: Path) -> bool:
 def test_a_page_with_nothing_on_it():
     """Every panel says that it has nothing."""
     empty = snapshot(
-        badges=[], pending=[], ended=[], dead_letters=HeldList(), tuning=tuning_of(figures(), 8.0), health=[]
+        badges=[], pending=[], ended=[], dead_letters=HeldList(), tuning=tuning_of(Figures(), FIXED), health=[]
     )
     html = page_html(empty, View())
     for name in ("pending_none", "timeline_none", "history_empty", "dead_none", "doubts_none", "tuning_none"):
@@ -184,12 +186,57 @@ def test_a_page_with_nothing_on_it():
 
 def test_tuning():
     """The table has the present and the recommended window; the slider has every second."""
-    found = tuning_of(figures(*[10] * 24), 8.0)
+    found = tuning_of(figures(*[10] * 24), FIXED)
     assert [one.window_s for one in found.choices if one.is_present] == [8.0]
     assert [one.window_s for one in found.choices if one.is_recommended] == [found.recommended_s]
-    assert [one.later_s for one in found.choices][:3] == [-5.0, -3.0, 0.0]
+    assert [one.window_s for one in found.choices][:4] == [3.0, 5.0, 8.0, 12.0]
     assert len(found.trial) == 60
     assert found.trial == sorted(found.trial, reverse=True)
+
+
+AUTO = PresentPolicy("auto", 3_100, 7_000, has_typing=True, has_restart=True)
+
+
+def tuning_html(found: Figures, policy: PresentPolicy, language: Language = "en") -> str:
+    return panels_html(snapshot(tuning=tuning_of(found, policy)), View(language))["tuning"]
+
+
+def test_the_figures_of_the_wait_stand_together():
+    """Split turns, premature answers, wait, reply and calls are in one row, those of fixed windows below."""
+    html = tuning_html(figures(*[10] * 24, turns=400), FIXED)
+    (measured,) = re.findall(r'<tr data-key="live".*?</tr>', html)
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", measured)
+    assert [re.sub(r"<[^>]+>", "", cell) for cell in cells] == [
+        "20.0 %",
+        "0.25",
+        "8.4 s p90 ≤\u00a010\u00a0s",
+        "12.0 s p90 ≤\u00a030\u00a0s",
+        "1.25",
+    ]
+    rows = re.findall(r'<tr data-key="([\d.]+)"', html)
+    assert rows[:4] == ["3.0", "5.0", "8.0", "12.0"]
+    assert "Turns measured since the first start: 400." in html
+    assert "taken back" not in html
+
+
+def test_the_policy_is_named():
+    """The band says in both languages how long the wait is, and an auto channel is recommended nothing."""
+    found = figures(*[10] * 24, flushes_superseded=3)
+    html = tuning_html(found, AUTO)
+    assert "auto: 3.1 to 7 s, shorter while typing is seen, restart while answering" in html
+    assert "taken back because the person went on: 3." in html
+    assert "Recommended" not in html
+    assert "auto: 3.1 a 7 s" in tuning_html(found, AUTO, "pt")
+    assert "fixa de 8 s" in tuning_html(found, FIXED, "pt")
+
+
+def test_what_cannot_be_known_yet():
+    """Few turns are a guess, and none at all leave dashes and no table of windows."""
+    assert "they need the pauses in 300 turns. Known so far: 37." in tuning_html(figures(5, 5, turns=37), FIXED)
+    empty = tuning_html(Figures(), FIXED)
+    assert empty.count("–") == 5
+    assert "No turn has been counted yet" in empty
+    assert 'data-key="3.0"' not in empty
 
 
 def test_sign_in_page():
@@ -215,6 +262,12 @@ def test_durations(ms: int | None, long: str, brief: str):
     assert (duration_text(ms), short_text(ms)) == (long, brief)
 
 
+def test_bounds():
+    """Beyond the last bucket there is none."""
+    assert at_most_text(10_000, "wait_ms") == "≤\u00a010\u00a0s"
+    assert at_most_text(math.inf, "wait_ms") == ">\u00a060\u00a0s"
+
+
 def test_a_panel_in_which_nothing_happens_stays_the_same():
     """A stream does not send the lists anew because time goes on; the first render tells the time itself."""
     later = snapshot(now_ms=NOW_MS + 1_000)
@@ -228,7 +281,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "pending": {"pending": []},
     "history": {"ended": [ended(messages=7)]},
     "held": {"dead_letters": HeldList()},
-    "tuning": {"tuning": tuning_of(figures(), 8.0)},
+    "tuning": {"tuning": tuning_of(Figures(), FIXED)},
     "health": {"health": []},
 }
 

@@ -59,7 +59,7 @@ def histogram(name: str, bucket: int = 2, number: int = 7) -> Histogram:
 
 def totals(gateway: str, channel: str, first: int) -> ChannelTotals:
     counters = {field: first + i for i, field in enumerate(CHANNEL_COUNTERS)}
-    return ChannelTotals(gateway, channel, counters, {name: histogram(name) for name in BOUNDS_MS})
+    return ChannelTotals(gateway, channel, counters, {name: histogram(name) for name in BOUNDS_MS}, gap_turns=first)
 
 
 def snapshot(*channels: ChannelTotals, queue: QueueState | None = QUEUE) -> Snapshot:
@@ -232,6 +232,13 @@ def test_the_table_has_every_counter_of_the_scripts():
 def test_labels_have_no_numbers(name: str, label: str):
     """What may be a phone number is masked, however it is written; other digits stay."""
     assert label_of(name) == label
+
+
+def test_the_turns_of_gaps():
+    """The turns of the channels of a gateway are added up."""
+    one = snapshot(totals("waha", PHONE, 7), totals("waha", LIKE_IT, 1000), totals("meta", "loja", 5))
+    found = samples_of(as_text(SnapshotCollector(one)).decode())
+    assert found["debouncer_gap_turns"] == {("waha",): 1007, ("meta",): 5}
 
 
 def test_no_number_leaves():

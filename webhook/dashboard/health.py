@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from buffer.figures import Figures, quantile_ms
+from buffer.figures import SPLIT_SHARE_MAX, Figures, quantile_ms
 from buffer.held_agent_calls import HeldAgent
 from buffer.insight_models import Gauges, Histogram
 from buffer.reply_models import HeldChannel
@@ -20,7 +20,6 @@ OVERDUE_ALARM_MS = 10_000
 SKEW_ALARM_MS = 1_000
 LATE_ALARM_MS = 3_000
 APPEND_ALARM_MS = 1_000
-SPLIT_ALARM = 0.1
 CAP_ALARM = 0.05
 REJECTED_ALARM = 0.01
 COUNTED_MIN = 20
@@ -111,7 +110,7 @@ def indicators(figures: Figures, gauges: Gauges) -> list[Indicator]:
         _latency("agent_p95", figures.quantile_ms("agent_ms", 0.95), None),
         _latency("reply_p95", figures.quantile_ms("reply_ms", 0.95), None),
         _latency("append_p95", quantile_ms(append, 0.95) if append.count else None, APPEND_ALARM_MS),
-        _share("split", counters["bursts_split"], calls, SPLIT_ALARM),
+        _share("split", counters["turns_split"], figures.turns, SPLIT_SHARE_MAX),
         _share("cap_hits", counters["flushes_max_wait"], calls, CAP_ALARM),
         _share("single", counters["flushes_single"], calls, None),
         _share("duplicates", counters["messages_duplicate"], _received(figures), None),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from buffer.present_policy import PresentPolicy
+
 
 @dataclass(slots=True, frozen=True)
 class Who:
@@ -145,25 +147,49 @@ class Indicator:
 
 
 @dataclass(slots=True, frozen=True)
+class Live:
+    """What was counted of the turns of people under the policies that were in force. None: nothing was counted yet.
+
+    The wait is from the last message of a batch to the call, the reply from there to the first part that was sent.
+    Nine of ten are at most the two bounds, infinite above the last bucket. `calls_per_turn` includes the `restarts`.
+    """
+
+    turns: int = 0
+    split_share: float | None = None
+    premature_per_turn: float | None = None
+    wait_mean_ms: float | None = None
+    wait_p90_at_most_ms: float | None = None
+    reply_mean_ms: float | None = None
+    reply_p90_at_most_ms: float | None = None
+    calls_per_turn: float | None = None
+    restarts: int = 0
+
+
+@dataclass(slots=True, frozen=True)
 class Choice:
-    """What a window would do. `later_s` is how much later an answer comes than now, None without one present window."""
+    """What a fixed window would do, as the gaps foretell. Its wait is the window itself."""
 
     window_s: float
     split_share: float
-    calls_per_burst: float
-    later_s: float | None
+    premature_per_turn: float
+    calls_per_turn: float
     is_present: bool
     is_recommended: bool
 
 
 @dataclass(slots=True, frozen=True)
 class Tuning:
-    """How long the window should be. `present_s` is None if the channels have several windows.
+    """How long the wait is and should be. `present_s` is None if the channels have several windows.
 
-    `trial` has the split share and the calls of a burst for windows of 1, 2, 3 … seconds.
+    `gap_turns` are the turns of the gaps; `is_known` is False while they are too few for more than a guess. `trial` has
+    the split share and the premature answers of a turn for windows of 1, 2, 3 … seconds.
     """
 
+    policy: PresentPolicy = field(default_factory=PresentPolicy)
+    live: Live = field(default_factory=Live)
     gaps: int = 0
+    gap_turns: int = 0
+    is_known: bool = False
     bounds_ms: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
     present_s: float | None = None

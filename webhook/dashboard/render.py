@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from buffer.present_policy import ENGLISH as POLICY_WORDS
+from buffer.present_policy import policy_text
+from buffer.window_policy import TURNS_MIN
 from buffer.windows import ENGLISH, window_text
 from webhook.dashboard.health import is_well
 from webhook.dashboard.models import Ended, Snapshot, Waiting
@@ -17,7 +20,15 @@ from webhook.dashboard.svg.gaps import gaps_svg
 from webhook.dashboard.svg.lane import Axis, axis_svg, lane_svg
 from webhook.dashboard.svg.wait import wait_svg
 from webhook.dashboard.timeline import lanes_of
-from webhook.dashboard.times import count_text, duration_text, moment_text, short_text
+from webhook.dashboard.times import (
+    at_most_text,
+    count_text,
+    duration_text,
+    moment_text,
+    ratio_text,
+    share_text,
+    short_text,
+)
 from webhook.dashboard.view import MINUTES, View, chosen, options
 from webhook.dashboard.words import HTML_LANGUAGES, WORDS, counted, word
 
@@ -40,6 +51,7 @@ ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 ENVIRONMENT.filters.update(count=count_text, duration=duration_text, short=short_text, moment=moment_text)
+ENVIRONMENT.filters.update(share=share_text, ratio=ratio_text, at_most=at_most_text)
 
 
 def page_html(snapshot: Snapshot, view: View) -> str:
@@ -109,6 +121,8 @@ def _known(snapshot: Snapshot, view: View) -> dict[str, Any]:
         "due": partial(_due, snapshot, view),
         "span_ms": _span_ms,
         "window": partial(window_text, words={name: words[f"w_{name}"] for name in ENGLISH}),
+        "policy_text": partial(policy_text, words={name: words[f"p_{name}"] for name in POLICY_WORDS}),
+        "turns_min": TURNS_MIN,
         "records": found[:HISTORY_MAX],
         "minutes": MINUTES,
         "messages_shown": _messages(snapshot.pending),

@@ -11,7 +11,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from buffer.auto_windows import common_window_s, present_windows
+from buffer.auto_windows import present_windows
 from buffer.duplicates import read_duplicates
 from buffer.errors import store_error
 from buffer.figures import Figures, figures_of
@@ -23,6 +23,7 @@ from buffer.insights import Insights
 from buffer.keys import Ref
 from buffer.operator_models import Pending
 from buffer.person_store import People
+from buffer.present_policy import policies_of, present_policy
 from buffer.reply_models import HeldChannel
 from buffer.reply_store import Replies
 from buffer.store import Store
@@ -31,7 +32,7 @@ from config.routes import Routes
 from webhook.dashboard import masked
 from webhook.dashboard.groups import grouped
 from webhook.dashboard.health import Server, badges_of, calls_per_minute, indicators
-from webhook.dashboard.models import Ended, HeldList, Snapshot, Strip, Waiting
+from webhook.dashboard.models import Ended, HeldList, Snapshot, Strip, Tuning, Waiting
 from webhook.dashboard.tuning import tuning_of
 from webhook.metrics.queue import QueueReader
 
@@ -66,7 +67,7 @@ class _Slow:
     figures: Figures = field(default_factory=Figures)
     held: list[HeldChannel] = field(default_factory=list)
     agents: list[HeldAgent] = field(default_factory=list)
-    window_s: float | None = None
+    tuning: Tuning = field(default_factory=Tuning)
     checks: list[CheckResult] = field(default_factory=list)
     totals_at_s: float = float("-inf")
     checks_at_s: float = float("-inf")
@@ -105,7 +106,7 @@ class SnapshotReader:
                 dead_letters=await self._dead_letters(gauges.dead),
                 doubts=await self._doubts(gauges.doubts),
                 duplicates=await self._duplicates(),
-                tuning=tuning_of(self._slow.figures, self._slow.window_s),
+                tuning=self._slow.tuning,
                 health=indicators(self._slow.figures, gauges),
             )
 
@@ -120,7 +121,7 @@ class SnapshotReader:
             channels = sorted({(one.gateway, one.channel) for one in totals if one.gateway})
             windows = await present_windows(self._store, self._routes, channels)
             slow.figures = figures_of(totals)
-            slow.window_s = common_window_s(windows.values(), self._routes.default.settings)
+            slow.tuning = tuning_of(slow.figures, present_policy(policies_of(self._routes, windows)))
             slow.held = await Replies(self._store).held_channels(channels[:CHANNELS_MAX])
             slow.agents = (await HeldAgents(self._store).now()).held
             slow.totals_at_s = now_s

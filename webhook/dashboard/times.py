@@ -1,8 +1,11 @@
-"""Durations and moments as the page writes them."""
+"""Durations, moments, shares and counts as the page writes them."""
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
+
+from buffer.insight_models import BOUNDS_MS
 
 
 def duration_text(duration_ms: float | None) -> str:
@@ -22,6 +25,12 @@ def _long_text(seconds: int) -> str:
     return f"{seconds // 86_400} d"
 
 
+def at_most_text(bound_ms: float, histogram: str) -> str:
+    """Return a bound of a histogram as `≤ 10 s`, and as `> 60 s` above its last one."""
+    sign, known_ms = ("≤", bound_ms) if math.isfinite(bound_ms) else (">", BOUNDS_MS[histogram][-2])
+    return f"{sign}\u00a0{known_ms / 1000:g}\u00a0s"
+
+
 def short_text(duration_ms: float | None) -> str:
     """Return a duration with its largest unit only, for ages that need no precision."""
     if duration_ms is None or duration_ms >= 86_400_000:
@@ -35,6 +44,16 @@ def short_text(duration_ms: float | None) -> str:
 def count_text(number: int) -> str:
     """Return a number with a narrow space between its thousands."""
     return f"{number:,}".replace(",", "\u202f")
+
+
+def share_text(share: float | None) -> str:
+    """Return a share in per cent. None is a dash."""
+    return "–" if share is None else f"{share * 100:.1f} %"
+
+
+def ratio_text(number: float | None) -> str:
+    """Return a number with two places. None is a dash."""
+    return "–" if number is None else f"{number:.2f}"
 
 
 def moment_text(moment_ms: int) -> str:

@@ -74,6 +74,7 @@ def _gauges(snapshot: Snapshot) -> Iterator[Family]:
     windows = {_channel(*one): window.window_ms / 1000 for one, window in (snapshot.windows or {}).items()}
     yield _family_of_gauges(table.WINDOW, windows)
     yield from _held_agents(snapshot.agents)
+    yield _family_of_gauges(table.GAP_TURNS, _gap_turns(snapshot.totals))
     yield _gauge(table.QUEUE_READABLE, queue is not None)
     if queue is not None:
         yield _gauge(table.QUEUE_JOBS, queue.jobs)
@@ -87,6 +88,13 @@ def _held_agents(agents: Iterable[HeldAgent]) -> Iterator[Family]:
         waiting[one.address,] += one.waiting
     yield _family_of_gauges(table.AGENT_HELD, dict.fromkeys(waiting, 1))
     yield _family_of_gauges(table.AGENT_WAITING, waiting)
+
+
+def _gap_turns(totals: Iterable[ChannelTotals]) -> Values:
+    turns: Counter[Labels] = Counter()
+    for one in totals:
+        turns[label_of(one.gateway),] += one.gap_turns
+    return turns
 
 
 def _gauge(metric: Metric, value: float) -> Family:

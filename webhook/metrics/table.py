@@ -118,6 +118,12 @@ GAPS = Metric(
     "Pauses between two messages of a person, also across flushes. Halved once a day, so take no rate of it. "
     "Its sum is that of the buckets' middles.",
 )
+GAP_TURNS = Metric(
+    "gap_turns",
+    "gauge",
+    ("gateway",),
+    "Turns of the messages between which these pauses lie. Halved with them. Use max.",
+)
 APPEND = Metric(
     "append_seconds", "histogram", (), "From the first attempt to store the messages of a request to its result."
 )
@@ -146,6 +152,7 @@ WORKERS = Metric("workers", "gauge", (), "Workers with a heartbeat in the last m
 def metrics() -> Iterator[Metric]:
     """Yield every metric, in the order of /metrics."""
     yield from (PENDING, OVERDUE, OLDEST_OVERDUE, IDLE, DEAD, DOUBTS, HELD, WINDOW, AGENT_HELD, AGENT_WAITING)
+    yield GAP_TURNS
     yield from (QUEUE_READABLE, QUEUE_JOBS, WORKERS)
     yield from list(CHANNEL_COUNTERS.values())[:6]
     yield FLUSHES

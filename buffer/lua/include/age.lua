@@ -25,7 +25,7 @@ local function read_tally(channel)
     if not NO_COUNTERS[field] and not is_gap(field) then
       total = total + value
     end
-    if sub(field, 1, 8) == 'flushes_' and field ~= 'flushes_single' then
+    if sub(field, 1, 8) == 'flushes_' and field ~= 'flushes_single' and field ~= 'flushes_superseded' then
       flushes = flushes + value
     end
   end

@@ -310,9 +310,10 @@ function pause(button) {
 document.addEventListener("input", (event) => {
   const slider = event.target;
   if (!slider.dataset.trial) return;
-  const [splits, calls] = JSON.parse(slider.dataset.trial)[slider.value - 1];
+  const [splits, premature] = JSON.parse(slider.dataset.trial)[slider.value - 1];
   const label = slider.closest("label");
-  find("[data-trial-out]", label).textContent = `${slider.value} s: ${Math.round(splits * 100)} % · ${calls.toFixed(2)}`;
+  const told = { s: slider.value, share: Math.round(splits * 100), premature: premature.toFixed(2) };
+  find("[data-trial-out]", label).textContent = slider.dataset.trialText.replace(/{(\w+)}/g, (_, name) => told[name]);
   const x = `${((100 * Math.log(slider.value / FIRST_S)) / Math.log(LAST_S / FIRST_S)).toFixed(2)}%`;
   const line = find(".at.trial");
   line.setAttribute("x1", x);
