@@ -120,6 +120,30 @@ REPLY_ACTIONS: Actions = {
 }
 """A world whose workers answer people. Nothing is rolled back: a lost mark may send a part again."""
 
+GO_ON = {"who": ANYBODY, "count": (1, 1, 1, 2, 4), "pause_ms": (0, 0, 1_000, 40_000, 200_000)}
+SAY_QUEUED = Action(5, {"who": ANYBODY, "count": (1, 1, 2)})
+
+RESTART_ACTIONS: Actions = {
+    **WORLD_ACTIONS,
+    "say_queued": SAY_QUEUED,
+    "go_on": Action(
+        24, {**GO_ON, "hears": ("renew", "answer", "ack", "release", "retry", "dead", "die", "later", "nothing")}
+    ),
+}
+"""The world, of which a part has MESSAGE_WHILE_ANSWERING=restart."""
+
+RESTART_REPLY_ACTIONS: Actions = {
+    **REPLY_ACTIONS,
+    "say_queued": SAY_QUEUED,
+    "go_on": Action(
+        30,
+        {
+            **GO_ON,
+            "hears": ("renew", "answer", "ack", "release", "retry", "die", "begin", "later", "put back", "nothing"),
+        },
+    ),
+}
+
 WHO = tuple(NAMES)
 ONE = (0, 1, 2)
 ALIAS = (None,) * 7 + (0, 1, 2)

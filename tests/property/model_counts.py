@@ -25,6 +25,7 @@ COUNTED = (
     "redriven",
     "leases_recovered",
     "answers_again",
+    "flushes_superseded",
 )
 """The counters that the model predicts."""
 
@@ -49,7 +50,7 @@ class ModelCounts:
         has_answer = talk.acked_ms is not None and talk.acked_ms > last_ms and not talk.batch
         if not has_answer or self.now_ms - (talk.acked_ms or 0) <= ANSWER_READ_MS:
             self.gaps[bisect_left(BOUNDS_MS["gap"], min(self.now_ms - last_ms, GAP_MAX_MS))] += 1
-            self.counters["bursts_split"] += not talk.buffer
+            self.counters["bursts_split"] += not (talk.buffer or (talk.batch and talk.batch.is_superseded))
 
     def _age_gaps(self) -> None:
         """Halve the gaps once for each day that has begun since they were aged, or since the first count."""

@@ -158,13 +158,13 @@ class System:
         except NoScriptError:
             return self.client.eval(script.source, 1, self.root, self.now_ms, *args)
 
-    def append(self, messages: list[Append]) -> list[Appended]:
+    def append(self, messages: list[Append], route: Settings | None = None) -> list[Appended]:
         named = [
             (self.ref(message.conversation), self.ref(message.alias) if message.alias else None, message)
             for message in messages
         ]
         return script_calls.read_append(
-            self.run("append", *script_calls.append_args(0, named, append_rules(self.settings)))
+            self.run("append", *script_calls.append_args(0, named, append_rules(route or self.settings)))
         )
 
     def damage(self, who: Conversation, damage: str) -> None:

@@ -6,17 +6,19 @@ Written from docs/invariants.md, not from the scripts. Times in milliseconds; a 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from buffer import script_calls
+from buffer.models import SUSPECT_CRASHES
 from config.settings import Settings
-from tests.property.model_counts import ModelCounts
+from tests.property.model_restarts import ModelRestarts, restarts_max
 from tests.property.model_state import LASTING, ModelMessage, Sealed, Talk
 
 
-class Model(ModelCounts):
+class Model(ModelRestarts):
     """All conversations, the dead letters, and what became of every message."""
 
     def __init__(self, settings: Settings) -> None:
@@ -25,9 +27,10 @@ class Model(ModelCounts):
         self.talks: defaultdict[str, Talk] = defaultdict(Talk)
         self.letters: dict[str, tuple[str, Sealed]] = {}
         self.refused = self.lost = 0
-        self.ended: Counter[str] = Counter()
 
-    def append(self, who: str, said: ModelMessage, nonce: bytes, name: str | None) -> tuple[str, int, int]:
+    def append(
+        self, who: str, said: ModelMessage, nonce: bytes, name: str | None, route: Settings
+    ) -> tuple[str, int, int]:
         talk = self.talks[who]
         self._note_day()
         for known, seconds, first in talk.seen:
@@ -43,18 +46,20 @@ class Model(ModelCounts):
             self.refused += 1
             return "discarded", 0, 0
         self.counters["messages_accepted"] += 1
+        talk.opened_ms = talk.opened_ms if talk.buffer else self.now_ms
+        taken_back = self._take_back(talk, said, restarts_max(route))
         self._count_gap(talk)
         talk.buffer.append(said)
         talk.known, talk.name, talk.idle_since_ms = True, name or talk.name, None
         is_first = len(talk.buffer) == 1 and not (talk.batch or talk.redrive)
-        self._schedule(talk, self.settings.first_ms if is_first else self.settings.window_ms)
+        self._schedule(talk, self.settings.first_ms if is_first else self.settings.window_ms, taken_back)
         return "new", talk.deadline_ms, len(talk.buffer)
 
     def extend(self, who: str) -> int:
         talk = self.talks[who]
         if not talk.buffer or talk.fired:
             return 0
-        latest_ms = talk.buffer[0].received_ms + self.settings.max_wait_ms
+        latest_ms = talk.opened_ms + self.settings.max_wait_ms
         deadline_ms = min(self.now_ms + self.settings.typing_ms, latest_ms)
         if deadline_ms <= talk.deadline_ms:
             return 0
@@ -71,7 +76,7 @@ class Model(ModelCounts):
         if talk.batch and self._leased(talk):
             mine = talk.batch.token == f"{talk.fence}:{caller}"
             return ("batch", talk.batch) if mine else ("busy", talk.batch.lease_until_ms)
-        if talk.batch and talk.batch.retry_at_ms > self.now_ms:
+        if talk.batch and talk.batch.retry_at_ms > self.now_ms and not talk.batch.is_superseded:
             return "busy", talk.batch.retry_at_ms
         if talk.batch and talk.batch.token and self.hold_until_ms > self.now_ms:
             return "busy", self.hold_until_ms
@@ -85,9 +90,9 @@ class Model(ModelCounts):
         """renew: change the batch in hand."""
         talk = self.talks[who]
         if not talk.batch or talk.batch.token != token:
-            return "lost"
-        if talk.batch.cancelled:
-            return "cancelled"
+            return "superseded" if self._ended(talk, token) and talk.done[1] == "superseded" else "lost"
+        if talk.batch.cancelled or talk.batch.is_superseded:
+            return "cancelled" if talk.batch.cancelled else "superseded"
         talk.batch = replace(talk.batch, **change)
         return "ok"
 
@@ -95,6 +100,8 @@ class Model(ModelCounts):
         talk = self.talks[who]
         if self._ended(talk, token):
             return talk.done[1]
+        if self.is_stopped(talk, token):
+            return self._stop(talk, token)
         self._count_answer(talk, token, answer)
         outcome = self.hold(who, token, answer=answer, answered_by=talk.fence)
         talk.memory = memory if memory and outcome == "ok" else talk.memory
@@ -108,11 +115,14 @@ class Model(ModelCounts):
             return talk.done[1] if self._ended(talk, token) else "lost"
         batch.failures += mode in ("retry", "dead")
         self.counters["agent_failures"] += mode in ("retry", "dead", "unreached")
+        if self.is_stopped(talk, token):
+            return self._stop(talk, token)
         if batch.cancelled:
             outcome = "cancelled"
             self._drop(talk)
         elif mode == "ack":
             outcome, talk.batch, talk.acked_ms = "ok", None, self.now_ms
+            talk.memory = batch.new_memory or talk.memory
             self.counters["acked"] += 1
             self.ended["acked"] += len(batch.messages)
         elif mode == "dead" or batch.failures >= self.settings.agent_max_attempts:
@@ -208,6 +218,8 @@ class Model(ModelCounts):
         if talk.batch and self._leased(talk):
             return talk.batch.lease_until_ms
         held_ms = talk.paused_until_ms
+        if talk.batch and talk.batch.is_superseded:
+            return talk.batch.lease_until_ms if talk.batch.token else 0
         if talk.batch:
             return max(talk.batch.retry_at_ms, talk.batch.lease_until_ms if talk.batch.token else 0, held_ms)
         if talk.redrive or talk.buffer:
@@ -227,20 +239,20 @@ class Model(ModelCounts):
     def _leased(self, talk: Talk) -> bool:
         return bool(talk.batch and talk.batch.token and talk.batch.lease_until_ms > self.now_ms)
 
-    def _schedule(self, talk: Talk, window_ms: int) -> None:
-        """The open burst's deadline from its messages; one that has fired stays."""
+    def _schedule(self, talk: Talk, window_ms: int, taken_back: Sequence[ModelMessage] = ()) -> None:
+        """The open burst's deadline from its messages, and those that go back to it; one that has fired stays."""
         if talk.fired:
             return
-        first_ms, last_ms = talk.buffer[0].received_ms, talk.buffer[-1].received_ms
+        messages = [*taken_back, *talk.buffer]
         settings = self.settings
         reasons = {
             "disabled": not settings.message_buffer_enabled,
             "keyword": any(said.keyword for said in talk.buffer[: settings.message_buffer_max_messages]),
-            "max_messages": len(talk.buffer) >= settings.message_buffer_max_messages,
-            "max_bytes": sum(said.size for said in talk.buffer) >= settings.message_buffer_max_bytes,
+            "max_messages": len(messages) >= settings.message_buffer_max_messages,
+            "max_bytes": sum(said.size for said in messages) >= settings.message_buffer_max_bytes,
         }
         talk.fired = next((reason for reason, applies in reasons.items() if applies), None)
-        quiet_ms = min(last_ms + window_ms, first_ms + settings.max_wait_ms)
+        quiet_ms = min(talk.buffer[-1].received_ms + window_ms, talk.opened_ms + settings.max_wait_ms)
         talk.deadline_ms = self.now_ms if talk.fired else quiet_ms
 
     def _seal(self, talk: Talk) -> Sealed:
@@ -251,21 +263,25 @@ class Model(ModelCounts):
         ):
             size += 1
         taken, talk.buffer = talk.buffer[:size], talk.buffer[size:]
-        waited_out = talk.deadline_ms >= taken[0].received_ms + self.settings.max_wait_ms
+        waited_out = talk.deadline_ms >= talk.opened_ms + self.settings.max_wait_ms
         reason = talk.fired or ("max_wait" if waited_out else "quiet")
         closed_ms = max(talk.deadline_ms, taken[-1].received_ms)
         talk.deadline_ms, talk.fired, talk.last_sealed_ms = 0, None, taken[-1].received_ms
         self._count_flush(reason, len(taken))
+        sealed = Sealed(sorted(taken, key=lambda said: said.order_ms), reason, closed_ms, talk.name)
+        sealed.opened_ms = talk.opened_ms
+        sealed.supersedes, sealed.crashes = self._close_burst(talk)
         if talk.buffer:
             self.counters["bursts_split"] += self.settings.message_buffer_enabled
+            talk.opened_ms = talk.buffer[0].received_ms
             self._schedule(talk, self.settings.window_ms)
-        return Sealed(sorted(taken, key=lambda said: said.order_ms), reason, closed_ms, talk.name)
+        return sealed
 
     def _next(self, talk: Talk) -> tuple[str, Any] | None:
         """A batch for a conversation: the one in hand, a letter asked for, or the open burst; or why there is none."""
         if not talk.batch and talk.redrive:
             letter = self.letters.pop(talk.redrive.pop(0))[1]
-            talk.batch = Sealed(*(getattr(letter, name) for name in LASTING))
+            talk.batch = Sealed(**{name: getattr(letter, name) for name in LASTING}, is_redriven=True)
         if not talk.batch and not talk.buffer:
             self._rest(talk)
             return "empty", None
@@ -287,10 +303,15 @@ class Model(ModelCounts):
         if talk.batch and talk.batch.token:
             talk.batch.crashes, talk.batch.token = talk.batch.crashes + 1, None
             self.counters["leases_recovered"] += 1
-        if talk.batch and (talk.batch.cancelled or not (talk.batch.messages or talk.batch.answer)):
+        batch = talk.batch
+        if batch and batch.is_superseded and not batch.cancelled and batch.crashes < SUSPECT_CRASHES:
+            return self._rejoin(talk)
+        if batch and (batch.cancelled or not (batch.messages or batch.answer)):
             self._drop(talk)
-        elif talk.batch and talk.batch.crashes >= script_calls.MAX_CRASHES:
+        elif batch and batch.crashes >= script_calls.MAX_CRASHES:
             self._bury(talk, who)
+        elif batch:
+            batch.is_superseded = False
 
     def _bury(self, talk: Talk, who: str) -> None:
         assert talk.batch
@@ -304,6 +325,7 @@ class Model(ModelCounts):
 
     def _discard_window(self, talk: Talk) -> int:
         messages, talk.buffer, talk.deadline_ms, talk.fired = talk.buffer, [], 0, None
+        self._close_burst(talk)
         return self._discarded(messages)
 
     def _discarded(self, messages: list[ModelMessage]) -> int:

@@ -26,6 +26,9 @@ FIRST = "30"
 """The window after a first message, in the walks that compare with the model."""
 
 
+RESTARTS_MAX = 2
+
+
 def settings_for(prefix: str, *, enabled: bool = True, max_age_s: int = 0, first: str = "normal") -> Settings:
     """The settings of one walk."""
     return load_settings(
@@ -45,3 +48,13 @@ def settings_for(prefix: str, *, enabled: bool = True, max_age_s: int = 0, first
         message_max_age=max_age_s,
         agent_max_attempts=3,
     )
+
+
+def with_restarts(settings: Settings) -> Settings:
+    """The same settings, for a route where a message takes back the batch before it."""
+    return settings.model_copy(update={"message_while_answering": "restart", "restarts_max": RESTARTS_MAX})
+
+
+def without_restarts(settings: Settings) -> Settings:
+    """The same settings, for a route where a message waits behind the batch before it."""
+    return settings.model_copy(update={"message_while_answering": "queue"})

@@ -1,0 +1,131 @@
+"""People who go on writing while their agent works, on routes where that takes the batch back and on others."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from tests.property.compared_system import ComparedSystem
+from tests.property.model_comparison import ModelComparison
+from tests.property.redis_system import System
+from tests.property.reply_scenes import ReplyScenes
+from tests.property.restart_journal import RestartJournal
+from tests.property.walk_settings import PEOPLE, without_restarts
+
+Hears = Literal["renew", "answer", "ack", "release", "retry", "dead", "die", "begin", "later", "put back", "nothing"]
+"""How the worker of a batch that is taken back comes to hear of it, or what had happened to the batch before."""
+
+
+class RestartActions(ModelComparison):
+    """The actions of the world, with people who interrupt, on a route that restarts and on one that does not."""
+
+    def __init__(self, system: System) -> None:
+        self.restarts = RestartJournal()
+        super().__init__(system)
+
+    def say_queued(self, who: str, count: int) -> None:
+        """Messages of a route that does not restart: they wait behind whatever batch there is."""
+        route = without_restarts(self.system.settings)
+        self._request([(who, self._message(PEOPLE[who], 0, False)) for _ in range(count)], route)
+
+    def go_on(self, who: str, count: int, hears: Hears, pause_ms: int) -> None:
+        """A person writes while their batch is in flight; then the worker hears of it, in one of many ways."""
+        self.pass_time_until_due(who)
+        self.claim(who)
+        self._before(hears)
+        self.pass_time(pause_ms)
+        self.say(who, count)
+        self.check()
+        self._hear(who, hears)
+
+    def _before(self, hears: Hears) -> None:
+        if hears == "later":
+            self.fail(0, "retry", 90_000)
+
+    def _hear(self, who: str, hears: Hears) -> None:
+        if hears == "renew":
+            self.renew(0)
+            self.fail(0, "release", 0)
+        elif hears == "answer":
+            self.answer(0)
+            self.fail(0, "release", 0)
+        elif hears == "ack":
+            self.ack(0)
+        elif hears in ("release", "retry", "dead"):
+            self.fail(0, hears, 5_000)
+        elif hears == "later":
+            self.claim(who)
+        elif hears == "die":
+            self.die(0)
+            self.pass_time(self.system.settings.lease_ms)
+            self.claim(who)
+
+    def check(self) -> None:
+        super().check()
+        check_restarts(self, self.restarts)
+
+    def _compare(self, batch, expected) -> None:
+        super()._compare(batch, expected)
+        ids = [stored.fields["message_id"] for stored in batch.messages]
+        self.restarts.claim(batch.flush_id, ids, batch.supersedes)
+
+
+class RestartReplies(ReplyScenes):
+    """The actions of workers that answer people who interrupt them."""
+
+    say_queued = RestartActions.say_queued
+    go_on = RestartActions.go_on
+
+    def __init__(self, system: System) -> None:
+        self.restarts = RestartJournal()
+        super().__init__(system)
+
+    def _before(self, hears: Hears) -> None:
+        if hears in ("begin", "put back"):
+            self.reply(0, (1, 2), 0, again=False)
+        elif hears == "later":
+            self.reply(0, (1, 2), 4_000, again=False)
+        if hears == "put back":
+            self.begin(0, own=True, limits="none", again=False)
+            self.end(0, "later", (7_000, 60_000), again=False, has_id=True)
+
+    def _hear(self, who: str, hears: Hears) -> None:
+        if hears in ("renew", "release", "retry", "dead", "die"):
+            RestartActions._hear(self, who, hears)
+        elif hears == "answer":
+            self.reply(0, (1, 2), 0, again=True)
+        elif hears == "ack":
+            self.reply(0, (), 0, again=False)
+            self.ack(0)
+        elif hears == "begin":
+            self.begin(0, own=True, limits="none", again=True)
+        elif hears in ("later", "put back"):
+            self.claim(who)
+            self.begin(0, own=True, limits="none", again=False)
+
+    def check(self) -> None:
+        for flush_id in self.restarts.gone(self.system.look()):
+            self.journal.take_back(flush_id)
+        super().check()
+        check_restarts(self, self.restarts)
+
+    def _compare(self, batch, expected) -> None:
+        super()._compare(batch, expected)
+        if batch.messages:
+            ids = [stored.fields["message_id"] for stored in batch.messages]
+            self.restarts.claim(batch.flush_id, ids, batch.supersedes)
+
+
+def check_restarts(world: ComparedSystem, journal: RestartJournal) -> None:
+    """The bursts lie in Redis as the model says, none of them longer than the longest wait."""
+    journal.check(world.picture)
+    for who, conversation in PEOPLE.items():
+        talk, conv = world.model.talks[who], world.picture.conv(world.system.ref(conversation).hash)
+        found = tuple(int(conv.get(field, 0)) for field in ("opened_ms", "deadline_ms", "depth", "bytes"))
+        size = sum(said.size for said in talk.buffer)
+        expected = (talk.opened_ms, talk.deadline_ms, len(talk.buffer), size) if talk.buffer else (0, 0, 0, 0)
+        assert found == expected, f"the burst of {who}"
+        assert conv.get("fired") == talk.fired
+        is_marked = bool(talk.batch and talk.batch.is_superseded)
+        assert ("superseded" in conv) == is_marked, f"the mark of {who}"
+        longest_ms = talk.opened_ms + world.system.settings.max_wait_ms
+        assert talk.fired or talk.deadline_ms <= max(longest_ms, 0), f"{who} waits for longer than the longest wait"
