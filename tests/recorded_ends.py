@@ -21,6 +21,7 @@ TEXTS = {
     "part",
     "span",
     "answered",
+    "successor",
 }
 """The fields of a record that are no numbers."""
 

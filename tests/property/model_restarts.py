@@ -54,7 +54,10 @@ class ModelRestarts(ModelCounts):
         )
 
     def _rejoin(self, talk: Talk) -> None:
-        """The messages of a batch go back in front of the open burst, in the order of their receipt."""
+        """The messages of a batch go back in front of the open burst, in the order of their receipt.
+
+        A keyword among them has closed a burst already, and the person went on.
+        """
         assert talk.batch
         batch, talk.batch = talk.batch, None
         self.counters["flushes_superseded"] += 1
@@ -62,7 +65,8 @@ class ModelRestarts(ModelCounts):
         talk.unrecorded.append(len(batch.messages))
         talk.crashes = max(talk.crashes, batch.crashes)
         talk.opened_ms = batch.opened_ms
-        talk.buffer = sorted(batch.messages, key=lambda said: said.received_ms) + talk.buffer
+        messages = [said._replace(keyword=False) for said in batch.messages]
+        talk.buffer = sorted(messages, key=lambda said: said.received_ms) + talk.buffer
 
     def is_stopped(self, talk: Talk, token: str) -> bool:
         """Was the batch of this token taken back? One that is cancelled stays cancelled."""

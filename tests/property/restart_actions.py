@@ -124,7 +124,7 @@ def check_restarts(world: ComparedSystem, journal: RestartJournal) -> None:
         size = sum(said.size for said in talk.buffer)
         expected = (talk.opened_ms, talk.deadline_ms, len(talk.buffer), size) if talk.buffer else (0, 0, 0, 0)
         assert found == expected, f"the burst of {who}"
-        assert conv.get("fired") == talk.fired
+        assert conv.get("fired") == talk.fired, f"why the burst of {who} has fired"
         is_marked = bool(talk.batch and talk.batch.is_superseded)
         assert ("superseded" in conv) == is_marked, f"the mark of {who}"
         longest_ms = talk.opened_ms + world.system.settings.max_wait_ms
