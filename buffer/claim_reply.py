@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
-from buffer.models import Batch, Conversation, EndedBatch, PostedAnswer, Reason
+from buffer.models import Batch, Conversation, EndedBatch, EndedOutcome, PostedAnswer, Reason
 from buffer.stored_message import decode_messages
 
+ENDED_OUTCOMES: dict[bytes, EndedOutcome] = {outcome.encode(): outcome for outcome in get_args(EndedOutcome)}
 REASONS: dict[bytes, Reason] = {reason.encode(): reason for reason in Reason}
 
 
@@ -15,7 +16,7 @@ def read_ended(reply: Sequence[Any]) -> EndedBatch:
     """Return the batch that the claim itself ended."""
     outcome, flush_id, messages, attempts, error, *conversation = reply[1:9]
     return EndedBatch(
-        outcome="dead" if outcome == b"dead" else "lost",
+        outcome=ENDED_OUTCOMES[outcome],
         flush_id=_text(flush_id),
         messages=int(messages),
         attempts=int(attempts),
@@ -29,8 +30,8 @@ def read_batch(reply: Sequence[Any]) -> Batch:
     token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer = reply[1:10]
     next_part, last_part, doubted_part = map(int, reply[10:13])
     gateway, channel, peer, name = map(_text, reply[13:17])
-    entries = reply[21::2]
-    messages = decode_messages(entries, reply[22::2])
+    entries = reply[22::2]
+    messages = decode_messages(entries, reply[23::2])
     received = [message.received_ms for message in messages] or [int(closed_ms)]
     return Batch(
         token=_text(token),
@@ -54,6 +55,7 @@ def read_batch(reply: Sequence[Any]) -> Batch:
         memory=reply[17],
         awaited=bool(reply[18]),
         posted=PostedAnswer(_text(reply[20]), reply[19]) if reply[19] or reply[20] else None,
+        supersedes=tuple(_text(reply[21]).split()),
     )
 
 

@@ -11,8 +11,11 @@ from buffer.operator_models import PendingState
 
 Item = TypeVar("Item")
 
-FlushOutcome = Literal["acked", "dead", "discarded", "dropped", "failed_after_sent"]
-"""How a flush, a burst or a part ended. `dropped` and `failed_after_sent` are about one part of an answer."""
+FlushOutcome = Literal["acked", "superseded", "dead", "discarded", "dropped", "failed_after_sent"]
+"""How a flush, a burst or a part ended. `superseded`: taken back, because the person went on (docs/restart.md).
+
+`dropped` and `failed_after_sent` are about one part of an answer.
+"""
 
 ConversationState = PendingState | Literal["idle"]
 """What a conversation waits for, `idle` if it holds nothing (lua/look.lua)."""
@@ -45,6 +48,7 @@ CHANNEL_COUNTERS: tuple[str, ...] = (
     "flushes_manual",
     "flushes_disabled",
     "flushes_single",
+    "flushes_superseded",
     "flush_messages",
     "bursts_split",
     "claims_busy",
@@ -124,7 +128,7 @@ class FlushRecord:
     `due_ms` is when the flush could first be claimed. `arrivals_ms` are the receipts of its first messages, at most 14,
     in ms since `opened_ms`. `parts` is how many parts its answer had, and `next_part` the number of the one that came
     next. `doubts` is how many of its parts were in doubt at the end. `part` is set in the record of one part:
-    `<flush_id>.<part>`.
+    `<flush_id>.<part>`. `successor` is the flush_id of the flush that replaces a superseded one.
     """
 
     ref: str
@@ -148,6 +152,7 @@ class FlushRecord:
     arrivals_ms: tuple[int, ...]
     error: str
     part: str = ""
+    successor: str = ""
 
 
 @dataclass(slots=True, frozen=True)

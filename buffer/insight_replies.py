@@ -89,6 +89,7 @@ def read_record(flat: Fields) -> FlushRecord:
         arrivals_ms=span.arrivals_ms,
         error=text.get("error", ""),
         part=text.get("part", ""),
+        successor=text.get("successor", ""),
     )
 
 

@@ -9,7 +9,7 @@ from buffer.models import PostedAnswer
 
 Args = list[Any]
 
-AwaitOutcome = Literal["waiting", "lost", "cancelled", "broken"]
+AwaitOutcome = Literal["waiting", "lost", "cancelled", "superseded", "broken"]
 """The result of await_answer. `waiting`: the lease is given back until the answer comes, or its time is over."""
 
 PostResult = Literal["stored", "other", "early", "unknown"]

@@ -163,7 +163,8 @@ class Reason(StrEnum):
 class Outcome(StrEnum):
     """The result of a write under a lease (renew, answered, ack, fail, release).
 
-    `later`: the parts of the answer wait, and the lease was given back (answered only). `broken`: the keys of the
+    `later`: the parts of the answer wait, and the lease was given back (answered only). `superseded`: the person goes on
+    writing, and the batch is taken back; only after `renew` it must still be released. `broken`: the keys of the
     conversation cannot be read, and nothing was written.
     """
 
@@ -171,6 +172,7 @@ class Outcome(StrEnum):
     LATER = "later"
     LOST = "lost"
     CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
     DEAD = "dead"
     BROKEN = "broken"
 
@@ -284,7 +286,8 @@ class Batch(NamedTuple):
     messages that cannot be read; `messages` lacks them, and may be empty. `next_part` is the number of the part of the
     answer that is sent next, and `last_part` that of the last one: 0 without parts. `doubted_part` is the number of a
     part that this claim found in doubt, else 0. `memory` is what the agent's kind keeps of the conversation. `awaited`:
-    the agent was to post its answer, and `posted` is that, None if it did not come in time.
+    the agent was to post its answer, and `posted` is that, None if it did not come in time. `supersedes` are the
+    flush_ids of the batches that this one replaces, oldest first (docs/restart.md).
     """
 
     token: str
@@ -308,6 +311,7 @@ class Batch(NamedTuple):
     memory: bytes = b""
     awaited: bool = False
     posted: PostedAnswer | None = None
+    supersedes: tuple[str, ...] = ()
 
     @property
     def is_suspect(self) -> bool:
@@ -315,10 +319,16 @@ class Batch(NamedTuple):
         return self.crashes >= SUSPECT_CRASHES
 
 
-class EndedBatch(NamedTuple):
-    """A batch that will not be delivered. `flush_id` is empty if its messages were lost before they were sealed."""
+EndedOutcome = Literal["dead", "lost", "superseded"]
 
-    outcome: Literal["dead", "lost"]
+
+class EndedBatch(NamedTuple):
+    """A batch that will not be delivered, because it is dead, lost or taken back (superseded).
+
+    `flush_id` is empty if its messages were lost before they were sealed.
+    """
+
+    outcome: EndedOutcome
     flush_id: str
     messages: int
     attempts: int

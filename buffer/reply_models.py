@@ -6,12 +6,12 @@ from typing import Literal, NamedTuple
 
 from buffer.models import Conversation
 
-PartMark = Literal["send", "wait", "held", "lost", "cancelled", "broken"]
+PartMark = Literal["send", "wait", "held", "lost", "cancelled", "superseded", "broken"]
 """The result of begin_part. `send`: the part is marked `sending`, and its request may leave now.
 
 `wait`: a rate limit or an operator's pause; `held`: the channel is misconfigured. In both cases the conversation has
 given its lease back, and the wake index brings it back later. `cancelled`: a takeover or a discard; nothing more is
-sent.
+sent. `superseded`: the person goes on writing, and the batch was taken back.
 """
 
 PartEnd = Literal["sent", "later", "limited", "refused", "misconfigured", "in_doubt"]

@@ -13,7 +13,7 @@ IDS_MAX = 50_000
 PACKED = struct.Struct(">BHIHIIIB")
 """A zero byte, then the numbers of lua/include/rules.lua. A time of 6 bytes is packed as its high 2 and low 4 bytes."""
 
-SPECIAL = struct.Struct(">BHI")
+SPECIAL = struct.Struct(">BBHI")
 """The first fields of lua/include/special.lua."""
 
 BYTES_MAX = 2**32 - 1
@@ -56,9 +56,10 @@ def append_rules(settings: Settings, base: Settings | None = None) -> AppendRule
 def _special(settings: Settings, carried: bytes) -> bytes:
     """Return what few routes have, in the layout of lua/include/special.lua. Empty for most, which costs nothing."""
     is_single = not settings.message_buffer_enabled
-    if not (carried or is_single or settings.first_ms != settings.window_ms):
+    restarts_max = settings.restarts
+    if not (carried or is_single or restarts_max or settings.first_ms != settings.window_ms):
         return b""
-    return SPECIAL.pack(is_single, settings.first_ms >> 32, settings.first_ms & 0xFFFF_FFFF) + carried
+    return SPECIAL.pack(is_single, restarts_max, settings.first_ms >> 32, settings.first_ms & 0xFFFF_FFFF) + carried
 
 
 def packed_rules(settings: Settings) -> bytes:

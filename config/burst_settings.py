@@ -63,6 +63,16 @@ class BurstSettings(BaseSettings):
         None, description="an open burst waits at least this long after a typing event; default: the window"
     )
 
+    message_while_answering: Literal["queue", "restart"] = Field(
+        "queue",
+        description="what a message does that comes while the agent is called, or before its answer has begun to leave: "
+        "queue (it waits for the next burst) or restart (the answer is dropped, and the agent is asked once more with "
+        "everything). Not for agents that act on each call, e.g. place orders: docs/restart.md",
+    )
+    restarts_max: int = Field(
+        2, ge=1, le=100, description="with restart: how often the batches of one burst are taken back; after that, queue"
+    )
+
     @field_validator("message_buffer_separator", mode="before")
     @classmethod
     def _unescape(cls, value: Any) -> Any:
@@ -101,6 +111,11 @@ class BurstSettings(BaseSettings):
     def max_wait_ms(self) -> int:
         """Return the longest time from a burst's first message to its flush, in milliseconds."""
         return milliseconds(self.message_buffer_max_wait)
+
+    @property
+    def restarts(self) -> int:
+        """Return how often the batches of one burst are taken back: 0 with MESSAGE_WHILE_ANSWERING=queue."""
+        return self.restarts_max if self.message_while_answering == "restart" else 0
 
     @property
     def typing_ms(self) -> int:

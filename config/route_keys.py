@@ -15,6 +15,8 @@ ROUTE_KEYS: dict[str, str] = {
     "separator": "message_buffer_separator",
     "keywords": "message_buffer_flush_keywords",
     "typing_window": "message_buffer_typing_timeout",
+    "while_answering": "message_while_answering",
+    "restarts_max": "restarts_max",
     "max_age": "message_max_age",
     "groups": "groups_enabled",
     "reactions": "reactions_enabled",

@@ -3,9 +3,10 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   then four for each conversation: its hash · token · pause_ms of a hand-over to a human
 --          (0 = none) · agent_ms, how long the agent took ('' = unknown, or answered.lua has counted it)
--- returns  one for each conversation: 'ok' | 'lost' | 'cancelled' | 'broken' (its keys cannot be read);
---          a repeated ack returns the same as the first
--- touches  wake idle history tally channels counters alias · conv buffer batch timer lock media sick
+-- returns  one for each conversation: 'ok' | 'lost' | 'cancelled' | 'superseded' (the person goes on, and the batch was taken
+--          back) | 'broken' (its keys cannot be read); a repeated ack returns the same as the first
+-- touches  wake idle history tally channels counters suspects alias · conv buffer batch timer lock media mark
+--          memory sick
 --
 -- A late ack succeeds while its token is still the current one, even if its lease is over.
 
@@ -39,10 +40,19 @@ local function ack(name, token, pause_ms, agent_ms)
   end
   allow_writes_when_full()
   local cancelled = conv.cancelled
+  if conv.superseded and not cancelled then
+    -- include: rejoin
+    -- include: take_back
+    return take_back(name, conv)
+  end
   rearm(name, conv)
   if cancelled then
     discard_batch(name, conv, cancelled)
   else
+    if conv.new_memory then
+      -- include: keep_memory
+      keep_memory(name, conv.new_memory)
+    end
     local record = summary(conv, 'acked', call('LLEN', key('batch', name)))
     forget_batch(name, conv)
     acked[#acked + 1] = { conv = conv, agent_ms = agent_ms, record = record }

@@ -5,8 +5,11 @@
 --          the prints of its parts (include/parts.lua; '' = nothing is sent) · delay_ms before the first part (0 = none) ·
 --          agent_ms, how long the agent took ('' = unknown) · the agent's new memory ('' = as it was)
 -- returns  one for each conversation: 'ok' | 'later' (the lease is given back until the first part is due) | 'lost' |
---          'cancelled' | 'broken' (its keys cannot be read); a repeated call returns the same as the first
--- touches  wake alias tally channels counters suspects · conv lock memory sick
+--          'cancelled' | 'superseded' (the person goes on, and the batch was taken back) | 'broken' (its keys cannot be
+--          read); a repeated call returns the same as the first
+-- touches  wake idle history alias tally channels counters suspects · conv buffer batch timer lock media mark memory sick
+--
+-- The agent's memory is that of an answer the person has got: it is kept aside until the first part begins.
 
 -- include: tally
 -- include: buckets
@@ -37,14 +40,6 @@ local function note_answer(conv, at)
   return NOW .. (conv.fence or '')
 end
 
--- Keep the agent's memory under the hash that stays when the person writes from another id.
-local function keep_memory(name, memory)
-  -- include: alias
-  local kept = resolve(name)
-  call('SET', key('memory', kept), memory)
-  call('HSET', key('conv', kept), 'remembers', 1)
-end
-
 -- `at` is the place of its arguments.
 local function store_answer(name, at)
   local conv = read_conv(name)
@@ -52,21 +47,32 @@ local function store_answer(name, at)
     return refuse_or_wait(name, conv, at)
   elseif conv.cancelled then
     return 'cancelled'
+  elseif conv.superseded then
+    -- include: history
+    -- include: batch
+    -- include: fence
+    -- include: rejoin
+    -- include: take_back
+    return take_back(name, conv)
   end
   local answered = note_answer(conv, at)
   if conv.next_part then -- an earlier try of this call that arrives late: its parts may be on their way
     return 'ok'
   end
   allow_writes_when_full()
-  if ARGV[at + 6] ~= '' then
-    keep_memory(name, ARGV[at + 6])
-  end
   if ARGV[at + 3] == '' then
+    if ARGV[at + 6] ~= '' then
+      -- include: keep_memory
+      keep_memory(name, ARGV[at + 6])
+    end
     call('HSET', key('conv', name), 'answer', ARGV[at + 2], 'answered', answered)
     return 'ok'
   end
   call('HSET', key('conv', name), 'answer', ARGV[at + 2], 'answered', answered, 'prints', ARGV[at + 3],
     'next_part', 1)
+  if ARGV[at + 6] ~= '' then
+    call('HSET', key('conv', name), 'new_memory', ARGV[at + 6])
+  end
   return ARGV[at + 4] ~= '0' and refuse_or_wait(name, conv, at) or 'ok'
 end
 

@@ -22,7 +22,7 @@
 
 local partition, window_ms, max_wait_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local max_messages, max_bytes, dedupe_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local single, first_ms, rules = false, window_ms, nil
+local single, restarts_max, first_ms, rules = false, 0, window_ms, nil
 if ARGV[8] ~= '' then
   -- include: special
 end

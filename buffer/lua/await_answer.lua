@@ -2,8 +2,9 @@
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 conversation hash   3 token   4 within_ms, how long the answer is waited for
--- returns  'waiting' | 'lost' | 'cancelled' | 'broken' (its keys cannot be read); a repeated call returns the same as the first
--- touches  wake suspects · conv lock sick
+-- returns  'waiting' | 'lost' | 'cancelled' | 'superseded' (the person goes on, and the batch was taken back) | 'broken' (its
+--          keys cannot be read); a repeated call returns the same as the first
+-- touches  wake idle history tally channels counters suspects alias · conv buffer batch timer lock media mark sick
 --
 -- The batch stays in hand, so what the person writes meanwhile waits behind it. When the time is over, the claim brings the
 -- batch back with the mark that its answer was awaited.
@@ -21,6 +22,13 @@ local function await()
     return refused
   elseif conv.cancelled then
     return 'cancelled'
+  elseif conv.superseded then
+    -- include: tally_at_once
+    -- include: history
+    -- include: batch
+    -- include: rejoin
+    -- include: take_back
+    return take_back(name, conv)
   end
   allow_writes_when_full()
   call('HSET', key('conv', name), 'awaited_ms', now_ms + within_ms)

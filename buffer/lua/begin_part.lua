@@ -5,9 +5,10 @@
 --          own id for it ('' = none) · tag of its channel · the channel's interval_ms and burst · the person's
 --          interval_ms and burst · probe_ms of a held channel
 -- returns  one for each conversation: { mark, at_ms (0 = it does not wait) }: 'send' | 'wait' (a limit or a pause) |
---          'held' (nothing can be sent through the channel) | 'lost' | 'cancelled' | 'broken' (its keys cannot be read);
---          a repeated call returns the same as the first
--- touches  wake counters suspects alias · conv batch lock · rate held sent · sick
+--          'held' (nothing can be sent through the channel) | 'lost' | 'cancelled' | 'superseded' (the person goes on, and
+--          the batch was taken back) | 'broken' (its keys cannot be read); a repeated call returns the same as the first
+-- touches  wake idle history tally channels counters suspects alias · conv buffer batch timer lock media mark memory · rate
+--          held sent · sick
 --
 -- 'wait' and 'held' give the lease back until at_ms. A limit keeps its moment for a part that waits, so that those of a
 -- channel come back one after the other (GCRA: the generic cell rate algorithm of ATM, ITU-T I.371).
@@ -78,6 +79,10 @@ local function begin_part(name, token, part, own_id, tag, limits)
     return { refused, paused(conv) and number(conv, 'paused_until_ms') or number(conv, 'retry_at_ms') }
   elseif conv.cancelled then
     return { 'cancelled', 0 }
+  elseif conv.superseded then
+    -- include: rejoin
+    -- include: take_back
+    return { take_back(name, conv), 0 }
   elseif tonumber(conv.next_part) ~= part then
     return { 'lost', 0 }
   elseif conv.sending_ms then -- marked by this very token: the claim settles the mark of any other
@@ -99,6 +104,11 @@ local function begin_part(name, token, part, own_id, tag, limits)
     return wait(name, conv, slot_ms, 'wait')
   end
   call('HSET', key('conv', name), 'sending_ms', now_ms)
+  if conv.new_memory then
+    -- include: keep_memory
+    keep_memory(name, conv.new_memory)
+    call('HDEL', key('conv', name), 'new_memory')
+  end
   remember_sent(own_id, tag, name, part_id(conv))
   return { 'send', 0 }
 end
@@ -112,4 +122,5 @@ for i = 2, #ARGV, 10 do
   local part = guarded(begin_part, ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4], limits)
   table.insert(replies, part or { 'broken', 0 })
 end
+-- include: write_tallies
 return replies

@@ -12,11 +12,13 @@
 --          { 'batch', token, flush_id, attempt, failures, crashes, reason, closed_ms, separator, answer or '',
 --            next_part, last_part (0 0 = none), number of a part that is in doubt since this claim (0 = none),
 --            gateway, channel, peer, name, the agent's memory or '', 1 if the agent was to post its answer (else ''), the answer
---            that it has posted or '', the content type of that, then each message and its inline media or '' … }
+--            that it has posted or '', the content type of that, the flush_ids that this one replaces, with blanks between,
+--            then each message and its inline media or '' … }
 --          If the claim itself ended a batch: { '', outcome, flush_id, messages, attempts, error, gateway, channel, peer,
---          then one of the replies above }, where outcome is dead (a dead letter) or lost (its list is gone)
+--          then one of the replies above }, where outcome is dead (a dead letter), lost (its list is gone), or
+--          superseded (the batch was taken back: its messages are in the open burst)
 -- touches  wake idle dead history tally channels counters suspects hold alias · conv buffer batch seen slabs timer lock
---          memory redrive media · letter remains · doubt doubted sent sick
+--          memory mark redrive media · letter remains · doubt doubted sent sick
 --
 -- The conv hash decides, whatever caused the claim. The batch of a worker that died is claimed again as it was
 -- (docs/invariants.md#4). A claim repeated with the same random id (lost reply) returns the same batch.
@@ -97,7 +99,7 @@ local function batch_reply(messages)
                   conv.doubted_part or 0, conv.gateway, conv.channel, conv.sealed_peer or conv.peer,
                   conv.sealed_name or '',
                   (conv.remembers or resolved ~= name) and call('GET', key('memory', resolved)) or '',
-                  conv.awaited_ms and 1 or '', conv.posted or '', conv.posted_type or '' }
+                  conv.awaited_ms and 1 or '', conv.posted or '', conv.posted_type or '', conv.supersedes or '' }
   for _, entry in ipairs(messages or call('LRANGE', key('batch', name), 0, -1)) do
     local media = has_media(entry) and call('HGET', key('media', name), fingerprint_of(entry)) or ''
     reply[#reply + 1] = entry
@@ -180,9 +182,9 @@ local function make_rare_steps()
   -- Take a batch over whose lease is over. Return a reply if the batch must wait.
   local function take_over()
     -- Note the end of the batch for the reply: the worker tells it in its log.
-    local function note_end(problem)
+    local function note_end(problem, outcome)
       local messages = call('LLEN', key('batch', name))
-      conv.ended = { '', messages > 0 and 'dead' or 'lost', conv.flush_id, messages, number(conv, 'claims'), problem,
+      conv.ended = { '', outcome or messages > 0 and 'dead' or 'lost', conv.flush_id, messages, number(conv, 'claims'), problem,
                      conv.gateway or '', conv.channel or '', conv.sealed_peer or '' }
     end
 
@@ -204,6 +206,17 @@ local function make_rare_steps()
         local problem = 'the worker died ' .. conv.crashes .. ' times with this batch'
         note_end(problem)
         make_dead_letter(name, conv, problem)
+      end
+    end
+
+    -- A superseded batch goes back to the open burst. One that is a suspect now stays: as a batch it dies in the end.
+    local function take_back()
+      -- include: rejoin
+      if conv.superseded and number(conv, 'crashes') < SUSPECT_CRASHES then
+        note_end('', 'superseded')
+        rejoin(name, conv)
+      elseif conv.superseded then
+        call('HDEL', key('conv', name), 'superseded')
       end
     end
 
@@ -229,6 +242,7 @@ local function make_rare_steps()
       conv.doubted_part = settle_sending(name, conv, doubt_again)
     end
     count_crash()
+    take_back()
     drop_lost_batch()
   end
 
@@ -272,12 +286,16 @@ local function claim()
         return batch_reply()
       end
       return wait_until('busy', number(conv, 'lease_until_ms'))
-    elseif is_ahead(number(conv, 'retry_at_ms')) then
+    elseif is_ahead(number(conv, 'retry_at_ms')) and not conv.superseded then
       return wait_until('busy', number(conv, 'retry_at_ms'))
     end
     local waits = rare('take_over')
     if waits then
       return waits
+    elseif conv.ended and conv.ended[2] == 'superseded' then
+      local ended = conv.ended
+      load_conversation()
+      conv.ended = ended
     end
   end
   if paused(conv) and (conv.flush_id or resolved == name) then

@@ -42,7 +42,9 @@ if place then
     write_window(name, conv)
   end
   return 'changed'
-elseif seen_nonce(name, call('GET', key('seen', name)) or '', fingerprint, tonumber(ARGV[6])) then
+end
+local waits = goes_back(name, conv, fingerprint)
+if not waits and seen_nonce(name, call('GET', key('seen', name)) or '', fingerprint, tonumber(ARGV[6])) then
   count('late_edits', 1)
   return 'late'
 end
@@ -54,4 +56,4 @@ end
 keep_pending_change(name, conv, fingerprint, 'e' .. edit, {
   partition = ARGV[7], gateway = ARGV[8], channel = ARGV[9], peer = ARGV[10],
 })
-return 'early'
+return waits and 'changed' or 'early'

@@ -8,8 +8,10 @@
 --          'retry' counts against max_attempts; 'release' (a hand-back at shutdown) does not; 'dead' is final;
 --          'unreached' (the agent never got the request) and 'held' (it was not called, for it fails for everyone) do not
 --          count, until give_up_ms have passed since the first; with a tag unpark.lua brings the batch back earlier
--- returns  'ok' | 'dead' | 'lost' | 'cancelled' | 'broken' (its keys cannot be read); a repeated fail returns the same as the first
--- touches  wake idle dead history tally channels counters alias · conv batch lock media redrive · letter remains parked sick
+-- returns  'ok' | 'dead' | 'lost' | 'cancelled' | 'superseded' (the person goes on, and the batch was taken back, whatever
+--          the mode) | 'broken' (its keys cannot be read); a repeated fail returns the same as the first
+-- touches  wake idle dead history tally channels counters suspects alias · conv buffer batch timer lock media mark redrive · letter
+--          remains parked sick
 
 -- include: tally_at_once
 -- include: buckets
@@ -67,6 +69,10 @@ local function fail()
     rearm(name, conv)
     discard_batch(name, conv, conv.cancelled)
     return keep_outcome(name, token, 'cancelled')
+  elseif conv.superseded then
+    -- include: rejoin
+    -- include: take_back
+    return take_back(name, conv)
   elseif mode == 'dead' or failures >= max_attempts or is_given_up(conv) then
     rearm(name, conv)
     conv.failures = tostring(failures)

@@ -3,7 +3,8 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 conversation hash, from the flush_id   3 flush_id   4 content type   5 the answer, as it was posted
 -- returns  'stored' (also for a repeated call) | 'other' (it has another answer) | 'early' (the call to the agent has not
---          ended) | 'unknown' (nothing waits for it: too late, discarded, or answered otherwise)
+--          ended) | 'unknown' (nothing waits for it: too late, discarded, taken back, or
+--          answered otherwise)
 -- touches  wake alias · conv
 --
 -- The first answer counts. The worker that claims the batch reads it as it reads any other answer. It is taken also for a
@@ -47,7 +48,7 @@ if not name then
   return 'unknown'
 elseif is_posted(conv) then
   return (conv.flush_id ~= flush_id or conv.posted == answer or not conv.posted) and 'stored' or 'other'
-elseif conv.answer or conv.cancelled then
+elseif conv.answer or conv.cancelled or conv.superseded then
   return 'unknown'
 elseif leased(conv) then
   return 'early'

@@ -3,7 +3,8 @@
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 lease_ms   then two for each conversation: its hash · token
 -- returns  one for each conversation: 'ok' | 'lost' (another worker has it: stop) | 'cancelled' (discarded by an
---          operator: stop, release) | 'broken' (its keys cannot be read: stop)
+--          operator: stop, release) | 'superseded' (the person goes on: stop, release) | 'broken' (its keys cannot be read:
+--          stop)
 -- touches  wake counters suspects · conv lock sick
 
 -- include: guard
@@ -13,9 +14,9 @@ local lease_ms = tonumber(ARGV[2])
 local function renew(name, token)
   local conv = read_conv(name)
   if conv.token ~= token then
-    return 'lost'
-  elseif conv.cancelled then
-    return 'cancelled'
+    return conv.done_token == token and conv.done_outcome == 'superseded' and 'superseded' or 'lost'
+  elseif conv.cancelled or conv.superseded then
+    return conv.cancelled and 'cancelled' or 'superseded'
   end
   allow_writes_when_full()
   wake_set(name, now_ms + lease_ms)

@@ -28,10 +28,17 @@ end
 local conv = read_conv(name)
 allow_writes_when_full()
 
+local identity = { partition = ARGV[5], gateway = ARGV[6], channel = ARGV[7], peer = ARGV[8] }
+local waits = false -- for its batch, which was taken back
+
 -- Remove a message from the open burst. Return 1 if it was there, else 0.
 local function remove(part)
   local place, entry = find_entry(name, part)
   if not place then
+    if goes_back(name, conv, part) then
+      waits = true
+      keep_pending_change(name, conv, part, 'r', identity)
+    end
     return 0
   end
   call('LSET', key('buffer', name), place, '')
@@ -51,6 +58,10 @@ end
 if removed > 0 then
   record_discard(conv, 'revoke', removed)
   if call('EXISTS', key('buffer', name)) == 0 then
+    if conv.taken_back then
+      local cause = 'revoke'
+      -- include: end_taken_back
+    end
     forget_window(name)
     conv.opened_ms = nil
     if not conv.flush_id then
@@ -58,11 +69,12 @@ if removed > 0 then
     end
   end
   return 'removed'
+elseif waits then
+  return 'removed'
 elseif seen_nonce(name, call('GET', key('seen', name)) or '', fingerprint, tonumber(ARGV[4])) then
   count('late_revokes', 1)
   return 'late'
 end
-local identity = { partition = ARGV[5], gateway = ARGV[6], channel = ARGV[7], peer = ARGV[8] }
 keep_pending_change(name, conv, fingerprint, 'r', identity)
 for i = 9, #ARGV do
   keep_pending_change(name, read_conv(name), ARGV[i], 'r', identity)

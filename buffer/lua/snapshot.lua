@@ -26,7 +26,7 @@ if limit > 0 then
     local is_read, conv = pcall(read_conv, soonest[i])
     conv = is_read and conv or { sick = true }
     for _, field in ipairs({ 'token', 'done_token', 'answer', 'answered', 'separator', 'prints', 'span',
-                             'posted' }) do
+                             'posted', 'superseded', 'taken_back', 'new_memory' }) do
       conv[field] = nil -- bytes, or nobody's business
     end
     conv.wake_ms = tonumber(soonest[i + 1])

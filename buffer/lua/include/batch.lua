@@ -3,7 +3,7 @@
 local BATCH_FIELDS = { 'flush_id', 'reason', 'closed_ms', 'separator', 'sealed_name', 'sealed_peer', 'has_media',
                        'claims', 'failures', 'crashes', 'token', 'lease_until_ms', 'retry_at_ms',
                        'cancelled', 'answer', 'unreached_ms', 'answered', 'parked',
-                       'awaited_ms', 'posted', 'posted_type' }
+                       'awaited_ms', 'posted', 'posted_type', 'superseded', 'supersedes', 'redriven', 'new_memory' }
 
 -- Set the wake entry of a conversation without a batch, or move the conversation to the idle index.
 local function rearm(name, conv)
@@ -127,7 +127,7 @@ local function make_dead_letter(name, conv, problem)
                         'peer', conv.sealed_peer, 'name', conv.sealed_name, 'error', problem, 'died_ms', now_ms,
                         'messages', messages }
   for _, field in ipairs({ 'flush_id', 'reason', 'closed_ms', 'separator', 'has_media', 'claims', 'answer', 'prints',
-                           'next_part', 'last_part', 'span', 'answered' }) do
+                           'next_part', 'last_part', 'span', 'answered', 'supersedes' }) do
     if conv[field] then
       table.insert(dead_letter, field)
       table.insert(dead_letter, conv[field])

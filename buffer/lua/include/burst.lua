@@ -69,6 +69,9 @@ local function add_to_burst(conv, edit)
   if edit then
     payload = payload .. '\n' .. string.sub(edit, 2)
   end
+  if restarts_max > 0 and conv.is_busy and not conv.sealed then
+    -- include: supersede
+  end
   local depth, bytes = conv.depth + 1, conv.bytes + #payload
   local quiet_ms = (conv.opened_ms or conv.is_busy) and window_ms or first_ms
   local deadline_ms = min(now_ms + quiet_ms, (conv.opened_ms or now_ms) + max_wait_ms)
@@ -76,7 +79,7 @@ local function add_to_burst(conv, edit)
   if fired then
     deadline_ms = conv.deadline_ms
   else
-    fired = firing(depth, bytes)
+    fired = firing(depth + (conv.sealed or 0), bytes + (conv.sealed_bytes or 0))
     deadline_ms = fired and now_ms or deadline_ms
   end
   schedule(conv, deadline_ms, conv.fired)

@@ -109,6 +109,27 @@ local function open_window(keep, entries, window)
   call('SET', key('timer', keep.name), '', 'PX', max(1, window.deadline_ms - now_ms))
 end
 
+-- The merged burst replaces the batches that both bursts have taken back (include/rejoin.lua has the layout).
+local function move_taken_back(keep, drop)
+  if keep.conv.taken_back and drop.conv.taken_back then
+    local taken, more = cmsgpack.unpack(keep.conv.taken_back), cmsgpack.unpack(drop.conv.taken_back)
+    taken[1], taken[2], taken[3] = taken[1] .. ' ' .. more[1], max(taken[2], more[2]), max(taken[3], more[3])
+    for i = 4, #more do
+      taken[#taken + 1] = more[i]
+    end
+    set_fields(keep, { taken_back = cmsgpack.pack(taken) })
+  elseif drop.conv.taken_back then
+    set_fields(keep, { taken_back = drop.conv.taken_back })
+  end
+end
+
+local function end_taken_back(side)
+  local name, conv, cause = side.name, side.conv, 'duplicate'
+  if conv.taken_back then
+    -- include: end_taken_back
+  end
+end
+
 local function move_window(keep, drop, limits)
   local copies = discard_copies(keep, drop, limits.dedupe_ttl_ms)
   if #drop.entries == 0 and copies == 0 then
@@ -128,6 +149,10 @@ local function move_window(keep, drop, limits)
   keep.conv.opened_ms = nil
   if #entries > 0 then
     open_window(keep, entries, window)
+    move_taken_back(keep, drop)
+  else
+    end_taken_back(keep)
+    end_taken_back(drop)
   end
 end
 
@@ -190,11 +215,12 @@ local function move_fields(keep, drop)
   set_fields(keep, fields)
 end
 
--- A batch of `drop` stays under its old hash, which its lease is for. Without one, nothing of `drop` stays.
+-- A batch of `drop` stays under its old hash, which its lease is for, and is not taken back any more. Without one, nothing
+-- of `drop` stays.
 local function forget_dropped(drop)
   if drop.conv.flush_id then
     call('HDEL', key('conv', drop.name), 'aliases', 'marks', 'redrive', 'paused_until_ms', 'pause_mode', 'behind',
-      'doubts', 'remembers')
+      'doubts', 'remembers', 'superseded', 'taken_back')
     call('HSET', key('conv', drop.name), 'is_left', '1')
   else
     call('DEL', key('conv', drop.name))

@@ -139,6 +139,7 @@ local function settle_sending(name, conv, again)
     advance(name, conv)
   elseif again then
     forget_sending(name, conv)
+    call('HSET', key('conv', name), 'part_since_ms', now_ms) -- it may have been sent: the batch is not taken back
   else
     note_doubt(name, conv, 'its worker died or lost its lease while the request was on its way')
     advance(name, conv)

@@ -13,6 +13,19 @@ local function keep_pending_change(name, conv, fingerprint, pending_change, iden
   call('HSET', key('mark', name), fingerprint, pending_change)
 end
 
+-- Return true if the batch of a message was taken back: its messages are on their way to the open burst, and a change is
+-- kept until they are there (include/rejoin.lua).
+local function goes_back(name, conv, fingerprint)
+  if conv.superseded and not conv.cancelled then
+    for _, entry in ipairs(call('LRANGE', key('batch', name), 0, -1)) do
+      if fingerprint_of(entry) == fingerprint then
+        return true
+      end
+    end
+  end
+  return false
+end
+
 -- Return the list index and the entry of a message in the open burst, or nothing.
 local function find_entry(name, fingerprint)
   for place, entry in ipairs(call('LRANGE', key('buffer', name), 0, -1)) do

@@ -29,13 +29,13 @@ local function load_redriven()
     return false
   end
   local reason, closed_ms, sealed_separator, sealed_name, sealed_peer, died_under, media_flag, answer, prints, next, last,
-    span, answered =
+    span, answered, supersedes =
     unpack(call('HMGET', key('letter', flush_id), 'reason', 'closed_ms', 'separator', 'name', 'peer', 'conversation',
-      'has_media', 'answer', 'prints', 'next_part', 'last_part', 'span', 'answered'))
+      'has_media', 'answer', 'prints', 'next_part', 'last_part', 'span', 'answered', 'supersedes'))
   set({ flush_id = flush_id, reason = reason, closed_ms = closed_ms, separator = sealed_separator,
-        sealed_name = sealed_name, sealed_peer = sealed_peer, claims = 0, failures = 0, crashes = 0 })
+        sealed_name = sealed_name, sealed_peer = sealed_peer, claims = 0, failures = 0, crashes = 0, redriven = '1' })
   for field, value in pairs({ has_media = media_flag, answer = answer, prints = prints, next_part = next,
-                              last_part = last, span = span, answered = answered }) do
+                              last_part = last, span = span, answered = answered, supersedes = supersedes }) do
     if value then
       set({ [field] = value })
     end

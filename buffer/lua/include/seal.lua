@@ -108,7 +108,23 @@ local function discard_lost_window()
   -- include: record_discard
   record_discard(conv, 'lost', conv.depth, conv.opened_ms)
   conv.ended = { '', 'lost', '', conv.depth, 0, '', conv.gateway or '', conv.channel or '', conv.peer or '' }
+  if conv.taken_back then
+    local cause = 'lost'
+    -- include: end_taken_back
+  end
   forget_window(name)
+end
+
+-- Record the batches that this one replaces.
+local function record_superseded(taken, flush_id)
+  -- include: history
+  for i = 4, #taken do
+    local record = taken[i]
+    record[#record + 1] = 'successor'
+    record[#record + 1] = flush_id
+    history_push(unpack(record))
+  end
+  call('HDEL', key('conv', name), 'taken_back')
 end
 
 -- Return the span of a batch: when its messages came. Numbers are unsigned and big-endian: last_ms, the receipt of its
@@ -135,6 +151,8 @@ local function seal()
   local size = fitting(entries)
   local reason, sealed_name, sealed_peer = closing_reason(), conv.name or '', conv.peer
   local batch, prints = in_order(entries, size), { reason, separator, sealed_peer, sealed_name }
+  local taken = conv.taken_back and cmsgpack.unpack(conv.taken_back) or { nil, 0, 0 } -- include/rejoin.lua has its layout
+  prints[5] = taken[1]
   for _, entry in ipairs(batch) do
     table.insert(prints, fingerprint_of(entry) .. edit_of(entry))
     if not conv.has_media and has_media(entry) then
@@ -146,7 +164,7 @@ local function seal()
   local generation = math.max(number(conv, 'generation') + 1, closed_ms)
   local digest = string.sub(redis.sha1hex(table.concat(prints, '\0')), 1, 12)
   local acked_ms = conv.span and #conv.span == 12 and struct.unpack('>I6', conv.span, 7) or 0
-  conv.due_ms = min(now_ms, max(conv.deadline_ms, acked_ms, conv.held_until_ms or 0))
+  conv.due_ms = min(now_ms, max(conv.deadline_ms, acked_ms, conv.held_until_ms or 0, taken[3]))
   local span = span_of(entries, size, last_ms)
   local length
   for i = 1, size, 1000 do
@@ -161,7 +179,10 @@ local function seal()
   end
   set({ flush_id = conv.ref .. '-' .. string.format('%d', generation) .. '-' .. digest, generation = generation,
         reason = reason, closed_ms = closed_ms, separator = separator, sealed_name = sealed_name,
-        sealed_peer = sealed_peer, claims = 0, failures = 0, crashes = 0, span = span })
+        sealed_peer = sealed_peer, claims = 0, failures = 0, crashes = taken[2], span = span, supersedes = taken[1] })
+  if conv.taken_back then
+    record_superseded(taken, conv.flush_id)
+  end
   if size < #entries then
     call('LTRIM', key('buffer', name), size, -1)
     if not single then -- as append counts it if the cap is sealed before its next message comes

@@ -122,6 +122,7 @@ local function heal(name)
   local flush_id = call('HGET', key('conv', name), 'flush_id')
   if flush_id and string.find(flush_id, '[^%w_.-]') then -- no agent can be called with it: the messages get another one
     moved = moved + call('HDEL', key('conv', name), 'flush_id')
+    call('HDEL', key('conv', name), 'superseded')
     flush_id = nil
   end
   if flush_id then

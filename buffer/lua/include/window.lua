@@ -12,6 +12,9 @@ local function discard_window(name, conv, cause)
     record_discard(conv, cause, #entries, conv.opened_ms)
     drop_media(name, entries)
   end
+  if conv.taken_back then
+    -- include: end_taken_back
+  end
   forget_window(name)
   conv.opened_ms = nil
   return #entries

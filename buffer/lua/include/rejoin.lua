@@ -1,0 +1,108 @@
+-- Takes a superseded batch back: its messages stand before those of the open burst again, and it is no batch any more.
+-- Needs `tally`, `history` and `batch`.
+--
+-- The field `taken_back` of the conv hash, until the open burst is sealed or discarded, a list in MessagePack:
+-- the flush_ids that it replaces, with blanks between, oldest first · how often their workers died · when the last of them
+-- was taken back (ms) · then the history record of each that was taken back since the last seal, without its successor
+
+-- include: entry
+-- include: record_discard
+
+-- Return the messages by their receipt, as they stood in the open burst.
+local function by_arrival(entries)
+  local places, moved = {}, {}
+  for i, entry in ipairs(entries) do
+    places[i] = { is_readable(entry) and received_of(entry) or RECEIVED_MAX, i }
+  end
+  table.sort(places, function(a, b)
+    return a[1] < b[1] or (a[1] == b[1] and a[2] < b[2])
+  end)
+  for i, place in ipairs(places) do
+    moved[i] = entries[place[2]]
+  end
+  return moved
+end
+
+-- Return the message with an edit that came since it was taken back, or without change.
+local function with_edit(entry, edit)
+  local at = string.find(entry, '\n', ENTRY_HEADER + 1, true)
+  if at and sub(entry, at + 1, at + 13) > sub(edit, 1, 13) then
+    return entry
+  end
+  return sub(entry, 1, at and at - 1 or -1) .. '\n' .. edit
+end
+
+-- Return the messages that go back, and those that were revoked since the batch was taken back.
+local function after_changes(name, conv, entries)
+  local left, revoked, used = {}, {}, {}
+  for _, entry in ipairs(entries) do
+    local pending_change = conv.marks and call('HGET', key('mark', name), fingerprint_of(entry))
+    if pending_change then
+      used[#used + 1] = fingerprint_of(entry)
+    end
+    if pending_change == 'r' then
+      revoked[#revoked + 1] = entry
+    else
+      left[#left + 1] = pending_change and with_edit(entry, sub(pending_change, 2)) or entry
+    end
+  end
+  return left, revoked, used
+end
+
+-- Open the burst anew. Its window is that of the messages that came since, or else is over.
+local function reopened(conv, left, depth)
+  local mark_rules = sub(conv.superseded, 15)
+  local last_ms, opened_ms = struct.unpack('>I6I6', conv.span)
+  for _, entry in ipairs(left) do
+    conv.bytes = (conv.bytes or 0) + size_of(entry)
+  end
+  conv.depth, conv.last_ms = #left + depth, conv.last_ms or last_ms
+  conv.opened_ms = min(conv.opened_ms or opened_ms, opened_ms)
+  conv.deadline_ms = conv.deadline_ms or min(now_ms, number(conv, 'closed_ms'))
+  conv.rules = conv.rules or mark_rules ~= '' and mark_rules or nil
+end
+
+local function note_taken_back(conv, messages)
+  local taken = conv.taken_back and cmsgpack.unpack(conv.taken_back) or { '', 0 }
+  local ids = (conv.supersedes and conv.supersedes .. ' ' or '') .. conv.flush_id
+  taken[1] = taken[1] == '' and ids or taken[1] .. ' ' .. ids
+  taken[2], taken[3] = max(taken[2], number(conv, 'crashes')), now_ms
+  taken[#taken + 1] = summary(conv, 'superseded', messages)
+  conv.taken_back = cmsgpack.pack(taken)
+end
+
+-- Everything is read before the first write, and the list of the batch goes right after its messages are back: a script
+-- that is cut off and runs again must not put them back twice.
+local function rejoin(name, conv)
+  local depth, entries = call('LLEN', key('buffer', name)), call('LRANGE', key('batch', name), 0, -1)
+  local left, revoked, used = after_changes(name, conv, by_arrival(entries))
+  note_taken_back(conv, #entries)
+  allow_writes_when_full()
+  leave_suspects(name, conv)
+  if #left + depth > 0 then
+    reopened(conv, left, depth)
+  end
+  rearm(name, conv)
+  for i = #left, 1, -1 do
+    call('LPUSH', key('buffer', name), left[i])
+  end
+  call('DEL', key('batch', name))
+  if conv.opened_ms then
+    call('HSET', key('conv', name), 'window', pack_window(conv), 'taken_back', conv.taken_back)
+    call('SET', key('timer', name), '', 'PX', max(1, number(conv, 'deadline_ms') - now_ms))
+  end
+  if #revoked > 0 then
+    record_discard(conv, 'revoke', #revoked)
+    drop_media(name, revoked)
+  end
+  if #used > 0 then
+    call('HDEL', key('mark', name), unpack(used))
+  end
+  conv.has_media = nil
+  tally(conv, 'flushes_superseded', 1)
+  forget_batch(name, conv)
+  if not conv.opened_ms then
+    local cause = 'revoke'
+    -- include: end_taken_back
+  end
+end
