@@ -194,6 +194,21 @@ CROWD_ACTIONS: Actions = {
     "repair": Action(2, {}),
 }
 
+RESTART_CROWD_ACTIONS: Actions = {
+    **CROWD_ACTIONS,
+    "go_on": Action(
+        24,
+        {
+            "who": WHO,
+            "one": ONE,
+            "alias": ALIAS,
+            "count": (1, 1, 2),
+            "end": (None, None, "release", "release", "retry", "dead"),
+        },
+    ),
+    "edit_while_taken_back": Action(8, {"who": WHO, "one": ONE, "shift_ms": EDITS_MS, "revoke": (False, False, True)}),
+}
+
 
 class Walkable(Protocol):
     """What actions are done to: a World, or a Crowd."""

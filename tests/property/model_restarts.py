@@ -31,7 +31,7 @@ class ModelRestarts(ModelCounts):
         Return the messages that go back: from now on they count as those of the open burst.
         """
         batch = talk.batch
-        if not most or batch is None:
+        if not most or batch is None or batch.cancelled:
             return []
         batch.is_superseded = batch.is_superseded or self._may_take_back(talk, batch, said, most)
         if not batch.is_superseded:
@@ -45,7 +45,7 @@ class ModelRestarts(ModelCounts):
         return (
             len(batch.supersedes) < most
             and bool(batch.messages)
-            and not (batch.cancelled or batch.is_redriven or batch.is_begun)
+            and not (batch.is_redriven or batch.is_begun)
             and batch.crashes < SUSPECT_CRASHES
             and self.settings.message_buffer_enabled
             and batch.opened_ms + self.settings.max_wait_ms > self.now_ms

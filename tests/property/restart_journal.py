@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 
 from tests.property.redis_system import Snapshot
 from tests.property.walk_settings import RESTARTS_MAX
+
+FLUSH_ID = re.compile(rb"\d+-[\w-]{16}-\d+-[0-9a-f]{12}")
 
 
 @dataclass
@@ -50,7 +53,10 @@ class RestartJournal:
 
 
 def _supersedes(picture: Snapshot, name: str) -> list[str]:
-    return picture.conv(name).get("supersedes", "").split()
+    """The flushes that the batch of a conversation replaces, or its open burst."""
+    conv = picture.table("conv", name)
+    found = FLUSH_ID.findall(conv.get(b"supersedes", b"") + b" " + conv.get(b"taken_back", b""))
+    return [flush_id.decode() for flush_id in found]
 
 
 def _is_end(entry: dict) -> bool:
