@@ -30,6 +30,8 @@ def render_burst(batch: Batch) -> bytes:
         "last_ms": batch.last_ms,
         "closed_ms": batch.closed_ms,
     }
+    if batch.supersedes:
+        body["supersedes"] = batch.supersedes
     if batch.skipped:
         body["skipped"] = batch.skipped
     return orjson.dumps(body)

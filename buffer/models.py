@@ -163,8 +163,8 @@ class Reason(StrEnum):
 class Outcome(StrEnum):
     """The result of a write under a lease (renew, answered, ack, fail, release).
 
-    `later`: the parts of the answer wait, and the lease was given back (answered only). `superseded`: the person goes on
-    writing, and the batch is taken back; only after `renew` it must still be released. `broken`: the keys of the
+    `later`: the parts of the answer wait, and the lease was given back (answered only). `superseded`: the person goes
+    on, and the batch was taken back; only after `renew` it must still be released. `broken`: the keys of the
     conversation cannot be read, and nothing was written.
     """
 

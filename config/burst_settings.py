@@ -65,12 +65,15 @@ class BurstSettings(BaseSettings):
 
     message_while_answering: Literal["queue", "restart"] = Field(
         "queue",
-        description="what a message does that comes while the agent is called, or before its answer has begun to leave: "
-        "queue (it waits for the next burst) or restart (the answer is dropped, and the agent is asked once more with "
-        "everything). Not for agents that act on each call, e.g. place orders: docs/restart.md",
+        description="what a message does that comes before the agent's answer has begun to leave: queue (it waits for "
+        "the next burst) or restart (the answer is dropped, and the agent is asked once more with everything; not for "
+        "agents that act on each call, e.g. place orders: docs/restart.md)",
     )
     restarts_max: int = Field(
-        2, ge=1, le=100, description="with restart: how often the batches of one burst are taken back; after that, queue"
+        2,
+        ge=1,
+        le=100,
+        description="with restart: how often the batches of one burst are taken back; after that, queue",
     )
 
     @field_validator("message_buffer_separator", mode="before")

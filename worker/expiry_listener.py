@@ -1,13 +1,13 @@
-"""The expiry listener: passes expired timer keys and announcements of nearer deadlines to the dispatcher.
+"""The expiry listener: passes on expired timer keys and announcements: a nearer deadline, a batch that was taken back.
 
-Both are only hints. Pub/sub may lose messages and expiry events arrive late, so the wake index alone is enough.
+All are only hints. Pub/sub may lose messages and expiry events arrive late, so the wake index alone is enough.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis.exceptions as rx
 
@@ -24,27 +24,27 @@ NEEDED_FLAGS = "Ex"
 log = get_logger()
 
 
-class ExpiryListener:
-    """Subscribes to announcements and expiry events, and calls a function for each, with the conversation if known.
+class Hints(NamedTuple):
+    """What is called for each hint.
 
-    `on_announcement` is also called for every new subscription, because hints may have been lost before.
-    `on_reconnect` is called when a lost subscription is back.
+    `announced` is also called for every new subscription, because hints may have been lost before. `reconnected` is
+    called when a lost subscription is back. `superseded` is called for a batch in flight that was taken back.
     """
 
-    def __init__(
-        self,
-        client: AsyncClient,
-        settings: Settings,
-        on_announcement: Callable[[], None],
-        on_timer_expired: Callable[[Ref], None],
-        on_reconnect: Callable[[], None],
-    ) -> None:
+    announced: Callable[[], None]
+    timer_expired: Callable[[Ref], None]
+    superseded: Callable[[Ref], None]
+    reconnected: Callable[[], None]
+
+
+class ExpiryListener:
+    """Subscribes to announcements and expiry events, and calls a function for each, with the conversation if known."""
+
+    def __init__(self, client: AsyncClient, settings: Settings, hints: Hints) -> None:
         self._client = client
         self._keys = Keys(settings.redis_key_prefix)
-        self._partitions = settings.redis_partitions
-        self._on_announcement = on_announcement
-        self._on_timer_expired = on_timer_expired
-        self._on_reconnect = on_reconnect
+        self._hints = hints
+        self._announcements = {self._keys.of(one, "wake"): one for one in range(settings.redis_partitions)}
         self._events = self._expired_channel()
 
     async def run(self) -> None:
@@ -64,8 +64,8 @@ class ExpiryListener:
         try:
             await pubsub.subscribe(*self._channels())
             if not first:
-                self._on_reconnect()
-            self._on_announcement()
+                self._hints.reconnected()
+            self._hints.announced()
             while True:
                 message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=POLL_S)
                 if message is not None:
@@ -74,8 +74,7 @@ class ExpiryListener:
             await pubsub.aclose()  # type: ignore[no-untyped-call]
 
     def _channels(self) -> list[str]:
-        announcements = [self._keys.of(partition, "wake") for partition in range(self._partitions)]
-        return [*announcements, self._events]
+        return [*self._announcements, self._events]
 
     def _expired_channel(self) -> str:
         pool = getattr(self._client, "connection_pool", None)
@@ -83,10 +82,18 @@ class ExpiryListener:
         return f"__keyevent@{database or 0}__:expired"
 
     def _receive(self, message: dict[str, Any]) -> None:
-        if message["channel"].decode() != self._events:
-            self._on_announcement()
-        elif (ref := self._keys.timer_ref(message["data"].decode("utf-8", "replace"))) is not None:
-            self._on_timer_expired(ref)
+        channel, said = message["channel"].decode(), message["data"].decode("utf-8", "replace")
+        if channel != self._events:
+            self._announced(channel, said)
+        elif (ref := self._keys.timer_ref(said)) is not None:
+            self._hints.timer_expired(ref)
+
+    def _announced(self, channel: str, said: str) -> None:
+        """An announcement without a word is a nearer deadline, and one with a hash a batch that was taken back."""
+        if said:
+            self._hints.superseded(Ref(self._announcements[channel], said))
+        else:
+            self._hints.announced()
 
     async def _enable_events(self) -> None:
         """Add NEEDED_FLAGS to notify-keyspace-events. Log it if the server forbids CONFIG SET."""

@@ -29,6 +29,9 @@ from worker.tracing import FlushTrace, step, trace_without_spans
 CLAIM_RETRY_S = 2.0
 """How long `claim` is retried. Without it the wake index brings the conversation back."""
 
+GIVEN_UP = ("cancelled", "superseded")
+"""Marks of a part with which the batch is given up."""
+
 log = get_logger()
 
 
@@ -54,6 +57,10 @@ class Flusher:
     async def renew_leases(self) -> None:
         """Renew the leases of all batches in flight now."""
         await self._leases.renew_all()
+
+    def superseded(self, ref: Ref) -> None:
+        """End the call for a conversation whose batch was taken back. Called for a hint, so the store is asked."""
+        self._leases.renew_at_once(ref)
 
     async def close(self) -> None:
         """Close the connections to gateways."""
@@ -167,8 +174,8 @@ class Flusher:
     async def _send_and_ack(self, flight: Flight, answered: Answered) -> str:
         """Send the parts that are left, hand over if the agent asked for it, and ack."""
         stop = await self._outbox.send(flight, answered)
-        if stop == "cancelled":
-            return await self._ends.abandon(flight, Outcome.CANCELLED)
+        if stop in GIVEN_UP:
+            return await self._ends.abandon(flight, Outcome(stop))
         if stop is not None:
             return stop
         return await self._ends.ack(flight, await self._outbox.hand_over(flight, answered))

@@ -7,7 +7,7 @@ import asyncio
 from agents.results import AgentFailure, AgentReply, refused
 from buffer.errors import StoreError
 from buffer.late_answers import LateAnswers
-from buffer.models import Batch, EndedBatch, Failure, FailureMode, Outcome
+from buffer.models import Batch, Conversation, EndedBatch, Failure, FailureMode, Outcome
 from buffer.retry import retry_unavailable
 from buffer.store import Store
 from config.killpoints import kill_point
@@ -71,6 +71,8 @@ class FlushEnds:
             lambda: self._store.ack(ref, token, pause_ms=pause_ms, agent_ms=agent_ms), OUTCOME_RETRY_S
         )
         kill_point("worker_after_ack")
+        if outcome is Outcome.SUPERSEDED:
+            return _taken_back(flight.batch)
         if outcome is not Outcome.OK:
             log.warning("flush given up", flush_id=flight.batch.flush_id, outcome=outcome.value)
             return outcome.value
@@ -87,6 +89,8 @@ class FlushEnds:
                 EndedBatch("dead", batch.flush_id, len(batch.messages), attempts, failure.error, batch.conversation)
             )
             return outcome.value
+        if outcome is Outcome.SUPERSEDED:
+            return _taken_back(batch)
         if not failure.called:
             log.debug("the agent is held; the batch waits", flush_id=batch.flush_id, outcome=outcome.value)
             return "held" if outcome is Outcome.OK else outcome.value
@@ -98,7 +102,13 @@ class FlushEnds:
         return result
 
     async def abandon(self, flight: Flight, outcome: Outcome) -> str:
-        """Stop working on a batch whose lease ended. Release a cancelled one, which records the discard."""
+        """Stop working on a batch whose lease ended.
+
+        The release of a cancelled one records the discard. That of a superseded one puts its messages back.
+        """
+        if outcome is Outcome.SUPERSEDED:
+            await self.release(flight)
+            return _taken_back(flight.batch)
         log.warning("flush given up", flush_id=flight.batch.flush_id, outcome=outcome.value)
         if outcome is Outcome.CANCELLED:
             await self.release(flight)
@@ -158,9 +168,29 @@ def _delay_ms(settings: Settings, batch: Batch, failure: AgentFailure) -> int:
     return backoff_ms(settings, before)
 
 
+def _taken_back(batch: Batch) -> str:
+    """Log that the batch was taken back. Return the result word."""
+    _log_taken_back(batch.flush_id, batch.conversation, len(batch.messages))
+    return Outcome.SUPERSEDED.value
+
+
+def _log_taken_back(flush_id: str, conversation: Conversation, messages: int) -> None:
+    gateway, channel, peer = conversation
+    log.info(
+        f"batch taken back: {mask(peer)} goes on writing; the agent gets everything in one",
+        flush_id=flush_id,
+        gateway=gateway,
+        channel=channel,
+        messages=messages,
+    )
+
+
 def log_ended(ended: EndedBatch) -> None:
     """Log that a batch will not be delivered."""
     gateway, channel, peer = ended.conversation
+    if ended.outcome == "superseded":
+        _log_taken_back(ended.flush_id, ended.conversation, ended.messages)
+        return
     log.error(
         _dead_letter_line(ended, mask(peer)) if ended.outcome == "dead" else _lost_line(ended, mask(peer)),
         flush_id=ended.flush_id or None,

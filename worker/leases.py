@@ -21,7 +21,7 @@ CHECKS_PER_INTERVAL = 10
 
 
 class LeaseEnded(Exception):
-    """The lease was lost or cancelled; `outcome` says which."""
+    """The lease was lost or cancelled, or its batch superseded; `outcome` says which."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.value)
@@ -109,6 +109,14 @@ class Leases:
             self._start_renewal(lease)
         if self._renewals:
             await asyncio.wait(set(self._renewals))
+
+    def renew_at_once(self, ref: Ref) -> None:
+        """Renew the lease of a conversation now, if it is held here: its batch may have been taken back.
+
+        Another renewal that is under way may have been answered before that.
+        """
+        for lease in [lease for lease in self._held if lease.ref == ref]:
+            self._start_renewal(lease)
 
     async def _renew_due(self) -> None:
         try:

@@ -31,7 +31,7 @@ from worker import reply_client, typing_indicator
 from worker.agents import Agents
 from worker.breaker import Breakers
 from worker.dispatcher import Dispatcher
-from worker.expiry_listener import ExpiryListener
+from worker.expiry_listener import ExpiryListener, Hints
 from worker.flush import Flusher
 from worker.outage import Outage
 from worker.rq.projector import Projector
@@ -163,7 +163,9 @@ class WorkerProcess:
         projector = Projector(self._store, queue, self._queue_client, worker.name, dispatcher.is_idle)
         upkeep = Upkeep(self._store, settings)
         listener = ExpiryListener(
-            self._listen_client, settings, dispatcher.wake, dispatcher.timer_expired, upkeep.request_repair
+            self._listen_client,
+            settings,
+            Hints(dispatcher.wake, dispatcher.timer_expired, flusher.superseded, upkeep.request_repair),
         )
         await self._register(worker)
         tune_worker_gc()

@@ -165,6 +165,20 @@ async def test_full_server_still_sends_parts(own: tuple[Server, ScriptDriver]):
     assert await replies.own("id4", "eu respondo", human_pause_ms=60_000) == "human"
 
 
+async def test_full_server_takes_a_batch_back(own: tuple[Server, ScriptDriver], open_store):
+    """On a full server the messages of a superseded batch go back to the open burst, and are delivered from there."""
+    server, _ = own
+    driver = ScriptDriver(open_store(server, message_while_answering="restart"), own[1].clock)
+    batch = await driver.in_flight("m1")
+    await driver.append("m2")
+    await driver.redis.config_set("maxmemory", "1")
+    assert await driver.store.answered(driver.ref(), batch.token, b"{}", b"12345678") == "superseded"
+    driver.clock.advance(WINDOW_MS)
+    again = await driver.claim_batch(caller="w2")
+    assert ids(again) == ["m1", "m2"]
+    assert await driver.store.ack(driver.ref(), again.token) == "ok"
+
+
 async def test_full_server_obeys_operators(own: tuple[Server, ScriptDriver]):
     """On a full server a burst can be flushed and discarded, and a pause can be ended."""
     _, driver = own
