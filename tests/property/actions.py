@@ -122,10 +122,12 @@ REPLY_ACTIONS: Actions = {
 
 GO_ON = {"who": ANYBODY, "count": (1, 1, 1, 2, 4), "pause_ms": (0, 0, 1_000, 40_000, 200_000)}
 SAY_QUEUED = Action(5, {"who": ANYBODY, "count": (1, 1, 2)})
+GO_ON_AND_ON = Action(4, {"who": ANYBODY, "times": (2, 3)})
 
 RESTART_ACTIONS: Actions = {
     **WORLD_ACTIONS,
     "say_queued": SAY_QUEUED,
+    "go_on_and_on": GO_ON_AND_ON,
     "go_on": Action(
         24, {**GO_ON, "hears": ("renew", "answer", "ack", "release", "retry", "dead", "die", "later", "nothing")}
     ),
@@ -135,6 +137,7 @@ RESTART_ACTIONS: Actions = {
 RESTART_REPLY_ACTIONS: Actions = {
     **REPLY_ACTIONS,
     "say_queued": SAY_QUEUED,
+    "go_on_and_on": GO_ON_AND_ON,
     "go_on": Action(
         30,
         {

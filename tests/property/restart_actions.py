@@ -29,13 +29,26 @@ class RestartActions(ModelComparison):
 
     def go_on(self, who: str, count: int, hears: Hears, pause_ms: int) -> None:
         """A person writes while their batch is in flight; then the worker hears of it, in one of many ways."""
-        self.pass_time_until_due(who)
-        self.claim(who)
+        self._be_served(who)
         self._before(hears)
         self.pass_time(pause_ms)
         self.say(who, count)
         self.check()
         self._hear(who, hears)
+
+    def go_on_and_on(self, who: str, times: int) -> None:
+        """A person writes each time that the agent has their burst."""
+        for _ in range(times):
+            self._be_served(who)
+            self.say(who, 1)
+            self.check()
+            self.fail(0, "release", 0)
+            self.check()
+        self._be_served(who)
+
+    def _be_served(self, who: str) -> None:
+        self.pass_time_until_due(who)
+        self.claim(who)
 
     def _before(self, hears: Hears) -> None:
         if hears == "later":
@@ -73,7 +86,8 @@ class RestartReplies(ReplyScenes):
     """The actions of workers that answer people who interrupt them."""
 
     say_queued = RestartActions.say_queued
-    go_on = RestartActions.go_on
+    go_on, go_on_and_on = RestartActions.go_on, RestartActions.go_on_and_on
+    _be_served = RestartActions._be_served
 
     def __init__(self, system: System) -> None:
         self.restarts = RestartJournal()
