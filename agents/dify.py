@@ -36,7 +36,10 @@ def conversation_of(ask: Ask) -> str:
 
 
 def request(ask: Ask) -> AgentRequest:
-    """Return the question. `user` never changes for a conversation: Dify shows it to nobody else."""
+    """Return the question. `user` never changes for a conversation: Dify shows it to nobody else.
+
+    An app gets the inputs that it declares, and Dify drops the others.
+    """
     found = said(ask.batch, with_address if ask.with_files else nothing)
     body: dict[str, Any] = {
         "inputs": {"name": ask.batch.name or "", "channel": ask.batch.conversation.channel},
@@ -45,6 +48,8 @@ def request(ask: Ask) -> AgentRequest:
         "response_mode": "streaming",
         "auto_generate_name": False,
     }
+    if ask.batch.supersedes:
+        body["inputs"]["supersedes"] = " ".join(ask.batch.supersedes)
     if conversation_id := conversation_of(ask):
         body["conversation_id"] = conversation_id
     if files := [file for file in found.files if file.kind in FILE_KINDS]:

@@ -26,16 +26,19 @@ def thread_of(session: str) -> str:
 
 
 def request(ask: Ask) -> AgentRequest:
-    """Return a run on the thread of the conversation, with the flush's id as that of the message."""
-    flush_id = ask.batch.flush_id
+    """Return a run on the thread of the conversation, with the flush's id as that of the message.
+
+    A run of a flush that this one replaces may be under way still: the server undoes it.
+    """
+    flush_id, supersedes = ask.batch.flush_id, ask.batch.supersedes
     message = {"role": "user", "content": said(ask.batch, nothing).text, "id": flush_id}
     body = {
         "assistant_id": ask.target.model or "agent",
         "input": {"messages": [message]},
         "if_not_exists": "create",
-        "multitask_strategy": "reject",
+        "multitask_strategy": "rollback" if supersedes else "reject",
         "on_disconnect": "continue",
-        "metadata": {"flush_id": flush_id},
+        "metadata": {"flush_id": flush_id, **({"supersedes": supersedes} if supersedes else {})},
     }
     url = f"{ask.target.url.rstrip('/')}/threads/{thread_of(read_memory(ask).session)}/runs/wait"
     return AgentRequest(url, orjson.dumps(body), {"x-api-key": ask.target.key} if ask.target.key else {})

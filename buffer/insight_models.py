@@ -125,10 +125,12 @@ class Gauges:
 class FlushRecord:
     """The record of a flush, a discard or a part that ended. What is unknown is None, '' or 0.
 
-    `due_ms` is when the flush could first be claimed. `arrivals_ms` are the receipts of its first messages, at most 14,
-    in ms since `opened_ms`. `parts` is how many parts its answer had, and `next_part` the number of the one that came
-    next. `doubts` is how many of its parts were in doubt at the end. `part` is set in the record of one part:
-    `<flush_id>.<part>`. `successor` is the flush_id of the flush that replaces a superseded one.
+    `due_ms` is when the flush could first be claimed. `window_ms` is the quiet time that its last message began,
+    `window_why` why it was that (buffer/windows.py), and `is_held` says that a typing event moved the deadline.
+    `arrivals_ms` are the receipts of its first messages, at most 12, in ms since `opened_ms`. `parts` is how many parts
+    its answer had, and `next_part` the number of the one that came next. `doubts` is how many of its parts were in
+    doubt at the end. `part` is set in the record of one part: `<flush_id>.<part>`. `successor` is the flush_id of the
+    flush that replaces a superseded one.
     """
 
     ref: str
@@ -152,6 +154,9 @@ class FlushRecord:
     arrivals_ms: tuple[int, ...]
     error: str
     part: str = ""
+    window_ms: int | None = None
+    window_why: str = ""
+    is_held: bool = False
     successor: str = ""
 
 

@@ -8,20 +8,26 @@ from typing import NamedTuple
 
 from buffer.insight_models import BOUNDS_MS, CHANNEL_COUNTERS, NO_CURSOR, ChannelTotals, FlushRecord, Histogram
 from buffer.models import Conversation
+from buffer.windows import HELD, read_why
 
 Fields = Mapping[bytes, bytes]
 
-SPAN = struct.Struct(">HIHIII")
+SPAN = struct.Struct(">HIHIIIIBB")
+"""A sealed span before its arrivals, as in lua/include/seal.lua. A time is packed as its high 2 and low 4 bytes."""
+
 ARRIVAL_SIZE = 3
 
 
 class Span(NamedTuple):
-    """When the messages of a batch came, and when it was due and claimed."""
+    """When the messages of a batch came, when it was due and claimed, and the window of its burst."""
 
     last_ms: int | None = None
     opened_ms: int | None = None
     due_ms: int | None = None
     claimed_ms: int | None = None
+    window_ms: int | None = None
+    why: str = ""
+    is_held: bool = False
     arrivals_ms: tuple[int, ...] = ()
 
 
@@ -80,6 +86,9 @@ def read_record(flat: Fields) -> FlushRecord:
         due_ms=span.due_ms,
         closed_ms=number("closed_ms"),
         claimed_ms=span.claimed_ms,
+        window_ms=span.window_ms,
+        window_why=span.why,
+        is_held=span.is_held,
         answered_ms=_whole(flat.get(b"answered", b"").partition(b" ")[0]) or None,
         ended_ms=number("ended_ms") or 0,
         attempts=number("attempts") or 0,
@@ -97,12 +106,13 @@ def read_span(span: bytes) -> Span:
     """Return the times of a batch, all None for bytes that no script wrote. lua/include/seal.lua has the layout."""
     if len(span) < SPAN.size:
         return Span()
-    last_high, last, opened_high, opened, due, claimed = SPAN.unpack_from(span)
+    last_high, last, opened_high, opened, due, claimed, window_ms, why, flags = SPAN.unpack_from(span)
     opened_ms = (opened_high << 32) + opened
     ends = range(SPAN.size + ARRIVAL_SIZE, len(span) + 1, ARRIVAL_SIZE)
     arrivals = ((int.from_bytes(span[end - ARRIVAL_SIZE : end]) - opened_ms) % 256**ARRIVAL_SIZE for end in ends)
     possible = tuple(offset for offset in arrivals if offset <= claimed)
-    return Span((last_high << 32) + last, opened_ms, opened_ms + due, opened_ms + claimed, possible)
+    moments = ((last_high << 32) + last, opened_ms, opened_ms + due, opened_ms + claimed)
+    return Span(*moments, window_ms, read_why(why), bool(flags & HELD), possible)
 
 
 def write_cursor(numbers: Sequence[int]) -> str:

@@ -191,7 +191,8 @@ class Append(NamedTuple):
     that equals `order_ms`. `order_ms` is the gateway's timestamp, or None to order the message by its receipt. `nonce`
     identifies the request: an append repeated with the same nonce gets the same result. `alias` is another id of the
     same person. `media` is inline media in base64. `album` is four bytes that the messages of an album share.
-    `is_unique_in_channel`: no other message of the channel has this id, whatever its conversation is called.
+    `is_unique_in_channel`: no other message of the channel has this id, whatever its conversation is called. `window`
+    is its window (buffer/windows.py), empty for that of its route.
     """
 
     conversation: Conversation
@@ -205,6 +206,7 @@ class Append(NamedTuple):
     media: bytes = b""
     album: bytes = NO_ALBUM
     is_unique_in_channel: bool = False
+    window: bytes = b""
 
 
 class Change(NamedTuple):

@@ -5,24 +5,31 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from buffer.windows import pack_window
 from config.settings import Settings
 
 IDS_MAX = 50_000
 """Message ids in each of the two generations of a partition's memory: together up to 9 MB."""
 
-PACKED = struct.Struct(">BHIHIIIB")
+PACKED = struct.Struct(">BHIIIB")
 """A zero byte, then the numbers of lua/include/rules.lua. A time of 6 bytes is packed as its high 2 and low 4 bytes."""
 
 SPECIAL = struct.Struct(">BBHI")
 """The first fields of lua/include/special.lua."""
 
+NO_FIRST_MS = 2**48 - 1
+"""Stands for the window of the message itself, also after the first one of a burst."""
+
 BYTES_MAX = 2**32 - 1
 
 
 class AppendRules(NamedTuple):
-    """The arguments of append.lua between the partition and the messages, in their order."""
+    """The arguments of append.lua between the partition and the messages, in their order; before them the window.
 
-    window_ms: int
+    `window` is that of messages without one of their own, as their records have it (buffer/windows.py).
+    """
+
+    window: bytes
     max_wait_ms: int
     max_messages: int
     max_bytes: int
@@ -41,7 +48,7 @@ def append_rules(settings: Settings, base: Settings | None = None) -> AppendRule
     packed = packed_rules(settings)
     is_carried = base is not None and packed != packed_rules(base)
     return AppendRules(
-        settings.window_ms,
+        pack_window(settings.window_ms, "fixed"),
         settings.max_wait_ms,
         settings.message_buffer_max_messages,
         settings.message_buffer_max_bytes,
@@ -57,18 +64,17 @@ def _special(settings: Settings, carried: bytes) -> bytes:
     """Return what few routes have, in the layout of lua/include/special.lua. Empty for most, which costs nothing."""
     is_single = not settings.message_buffer_enabled
     restarts_max = settings.restarts
-    if not (carried or is_single or restarts_max or settings.first_ms != settings.window_ms):
+    first_ms = NO_FIRST_MS if settings.message_buffer_first == "normal" else settings.first_ms
+    if not (carried or is_single or restarts_max or first_ms != NO_FIRST_MS):
         return b""
-    return SPECIAL.pack(is_single, restarts_max, settings.first_ms >> 32, settings.first_ms & 0xFFFF_FFFF) + carried
+    return SPECIAL.pack(is_single, restarts_max, first_ms >> 32, first_ms & 0xFFFF_FFFF) + carried
 
 
 def packed_rules(settings: Settings) -> bytes:
     """Return what a claim needs of the settings, as the open burst carries it."""
-    window_ms, max_wait_ms = settings.window_ms, settings.max_wait_ms
+    max_wait_ms = settings.max_wait_ms
     numbers = PACKED.pack(
         0,
-        window_ms >> 32,
-        window_ms & 0xFFFF_FFFF,
         max_wait_ms >> 32,
         max_wait_ms & 0xFFFF_FFFF,
         claim_max_messages(settings),

@@ -54,8 +54,9 @@ REDRIVE_RESULTS: dict[bytes, RedriveResult] = {result.encode(): result for resul
 
 def append_args(partition: int, messages: Iterable[ResolvedAppend], rules: AppendRules) -> Args:
     """Return the arguments of append.lua for messages of one partition whose routes have the same rules."""
-    args: Args = [partition, *rules]
-    args += [encode_record(*item) for item in messages]
+    window, *numbers = rules
+    args: Args = [partition, *numbers]
+    args += [encode_record(*item, window) for item in messages]
     return args
 
 
@@ -130,7 +131,6 @@ def claim_args(claims: Iterable[tuple[str, str]], settings: Settings) -> Args:
         settings.lease_ms,
         claim_max_messages(settings),
         settings.message_buffer_max_bytes,
-        settings.window_ms,
         settings.max_wait_ms,
         MAX_CRASHES,
         settings.message_buffer_separator,

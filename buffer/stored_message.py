@@ -24,8 +24,9 @@ A record is one message of an append call. The same table is in lua/include/reco
       36     6  order_ms, if the flag TIMED is set
       42    13  flags, album and fingerprint, as in a stored message (include/entry.lua)
       55     4  tag of the channel, if message ids are unique in it, else zeros
-      59    20  lengths of the next five fields, 4 bytes each
-      79     …  gateway and a colon · channel · peer · sender's name · inline media · JSON payload
+      59     7  window of the message (buffer/windows.py)
+      66    20  lengths of the next five fields, 4 bytes each
+      86     …  gateway and a colon · channel · peer · sender's name · inline media · JSON payload
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ EDITED_MS_SIZE = 13
 TRACE = "trace"
 """The field of a payload that holds the trace context of the request, if that brought one. The agent never gets it."""
 
-RECORD_HEADER = struct.Struct(">16s16s4sHIB4s8sIIIIII")
+RECORD_HEADER = struct.Struct(">16s16s4sHIB4s8sI7sIIIII")
 """The fields of a record before the texts."""
 
 NO_ALIAS = b" " * 16
@@ -103,9 +104,9 @@ def encode_edit(edit: Edit) -> Change:
     return Change(fingerprint_of(edit.target_id), _sortable_ms(edit.timestamp_ms), orjson.dumps({"text": edit.text}))
 
 
-def encode_record(ref: Ref, alias: Ref | None, message: Append) -> bytes:
-    """Encode a message as the record of an append call."""
-    conversation, fingerprint, nonce, payload, order_ms, name, keyword, _, media, album, is_unique = message
+def encode_record(ref: Ref, alias: Ref | None, message: Append, window: bytes) -> bytes:
+    """Encode a message as the record of an append call. `window` is that of its route, if it has none of its own."""
+    conversation, fingerprint, nonce, payload, order_ms, name, keyword, _, media, album, is_unique, own_window = message
     gateway, channel, peer = map(str.encode, conversation)
     sender = name.encode() if name else b""
     flags = (KEYWORD if keyword else 0) | (MEDIA if media else 0) | (0 if order_ms is None else TIMED)
@@ -120,6 +121,7 @@ def encode_record(ref: Ref, alias: Ref | None, message: Append) -> bytes:
         album,
         fingerprint,
         crc32(channel, crc32(gateway)) | 1 if is_unique else 0,
+        own_window or window,
         len(gateway) + 1,
         len(channel),
         len(peer),

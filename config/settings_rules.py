@@ -81,6 +81,11 @@ def _agent_rules(settings: Settings) -> list[tuple[bool, str]]:
             f"AGENT_REPEAT=look is not possible with AGENT_KIND={kind}, which cannot tell whether it has answered; "
             "write always or never",
         ),
+        (
+            settings.message_while_answering == "restart" and settings.repeat == "never",
+            f"MESSAGE_WHILE_ANSWERING=restart asks the agent again when a person goes on, and AGENT_REPEAT=never"
+            f"{'' if repeat else f', the default of AGENT_KIND={kind},'} forbids that; write queue",
+        ),
     ]
 
 

@@ -18,7 +18,7 @@
 -- include: guard
 
 local acked = {}
-local NO_SPAN = string.rep('\0', 6)
+local NO_SPAN = string.rep('\0', 26)
 
 -- The agent gives the conversation to a human: what has been said meanwhile is discarded, as by a takeover.
 local function hand_over(name, conv, pause_ms)
@@ -63,7 +63,8 @@ local function ack(name, token, pause_ms, agent_ms)
   if cancelled then
     return keep_outcome(name, token, 'cancelled')
   end
-  return keep_outcome(name, token, 'ok', 'span', struct.pack('>c6I6', (conv.span or '') .. NO_SPAN, now_ms))
+  local span = (conv.span or '') .. NO_SPAN
+  return keep_outcome(name, token, 'ok', 'span', struct.pack('>c6I6', span, now_ms) .. sub(span, 26, 26))
 end
 
 local function record_acked()

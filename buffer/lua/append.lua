@@ -1,9 +1,9 @@
 -- append: put messages into the open bursts of their conversations, many conversations of one partition in one call.
 --
 -- KEYS[1]  root of the partition
--- ARGV     1 now_ms or ''   2 partition   3 window_ms   4 max_wait_ms   5 max_messages   6 max_bytes
---          7 dedupe_ttl_ms  8 '' or what few routes have (include/special.lua)   9 max_age_ms (0 = any age)
---          10 ids that a generation of the partition's memory holds   11 max_pending
+-- ARGV     1 now_ms or ''   2 partition   3 max_wait_ms   4 max_messages   5 max_bytes   6 dedupe_ttl_ms
+--          7 '' or what few routes have (include/special.lua)   8 max_age_ms (0 = any age)
+--          9 ids that a generation of the partition's memory holds   10 max_pending
 --          then one record for each message; include/record.lua has its layout
 -- returns  three for each message: 'new' | 'duplicate' | 'discarded' (a human has taken over) | 'revoked' (its revoke
 --          came first) | 'stale' (older than max_age_ms) | 'broken' (a key of the conversation is damaged: nothing of
@@ -20,14 +20,14 @@
 -- include: seen
 -- include: alias
 
-local partition, window_ms, max_wait_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local max_messages, max_bytes, dedupe_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local single, restarts_max, first_ms, rules = false, 0, window_ms, nil
-if ARGV[8] ~= '' then
+local partition, max_wait_ms, max_messages = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local max_bytes, dedupe_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
+local single, restarts_max, first_ms, rules = false, 0, nil, nil
+if ARGV[7] ~= '' then
   -- include: special
 end
-local max_age_ms, ids_max, max_pending = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
-local FIRST = 12 -- the first record
+local max_age_ms, ids_max, max_pending = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+local FIRST = 11 -- the first record
 local NO_TAG = '\0\0\0\0' -- the message id is unique in its conversation only
 
 local MESSAGES_PER_WRITE = 100 -- Lua's unpack passes only some thousand values to one command
@@ -35,9 +35,9 @@ local NO_ALIAS = string.rep(' ', 16)
 
 local CONV, BUFFER, SEEN, TIMER = key('conv', ''), key('buffer', ''), key('seen', ''), key('timer', '')
 
-local ACKED_SPAN = 12 -- bytes
 local DISPATCHER_SLEEP_MS = 2000 -- no dispatcher sleeps so long (SLEEP_MAX_S): it finds a later deadline by itself
 local ANSWER_READ_MS = 3000 -- a message so soon after the ack was written before the answer was read
+local FIRST_WINDOW = 2 -- why a burst has its window; include/prelude.lua has the numbers
 local KEYWORD, TIMED = 1, 4 -- flags of a stored message; include/entry.lua has its layout
 local RECEIVED = struct.pack('>I6', now_ms)
 
@@ -53,7 +53,7 @@ local owners -- of the ids of this call: the conversations that brought them
 local BROKEN = 'broken' -- stands for a conversation with a damaged key
 
 -- The message that is appended; at_… are offsets in its record.
-local record, name, alias, nonce, order, flags, rest, tag, fingerprint, peer, sender, payload
+local record, name, alias, nonce, order, flags, rest, tag, fingerprint, window_ms, why, peer, sender, payload
 local at_gateway, at_channel, at_peer, at_sender, at_media, at_payload
 local counts -- those of its channel in `tallies`
 

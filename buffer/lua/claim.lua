@@ -1,9 +1,9 @@
 -- claim: take the exclusive, timed right to deliver batches of conversations; seal the open bursts that are due.
 --
 -- KEYS[1]  root of the partition
--- ARGV     1 now_ms or ''   2 lease_ms   3 max_messages   4 max_bytes   5 window_ms   6 max_wait_ms   7 max_crashes
---          8 separator   9 '1' when every message is its own flush (3 to 9: unless the burst carries rules of its route)
---          10 '1' when a part in doubt is sent again
+-- ARGV     1 now_ms or ''   2 lease_ms   3 max_messages   4 max_bytes   5 max_wait_ms   6 max_crashes
+--          7 separator   8 '1' when every message is its own flush (3 to 8: unless the burst carries rules of its route)
+--          9 '1' when a part in doubt is sent again
 --          then two for each conversation: its hash · the caller's random id
 -- returns  one for each conversation, in order, until the reply is large (REPLY_MAX); the others were not touched:
 --          { status, until_ms }: 'busy' (leased, waiting to retry, behind a batch of the
@@ -31,8 +31,8 @@
 -- include: guard
 
 local lease_ms, max_messages, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local window_ms, max_wait_ms, max_crashes = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local separator, single, doubt_again = ARGV[8], ARGV[9] == '1', ARGV[10] == '1'
+local max_wait_ms, max_crashes = tonumber(ARGV[5]), tonumber(ARGV[6])
+local separator, single, doubt_again = ARGV[7], ARGV[8] == '1', ARGV[9] == '1'
 local rules -- of the route, which the burst carries; nil for those of the arguments
 
 local SEEN_RECORD = 16 -- bytes; include/seen.lua has its layout
@@ -211,12 +211,12 @@ local function make_rare_steps()
 
     -- A superseded batch goes back to the open burst. One that is a suspect now stays: as a batch it dies in the end.
     local function take_back()
-      -- include: rejoin
       if conv.superseded and number(conv, 'crashes') < SUSPECT_CRASHES then
+        -- include: rejoin
         note_end('', 'superseded')
         rejoin(name, conv)
       elseif conv.superseded then
-        call('HDEL', key('conv', name), 'superseded')
+        -- include: keep_batch
       end
     end
 
@@ -242,8 +242,8 @@ local function make_rare_steps()
       conv.doubted_part = settle_sending(name, conv, doubt_again)
     end
     count_crash()
-    take_back()
     drop_lost_batch()
+    take_back()
   end
 
   -- Return a reply if the batch has to rest, or would run beside too many suspects. Note a suspect that may run.
@@ -333,7 +333,7 @@ local function claim_anew()
 end
 
 local replies = {}
-for i = 11, #ARGV, 2 do
+for i = 10, #ARGV, 2 do
   name, caller = ARGV[i], ARGV[i + 1]
   local reply = guarded(claim_anew, name) or { 'broken', 0 }
   if reply[1] == 'busy' then

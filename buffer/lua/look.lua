@@ -60,7 +60,7 @@ local function fields_of()
     add(field, conv[field])
   end
   if conv.opened_ms then
-    add('cap_ms', conv.opened_ms + (conv.rules and select(2, struct.unpack('>I6I6', conv.rules, 2)) or max_wait_ms))
+    add('cap_ms', conv.opened_ms + (conv.rules and struct.unpack('>I6', conv.rules, 2) or max_wait_ms))
   end
   add('parts', conv.prints and #conv.prints / PRINT_SIZE)
   return fields

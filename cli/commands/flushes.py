@@ -9,6 +9,7 @@ from buffer.insight_models import FlushRecord, Page
 from buffer.insights import Insights
 from buffer.keys import Ref
 from buffer.store import Store
+from buffer.windows import window_text
 from cli.json_output import print_json
 from cli.names import channel_named, find, ref_named
 from cli.paging import read_page
@@ -25,6 +26,7 @@ COLUMNS = (
     Column("conversation"),
     Column("messages", is_number=True),
     Column("reason", optional=True),
+    Column("window", optional=True),
     Column("waited", is_number=True, optional=True),
     Column("late", is_number=True, optional=True),
     Column("outcome"),
@@ -93,7 +95,9 @@ def _print(page: Page[FlushRecord], show: bool) -> None:
 
 
 def _row(record: FlushRecord, show: bool, has_error: bool) -> Row:
-    row = (moment_text(record.ended_ms), *record_cells(record, show), str(record.attempts or "-"), _parts(record))
+    who, messages, reason, *others = record_cells(record, show)
+    cells = (who, messages, reason, window_text(record) or "-", *others)
+    row = (moment_text(record.ended_ms), *cells, str(record.attempts or "-"), _parts(record))
     error = " ".join(views.reason_of(record.error, show).split())[:ERROR_MAX]
     return (*row, Cell(error, "red")) if has_error else row
 

@@ -101,6 +101,8 @@ async def test_record_of_a_flush(driver: ScriptDriver, replies: ReplyDriver):
         doubts=0,
         arrivals_ms=(0, 1_500),
         error="",
+        window_ms=WINDOW_MS,
+        window_why="fixed",
     )
 
 
@@ -127,7 +129,7 @@ async def test_record_of_many_messages(open_driver):
     assert len(await driver.redis.hget(driver.key("conv"), "span")) <= 64
     await driver.store.ack(driver.ref(), batch.token)
     [record] = (await Insights(driver.store).flushes(1)).items
-    assert (record.messages, record.arrivals_ms) == (40, (0,) * 14)
+    assert (record.messages, record.arrivals_ms) == (40, (0,) * 12)
 
 
 async def test_doubts_of_a_flush(driver: ScriptDriver, replies: ReplyDriver):

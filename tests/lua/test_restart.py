@@ -291,6 +291,35 @@ async def test_killer_is_not_restarted_for_ever(driver: ScriptDriver):
     assert await renew(driver, third) == "ok"
 
 
+@pytest.mark.parametrize("by", ["claim", "worker"])
+async def test_list_that_is_gone(driver: ScriptDriver, by: str):
+    """A batch whose list is gone from Redis is recorded as lost. What came after it is delivered."""
+    batch = await superseded(driver)
+    await driver.redis.delete(driver.key("batch"))
+    if by == "worker":
+        assert await driver.fail(batch.token, "release") == "superseded"
+    driver.clock.advance(LEASE_MS)
+    claim = await driver.claim(caller="w2")
+    assert claim.batch is not None
+    assert (ids(claim.batch), claim.batch.supersedes) == (["m2"], ())
+    assert by == "worker" or (claim.ended is not None and claim.ended.outcome == "lost")
+    [record] = await records(driver, "discarded")
+    assert (record["cause"], await records(driver)) == ("lost", [])
+
+
+async def test_changes_of_a_batch_that_stays(driver: ScriptDriver):
+    """A suspect stays, and its messages as they were sealed: changes that waited for the messages are forgotten."""
+    await superseded(driver)
+    driver.clock.advance(LEASE_MS)
+    second = await driver.claim_batch(caller="w2")
+    await driver.append("m3")
+    assert await edit(driver, "m1", "new") == "changed"
+    driver.clock.advance(LEASE_MS)
+    third = await driver.claim_batch(caller="w3")
+    assert (third.flush_id, edited(third)) == (second.flush_id, {"m1": None, "m2": None})
+    assert not await driver.redis.exists(driver.key("mark"))
+
+
 async def test_dead_letter_is_not_restarted(driver: ScriptDriver):
     """A redriven dead letter is delivered as it was, with the flushes that it replaced."""
     batch = await superseded(driver)

@@ -99,7 +99,7 @@ async def test_unreadable_rules_harm_nobody_else(driver: ScriptDriver, rules):
     await say(driver, rules(**LOJA), "a1", to=ANA)
     await say(driver, rules(), "b1", to=BIA)
     window = await driver.redis.hget(driver.key("conv", ANA), "window")
-    await driver.redis.hset(driver.key("conv", ANA), "window", window[:30])
+    await driver.redis.hset(driver.key("conv", ANA), "window", window[:36])
     driver.clock.advance(WINDOW_MS)
     broken, batch = await claim_all(driver, ANA, BIA)
     assert broken.status == "broken"

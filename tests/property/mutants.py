@@ -27,9 +27,9 @@ MUTANTS = [
         "min(now_ms + quiet_ms, (conv.opened_ms or now_ms) + max_wait_ms)",
         "now_ms + quiet_ms",
     ),
-    Mutant("first window ignored", "include/burst", "and window_ms or first_ms", "and window_ms or window_ms"),
+    Mutant("first window ignored", "include/burst", "if first_ms and", "if false and"),
     Mutant(
-        "first window behind a batch", "include/burst", "(conv.opened_ms or conv.is_busy) and", "conv.opened_ms and"
+        "first window behind a batch", "include/burst", "not (conv.opened_ms or conv.is_busy)", "not conv.opened_ms"
     ),
     Mutant(
         "duplicate waits longer",

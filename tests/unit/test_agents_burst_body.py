@@ -85,6 +85,13 @@ def test_skipped_messages_are_counted():
     assert "skipped" not in rendered(stored())
 
 
+def test_what_it_replaces():
+    """The body names the flushes that it replaces. An ordinary body has no such field."""
+    body = rendered(stored(), supersedes=("0-abc-1-aa", "0-abc-2-bb"))
+    assert body["supersedes"] == ["0-abc-1-aa", "0-abc-2-bb"]
+    assert "supersedes" not in rendered(stored())
+
+
 def test_what_belongs_to_an_attempt_is_not_in_it():
     """Another worker, attempt or stored answer renders the same bytes."""
     again = BATCH._replace(token="8:w2", attempt=9, failures=5, answer=b"{}")

@@ -15,7 +15,7 @@ from agents.kinds import KINDS
 from agents.results import Again, AgentFailure, AgentReply
 from agents.thinking import strip_think
 from buffer.models import Batch, Conversation, Reason, StoredMessage
-from config.agent_settings import AGENT_KINDS, LOOKING_KINDS
+from config.agent_settings import AGENT_KINDS, LOOKING_KINDS, AgentKindName
 from gateways.sending import Part
 
 TALK = "0c6f2a3e-54a1-4c39-9a52-0d8a3a6b7c11"
@@ -363,6 +363,22 @@ def test_langgraph():
 
 
 # --- what all have in common
+
+
+def test_what_a_flush_replaces():
+    """Each kind that can pass on what a flush replaces does so. Without it no request has a word of it."""
+    plain = batch({"text": "oi"})
+    again = plain._replace(supersedes=("flush-0", "flush-1"))
+
+    def sent(kind: AgentKindName, said: Batch) -> dict[str, Any]:
+        return dict(json.loads(KINDS[kind].request(ask(kind, said=said)).body))
+
+    assert sent("n8n", again)["supersedes"] == ["flush-0", "flush-1"]
+    assert sent("dify", again)["inputs"]["supersedes"] == "flush-0 flush-1"
+    assert sent("langgraph", again)["metadata"]["supersedes"] == ["flush-0", "flush-1"]
+    assert [sent("langgraph", one)["multitask_strategy"] for one in (plain, again)] == ["reject", "rollback"]
+    for kind in ("n8n", "dify", "langgraph"):
+        assert "supersedes" not in json.dumps(sent(kind, plain))
 
 
 @pytest.mark.parametrize(

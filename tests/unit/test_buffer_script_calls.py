@@ -56,18 +56,19 @@ def test_append_arguments(make_settings):
     settings = make_settings(message_buffer_enabled=False)
     message = Append(ANA, b"f" * 8, b"nnnn", b"{}", order_ms=None, name="Zé", keyword=True)
     args = script_calls.append_args(3, [(REF, None, message)], append_rules(settings))
-    assert args[:10] == [3, 8_000, 60_000, 20, 262_144, 604_800_000, b"\1" + bytes(4) + b"\x1f\x40", 0, IDS_MAX, 10_000]
+    assert args[:9] == [3, 60_000, 20, 262_144, 604_800_000, b"\1" + b"\xff" * 6, 0, IDS_MAX, 10_000]
     gateway, channel, peer = ANA
     texts = [f"{gateway}:", channel, peer, "Zé", ""]
     lengths = struct.pack(">5I", *(len(text.encode()) for text in texts))
     head = REF.hash.encode() + b" " * 16 + b"nnnn" + bytes(6) + bytes([KEYWORD]) + bytes(4) + b"f" * 8
-    assert args[10:] == [head + bytes(4) + lengths + "".join(texts).encode() + b"{}"]
+    window = bytes(4) + b"\x1f\x40\1"
+    assert args[9:] == [head + bytes(4) + window + lengths + "".join(texts).encode() + b"{}"]
 
 
 def test_alias_media_and_album_are_sent(make_settings):
     """The alias, the inline media and the album have their places in the record."""
     message = Append(ANA, b"f" * 8, b"nnnn", b"{}", alias=ANA, media=b"QUJD", album=b"abcd")
-    [record] = script_calls.append_args(3, [(REF, Ref(3, "p" * 16), message)], append_rules(make_settings()))[10:]
+    [record] = script_calls.append_args(3, [(REF, Ref(3, "p" * 16), message)], append_rules(make_settings()))[9:]
     assert record[16:32] == b"p" * 16
     assert record[42] == MEDIA
     assert record[43:47] == b"abcd"
@@ -79,7 +80,7 @@ def test_tag_of_the_channel(make_settings):
 
     def tag(channel: str, is_unique: bool) -> bytes:
         message = Append(ANA._replace(channel=channel), b"f" * 8, b"n" * 4, b"{}", is_unique_in_channel=is_unique)
-        return script_calls.append_args(3, [(REF, None, message)], append_rules(make_settings()))[10][55:59]
+        return script_calls.append_args(3, [(REF, None, message)], append_rules(make_settings()))[9][55:59]
 
     assert tag("loja", False) == bytes(4)
     assert tag("loja", True) == tag("loja", True) != tag("other", True) != bytes(4)
@@ -88,7 +89,7 @@ def test_tag_of_the_channel(make_settings):
 def test_order_of_zero_is_an_order(make_settings):
     """A timestamp of 0 is sent as such, not as `none given`."""
     message = Append(ANA, b"f" * 8, b"nnnn", b"{}", order_ms=0)
-    [record] = script_calls.append_args(3, [(REF, None, message)], append_rules(make_settings()))[10:]
+    [record] = script_calls.append_args(3, [(REF, None, message)], append_rules(make_settings()))[9:]
     assert record[36:43] == bytes(6) + bytes([TIMED])
 
 
@@ -96,9 +97,9 @@ def test_claim_arguments_with_the_buffer_off(make_settings):
     """With the buffer off a batch holds one message; a flag says whether a part in doubt is sent again."""
     claims = [(REF.hash, "w1"), ("b" * 16, "w2")]
     args = script_calls.claim_args(claims, make_settings(message_buffer_enabled=False))
-    assert (args[1], args[7:]) == (1, ["1", "", REF.hash, "w1", "b" * 16, "w2"])
+    assert (args[1], args[6:]) == (1, ["1", "", REF.hash, "w1", "b" * 16, "w2"])
     args = script_calls.claim_args(claims, make_settings(reply_in_doubt="resend"))
-    assert (args[1], args[7:]) == (20, ["", "1", REF.hash, "w1", "b" * 16, "w2"])
+    assert (args[1], args[6:]) == (20, ["", "1", REF.hash, "w1", "b" * 16, "w2"])
 
 
 def test_dispatch_reply():

@@ -189,6 +189,24 @@ async def test_what_was_not_understood(make_settings, reply, taken):
     assert warnings[0]["answer"] == reply.not_understood
 
 
+@pytest.mark.parametrize("result", [BROKEN, DOWN, AgentReply()])
+async def test_a_batch_that_was_taken_back(make_settings, result):
+    """One line at INFO says so, with a masked number, and nothing says that the flush has failed."""
+    word, _, lines = await flush(make_settings, batch(2), result, Outcome.SUPERSEDED)
+    (line,) = [line for line in lines if line["event"].startswith("batch taken back")]
+    assert (word, line["log_level"], line["messages"]) == ("superseded", "info", 2)
+    assert line["event"] == "batch taken back: 5511*******11 goes on writing; the agent gets everything in one"
+    assert not [line for line in lines if line["log_level"] in ("warning", "error")]
+
+
+async def test_a_batch_that_the_claim_took_back(make_settings):
+    """The same line, if no worker was at the batch."""
+    ended = EndedBatch("superseded", "flush-0", 2, 1, "", WHO)
+    word, _, lines = await flush(make_settings, batch(), AgentReply(), ended=ended)
+    assert word == "acked"
+    assert [line["flush_id"] for line in lines if line["event"].startswith("batch taken back")] == ["flush-0"]
+
+
 @pytest.mark.parametrize("outcome", [Outcome.LOST, Outcome.CANCELLED])
 async def test_no_line_says_ok_beside_a_failure(make_settings, outcome):
     """The outcome in the log is what became of the batch."""

@@ -107,6 +107,23 @@ async def test_a_lease_that_is_gone_ends_the_work(valkey: Server, open_store, cl
     assert holder.task.cancelling() == 0
 
 
+async def test_a_batch_that_was_taken_back(valkey: Server, open_store, clock: Clock):
+    """A hint makes the lease be renewed at once, long before its interval, and the work ends. Other leases stay."""
+    store = open_store(valkey, message_while_answering="restart", flush_lease=60.0, flush_renew_interval=20.0)
+    leases = Leases(store, store.settings)
+    other = ANA._replace(peer="bia")
+    holders = [Holder(leases, store, await claimed(store, clock, who), who) for who in (ANA, other)]
+    for holder in holders:
+        await holder.begun.wait()
+    await store.append([message("m2", ANA)])
+    leases.renew_at_once(store.ref(ANA))
+    leases.renew_at_once(store.ref(other._replace(peer="nobody")))
+    with pytest.raises(LeaseEnded) as over:
+        await asyncio.wait_for(holders[0].task, PATIENCE_S)
+    assert over.value.outcome is Outcome.SUPERSEDED
+    assert await holders[1].end() == "done"
+
+
 async def test_a_lease_that_was_over_before(store: Store, clock: Clock):
     """A process that was frozen between the claim and the call does not begin."""
     holder = Holder(Leases(store, store.settings), store, await claimed(store, clock), since=15.0)

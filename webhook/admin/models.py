@@ -168,6 +168,10 @@ class Flush(BaseModel):
     next_part: int
     doubts: int
     arrivals_ms: list[int]
+    window_ms: int | None = Field(description="the quiet time that its last message began")
+    window_why: str
+    is_held: bool = Field(description="a typing event moved the deadline")
+    window: str = Field(description="window and reason for people, as in auto 5.2 s: channel")
 
 
 class Flushes(BaseModel):

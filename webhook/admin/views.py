@@ -9,6 +9,7 @@ from buffer.insight_models import ConversationView, Erased, FlushRecord, HeldMes
 from buffer.models import Conversation
 from buffer.operator_models import DeadLetter, Pending
 from buffer.reply_models import Doubt
+from buffer.windows import window_text
 from config.logs import mask, mask_phones
 from gateways.masking import masked_reason
 from webhook.admin import models
@@ -50,7 +51,7 @@ def conversation_body(view: ConversationView, sees_all: bool) -> models.Conversa
     )
 
 
-_MADE = ("conversation", "burst", "batch", "error", "arrivals_ms")
+_MADE = ("conversation", "burst", "batch", "error", "arrivals_ms", "window")
 """Fields of a body that are not those of its record."""
 
 
@@ -77,6 +78,7 @@ def flush(record: FlushRecord, sees_all: bool) -> models.Flush:
         conversation=who(record.conversation, "", sees_all),
         error=reason_of(record.error, sees_all),
         arrivals_ms=list(record.arrivals_ms),
+        window=window_text(record),
         **same,
     )
 

@@ -43,13 +43,14 @@ def _at_agent(view: ConversationView) -> AtAgent | None:
 
 _SAME = ("ref", "flush_id", "part", "reason", "outcome", "cause", "messages", "opened_ms", "last_ms", "closed_ms")
 _TIMES = ("claimed_ms", "answered_ms", "ended_ms", "attempts", "parts", "doubts", "arrivals_ms")
+_WINDOW = ("window_ms", "window_why", "is_held")
 """Fields of a record that are shown as they are."""
 
 
 def ended(record: FlushRecord) -> Ended:
     """Return the record of what ended."""
     return Ended(
-        **{name: getattr(record, name) for name in (*_SAME, *_TIMES)},
+        **{name: getattr(record, name) for name in (*_SAME, *_TIMES, *_WINDOW)},
         who=who(record.conversation),
         error=masked_reason(record.error, ()),
         waited_ms=_waited_ms(record),

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from buffer.windows import ENGLISH, window_text
 from webhook.dashboard.health import is_well
 from webhook.dashboard.models import Ended, Snapshot, Waiting
 from webhook.dashboard.svg.gaps import gaps_svg
@@ -107,6 +108,7 @@ def _known(snapshot: Snapshot, view: View) -> dict[str, Any]:
         "ago": partial(_ago, snapshot, view),
         "due": partial(_due, snapshot, view),
         "span_ms": _span_ms,
+        "window": partial(window_text, words={name: words[f"w_{name}"] for name in ENGLISH}),
         "records": found[:HISTORY_MAX],
         "minutes": MINUTES,
         "messages_shown": _messages(snapshot.pending),

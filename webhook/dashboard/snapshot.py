@@ -43,7 +43,7 @@ LOOKS_MAX = 12
 DRAWN = ("open", "in_flight")
 """Conversations whose messages are looked at, for the timeline, and the states that it draws."""
 
-ARRIVALS_MAX = 14
+ARRIVALS_MAX = 12
 """Receipts of a burst: as many as a record of the history has."""
 
 CHANNELS_MAX = 100

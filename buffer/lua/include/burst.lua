@@ -73,7 +73,10 @@ local function add_to_burst(conv, edit)
     -- include: supersede
   end
   local depth, bytes = conv.depth + 1, conv.bytes + #payload
-  local quiet_ms = (conv.opened_ms or conv.is_busy) and window_ms or first_ms
+  local quiet_ms = window_ms
+  if first_ms and not (conv.opened_ms or conv.is_busy) then
+    quiet_ms, why = first_ms, FIRST_WINDOW
+  end
   local deadline_ms = min(now_ms + quiet_ms, (conv.opened_ms or now_ms) + max_wait_ms)
   local fired = conv.fired
   if fired then
@@ -102,6 +105,6 @@ local function add_to_burst(conv, edit)
   end
   update_identity(conv)
   conv.depth, conv.bytes, conv.deadline_ms, conv.fired, conv.rules = depth, bytes, deadline_ms, fired, rules
-  conv.last_ms = now_ms
+  conv.last_ms, conv.window_ms, conv.why, conv.flags = now_ms, min(quiet_ms, WINDOW_MAX_MS), why, conv.flags or 0
   return 'new', deadline_ms, depth
 end

@@ -74,12 +74,16 @@ local function merged_firing(sides, depth, bytes, limits)
   end
 end
 
--- Return the window of the merged burst: the earlier opening, the later deadline. `sides` are those that have a burst.
+-- Return the window of the merged burst: the earlier opening, the later deadline, the quiet time of the newer one, the flags
+-- of both. `sides` are those that have a burst.
 local function merged_window(sides, entries, limits)
-  local opened_ms, latest_ms, last_ms, bytes = math.huge, 0, 0, 0
+  local opened_ms, latest_ms, last_ms, bytes, flags, newer = math.huge, 0, 0, 0, 0, nil
   for _, side in ipairs(sides) do
     opened_ms = min(opened_ms, number(side.conv, 'opened_ms'))
-    last_ms = max(last_ms, number(side.conv, 'last_ms'))
+    if not newer or number(side.conv, 'last_ms') > last_ms then
+      newer, last_ms = side.conv, number(side.conv, 'last_ms')
+    end
+    flags = bit.bor(flags, side.conv.flags or 0)
     latest_ms = max(latest_ms, number(side.conv, 'deadline_ms'))
   end
   for _, entry in ipairs(entries) do
@@ -88,7 +92,8 @@ local function merged_window(sides, entries, limits)
   local fired, fired_ms = merged_firing(sides, #entries, bytes, limits)
   local deadline_ms = fired and fired_ms or min(latest_ms, opened_ms + limits.max_wait_ms)
   return { opened_ms = opened_ms, deadline_ms = deadline_ms, bytes = bytes, depth = #entries, last_ms = last_ms,
-           fired = fired, rules = limits.rules }
+           window_ms = newer and newer.window_ms or 0, why = newer and newer.why or 0, flags = flags, fired = fired,
+           rules = limits.rules }
 end
 
 local function set_fields(side, fields)
@@ -102,7 +107,8 @@ local function open_window(keep, entries, window)
   for _, entry in ipairs(entries) do
     call('RPUSH', key('buffer', keep.name), entry)
   end
-  for _, field in ipairs({ 'opened_ms', 'deadline_ms', 'bytes', 'depth', 'last_ms', 'fired', 'rules' }) do
+  for _, field in ipairs({ 'opened_ms', 'deadline_ms', 'bytes', 'depth', 'last_ms', 'window_ms', 'why', 'flags', 'fired',
+                           'rules' }) do
     keep.conv[field] = window[field]
   end
   write_window(keep.name, window)
@@ -215,17 +221,24 @@ local function move_fields(keep, drop)
   set_fields(keep, fields)
 end
 
--- A batch of `drop` stays under its old hash, which its lease is for, and is not taken back any more. Without one, nothing
--- of `drop` stays.
+-- A batch of `drop` stays under its old hash, which its lease is for. Without one, nothing of `drop` stays.
 local function forget_dropped(drop)
   if drop.conv.flush_id then
     call('HDEL', key('conv', drop.name), 'aliases', 'marks', 'redrive', 'paused_until_ms', 'pause_mode', 'behind',
-      'doubts', 'remembers', 'superseded', 'taken_back')
+      'doubts', 'remembers', 'taken_back')
     call('HSET', key('conv', drop.name), 'is_left', '1')
   else
     call('DEL', key('conv', drop.name))
     call('ZREM', key('wake'), drop.name)
     call('ZREM', key('idle'), drop.name)
+  end
+end
+
+-- It is not taken back any more.
+local function keep_dropped_batch(drop)
+  local name, conv = drop.name, drop.conv
+  if conv.superseded then
+    -- include: keep_batch
   end
 end
 
@@ -246,6 +259,7 @@ end
 local function merge(keep, drop, limits)
   call('ZADD', key('wake'), 'NX', now_ms, keep.name)
   move_window(keep, drop, limits)
+  keep_dropped_batch(drop)
   move_redrive(keep, drop)
   move_seen(keep, drop)
   move_pending_changes(keep, drop)

@@ -34,13 +34,22 @@ end
 
 -- The open burst is the field `window` of the conv hash. One field, because append reads and writes it in every call:
 -- opened_ms (6 bytes, unsigned) · deadline_ms (6) · bytes (4) · depth (4) · last_ms, the receipt of its last message (6) ·
--- the reason why it has fired, or nothing · the rules of the route (a zero byte, then include/rules.lua has the layout),
--- or nothing.
-local WINDOW, WINDOW_SIZE = '>I6I6I4I4I6', 26
+-- window_ms, the quiet time that its last message began (4) · why it is that (1) · flags (1) · the reason why it has
+-- fired, or nothing · the rules of the route (a zero byte, then include/rules.lua has the layout), or nothing.
+-- Why: 0 unknown · 1 fixed · 2 first: its first message has a window of its own · 3 typing: the shorter one of a person
+-- whose typing is seen · of `auto`: 4 start: too little is known · 5 channel · 6 contact · 7 explore: the longest, so that
+-- long gaps are seen too · 8 broken: nothing can be read (buffer/windows.py has the same numbers).
+-- Flags: 1 its turn was cut before · 2 held: a typing event has moved the deadline · 4 it holds messages of a batch that
+-- was taken back.
+local WINDOW, WINDOW_SIZE, WINDOW_MAX_MS = '>I6I6I4I4I6I4BB', 32, 2 ^ 32 - 1
+
+-- Bytes of the field `span` at rest, after an ack; include/seal.lua has its layouts.
+local ACKED_SPAN = 13
 
 local function unpack_window(conv, window)
   local at
-  conv.opened_ms, conv.deadline_ms, conv.bytes, conv.depth, conv.last_ms, at = struct.unpack(WINDOW, window)
+  conv.opened_ms, conv.deadline_ms, conv.bytes, conv.depth, conv.last_ms, conv.window_ms, conv.why, conv.flags, at =
+    struct.unpack(WINDOW, window)
   if at <= #window then
     local rules_at = string.find(window, '\0', at, true) or #window + 1
     conv.fired = rules_at > at and sub(window, at, rules_at - 1) or nil
@@ -49,8 +58,8 @@ local function unpack_window(conv, window)
 end
 
 local function pack_window(conv)
-  return struct.pack(WINDOW, conv.opened_ms, conv.deadline_ms, conv.bytes, conv.depth, conv.last_ms)
-    .. (conv.fired or '') .. (conv.rules or '')
+  return struct.pack(WINDOW, conv.opened_ms, conv.deadline_ms, conv.bytes, conv.depth, conv.last_ms, conv.window_ms,
+    conv.why, conv.flags) .. (conv.fired or '') .. (conv.rules or '')
 end
 
 local function write_window(name, conv)

@@ -49,16 +49,20 @@ local function after_changes(name, conv, entries)
   return left, revoked, used
 end
 
+local TURN_SPLIT, RESTARTED = 1, 4 -- flags of a window (include/prelude.lua)
+
 -- Open the burst anew. Its window is that of the messages that came since, or else is over.
 local function reopened(conv, left, depth)
   local mark_rules = sub(conv.superseded, 15)
-  local last_ms, opened_ms = struct.unpack('>I6I6', conv.span)
+  local last_ms, opened_ms, _, _, window_ms, why, flags = struct.unpack('>I6I6I4I4I4BB', conv.span)
   for _, entry in ipairs(left) do
     conv.bytes = (conv.bytes or 0) + size_of(entry)
   end
   conv.depth, conv.last_ms = #left + depth, conv.last_ms or last_ms
   conv.opened_ms = min(conv.opened_ms or opened_ms, opened_ms)
   conv.deadline_ms = conv.deadline_ms or min(now_ms, number(conv, 'closed_ms'))
+  conv.window_ms, conv.why = conv.window_ms or window_ms, conv.why or why
+  conv.flags = bit.bor(conv.flags or 0, bit.band(flags, TURN_SPLIT), RESTARTED)
   conv.rules = conv.rules or mark_rules ~= '' and mark_rules or nil
 end
 
@@ -76,9 +80,14 @@ end
 local function rejoin(name, conv)
   local depth, entries = call('LLEN', key('buffer', name)), call('LRANGE', key('batch', name), 0, -1)
   local left, revoked, used = after_changes(name, conv, by_arrival(entries))
-  note_taken_back(conv, #entries)
   allow_writes_when_full()
   leave_suspects(name, conv)
+  if #entries == 0 then
+    rearm(name, conv)
+    discard_batch(name, conv, 'lost')
+    return
+  end
+  note_taken_back(conv, #entries)
   if #left + depth > 0 then
     reopened(conv, left, depth)
   end

@@ -2,9 +2,10 @@
 -- The messages that came first make the batch, and stand in it by their timestamps: so only the head of the list is
 -- read, and a claim costs what it takes, however much waits behind.
 -- Needs `entry`, `window` and `tally`, and these variables of claim.lua: name, conv, set, separator, single, max_messages,
--- max_bytes, window_ms, max_wait_ms.
+-- max_bytes, max_wait_ms.
 
-local ARRIVALS_MAX = 14
+local ARRIVALS_MAX = 12
+local HELD = 2 -- a flag of the burst; include/prelude.lua has the layout
 
 -- Never cut inside an album: move the cut before its first message, unless nothing would be left. An album at the end
 -- of the burst counts as unfinished, because its next message may not be here yet.
@@ -55,7 +56,8 @@ local function bytes_of(batch)
   return bytes
 end
 
--- Make a new window of the entries that did not fit, which hold `bytes`. It opened when the first of them was received.
+-- Make a new window of the entries that did not fit, which hold `bytes`. It opened when the first of them was received, and
+-- has the quiet time of the burst.
 -- Of a long remainder only as many as the next batch holds are read: it is due at once.
 local function reopen(bytes)
   local head, keyword = call('LRANGE', key('buffer', name), 0, max_messages - 1), false
@@ -64,11 +66,12 @@ local function reopen(bytes)
   end
   local depth, last = call('LLEN', key('buffer', name)), call('LINDEX', key('buffer', name), -1)
   local opened_ms = receipt_of(head[1])
-  local deadline_ms = math.min(receipt_of(last) + window_ms, opened_ms + max_wait_ms)
+  local deadline_ms = math.min(receipt_of(last) + conv.window_ms, opened_ms + max_wait_ms)
   local fired = single and 'disabled' or keyword and 'keyword' or depth >= max_messages and 'max_messages'
     or bytes >= max_bytes and 'max_bytes'
   conv.opened_ms, conv.deadline_ms = opened_ms, fired and now_ms or deadline_ms
   conv.bytes, conv.depth, conv.last_ms, conv.fired = bytes, depth, receipt_of(last), fired or nil
+  conv.flags = bit.band(conv.flags, 255 - HELD)
   write_window(name, conv)
   call('SET', key('timer', name), '', 'PX', math.max(1, conv.deadline_ms - now_ms))
 end
@@ -129,15 +132,16 @@ end
 
 -- Return the span of a batch: when its messages came. Numbers are unsigned and big-endian: last_ms, the receipt of its
 -- last message (6) · opened_ms of its burst (6) · when it could first be claimed, in ms since opened_ms (4) · when it was,
--- now (4) · the lowest three bytes of the receipts of its first messages. The ack cuts it to last_ms and acked_ms.
+-- now (4) · window_ms, why and flags of its burst (4, 1, 1) · the lowest three bytes of the receipts of its first messages.
+-- At rest, after the ack: last_ms (6) · acked_ms (6) · flags (1).
 -- It is shorter than 64 bytes: a hash with a longer value takes more memory and time.
 local function span_of(entries, size, last_ms)
   local opened_ms, arrivals = conv.opened_ms, ''
   for i = 1, min(size, ARRIVALS_MAX) do
     arrivals = arrivals .. sub(entries[i], 10, 12)
   end
-  return struct.pack('>I6I6I4I4', last_ms, opened_ms, max(0, conv.due_ms - opened_ms),
-    max(0, now_ms - opened_ms)) .. arrivals
+  return struct.pack('>I6I6I4I4I4BB', last_ms, opened_ms, max(0, conv.due_ms - opened_ms),
+    max(0, now_ms - opened_ms), conv.window_ms, conv.why, conv.flags) .. arrivals
 end
 
 -- Return the sealed messages, or nothing if there are none. A failover may roll the seal back, and the next one must
@@ -163,7 +167,7 @@ local function seal()
   local closed_ms = math.max(number(conv, 'deadline_ms'), last_ms)
   local generation = math.max(number(conv, 'generation') + 1, closed_ms)
   local digest = string.sub(redis.sha1hex(table.concat(prints, '\0')), 1, 12)
-  local acked_ms = conv.span and #conv.span == 12 and struct.unpack('>I6', conv.span, 7) or 0
+  local acked_ms = conv.span and #conv.span == ACKED_SPAN and struct.unpack('>I6', conv.span, 7) or 0
   conv.due_ms = min(now_ms, max(conv.deadline_ms, acked_ms, conv.held_until_ms or 0, taken[3]))
   local span = span_of(entries, size, last_ms)
   local length

@@ -67,7 +67,7 @@ local function rebuild_window(name)
   local opened_ms = is_readable(entries[1]) and received_of(entries[1]) or now_ms
   local last_ms = is_readable(entries[#entries]) and received_of(entries[#entries]) or now_ms
   write_window(name, { opened_ms = min(opened_ms, now_ms), deadline_ms = now_ms, bytes = bytes, depth = #entries,
-                       last_ms = last_ms, fired = 'quiet' })
+                       last_ms = last_ms, window_ms = 0, why = 0, flags = 0, fired = 'quiet' })
 end
 
 -- Return true if a window has all its numbers, and moments that can be.

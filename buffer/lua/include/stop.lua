@@ -1,11 +1,15 @@
--- Stops the batches of a conversation: one in flight is cancelled, one that waits is discarded. Needs `batch`.
+-- Stops the batches of a conversation: one in flight is cancelled, one that waits is discarded. Needs `batch` and `entry`.
 
 -- Discard a batch, or mark it as cancelled if it is in flight: its worker reads the mark and releases the batch.
 -- Return how many messages were discarded, and whether the batch was in flight.
 local function stop_batch(name, conv, cause)
   if not conv.flush_id then
     return 0, false
-  elseif leased(conv) then
+  end
+  if conv.superseded then
+    -- include: keep_batch
+  end
+  if leased(conv) then
     call('HSET', key('conv', name), 'cancelled', cause)
     return 0, true
   end
