@@ -120,7 +120,7 @@ REPLY_ACTIONS: Actions = {
 }
 """A world whose workers answer people. Nothing is rolled back: a lost mark may send a part again."""
 
-GO_ON = {"who": ANYBODY, "count": (1, 1, 1, 2, 4), "pause_ms": (0, 0, 1_000, 40_000, 200_000)}
+GO_ON = {"who": ANYBODY, "count": (1, 1, 1, 2, 4), "pause_ms": (0, 0, 1_000, 40_000, 200_000), "anew": (False, True)}
 SAY_QUEUED = Action(5, {"who": ANYBODY, "count": (1, 1, 2)})
 GO_ON_AND_ON = Action(4, {"who": ANYBODY, "times": (2, 3)})
 

@@ -31,7 +31,7 @@ class ModelRestarts(ModelCounts):
         Return the messages that go back: from now on they count as those of the open burst.
         """
         batch = talk.batch
-        if not most or batch is None or batch.cancelled:
+        if not most or batch is None:
             return []
         batch.is_superseded = batch.is_superseded or self._may_take_back(talk, batch, said, most)
         if not batch.is_superseded:
@@ -45,7 +45,7 @@ class ModelRestarts(ModelCounts):
         return (
             len(batch.supersedes) < most
             and bool(batch.messages)
-            and not (batch.is_redriven or batch.is_begun)
+            and not (batch.cancelled or batch.is_redriven or batch.is_begun)
             and batch.crashes < SUSPECT_CRASHES
             and self.settings.message_buffer_enabled
             and batch.opened_ms + self.settings.max_wait_ms > self.now_ms
@@ -58,8 +58,9 @@ class ModelRestarts(ModelCounts):
 
         A keyword among them has closed a burst already, and the person went on.
         """
-        assert talk.batch
         batch, talk.batch = talk.batch, None
+        if not batch or not batch.messages:  # its list is gone, and that is recorded
+            return
         self.counters["flushes_superseded"] += 1
         talk.supersedes = (*batch.supersedes, batch.flush_id)
         talk.unrecorded.append(len(batch.messages))
@@ -69,15 +70,19 @@ class ModelRestarts(ModelCounts):
         talk.buffer = sorted(messages, key=lambda said: said.received_ms) + talk.buffer
 
     def is_stopped(self, talk: Talk, token: str) -> bool:
-        """Was the batch of this token taken back? One that is cancelled stays cancelled."""
-        batch = talk.batch
-        return bool(batch and batch.token == token and batch.is_superseded and not batch.cancelled)
+        """Was the batch of this token taken back?"""
+        return bool(talk.batch and talk.batch.token == token and talk.batch.is_superseded)
 
     def _stop(self, talk: Talk, token: str) -> str:
         """The batch was taken back while its worker was at it: what the worker gets, now and if it asks again."""
         self._rejoin(talk)
         talk.done = (token, "superseded")
         return "superseded"
+
+    def _cancel(self, talk: Talk) -> None:
+        """Mark the batch in flight as discarded. It goes back to no burst then."""
+        if talk.batch:
+            talk.batch.cancelled, talk.batch.is_superseded = True, False
 
     def _close_burst(self, talk: Talk) -> tuple[tuple[str, ...], int]:
         """The open burst ends, with a batch or without. Return what was taken back for it, and its crashes."""

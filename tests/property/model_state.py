@@ -84,6 +84,7 @@ class Talk:
     buffer: list[ModelMessage] = field(default_factory=list)
     opened_ms: int = 0
     deadline_ms: int = 0
+    window_ms: int = 0
     fired: str | None = None
     supersedes: tuple[str, ...] = ()
     unrecorded: list[int] = field(default_factory=list)

@@ -52,7 +52,8 @@ class Model(ModelRestarts):
         talk.buffer.append(said)
         talk.known, talk.name, talk.idle_since_ms = True, name or talk.name, None
         is_first = len(talk.buffer) == 1 and not (talk.batch or talk.redrive)
-        self._schedule(talk, self.settings.first_ms if is_first else self.settings.window_ms, taken_back)
+        talk.window_ms = self.settings.first_ms if is_first else self.settings.window_ms
+        self._schedule(talk, taken_back)
         return "new", talk.deadline_ms, len(talk.buffer)
 
     def extend(self, who: str) -> int:
@@ -144,7 +145,7 @@ class Model(ModelRestarts):
         talk = self.talks[who]
         messages = self._discard_window(talk)
         if talk.batch and self._leased(talk):
-            talk.batch.cancelled = True
+            self._cancel(talk)
             return messages, True
         messages += self._drop(talk)
         if talk.known:
@@ -182,7 +183,7 @@ class Model(ModelRestarts):
         if takeover:
             self._discard_window(talk)
             if talk.batch and self._leased(talk):
-                talk.batch.cancelled = True
+                self._cancel(talk)
             else:
                 self._drop(talk)
         return talk.paused_until_ms
@@ -218,10 +219,9 @@ class Model(ModelRestarts):
         if talk.batch and self._leased(talk):
             return talk.batch.lease_until_ms
         held_ms = talk.paused_until_ms
-        if talk.batch and talk.batch.is_superseded:
-            return talk.batch.lease_until_ms if talk.batch.token else 0
         if talk.batch:
-            return max(talk.batch.retry_at_ms, talk.batch.lease_until_ms if talk.batch.token else 0, held_ms)
+            retry_at_ms = 0 if talk.batch.is_superseded else talk.batch.retry_at_ms
+            return max(retry_at_ms, talk.batch.lease_until_ms if talk.batch.token else 0, held_ms)
         if talk.redrive or talk.buffer:
             return max(0 if talk.redrive else talk.deadline_ms, held_ms)
         return held_ms if self._paused(talk) and talk.idle_since_ms is None else math.inf
@@ -239,7 +239,7 @@ class Model(ModelRestarts):
     def _leased(self, talk: Talk) -> bool:
         return bool(talk.batch and talk.batch.token and talk.batch.lease_until_ms > self.now_ms)
 
-    def _schedule(self, talk: Talk, window_ms: int, taken_back: Sequence[ModelMessage] = ()) -> None:
+    def _schedule(self, talk: Talk, taken_back: Sequence[ModelMessage] = ()) -> None:
         """The open burst's deadline from its messages, and those that go back to it; one that has fired stays."""
         if talk.fired:
             return
@@ -252,7 +252,7 @@ class Model(ModelRestarts):
             "max_bytes": sum(said.size for said in messages) >= settings.message_buffer_max_bytes,
         }
         talk.fired = next((reason for reason, applies in reasons.items() if applies), None)
-        quiet_ms = min(talk.buffer[-1].received_ms + window_ms, talk.opened_ms + settings.max_wait_ms)
+        quiet_ms = min(talk.buffer[-1].received_ms + talk.window_ms, talk.opened_ms + settings.max_wait_ms)
         talk.deadline_ms = self.now_ms if talk.fired else quiet_ms
 
     def _seal(self, talk: Talk) -> Sealed:
@@ -274,7 +274,7 @@ class Model(ModelRestarts):
         if talk.buffer:
             self.counters["bursts_split"] += self.settings.message_buffer_enabled
             talk.opened_ms = talk.buffer[0].received_ms
-            self._schedule(talk, self.settings.window_ms)
+            self._schedule(talk)
         return sealed
 
     def _next(self, talk: Talk) -> tuple[str, Any] | None:
@@ -304,10 +304,10 @@ class Model(ModelRestarts):
             talk.batch.crashes, talk.batch.token = talk.batch.crashes + 1, None
             self.counters["leases_recovered"] += 1
         batch = talk.batch
-        if batch and batch.is_superseded and not batch.cancelled and batch.crashes < SUSPECT_CRASHES:
-            return self._rejoin(talk)
         if batch and (batch.cancelled or not (batch.messages or batch.answer)):
             self._drop(talk)
+        elif batch and batch.is_superseded and batch.crashes < SUSPECT_CRASHES:
+            self._rejoin(talk)
         elif batch and batch.crashes >= script_calls.MAX_CRASHES:
             self._bury(talk, who)
         elif batch:

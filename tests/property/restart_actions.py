@@ -14,6 +14,8 @@ from tests.property.walk_settings import PEOPLE, without_restarts
 Hears = Literal["renew", "answer", "ack", "release", "retry", "dead", "die", "begin", "later", "put back", "nothing"]
 """How the worker of a batch that is taken back comes to hear of it, or what had happened to the batch before."""
 
+DELIVERIES_MAX = 6
+
 
 class RestartActions(ModelComparison):
     """The actions of the world, with people who interrupt, on a route that restarts and on one that does not."""
@@ -27,8 +29,10 @@ class RestartActions(ModelComparison):
         route = without_restarts(self.system.settings)
         self._request([(who, self._message(PEOPLE[who], 0, False)) for _ in range(count)], route)
 
-    def go_on(self, who: str, count: int, hears: Hears, pause_ms: int) -> None:
+    def go_on(self, who: str, count: int, hears: Hears, pause_ms: int, anew: bool) -> None:
         """A person writes while their batch is in flight; then the worker hears of it, in one of many ways."""
+        if anew:
+            self._begin_anew(who)
         self._be_served(who)
         self._before(hears)
         self.pass_time(pause_ms)
@@ -38,6 +42,7 @@ class RestartActions(ModelComparison):
 
     def go_on_and_on(self, who: str, times: int) -> None:
         """A person writes each time that the agent has their burst."""
+        self._begin_anew(who)
         for _ in range(times):
             self._be_served(who)
             self.say(who, 1)
@@ -45,6 +50,15 @@ class RestartActions(ModelComparison):
             self.fail(0, "release", 0)
             self.check()
         self._be_served(who)
+
+    def _begin_anew(self, who: str) -> None:
+        """All that the person wrote is delivered, and they begin to write."""
+        for _ in range(DELIVERIES_MAX):
+            if self.model.is_held(who):
+                self._be_served(who)
+                self.finish()
+        self.say(who, 1)
+        self.check()
 
     def _be_served(self, who: str) -> None:
         self.pass_time_until_due(who)
@@ -87,7 +101,7 @@ class RestartReplies(ReplyScenes):
 
     say_queued = RestartActions.say_queued
     go_on, go_on_and_on = RestartActions.go_on, RestartActions.go_on_and_on
-    _be_served = RestartActions._be_served
+    _begin_anew, _be_served = RestartActions._begin_anew, RestartActions._be_served
 
     def __init__(self, system: System) -> None:
         self.restarts = RestartJournal()

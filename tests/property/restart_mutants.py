@@ -24,7 +24,7 @@ WHETHER = [
         "(is_begun or single or cancelled or",
         "(is_begun or single or",
     ),
-    Mutant("cancelled batch lends its age", "include/supersede", "if marked and not cancelled then", "if marked then"),
+    Mutant("batch that is stopped is taken back", "include/stop", "  if conv.superseded then\n", "  if false then\n"),
     Mutant("killer taken back", "include/supersede", " and tonumber(crashes or 0) < 2\n", "\n"),
     Mutant(
         "message of another route counts with the batch",
