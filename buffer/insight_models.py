@@ -28,6 +28,10 @@ GAP_RATIO = 480.0
 BOUNDS_MS: dict[str, tuple[float, ...]] = {
     "gap": tuple(GAP_FIRST_MS * GAP_RATIO ** (i / (GAP_BUCKETS - 1)) for i in range(GAP_BUCKETS)),
     "lateness_ms": (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 60000, math.inf),
+    "wait_ms": (
+        *(250, 500, 1000, 1500, 2000, 3000, 4000, 5000, 6000, 8000, 10000, 12000, 15000, 20000, 30000, 60000),
+        math.inf,
+    ),
     "agent_ms": (100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, math.inf),
     "reply_ms": (100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, math.inf),
 }
@@ -50,6 +54,8 @@ CHANNEL_COUNTERS: tuple[str, ...] = (
     "flushes_single",
     "flushes_superseded",
     "flush_messages",
+    "turns",
+    "turns_split",
     "bursts_split",
     "claims_busy",
     "acked",
@@ -92,7 +98,8 @@ class ChannelTotals:
     """The counters and histograms of a channel since the first start. A counter that is absent is 0.
 
     `today` are the `messages` and `flushes` since the start of the day (UTC). Channels beyond the limit of a partition
-    are counted together under the gateway and channel ''.
+    are counted together under the gateway and channel ''. `gap_turns` are the turns of the messages that the histogram
+    of gaps tells of: both fade together.
     """
 
     gateway: str
@@ -100,6 +107,7 @@ class ChannelTotals:
     counters: dict[str, int] = field(default_factory=dict)
     histograms: dict[str, Histogram] = field(default_factory=dict)
     today: dict[str, int] = field(default_factory=dict)
+    gap_turns: int = 0
 
 
 @dataclass(slots=True, frozen=True)
@@ -130,7 +138,7 @@ class FlushRecord:
     `arrivals_ms` are the receipts of its first messages, at most 12, in ms since `opened_ms`. `parts` is how many parts
     its answer had, and `next_part` the number of the one that came next. `doubts` is how many of its parts were in
     doubt at the end. `part` is set in the record of one part: `<flush_id>.<part>`. `successor` is the flush_id of the
-    flush that replaces a superseded one.
+    flush that replaces a superseded one, which ended when it was taken back.
     """
 
     ref: str

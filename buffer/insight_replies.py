@@ -36,7 +36,8 @@ def read_totals(channel: bytes, tally: Fields) -> ChannelTotals:
     gateway, name = read_channel(channel)
     counters = {counter: _whole(tally[key]) for counter in CHANNEL_COUNTERS if (key := counter.encode()) in tally}
     histograms = {histogram: _histogram(histogram, tally) for histogram in BOUNDS_MS}
-    return ChannelTotals(gateway, name, counters, histograms, _today(counters, tally))
+    gap_turns = _whole(tally.get(b"gap:turns", b"0"))
+    return ChannelTotals(gateway, name, counters, histograms, _today(counters, tally), gap_turns)
 
 
 def read_channel(member: bytes) -> tuple[str, str]:
@@ -90,7 +91,7 @@ def read_record(flat: Fields) -> FlushRecord:
         window_why=span.why,
         is_held=span.is_held,
         answered_ms=_whole(flat.get(b"answered", b"").partition(b" ")[0]) or None,
-        ended_ms=number("ended_ms") or 0,
+        ended_ms=number("superseded_ms") or number("ended_ms") or 0,
         attempts=number("attempts") or 0,
         parts=number("parts") or 0,
         next_part=number("next_part") or 0,

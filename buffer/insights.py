@@ -14,13 +14,14 @@ from redis.exceptions import RedisError, ResponseError
 from buffer import operator_calls
 from buffer.errors import store_error
 from buffer.index_pages import IndexPages
-from buffer.insight_models import ChannelTotals, ConversationView, Erased, FlushRecord, Gauges, Page
+from buffer.insight_models import ChannelTotals, ConversationView, Erased, FlushRecord, Gauges, Item, Page
 from buffer.insight_replies import read_channel, read_cursor, read_record, read_totals, write_cursor
 from buffer.keys import Ref, partition_of
 from buffer.models import Conversation
 from buffer.operator_models import Pending
 from buffer.person_store import People
 from buffer.store import Store
+from buffer.tallies import fold
 
 READ_AT_ONCE = 100
 """Tallies, or records of one partition, of one read."""
@@ -92,9 +93,17 @@ class Insights:
 
     async def _channels(self) -> list[tuple[int, bytes]]:
         """Return the partition of every channel, and its member of the key `channels`."""
+        await self._fold()
         keys = (self._key(one, "channels") for one in range(self._count))
         channels = await self._read((("smembers", key) for key in keys), PARTITIONS_AT_ONCE)
         return [(one, member) for one, found in enumerate(channels) for member in sorted(found or ())]
+
+    async def _fold(self) -> None:
+        """Have what append has counted lately added to the tallies, where there is any."""
+        keys = (self._key(one, "uncounted") for one in range(self._count))
+        present = await self._read((("exists", key) for key in keys), READ_AT_ONCE)
+        for some in _batched((one for one, found in enumerate(present) if found), PARTITIONS_AT_ONCE):
+            await asyncio.gather(*(fold(self._store, one) for one in some))
 
     async def gauges(self) -> Gauges:
         """Return the present numbers of all partitions, read one after the other: Redis serves others in between."""
@@ -219,8 +228,8 @@ class Insights:
         return f"{self._key(partition, 'tally')}:".encode() + channel
 
 
-def _batched(commands: Iterable[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:
-    rest = iter(commands)
+def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    rest = iter(items)
     while some := list(islice(rest, size)):
         yield some
 

@@ -37,6 +37,7 @@ KINDS = {
     "doubt": "ZSET <flush_id>.<part> -> time (ms) since which nobody knows whether that part of an answer was sent",
     "sent": "HASH id of a part at its gateway -> conversation and <flush_id>.<part>, of the latest: sent:new, sent:old",
     "suspects": "ZSET conversation in flight whose batch is a suspect -> end of its lease",
+    "uncounted": "STRING what append has counted lately, not yet in the tallies (lua/include/fold.lua has the layout)",
     # one of each per channel
     "tally": "HASH counters and histograms of a channel: `tally:<gateway>:<channel>` (docs/counters.md)",
     # one of each per channel that replies

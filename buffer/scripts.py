@@ -49,6 +49,7 @@ VERBS = (
     "settle_doubt",
     "announce_owner",
     "tally",
+    "fold",
 )
 
 

@@ -18,7 +18,7 @@ from cli.arguments import (
     duration_s,
 )
 
-OUTCOMES = ("acked", "dead", "discarded", "dropped", "failed_after_sent")
+OUTCOMES = ("acked", "superseded", "dead", "discarded", "dropped", "failed_after_sent")
 """How flushes, discards and parts end."""
 
 

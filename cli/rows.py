@@ -18,7 +18,14 @@ STATES = {
     "paused": Cell("paused", "dim"),
     "broken": Cell("broken", "bold red"),
 }
-STYLES = {"acked": "green", "dead": "bold red", "discarded": "yellow", "dropped": "yellow", "failed_after_sent": "red"}
+STYLES = {
+    "acked": "green",
+    "superseded": "dim",
+    "dead": "bold red",
+    "discarded": "yellow",
+    "dropped": "yellow",
+    "failed_after_sent": "red",
+}
 
 
 def pending_row(found: Pending, now_ms: int, show: bool) -> Row:

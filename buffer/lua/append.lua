@@ -8,14 +8,15 @@
 -- returns  three for each message: 'new' | 'duplicate' | 'discarded' (a human has taken over) | 'revoked' (its revoke
 --          came first) | 'stale' (older than max_age_ms) | 'broken' (a key of the conversation is damaged: nothing of
 --          it was stored) | 'full' (max_pending messages wait already) · deadline_ms · depth of the burst
--- touches  wake idle tally channels counters history alias ids · conv buffer batch seen slabs timer lock media mark redrive
+-- touches  wake idle uncounted tally channels counters history alias ids · conv buffer batch seen slabs timer lock media mark redrive
 --
 -- A message id that is in the seen set changes nothing, except that a lost wake entry is put back
 -- (docs/invariants.md#8). If the ids of a gateway are unique in a channel, a known id under another name of the person
 -- merges the two conversations.
 -- The script first decides about every message, then writes each conversation once. The wake entries are the first
 -- write: a full server refuses them, and then nothing was written (invariant 11). It checks all keys of a conversation
--- before the first write, so that a damaged one stops nothing but its own messages.
+-- before the first write, so that a damaged one stops nothing but its own messages. What it counts it only writes down,
+-- all in one write: include/fold.lua adds it up.
 
 -- include: seen
 -- include: alias
@@ -36,15 +37,13 @@ local NO_ALIAS = string.rep(' ', 16)
 local CONV, BUFFER, SEEN, TIMER = key('conv', ''), key('buffer', ''), key('seen', ''), key('timer', '')
 
 local DISPATCHER_SLEEP_MS = 2000 -- no dispatcher sleeps so long (SLEEP_MAX_S): it finds a later deadline by itself
-local ANSWER_READ_MS = 3000 -- a message so soon after the ack was written before the answer was read
-local FIRST_WINDOW = 2 -- why a burst has its window; include/prelude.lua has the numbers
-local KEYWORD, TIMED = 1, 4 -- flags of a stored message; include/entry.lua has its layout
+local TIMED = 4 -- a flag of a stored message; include/entry.lua has its layout
 local RECEIVED = struct.pack('>I6', now_ms)
 
 local nearest_ms = math.huge
 local has_aliases = call('EXISTS', key('alias')) == 1
 local resent = 0
-local tallies = {} -- gateway, colon, channel -> what this call counts, as in include/tally.lua
+local codes = {} -- gateway, colon, channel -> one byte for each message that this call counts, as in include/fold.lua
 
 -- To be written: the conversations as they will be · wake entries to set · wake entries to put back if they are lost ·
 -- discards to record · ids to remember.
@@ -55,7 +54,6 @@ local BROKEN = 'broken' -- stands for a conversation with a damaged key
 -- The message that is appended; at_… are offsets in its record.
 local record, name, alias, nonce, order, flags, rest, tag, fingerprint, window_ms, why, peer, sender, payload
 local at_gateway, at_channel, at_peer, at_sender, at_media, at_payload
-local counts -- those of its channel in `tallies`
 
 local function add(list, first, second)
   local at = #list
@@ -68,10 +66,14 @@ end
 -- Find out when the person spoke last, for the gap to the next message. `span` is that of the last batch, and
 -- include/seal.lua has its layout. An answer that the person has read since makes a gap meaningless.
 local function look_back(conv, span, has_batch)
+  local ANSWER_READ_MS = 3000 -- a message so soon after the ack was written before the answer was read
   local sealed_ms, acked_ms = struct.unpack('>I6I6', span)
   local last_ms = conv.opened_ms and conv.last_ms or sealed_ms
   local has_read = #span == ACKED_SPAN and not has_batch and acked_ms > last_ms and now_ms - acked_ms > ANSWER_READ_MS
   conv.last_ms = not has_read and last_ms or nil
+  if not conv.opened_ms then
+    conv.flags = (byte(span, #span == ACKED_SPAN and 13 or 26) or 0) % 2 -- the turn goes on, the burst does not
+  end
 end
 
 -- Return the conversation as its keys hold it, or BROKEN if one of them is damaged: a claim looks at it then.
@@ -123,8 +125,10 @@ local function discard(conv, cause)
                               'cause', cause, 'messages', 1 }
 end
 
+-- Return status, deadline_ms and depth, and the code by which the message is counted (include/fold.lua).
 -- A pending change is 'r' for a revoke, or 'e' and the edit. Its message uses it up.
 local function append_new(conv)
+  local DISCARDED = 25
   local pending_change = conv.has_pending_changes and call('HGET', key('mark', name), fingerprint)
   if pending_change then
     conv.used_changes = conv.used_changes or {}
@@ -138,11 +142,11 @@ local function append_new(conv)
   if paused(conv) and call('HGET', CONV .. name, 'pause_mode') == 'takeover' then
     discard(conv, 'takeover')
     add(repairs, number(conv, 'paused_until_ms'), name)
-    return 'discarded', 0, 0
+    return 'discarded', 0, 0, DISCARDED
   elseif pending_change == 'r' then
     discard(conv, 'revoke')
     conv.was_revoked = true
-    return 'revoked', 0, 0
+    return 'revoked', 0, 0, DISCARDED
   end
   return add_to_burst(conv, pending_change)
 end
@@ -191,74 +195,6 @@ end
 
 ---- main ----
 
--- Merge with the conversation `other`: that of the alias, or, for a twin, the one that brought this message under another
--- name. Few messages merge: the included functions are made only for those, not in every call. The conversations of this
--- call are written before one of them moves.
-local function merge_with(other, is_twin)
-  -- include: damage
-  -- include: entry
-
-  -- A person is known by several names in one channel only.
-  local function tally(_, field, amount)
-    counts[field] = (counts[field] or 0) + amount
-  end
-
-  -- include: buckets
-  -- include: history
-  -- include: record_discard
-  -- include: window
-  -- include: batch
-  -- include: stop
-  -- include: merge
-  -- include: ids
-  write_conversations()
-  other = resolve(other)
-  if is_twin and not is_twin_of(name, other, peer, fingerprint, dedupe_ttl_ms) then
-    return
-  elseif other ~= name and (damage(name) or damage(other)) then
-    convs[name] = BROKEN
-    add(repairs, now_ms, name)
-    add(repairs, now_ms, other)
-    return
-  end
-  local limits = { max_wait_ms = max_wait_ms, max_messages = max_messages, max_bytes = max_bytes,
-                   dedupe_ttl_ms = dedupe_ttl_ms, rules = rules }
-  name, has_aliases = merge_conversations(name, other, limits), true
-  if is_twin and is_phone(peer) then
-    call('HSET', CONV .. name, 'peer', peer)
-  end
-end
-
--- Return status, deadline_ms and depth, and true if the message id is in the seen set.
-local function append_message()
-  if max_age_ms > 0 and flags >= TIMED and struct.unpack('>I6', order) < now_ms - max_age_ms then
-    return 'stale', 0, 0
-  end
-  if has_aliases or alias ~= NO_ALIAS then
-    name = resolve(name)
-  end
-  if alias ~= NO_ALIAS then
-    merge_with(alias)
-  end
-  local conv = load_conversation()
-  local known = conv ~= BROKEN and find_nonce(conv)
-  if not known and owners and (owners[fingerprint .. tag] or name) ~= name then
-    merge_with(owners[fingerprint .. tag], true)
-    conv = load_conversation()
-    known = conv ~= BROKEN and find_nonce(conv)
-  end
-  if conv == BROKEN or at_payload > at_media and type(try('HLEN', key('media', name))) == 'table' then
-    return 'broken', 0, 0
-  elseif not known and conv.depth >= max_pending then
-    repair_wake(conv)
-    return 'full', conv.deadline_ms or 0, conv.depth
-  elseif not known then
-    return append_new(conv)
-  end
-  repair_wake(conv)
-  return known == nonce and 'new' or 'duplicate', conv.deadline_ms or 0, conv.depth, true
-end
-
 local records, replies = ARGV, {}
 local ids = {}
 for i = FIRST, #records do
@@ -274,19 +210,17 @@ end
 for i = FIRST, #records do
   record = records[i]
   -- include: record
-  local channel = sub(record, at_gateway, at_peer - 1)
-  counts = tallies[channel]
-  if not counts then
-    counts = {}
-    tallies[channel] = counts
-  end
-  local status, deadline_ms, depth, repeated = append_message()
-  if repeated and status == 'new' then
-    resent = resent + 1
+  local status, deadline_ms, depth, code = nil, 0, 0, nil
+  if max_age_ms > 0 and flags >= TIMED and struct.unpack('>I6', order) < now_ms - max_age_ms then
+    status, code = 'stale', 26
   else
-    local counter = status == 'new' and 'messages_accepted' or status == 'revoked' and 'messages_discarded'
-      or 'messages_' .. status
-    counts[counter] = (counts[counter] or 0) + 1
+    -- include: append_one
+  end
+  if code then
+    local channel = sub(record, at_gateway, at_peer - 1)
+    codes[channel] = (codes[channel] or '') .. string.char(code)
+  else
+    resent = resent + 1
   end
   local at = 3 * (i - FIRST)
   replies[at + 1], replies[at + 2], replies[at + 3] = status, deadline_ms, depth
@@ -296,8 +230,9 @@ for i = FIRST, #records do
 end
 write_conversations()
 
--- include: write_tallies
-count('resent', resent) -- every call must write: WAIT covers only the last write of its own connection
+-- Every call must write: WAIT covers only the last write of its own connection.
+-- include: note_counts
+count('resent', resent)
 if nearest_ms - now_ms < DISPATCHER_SLEEP_MS and wake_first_ms() == nearest_ms then
   wake_announce()
 end

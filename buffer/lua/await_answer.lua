@@ -24,6 +24,7 @@ local function await()
     return 'cancelled'
   elseif conv.superseded then
     -- include: tally_at_once
+    -- include: buckets
     -- include: history
     -- include: batch
     -- include: rejoin

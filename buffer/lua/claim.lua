@@ -123,12 +123,15 @@ local function set_lock(token)
   end
 end
 
--- Count a flush when it is sealed, and how much later than possible that is.
+-- Count a flush when it is sealed, how much later than possible that is, and how long its last message has waited.
 local function count_flush(messages)
   local late_ms, counts = now_ms - conv.due_ms, tally(conv, 'flushes_' .. conv.reason, 1)
   local bucket = lateness_bucket(late_ms)
   counts[bucket] = (counts[bucket] or 0) + 1
   counts['lateness_ms:sum'] = (counts['lateness_ms:sum'] or 0) + late_ms
+  local waited = wait_bucket(conv.wait_ms)
+  counts[waited] = (counts[waited] or 0) + 1
+  counts['wait_ms:sum'] = (counts['wait_ms:sum'] or 0) + conv.wait_ms
   counts.flush_messages = (counts.flush_messages or 0) + #messages
   if #messages == 1 then
     counts.flushes_single = (counts.flushes_single or 0) + 1

@@ -1,13 +1,14 @@
--- sweep: forget conversations that have held nothing for longer than the seen set remembers message ids, and age tallies.
+-- sweep: forget conversations that have held nothing for longer than the seen set remembers message ids, and age the tallies.
 --
 -- KEYS[1]  root of the partition
 -- ARGV     1 now_ms or ''   2 idle_ms   3 limit
 -- returns  how many conversations were forgotten
--- touches  wake idle tally channels counters alias · conv seen slabs timer mark memory sick
+-- touches  wake idle uncounted tally channels counters alias · conv seen slabs timer mark memory sick
 --
 -- The idle index replaces a TTL per conversation: keys with a TTL delay every expiry event.
 
 -- include: guard
+-- include: fold
 -- include: age
 
 local function forget(name)
@@ -25,5 +26,6 @@ local forgotten = call('ZRANGEBYSCORE', key('idle'), '-inf', before_ms, 'LIMIT',
 for _, name in ipairs(forgotten) do
   guarded(forget, name)
 end
+fold()
 age_tallies()
 return #forgotten

@@ -8,6 +8,7 @@ from typing import Any
 from buffer.keys import KINDS, Ref
 from buffer.models import Appended, Batch, Claim, Conversation, Outcome
 from buffer.store import Store
+from buffer.tallies import fold
 from tests.conversation_hash import read_conv
 from tests.messages import message
 from tests.recorded_ends import read_record, summed
@@ -117,6 +118,7 @@ class ScriptDriver:
 
     async def counters(self) -> Counter[str]:
         """Return the totals since the first start: those of all channels together, and those of no channel."""
+        await fold(self.store, 0)
         pattern = self.partition_key("tally") + ":*"
         tallies = [await self.redis.hgetall(key) async for key in self.redis.scan_iter(match=pattern, count=1000)]
         report = await self.store.snapshot(0)
@@ -125,6 +127,7 @@ class ScriptDriver:
     async def tally(self, to: Conversation = ANA) -> dict[str, int]:
         """Return all that is counted for the channel of a conversation."""
         ref = self.ref(to)
+        await fold(self.store, ref.partition)
         found = await self.redis.hgetall(self.store.keys.of(ref.partition, "tally", f"{to.gateway}:{to.channel}"))
         return {name.decode(): int(value) for name, value in found.items() if name != b"about"}
 

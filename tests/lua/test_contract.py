@@ -44,7 +44,7 @@ from buffer.reply_models import (
 from buffer.reply_store import Replies
 from buffer.scripts import Script
 from buffer.store import Store
-from buffer.tallies import add_counts
+from buffer.tallies import add_counts, fold
 from buffer.transport.factory import Transport
 from buffer.upcoming import UpcomingState, page_of
 from tests.lua.driver import ANA, BIA
@@ -95,6 +95,7 @@ CALLS: dict[str, Callable[[Store], Awaitable[Any]]] = {
     "settle_doubt": lambda store: Replies(store).settle_doubt("0-abc-1-def.1", "drop"),
     "announce_owner": lambda store: Owners(store).announce("host"),
     "tally": lambda store: add_counts(store, {"requests_rejected:meta:unauthorized": 1}),
+    "fold": lambda store: fold(store, 0),
 }
 
 STATUSES: dict[str, set[str]] = {

@@ -38,8 +38,8 @@ async def test_messages_of_two_channels_in_one_call(driver: ScriptDriver):
     both = [(await driver.append("m1", "m2", to=ANA)), (await driver.append("m1", to=OTHER))]
     assert [len(each) for each in both] == [2, 1]
     await driver.append("m1", to=OTHER)
-    assert await counted(driver) == {"messages_accepted": 2}
-    assert await counted(driver, to=OTHER) == {"messages_accepted": 1, "messages_duplicate": 1}
+    assert await counted(driver) == {"messages_accepted": 2, "turns": 1}
+    assert await counted(driver, to=OTHER) == {"messages_accepted": 1, "messages_duplicate": 1, "turns": 1}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,12 @@ async def test_broken_message(driver: ScriptDriver):
 async def test_flush(driver: ScriptDriver):
     """A flush is counted when it is sealed, by its reason and size, and when it is acked."""
     batch = await driver.in_flight("m1", "m2", "m3")
-    assert await counted(driver) == {"messages_accepted": 3, "flushes_quiet": 1, "flush_messages": 3}
+    assert await counted(driver) == {
+        "messages_accepted": 3,
+        "turns": 1,
+        "flushes_quiet": 1,
+        "flush_messages": 3,
+    }
     await driver.store.ack(driver.ref(), batch.token)
     assert await counted(driver, "acked", "flushes_single") == {"acked": 1}
 
@@ -145,7 +150,12 @@ async def test_takeover(driver: ScriptDriver, replies: ReplyDriver):
     await driver.append("m1", "m2")
     await replies.replies.own_message(OwnMessage(ANA, "id", None, b"", human_pause_ms=60_000))
     await driver.append("m3")
-    assert await counted(driver) == {"messages_accepted": 2, "messages_discarded": 3, "takeovers": 1}
+    assert await counted(driver) == {
+        "messages_accepted": 2,
+        "turns": 1,
+        "messages_discarded": 3,
+        "takeovers": 1,
+    }
 
 
 async def test_takeover_of_somebody_unknown(driver: ScriptDriver, replies: ReplyDriver):
@@ -276,6 +286,7 @@ async def test_too_many_channels(driver: ScriptDriver):
 async def test_key_of_another_type(driver: ScriptDriver, kind: str):
     """A damaged key of the counters stops nothing: it is set aside, and counting goes on."""
     await driver.append("m0")
+    await driver.tally()
     [tally] = [key for key in await driver.all_keys() if ":tally:" in key]
     key = tally if kind == "tally" else driver.partition_key(kind)
     await driver.redis.delete(key)

@@ -56,13 +56,16 @@ async def test_gap_after_an_answer(driver: ScriptDriver, after_ms: int, expected
     assert (sum((await gaps(driver)).values()), await split(driver)) == (expected, expected)
 
 
-@pytest.mark.parametrize(("gap_ms", "expected"), [(120_000, 1), (120_001, 0)])
-async def test_long_silence(driver: ScriptDriver, gap_ms: int, expected: int):
-    """Who writes again after two minutes begins a new burst, with or without an answer."""
+@pytest.mark.parametrize(
+    ("gap_ms", "known", "splits"), [(60_000, 1, 1), (60_001, 1, 0), (120_000, 1, 0), (120_001, 0, 0)]
+)
+async def test_long_silence(driver: ScriptDriver, gap_ms: int, known: int, splits: int):
+    """Who writes again after a minute begins a turn, with or without an answer; gaps count up to two minutes."""
     await driver.in_flight("m1")
     driver.clock.advance(gap_ms - WINDOW_MS)
     await driver.append("m2")
-    assert (sum((await gaps(driver)).values()), await split(driver)) == (expected, expected)
+    assert (sum((await gaps(driver)).values()), await split(driver)) == (known, splits)
+    assert (await driver.tally())["turns"] == 2 - splits
 
 
 async def test_answer_within_the_next_burst(driver: ScriptDriver):

@@ -276,6 +276,7 @@ async def test_key_of_another_type_hides_no_other(wide: ScriptDriver, kind: str)
     insights = Insights(wide.store)
     for channel in CHANNELS:
         await deliver(wide, person(channel))
+    await insights.totals()
     partition = wide.ref(person("c0")).partition
     await wide.redis.delete(wide.partition_key(kind, partition))
     await wide.redis.set(wide.partition_key(kind, partition), "of another type")

@@ -101,8 +101,8 @@ async def test_what_is_counted_on_the_first_day(driver: ScriptDriver):
 
 
 async def test_gaps_fade_without_a_sweep_on_the_first_day(driver: ScriptDriver):
-    """The days count from the first message on, also when no sweep ran on its day."""
-    await driver.append(*(f"m{number}" for number in range(9)))
+    """The days count from the first claim on, also when no sweep ran on its day."""
+    await driver.in_flight(*(f"m{number}" for number in range(9)))
     driver.clock.advance(2 * DAY_MS)
     await driver.store.sweep(0)
     assert (await driver.tally())["gap:0"] == 2

@@ -5,23 +5,29 @@ from __future__ import annotations
 from tests.property.seeded_bug import Mutant
 
 COUNTER_MUTANTS = [
-    Mutant("accepted message not counted", "append", "(counts[counter] or 0) + 1", "(counts[counter] or 1)"),
+    Mutant("message not counted", "append", "(codes[channel] or '') .. string.char(", "string.char("),
+    Mutant("counts added up twice", "include/fold", "type(try('DEL', key('uncounted'))) == 'table'", "false"),
+    Mutant(
+        "counts lost when there are many", "include/note_counts", "    fold()\n", "    call('DEL', key('uncounted'))\n"
+    ),
+    Mutant("sweep loses counts", "sweep", "fold()\nage", "call('DEL', key('uncounted'))\nage"),
+    Mutant("resent message counted again", "append", "if repeated and status == 'new' then", "if false then"),
+    Mutant("a turn is split anew each time", "include/burst", "  elseif is_split then\n    return gap + SPLITS\n", ""),
+    Mutant("a new turn is split already", "include/burst", "is_split and conv.flags - TURN_SPLIT or", ""),
+    Mutant("split is forgotten at the ack", "ack", ".. sub(span, 26, 26)", ".. '\\0'"),
+    Mutant("first message begins no turn", "include/burst", "    return gap + BEGINS_TURN\n", "    return gap\n"),
+    Mutant("a turn that never ends", "include/burst", "TURN_GAP_MS = 60000", "TURN_GAP_MS = 120000"),
     Mutant("gap within a burst only", "append", "conv.opened_ms and conv.last_ms or sealed_ms", "conv.last_ms or 0"),
     Mutant(
         "gap after a read answer", "append", "conv.last_ms = not has_read and last_ms or nil", "conv.last_ms = last_ms"
     ),
     Mutant("gap after an unread answer missed", "append", " and now_ms - acked_ms > ANSWER_READ_MS\n", "\n"),
-    Mutant(
-        "every gap splits a burst",
-        "include/burst",
-        "  if not conv.opened_ms then\n    counts.b",
-        "  if true then\n    counts.b",
-    ),
+    Mutant("every gap splits a burst", "include/burst", "  elseif conv.opened_ms then\n    return gap\n", ""),
     Mutant(
         "what a cap leaves is no split",
         "include/seal",
-        "    if not single then -- as",
-        "    if false then -- as",
+        "    if not single and receipt_of",
+        "    if false and receipt_of",
     ),
     Mutant("gap in another bucket", "include/burst", "math.ceil(GAP_STEPS_PER_E", "math.floor(GAP_STEPS_PER_E"),
     Mutant("gaps never fade", "sweep", "age_tallies()\nreturn", "return"),

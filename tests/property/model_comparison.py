@@ -27,7 +27,7 @@ class ModelComparison(ComparedSystem):
     def say_beside_sick(self, who: str, damage: str, place: int) -> None:
         """A neighbour in the same call has a damaged key, and the call is sent again: only the neighbour is refused."""
         self.system.append([self._message(SICK, 0, False)])
-        self.model.counters["messages_accepted"] += 1
+        self.model.counters.update(messages_accepted=1, turns=int(self.system.settings.message_buffer_enabled))
         self.model.lost += 1
         self.system.damage(SICK, damage)
         self.requests = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections import Counter
 
@@ -17,6 +18,8 @@ COUNTED = (
     *(f"flushes_{reason}" for reason in Reason),
     "flushes_single",
     "flush_messages",
+    "turns",
+    "turns_split",
     "bursts_split",
     "claims_busy",
     "acked",
@@ -29,7 +32,7 @@ COUNTED = (
 )
 """The counters that the model predicts."""
 
-GAP_MAX_MS, ANSWER_READ_MS, DAY_MS = 120_000, 3_000, 86_400_000
+GAP_MAX_MS, TURN_GAP_MS, ANSWER_READ_MS, DAY_MS = 120_000, 60_000, 3_000, 86_400_000
 
 
 class ModelCounts:
@@ -44,13 +47,29 @@ class ModelCounts:
 
     def _count_gap(self, talk: Talk) -> None:
         """A gap to the message before, unless its person was silent for long or had read an answer since."""
-        last_ms = talk.buffer[-1].received_ms if talk.buffer else talk.last_sealed_ms
-        if not self.settings.message_buffer_enabled or last_ms is None or self.now_ms - last_ms > GAP_MAX_MS:
+        if not self.settings.message_buffer_enabled:
             return
+        last_ms = talk.buffer[-1].received_ms if talk.buffer else talk.last_sealed_ms
+        gap_ms = math.inf if last_ms is None or self._has_read_answer(talk, last_ms) else self.now_ms - last_ms
+        if gap_ms <= GAP_MAX_MS:
+            self.gaps[bisect_left(BOUNDS_MS["gap"], gap_ms)] += 1
+        talk.turn_split = talk.turn_split if talk.buffer else talk.sealed_turn_split
+        if gap_ms > TURN_GAP_MS:
+            self.counters["turns"] += 1
+            talk.turn_split = False
+        elif not (talk.buffer or (talk.batch and talk.batch.is_superseded)):
+            self._count_split(talk)
+
+    def _count_split(self, talk: Talk) -> None:
+        """A turn goes on in another burst; it may have been split before."""
+        self.counters["bursts_split"] += 1
+        self.counters["turns_split"] += not talk.turn_split
+        talk.turn_split = True
+
+    def _has_read_answer(self, talk: Talk, last_ms: int) -> bool:
+        """Has the person had the time to read an answer to all that was said?"""
         has_answer = talk.acked_ms is not None and talk.acked_ms > last_ms and not talk.batch
-        if not has_answer or self.now_ms - (talk.acked_ms or 0) <= ANSWER_READ_MS:
-            self.gaps[bisect_left(BOUNDS_MS["gap"], min(self.now_ms - last_ms, GAP_MAX_MS))] += 1
-            self.counters["bursts_split"] += not (talk.buffer or (talk.batch and talk.batch.is_superseded))
+        return has_answer and self.now_ms - (talk.acked_ms or 0) > ANSWER_READ_MS
 
     def _age_gaps(self) -> None:
         """Halve the gaps once for each day that has begun since they were aged, or since the first count."""

@@ -100,4 +100,6 @@ class Talk:
     rate_ms: int = 0
     last_sealed_ms: int | None = None
     acked_ms: int | None = None
+    turn_split: bool = False
+    sealed_turn_split: bool = False
     memory: bytes = b""

@@ -23,6 +23,7 @@ from buffer.stored_message import ENTRY_HEADER_SIZE
 from config.settings import Settings
 from tests.conversation_hash import read_conv
 from tests.recorded_ends import read_record, summed
+from tests.uncounted import read_uncounted
 
 PLACES = ("buffer", "batch", "remains")
 """Where a message can lie."""
@@ -115,12 +116,21 @@ class Snapshot:
     def totals(self) -> dict[str, int]:
         """The counters: those of all channels together, and those of no channel."""
         of_none = {name.decode(): int(value) for name, value in self.table("counters").items()}
-        return dict(summed(self.table("tally", channel) for channel in self.values["tally"])) | of_none
+        return dict(summed([*self._tallies(), *self._uncounted()])) | of_none
 
     def gaps(self) -> Counter[int]:
         """How many gaps between messages each bucket of the histogram counts."""
-        tallies = [self.table("tally", channel) for channel in self.values["tally"]]
+        tallies = [*self._tallies(), *self._uncounted()]
         return Counter({i: sum(int(each.get(b"gap:%d" % i, 0)) for each in tallies) for i in range(GAP_BUCKETS)})
+
+    def _tallies(self) -> list[dict[bytes, bytes]]:
+        return [self.table("tally", channel) for channel in self.values["tally"]]
+
+    def _uncounted(self) -> list[dict[bytes, bytes]]:
+        """What append has counted and no script has added to the tallies yet, in their form."""
+        [runs] = self.values["uncounted"].get("", [b""])
+        found = read_uncounted(runs).values()
+        return [{field.encode(): b"%d" % count for field, count in counts.items()} for counts in found]
 
     def history(self) -> list[dict[str, Any]]:
         """What ended, newest first."""
@@ -163,9 +173,12 @@ class System:
             (self.ref(message.conversation), self.ref(message.alias) if message.alias else None, message)
             for message in messages
         ]
-        return script_calls.read_append(
-            self.run("append", *script_calls.append_args(0, named, append_rules(route or self.settings)))
-        )
+        found = self.run("append", *script_calls.append_args(0, named, append_rules(route or self.settings)))
+        if not self.client.exists(
+            *(self.keys.of(0, "tally", f"{to.gateway}:{to.channel}") for _, _, (to, *_) in named)
+        ):
+            self.run("fold")  # a tally is as old as its first count: that of the model is not written down only
+        return script_calls.read_append(found)
 
     def damage(self, who: Conversation, damage: str) -> None:
         """Damage a key of a conversation."""

@@ -14,6 +14,7 @@ from typing import Any
 from buffer import script_calls
 from buffer.models import SUSPECT_CRASHES
 from config.settings import Settings
+from tests.property.model_counts import TURN_GAP_MS
 from tests.property.model_restarts import ModelRestarts, restarts_max
 from tests.property.model_state import LASTING, ModelMessage, Sealed, Talk
 
@@ -267,12 +268,15 @@ class Model(ModelRestarts):
         reason = talk.fired or ("max_wait" if waited_out else "quiet")
         closed_ms = max(talk.deadline_ms, taken[-1].received_ms)
         talk.deadline_ms, talk.fired, talk.last_sealed_ms = 0, None, taken[-1].received_ms
+        talk.sealed_turn_split = talk.turn_split
         self._count_flush(reason, len(taken))
         sealed = Sealed(sorted(taken, key=lambda said: said.order_ms), reason, closed_ms, talk.name)
         sealed.opened_ms = talk.opened_ms
         sealed.supersedes, sealed.crashes = self._close_burst(talk)
         if talk.buffer:
-            self.counters["bursts_split"] += self.settings.message_buffer_enabled
+            gap_ms = talk.buffer[0].received_ms - taken[-1].received_ms
+            if self.settings.message_buffer_enabled and gap_ms <= TURN_GAP_MS:
+                self._count_split(talk)
             talk.opened_ms = talk.buffer[0].received_ms
             self._schedule(talk)
         return sealed

@@ -1,4 +1,4 @@
-"""Scripts whose seen sets go into slabs after a few ids, so that random walks come that far."""
+"""Scripts whose seen sets go into slabs after a few ids, and whose counts are added up soon: walks come that far."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from collections.abc import Callable
 from buffer import scripts
 from buffer.scripts import Script, sha_of
 
-SIZES = {"SEEN_MAX = 4096": "SEEN_MAX = 32", "SLAB_MAX = 1024": "SLAB_MAX = 48", "SLAB_MIN = 128": "SLAB_MIN = 33"}
+SIZES = {
+    "SEEN_MAX = 4096": "SEEN_MAX = 32",
+    "SLAB_MAX = 1024": "SLAB_MAX = 48",
+    "SLAB_MIN = 128": "SLAB_MIN = 33",
+    "FOLD_BYTES = 8192": "FOLD_BYTES = 90",
+}
 
 
 def small_slabs(load: Callable[[str], Script] = scripts.script) -> Callable[[str], Script]:

@@ -168,6 +168,7 @@ class Flush(BaseModel):
     next_part: int
     doubts: int
     arrivals_ms: list[int]
+    successor: str = Field(description="the flush_id of the flush that replaces a superseded one")
     window_ms: int | None = Field(description="the quiet time that its last message began")
     window_why: str
     is_held: bool = Field(description="a typing event moved the deadline")

@@ -42,7 +42,7 @@ def _at_agent(view: ConversationView) -> AtAgent | None:
 
 
 _SAME = ("ref", "flush_id", "part", "reason", "outcome", "cause", "messages", "opened_ms", "last_ms", "closed_ms")
-_TIMES = ("claimed_ms", "answered_ms", "ended_ms", "attempts", "parts", "doubts", "arrivals_ms")
+_TIMES = ("claimed_ms", "answered_ms", "ended_ms", "attempts", "parts", "doubts", "arrivals_ms", "successor")
 _WINDOW = ("window_ms", "window_why", "is_held")
 """Fields of a record that are shown as they are."""
 

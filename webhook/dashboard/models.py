@@ -73,6 +73,7 @@ class Ended:
     doubts: int
     arrivals_ms: tuple[int, ...]
     trace_id: str
+    successor: str = ""
     window_ms: int | None = None
     window_why: str = ""
     is_held: bool = False

@@ -120,6 +120,7 @@ ENGLISH = {
     "w_broken": "histogram unreadable",
     "w_held": "held while typing",
     "o_acked": "delivered",
+    "o_superseded": "taken back",
     "o_dead": "dead letter",
     "o_discarded": "discarded",
     "o_dropped": "part dropped",

@@ -120,6 +120,7 @@ PORTUGUESE = {
     "w_broken": "histograma ilegível",
     "w_held": "à espera da digitação",
     "o_acked": "entregue",
+    "o_superseded": "retomada",
     "o_dead": "carta morta",
     "o_discarded": "descartada",
     "o_dropped": "parte esquecida",

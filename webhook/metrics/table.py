@@ -55,8 +55,11 @@ CHANNEL_HELP = {
     "messages_broken": "Messages refused because a key of their conversation was damaged.",
     "messages_full": "Messages refused because MESSAGE_BUFFER_MAX_PENDING of their conversation waited.",
     "flushes_single": "Flushes of one message. This tells how people write, and is no reason for an alarm.",
+    "flushes_superseded": "Flushes that were taken back because the person went on (MESSAGE_WHILE_ANSWERING=restart).",
     "flush_messages": "Messages in all flushes. Divided by the flushes: messages for each call.",
-    "bursts_split": "Bursts that began while their person still waited for an answer: the window was too short.",
+    "bursts_split": "Bursts that began within a turn, whose window was too short: each call before it was premature.",
+    "turns": "Turns: messages of a person, each at most 60 s after the one before, without an answer read between.",
+    "turns_split": "Turns that were called an agent for before their last message.",
     "claims_busy": "Claims that were refused because a worker had the conversation already.",
     "acked": "Flushes that the agent accepted.",
     "agent_failures": "Attempts that the agent did not accept.",
@@ -98,6 +101,9 @@ MESSAGES_IGNORED = Metric(
 
 HISTOGRAMS = {
     "lateness_ms": Metric("lateness_seconds", "histogram", ("gateway",), "From a deadline to the claim of its flush."),
+    "wait_ms": Metric(
+        "wait_seconds", "histogram", ("gateway",), "From the last message of a batch to its first claim."
+    ),
     "agent_ms": Metric("agent_seconds", "histogram", ("gateway",), "From a call to the agent to its answer."),
     "reply_ms": Metric(
         "reply_seconds", "histogram", ("gateway",), "From the last message of a batch to the first part of its answer."

@@ -3,6 +3,7 @@
 
 -- Return why this message closes the burst at once, or nil.
 local function firing(depth, bytes)
+  local KEYWORD = 1 -- include/entry.lua has the flags
   if single then
     return 'disabled'
   elseif flags % 2 == KEYWORD then
@@ -46,26 +47,37 @@ local function update_identity(conv)
   end
 end
 
-local GAP_MAX_MS, GAP_FIRST_MS, GAP_STEPS_PER_E = 120000, 250, 23 / math.log(480)
-
--- Count the gap before the message that is added, whether or not a flush lay between: by these an operator chooses the
--- window. Bucket i has the upper bound 250 ms * 480 ^ (i / 23). A message that opens a new burst shows that the window was
--- too short.
-local function count_gap(conv)
-  local gap_ms = now_ms - conv.last_ms
-  if gap_ms > GAP_MAX_MS then
-    return
+-- Return the code by which the message that is added is counted: the gap before it, whether or not a flush lay between, for
+-- by these the window is chosen; and what it tells of the turn. Bucket i has the upper bound 250 ms * 480 ^ (i / 23). A
+-- message that opens a burst within a turn shows that the window was too short.
+local function code_in_turn(conv)
+  local GAP_MAX_MS, GAP_FIRST_MS, GAP_STEPS_PER_E = 120000, 250, 23 / 6.173786103901937 -- the last is the log of 480
+  local TURN_GAP_MS = 60000 -- who writes later than this begins a new turn
+  local TURN_SPLIT = 1 -- a flag of the burst: its turn was split before. include/prelude.lua has the flags
+  local NO_GAP, BEGINS_TURN, SPLITS, SPLITS_FIRST = 31, 32, 64, 128 -- include/fold.lua has these codes
+  local gap_ms, gap = conv.last_ms and now_ms - conv.last_ms or math.huge, NO_GAP
+  if gap_ms <= GAP_FIRST_MS then
+    gap = 0
+  elseif gap_ms <= GAP_MAX_MS then
+    gap = min(23, math.ceil(GAP_STEPS_PER_E * math.log(gap_ms / GAP_FIRST_MS)))
   end
-  local bucket = gap_ms <= GAP_FIRST_MS and 0 or math.ceil(GAP_STEPS_PER_E * math.log(gap_ms / GAP_FIRST_MS))
-  bucket = bucket > 23 and 23 or bucket
-  counts[bucket] = (counts[bucket] or 0) + 1
-  if not conv.opened_ms then
-    counts.bursts_split = (counts.bursts_split or 0) + 1
+  local is_split = conv.flags and conv.flags % 2 == TURN_SPLIT
+  if gap_ms > TURN_GAP_MS then
+    conv.flags = is_split and conv.flags - TURN_SPLIT or conv.flags
+    return gap + BEGINS_TURN
+  elseif conv.opened_ms then
+    return gap
+  elseif is_split then
+    return gap + SPLITS
   end
+  conv.flags = (conv.flags or 0) + TURN_SPLIT
+  return gap + SPLITS + SPLITS_FIRST
 end
 
 -- Add the message to the open burst, or open one. `edit` is the edit that came before the message, or nil.
 local function add_to_burst(conv, edit)
+  local TIMED, ALONE = 4, 30 -- include/entry.lua has the flags, include/fold.lua the codes
+  local FIRST_WINDOW = 2 -- why a burst has its window; include/prelude.lua has the numbers
   if edit then
     payload = payload .. '\n' .. string.sub(edit, 2)
   end
@@ -97,14 +109,12 @@ local function add_to_burst(conv, edit)
     conv.media = conv.media or {}
     add(conv.media, fingerprint, sub(record, at_media, at_payload - 1))
   end
-  if conv.last_ms and not single then
-    count_gap(conv)
-  end
+  local code = single and ALONE or code_in_turn(conv)
   if not conv.opened_ms then
     conv.opened_ms, conv.was_idle = now_ms, conv.peer
   end
   update_identity(conv)
   conv.depth, conv.bytes, conv.deadline_ms, conv.fired, conv.rules = depth, bytes, deadline_ms, fired, rules
   conv.last_ms, conv.window_ms, conv.why, conv.flags = now_ms, min(quiet_ms, WINDOW_MAX_MS), why, conv.flags or 0
-  return 'new', deadline_ms, depth
+  return 'new', deadline_ms, depth, code
 end

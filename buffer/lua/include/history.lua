@@ -1,7 +1,8 @@
 -- The history: a stream of the flushes, discards and parts that ended. It is bounded. A key of another type stops no script.
 -- A record has the fields that apply of these: ref · gateway · channel · peer · flush_id · reason · outcome · cause ·
 -- messages · span (include/seal.lua has its layout) · opened_ms (of a burst that was not sealed) · closed_ms · answered
--- (the time in ms, a blank, the fence) · ended_ms · attempts · parts · next_part · doubts · part · error.
+-- (the time in ms, a blank, the fence) · ended_ms · superseded_ms (when it was taken back) · successor (the flush_id of the
+-- flush that replaces it) · attempts · parts · next_part · doubts · part · error.
 
 local HISTORY_MAX = 2000
 

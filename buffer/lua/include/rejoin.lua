@@ -1,5 +1,5 @@
 -- Takes a superseded batch back: its messages stand before those of the open burst again, and it is no batch any more.
--- Needs `tally`, `history` and `batch`.
+-- Needs `tally`, `buckets`, `history` and `batch`.
 --
 -- The field `taken_back` of the conv hash, until the open burst is sealed or discarded, a list in MessagePack:
 -- the flush_ids that it replaces, with blanks between, oldest first · how often their workers died · when the last of them
@@ -54,7 +54,7 @@ local TURN_SPLIT, RESTARTED = 1, 4 -- flags of a window (include/prelude.lua)
 -- Open the burst anew. Its window is that of the messages that came since, or else is over.
 local function reopened(conv, left, depth)
   local mark_rules = sub(conv.superseded, 15)
-  local last_ms, opened_ms, _, _, window_ms, why, flags = struct.unpack('>I6I6I4I4I4BB', conv.span)
+  local last_ms, opened_ms, _, _, window_ms, why, flags = struct.unpack('>I6I6I4I4I4BB', conv.span) -- include/seal.lua
   for _, entry in ipairs(left) do
     conv.bytes = (conv.bytes or 0) + size_of(entry)
   end
@@ -62,8 +62,16 @@ local function reopened(conv, left, depth)
   conv.opened_ms = min(conv.opened_ms or opened_ms, opened_ms)
   conv.deadline_ms = conv.deadline_ms or min(now_ms, number(conv, 'closed_ms'))
   conv.window_ms, conv.why = conv.window_ms or window_ms, conv.why or why
-  conv.flags = bit.bor(conv.flags or 0, bit.band(flags, TURN_SPLIT), RESTARTED)
+  conv.flags = bit.bor(conv.flags or bit.band(flags, TURN_SPLIT), RESTARTED)
   conv.rules = conv.rules or mark_rules ~= '' and mark_rules or nil
+end
+
+-- The wait that was counted at the seal was no wait: the person had not done.
+local function count_taken_back(conv)
+  local last_ms, opened_ms, _, claimed_ms = struct.unpack('>I6I6I4I4', conv.span)
+  local waited_ms = max(0, opened_ms + claimed_ms - last_ms)
+  tally(conv, wait_bucket(waited_ms), -1, 'wait_ms:sum', -waited_ms)
+  tally(conv, 'flushes_superseded', 1)
 end
 
 local function note_taken_back(conv, messages)
@@ -71,7 +79,9 @@ local function note_taken_back(conv, messages)
   local ids = (conv.supersedes and conv.supersedes .. ' ' or '') .. conv.flush_id
   taken[1] = taken[1] == '' and ids or taken[1] .. ' ' .. ids
   taken[2], taken[3] = max(taken[2], number(conv, 'crashes')), now_ms
-  taken[#taken + 1] = summary(conv, 'superseded', messages)
+  local record = summary(conv, 'superseded', messages)
+  record[#record + 1], record[#record + 2] = 'superseded_ms', now_ms
+  taken[#taken + 1] = record
   conv.taken_back = cmsgpack.pack(taken)
 end
 
@@ -108,7 +118,7 @@ local function rejoin(name, conv)
     call('HDEL', key('mark', name), unpack(used))
   end
   conv.has_media = nil
-  tally(conv, 'flushes_superseded', 1)
+  count_taken_back(conv)
   forget_batch(name, conv)
   if not conv.opened_ms then
     local cause = 'revoke'

@@ -5,7 +5,8 @@
 -- max_bytes, max_wait_ms.
 
 local ARRIVALS_MAX = 12
-local HELD = 2 -- a flag of the burst; include/prelude.lua has the layout
+local TURN_GAP_MS = 60000 -- include/burst.lua has the same
+local TURN_SPLIT, HELD = 1, 2 -- flags of the burst; include/prelude.lua has the layout
 
 -- Never cut inside an album: move the cut before its first message, unless nothing would be left. An album at the end
 -- of the burst counts as unfinished, because its next message may not be here yet.
@@ -130,6 +131,13 @@ local function record_superseded(taken, flush_id)
   call('HDEL', key('conv', name), 'taken_back')
 end
 
+-- Count what a cap leaves of a turn, as append counts it if the cap is sealed before the next message comes.
+local function count_split()
+  local is_first = bit.band(conv.flags, TURN_SPLIT) == 0
+  tally(conv, 'bursts_split', 1, 'turns_split', is_first and 1 or 0)
+  conv.flags = bit.bor(conv.flags, TURN_SPLIT)
+end
+
 -- Return the span of a batch: when its messages came. Numbers are unsigned and big-endian: last_ms, the receipt of its
 -- last message (6) · opened_ms of its burst (6) · when it could first be claimed, in ms since opened_ms (4) · when it was,
 -- now (4) · window_ms, why and flags of its burst (4, 1, 1) · the lowest three bytes of the receipts of its first messages.
@@ -169,6 +177,7 @@ local function seal()
   local digest = string.sub(redis.sha1hex(table.concat(prints, '\0')), 1, 12)
   local acked_ms = conv.span and #conv.span == ACKED_SPAN and struct.unpack('>I6', conv.span, 7) or 0
   conv.due_ms = min(now_ms, max(conv.deadline_ms, acked_ms, conv.held_until_ms or 0, taken[3]))
+  conv.wait_ms = max(0, now_ms - last_ms)
   local span = span_of(entries, size, last_ms)
   local length
   for i = 1, size, 1000 do
@@ -189,8 +198,8 @@ local function seal()
   end
   if size < #entries then
     call('LTRIM', key('buffer', name), size, -1)
-    if not single then -- as append counts it if the cap is sealed before its next message comes
-      tally(conv, 'bursts_split', 1)
+    if not single and receipt_of(entries[size + 1]) - last_ms <= TURN_GAP_MS then
+      count_split()
     end
     reopen(max(0, conv.bytes - bytes_of(batch)))
   else

@@ -4,7 +4,6 @@
 -- describes, and the string is the mark of the slabs: SLABS_MARK and their number (3 bytes).
 
 local SEEN_RECORD = 16
-local SEEN_EXACT = 512 -- bytes. Up to here the string is written anew: one that grows by APPEND reserves as much again
 local SEEN_MAX = 4096 -- bytes. An append reads this much; beyond, it reads one slab
 local NOW = struct.pack('>I4', math.ceil(now_ms / 1000))
 
@@ -44,6 +43,7 @@ end
 -- Add records to the set and drop those that are too old. A string that is to be written anew goes into `rewrites` as
 -- key and value: the caller writes them all with one MSET.
 local function seen_add(name, seen, records, ttl_ms, rewrites)
+  local SEEN_EXACT = 512 -- bytes. Up to here the string is written anew: one that grows by APPEND reserves as much again
   if #seen >= SEEN_MAX or #seen % SEEN_RECORD > 0 then
     local at = #rewrites
     rewrites[at + 1], rewrites[at + 2] = key('seen', name), slabs_steps().add(name, seen, records, ttl_ms)

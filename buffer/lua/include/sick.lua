@@ -15,6 +15,7 @@ end
 
 local TYPES_IN_PARTITION = { wake = 'zset', idle = 'zset', alias = 'hash', dead = 'zset', history = 'stream',
                              counters = 'hash', suspects = 'zset', hold = 'string', doubt = 'zset', channels = 'set',
+                             uncounted = 'string',
                              agents = 'hash' }
 local TYPES_IN_CONVERSATION = { conv = 'hash', buffer = 'list', batch = 'list', media = 'hash', redrive = 'list',
                                 seen = 'string', slabs = 'hash', mark = 'hash', memory = 'string' }

@@ -20,6 +20,9 @@ FUTURE = 0.08
 PARTS_MAX = 8
 AXIS_HEIGHT = 18
 
+FATES = {"superseded": "↩", "dead": "✕", "discarded": "∅"}
+"""The signs at the end of a burst that was not answered, by its outcome."""
+
 REASONS = frozenset({"quiet", "max_wait", "max_messages", "max_bytes", "keyword", "manual", "disabled"})
 
 Words = Mapping[str, str]
@@ -102,8 +105,8 @@ def _end_mark(burst: Burst, axis: Axis, words: Words) -> Iterator[str]:
     if burst.closed_ms is not None and axis.shows(burst.closed_ms):
         reason = burst.reason if burst.reason in REASONS else "other"
         yield titled(rule(f"end by-{reason}", axis.place(burst.closed_ms), 3, 25), word(words, "r", burst.reason))
-    if burst.outcome in ("dead", "discarded") and burst.ended_ms is not None and axis.shows(burst.ended_ms):
-        sign = "✕" if burst.outcome == "dead" else "∅"
+    sign = FATES.get(burst.outcome)
+    if sign is not None and burst.ended_ms is not None and axis.shows(burst.ended_ms):
         yield text(f"fate {burst.outcome}", axis.place(burst.ended_ms), 19, sign)
 
 
