@@ -120,7 +120,11 @@ REPLY_ACTIONS: Actions = {
 }
 """A world whose workers answer people. Nothing is rolled back: a lost mark may send a part again."""
 
-GO_ON = {"who": ANYBODY, "count": (1, 1, 1, 2, 4), "pause_ms": (0, 0, 1_000, 40_000, 200_000), "anew": (False, True)}
+GO_ON = {
+    "who": ANYBODY,
+    "count": (1, 1, 1, 2, 3),
+    "times": ((0, True), (0, True), (1_000, False), (40_000, True), (200_000, False)),
+}
 SAY_QUEUED = Action(5, {"who": ANYBODY, "count": (1, 1, 2)})
 GO_ON_AND_ON = Action(4, {"who": ANYBODY, "times": (2, 3)})
 
@@ -129,7 +133,14 @@ RESTART_ACTIONS: Actions = {
     "say_queued": SAY_QUEUED,
     "go_on_and_on": GO_ON_AND_ON,
     "go_on": Action(
-        24, {**GO_ON, "hears": ("renew", "answer", "ack", "release", "retry", "dead", "die", "later", "nothing")}
+        24,
+        {
+            **GO_ON,
+            "hears": (
+                *("renew", "answer", "ack", "release", "retry", "dead", "die", "nothing"),
+                *("later", "later", "answered", "killer", "redriven"),
+            ),
+        },
     ),
 }
 """The world, of which a part has MESSAGE_WHILE_ANSWERING=restart."""

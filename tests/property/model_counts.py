@@ -43,6 +43,7 @@ class ModelCounts:
         self.now_ms = 0
         self.counters: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
         self.gaps: Counter[int] = Counter()
+        self.waits: Counter[int] = Counter()
         self.gap_day: int | None = None
 
     def _count_gap(self, talk: Talk) -> None:

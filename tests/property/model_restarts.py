@@ -62,6 +62,7 @@ class ModelRestarts(ModelCounts):
         if not batch or not batch.messages:  # its list is gone, and that is recorded
             return
         self.counters["flushes_superseded"] += 1
+        self.waits[batch.waited_ms] -= 1
         talk.supersedes = (*batch.supersedes, batch.flush_id)
         talk.unrecorded.append(len(batch.messages))
         talk.crashes = max(talk.crashes, batch.crashes)

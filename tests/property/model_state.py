@@ -59,6 +59,7 @@ class Sealed:
     retry_at_ms: int = 0
     cancelled: bool = False
     opened_ms: int = 0
+    waited_ms: int = 0
     supersedes: tuple[str, ...] = ()
     is_superseded: bool = False
     is_redriven: bool = False

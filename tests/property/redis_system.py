@@ -13,7 +13,7 @@ import redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from buffer import reply_calls, script_calls, scripts
-from buffer.insight_models import GAP_BUCKETS
+from buffer.insight_models import BOUNDS_MS, GAP_BUCKETS
 from buffer.keys import Keys, Ref, ref_of
 from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, FailureMode
 from buffer.reply_models import Ending, OwnMessage, SendLimits, Status
@@ -131,6 +131,16 @@ class Snapshot:
         [runs] = self.values["uncounted"].get("", [b""])
         found = read_uncounted(runs).values()
         return [{field.encode(): b"%d" % count for field, count in counts.items()} for counts in found]
+
+    def waits(self) -> tuple[int, int]:
+        """How many waits are counted, and how long they were together."""
+        found: Counter[bytes] = Counter()
+        for channel in self.values["tally"]:
+            found.update(
+                {name: int(value) for name, value in self.table("tally", channel).items() if b"wait_ms" in name}
+            )
+        buckets = range(len(BOUNDS_MS["wait_ms"]))
+        return sum(found[b"wait_ms:%d" % bucket] for bucket in buckets), found[b"wait_ms:sum"]
 
     def history(self) -> list[dict[str, Any]]:
         """What ended, newest first."""

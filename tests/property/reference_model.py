@@ -240,15 +240,19 @@ class Model(ModelRestarts):
     def _leased(self, talk: Talk) -> bool:
         return bool(talk.batch and talk.batch.token and talk.batch.lease_until_ms > self.now_ms)
 
-    def _schedule(self, talk: Talk, taken_back: Sequence[ModelMessage] = ()) -> None:
-        """The open burst's deadline from its messages, and those that go back to it; one that has fired stays."""
+    def _schedule(self, talk: Talk, taken_back: Sequence[ModelMessage] | None = None) -> None:
+        """The open burst's deadline from its messages, and those that go back to it; one that has fired stays.
+
+        `taken_back` is None for what a seal has left, and not for the burst of a new message.
+        """
         if talk.fired:
             return
-        messages = [*taken_back, *talk.buffer]
+        messages = [*(taken_back or ()), *talk.buffer]
         settings = self.settings
+        closing = talk.buffer[: settings.message_buffer_max_messages] if taken_back is None else talk.buffer[-1:]
         reasons = {
             "disabled": not settings.message_buffer_enabled,
-            "keyword": any(said.keyword for said in talk.buffer[: settings.message_buffer_max_messages]),
+            "keyword": any(said.keyword for said in closing),
             "max_messages": len(messages) >= settings.message_buffer_max_messages,
             "max_bytes": sum(said.size for said in messages) >= settings.message_buffer_max_bytes,
         }
@@ -271,7 +275,8 @@ class Model(ModelRestarts):
         talk.sealed_turn_split = talk.turn_split
         self._count_flush(reason, len(taken))
         sealed = Sealed(sorted(taken, key=lambda said: said.order_ms), reason, closed_ms, talk.name)
-        sealed.opened_ms = talk.opened_ms
+        sealed.opened_ms, sealed.waited_ms = talk.opened_ms, max(0, self.now_ms - taken[-1].received_ms)
+        self.waits[sealed.waited_ms] += 1
         sealed.supersedes, sealed.crashes = self._close_burst(talk)
         if talk.buffer:
             gap_ms = talk.buffer[0].received_ms - taken[-1].received_ms

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from buffer.models import SUSPECT_CRASHES
 from tests.property.compared_system import ComparedSystem
 from tests.property.model_comparison import ModelComparison
 from tests.property.redis_system import System
@@ -11,8 +12,11 @@ from tests.property.reply_scenes import ReplyScenes
 from tests.property.restart_journal import RestartJournal
 from tests.property.walk_settings import PEOPLE, without_restarts
 
-Hears = Literal["renew", "answer", "ack", "release", "retry", "dead", "die", "begin", "later", "put back", "nothing"]
-"""How the worker of a batch that is taken back comes to hear of it, or what had happened to the batch before."""
+Hears = Literal["renew", "answer", "ack", "release", "retry", "dead", "die", "begin", "nothing"]
+"""How the worker of a batch that is taken back comes to hear of it."""
+
+Before = Literal["later", "put back", "answered", "killer", "redriven"]
+"""What had happened to the batch before: then it waits, or stays."""
 
 DELIVERIES_MAX = 6
 
@@ -29,15 +33,22 @@ class RestartActions(ModelComparison):
         route = without_restarts(self.system.settings)
         self._request([(who, self._message(PEOPLE[who], 0, False)) for _ in range(count)], route)
 
-    def go_on(self, who: str, count: int, hears: Hears, pause_ms: int, anew: bool) -> None:
-        """A person writes while their batch is in flight; then the worker hears of it, in one of many ways."""
-        if anew:
+    def go_on(self, who: str, count: int, hears: Hears | Before, times: tuple[int, bool]) -> None:
+        """A person writes while their batch is in flight; then the worker hears of it, in one of many ways.
+
+        `times` are how long after the claim they write, and whether that was the first thing they wrote.
+        """
+        pause_ms, is_anew = times
+        if is_anew:
             self._begin_anew(who)
         self._be_served(who)
-        self._before(hears)
+        self._before(who, hears)
         self.pass_time(pause_ms)
         self.say(who, count)
         self.check()
+        if count > 1:
+            self.say_queued(who, 1)
+            self.check()
         self._hear(who, hears)
 
     def go_on_and_on(self, who: str, times: int) -> None:
@@ -64,27 +75,43 @@ class RestartActions(ModelComparison):
         self.pass_time_until_due(who)
         self.claim(who)
 
-    def _before(self, hears: Hears) -> None:
+    def _before(self, who: str, hears: Hears | Before) -> None:
         if hears == "later":
             self.fail(0, "retry", 90_000)
+        elif hears == "answered":
+            self.answer(0)
+        elif hears == "killer":
+            for _ in range(SUSPECT_CRASHES):
+                self._die(who)
+        elif hears == "redriven" and (flight := self._flight(0)):
+            batch = self.model.talks[flight.who].batch
+            self.fail(0, "dead", 0)
+            if batch and batch.flush_id in self.model.letters:
+                assert self.system.run("redrive", batch.flush_id).decode() == self.model.redrive(batch.flush_id)
+                self._touch(flight.who)
+                self._be_served(flight.who)
 
-    def _hear(self, who: str, hears: Hears) -> None:
+    def _die(self, who: str) -> None:
+        """The worker of a batch dies, and another takes it over."""
+        self.die(0)
+        self.pass_time(self.system.settings.lease_ms)
+        self.claim(who)
+
+    def _hear(self, who: str, hears: Hears | Before) -> None:
         if hears == "renew":
             self.renew(0)
             self.fail(0, "release", 0)
         elif hears == "answer":
             self.answer(0)
             self.fail(0, "release", 0)
-        elif hears == "ack":
+        elif hears in ("ack", "answered", "redriven"):
             self.ack(0)
         elif hears in ("release", "retry", "dead"):
             self.fail(0, hears, 5_000)
         elif hears == "later":
             self.claim(who)
-        elif hears == "die":
-            self.die(0)
-            self.pass_time(self.system.settings.lease_ms)
-            self.claim(who)
+        elif hears in ("die", "killer"):
+            self._die(who)
 
     def check(self) -> None:
         super().check()
@@ -101,13 +128,13 @@ class RestartReplies(ReplyScenes):
 
     say_queued = RestartActions.say_queued
     go_on, go_on_and_on = RestartActions.go_on, RestartActions.go_on_and_on
-    _begin_anew, _be_served = RestartActions._begin_anew, RestartActions._be_served
+    _begin_anew, _be_served, _die = RestartActions._begin_anew, RestartActions._be_served, RestartActions._die
 
     def __init__(self, system: System) -> None:
         self.restarts = RestartJournal()
         super().__init__(system)
 
-    def _before(self, hears: Hears) -> None:
+    def _before(self, who: str, hears: Hears | Before) -> None:
         if hears in ("begin", "put back"):
             self.reply(0, (1, 2), 0, again=False)
         elif hears == "later":
@@ -116,7 +143,7 @@ class RestartReplies(ReplyScenes):
             self.begin(0, own=True, limits="none", again=False)
             self.end(0, "later", (7_000, 60_000), again=False, has_id=True)
 
-    def _hear(self, who: str, hears: Hears) -> None:
+    def _hear(self, who: str, hears: Hears | Before) -> None:
         if hears in ("renew", "release", "retry", "dead", "die"):
             RestartActions._hear(self, who, hears)
         elif hears == "answer":
@@ -146,6 +173,8 @@ class RestartReplies(ReplyScenes):
 def check_restarts(world: ComparedSystem, journal: RestartJournal) -> None:
     """The bursts lie in Redis as the model says, none of them longer than the longest wait."""
     journal.check(world.picture)
+    waits = world.model.waits
+    assert world.picture.waits() == (waits.total(), sum(ms * count for ms, count in waits.items())), "waits"
     for who, conversation in PEOPLE.items():
         talk, conv = world.model.talks[who], world.picture.conv(world.system.ref(conversation).hash)
         found = tuple(int(conv.get(field, 0)) for field in ("opened_ms", "deadline_ms", "depth", "bytes"))

@@ -102,6 +102,12 @@ HOW = [
 
 TOLD = [
     Mutant("not counted", "include/rejoin", "  tally(conv, 'flushes_superseded', 1)\n", ""),
+    Mutant(
+        "wait that was none",
+        "include/rejoin",
+        "  tally(conv, wait_bucket(waited_ms), -1, 'wait_ms:sum', -waited_ms)\n",
+        "",
+    ),
     Mutant("not recorded", "include/seal", "    record_superseded(taken, conv.flush_id)\n", ""),
     Mutant("discard without the records", "include/window", "  if conv.taken_back then\n", "  if false then\n"),
     Mutant("agent is not told", "include/seal", " supersedes = taken[1] })", " })"),
@@ -135,7 +141,7 @@ RESTART_REPLY_MUTANTS = [
 """Noticed by the walk of workers that send parts."""
 
 RESTART_PEOPLE_MUTANTS = [
-    Mutant("media lost", "include/rejoin", "  conv.has_media = nil\n", ""),
+    Mutant("media lost", "include/rejoin", "  conv.has_media = nil\n  count_taken", "  count_taken"),
     Mutant(
         "edit lost", "include/rejoin", "pending_change and with_edit(entry, sub(pending_change, 2)) or entry", "entry"
     ),
