@@ -203,7 +203,7 @@ def test_a_late_answer_is_refused(line):
     way = line(agent_kind="n8n", agent_answer_token=TOKEN)
     started = Answer(202, b'{"message":"Workflow was started"}', "application/json")
     way.deployment.agent.answer(ANA, started, replying("one"))
-    way.deployment.worker()
+    worker = way.deployment.worker()
     way.say(ANA, "oi")
     call = called(way)
     until(

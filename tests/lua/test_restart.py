@@ -441,7 +441,18 @@ async def test_superseding_message_is_no_cut(driver: ScriptDriver):
     await driver.fail(batch.token, "release")
     tally = await driver.tally()
     assert "bursts_split" not in tally
-    assert sum(count for name, count in tally.items() if name.startswith("gap:")) == 1
+    assert (tally["gap:14"], tally["gap:turns"]) == (1, 1)
+
+
+async def test_wait_of_a_superseded_flush(driver: ScriptDriver):
+    """The wait for the agent is counted once, from the last message of all to the claim of the successor."""
+    batch = await superseded(driver)
+    await driver.fail(batch.token, "release")
+    driver.clock.advance(WINDOW_MS + 500)
+    await driver.claim_batch(caller="w2")
+    counts = {name: count for name, count in (await driver.tally()).items() if name.startswith("wait_ms") and count}
+    assert sum(count for name, count in counts.items() if name != "wait_ms:sum") == 1
+    assert counts["wait_ms:sum"] == WINDOW_MS + 500
 
 
 async def test_second_name_while_superseded(driver: ScriptDriver):

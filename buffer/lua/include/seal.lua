@@ -6,7 +6,7 @@
 
 local ARRIVALS_MAX = 12
 local TURN_GAP_MS = 60000 -- include/burst.lua has the same
-local TURN_SPLIT, HELD = 1, 2 -- flags of the burst; include/prelude.lua has the layout
+local TURN_SPLIT, HELD, RESTARTED = 1, 2, 4 -- flags of the burst; include/prelude.lua has the layout
 
 -- Never cut inside an album: move the cut before its first message, unless nothing would be left. An album at the end
 -- of the burst counts as unfinished, because its next message may not be here yet.
@@ -72,7 +72,7 @@ local function reopen(bytes)
     or bytes >= max_bytes and 'max_bytes'
   conv.opened_ms, conv.deadline_ms = opened_ms, fired and now_ms or deadline_ms
   conv.bytes, conv.depth, conv.last_ms, conv.fired = bytes, depth, receipt_of(last), fired or nil
-  conv.flags = bit.band(conv.flags, 255 - HELD)
+  conv.flags = bit.band(conv.flags, 255 - HELD - RESTARTED)
   write_window(name, conv)
   call('SET', key('timer', name), '', 'PX', math.max(1, conv.deadline_ms - now_ms))
 end
