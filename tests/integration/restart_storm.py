@@ -25,6 +25,7 @@ from tests.integration.agent import Answer, Call, RecordingAgent
 from tests.integration.checker import Rules, judge
 from tests.integration.deployment import Deployment
 from tests.integration.fault_injector import FaultInjector
+from tests.integration.polling import until
 from tests.integration.processes import Worker
 from tests.integration.restart_checker import judge_flush_replies
 from tests.integration.sender import Said, Sender
@@ -83,7 +84,8 @@ class Storm:
     def run(self) -> None:
         """Let everybody write while a worker is killed every second; then judge what came of it."""
         webhook = self._deployment.webhook(2)
-        self._workers = self._deployment.workers(self._scale.workers)
+        self._workers = [self._deployment.worker(ready=False) for _ in range(self._scale.workers)]
+        until("the workers have started", lambda: self._deployment.redis.scard("rq:workers") == self._scale.workers)
         within_s = 3 * self._scale.spread_s + 120.0
         sender = Sender(webhook, channels=self._scale.channels, within_s=within_s)
         began_s = time.monotonic()

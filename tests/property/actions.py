@@ -138,7 +138,7 @@ RESTART_ACTIONS: Actions = {
             **GO_ON,
             "hears": (
                 *("renew", "answer", "ack", "release", "retry", "dead", "die", "nothing"),
-                *("later", "later", "answered", "killer", "redriven"),
+                *("later", "later", "answered", "killer", "redriven", "cancelled"),
             ),
         },
     ),

@@ -15,7 +15,7 @@ from tests.property.walk_settings import PEOPLE, without_restarts
 Hears = Literal["renew", "answer", "ack", "release", "retry", "dead", "die", "begin", "nothing"]
 """How the worker of a batch that is taken back comes to hear of it."""
 
-Before = Literal["later", "put back", "answered", "killer", "redriven"]
+Before = Literal["later", "put back", "answered", "killer", "redriven", "cancelled"]
 """What had happened to the batch before: then it waits, or stays."""
 
 DELIVERIES_MAX = 6
@@ -80,6 +80,8 @@ class RestartActions(ModelComparison):
             self.fail(0, "retry", 90_000)
         elif hears == "answered":
             self.answer(0)
+        elif hears == "cancelled":
+            self.discard(who)
         elif hears == "killer":
             for _ in range(SUSPECT_CRASHES):
                 self._die(who)
@@ -104,7 +106,7 @@ class RestartActions(ModelComparison):
         elif hears == "answer":
             self.answer(0)
             self.fail(0, "release", 0)
-        elif hears in ("ack", "answered", "redriven"):
+        elif hears in ("ack", "answered", "redriven", "cancelled"):
             self.ack(0)
         elif hears in ("release", "retry", "dead"):
             self.fail(0, hears, 5_000)

@@ -24,7 +24,12 @@ WHETHER = [
         "(is_begun or single or cancelled or",
         "(is_begun or single or",
     ),
-    Mutant("batch that is stopped is taken back", "include/stop", "  if conv.superseded then\n", "  if false then\n"),
+    Mutant(
+        "batch that is stopped is taken back",
+        "include/stop",
+        "    return 0, false\n  end\n  if conv.superseded then\n",
+        "    return 0, false\n  end\n  if false then\n",
+    ),
     Mutant("killer taken back", "include/supersede", " and tonumber(crashes or 0) < 2\n", "\n"),
     Mutant(
         "message of another route counts with the batch",
