@@ -153,7 +153,10 @@ RESTART_REPLY_ACTIONS: Actions = {
         30,
         {
             **GO_ON,
-            "hears": ("renew", "answer", "ack", "release", "retry", "die", "begin", "later", "put back", "nothing"),
+            "hears": (
+                *("renew", "answer", "ack", "release", "retry", "die", "begin", "nothing"),
+                *("later", "put back", "sending", "one sent"),
+            ),
         },
     ),
 }

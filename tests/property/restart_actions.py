@@ -15,7 +15,7 @@ from tests.property.walk_settings import PEOPLE, without_restarts
 Hears = Literal["renew", "answer", "ack", "release", "retry", "dead", "die", "begin", "nothing"]
 """How the worker of a batch that is taken back comes to hear of it."""
 
-Before = Literal["later", "put back", "answered", "killer", "redriven", "cancelled"]
+Before = Literal["later", "put back", "sending", "one sent", "answered", "killer", "redriven", "cancelled"]
 """What had happened to the batch before: then it waits, or stays."""
 
 DELIVERIES_MAX = 6
@@ -137,13 +137,17 @@ class RestartReplies(ReplyScenes):
         super().__init__(system)
 
     def _before(self, who: str, hears: Hears | Before) -> None:
-        if hears in ("begin", "put back"):
+        if hears in ("begin", "put back", "sending", "one sent"):
             self.reply(0, (1, 2), 0, again=False)
         elif hears == "later":
             self.reply(0, (1, 2), 4_000, again=False)
-        if hears == "put back":
+        if hears in ("put back", "sending", "one sent"):
             self.begin(0, own=True, limits="none", again=False)
+        if hears == "put back":
             self.end(0, "later", (7_000, 60_000), again=False, has_id=True)
+        elif hears == "one sent":
+            self.leave(0)
+            self.end(0, "sent", (0, 0), again=False, has_id=True)
 
     def _hear(self, who: str, hears: Hears | Before) -> None:
         if hears in ("renew", "release", "retry", "dead", "die"):
@@ -158,6 +162,8 @@ class RestartReplies(ReplyScenes):
         elif hears in ("later", "put back"):
             self.claim(who)
             self.begin(0, own=True, limits="none", again=False)
+        elif hears in ("sending", "one sent"):
+            self.finish()
 
     def check(self) -> None:
         for flush_id in self.restarts.gone(self.system.look()):
