@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -155,9 +156,10 @@ def main() -> int:
     parser.add_argument("--people", type=int, default=1000)
     parser.add_argument("--spread", type=float, help="seconds within which people begin (default: people / 60)")
     parser.add_argument("--agent", type=float, default=3.0, help="seconds that the agent takes")
-    parser.add_argument("--workers", type=int, default=10)
+    parser.add_argument("--workers", type=int, default=20, help="so many that few calls lose their worker twice")
     parser.add_argument("--drain", type=float, default=600.0, help="seconds to wait for the rest at the end")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the processes below end with this one
     spread_s = asked.spread or asked.people / 60
     scale = Scale(asked.people, (2, 4), spread_s, (asked.agent, asked.agent), asked.workers, 20, asked.drain)
     gateway, agent = GenericStub(), RecordingAgent()

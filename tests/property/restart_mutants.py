@@ -146,7 +146,7 @@ RESTART_REPLY_MUTANTS = [
 """Noticed by the walk of workers that send parts."""
 
 RESTART_PEOPLE_MUTANTS = [
-    Mutant("media lost", "include/rejoin", "  conv.has_media = nil\n  count_taken", "  count_taken"),
+    Mutant("media lost", "include/rejoin", "drop_media(name, revoked)", "drop_media(name, entries)"),
     Mutant(
         "edit lost", "include/rejoin", "pending_change and with_edit(entry, sub(pending_change, 2)) or entry", "entry"
     ),
