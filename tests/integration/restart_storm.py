@@ -26,8 +26,8 @@ from tests.integration.agent import Answer, Call, RecordingAgent
 from tests.integration.checker import Rules, judge
 from tests.integration.deployment import Deployment
 from tests.integration.fault_injector import FaultInjector
+from tests.integration.nursery import Nursery
 from tests.integration.polling import until
-from tests.integration.processes import Worker
 from tests.integration.restart_checker import judge_flush_replies
 from tests.integration.sender import Said, Sender
 from tests.servers import Server
@@ -72,12 +72,12 @@ def settings_of(gateway: GenericStub, **more: object) -> dict[str, object]:
 class Storm:
     """One run: everybody writes, workers die, and at the end all of it is judged."""
 
-    def __init__(self, deployment: Deployment, gateway: GenericStub, scale: Scale) -> None:
+    def __init__(self, deployment: Deployment, gateway: GenericStub, workers: Nursery, scale: Scale) -> None:
         self._deployment = deployment
+        self._workers = workers
         self._gateway = gateway
         self._scale = scale
         self._chance = random.Random(11)
-        self._workers: list[Worker] = []
         self.problems: list[str] = []
         self.figures: dict[str, Any] = {}
         deployment.agent.answer_of = self._answer
@@ -85,15 +85,16 @@ class Storm:
     def run(self) -> None:
         """Let everybody write while a worker is killed every second; then judge what came of it."""
         webhook = self._deployment.webhook(2)
-        self._workers = [self._deployment.worker(ready=False) for _ in range(self._scale.workers)]
+        self._workers.start(self._scale.workers)
         until("the workers have started", lambda: self._deployment.redis.scard("rq:workers") == self._scale.workers)
         within_s = 3 * self._scale.spread_s + 120.0
         sender = Sender(webhook, channels=self._scale.channels, within_s=within_s)
         began_s = time.monotonic()
         with FaultInjector(self._kill, every_s=1.0) as storm:
             sender.play(self._plan())
+        self.figures = {"seconds of writing": round(time.monotonic() - began_s)}
         self._deployment.wait_drained(within_s=self._scale.drained_within_s)
-        self.figures = {"seconds": round(time.monotonic() - began_s), "workers killed": storm.injections}
+        self.figures |= {"seconds": round(time.monotonic() - began_s), "workers killed": storm.injections}
         self._judge(sender)
 
     def _plan(self) -> Iterator[Said]:
@@ -104,8 +105,8 @@ class Storm:
                 at_s += self._chance.choice(GAPS_S)
 
     def _kill(self) -> None:
-        self._workers.pop(0).kill()
-        self._workers.append(self._deployment.worker(ready=False))
+        self._workers.kill_oldest()
+        self._workers.start()
 
     def _answer(self, call: Call) -> Answer:
         body = json.dumps({"replies": [f"{call.key} {number}" for number in range(1, PARTS + 1)]}).encode()
@@ -168,10 +169,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         server = Server("valkey", Path(folder), {})
         deployment = Deployment(Path(folder), server, agent, **settings_of(gateway))
-        storm = Storm(deployment, gateway, scale)
+        workers = Nursery(deployment.settings, Path(folder))
+        storm = Storm(deployment, gateway, workers, scale)
         try:
             storm.run()
         finally:
+            workers.close()
             deployment.close()
             server.stop()
             agent.close()
