@@ -74,6 +74,14 @@ class ModelRestarts(ModelCounts):
         """Was the batch of this token taken back?"""
         return bool(talk.batch and talk.batch.token == token and talk.batch.is_superseded)
 
+    def _stays(self, talk: Talk, batch: Sealed) -> None:
+        """A batch that kills workers goes back no more: the burst behind it is one of its own."""
+        batch.is_superseded = False
+        if talk.buffer and not talk.fired:
+            talk.opened_ms = talk.buffer[0].received_ms
+            quiet_ms = talk.buffer[-1].received_ms + talk.window_ms
+            talk.deadline_ms = max(talk.deadline_ms, min(quiet_ms, talk.opened_ms + self.settings.max_wait_ms))
+
     def _stop(self, talk: Talk, token: str) -> str:
         """The batch was taken back while its worker was at it: what the worker gets, now and if it asks again."""
         self._rejoin(talk)

@@ -319,8 +319,8 @@ class Model(ModelRestarts):
             self._rejoin(talk)
         elif batch and batch.crashes >= script_calls.MAX_CRASHES:
             self._bury(talk, who)
-        elif batch:
-            batch.is_superseded = False
+        elif batch and batch.is_superseded:
+            self._stays(talk, batch)
 
     def _bury(self, talk: Talk, who: str) -> None:
         assert talk.batch
