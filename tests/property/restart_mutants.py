@@ -114,7 +114,12 @@ TOLD = [
         "",
     ),
     Mutant("not recorded", "include/seal", "    record_superseded(taken, conv.flush_id)\n", ""),
-    Mutant("discard without the records", "include/window", "  if conv.taken_back then\n", "  if false then\n"),
+    Mutant(
+        "discard without the records",
+        "include/window",
+        "    drop_media(name, entries)\n  end\n  if conv.taken_back then\n",
+        "    drop_media(name, entries)\n  end\n  if false then\n",
+    ),
     Mutant("agent is not told", "include/seal", " supersedes = taken[1] })", " })"),
     Mutant(
         "agent is told of the last one only",
