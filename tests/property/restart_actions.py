@@ -69,6 +69,9 @@ class RestartActions(ModelComparison):
                 self._be_served(who)
                 self.finish()
         self.say(who, 1)
+        if self.serial % 3 == 0:
+            self.pass_time(1)
+            self.say(who, 1, shift_ms=-9_000)
         self.check()
 
     def _be_served(self, who: str) -> None:

@@ -156,17 +156,10 @@ RESTART_PEOPLE_MUTANTS = [
         "edit lost", "include/rejoin", "pending_change and with_edit(entry, sub(pending_change, 2)) or entry", "entry"
     ),
     Mutant(
-        "older edit wins",
-        "include/rejoin",
-        "if at and sub(entry, at + 1, at + 13) > sub(edit, 1, 13) then",
-        "if false then",
-    ),
-    Mutant(
         "revoked message comes back", "include/rejoin", "    if pending_change == 'r' then\n", "    if false then\n"
     ),
     Mutant("revoke without a record", "include/rejoin", "    record_discard(conv, 'revoke', #revoked)\n", ""),
     Mutant("used changes stay", "include/rejoin", "    call('HDEL', key('mark', name), unpack(used))\n", ""),
     Mutant("records lost with a name", "include/merge", "    move_taken_back(keep, drop)\n", ""),
-    Mutant("everything revoked leaves the records", "revoke", "    if conv.taken_back then\n", "    if false then\n"),
 ]
 """Noticed by the walk of people with several names."""
