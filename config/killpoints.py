@@ -15,6 +15,8 @@ POINTS = (
     "worker_during_call",
     "worker_after_call",
     "worker_after_answered",
+    "worker_after_superseded",
+    "worker_after_taken_back",
     "worker_before_part",
     "worker_after_part_marked",
     "worker_after_part_sent",

@@ -109,7 +109,9 @@ class FlushEnds:
         The release of a cancelled one records the discard. That of a superseded one puts its messages back.
         """
         if outcome is Outcome.SUPERSEDED:
+            kill_point("worker_after_superseded")
             await self.release(flight)
+            kill_point("worker_after_taken_back")
             return _taken_back(flight.batch)
         log.warning("flush given up", flush_id=flight.batch.flush_id, outcome=outcome.value)
         if outcome is Outcome.CANCELLED:

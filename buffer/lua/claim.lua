@@ -214,6 +214,16 @@ local function make_rare_steps()
       end
     end
 
+    -- The burst behind a batch that was to go back had the longest wait of both: now it has its own again.
+    local function count_burst_for_itself()
+      local first = call('LINDEX', key('buffer', name), 0)
+      if conv.opened_ms and first and not conv.fired then
+        conv.opened_ms = receipt_of(first)
+        conv.deadline_ms = max(conv.deadline_ms, min(conv.last_ms + conv.window_ms, conv.opened_ms + max_wait_ms))
+        write_window(name, conv)
+      end
+    end
+
     -- A superseded batch goes back to the open burst. One that is a suspect now stays: as a batch it dies in the end.
     local function take_back()
       if conv.superseded and number(conv, 'crashes') < SUSPECT_CRASHES then
@@ -222,6 +232,7 @@ local function make_rare_steps()
         rejoin(name, conv)
       elseif conv.superseded then
         -- include: keep_batch
+        count_burst_for_itself()
       end
     end
 

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -82,6 +82,7 @@ class RecordingAgent:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.default = Answer()
+        self.answer_of: Callable[[Call], Answer] | None = None
         self.most_at_once = 0
         self.stalled_ms = 0.0
         self._answers: dict[str, deque[Answer]] = {}
@@ -169,7 +170,7 @@ class RecordingAgent:
         self._at_work += 1
         self.most_at_once = max(self.most_at_once, self._at_work)
         try:
-            answer = self._next_answer(call.peer if self._answers else "")
+            answer = self.answer_of(call) if self.answer_of else self._next_answer(call.peer if self._answers else "")
             if answer.held:
                 await self._released.wait()
             await asyncio.sleep(answer.delay_s)

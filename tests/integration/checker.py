@@ -8,29 +8,38 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tests.integration.agent import Call
+from tests.integration.restart_checker import judge_chains, taken_back
 from tests.integration.sender import Sent
 
 
 @dataclass(slots=True, frozen=True)
 class Rules:
-    """The window and longest wait in milliseconds; whether a call may come again (crashes, failed calls)."""
+    """The window and longest wait in milliseconds; whether a call may come again (crashes, failed calls).
+
+    `restarts_max` is how often the batches of a burst may be taken back.
+    """
 
     window_ms: int = 1000
     max_wait_ms: int = 20_000
     repeats: bool = False
+    restarts_max: int = 0
 
 
 @dataclass(slots=True)
 class Verdict:
     """What is wrong, how late (ms) each flush was when it first reached the agent, and where bursts could end.
 
-    `pauses` counts messages that Redis received a window or more after the person's one before.
+    `flushes` are those that were answered, `superseded` those that were called and taken back. `pauses` counts messages
+    that Redis received a window or more after the person's one before. `longest_ms` is the longest time from a person's
+    first message to the call that was answered.
     """
 
     problems: list[str] = field(default_factory=list)
     late_ms: list[float] = field(default_factory=list)
     flushes: int = 0
+    superseded: int = 0
     pauses: int = 0
+    longest_ms: float = 0.0
 
     def one_for_each(self, people: int) -> bool:
         """One flush for each person; more only where the machine stood still while the person was writing."""
@@ -46,8 +55,11 @@ def judge(sent: Sequence[Sent], calls: Iterable[Call], rules: Rules) -> Verdict:
     """Check everything that docs/invariants.md promises about calls; the verdict lists each breach."""
     verdict = Verdict()
     ordered = sorted(calls, key=lambda call: call.arrived_ms)
-    firsts = _firsts(ordered, rules, verdict)
-    verdict.flushes = len(firsts)
+    called = _firsts(ordered, rules, verdict)
+    verdict.problems += judge_chains(ordered, rules.restarts_max)
+    gone = taken_back(called)
+    firsts = [call for call in called if call.key not in gone]
+    verdict.flushes, verdict.superseded = len(firsts), len(called) - len(firsts)
     _check_fate(sent, firsts, verdict)
     _check_one_at_a_time(ordered, verdict)
     _check_time(firsts, ordered, rules, verdict)
@@ -121,6 +133,9 @@ def _check_time(firsts: Sequence[Call], ordered: Sequence[Call], rules: Rules, v
     before: dict[str, float] = {}
     for call in firsts:
         received = [message["received_ms"] for message in call.content["messages"]]
+        verdict.longest_ms = max(verdict.longest_ms, call.arrived_ms - min(received))
+        if call.content["closed_ms"] > max(call.content["opened_ms"] + rules.max_wait_ms, *received):
+            verdict.problems.append(f"{call.key} waited for longer than the longest wait")
         if min(received) < before.get(call.peer, 0):
             verdict.problems.append(f"{call.key} has a message that came before the deadline of the flush before it")
         if call.content["reason"] not in ("quiet", "max_wait"):

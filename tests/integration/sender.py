@@ -73,12 +73,13 @@ class Sender:
     Everybody writes to one of `channels` numbers of ours.
     """
 
-    def __init__(self, *webhooks: Address, channels: int = 1) -> None:
+    def __init__(self, *webhooks: Address, channels: int = 1, within_s: float = PLAY_WITHIN_S) -> None:
         self.sent: list[Sent] = []
         self.statuses: dict[int, int] = defaultdict(int)
         self._urls: list[str] = []
         self._channels = channels
         self._turn = 0
+        self._within_s = within_s
         self.serve(*webhooks)
 
     def serve(self, *webhooks: Address) -> None:
@@ -114,7 +115,7 @@ class Sender:
         timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=bearer()) as session:
             start = asyncio.get_running_loop().time()
-            async with asyncio.timeout(PLAY_WITHIN_S), asyncio.TaskGroup() as group:
+            async with asyncio.timeout(self._within_s), asyncio.TaskGroup() as group:
                 for burst in by_peer.values():
                     group.create_task(self._say_all(session, burst, start))
 

@@ -178,7 +178,7 @@ def test_an_early_seal_is_found() -> None:
 def test_the_longest_wait_is_a_deadline_too() -> None:
     """A burst without a pause is not early once it is as old as the longest wait."""
     rules = Rules(max_wait_ms=300)
-    burst = call("ana", "a1", "a2", at_ms=1000, reason="max_wait")
+    burst = call("ana", "a1", "a2", at_ms=1000, reason="max_wait", content={"closed_ms": START_MS + 200})
     assert problems(said("ana", "a1", "a2"), [burst], rules) == ""
     burst.arrived_ms = START_MS + 199
     assert "before its deadline" in problems(said("ana", "a1", "a2"), [burst], rules)
@@ -221,3 +221,77 @@ def test_percentiles_are_of_the_lateness() -> None:
     assert verdict.percentile(0.99) == 0
     verdict.late_ms = [float(ms) for ms in range(100, 0, -1)]
     assert (verdict.percentile(0.5), verdict.percentile(0.99), verdict.percentile(1)) == (51, 100, 100)
+
+
+RESTARTS = Rules(restarts_max=2)
+
+
+def restarted(peer: str, *ids: str, at_ms: float, supersedes: list[str], **changes: Any) -> Call:
+    """A call that takes the place of others."""
+    return call(peer, *ids, at_ms=at_ms, content={"supersedes": supersedes}, **changes)
+
+
+def test_a_good_run_with_restarts_passes() -> None:
+    """A flush that was taken back twice is answered once; the calls before it count for themselves."""
+    calls = [
+        call("ana", "a1", key="f1"),
+        restarted("ana", "a1", "a2", at_ms=2500, supersedes=["f1"], key="f2"),
+        restarted("ana", "a1", "a2", "a3", at_ms=4500, supersedes=["f1", "f2"], key="f3"),
+    ]
+    verdict = judge(said("ana", "a1", "a2", "a3"), calls, RESTARTS)
+    assert verdict.problems == []
+    assert (verdict.flushes, verdict.superseded) == (1, 2)
+    assert "a1 is in two flushes" in problems(
+        said("ana", "a1", "a2"), [call("ana", "a1"), call("ana", "a1", "a2", at_ms=2500, key="f2")], RESTARTS
+    )
+
+
+@pytest.mark.parametrize(
+    ("calls", "found"),
+    [
+        ([restarted("ana", "a1", at_ms=2500, supersedes=["f1"])], "taken back 1 times"),
+        ([restarted("ana", "a1", at_ms=2500, supersedes=[])], "supersedes nothing and says so"),
+    ],
+)
+def test_a_restart_where_there_is_none_is_found(calls: list[Call], found: str) -> None:
+    """A route that does not restart takes nothing back, and an empty list is not sent."""
+    assert found in problems(said("ana", "a1"), calls)
+
+
+@pytest.mark.parametrize(
+    ("second", "found"),
+    [
+        ({"ids": ("a1", "a2"), "supersedes": ["f1", "f1"]}, "supersedes a flush twice, or itself"),
+        ({"ids": ("a1", "a2"), "supersedes": ["f2"]}, "supersedes a flush twice, or itself"),
+        ({"ids": ("a2",), "supersedes": ["f1"]}, "lacks messages of f1"),
+        ({"ids": ("a1", "a2"), "supersedes": ["f0", "f1"]}, "does not tell of all that f1 supersedes"),
+        ({"ids": ("a1", "a2"), "supersedes": ["f1"], "at_ms": 900}, "was called after f2, which supersedes it"),
+        ({"ids": ("a1", "a2"), "supersedes": ["f1"], "peer": "bia"}, "of another person"),
+        ({"ids": ("a1", "a2"), "supersedes": ["x", "y", "f1"]}, "was taken back 3 times"),
+    ],
+)
+def test_a_bad_chain_is_found(second: dict[str, Any], found: str) -> None:
+    """Chains are complete, of one person, within their bound, and take no message away."""
+    more = {"at_ms": 2500.0, "peer": "ana", **second}
+    calls = [
+        call("ana", "a1", key="f1"),
+        restarted(more["peer"], *more["ids"], at_ms=more["at_ms"], supersedes=more["supersedes"], key="f2"),
+    ]
+    assert found in problems(said("ana", "a1", "a2"), calls, RESTARTS)
+
+
+def test_two_successors_are_found() -> None:
+    """A flush goes back into one burst."""
+    calls = [
+        call("ana", "a1", key="f1"),
+        restarted("ana", "a1", "a2", at_ms=2500, supersedes=["f1"], key="f2"),
+        restarted("ana", "a1", "a2", at_ms=5000, supersedes=["f1"], key="f3"),
+    ]
+    assert "f1 has two successors" in problems(said("ana", "a1", "a2"), calls, RESTARTS)
+
+
+def test_a_wait_beyond_the_longest_is_found() -> None:
+    """The longest wait counts from the first message, whatever was taken back since."""
+    long = restarted("ana", "a1", "a2", at_ms=25_000, supersedes=["f1"])
+    long.content["opened_ms"] = START_MS
+    assert "waited for longer than the longest wait" in problems(said("ana", "a1", "a2"), [long], RESTARTS)

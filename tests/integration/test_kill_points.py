@@ -33,10 +33,15 @@ ATTEMPTS = {
 AMONG_PARTS = {"worker_before_part", "worker_after_part_marked", "worker_after_part_sent"}
 """Points that only a flush with replies reaches: tests/integration/test_replies.py."""
 
+RESTARTED = ("worker_after_superseded", "worker_after_taken_back")
+"""Points that only a batch reaches that was taken back."""
+
+DURING_A_RESTART = ("worker_after_claim", "worker_during_call", "worker_after_call", *RESTARTED)
+
 
 def test_every_point_is_tried() -> None:
     """A new kill-point needs a line here."""
-    assert {*ATTEMPTS, "webhook_before_append", "webhook_after_append"} | AMONG_PARTS == set(POINTS)
+    assert {*ATTEMPTS, "webhook_before_append", "webhook_after_append"} | AMONG_PARTS | {*RESTARTED} == set(POINTS)
 
 
 @pytest.mark.parametrize("point", ATTEMPTS)
@@ -107,3 +112,32 @@ def test_a_worker_killed_while_the_agent_works(start_deployment: Callable[..., D
         calls = deployment.agent.calls_of(one)
         assert [call.attempt for call in calls] == [1, 2]
         assert len({(call.key, call.body) for call in calls}) == 1
+
+
+@pytest.mark.parametrize("point", DURING_A_RESTART)
+def test_a_worker_that_dies_with_a_batch_that_is_taken_back(
+    start_deployment: Callable[..., Deployment], peer: str, point: str
+) -> None:
+    """Whenever the worker dies, the person's messages are answered once, in one flush that names the one before it."""
+    deployment = start_deployment(message_buffer_timeout=0.3, message_while_answering="restart", **CRASHES)
+    deployment.agent.answer(peer, REPLY)
+    webhook = deployment.webhook()
+    doomed = deployment.worker(debouncer_kill_at=point)
+    webhook.say(peer, "oi", message_id="m0")
+    if point == "worker_after_claim":
+        assert doomed.wait() == -signal.SIGKILL
+    else:
+        deployment.wait_calls(peer)
+    webhook.say(peer, "aliás", message_id="m1")
+    assert doomed.wait() == -signal.SIGKILL
+    deployment.worker()
+    deployment.wait_drained()
+    calls = deployment.agent.calls_of(peer)
+    last, keys = calls[-1], list(dict.fromkeys(call.key for call in calls))
+    assert last.ids == ["m0", "m1"]
+    assert len(last.content["supersedes"]) == 1
+    assert keys == ([last.key] if point == "worker_after_claim" else [*last.content["supersedes"], last.key])
+    assert len({(call.key, call.body) for call in calls}) == len(keys)
+    assert deployment.counters()["acked"] == 1
+    assert deployment.counters()["flushes_superseded"] == 1
+    assert deployment.pending() == 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 from tests.gateway_stubs.base import JournalEntry
 from tests.integration.agent import Call
 from tests.integration.reply_checker import judge_calls, judge_replies
+from tests.integration.restart_checker import judge_flush_replies
 
 ANSWERS = {"ana": ["one", "two", "three"]}
 
@@ -47,3 +49,23 @@ def test_calls_that_should_not_be():
     assert judge_calls([called(60_000)], heard("one")) == ["the agent was called for ana, who had a part already"]
     assert judge_calls([called(0), called(0, "flush-2")], []) == ["ana had several flushes or bodies"]
     assert judge_calls([called(0), called(0, body=b" ")], []) == ["ana had several flushes or bodies"]
+
+
+def flush(key: str, who: str = "ana", supersedes: tuple[str, ...] = ()) -> Call:
+    """A call of a flush, which may take the place of others."""
+    content = {"conversation": {"id": who}} | ({"supersedes": list(supersedes)} if supersedes else {})
+    return Call(time.time() * 1000, {"Idempotency-Key": key}, json.dumps(content).encode())
+
+
+def test_replies_of_flushes_that_are_taken_back():
+    """Nothing of them reaches the person, and everything of their successor does, or is listed."""
+    calls = [flush("f1"), flush("f2", supersedes=("f1",))]
+    assert judge_flush_replies(calls, heard("f2 1", "f2 2"), 2, {}) == []
+    assert judge_flush_replies(calls, heard("f2 2"), 2, {"f2": [1]}) == []
+    assert "ana got a part of f1, which was taken back" in judge_flush_replies(calls, heard("f1 1"), 2, {})
+    assert "part 2 of f2 was neither sent nor listed" in judge_flush_replies(calls, heard("f2 1"), 2, {})
+    assert "the parts of f2 came in the order [2, 1]" in judge_flush_replies(calls, heard("f2 2", "f2 1"), 2, {})
+    assert "the parts of f2 came in the order [1, 1, 2]" in judge_flush_replies(
+        calls, heard("f2 1", "f2 1", "f2 2"), 2, {}
+    )
+    assert "bia got 'f2 1' of somebody else" in judge_flush_replies(calls, heard("f2 1", who="bia"), 1, {})

@@ -120,6 +120,47 @@ REPLY_ACTIONS: Actions = {
 }
 """A world whose workers answer people. Nothing is rolled back: a lost mark may send a part again."""
 
+GO_ON = {
+    "who": ANYBODY,
+    "count": (1, 1, 1, 2, 3),
+    "times": ((0, True), (0, True), (1_000, False), (40_000, True), (200_000, False)),
+}
+SAY_QUEUED = Action(5, {"who": ANYBODY, "count": (1, 1, 2)})
+GO_ON_AND_ON = Action(4, {"who": ANYBODY, "times": (2, 3)})
+
+RESTART_ACTIONS: Actions = {
+    **WORLD_ACTIONS,
+    "say_queued": SAY_QUEUED,
+    "go_on_and_on": GO_ON_AND_ON,
+    "go_on": Action(
+        24,
+        {
+            **GO_ON,
+            "hears": (
+                *("renew", "answer", "ack", "release", "retry", "dead", "die", "nothing"),
+                *("later", "later", "answered", "killer", "redriven", "cancelled"),
+            ),
+        },
+    ),
+}
+"""The world, of which a part has MESSAGE_WHILE_ANSWERING=restart."""
+
+RESTART_REPLY_ACTIONS: Actions = {
+    **REPLY_ACTIONS,
+    "say_queued": SAY_QUEUED,
+    "go_on_and_on": GO_ON_AND_ON,
+    "go_on": Action(
+        30,
+        {
+            **GO_ON,
+            "hears": (
+                *("renew", "answer", "ack", "release", "retry", "die", "begin", "nothing"),
+                *("later", "put back", "sending", "one sent"),
+            ),
+        },
+    ),
+}
+
 WHO = tuple(NAMES)
 ONE = (0, 1, 2)
 ALIAS = (None,) * 7 + (0, 1, 2)
@@ -186,6 +227,21 @@ TYPING_ACTIONS: Actions = {
     "sicken": Action(1, {"who": ("ana",), "how": ("window",)}),
 }
 """What can happen to a person whose typing is seen."""
+
+RESTART_CROWD_ACTIONS: Actions = {
+    **CROWD_ACTIONS,
+    "go_on": Action(
+        24,
+        {
+            "who": WHO,
+            "one": ONE,
+            "alias": ALIAS,
+            "count": (1, 1, 2),
+            "end": (None, None, "release", "release", "retry", "dead"),
+        },
+    ),
+    "edit_while_taken_back": Action(8, {"who": WHO, "one": ONE, "shift_ms": EDITS_MS, "revoke": (False, False, True)}),
+}
 
 
 class Walkable(Protocol):

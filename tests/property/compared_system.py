@@ -12,6 +12,7 @@ import redis
 from buffer.keys import fingerprint_of
 from buffer.models import Append, Batch, Claim, Conversation
 from buffer.windows import pack_window
+from config.settings import Settings
 from tests.property.model_state import ModelMessage
 from tests.property.redis_system import System
 from tests.property.reference_model import Model
@@ -30,10 +31,11 @@ class Flight(NamedTuple):
 
 
 class Request(NamedTuple):
-    """One webhook request: its nonce and its messages."""
+    """One webhook request: its nonce, its messages, and the settings of its route."""
 
     nonce: bytes
     messages: Sequence[tuple[str, Append]]
+    route: Settings
 
 
 class ComparedSystem:
@@ -69,8 +71,9 @@ class ComparedSystem:
         self.serial += 1
         return b"%04d" % (self.serial % 10_000)
 
-    def _request(self, messages: Sequence[tuple[str, Append]]) -> None:
-        self.requests = [*self.requests[1 - REMEMBERED_MAX :], Request(self._nonce(), messages)]
+    def _request(self, messages: Sequence[tuple[str, Append]], route: Settings | None = None) -> None:
+        request = Request(self._nonce(), messages, route or self.system.settings)
+        self.requests = [*self.requests[1 - REMEMBERED_MAX :], request]
         self._append(self.requests[-1])
 
     def _append(self, request: Request, sick_at: int | None = None) -> None:
@@ -79,7 +82,7 @@ class ComparedSystem:
         if sick_at is not None:
             messages.insert(sick_at, self._message(SICK, 0, False))
         try:
-            found = self.system.append(messages)
+            found = self.system.append(messages, request.route)
         except redis.ResponseError as error:
             raise AssertionError(f"the script broke off: {error}") from error
         if sick_at is not None:
@@ -90,7 +93,7 @@ class ComparedSystem:
             order_ms = message.order_ms or now_ms
             window_ms = OWN_WINDOW_MS if message.window else self.model.settings.window_ms
             said = ModelMessage(said_id, order_ms, now_ms, len(message.payload), message.keyword, window_ms)
-            expected.append(self.model.append(who, said, request.nonce, message.name))
+            expected.append(self.model.append(who, said, request.nonce, message.name, request.route))
             self._touch(who)
         assert [tuple(appended) for appended in found] == expected
 
@@ -116,10 +119,10 @@ class ComparedSystem:
         received = [stored.received_ms for stored in batch.messages]
         assert ids == [said.id for said in expected.messages]
         assert received == [said.received_ms for said in expected.messages]
-        for name in ("token", "flush_id", "reason", "closed_ms", "name", "failures", "answer"):
+        for name in ("token", "flush_id", "reason", "closed_ms", "name", "failures", "answer", "supersedes"):
             assert getattr(batch, name) == getattr(expected, name), name
         assert batch.attempt == expected.claims
-        body = (ids, received, batch.closed_ms, batch.name, batch.separator, batch.conversation)
+        body = (ids, received, batch.closed_ms, batch.name, batch.separator, batch.conversation, batch.supersedes)
         assert not ids or self.bodies.setdefault(batch.flush_id, body) == body, "other bytes under the same id"
 
     def _flight(self, index: int) -> Flight | None:

@@ -41,6 +41,7 @@ class ExpectedMessages:
         self.notes: dict[str, SentMessage] = {}
         self.groups = {name: {name} for name in names}
         self.marks: dict[tuple[str, str], PendingChange] = {}
+        self.waiting: dict[str, PendingChange] = {}
         self.held: Counter[str] = Counter()
         self.counters: Counter[str] = Counter()
 

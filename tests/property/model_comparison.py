@@ -33,7 +33,11 @@ class ModelComparison(ComparedSystem):
         self.system.damage(SICK, damage)
         self.requests = [
             *self.requests[1 - REMEMBERED_MAX :],
-            Request(self._nonce(), [(who, self._message(PEOPLE[who], 0, False)) for _ in range(2)]),
+            Request(
+                self._nonce(),
+                [(who, self._message(PEOPLE[who], 0, False)) for _ in range(2)],
+                self.system.settings,
+            ),
         ]
         for _ in range(2):
             self._append(self.requests[-1], place)

@@ -28,6 +28,7 @@ COUNTED = (
     "redriven",
     "leases_recovered",
     "answers_again",
+    "flushes_superseded",
 )
 """The counters that the model predicts."""
 
@@ -42,6 +43,7 @@ class ModelCounts:
         self.now_ms = 0
         self.counters: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
         self.gaps: Counter[int] = Counter()
+        self.waits: Counter[int] = Counter()
         self.gap_day: int | None = None
 
     def _count_gap(self, talk: Talk) -> None:
@@ -56,7 +58,7 @@ class ModelCounts:
         if gap_ms > TURN_GAP_MS:
             self.counters["turns"] += 1
             talk.turn_split = False
-        elif not talk.buffer:
+        elif not (talk.buffer or (talk.batch and talk.batch.is_superseded)):
             self._count_split(talk)
 
     def _count_split(self, talk: Talk) -> None:

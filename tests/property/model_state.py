@@ -28,6 +28,7 @@ class Parts:
     seen: bool = False
     since_ms: int | None = None
     slot_ms: int | None = None
+    begun: bool = False
 
     def clear(self) -> None:
         """Nothing is under way, or kept for the next part."""
@@ -58,9 +59,21 @@ class Sealed:
     lease_until_ms: int = 0
     retry_at_ms: int = 0
     cancelled: bool = False
+    opened_ms: int = 0
+    waited_ms: int = 0
+    supersedes: tuple[str, ...] = ()
+    is_superseded: bool = False
+    is_redriven: bool = False
+    new_memory: bytes = b""
+    """What the agent keeps, once the person has a part of its answer."""
+
+    @property
+    def is_begun(self) -> bool:
+        """Was a part of its answer ever marked, or is there an answer without parts?"""
+        return self.parts.begun if self.parts else self.answer is not None
 
 
-LASTING = ("messages", "reason", "closed_ms", "name", "flush_id", "answer", "answered_by", "parts")
+LASTING = ("messages", "reason", "closed_ms", "name", "flush_id", "answer", "answered_by", "parts", "supersedes")
 """What of a batch outlives its becoming a dead letter."""
 
 
@@ -71,12 +84,16 @@ class Talk:
     known: bool = False
     name: str | None = None
     buffer: list[ModelMessage] = field(default_factory=list)
+    opened_ms: int = 0
     deadline_ms: int = 0
     window_ms: int = 0
     is_held: bool = False
     has_let_go: bool = False
     presence_ms: int | None = None
     fired: str | None = None
+    supersedes: tuple[str, ...] = ()
+    unrecorded: list[int] = field(default_factory=list)
+    crashes: int = 0
     batch: Sealed | None = None
     redrive: list[str] = field(default_factory=list)
     seen: list[tuple[str, int, bytes]] = field(default_factory=list)

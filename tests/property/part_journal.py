@@ -28,6 +28,7 @@ class PartJournal:
     known: set[Part] = field(default_factory=set)
     maybe: set[Part] = field(default_factory=set)
     barred: set[Part] = field(default_factory=set)
+    taken_back: set[str] = field(default_factory=set)
 
     def store(self, who: str, flush_id: str, count: int) -> None:
         """An answer was stored."""
@@ -39,6 +40,7 @@ class PartJournal:
         """A part is marked, and its request may leave."""
         part = root_of(flush_id), number
         assert part not in self.barred, "a part was begun after a takeover"
+        assert part[0] not in self.taken_back, "a part of an answer that was taken back was begun"
         earlier = [each for each in self.begun.setdefault(who, []) if each[0] == part[0]]
         if flush_id == part[0]:
             assert all(number >= before for _, before in earlier), "the parts of an answer are out of order"
@@ -58,6 +60,12 @@ class PartJournal:
     def take_over(self, who: str, picture: Snapshot, name: str) -> None:
         """A human answers: what is under way for the person ends, except what an operator has asked for."""
         self.barred |= {part for part in _of_conv(picture.table("conv", name)) if self.stored.get(part) == who}
+
+    def take_back(self, flush_id: str) -> None:
+        """The person went on writing before a part of this answer had left: none ever will."""
+        assert not any(part[0] == flush_id for parts in self.begun.values() for part in parts), "it was begun"
+        self.stored = {part: who for part, who in self.stored.items() if part[0] != flush_id}
+        self.taken_back.add(flush_id)
 
     def check(self, picture: Snapshot, *, resend: bool) -> None:
         """Every part is in one place, or its end is known."""

@@ -14,7 +14,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from buffer import reply_calls, script_calls, scripts
 from buffer.habits import Habits, pack_habits
-from buffer.insight_models import GAP_BUCKETS
+from buffer.insight_models import BOUNDS_MS, GAP_BUCKETS
 from buffer.keys import Keys, Ref, ref_of
 from buffer.models import Append, Appended, Change, Claim, Conversation, Dispatched, Failure, FailureMode
 from buffer.presence import PresenceKind
@@ -134,6 +134,16 @@ class Snapshot:
         found = read_uncounted(runs).values()
         return [{field.encode(): b"%d" % count for field, count in counts.items()} for counts in found]
 
+    def waits(self) -> tuple[int, int]:
+        """How many waits are counted, and how long they were together."""
+        found: Counter[bytes] = Counter()
+        for channel in self.values["tally"]:
+            found.update(
+                {name: int(value) for name, value in self.table("tally", channel).items() if b"wait_ms" in name}
+            )
+        buckets = range(len(BOUNDS_MS["wait_ms"]))
+        return sum(found[b"wait_ms:%d" % bucket] for bucket in buckets), found[b"wait_ms:sum"]
+
     def history(self) -> list[dict[str, Any]]:
         """What ended, newest first."""
         entries: list[Any] = self.values["history"].get("", [])
@@ -174,12 +184,12 @@ class System:
         except NoScriptError:
             return self.client.eval(script.source, 1, self.root, self.now_ms, *args)
 
-    def append(self, messages: list[Append]) -> list[Appended]:
+    def append(self, messages: list[Append], route: Settings | None = None) -> list[Appended]:
         named = [
             (self.ref(message.conversation), self.ref(message.alias) if message.alias else None, message)
             for message in messages
         ]
-        found = self.run("append", *script_calls.append_args(0, named, append_rules(self.settings)))
+        found = self.run("append", *script_calls.append_args(0, named, append_rules(route or self.settings)))
         tallies = [self.keys.of(0, "tally", f"{to.gateway}:{to.channel}") for _, _, (to, *_) in named]
         if tallies and not self.client.exists(*tallies):
             self.run("fold")  # a tally is as old as its first count: that of the model is not written down only

@@ -6,23 +6,26 @@ Written from docs/invariants.md, not from the scripts. Times in milliseconds; a 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from buffer import script_calls
 from buffer.deadlines import typing_window_ms
+from buffer.models import SUSPECT_CRASHES
 from buffer.presence import PresenceKind
 from config.settings import Settings
 from tests.held_burst import HeldBurst
-from tests.property.model_counts import TURN_GAP_MS, ModelCounts
+from tests.property.model_counts import TURN_GAP_MS
+from tests.property.model_restarts import ModelRestarts, restarts_max
 from tests.property.model_state import LASTING, ModelMessage, Sealed, Talk
 
 PRESENCE_NOTED_MS = 10_000
 """presence.lua notes a person's last signal no more often."""
 
 
-class Model(ModelCounts):
+class Model(ModelRestarts):
     """All conversations, the dead letters, and what became of every message."""
 
     def __init__(self, settings: Settings) -> None:
@@ -31,9 +34,10 @@ class Model(ModelCounts):
         self.talks: defaultdict[str, Talk] = defaultdict(Talk)
         self.letters: dict[str, tuple[str, Sealed]] = {}
         self.refused = self.lost = 0
-        self.ended: Counter[str] = Counter()
 
-    def append(self, who: str, said: ModelMessage, nonce: bytes, name: str | None) -> tuple[str, int, int]:
+    def append(
+        self, who: str, said: ModelMessage, nonce: bytes, name: str | None, route: Settings
+    ) -> tuple[str, int, int]:
         talk = self.talks[who]
         self._note_day()
         for known, seconds, first in talk.seen:
@@ -49,13 +53,15 @@ class Model(ModelCounts):
             self.refused += 1
             return "discarded", 0, 0
         self.counters["messages_accepted"] += 1
+        talk.opened_ms = talk.opened_ms if talk.buffer else self.now_ms
+        taken_back = self._take_back(talk, said, restarts_max(route))
         self._count_gap(talk)
         talk.buffer.append(said)
         talk.known, talk.name, talk.idle_since_ms = True, name or talk.name, None
         if len(talk.buffer) == 1:
             talk.is_held = talk.has_let_go = False
         talk.window_ms = self._window_ms(talk, said.window_ms)
-        self._schedule(talk)
+        self._schedule(talk, taken_back)
         return "new", talk.deadline_ms, len(talk.buffer)
 
     def _window_ms(self, talk: Talk, own_ms: int) -> int:
@@ -72,7 +78,7 @@ class Model(ModelCounts):
         if not talk.buffer or talk.fired:
             return 0
         quiet_ms = talk.buffer[-1].received_ms + talk.window_ms
-        before = HeldBurst(talk.buffer[0].received_ms, quiet_ms, talk.deadline_ms, talk.is_held, talk.has_let_go)
+        before = HeldBurst(talk.opened_ms, quiet_ms, talk.deadline_ms, talk.is_held, talk.has_let_go)
         after = before.after(kind, self.now_ms, self.settings)
         talk.deadline_ms, talk.is_held, talk.has_let_go = after[2:]
         return after.deadline_ms if after != before else 0
@@ -87,7 +93,7 @@ class Model(ModelCounts):
         if talk.batch and self._leased(talk):
             mine = talk.batch.token == f"{talk.fence}:{caller}"
             return ("batch", talk.batch) if mine else ("busy", talk.batch.lease_until_ms)
-        if talk.batch and talk.batch.retry_at_ms > self.now_ms:
+        if talk.batch and talk.batch.retry_at_ms > self.now_ms and not talk.batch.is_superseded:
             return "busy", talk.batch.retry_at_ms
         if talk.batch and talk.batch.token and self.hold_until_ms > self.now_ms:
             return "busy", self.hold_until_ms
@@ -101,9 +107,9 @@ class Model(ModelCounts):
         """renew: change the batch in hand."""
         talk = self.talks[who]
         if not talk.batch or talk.batch.token != token:
-            return "lost"
-        if talk.batch.cancelled:
-            return "cancelled"
+            return "superseded" if self._ended(talk, token) and talk.done[1] == "superseded" else "lost"
+        if talk.batch.cancelled or talk.batch.is_superseded:
+            return "cancelled" if talk.batch.cancelled else "superseded"
         talk.batch = replace(talk.batch, **change)
         return "ok"
 
@@ -111,6 +117,8 @@ class Model(ModelCounts):
         talk = self.talks[who]
         if self._ended(talk, token):
             return talk.done[1]
+        if self.is_stopped(talk, token):
+            return self._stop(talk, token)
         self._count_answer(talk, token, answer)
         outcome = self.hold(who, token, answer=answer, answered_by=talk.fence)
         talk.memory = memory if memory and outcome == "ok" else talk.memory
@@ -124,11 +132,14 @@ class Model(ModelCounts):
             return talk.done[1] if self._ended(talk, token) else "lost"
         batch.failures += mode in ("retry", "dead")
         self.counters["agent_failures"] += mode in ("retry", "dead", "unreached")
+        if self.is_stopped(talk, token):
+            return self._stop(talk, token)
         if batch.cancelled:
             outcome = "cancelled"
             self._drop(talk)
         elif mode == "ack":
             outcome, talk.batch, talk.acked_ms = "ok", None, self.now_ms
+            talk.memory = batch.new_memory or talk.memory
             self.counters["acked"] += 1
             self.ended["acked"] += len(batch.messages)
         elif mode == "dead" or batch.failures >= self.settings.agent_max_attempts:
@@ -150,7 +161,7 @@ class Model(ModelCounts):
         talk = self.talks[who]
         messages = self._discard_window(talk)
         if talk.batch and self._leased(talk):
-            talk.batch.cancelled = True
+            self._cancel(talk)
             return messages, True
         messages += self._drop(talk)
         if talk.known:
@@ -188,7 +199,7 @@ class Model(ModelCounts):
         if takeover:
             self._discard_window(talk)
             if talk.batch and self._leased(talk):
-                talk.batch.cancelled = True
+                self._cancel(talk)
             else:
                 self._drop(talk)
         return talk.paused_until_ms
@@ -225,7 +236,8 @@ class Model(ModelCounts):
             return talk.batch.lease_until_ms
         held_ms = talk.paused_until_ms
         if talk.batch:
-            return max(talk.batch.retry_at_ms, talk.batch.lease_until_ms if talk.batch.token else 0, held_ms)
+            retry_at_ms = 0 if talk.batch.is_superseded else talk.batch.retry_at_ms
+            return max(retry_at_ms, talk.batch.lease_until_ms if talk.batch.token else 0, held_ms)
         if talk.redrive or talk.buffer:
             return max(0 if talk.redrive else talk.deadline_ms, held_ms)
         return held_ms if self._paused(talk) and talk.idle_since_ms is None else math.inf
@@ -243,20 +255,24 @@ class Model(ModelCounts):
     def _leased(self, talk: Talk) -> bool:
         return bool(talk.batch and talk.batch.token and talk.batch.lease_until_ms > self.now_ms)
 
-    def _schedule(self, talk: Talk) -> None:
-        """The open burst's deadline from its messages; one that has fired stays."""
+    def _schedule(self, talk: Talk, taken_back: Sequence[ModelMessage] | None = None) -> None:
+        """The open burst's deadline from its messages, and those that go back to it; one that has fired stays.
+
+        `taken_back` is None for what a seal has left, and not for the burst of a new message.
+        """
         if talk.fired:
             return
-        first_ms, last_ms = talk.buffer[0].received_ms, talk.buffer[-1].received_ms
+        messages = [*(taken_back or ()), *talk.buffer]
         settings = self.settings
+        closing = talk.buffer[: settings.message_buffer_max_messages] if taken_back is None else talk.buffer[-1:]
         reasons = {
             "disabled": not settings.message_buffer_enabled,
-            "keyword": any(said.keyword for said in talk.buffer[: settings.message_buffer_max_messages]),
-            "max_messages": len(talk.buffer) >= settings.message_buffer_max_messages,
-            "max_bytes": sum(said.size for said in talk.buffer) >= settings.message_buffer_max_bytes,
+            "keyword": any(said.keyword for said in closing),
+            "max_messages": len(messages) >= settings.message_buffer_max_messages,
+            "max_bytes": sum(said.size for said in messages) >= settings.message_buffer_max_bytes,
         }
         talk.fired = next((reason for reason, applies in reasons.items() if applies), None)
-        quiet_ms = min(last_ms + talk.window_ms, first_ms + settings.max_wait_ms)
+        quiet_ms = min(talk.buffer[-1].received_ms + talk.window_ms, talk.opened_ms + settings.max_wait_ms)
         talk.deadline_ms = self.now_ms if talk.fired else quiet_ms
 
     def _seal(self, talk: Talk) -> Sealed:
@@ -267,27 +283,30 @@ class Model(ModelCounts):
         ):
             size += 1
         taken, talk.buffer = talk.buffer[:size], talk.buffer[size:]
-        waited_out = talk.deadline_ms >= taken[0].received_ms + self.settings.max_wait_ms
+        waited_out = talk.deadline_ms >= talk.opened_ms + self.settings.max_wait_ms
         reason = talk.fired or ("max_wait" if waited_out else "quiet")
         closed_ms = max(talk.deadline_ms, taken[-1].received_ms)
         talk.deadline_ms, talk.fired, talk.last_sealed_ms = 0, None, taken[-1].received_ms
         talk.sealed_turn_split = talk.turn_split
         self._count_flush(reason, len(taken))
+        sealed = Sealed(sorted(taken, key=lambda said: said.order_ms), reason, closed_ms, talk.name)
+        sealed.opened_ms, sealed.waited_ms = talk.opened_ms, max(0, self.now_ms - taken[-1].received_ms)
+        self.waits[sealed.waited_ms] += 1
+        sealed.supersedes, sealed.crashes = self._close_burst(talk)
         if talk.buffer:
             talk.is_held = False
-            if (
-                self.settings.message_buffer_enabled
-                and talk.buffer[0].received_ms - taken[-1].received_ms <= TURN_GAP_MS
-            ):
+            gap_ms = talk.buffer[0].received_ms - taken[-1].received_ms
+            if self.settings.message_buffer_enabled and gap_ms <= TURN_GAP_MS:
                 self._count_split(talk)
+            talk.opened_ms = talk.buffer[0].received_ms
             self._schedule(talk)
-        return Sealed(sorted(taken, key=lambda said: said.order_ms), reason, closed_ms, talk.name)
+        return sealed
 
     def _next(self, talk: Talk) -> tuple[str, Any] | None:
         """A batch for a conversation: the one in hand, a letter asked for, or the open burst; or why there is none."""
         if not talk.batch and talk.redrive:
             letter = self.letters.pop(talk.redrive.pop(0))[1]
-            talk.batch = Sealed(*(getattr(letter, name) for name in LASTING))
+            talk.batch = Sealed(**{name: getattr(letter, name) for name in LASTING}, is_redriven=True)
         if not talk.batch and not talk.buffer:
             self._rest(talk)
             return "empty", None
@@ -309,10 +328,15 @@ class Model(ModelCounts):
         if talk.batch and talk.batch.token:
             talk.batch.crashes, talk.batch.token = talk.batch.crashes + 1, None
             self.counters["leases_recovered"] += 1
-        if talk.batch and (talk.batch.cancelled or not (talk.batch.messages or talk.batch.answer)):
+        batch = talk.batch
+        if batch and (batch.cancelled or not (batch.messages or batch.answer)):
             self._drop(talk)
-        elif talk.batch and talk.batch.crashes >= script_calls.MAX_CRASHES:
+        elif batch and batch.is_superseded and batch.crashes < SUSPECT_CRASHES:
+            self._rejoin(talk)
+        elif batch and batch.crashes >= script_calls.MAX_CRASHES:
             self._bury(talk, who)
+        elif batch and batch.is_superseded:
+            self._stays(talk, batch)
 
     def _bury(self, talk: Talk, who: str) -> None:
         assert talk.batch
@@ -326,6 +350,7 @@ class Model(ModelCounts):
 
     def _discard_window(self, talk: Talk) -> int:
         messages, talk.buffer, talk.deadline_ms, talk.fired = talk.buffer, [], 0, None
+        self._close_burst(talk)
         return self._discarded(messages)
 
     def _discarded(self, messages: list[ModelMessage]) -> int:

@@ -216,8 +216,10 @@ class ReplyActions(ModelComparison):
             assert (batch.next_part, batch.last_part) == numbers
 
     def _store(self, sender: Sender, answer: bytes, prints: tuple[bytes, ...], delay_ms: int) -> str:
-        outcome = self.system.answered(PEOPLE[sender.who], sender.token, answer, b"".join(prints), delay_ms)
-        assert outcome == self.model.store(sender.who, sender.token, answer, prints, delay_ms)
+        memory = b"memory of %b" % answer
+        found = b"".join(prints), delay_ms, memory
+        outcome = self.system.answered(PEOPLE[sender.who], sender.token, answer, *found)
+        assert outcome == self.model.store(sender.who, sender.token, answer, prints, delay_ms, memory)
         self._touch(sender.who)
         return outcome
 
@@ -236,10 +238,10 @@ class ReplyActions(ModelComparison):
         self._settle_sender(sender, outcome)
 
     def _settle_sender(self, sender: Sender, outcome: str) -> None:
-        """A worker that lost its lease, or gave it back, forgets the batch. One of a cancelled batch releases it."""
+        """A worker that lost its lease, or gave it back, forgets the batch. One that was stopped releases it."""
         if outcome in ("ok", "send"):
             return
-        if outcome == "cancelled" and not sender.is_marked:
+        if outcome in ("cancelled", "superseded") and not sender.is_marked:
             found = self.system.fail(PEOPLE[sender.who], sender.token, "release", 0)
             assert found == self.model.end(sender.who, sender.token, "release")
         self.flights = [flight for flight in self.flights if flight.token != sender.token]

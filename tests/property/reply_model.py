@@ -43,14 +43,16 @@ class ReplyModel(Model):
 
     # What workers do
 
-    def store(self, who: str, token: str, answer: bytes, prints: tuple[bytes, ...], delay_ms: int) -> str:
+    def store(  # noqa: PLR0917 - an answer is all of these
+        self, who: str, token: str, answer: bytes, prints: tuple[bytes, ...], delay_ms: int, memory: bytes
+    ) -> str:
         talk = self.talks[who]
-        if talk.batch and talk.batch.token == token and talk.batch.parts:
+        if talk.batch and talk.batch.token == token and talk.batch.parts and not talk.batch.is_superseded:
             self._count_answer(talk, token, answer)
             return "cancelled" if talk.batch.cancelled else "ok"
-        outcome = self.answered(who, token, answer)
+        outcome = self.answered(who, token, answer, b"" if prints else memory)
         if outcome == "ok" and prints and talk.batch and talk.batch.token == token:
-            talk.batch.parts = Parts(prints, last=len(prints))
+            talk.batch.parts, talk.batch.new_memory = Parts(prints, last=len(prints)), memory
             return self._give_back(talk, self.now_ms + delay_ms, "later") if delay_ms else "ok"
         return outcome
 
@@ -59,6 +61,8 @@ class ReplyModel(Model):
         batch = talk.batch
         if not batch or batch.token != token:
             return self._refused(talk, token)
+        if self.is_stopped(talk, token):
+            return self._stop(talk, token), 0
         parts = batch.parts
         is_next = parts and parts.next == number and (parts.sending or self._leased(talk))
         if batch.cancelled or not is_next:
@@ -67,7 +71,8 @@ class ReplyModel(Model):
             return waits
         if own_id and not parts.sending:
             self.sent_ids[own_id] = (who, part_id(batch))
-        parts.sending = True
+        talk.memory, batch.new_memory = batch.new_memory or talk.memory, b""
+        parts.sending = parts.begun = True
         return "send", 0
 
     def end_part(self, who: str, token: str, number: int, ending: Ending) -> str:

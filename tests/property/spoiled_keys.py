@@ -18,6 +18,7 @@ def spoil(system: System, model: Model, conversation: Conversation, who: str, ho
     talk, name, keys = model.talks[who], system.ref(conversation).hash, system.keys
     if how == "window" and talk.buffer:
         talk.deadline_ms, talk.fired, talk.window_ms, talk.turn_split = model.now_ms, "quiet", 0, False
+        talk.opened_ms = talk.buffer[0].received_ms
         system.client.hset(keys.of(0, "conv", name), "window", "malformed")
     elif how == "batch" and talk.batch:
         model.lost += len(talk.batch.messages)

@@ -27,6 +27,9 @@ FIRST = "30"
 """The window after a first message, in the walks that compare with the model."""
 
 
+RESTARTS_MAX, SHORT_LEASE_S = 2, 80.0
+
+
 def settings_for(prefix: str, *, enabled: bool = True, max_age_s: int = 0, first: str = "normal") -> Settings:
     """The settings of one walk."""
     return load_settings(
@@ -48,3 +51,18 @@ def settings_for(prefix: str, *, enabled: bool = True, max_age_s: int = 0, first
         message_max_age=max_age_s,
         agent_max_attempts=3,
     )
+
+
+def with_restarts(settings: Settings) -> Settings:
+    """The same settings, for a route where a message takes back the batch before it.
+
+    Two leases end within the longest wait.
+    """
+    lease = {"flush_lease": SHORT_LEASE_S, "flush_renew_interval": SHORT_LEASE_S / 3}
+    restarts = {"message_while_answering": "restart", "restarts_max": RESTARTS_MAX}
+    return settings.model_copy(update={**restarts, **lease})
+
+
+def without_restarts(settings: Settings) -> Settings:
+    """The same settings, for a route where a message waits behind the batch before it."""
+    return settings.model_copy(update={"message_while_answering": "queue"})

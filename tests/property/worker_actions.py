@@ -222,8 +222,10 @@ class WorkerActions:
         if conv.get("token") != flight.token:
             return conv["done_outcome"] if conv.get("done_token") == flight.token else "lost"
         ids = self.picture.ids("batch", self.hashes[flight.name])
-        if acked or outcome == "dead" or "cancelled" in conv:
+        if acked or outcome == "dead" or invariants_with_aliases.is_stopped(conv):
             self._expect_awake(flight.name)
+        if "superseded" in conv and "cancelled" not in conv:
+            return "superseded"
         if "cancelled" in conv:
             self.expected.end(ids, "discarded")
             return "cancelled"

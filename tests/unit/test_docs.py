@@ -9,6 +9,7 @@ import pytest
 
 from tests.property.mutants import MUTANTS, PEOPLE_MUTANTS
 from tests.property.reply_mutants import REPLY_MUTANTS
+from tests.property.restart_mutants import RESTART_MUTANTS, RESTART_PEOPLE_MUTANTS, RESTART_REPLY_MUTANTS
 
 ROOT = Path(__file__).parents[2]
 CODE_FOLDERS = ("agents", "buffer", "cli", "config", "gateways", "webhook", "worker", "tests", "benchmarks")
@@ -22,7 +23,8 @@ CODE = [
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 INVARIANTS = (ROOT / "docs" / "invariants.md").read_text(encoding="utf-8")
 NUMBERED = set(re.findall(r'<a id="(\d+)"></a>\n## \1\. ', INVARIANTS))
-BUGS = {mutant.bug for mutant in (*MUTANTS, *PEOPLE_MUTANTS, *REPLY_MUTANTS)}
+RESTARTS = (*RESTART_MUTANTS, *RESTART_REPLY_MUTANTS, *RESTART_PEOPLE_MUTANTS)
+BUGS = {mutant.bug for mutant in (*MUTANTS, *PEOPLE_MUTANTS, *REPLY_MUTANTS, *RESTARTS)}
 OUR_PATH = re.compile(rf"(?:{'|'.join(CODE_FOLDERS)}|docs|deploy|\.ci|\.github)/[\w./-]*")
 
 

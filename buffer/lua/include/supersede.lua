@@ -15,7 +15,7 @@ if span and #span > ACKED_SPAN then
   local opened_ms = min(conv.opened_ms or now_ms, (struct.unpack('>I6', span, 7)))
   -- The first request for a part is the moment of no return, and so is an answer that has no part.
   local is_begun = sending_ms or part_since_ms or (next_part or '1') ~= '1' or answered and not next_part
-  if marked and not cancelled then
+  if marked then
     conv.sealed, conv.sealed_bytes = struct.unpack('>I4I4', marked, 7)
     conv.opened_ms = opened_ms
   elseif not (is_begun or single or cancelled or posted or redriven or is_left) and tonumber(crashes or 0) < 2
