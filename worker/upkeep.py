@@ -1,4 +1,4 @@
-"""The upkeep: repairs the wake index, deletes idle conversations, and notices other deployments on the same Redis."""
+"""The upkeep: repairs the wake index, deletes idle conversations, adds up counts, and notices other deployments."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 import redis.exceptions as rx
 
 from buffer.errors import StoreError
+from buffer.insights import Insights
 from buffer.owner_store import Owners
 from buffer.store import CONVERSATIONS_PER_SWEEP, Store
 from config.logs import get_logger
@@ -22,6 +23,10 @@ REPAIR_EVERY_S = 3600
 REPAIR_AGAIN_S = 55
 """After a repair that a start, a reconnect or an earlier find caused, others skip theirs for this time. It is less than
 EVERY_S, so that the worker that found something repairs in each of its rounds."""
+
+FOLD_EVERY_S = 2.0
+"""Time between two rounds that add up what append has counted, so that append has not to do it itself. Where nothing
+was counted, a round is one command for each partition."""
 
 RESTS = 4
 """The repair rests 4 times as long as each call took. It uses at most a fifth of the server, and takes minutes for a
@@ -39,6 +44,7 @@ class Upkeep:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._owners = Owners(store)
+        self._insights = Insights(store)
         self._partitions = settings.redis_partitions
         self._guard = store.keys.prefix + ":repaired"
         self._wanted = asyncio.Event()
@@ -62,6 +68,15 @@ class Upkeep:
             guard_s = await self._wait()
             if found:
                 guard_s = REPAIR_AGAIN_S
+
+    async def fold_forever(self) -> None:
+        """Have counts added up until cancelled. Any number of workers may: each count is added once."""
+        while True:
+            try:
+                await self._insights.fold()
+            except StoreError as error:
+                log.debug("adding up counts put off", error=str(error))
+            await asyncio.sleep(FOLD_EVERY_S)
 
     async def retire(self) -> None:
         """Sign off: this worker no longer counts as one of its deployment."""
