@@ -171,12 +171,7 @@ class WorkerProcess:
         feeding = _start(dispatcher.run(), worker.runner.consume())
         self._breakers.use(self._agents.tags())
         helping = _start(
-            listener.run(),
-            upkeep.run(),
-            upkeep.fold_forever(),
-            self._breakers.run(),
-            self._maintain(worker),
-            _watch_forever(watch),
+            listener.run(), upkeep.run(), self._breakers.run(), self._maintain(worker), _watch_forever(watch)
         )
         showing = _start(worker.registries.write_forever(), worker.registries.keep_alive(), self._project(projector))
         await self._until_stopped([*feeding, *helping, *showing])

@@ -55,7 +55,10 @@ class Upkeep:
         self._wanted.set()
 
     async def run(self) -> None:
-        """Repair and sweep until cancelled."""
+        """Repair, sweep and add counts up until cancelled."""
+        await asyncio.gather(self._repair_and_sweep(), self._fold_forever())
+
+    async def _repair_and_sweep(self) -> None:
         guard_s = REPAIR_AGAIN_S
         found = False
         while True:
@@ -69,8 +72,8 @@ class Upkeep:
             if found:
                 guard_s = REPAIR_AGAIN_S
 
-    async def fold_forever(self) -> None:
-        """Have counts added up until cancelled. Any number of workers may: each count is added once."""
+    async def _fold_forever(self) -> None:
+        """Have counts added up. Any number of workers may: each count is added once."""
         while True:
             try:
                 await self._insights.fold()

@@ -82,6 +82,6 @@ async def test_counts_are_added_up(valkey: Server, open_store: Callable[..., Sto
 
     monkeypatch.setattr(upkeep, "FOLD_EVERY_S", 0.0)
     monkeypatch.setattr(Insights, "fold", fold)
-    task = asyncio.create_task(Upkeep(store, store.settings).fold_forever())
+    task = asyncio.create_task(Upkeep(store, store.settings)._fold_forever())
     await asyncio.wait_for(done.wait(), WITHIN_S)
     task.cancel()
