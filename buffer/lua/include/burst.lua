@@ -55,22 +55,27 @@ local function code_in_turn(conv)
   local TURN_GAP_MS = 60000 -- who writes later than this begins a new turn
   local TURN_SPLIT = 1 -- a flag of the burst: its turn was split before. include/prelude.lua has the flags
   local NO_GAP, BEGINS_TURN, SPLITS, SPLITS_FIRST = 31, 32, 64, 128 -- include/fold.lua has these codes
-  local gap_ms, gap = conv.last_ms and now_ms - conv.last_ms or math.huge, NO_GAP
+  local last_ms, flags = conv.last_ms, conv.flags
+  if not (last_ms or flags) then
+    return NO_GAP + BEGINS_TURN
+  end
+  local gap_ms, gap = last_ms and now_ms - last_ms or FAR_MS, NO_GAP
   if gap_ms <= GAP_FIRST_MS then
     gap = 0
   elseif gap_ms <= GAP_MAX_MS then
     gap = min(23, math.ceil(GAP_STEPS_PER_E * math.log(gap_ms / GAP_FIRST_MS)))
   end
-  local is_split = conv.flags and conv.flags % 2 == TURN_SPLIT
-  if gap_ms > TURN_GAP_MS then
-    conv.flags = is_split and conv.flags - TURN_SPLIT or conv.flags
-    return gap + BEGINS_TURN
-  elseif conv.opened_ms then
+  if gap_ms <= TURN_GAP_MS and conv.opened_ms then
     return gap
+  end
+  local is_split = flags and flags % 2 == TURN_SPLIT
+  if gap_ms > TURN_GAP_MS then
+    conv.flags = is_split and flags - TURN_SPLIT or flags
+    return gap + BEGINS_TURN
   elseif is_split then
     return gap + SPLITS
   end
-  conv.flags = (conv.flags or 0) + TURN_SPLIT
+  conv.flags = (flags or 0) + TURN_SPLIT
   return gap + SPLITS + SPLITS_FIRST
 end
 
