@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, get_args
 
 from redis.exceptions import RedisError, ResponseError
 
+from buffer.censored_gaps import unbiased
 from buffer.errors import store_error
 from buffer.insight_models import GAP_BUCKETS
 from buffer.insight_replies import read_channel
@@ -23,7 +24,7 @@ from config.settings import Settings
 Channel = tuple[str, str]
 """Gateway and name of a channel."""
 
-FIELDS = (*(f"gap:{bucket}" for bucket in range(GAP_BUCKETS)), "gap:turns")
+FIELDS = ("gap:turns", *(f"{kind}:{bucket}" for kind in ("gap", "gap:read") for bucket in range(GAP_BUCKETS)))
 """What is read of a channel's tally (docs/counters.md)."""
 
 BEYOND_TURNS = 2
@@ -128,17 +129,19 @@ def read_set_windows(reply: int) -> int:
 
 
 def gaps_in(values: Sequence[bytes | None] | None) -> Gaps | None:
-    """Return the gaps of the FIELDS of a tally. None for values that no script has written.
+    """Return the gaps that the FIELDS of a tally tell of. None for values that no script has written.
 
-    So is a tally with more gaps between turns than turns: it is of a version that counted no turns.
+    So is a tally with more gaps between turns and read answers than turns: it is of a version that counted no turns.
     """
     try:
-        *counts, turns = [int(value or 0) for value in values or ()]
+        turns, *counts = [int(value or 0) for value in values or ()]
     except ValueError:
         return None
-    if min(*counts, turns) < 0 or sum(counts[-BEYOND_TURNS:]) > turns + BEYOND_TURNS:
+    gaps, reads = counts[:GAP_BUCKETS], counts[GAP_BUCKETS:]
+    known_ends = sum(gaps[-BEYOND_TURNS:]) + sum(reads)
+    if min(turns, *counts) < 0 or known_ends > turns + BEYOND_TURNS:
         return None
-    return Gaps(tuple(counts), turns)
+    return unbiased(gaps, reads, turns)
 
 
 def window_in(value: bytes) -> Window | None:

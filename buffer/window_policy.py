@@ -50,12 +50,11 @@ class AutoPolicy(NamedTuple):
 class Gaps(NamedTuple):
     """What a channel has counted: gaps in the buckets of BOUNDS_MS["gap"], and the turns to which they belong.
 
-    To be counted of batches that are `auto_explore`, and of no others (`batch_gaps`). Where the window is shorter, a
-    person who would have gone on has read an answer first, and begins a new turn: a channel that learnt from those
-    would take its own answers for the ends of turns, and its window would shrink to `min_ms` (docs/the-wait.md).
+    As they would be if the channel's own answers had ended no turn: buffer/censored_gaps.py. From the gaps that it sees
+    a channel would take its answers for the ends of turns, and its window would shrink to `min_ms` (docs/the-wait.md).
     """
 
-    counts: tuple[int, ...]
+    counts: tuple[float, ...]
     turns: int
 
 
@@ -64,17 +63,6 @@ class Window(NamedTuple):
 
     window_ms: int
     why: AutoWhy
-
-
-def batch_gaps(previous_ms: int | None, received_ms: Sequence[int], acked_ms: int | None) -> Gaps:
-    """Return what a batch adds to the gaps of its channel. The arguments are those of `gaps_before`."""
-    counts, turns = [0] * len(GAP_BOUNDS_MS), 0
-    for gap_ms in gaps_before(previous_ms, received_ms, acked_ms):
-        if gap_ms is None or gap_ms > TURN_GAP_MS:
-            turns += 1
-        else:
-            counts[bisect_left(GAP_BOUNDS_MS, gap_ms)] += 1
-    return Gaps(tuple(counts), turns)
 
 
 def gaps_before(previous_ms: int | None, received_ms: Sequence[int], acked_ms: int | None) -> Iterator[float | None]:
@@ -130,7 +118,12 @@ def gaps_beyond(gaps: Gaps, limit_ms: float) -> float:
     return max(0.0, _above(gaps.counts, limit_ms) - _above(gaps.counts, TURN_GAP_MS))
 
 
-def _above(counts: tuple[int, ...], limit_ms: float) -> float:
+def gaps_between_turns(gaps: Gaps) -> float:
+    """Return how many of the gaps are longer than a turn allows."""
+    return _above(gaps.counts, TURN_GAP_MS)
+
+
+def _above(counts: tuple[float, ...], limit_ms: float) -> float:
     at = bisect_left(GAP_BOUNDS_MS, limit_ms)
     if at == len(counts):
         return 0.0

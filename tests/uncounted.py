@@ -7,6 +7,7 @@ from collections import Counter
 REFUSED = {24: "duplicate", 25: "discarded", 26: "stale", 27: "broken", 28: "full"}
 ALONE = 30
 GAP_BUCKETS = 24
+READ_MAX = 20
 
 
 def read_uncounted(runs: bytes) -> dict[str, Counter[str]]:
@@ -28,7 +29,11 @@ def fields_of(code: int) -> list[str]:
     if kind in REFUSED:
         return [f"messages_{REFUSED[kind]}"]
     fields = ["messages_accepted"]
-    fields += [f"gap:{kind}"] if kind < GAP_BUCKETS else []
-    fields += ["turns", "gap:turns"] if code & 32 else []
-    fields += ["bursts_split"] if code & 64 else []
+    is_silent = code & 32
+    is_read = is_silent and kind <= READ_MAX
+    fields += [f"gap:read:{kind}" if is_read else f"gap:{kind}"] if kind < GAP_BUCKETS else []
+    if is_silent:
+        fields += ["gap:turns"] if code & 64 else ["turns", "gap:turns"]
+    elif code & 64:
+        fields += ["bursts_split"]
     return fields + (["turns_split"] if code & 128 else [])

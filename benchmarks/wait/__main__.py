@@ -17,7 +17,7 @@ from benchmarks.wait.conversations import BadData, Conversation, read_conversati
 from benchmarks.wait.page import goal_table, levers_table, policies_table, write_tables
 from benchmarks.wait.policies import AUTO, BASELINE, FAMILIES, TABLE, Policy
 from benchmarks.wait.scores import Score, figures, score_all
-from benchmarks.wait.training import divide, windows_of_all_gaps
+from benchmarks.wait.training import divide, windows_by_day
 
 DATA = Path(__file__).parents[1] / "data"
 FILES = (DATA / "chitchat.csv.gz", DATA / "meetup.csv.gz")
@@ -25,6 +25,8 @@ FILES = (DATA / "chitchat.csv.gz", DATA / "meetup.csv.gz")
 
 SAMPLED_CONVERSATIONS = 500
 """Of so many conversations of each part the curves are made: they have many policies, and need no intervals."""
+
+DAYS_SHOWN = 8
 
 Part = list[Conversation]
 
@@ -68,7 +70,7 @@ def _section(path: Path, is_drawn: bool) -> str:
             policies_table(scores),
             goal_table(scores),
             levers_table(chosen, baseline),
-            _shrinking(training),
+            _by_day(training),
         ]
     )
     print(text, flush=True)
@@ -104,12 +106,16 @@ def _sample(part: Part) -> Part:
     return part[:: max(1, len(part) // SAMPLED_CONVERSATIONS)]
 
 
-def _shrinking(training: Part) -> str:
-    """Return to which windows a channel comes that counts all its gaps, not only those of explored conversations."""
-    windows = windows_of_all_gaps(training, AUTO, agent_ms=2_000, days=8)
+def _by_day(training: Part) -> str:
+    """Return to which windows a channel comes day by day, and to which if it believed the gaps that it sees."""
+    policy = Policy("auto: channel", auto=AUTO, agent_ms=2_000)
+    corrected, seen = (
+        ", ".join(f"{one / 1000:.1f}" for one in windows_by_day(training, policy, DAYS_SHOWN, is_corrected))
+        for is_corrected in (True, False)
+    )
     return (
-        "If all gaps were counted and not only those of explored bursts, with an agent of 2 s the window\n"
-        f"of the channel would be, day by day: {', '.join(f'{one / 1000:.1f}' for one in windows)} s.\n"
+        f"The window of the channel day by day, with an agent of 2 s: {corrected} s.\n"
+        f"If it took the gaps that it sees for all there are: {seen} s.\n"
     )
 
 

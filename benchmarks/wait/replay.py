@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from benchmarks.wait.conversations import Conversation, Turn
 from benchmarks.wait.policies import HOLD_MS, MAX_WAIT_MS, Policy
+from buffer.censored_gaps import HELD_SEEN_MS, READ_MAX, silent_bucket
 from buffer.deadlines import InFlight, hold_deadline_ms, may_restart, quiet_deadline_ms, typing_window_ms
 from buffer.habits import Habits, contact_window, habits_after
-from buffer.window_policy import Gaps, channel_window, explores
+from buffer.window_policy import GAP_BOUNDS_MS, READ_MS, Gaps, channel_window, explores
 
 CHARS_PER_S = 3.5
 """How fast a person is assumed to type: the signal begins so long before a message is sent."""
@@ -20,6 +22,7 @@ SIGNAL_EVERY_MS = 10_000
 
 NEVER_MS = 1 << 60
 HOUR_MS = 3_600_000
+LUCKS = 64
 
 
 class TurnResult(NamedTuple):
@@ -29,6 +32,26 @@ class TurnResult(NamedTuple):
     calls: int
     wait_ms: int
     latency_ms: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the channel counts: gaps, and after how long an answer was read, both by bucket (docs/counters.md)."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * len(GAP_BOUNDS_MS))
+    reads: list[int] = field(default_factory=lambda: [0] * len(GAP_BOUNDS_MS))
+    turns: int = 0
+
+    def count_gap(self, gap_ms: int) -> None:
+        """Count a gap within a turn."""
+        self.counts[bisect_left(GAP_BOUNDS_MS, gap_ms)] += 1
+
+    def count_silence(self, silent_ms: int, luck: float) -> None:
+        """Count a message after which nothing had come for so long when an answer was read."""
+        self.turns += 1
+        at = silent_bucket(silent_ms, luck)
+        if at <= READ_MAX:
+            self.reads[at] += 1
 
 
 @dataclass(slots=True)
@@ -54,17 +77,20 @@ class Batch:
     restarts: int = 0
     claimed_ms: int = 0
     has_waited: bool = False
+    is_held: bool = False
 
 
-def replay(conversation: Conversation, policy: Policy, gaps: Gaps | None) -> Iterator[TurnResult]:
-    """Replay each turn under a policy, `gaps` being what the channel has counted before.
+def replay(
+    conversation: Conversation, policy: Policy, gaps: Gaps | None, tally: Tally | None = None
+) -> Iterator[TurnResult]:
+    """Replay each turn under a policy, `gaps` being what is known of the channel, and count its gaps in the tally.
 
     Turns do not touch each other: an answer of the turn before is never still on its way.
     """
     contacts: dict[str, Contact] = {}
     for turn in conversation.turns:
         contact = contacts.setdefault(turn.author, Contact(f"{conversation.name}/{turn.author}"))
-        yield TurnReplay(policy, gaps, contact).run(turn)
+        yield TurnReplay(policy, gaps, contact, tally).run(turn)
         if turn.is_answered:
             contact.acked_ms = -NEVER_MS  # somebody has spoken: the last message was the last of its turn
 
@@ -83,9 +109,10 @@ def typing_signals(turn: Turn, visible: float) -> Iterator[tuple[int, bool]]:
 class TurnReplay:
     """One turn of one contact: the open burst, the batch at the agent, and what they have cost so far."""
 
-    def __init__(self, policy: Policy, gaps: Gaps | None, contact: Contact) -> None:
+    def __init__(self, policy: Policy, gaps: Gaps | None, contact: Contact, tally: Tally | None) -> None:
         """Begin a turn."""
-        self.policy, self.gaps, self.contact = policy, gaps, contact
+        self.policy, self.gaps, self.contact, self.tally = policy, gaps, contact, tally
+        self.before_ms: int | None = None
         self.burst: Batch | None = None
         self.flight: Batch | None = None
         self.calls = self.answers = 0
@@ -97,12 +124,27 @@ class TurnReplay:
         for at_ms, is_message in typing_signals(turn, self.policy.visible):
             self.advance(at_ms)
             if is_message:
+                self.count(at_ms)
                 self.receive(at_ms)
             else:
                 self.see_typing(at_ms)
         self.advance(NEVER_MS)
+        self.count(NEVER_MS)
         last_ms = turn.messages[-1].at_ms
         return TurnResult(self.answers - 1, self.calls, self.claimed_ms - last_ms, self.free_ms - last_ms)
+
+    def count(self, now_ms: int) -> None:
+        """Count what the message before was followed by: this message, or an answer that was read."""
+        before_ms, self.before_ms = self.before_ms, now_ms
+        if self.tally is None or before_ms is None:
+            return
+        luck, burst = before_ms % LUCKS / LUCKS, self.burst
+        if self.flight is None and self.free_ms > before_ms and now_ms - self.free_ms > READ_MS:
+            self.tally.count_silence(self.free_ms + READ_MS - before_ms, luck)
+        elif burst is not None and burst.is_held and now_ms - before_ms > burst.window_ms + HELD_SEEN_MS:
+            self.tally.count_silence(burst.window_ms + HELD_SEEN_MS, luck)
+        else:
+            self.tally.count_gap(now_ms - before_ms)
 
     def advance(self, now_ms: int) -> None:
         """Do what is due before this moment: claim the burst, let the answer leave."""
@@ -179,4 +221,5 @@ class TurnReplay:
             self.contact.presence_ms = now_ms
         burst = self.burst
         if burst is not None:
+            burst.is_held = True
             burst.due_ms = hold_deadline_ms(now_ms, burst.opened_ms, HOLD_MS, MAX_WAIT_MS, burst.due_ms)

@@ -15,7 +15,7 @@ from benchmarks.figures import percentile
 from benchmarks.wait.conversations import SEED, Conversation
 from benchmarks.wait.policies import Policy
 from benchmarks.wait.replay import replay
-from benchmarks.wait.training import explored_gaps
+from benchmarks.wait.training import learnt_gaps
 
 SAMPLES = 200
 """Bootstrap samples of the conversations. 95 of 100 lie in the interval that is shown."""
@@ -52,7 +52,7 @@ class Figures(NamedTuple):
 
 def score(policy: Policy, training: Sequence[Conversation], replayed: Sequence[Conversation]) -> Score:
     """Learn from the training part and replay the other."""
-    gaps = explored_gaps(training, policy)
+    gaps = learnt_gaps(training, policy)
     waits_ms, sums = list[int](), list[Sums]()
     for conversation in replayed:
         results = list(replay(conversation, policy, gaps))

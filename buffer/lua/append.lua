@@ -64,13 +64,13 @@ end
 ---- decide per message ----
 
 -- Find out when the person spoke last, for the gap to the next message. `span` is that of the last batch, and
--- include/seal.lua has its layout. An answer that the person has read since makes a gap meaningless.
+-- include/seal.lua has its layout. After an answer that the person has read, a gap is known up to that moment only.
 local function look_back(conv, span, has_batch)
   local ANSWER_READ_MS = 3000 -- a message so soon after the ack was written before the answer was read
   local sealed_ms, acked_ms = struct.unpack('>I6I6', span)
   local last_ms = conv.opened_ms and conv.last_ms or sealed_ms
   local has_read = #span == ACKED_SPAN and not has_batch and acked_ms > last_ms and now_ms - acked_ms > ANSWER_READ_MS
-  conv.last_ms = not has_read and last_ms or nil
+  conv.last_ms, conv.read_ms = last_ms, has_read and acked_ms + ANSWER_READ_MS or nil
   if not conv.opened_ms then
     conv.flags = (byte(span, #span == ACKED_SPAN and 13 or 26) or 0) % 2 -- the turn goes on, the burst does not
   end

@@ -38,7 +38,7 @@ def quiet(number: int) -> str:
 def count(deployment: Deployment, gaps: Sequence[object], turns: int = TURNS) -> None:
     """Write what the channel has counted."""
     deployment.redis.sadd("deb:{p0}:channels", ":".join(CHANNEL))
-    fields = {name: str(value) for name, value in zip(FIELDS, (*gaps, turns), strict=True)}
+    fields = {name: str(value) for name, value in zip(FIELDS, (turns, *gaps), strict=False)}
     deployment.redis.hset("deb:{p0}:tally:" + ":".join(CHANNEL), mapping=fields)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections import Counter
 
 import pytest
 
+from buffer.censored_gaps import HELD_SEEN_MS, READ_MAX, silent_bucket
 from buffer.insight_models import BOUNDS_MS
 from tests.lua.driver import ANA, WINDOW_MS, ScriptDriver
 from tests.lua.test_counters import bucket_of, histogram
@@ -23,6 +25,12 @@ async def gaps(driver: ScriptDriver) -> dict[int, int]:
     return {number: count for number, count in enumerate(found.counts) if count}
 
 
+async def read_answers(driver: ScriptDriver) -> dict[int, int]:
+    """Return how many turns began after a read answer, by the bucket of the time up to its reading."""
+    found = await driver.tally()
+    return {int(name[9:]): count for name, count in found.items() if name.startswith("gap:read:")}
+
+
 def buckets(*gaps_ms: int) -> dict[int, int]:
     """Return how many of these gaps lie in each bucket."""
     return dict(Counter(bisect_left(BOUNDS_MS["gap"], gap_ms) for gap_ms in gaps_ms))
@@ -35,6 +43,74 @@ async def test_gap_within_a_burst(driver: ScriptDriver):
     await driver.append("m2")
     assert (await gaps(driver), await split(driver)) == (buckets(2_000), 0)
     assert 2_000 <= bucket_of(await histogram(driver, "gap")) < 2_700
+
+
+READ_MS = 3_000
+"""So long after its ack an answer is read."""
+
+
+@pytest.mark.parametrize("silence_ms", [1, 50_000, 100_000, 10_000_000])
+async def test_turn_after_a_read_answer(driver: ScriptDriver, silence_ms: int):
+    """It is no gap: counted is how long the person had not gone on when the answer was read, whenever they write."""
+    batch = await driver.in_flight("m1")
+    driver.clock.advance(1_000)
+    await driver.store.ack(driver.ref(), batch.token)
+    driver.clock.advance(READ_MS + silence_ms)
+    await driver.append("m2", "m3")
+    assert await gaps(driver) == {0: 1}
+    assert await read_answers(driver) == {silent_bucket(WINDOW_MS + 1_000 + READ_MS, luck(driver)): 1}
+    assert ((await driver.tally())["turns"], (await driver.tally())["gap:turns"]) == (2, 2)
+
+
+async def test_late_answer(driver: ScriptDriver):
+    """After more than a turn's longest gap it does not matter any more that an answer was read."""
+    for number, silent_ms in enumerate((50_000, 70_000)):
+        batch = await driver.in_flight(f"m{number}")
+        driver.clock.advance(silent_ms - WINDOW_MS - READ_MS)
+        await driver.store.ack(driver.ref(), batch.token)
+        driver.clock.advance(70_000)
+    await driver.append("m2")
+    [bucket] = await read_answers(driver)
+    assert bucket in (19, READ_MAX)
+    assert (await gaps(driver), (await driver.tally())["gap:turns"]) == ({}, 3)
+
+
+async def test_part_of_a_bucket(driver: ScriptDriver):
+    """A bucket that was seen in part counts as often as that part, over many answers."""
+    silent_ms, found = 12_000, Counter[int]()
+    for shift in range(64):
+        batch = await driver.in_flight(f"m{shift}")
+        driver.clock.advance(silent_ms - WINDOW_MS - READ_MS)
+        await driver.store.ack(driver.ref(), batch.token)
+        driver.clock.advance(100_000 + (shift - driver.clock()) % 64)
+    await driver.append("last")
+    found.update(await read_answers(driver))
+    first = bisect_left(BOUNDS_MS["gap"], silent_ms) - 1
+    share = math.log(silent_ms / BOUNDS_MS["gap"][first]) / math.log(480) * 23
+    assert set(found) == {first, first + 1}
+    assert abs(found[first + 1] / found.total() - share) <= 2 / 64
+
+
+@pytest.mark.parametrize(("over_ms", "is_gap"), [(0, True), (1, False)])
+async def test_gap_that_only_a_hold_lets_us_see(driver: ScriptDriver, over_ms: int, is_gap: bool):
+    """Only who goes on is held, so such a gap counts as if the answer had been read; but no turn begins."""
+    await driver.append("m1")
+    for _ in range(2):
+        driver.clock.advance((WINDOW_MS + HELD_SEEN_MS) // 2 - 500)
+        await driver.store.presence(ANA, "typing")
+    driver.clock.advance(1_000 + over_ms)
+    await driver.append("m2")
+    seen = buckets(WINDOW_MS + HELD_SEEN_MS)
+    assert await gaps(driver) == (seen if is_gap else {})
+    silent = {silent_bucket(WINDOW_MS + HELD_SEEN_MS, luck(driver)): 1}
+    assert await read_answers(driver) == ({} if is_gap else silent)
+    tally = await driver.tally()
+    assert (tally["turns"], tally["gap:turns"], tally.get("bursts_split", 0)) == (1, 1 if is_gap else 2, 0)
+
+
+def luck(driver: ScriptDriver) -> float:
+    """Return what decides now whether a bucket counts that was seen in part."""
+    return driver.clock() % 64 / 64
 
 
 async def test_gap_across_a_flush_in_flight(driver: ScriptDriver):

@@ -13,14 +13,15 @@ COUNTER_MUTANTS = [
     Mutant("sweep loses counts", "sweep", "fold()\nage", "call('DEL', key('uncounted'))\nage"),
     Mutant("resent message counted again", "include/append_one", "known ~= nonce and 24 or nil", "24"),
     Mutant("a turn is split anew each time", "include/burst", "  elseif is_split then\n    return gap + SPLITS\n", ""),
-    Mutant("a new turn is split already", "include/burst", "is_split and conv.flags - TURN_SPLIT or", ""),
+    Mutant("a new turn is split already", "include/burst", "is_split and flags - TURN_SPLIT or", ""),
     Mutant("split is forgotten at the ack", "ack", ".. sub(span, 26, 26)", ".. '\\0'"),
     Mutant("first message begins no turn", "include/burst", "    return gap + BEGINS_TURN\n", "    return gap\n"),
     Mutant("a turn that never ends", "include/burst", "TURN_GAP_MS = 60000", "TURN_GAP_MS = 120000"),
     Mutant("gap within a burst only", "append", "conv.opened_ms and conv.last_ms or sealed_ms", "conv.last_ms or 0"),
-    Mutant(
-        "gap after a read answer", "append", "conv.last_ms = not has_read and last_ms or nil", "conv.last_ms = last_ms"
-    ),
+    Mutant("gap after a read answer", "append", "has_read and acked_ms + ANSWER_READ_MS or nil", "nil"),
+    Mutant("a read answer ends every later gap", "include/burst", "conv.read_ms, conv.flags = nil,", "conv.flags ="),
+    Mutant("no gap is known up to a read answer", "include/burst", "  if silent_ms then\n", "  if false then\n"),
+    Mutant("a read answer counts as a gap", "include/fold", "if is_silent and kind <= READ_MAX then", "if false then"),
     Mutant("gap after an unread answer missed", "append", " and now_ms - acked_ms > ANSWER_READ_MS\n", "\n"),
     Mutant("every gap splits a burst", "include/burst", "  elseif conv.opened_ms then\n    return gap\n", ""),
     Mutant(

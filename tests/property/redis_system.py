@@ -120,10 +120,11 @@ class Snapshot:
         of_none = {name.decode(): int(value) for name, value in self.table("counters").items()}
         return dict(summed([*self._tallies(), *self._uncounted()])) | of_none
 
-    def gaps(self) -> Counter[int]:
-        """How many gaps between messages each bucket of the histogram counts."""
+    def gaps(self) -> Counter[str]:
+        """How many gaps each bucket counts, and how many that ended with a read answer ("read:" and the bucket)."""
         tallies = [*self._tallies(), *self._uncounted()]
-        return Counter({i: sum(int(each.get(b"gap:%d" % i, 0)) for each in tallies) for i in range(GAP_BUCKETS)})
+        names = [f"{kind}{i}" for kind in ("", "read:") for i in range(GAP_BUCKETS)]
+        return Counter({name: sum(int(each.get(b"gap:" + name.encode(), 0)) for each in tallies) for name in names})
 
     def _tallies(self) -> list[dict[bytes, bytes]]:
         return [self.table("tally", channel) for channel in self.values["tally"]]

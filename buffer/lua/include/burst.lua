@@ -50,27 +50,39 @@ end
 -- Return the code by which the message that is added is counted: the gap before it, whether or not a flush lay between, for
 -- by these the window is chosen; and what it tells of the turn. Bucket i has the upper bound 250 ms * 480 ^ (i / 23). A
 -- message that opens a burst within a turn shows that the window was too short.
+-- Has the person read an answer since, it is the bucket up to whose end they had not gone on. Nobody knows whether they would
+-- have. A part of a bucket counts by chance, so that on the whole it is that part. So is a gap that only a hold has let us
+-- see, for only who goes on is held: it is known up to the moment at which an answer would have been read.
 local function code_in_turn(conv)
   local GAP_MAX_MS, GAP_FIRST_MS, GAP_STEPS_PER_E = 120000, 250, 23 / 6.173786103901937 -- the last is the log of 480
   local TURN_GAP_MS = 60000 -- who writes later than this begins a new turn
-  local TURN_SPLIT = 1 -- a flag of the burst: its turn was split before. include/prelude.lua has the flags
+  local TURN_SPLIT, HELD = 1, 2 -- flags of the burst: its turn was split before; include/prelude.lua has them
+  local HELD_SEEN_MS = 7000 -- from the end of a window to the reading of the answer, with an agent that takes 4 s
   local NO_GAP, BEGINS_TURN, SPLITS, SPLITS_FIRST = 31, 32, 64, 128 -- include/fold.lua has these codes
+  local READ_MAX, HELD_BACK = 20, 96 -- the last bucket up to which nobody had gone on; its code within a turn
   local gap_ms, gap = conv.last_ms and now_ms - conv.last_ms or math.huge, NO_GAP
-  if gap_ms <= GAP_FIRST_MS then
+  local silent_ms, flags = conv.read_ms and conv.read_ms - conv.last_ms, conv.flags or 0
+  if not silent_ms and conv.opened_ms and flags % 4 >= HELD and gap_ms > conv.window_ms + HELD_SEEN_MS then
+    silent_ms = conv.window_ms + HELD_SEEN_MS
+  end
+  if silent_ms then
+    gap = math.floor(max(0, GAP_STEPS_PER_E * math.log(silent_ms / GAP_FIRST_MS)) + now_ms % 64 / 64)
+    gap = gap <= READ_MAX and gap or NO_GAP
+  elseif gap_ms <= GAP_FIRST_MS then
     gap = 0
   elseif gap_ms <= GAP_MAX_MS then
     gap = min(23, math.ceil(GAP_STEPS_PER_E * math.log(gap_ms / GAP_FIRST_MS)))
   end
-  local is_split = conv.flags and conv.flags % 2 == TURN_SPLIT
-  if gap_ms > TURN_GAP_MS then
-    conv.flags = is_split and conv.flags - TURN_SPLIT or conv.flags
+  local is_split = flags % 2 == TURN_SPLIT
+  if conv.read_ms or gap_ms > TURN_GAP_MS then
+    conv.read_ms, conv.flags = nil, is_split and flags - TURN_SPLIT or flags
     return gap + BEGINS_TURN
   elseif conv.opened_ms then
-    return gap
+    return silent_ms and gap + HELD_BACK or gap
   elseif is_split then
     return gap + SPLITS
   end
-  conv.flags = (conv.flags or 0) + TURN_SPLIT
+  conv.flags = flags + TURN_SPLIT
   return gap + SPLITS + SPLITS_FIRST
 end
 

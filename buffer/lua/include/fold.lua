@@ -2,13 +2,16 @@
 -- runs: length of the channel (3 bytes) · gateway, colon, channel · number of messages (2) · one code for each message.
 -- A code is
 --   0 to 23  the bucket of the gap before the message (include/burst.lua)   31 no gap is known
---            + 32 it begins a turn   + 64 it opens a burst within a turn, which was split by that   + 128 the first to do so
+--            + 32 it begins a turn; up to 20: the bucket to whose end the person had not gone on when they read an answer
+--            + 64 it opens a burst within a turn, which was split by that   + 128 the first to do so
+--            + 96 the same as + 32, but the message is of the same turn, and came after a hold
 --   30       every message is its own flush: only the message is counted
 --   24 duplicate   25 discarded   26 stale   27 broken   28 full
 -- What no script can have written is set aside, with all that stands behind it: it stops nothing.
 
 -- Add a number of messages with the same code to the counts of their channel.
 local function add_up(counts, code, messages)
+  local READ_MAX = 20
   local function add_to(field)
     counts[field] = (counts[field] or 0) + messages
   end
@@ -19,14 +22,18 @@ local function add_up(counts, code, messages)
     return
   end
   add_to('messages_accepted')
-  if kind < 24 then
+  local is_silent, is_cut = code % 64 >= 32, code % 128 >= 64
+  if is_silent and kind <= READ_MAX then
+    add_to('gap:read:' .. kind)
+  elseif kind < 24 then
     add_to(kind) -- include/write_tallies.lua names it
   end
-  if code % 64 >= 32 then
-    add_to('turns')
+  if is_silent then
     add_to('gap:turns') -- ages with the gaps
-  end
-  if code % 128 >= 64 then
+    if not is_cut then
+      add_to('turns')
+    end
+  elseif is_cut then
     add_to('bursts_split')
   end
   if code >= 128 then
