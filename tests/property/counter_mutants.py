@@ -23,7 +23,12 @@ COUNTER_MUTANTS = [
     Mutant("no gap is known up to a read answer", "include/burst", "  if silent_ms then\n", "  if false then\n"),
     Mutant("a read answer counts as a gap", "include/fold", "if is_silent and kind <= READ_MAX then", "if false then"),
     Mutant("gap after an unread answer missed", "append", " and now_ms - acked_ms > ANSWER_READ_MS\n", "\n"),
-    Mutant("every gap splits a burst", "include/burst", "  elseif conv.opened_ms then\n    return gap\n", ""),
+    Mutant(
+        "every gap splits a burst",
+        "include/burst",
+        "  elseif conv.opened_ms then\n    return silent_ms and gap + HELD_BACK or gap\n",
+        "",
+    ),
     Mutant(
         "what a cap leaves is no split",
         "include/seal",
