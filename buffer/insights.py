@@ -93,12 +93,12 @@ class Insights:
 
     async def _channels(self) -> list[tuple[int, bytes]]:
         """Return the partition of every channel, and its member of the key `channels`."""
-        await self._fold()
+        await self.fold()
         keys = (self._key(one, "channels") for one in range(self._count))
         channels = await self._read((("smembers", key) for key in keys), PARTITIONS_AT_ONCE)
         return [(one, member) for one, found in enumerate(channels) for member in sorted(found or ())]
 
-    async def _fold(self) -> None:
+    async def fold(self) -> None:
         """Have what append has counted lately added to the tallies, where there is any."""
         keys = (self._key(one, "uncounted") for one in range(self._count))
         present = await self._read((("exists", key) for key in keys), READ_AT_ONCE)

@@ -1,4 +1,4 @@
-"""The upkeep: repairs the wake index, deletes idle conversations, and notices other deployments on the same Redis."""
+"""The upkeep: repairs the wake index, deletes idle conversations, adds up counts, and notices other deployments."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 import redis.exceptions as rx
 
 from buffer.errors import StoreError
+from buffer.insights import Insights
 from buffer.owner_store import Owners
 from buffer.store import CONVERSATIONS_PER_SWEEP, Store
 from config.logs import get_logger
@@ -22,6 +23,10 @@ REPAIR_EVERY_S = 3600
 REPAIR_AGAIN_S = 55
 """After a repair that a start, a reconnect or an earlier find caused, others skip theirs for this time. It is less than
 EVERY_S, so that the worker that found something repairs in each of its rounds."""
+
+FOLD_EVERY_S = 2.0
+"""Time between two rounds that add up what append has counted, so that append has not to do it itself. Where nothing
+was counted, a round is one command for each partition."""
 
 RESTS = 4
 """The repair rests 4 times as long as each call took. It uses at most a fifth of the server, and takes minutes for a
@@ -39,6 +44,7 @@ class Upkeep:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._owners = Owners(store)
+        self._insights = Insights(store)
         self._partitions = settings.redis_partitions
         self._guard = store.keys.prefix + ":repaired"
         self._wanted = asyncio.Event()
@@ -49,7 +55,10 @@ class Upkeep:
         self._wanted.set()
 
     async def run(self) -> None:
-        """Repair and sweep until cancelled."""
+        """Repair, sweep and add counts up until cancelled."""
+        await asyncio.gather(self._repair_and_sweep(), self._fold_forever())
+
+    async def _repair_and_sweep(self) -> None:
         guard_s = REPAIR_AGAIN_S
         found = False
         while True:
@@ -62,6 +71,15 @@ class Upkeep:
             guard_s = await self._wait()
             if found:
                 guard_s = REPAIR_AGAIN_S
+
+    async def _fold_forever(self) -> None:
+        """Have counts added up. Any number of workers may: each count is added once."""
+        while True:
+            try:
+                await self._insights.fold()
+            except StoreError as error:
+                log.debug("adding up counts put off", error=str(error))
+            await asyncio.sleep(FOLD_EVERY_S)
 
     async def retire(self) -> None:
         """Sign off: this worker no longer counts as one of its deployment."""

@@ -43,7 +43,8 @@ local RECEIVED = struct.pack('>I6', now_ms)
 local nearest_ms = math.huge
 local has_aliases = call('EXISTS', key('alias')) == 1
 local resent = 0
-local codes = {} -- gateway, colon, channel -> one byte for each message that this call counts, as in include/fold.lua
+-- What this call counts: a code for each message (include/fold.lua), and where in this list the channel is another one.
+local codes, channels, starts = {}, {}, {}
 
 -- To be written: the conversations as they will be · wake entries to set · wake entries to put back if they are lost ·
 -- discards to record · ids to remember.
@@ -82,16 +83,21 @@ local function load_conversation()
   if conv then
     return conv
   end
-  local seen, depth = try('GET', SEEN .. name) or '', try('LLEN', BUFFER .. name)
-  local flat = try('HMGET', CONV .. name, 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer', 'name',
-    'span', 'habits')
+  local conv_key, buffer_key = CONV .. name, BUFFER .. name
+  local seen, depth = try('GET', SEEN .. name) or '', try('LLEN', buffer_key)
+  local flat = try('HMGET', conv_key, 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer', 'name', 'span',
+    'habits')
   if flat.err or seen.err or #seen % SEEN_RECORD > 0 and not slabs_steps().count(name, seen)
     or type(depth) == 'table'
     or flat[5] and type(try('HLEN', key('mark', name))) == 'table' or flat[1] and #flat[1] < WINDOW_SIZE then
     conv = BROKEN
   else
-    conv = { is_busy = flat[2] or flat[3], paused_until_ms = flat[4], has_pending_changes = flat[5], peer = flat[6],
-             name = flat[7], habits = flat[9], seen = seen, bytes = 0, depth = depth, has_timer = flat[1] }
+    conv = { key = conv_key, buffer_key = buffer_key, is_busy = flat[2] or flat[3], paused_until_ms = flat[4],
+             has_pending_changes = flat[5], peer = flat[6], name = flat[7], habits = flat[9], seen = seen, bytes = 0, depth = depth,
+             has_timer = flat[1],
+             -- Named already here, so that Lua makes the table as large as it will be. It is dear to let one grow.
+             opened_ms = nil, deadline_ms = nil, last_ms = nil, window_ms = nil, why = nil, flags = nil, fresh = nil,
+             entry = nil }
     if flat[1] then
       unpack_window(conv, flat[1])
       conv = conv.depth == depth and conv or BROKEN
@@ -198,9 +204,8 @@ end
 local records, replies = ARGV, {}
 local ids = {}
 for i = FIRST, #records do
-  local id = sub(records[i], 48, 59)
-  if sub(id, 9) ~= NO_TAG then
-    ids[#ids + 1] = id
+  if sub(records[i], 56, 59) ~= NO_TAG then
+    ids[#ids + 1] = sub(records[i], 48, 59)
   end
 end
 if #ids > 0 then
@@ -218,7 +223,10 @@ for i = FIRST, #records do
   end
   if code then
     local channel = sub(record, at_gateway, at_peer - 1)
-    codes[channel] = (codes[channel] or '') .. string.char(code)
+    codes[#codes + 1] = code
+    if channel ~= channels[#channels] or (i - FIRST) % MESSAGES_PER_WRITE == 0 then
+      channels[#channels + 1], starts[#starts + 1] = channel, #codes
+    end
   else
     resent = resent + 1
   end

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from buffer.insight_models import BOUNDS_MS, CHANNEL_COUNTERS, Histogram
@@ -334,16 +336,33 @@ async def test_counts_that_no_script_has_written(driver: ScriptDriver, garbage: 
 
 
 async def test_counts_are_added_up_when_there_are_many(driver: ScriptDriver):
-    """What append has written down is added to the tallies before it grows long, and nothing is lost by that."""
-    longest = 0
-    for number in range(12):
-        await driver.append(*(f"m{number}-{i}" for i in range(800)))
-        longest = max(longest, await driver.redis.strlen(driver.partition_key("uncounted")))
+    """Without a worker, append adds what it has written down to the tallies before it grows long; nothing is lost."""
+    key, run = driver.partition_key("uncounted"), b"\0\0\x0cgeneric:loja\0\x04\x1e\x1e\x1e\x1e"
+    await driver.redis.append(key, 1_560 * run)
+    longest, sent = 0, 0
+    while not await driver.redis.hexists(driver.partition_key("tally") + ":generic:loja", "messages_accepted"):
+        longest = await driver.redis.strlen(key)
+        await driver.append(*(f"m{sent + i}" for i in range(20)))
+        sent += 20
         driver.clock.advance(100)
-    assert longest < 10_000
-    assert await driver.redis.hget(driver.partition_key("tally") + ":generic:loja", "messages_accepted")
+    assert 32_000 < longest <= 32_768
+    assert not await driver.redis.exists(key)
     tally = await driver.tally()
-    assert (tally["messages_accepted"], tally["gap:0"], tally["turns"]) == (9_600, 9_599, 1)
+    assert (tally["messages_accepted"], tally["gap:0"], tally["turns"]) == (4 * 1_560 + sent, sent - 1, 1)
+
+
+async def test_many_messages_in_one_call(driver: ScriptDriver):
+    """Each of them is counted, for whichever channel it is, in turn or in long runs."""
+    await driver.append(*(f"m{i}" for i in range(9_000)))
+    tally = await driver.tally()
+    assert (tally["messages_accepted"], tally["gap:0"]) == (9_000, 8_999)
+
+
+async def test_fold_again_after_a_lost_reply(driver: ScriptDriver):
+    """Two workers that fold at once, or one that does so again, count nothing twice."""
+    await driver.append("m1")
+    await asyncio.gather(*(Insights(driver.store).fold() for _ in range(4)))
+    assert (await driver.tally())["messages_accepted"] == 1
 
 
 async def test_turn_that_is_split_twice(driver: ScriptDriver):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.property.seeded_bug import Mutant
 
 COUNTER_MUTANTS = [
-    Mutant("message not counted", "append", "(codes[channel] or '') .. string.char(", "string.char("),
+    Mutant("message not counted", "append", "    codes[#codes + 1] = code\n", "    codes[max(1, #codes)] = code\n"),
     Mutant("counts added up twice", "include/fold", "type(try('DEL', key('uncounted'))) == 'table'", "false"),
     Mutant(
         "counts lost when there are many", "include/note_counts", "    fold()\n", "    call('DEL', key('uncounted'))\n"
@@ -15,7 +15,7 @@ COUNTER_MUTANTS = [
     Mutant("a turn is split anew each time", "include/burst", "  elseif is_split then\n    return gap + SPLITS\n", ""),
     Mutant("a new turn is split already", "include/burst", "is_split and flags - TURN_SPLIT or", ""),
     Mutant("split is forgotten at the ack", "ack", ".. sub(span, 26, 26)", ".. '\\0'"),
-    Mutant("first message begins no turn", "include/burst", "    return gap + BEGINS_TURN\n", "    return gap\n"),
+    Mutant("first message begins no turn", "include/burst", "    return NO_GAP + BEGINS_TURN\n", "    return NO_GAP\n"),
     Mutant("a turn that never ends", "include/burst", "TURN_GAP_MS = 60000", "TURN_GAP_MS = 120000"),
     Mutant("gap within a burst only", "append", "conv.opened_ms and conv.last_ms or sealed_ms", "conv.last_ms or 0"),
     Mutant("gap after a read answer", "append", "has_read and acked_ms + ANSWER_READ_MS or nil", "nil"),
@@ -26,8 +26,8 @@ COUNTER_MUTANTS = [
     Mutant(
         "every gap splits a burst",
         "include/burst",
-        "  elseif conv.opened_ms then\n    return silent_ms and gap + HELD_BACK or gap\n",
-        "",
+        " and conv.opened_ms then\n    return gap\n",
+        " and false then\n    return gap\n",
     ),
     Mutant(
         "what a cap leaves is no split",

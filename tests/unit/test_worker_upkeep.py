@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from buffer.errors import StoreFull
+from buffer.insights import Insights
 from buffer.owner_store import Owners
 from buffer.owners import RECENT_MS
 from buffer.store import Store
@@ -65,3 +66,22 @@ async def test_a_server_that_refuses_the_note_keeps_nothing_from_its_turn(
     await asyncio.wait_for(swept.wait(), WITHIN_S)
     task.cancel()
     assert warnings == []
+
+
+async def test_counts_are_added_up(valkey: Server, open_store: Callable[..., Store], monkeypatch: pytest.MonkeyPatch):
+    """Round after round, also after one that failed: append has not to do that itself."""
+    store = open_store(valkey)
+    folded: list[int] = []
+    done = asyncio.Event()
+
+    async def fold(insights: Insights) -> None:
+        folded.append(1)
+        if len(folded) == 1:
+            raise StoreFull
+        done.set()
+
+    monkeypatch.setattr(upkeep, "FOLD_EVERY_S", 0.0)
+    monkeypatch.setattr(Insights, "fold", fold)
+    task = asyncio.create_task(Upkeep(store, store.settings)._fold_forever())
+    await asyncio.wait_for(done.wait(), WITHIN_S)
+    task.cancel()

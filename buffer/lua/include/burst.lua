@@ -60,8 +60,11 @@ local function code_in_turn(conv)
   local HELD_SEEN_MS = 7000 -- from the end of a window to the reading of the answer, with an agent that takes 4 s
   local NO_GAP, BEGINS_TURN, SPLITS, SPLITS_FIRST = 31, 32, 64, 128 -- include/fold.lua has these codes
   local READ_MAX, HELD_BACK = 20, 96 -- the last bucket up to which nobody had gone on; its code within a turn
-  local gap_ms, gap = conv.last_ms and now_ms - conv.last_ms or math.huge, NO_GAP
-  local silent_ms, flags = conv.read_ms and conv.read_ms - conv.last_ms, conv.flags or 0
+  local last_ms, flags, read_ms = conv.last_ms, conv.flags, conv.read_ms
+  if not (last_ms or flags) then
+    return NO_GAP + BEGINS_TURN
+  end
+  local gap_ms, gap, silent_ms = last_ms and now_ms - last_ms or FAR_MS, NO_GAP, read_ms and read_ms - last_ms
   if not silent_ms and conv.opened_ms and flags % 4 >= HELD and gap_ms > conv.window_ms + HELD_SEEN_MS then
     silent_ms = conv.window_ms + HELD_SEEN_MS
   end
@@ -73,16 +76,17 @@ local function code_in_turn(conv)
   elseif gap_ms <= GAP_MAX_MS then
     gap = min(23, math.ceil(GAP_STEPS_PER_E * math.log(gap_ms / GAP_FIRST_MS)))
   end
-  local is_split = flags % 2 == TURN_SPLIT
-  if conv.read_ms or gap_ms > TURN_GAP_MS then
+  if conv.opened_ms and gap_ms <= TURN_GAP_MS and not read_ms then
+    return silent_ms and gap + HELD_BACK or gap
+  end
+  local is_split = flags and flags % 2 == TURN_SPLIT
+  if read_ms or gap_ms > TURN_GAP_MS then
     conv.read_ms, conv.flags = nil, is_split and flags - TURN_SPLIT or flags
     return gap + BEGINS_TURN
-  elseif conv.opened_ms then
-    return silent_ms and gap + HELD_BACK or gap
   elseif is_split then
     return gap + SPLITS
   end
-  conv.flags = flags + TURN_SPLIT
+  conv.flags = (flags or 0) + TURN_SPLIT
   return gap + SPLITS + SPLITS_FIRST
 end
 

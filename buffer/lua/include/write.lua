@@ -1,16 +1,16 @@
 -- Writes one conversation as an append has changed it. No command here can fail: its keys have been checked.
--- Needs `seen`, and these variables of append.lua: CONV, BUFFER, TIMER, dedupe_ttl_ms.
+-- Needs `seen`, and these variables of append.lua: TIMER, dedupe_ttl_ms.
 
 local function write_burst(name, conv)
   if conv.more then
-    call('RPUSH', BUFFER .. name, conv.entry, unpack(conv.more))
+    call('RPUSH', conv.buffer_key, conv.entry, unpack(conv.more))
   else
-    call('RPUSH', BUFFER .. name, conv.entry)
+    call('RPUSH', conv.buffer_key, conv.entry)
   end
   if conv.changes then
-    call('HSET', CONV .. name, 'window', pack_window(conv), unpack(conv.changes))
+    call('HSET', conv.key, 'window', pack_window(conv), unpack(conv.changes))
   else
-    call('HSET', CONV .. name, 'window', pack_window(conv))
+    call('HSET', conv.key, 'window', pack_window(conv))
   end
   local left_ms = max(1, conv.deadline_ms - now_ms)
   if not conv.has_timer or call('PEXPIRE', TIMER .. name, left_ms) == 0 then
