@@ -26,8 +26,8 @@ COUNTER_MUTANTS = [
     Mutant(
         "every gap splits a burst",
         "include/burst",
-        " and conv.opened_ms then\n    return gap\n",
-        " and false then\n    return gap\n",
+        " and not read_ms then\n    return silent_ms",
+        " and false then\n    return silent_ms",
     ),
     Mutant(
         "what a cap leaves is no split",

@@ -18,16 +18,17 @@ def tuning_of(figures: Figures, policy: PresentPolicy) -> Tuning:
         return Tuning(policy, live)
     best_s = None if policy.kind == "auto" else recommended_s(figures)
     fixed_s = present_s if policy.kind == "fixed" else None
+    histogram = figures.histograms["gap"]
     found = outlooks(figures, fixed_s, *([float(best_s)] if best_s else []))
     trial = [outlook_of(gaps, second) for second in TRIAL_S]
     return Tuning(
         policy=policy,
         live=live,
-        gaps=sum(gaps.counts),
+        gaps=histogram.count,
         gap_turns=gaps.turns,
         is_known=is_known(figures),
-        bounds_ms=figures.histograms["gap"].bounds_ms,
-        counts=gaps.counts,
+        bounds_ms=histogram.bounds_ms,
+        counts=histogram.counts,
         present_s=present_s,
         recommended_s=best_s,
         choices=[_choice(one, best_s) for one in found],
