@@ -16,6 +16,7 @@ def tuning_of(figures: Figures, policy: PresentPolicy) -> Tuning:
     present_s, live, gaps = policy.window_s, live_of(figures), gaps_of(figures)
     if gaps is None:
         return Tuning(policy, live)
+    seen = figures.histograms["gap"]
     best_s = None if policy.kind == "auto" else recommended_s(figures)
     fixed_s = present_s if policy.kind == "fixed" else None
     found = outlooks(figures, fixed_s, *([float(best_s)] if best_s else []))
@@ -23,11 +24,11 @@ def tuning_of(figures: Figures, policy: PresentPolicy) -> Tuning:
     return Tuning(
         policy=policy,
         live=live,
-        gaps=sum(gaps.counts),
+        gaps=seen.count,
         gap_turns=gaps.turns,
         is_known=is_known(figures),
-        bounds_ms=figures.histograms["gap"].bounds_ms,
-        counts=gaps.counts,
+        bounds_ms=seen.bounds_ms,
+        counts=seen.counts,
         present_s=present_s,
         recommended_s=best_s,
         choices=[_choice(one, best_s) for one in found],
