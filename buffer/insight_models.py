@@ -25,8 +25,11 @@ GAP_FIRST_MS = 250.0
 GAP_RATIO = 480.0
 """The last bound of the gap histogram, 120 s, divided by its first."""
 
+GAP_BOUNDS_MS = tuple(GAP_FIRST_MS * GAP_RATIO ** (i / (GAP_BUCKETS - 1)) for i in range(GAP_BUCKETS))
+
 BOUNDS_MS: dict[str, tuple[float, ...]] = {
-    "gap": tuple(GAP_FIRST_MS * GAP_RATIO ** (i / (GAP_BUCKETS - 1)) for i in range(GAP_BUCKETS)),
+    "gap": GAP_BOUNDS_MS,
+    "gap:read": GAP_BOUNDS_MS,
     "lateness_ms": (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 60000, math.inf),
     "wait_ms": (
         *(250, 500, 1000, 1500, 2000, 3000, 4000, 5000, 6000, 8000, 10000, 12000, 15000, 20000, 30000, 60000),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from buffer.censored_gaps import unbiased
 from buffer.figures import Figures
 from buffer.insight_models import BOUNDS_MS
 from buffer.window_policy import TURNS_MIN, Gaps, gaps_beyond, split_share
@@ -49,9 +50,11 @@ def outlook_of(gaps: Gaps, window_s: float, is_present: bool = False) -> Outlook
 
 
 def gaps_of(figures: Figures) -> Gaps | None:
-    """Return the gaps that were counted and the turns in which they lie, None if there are none of either."""
-    found = figures.histograms.get("gap")
-    return Gaps(found.counts, figures.gap_turns) if found is not None and found.count and figures.gap_turns else None
+    """Return the gaps that there would be without answers, and their turns. None if none of either were counted."""
+    found, reads = (figures.histograms.get(name) for name in ("gap", "gap:read"))
+    if found is None or not found.count or not figures.gap_turns:
+        return None
+    return unbiased(found.counts, reads.counts if reads else (0,) * len(found.counts), figures.gap_turns)
 
 
 def is_known(figures: Figures) -> bool:

@@ -21,13 +21,16 @@ COUNTER_MUTANTS = [
     Mutant("gap after a read answer", "append", "has_read and acked_ms + ANSWER_READ_MS or nil", "nil"),
     Mutant("a read answer ends every later gap", "include/burst", "conv.read_ms, conv.flags = nil,", "conv.flags ="),
     Mutant("no gap is known up to a read answer", "include/burst", "  if silent_ms then\n", "  if false then\n"),
+    Mutant("a hold lets long gaps be seen", "include/burst", "flags % 4 >= HELD and", "false and"),
+    Mutant("a gap behind a hold begins a turn", "include/fold", "    if not is_cut then\n", "    if true then\n"),
+    Mutant("a bucket seen in part never counts", "include/burst", " + now_ms % 64 / 64)", ")"),
     Mutant("a read answer counts as a gap", "include/fold", "if is_silent and kind <= READ_MAX then", "if false then"),
     Mutant("gap after an unread answer missed", "append", " and now_ms - acked_ms > ANSWER_READ_MS\n", "\n"),
     Mutant(
         "every gap splits a burst",
         "include/burst",
-        " and not read_ms then\n    return silent_ms",
-        " and false then\n    return silent_ms",
+        "if conv.opened_ms and gap_ms <= TURN_GAP_MS",
+        "if false and gap_ms <= TURN_GAP_MS",
     ),
     Mutant(
         "what a cap leaves is no split",

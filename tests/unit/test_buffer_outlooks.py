@@ -76,3 +76,19 @@ def test_few_turns_recommend_nothing():
     assert (is_known(few), recommended_s(few), len(outlooks(few, None))) == (False, None, len(WINDOWS_S))
     assert is_known(enough)
     assert recommended_s(enough)
+
+
+def test_gaps_that_answers_hide_are_foretold():
+    """Of people who read an answer after 5 s the short gaps are seen, and the long ones of those who read it late."""
+    bounds = BOUNDS_MS["gap"]
+    hidden = [[gap_s for gap_s in turn if gap_s <= (30.0 if at % 20 == 0 else 5.0)] for at, turn in enumerate(FOUND)]
+    seen = figures(hidden)
+    cut = sum(len(turn) - len(left) for turn, left in zip(FOUND, hidden, strict=True))
+    reads = [0] * len(bounds)
+    reads[bisect.bisect_left(bounds, 5_000) - 1], reads[bisect.bisect_left(bounds, 30_000)] = 19_000 + cut, 1_000
+    seen.gap_turns += cut
+    seen.histograms["gap:read"] = Histogram(bounds, tuple(reads), 0)
+    expected, corrected = outlook_of(gaps_of(figures(FOUND)), 6), outlook_of(gaps_of(seen), 6)
+    del seen.histograms["gap:read"]
+    assert corrected.split_share == pytest.approx(expected.split_share, abs=0.03)
+    assert outlook_of(gaps_of(seen), 6).split_share < expected.split_share / 2

@@ -16,19 +16,19 @@ def tuning_of(figures: Figures, policy: PresentPolicy) -> Tuning:
     present_s, live, gaps = policy.window_s, live_of(figures), gaps_of(figures)
     if gaps is None:
         return Tuning(policy, live)
+    seen = figures.histograms["gap"]
     best_s = None if policy.kind == "auto" else recommended_s(figures)
     fixed_s = present_s if policy.kind == "fixed" else None
-    histogram = figures.histograms["gap"]
     found = outlooks(figures, fixed_s, *([float(best_s)] if best_s else []))
     trial = [outlook_of(gaps, second) for second in TRIAL_S]
     return Tuning(
         policy=policy,
         live=live,
-        gaps=histogram.count,
+        gaps=seen.count,
         gap_turns=gaps.turns,
         is_known=is_known(figures),
-        bounds_ms=histogram.bounds_ms,
-        counts=histogram.counts,
+        bounds_ms=seen.bounds_ms,
+        counts=seen.counts,
         present_s=present_s,
         recommended_s=best_s,
         choices=[_choice(one, best_s) for one in found],
