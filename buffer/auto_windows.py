@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any, NamedTuple, get_args
 
 from redis.exceptions import RedisError, ResponseError
 
 from buffer.censored_gaps import unbiased
 from buffer.errors import store_error
-from buffer.insight_models import GAP_BUCKETS
+from buffer.insight_models import BOUNDS_MS, GAP_BUCKETS
 from buffer.insight_replies import read_channel
 from buffer.keys import partition_of
 from buffer.script_calls import Args
@@ -26,6 +27,9 @@ Channel = tuple[str, str]
 
 FIELDS = ("gap:turns", *(f"{kind}:{bucket}" for kind in ("gap", "gap:read") for bucket in range(GAP_BUCKETS)))
 """What is read of a channel's tally (docs/counters.md)."""
+
+AGENT_BOUNDS_MS = BOUNDS_MS["agent_ms"]
+AGENT_FIELDS = tuple(f"agent_ms:{bucket}" for bucket in range(len(AGENT_BOUNDS_MS)))
 
 BEYOND_TURNS = 2
 """The last buckets of the gaps, which hold only gaps that are longer than a turn allows: each began a turn."""
@@ -57,6 +61,14 @@ class AutoWindows:
         for some in _batched(channels, READ_AT_ONCE):
             replies = await self._read([("hmget", self._tally_key(channel), FIELDS) for channel in some])
             found |= zip(some, map(gaps_in, replies), strict=True)
+        return found
+
+    async def agent_ms(self, channels: Iterable[Channel]) -> dict[Channel, int]:
+        """Return how long the agents of channels usually take in ms, 0 for what is unknown or cannot be read."""
+        found: dict[Channel, int] = {}
+        for some in _batched(channels, READ_AT_ONCE):
+            replies = await self._read([("hmget", self._tally_key(channel), AGENT_FIELDS) for channel in some])
+            found |= zip(some, map(usual_ms, replies), strict=True)
         return found
 
     async def write(self, windows: Mapping[Channel, Window]) -> None:
@@ -142,6 +154,18 @@ def gaps_in(values: Sequence[bytes | None] | None) -> Gaps | None:
     if min(turns, *counts) < 0 or known_ends > turns + BEYOND_TURNS:
         return None
     return unbiased(gaps, reads, turns)
+
+
+def usual_ms(values: Sequence[bytes | None] | None) -> int:
+    """Return what half of the calls took at least, of the AGENT_FIELDS of a tally: the lower bound of their bucket."""
+    try:
+        counts = [int(value or 0) for value in values or ()]
+    except ValueError:
+        return 0
+    if sum(counts) <= 0 or min(counts) < 0:
+        return 0
+    bucket = bisect_left(list(accumulate(counts)), sum(counts) / 2)
+    return int(AGENT_BOUNDS_MS[bucket - 1]) if bucket else 0
 
 
 def window_in(value: bytes) -> Window | None:

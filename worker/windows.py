@@ -32,6 +32,7 @@ class Windows:
         self._insights = Insights(store)
         self._routes = routes
         self._gaps: dict[Channel, Gaps | None] = {}
+        self._agent_ms: dict[Channel, int] = {}
         self._told: set[Channel] = set()
 
     async def run(self) -> None:
@@ -50,7 +51,9 @@ class Windows:
             return
         channels = [one for one in await self._insights.channels() if self._routes.of(*one).settings.is_auto]
         for start in range(0, len(channels), CHANNELS_AT_ONCE):
-            found = await self._auto.gaps(channels[start : start + CHANNELS_AT_ONCE])
+            some = channels[start : start + CHANNELS_AT_ONCE]
+            found = await self._auto.gaps(some)
+            self._agent_ms |= await self._auto.agent_ms([one for one in some if self._restarts(one)])
             await self._auto.write({one: channel_window(gaps, self._policy(one)) for one, gaps in found.items()})
             self._gaps |= found
             self._tell(found)
@@ -74,7 +77,12 @@ class Windows:
         return pack_habits(habits)
 
     def _policy(self, channel: Channel) -> AutoPolicy:
-        return policy_of(self._routes.of(*channel).settings)
+        """Return what the route asks. A call that can be taken back protects for as long as it usually takes."""
+        take_back_ms = self._agent_ms.get(channel, 0) if self._restarts(channel) else 0
+        return policy_of(self._routes.of(*channel).settings)._replace(take_back_ms=take_back_ms)
+
+    def _restarts(self, channel: Channel) -> bool:
+        return self._routes.of(*channel).settings.message_while_answering == "restart"
 
     def _tell(self, found: dict[Channel, Gaps | None]) -> None:
         """Log once of each channel whose gaps cannot be read."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from buffer.auto_windows import FIELDS, AutoWindows, gaps_in, window_in
+from buffer.auto_windows import FIELDS, AutoWindows, gaps_in, usual_ms, window_in
 from buffer.habits import Habits, pack_habits, unpack_habits
 from buffer.models import Before, Conversation
 from buffer.store import Store
@@ -51,6 +51,25 @@ async def test_a_round_notes_the_window_of_each_channel(store: Store, auto: Rout
     assert found[LOJA].why == "auto_channel"
     assert found[LOJA] == channel_window(gaps_in([str(n).encode() for n in (400, *GAPS, *[0] * 24)]), POLICY)
     assert found[LOJA].window_ms != 8_000
+
+
+async def test_a_call_that_can_be_taken_back_shortens_the_window(store: Store, make_settings):
+    """With `restart` the window is shorter by what half of the calls take at least; without it, it is not."""
+    tally = store.keys.of(0, "tally", ":".join(LOJA))
+    await count(store, LOJA, GAPS, 400)
+    await store.client.hset(tally, mapping={"agent_ms:4": "3", "agent_ms:5": "5", "agent_ms:8": "1"})
+    windows = {}
+    for while_answering in ("queue", "restart"):
+        settings = make_settings(message_buffer_timeout="auto", message_while_answering=while_answering)
+        await Windows(store, Routes(settings)).find()
+        windows[while_answering] = (await AutoWindows(store).read())[LOJA].window_ms
+    assert windows["restart"] == max(POLICY.min_ms, windows["queue"] - 2_500)
+
+
+@pytest.mark.parametrize("values", [None, [], [b"0"] * 11, [b"x"] * 11, [b"-1", *[b"1"] * 10], [b"7", *[None] * 10]])
+def test_what_an_agent_takes_is_unknown(values):
+    """Without calls, with fields that no script has written, and for the fastest agents, nothing is subtracted."""
+    assert usual_ms(values) == 0
 
 
 async def test_only_auto_routes_are_looked_at(store: Store, make_settings, tmp_path: Path):
