@@ -93,8 +93,8 @@ local function load_conversation()
     conv = BROKEN
   else
     conv = { key = conv_key, buffer_key = buffer_key, is_busy = flat[2] or flat[3], paused_until_ms = flat[4],
-             has_pending_changes = flat[5], peer = flat[6], name = flat[7], habits = flat[9], seen = seen, bytes = 0, depth = depth,
-             has_timer = flat[1],
+             has_pending_changes = flat[5], peer = flat[6], name = flat[7], habits = flat[9], seen = seen, bytes = 0,
+             depth = depth, has_timer = flat[1],
              -- Named already here, so that Lua makes the table as large as it will be. It is dear to let one grow.
              opened_ms = nil, deadline_ms = nil, last_ms = nil, window_ms = nil, why = nil, flags = nil, fresh = nil,
              entry = nil }

@@ -70,7 +70,10 @@ MUTANTS = [
     Mutant("early flush", "claim", "elseif number(conv, 'deadline_ms') > now_ms then", "elseif false then"),
     Mutant("two live leases", "claim", "  if leased(conv) then\n", "  if false then\n"),
     Mutant(
-        "no wait between attempts", "claim", "elseif is_ahead(number(conv, 'retry_at_ms')) then", "elseif false then"
+        "no wait between attempts",
+        "claim",
+        "elseif is_ahead(number(conv, 'retry_at_ms')) and not conv",
+        "elseif false and not conv",
     ),
     Mutant("repeated claim is busy", "claim", "if conv.token == conv.fence .. ':' .. caller then", "if false then"),
     Mutant(
@@ -135,22 +138,24 @@ MUTANTS = [
     Mutant("lost ack forgotten", "include/fence", "if conv.done_token == token then", "if false then"),
     Mutant("pauses ignored", "include/prelude", "is_ahead(number(conv, 'paused_until_ms'))\n", "false\n"),
     Mutant("renew not fenced", "renew", "if conv.token ~= token then", "if false then"),
-    Mutant("renew of a cancelled batch", "renew", "elseif conv.cancelled then", "elseif false then"),
+    Mutant(
+        "renew of a cancelled batch", "renew", "elseif conv.cancelled or conv", "elseif not conv.cancelled and conv"
+    ),
     Mutant("answer not fenced", "answered", "if conv.token ~= ARGV[at + 1] then", "if false then"),
     Mutant("ack strands the next burst", "ack", "rearm(name, conv)\n  if", "call('ZREM', key('wake'), name)\n  if"),
     Mutant(
         "memory without the answer's lease",
         "answered",
         "if conv.token ~= ARGV[at + 1] then\n",
-        "if conv.token ~= ARGV[at + 1] then\n    keep_memory(name, ARGV[at + 6])\n",
+        "if conv.token ~= ARGV[at + 1] then\n    call('SET', key('memory', name), ARGV[at + 6])\n",
     ),
-    Mutant("memory not kept", "answered", "  if ARGV[at + 6] ~= '' then\n", "  if false then\n"),
+    Mutant("memory not kept", "answered", "call('HSET', key('conv', name), 'new_memory', ARGV[at + 6])", ""),
     Mutant("memory not given", "claim", "(conv.remembers or resolved ~= name) and", "false and"),
     Mutant("failures not counted", "fail", "(COUNTED[mode] or 0)", "0"),
     Mutant("release counts as a failure", "fail", "(COUNTED[mode] or 0)", "1"),
     Mutant("retry without a wake entry", "fail", "wake_set_and_announce(name, now_ms + delay_ms)\n", ""),
     Mutant("second click moves the deadline", "flush_now", "if not conv.fired then", "if true then"),
-    Mutant("discard under a live lease", "include/stop", "  elseif leased(conv) then\n", "  elseif false then\n"),
+    Mutant("discard under a live lease", "include/stop", "  if leased(conv) then\n", "  if false then\n"),
     Mutant("redrive twice", "redrive", "elseif redriven then", "elseif false then"),
     Mutant("resume too late", "resume", "  rearm(name, conv)\n", ""),
     Mutant(
@@ -166,7 +171,7 @@ MUTANTS = [
         "  call('HDEL', key('conv', name), 'window')\n",
     ),
     Mutant("takeover in a hold", "claim", "if held_until_ms and is_ahead(held_until_ms) then", "if false then"),
-    Mutant("batch without messages is kept", "claim", "    drop_lost_batch()\n  end\n", "  end\n"),
+    Mutant("batch without messages is kept", "claim", "    drop_lost_batch()\n    take_back()\n", "    take_back()\n"),
     Mutant(
         "burst without messages has no record", "include/seal", "    return discard_lost_window()\n", "    return nil\n"
     ),

@@ -169,8 +169,8 @@ ANSWER = [
     Mutant(
         "dead letter without its next part",
         "include/batch",
-        "'next_part', 'last_part', 'span', 'answered' }) do",
-        "'last_part', 'span', 'answered' }) do",
+        "'next_part', 'last_part', 'span', 'answered', 'supersedes' }) do",
+        "'last_part', 'span', 'answered', 'supersedes' }) do",
     ),
     Mutant("dead letter sends all parts", "include/redeliver", "next_part = next,", "next_part = next and '1',"),
     Mutant("dead letter forgets its answer", "include/redeliver", "answer = answer,", "answer = nil,"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 from buffer.models import SUSPECT_CRASHES
 from tests.property.compared_system import ComparedSystem
@@ -154,7 +154,7 @@ class RestartReplies(ReplyScenes):
 
     def _hear(self, who: str, hears: Hears | Before) -> None:
         if hears in ("renew", "release", "retry", "dead", "die"):
-            RestartActions._hear(self, who, hears)
+            RestartActions._hear(cast(RestartActions, self), who, hears)
         elif hears == "answer":
             self.reply(0, (1, 2), 0, again=True)
         elif hears == "ack":

@@ -11,7 +11,7 @@ SIZES = {
     "SEEN_MAX = 4096": "SEEN_MAX = 32",
     "SLAB_MAX = 1024": "SLAB_MAX = 48",
     "SLAB_MIN = 128": "SLAB_MIN = 33",
-    "FOLD_BYTES = 8192": "FOLD_BYTES = 90",
+    "FOLD_BYTES = 32768": "FOLD_BYTES = 90",
 }
 
 

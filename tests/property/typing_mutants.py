@@ -27,7 +27,7 @@ TYPING_MUTANTS = [
     Mutant("stopped moves the deadline of a message", "presence", "max(now_ms, quiet_ms) then", "now_ms then"),
     Mutant("stopped prolongs a hold that is over", "presence", "max(now_ms, quiet_ms) then", "quiet_ms then"),
     Mutant("let go without its wake entry", "presence", "    wake_set_and_announce(name, deadline_ms)\n", ""),
-    Mutant("hold of a burst that was claimed", "include/seal", "bit.band(conv.flags, 255 - HELD)", "conv.flags"),
+    Mutant("hold of a burst that was claimed", "include/seal", "255 - HELD - RESTARTED", "255 - RESTARTED"),
     Mutant("a stranger's typing is noted", "presence", "and conv.ref and", "and"),
     Mutant("every signal is noted", "presence", " >= NOTED_MS then", " > 0 then"),
     Mutant("typing forgotten", "presence", "'presence_ms', now_ms)", "'presence_ms', 0)"),
