@@ -36,11 +36,11 @@ def test_tags():
 
 
 def test_begin_arguments():
-    """Ten for each conversation, those of the limits at the end; an absent id of ours is empty."""
+    """Eleven for each conversation, those of the limits at the end; an absent id of ours is empty."""
     limits = SendLimits(1_000, 2, 6_000, 3, 30_000)
     items = [(REF.hash, "1:w", 2, reply_calls.id_of(None), "0123abcd", limits)]
     args = reply_calls.begin_part_args(items * 2)
-    assert args == [REF.hash, "1:w", 2, b"", "0123abcd", 1_000, 2, 6_000, 3, 30_000] * 2
+    assert args == [REF.hash, "1:w", 2, b"", "0123abcd", 1_000, 2, 6_000, 3, 30_000, 0] * 2
 
 
 def test_end_arguments():

@@ -142,7 +142,7 @@ async def test_what_drains_never_waits(pair, open_store):
     await append(open_store(primary))
     store = open_store(primary, **REPLICA)
     replica.freeze()
-    await store.extend(ANA)
+    await store.presence(ANA, "typing")
     assert await store.flush_now(ANA) == 1
     assert len((await store.dispatch(0, 10)).due) == 1
     claim = await store.claim(store.ref(ANA), "w1")
