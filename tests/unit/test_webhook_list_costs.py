@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from buffer.insights import Insights
 from buffer.keys import ref_of
 from buffer.models import Conversation
 from buffer.store import Store
@@ -53,6 +54,7 @@ async def say(store: Store, first: int, last: int) -> None:
         assert batch is not None
         await store.fail(store.ref(who), batch.token, "HTTP 400", delay_ms=0, dead=True)
         await store.append([message("m3", who)])
+    await Insights(store).fold()  # as the worker does every few seconds
 
 
 async def cost_of(client: httpx.AsyncClient, store: Store, path: str) -> dict[str, int]:
