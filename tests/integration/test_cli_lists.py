@@ -31,8 +31,8 @@ Ask = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def deploy(start_deployment: Callable[..., Deployment]) -> Deployment:
-    """A deployment without processes."""
-    return start_deployment()
+    """A deployment without processes. What is said stays open for as long as a test looks at it."""
+    return start_deployment(message_buffer_timeout=30, message_buffer_max_wait=60)
 
 
 @pytest.fixture
