@@ -31,8 +31,8 @@ Ask = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def deploy(start_deployment: Callable[..., Deployment]) -> Deployment:
-    """A deployment without processes. What is said stays open for as long as a test looks at it."""
-    return start_deployment(message_buffer_timeout=30, message_buffer_max_wait=60)
+    """A deployment without processes."""
+    return start_deployment()
 
 
 @pytest.fixture
@@ -186,8 +186,8 @@ def test_stats_are_what_was_counted(deploy: Deployment, ask: Ask):
 
 
 def test_status_as_json(deploy: Deployment, ask: Ask):
-    """The counts of `status` are one object."""
-    deploy.ask(fill)
+    """The counts of `status` are one object. The burst is open for as long as the command takes."""
+    deploy.ask(fill, message_buffer_timeout=30, message_buffer_max_wait=60)
     code, said = ask("status", "--json")
     told = json.loads(said)
     assert code == 0

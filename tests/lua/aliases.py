@@ -13,7 +13,7 @@ PHONE = Conversation("evolution", "loja", "5511900000001")
 LID = Conversation("evolution", "loja", "900000000000001@lid")
 NAMES = (PHONE, LID)
 OWN_KEYS = ("conv", "buffer", "batch", "seen", "slabs", "timer", "lock", "media", "mark", "memory", "redrive")
-TOTALS = ("counters", "tally", "channels")
+TOTALS = ("counters", "tally", "channels", "uncounted")
 DELIVERIES_MAX = 50
 
 
