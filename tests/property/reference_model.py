@@ -287,6 +287,7 @@ class Model(ModelRestarts):
         reason = talk.fired or ("max_wait" if waited_out else "quiet")
         closed_ms = max(talk.deadline_ms, taken[-1].received_ms)
         talk.deadline_ms, talk.fired, talk.last_sealed_ms = 0, None, taken[-1].received_ms
+        talk.acked_ms = None
         talk.sealed_turn_split = talk.turn_split
         self._count_flush(reason, len(taken))
         sealed = Sealed(sorted(taken, key=lambda said: said.order_ms), reason, closed_ms, talk.name)
@@ -307,6 +308,8 @@ class Model(ModelRestarts):
         if not talk.batch and talk.redrive:
             letter = self.letters.pop(talk.redrive.pop(0))[1]
             talk.batch = Sealed(**{name: getattr(letter, name) for name in LASTING}, is_redriven=True)
+            talk.acked_ms = None
+            talk.last_sealed_ms = max((said.received_ms for said in letter.messages), default=talk.last_sealed_ms)
         if not talk.batch and not talk.buffer:
             self._rest(talk)
             return "empty", None

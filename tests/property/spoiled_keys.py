@@ -19,6 +19,7 @@ def spoil(system: System, model: Model, conversation: Conversation, who: str, ho
     if how == "window" and talk.buffer:
         talk.deadline_ms, talk.fired, talk.window_ms, talk.turn_split = model.now_ms, "quiet", 0, False
         talk.opened_ms = talk.buffer[0].received_ms
+        talk.is_held = talk.has_let_go = False
         system.client.hset(keys.of(0, "conv", name), "window", "malformed")
     elif how == "batch" and talk.batch:
         model.lost += len(talk.batch.messages)
