@@ -97,7 +97,7 @@ class ExpectedMessages:
         self.counters["messages_accepted"] += status == "new"
         self.counters["messages_discarded"] += status in ("discarded", "revoked")
         self.held[note.id] += status == "new"
-        note.edit = self._use_up(name, note.id)
+        note.edit = self.use_up(name, note.id)
 
     def edit(self, note: SentMessage, name: str, mark: PendingChange, *, is_open: bool) -> str:
         """What must be answered to an edit."""
@@ -108,7 +108,7 @@ class ExpectedMessages:
         known = self._mark(name, note.id)
         if known and known.at_ms > mark.at_ms:
             return "older"
-        self._use_up(name, note.id)
+        self.use_up(name, note.id)
         self.marks[name, note.id] = mark
         return "early"
 
@@ -141,7 +141,8 @@ class ExpectedMessages:
         found = [self.marks[each, note_id] for each in self.groups[name] if (each, note_id) in self.marks]
         return max(found, default=None)
 
-    def _use_up(self, name: str, note_id: str) -> PendingChange | None:
+    def use_up(self, name: str, note_id: str) -> PendingChange | None:
+        """Forget what waits for a message under any name of its person. Return the newest, if it is an edit."""
         mark = self._mark(name, note_id)
         for each in self.groups[name]:
             self.marks.pop((each, note_id), None)
