@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, islice
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple, get_args
 
-from redis.exceptions import RedisError, ResponseError
-
 from buffer.censored_gaps import unbiased
-from buffer.errors import store_error
 from buffer.insight_models import BOUNDS_MS, GAP_BUCKETS
 from buffer.insight_replies import read_channel
 from buffer.keys import partition_of
+from buffer.reads import read_all
 from buffer.script_calls import Args
 from buffer.store import Store
 from buffer.window_policy import AutoPolicy, AutoWhy, Gaps, Window
@@ -55,21 +53,13 @@ class AutoWindows:
         self._store = store
         self._count = store.settings.redis_partitions
 
-    async def gaps(self, channels: Iterable[Channel]) -> dict[Channel, Gaps | None]:
+    async def gaps(self, channels: Sequence[Channel]) -> dict[Channel, Gaps | None]:
         """Return what the tallies of channels have, None for what cannot be read. Counts not yet folded are missing."""
-        found: dict[Channel, Gaps | None] = {}
-        for some in _batched(channels, READ_AT_ONCE):
-            replies = await self._read([("hmget", self._tally_key(channel), FIELDS) for channel in some])
-            found |= zip(some, map(gaps_in, replies), strict=True)
-        return found
+        return dict(zip(channels, map(gaps_in, await self._fields(channels, FIELDS)), strict=True))
 
-    async def agent_ms(self, channels: Iterable[Channel]) -> dict[Channel, int]:
+    async def agent_ms(self, channels: Sequence[Channel]) -> dict[Channel, int]:
         """Return how long the agents of channels usually take in ms, 0 for what is unknown or cannot be read."""
-        found: dict[Channel, int] = {}
-        for some in _batched(channels, READ_AT_ONCE):
-            replies = await self._read([("hmget", self._tally_key(channel), AGENT_FIELDS) for channel in some])
-            found |= zip(some, map(usual_ms, replies), strict=True)
-        return found
+        return dict(zip(channels, map(usual_ms, await self._fields(channels, AGENT_FIELDS)), strict=True))
 
     async def write(self, windows: Mapping[Channel, Window]) -> None:
         """Note the windows of channels as those in force."""
@@ -81,24 +71,15 @@ class AutoWindows:
 
     async def read(self) -> dict[Channel, Window]:
         """Return the windows in force. A key or a field that no script has written counts as missing."""
-        found: dict[Channel, Window] = {}
-        for some in _batched(range(self._count), READ_AT_ONCE):
-            for reply in await self._read([("hgetall", self._store.keys.of(one, "windows")) for one in some]):
-                for member, value in (reply or {}).items():
-                    if (window := window_in(value)) is not None:
-                        found[read_channel(member)] = window
-        return found
+        keys = (self._store.keys.of(one, "windows") for one in range(self._count))
+        replies = await read_all(self._store, (("hgetall", key) for key in keys), READ_AT_ONCE)
+        noted = [(member, window_in(value)) for reply in replies for member, value in (reply or {}).items()]
+        return {read_channel(member): window for member, window in noted if window is not None}
 
-    async def _read(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Send commands together. The reply is None for a key of another type."""
-        pipeline = self._store.client.pipeline(transaction=False)
-        for method, *args in commands:
-            getattr(pipeline, method)(*args)
-        try:
-            replies = await pipeline.execute(raise_on_error=False)
-        except (RedisError, OSError) as error:
-            raise store_error(error) from error
-        return [_known(reply) for reply in replies]
+    async def _fields(self, channels: Sequence[Channel], fields: Sequence[str]) -> list[Any]:
+        """Return these fields of the tally of each channel, None for a key of another type."""
+        commands = (("hmget", self._tally_key(channel), fields) for channel in channels)
+        return await read_all(self._store, commands, READ_AT_ONCE)
 
     def _tally_key(self, channel: Channel) -> str:
         return self._store.keys.of(partition_of(*channel, self._count), "tally", ":".join(channel))
@@ -174,17 +155,3 @@ def window_in(value: bytes) -> Window | None:
     if why not in WHYS or not window_ms.isascii() or not window_ms.isdigit() or len(window_ms) > DIGITS_MAX:
         return None
     return Window(int(window_ms), WHYS[why])
-
-
-def _batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some
-
-
-def _known(reply: Any) -> Any:
-    if isinstance(reply, ResponseError):
-        return None
-    if isinstance(reply, RedisError):
-        raise store_error(reply) from reply
-    return reply

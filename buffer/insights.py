@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
-from redis.exceptions import RedisError, ResponseError
-
 from buffer import operator_calls
-from buffer.errors import store_error
 from buffer.index_pages import IndexPages
-from buffer.insight_models import ChannelTotals, ConversationView, Erased, FlushRecord, Gauges, Item, Page
+from buffer.insight_models import ChannelTotals, ConversationView, Erased, FlushRecord, Gauges, Page
 from buffer.insight_replies import read_channel, read_cursor, read_record, read_totals, write_cursor
 from buffer.keys import Ref, partition_of
 from buffer.models import Conversation
 from buffer.operator_models import Pending
 from buffer.person_store import People
+from buffer.reads import batched, read_all
 from buffer.store import Store
 from buffer.tallies import fold
 
@@ -102,7 +99,7 @@ class Insights:
         """Have what append has counted lately added to the tallies, where there is any."""
         keys = (self._key(one, "uncounted") for one in range(self._count))
         present = await self._read((("exists", key) for key in keys), READ_AT_ONCE)
-        for some in _batched((one for one, found in enumerate(present) if found), PARTITIONS_AT_ONCE):
+        for some in batched((one for one, found in enumerate(present) if found), PARTITIONS_AT_ONCE):
             await asyncio.gather(*(fold(self._store, one) for one in some))
 
     async def gauges(self) -> Gauges:
@@ -205,41 +202,13 @@ class Insights:
         return [item for item in found if end is None or _age(item[0]) <= end], end is None
 
     async def _read(self, commands: Iterable[tuple[Any, ...]], at_once: int) -> list[Any]:
-        """Run commands, each the name of its method and the arguments, in pipelines of `at_once`.
-
-        Redis runs a pipeline without serving others in between. The reply is None for a key of another type: it must
-        not hide the others.
-        """
-        replies: list[Any] = []
-        for some in _batched(commands, at_once):
-            pipeline = self._store.client.pipeline(transaction=False)
-            for method, *args in some:
-                getattr(pipeline, method)(*args)
-            try:
-                replies += await pipeline.execute(raise_on_error=False)
-            except (RedisError, OSError) as error:
-                raise store_error(error) from error
-        return [_known(reply) for reply in replies]
+        return await read_all(self._store, commands, at_once)
 
     def _key(self, partition: int, kind: str) -> str:
         return self._store.keys.of(partition, kind)
 
     def _tally_key(self, partition: int, channel: bytes) -> bytes:
         return f"{self._key(partition, 'tally')}:".encode() + channel
-
-
-def _batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some
-
-
-def _known(reply: Any) -> Any:
-    if isinstance(reply, ResponseError):
-        return None
-    if isinstance(reply, RedisError):
-        raise store_error(reply) from reply
-    return reply
 
 
 def _limit(limit: int) -> int:

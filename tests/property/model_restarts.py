@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from buffer.deadlines import InFlight, may_restart
 from buffer.models import SUSPECT_CRASHES
 from config.settings import Settings
 from tests.property.model_counts import ModelCounts
@@ -42,15 +43,17 @@ class ModelRestarts(ModelCounts):
     def _may_take_back(self, talk: Talk, batch: Sealed, said: ModelMessage, most: int) -> bool:
         """May this message take back the batch of its conversation?"""
         messages = [*batch.messages, *talk.buffer, said]
+        in_flight = InFlight(batch.opened_ms, len(batch.supersedes), batch.is_begun)
+        is_within_caps = (
+            len(messages) <= self.settings.message_buffer_max_messages
+            and sum(each.size for each in messages) <= self.settings.message_buffer_max_bytes
+        )
         return (
-            len(batch.supersedes) < most
+            may_restart(self.now_ms, in_flight, most, self.settings.max_wait_ms, is_within_caps)
             and bool(batch.messages)
-            and not (batch.cancelled or batch.is_redriven or batch.is_begun)
+            and not (batch.cancelled or batch.is_redriven)
             and batch.crashes < SUSPECT_CRASHES
             and self.settings.message_buffer_enabled
-            and batch.opened_ms + self.settings.max_wait_ms > self.now_ms
-            and len(messages) <= self.settings.message_buffer_max_messages
-            and sum(each.size for each in messages) <= self.settings.message_buffer_max_bytes
         )
 
     def _rejoin(self, talk: Talk) -> None:

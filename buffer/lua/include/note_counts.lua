@@ -2,7 +2,7 @@
 -- because no worker is there to do that, it adds it to the tallies.
 -- Needs these tables of append.lua: codes, channels, starts.
 
-local FOLD_BYTES = 32768 -- the upkeep of a worker folds before that. A fold of so much takes 1 to 3 ms
+local FOLD_BYTES = 32768 -- the upkeep of a worker folds before that. docs/counters.md tells what it takes
 
 local runs = {}
 for i, channel in ipairs(channels) do
