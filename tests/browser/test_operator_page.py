@@ -225,6 +225,7 @@ def test_by_keyboard_in_portuguese(start_deployment: Start, browser: Any) -> Non
     page = context.new_page()
     operator = OperatorPage(start_deployment(**LONG), page)
     operator.open()
+    expect(page.locator("#token")).to_be_focused()
     page.keyboard.type(TOKEN)
     page.keyboard.press("Enter")
     page.locator(".state.is-live").wait_for()
