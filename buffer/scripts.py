@@ -65,8 +65,12 @@ class Script:
 
 @cache
 def script(verb: str) -> Script:
-    """Load a script of `VERBS`: the prelude, then the script with its includes."""
-    source = _lua("include/prelude") + expanded(verb)
+    """Load a script of `VERBS`: the prelude, then the script with its includes, as a function.
+
+    Lua looks for each variable that a new function takes from its own block in a list of them all. From further outside
+    it just takes it: so the names of the prelude, which every function needs, cost nothing.
+    """
+    source = _lua("include/prelude") + "return (function()\n" + expanded(verb) + "end)()\n"
     return Script(verb, source, sha_of(source))
 
 

@@ -22,12 +22,13 @@ A record is one message of an append call. The same table is in lua/include/reco
       16    16  hash of the alias, blanks = none
       32     4  nonce of the request
       36     6  order_ms, if the flag TIMED is set
-      42    13  flags, album and fingerprint, as in a stored message (include/entry.lua)
-      55     4  tag of the channel, if message ids are unique in it, else zeros
-      59     6  window_ms of the message
-      65     1  why it is that (include/prelude.lua has the numbers)
-      66    20  lengths of the next five fields, 4 bytes each
-      86     …  gateway and a colon · channel · peer · sender's name · inline media · JSON payload
+      42    12  id: fingerprint (8) · tag of the channel (4), zeros unless message ids are unique in it
+      54     6  window_ms of the message
+      60     1  why it is that (include/prelude.lua has the numbers)
+      61    16  lengths of peer, sender's name, inline media, and gateway with its colon, 4 bytes each
+      77     3  length of gateway, colon and channel
+      80     …  gateway and a colon · channel · peer · sender's name · inline media · body: flags, album, fingerprint
+                and payload, as in a stored message (include/entry.lua)
 """
 
 from __future__ import annotations
@@ -62,8 +63,11 @@ EDITED_MS_SIZE = 13
 TRACE = "trace"
 """The field of a payload that holds the trace context of the request, if that brought one. The agent never gets it."""
 
-RECORD_HEADER = struct.Struct(">16s16s4sHIB4s8sI7sIIIII")
+RECORD_HEADER = struct.Struct(">16s16s4sHI8sI7sIIIIBH")
 """The fields of a record before the texts."""
+
+BODY_HEADER = struct.Struct(">B4s8s")
+"""The fields of a record's body before the payload."""
 
 NO_ALIAS = b" " * 16
 
@@ -118,18 +122,18 @@ def encode_record(ref: Ref, alias: Ref | None, message: Append, window: bytes) -
         nonce,
         order_ms >> 32,
         order_ms & 0xFFFF_FFFF,
-        flags,
-        album,
         fingerprint,
         crc32(channel, crc32(gateway)) | 1 if is_unique else 0,
         own_window or window,
-        len(gateway) + 1,
-        len(channel),
         len(peer),
         len(sender),
         len(media),
+        len(gateway) + 1,
+        0,
+        len(gateway) + 1 + len(channel),
     )
-    return b"".join((header, gateway, b":", channel, peer, sender, media, payload))
+    body = BODY_HEADER.pack(flags, album, fingerprint)
+    return b"".join((header, gateway, b":", channel, peer, sender, media, body, payload))
 
 
 def decode_messages(entries: Sequence[bytes], media: Sequence[bytes]) -> tuple[StoredMessage, ...]:

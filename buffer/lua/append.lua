@@ -29,10 +29,15 @@ if ARGV[7] ~= '' then
 end
 local max_age_ms, ids_max, max_pending = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local FIRST = 11 -- the first record
-local NO_TAG = '\0\0\0\0' -- the message id is unique in its conversation only
+local ID_AT, ID_END = 43, 54 -- in a record; its last byte is 0 if the message id is unique in its conversation only
+local CHANNEL_LENGTH = 3 -- bytes
 
 local MESSAGES_PER_WRITE = 100 -- Lua's unpack passes only some thousand values to one command
 local NO_ALIAS = string.rep(' ', 16)
+
+-- What is read of a conversation.
+local FIELDS = { 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer', 'name', 'span', 'habits',
+                 typing_ms and 'presence_ms' or nil }
 
 local CONV, BUFFER, SEEN, TIMER = key('conv', ''), key('buffer', ''), key('seen', ''), key('timer', '')
 
@@ -43,8 +48,9 @@ local RECEIVED = struct.pack('>I6', now_ms)
 local nearest_ms = math.huge
 local has_aliases = call('EXISTS', key('alias')) == 1
 local resent = 0
--- What this call counts: a code for each message (include/fold.lua), and where in this list the channel is another one.
-local codes, channels, starts = {}, {}, {}
+-- What this call counts, to be written as runs (include/fold.lua): a code for each message, and where in this list
+-- messages of another channel begin. A channel is here as in a run: behind its length.
+local codes, channels, starts, coded, channel = {}, {}, {}, 0, nil
 
 -- To be written: the conversations as they will be · wake entries to set · wake entries to put back if they are lost ·
 -- discards to record · ids to remember.
@@ -53,8 +59,8 @@ local owners -- of the ids of this call: the conversations that brought them
 local BROKEN = 'broken' -- stands for a conversation with a damaged key
 
 -- The message that is appended; at_… are offsets in its record.
-local record, name, alias, nonce, order, flags, rest, tag, fingerprint, window_ms, why, peer, sender, payload
-local at_gateway, at_channel, at_peer, at_sender, at_media, at_payload
+local record, name, alias, nonce, order, flags, id, fingerprint, window_ms, why, peer, sender
+local at_gateway, at_channel, at_peer, at_sender, at_media, at_body
 
 local function add(list, first, second)
   local at = #list
@@ -84,20 +90,19 @@ local function load_conversation()
     return conv
   end
   local conv_key, buffer_key = CONV .. name, BUFFER .. name
-  local seen, depth = try('GET', SEEN .. name) or '', try('LLEN', buffer_key)
-  local flat = try('HMGET', conv_key, 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer', 'name', 'span',
-    'habits')
+  local seen_key = SEEN .. name
+  local seen, depth = try('GET', seen_key) or '', try('LLEN', buffer_key)
+  local flat = try('HMGET', conv_key, unpack(FIELDS))
   if flat.err or seen.err or #seen % SEEN_RECORD > 0 and not slabs_steps().count(name, seen)
-    or type(depth) == 'table'
+    or depth ~= 0 and type(depth) == 'table'
     or flat[5] and type(try('HLEN', key('mark', name))) == 'table' or flat[1] and #flat[1] < WINDOW_SIZE then
     conv = BROKEN
   else
     conv = { key = conv_key, buffer_key = buffer_key, is_busy = flat[2] or flat[3], paused_until_ms = flat[4],
-             has_pending_changes = flat[5], peer = flat[6], name = flat[7], habits = flat[9], seen = seen, bytes = 0,
-             depth = depth, has_timer = flat[1],
+             has_pending_changes = flat[5], peer = flat[6], name = flat[7], habits = flat[9], presence_ms = flat[10],
+             seen = seen, seen_key = seen_key, bytes = 0, depth = depth, has_timer = flat[1],
              -- Named already here, so that Lua makes the table as large as it will be. It is dear to let one grow.
-             opened_ms = nil, deadline_ms = nil, last_ms = nil, window_ms = nil, why = nil, flags = nil, fresh = nil,
-             entry = nil }
+             opened_ms = nil, deadline_ms = nil, entry = nil }
     if flat[1] then
       unpack_window(conv, flat[1])
       conv = conv.depth == depth and conv or BROKEN
@@ -141,11 +146,11 @@ local function append_new(conv)
     conv.used_changes[#conv.used_changes + 1] = fingerprint
   end
   conv.fresh = (conv.fresh or '') .. seen_record(fingerprint, nonce)
-  if tag ~= NO_TAG and alias == NO_ALIAS then
-    owners[fingerprint .. tag] = name
-    add(new_ids, fingerprint .. tag, name)
+  if alias == NO_ALIAS and byte(id, 12) > 0 then
+    local at = #new_ids
+    owners[id], new_ids[at + 1], new_ids[at + 2] = name, id, name
   end
-  if paused(conv) and call('HGET', CONV .. name, 'pause_mode') == 'takeover' then
+  if conv.paused_until_ms and paused(conv) and call('HGET', CONV .. name, 'pause_mode') == 'takeover' then
     discard(conv, 'takeover')
     add(repairs, number(conv, 'paused_until_ms'), name)
     return 'discarded', 0, 0, DISCARDED
@@ -204,8 +209,8 @@ end
 local records, replies = ARGV, {}
 local ids = {}
 for i = FIRST, #records do
-  if sub(records[i], 56, 59) ~= NO_TAG then
-    ids[#ids + 1] = sub(records[i], 48, 59)
+  if byte(records[i], ID_END) > 0 then
+    ids[#ids + 1] = sub(records[i], ID_AT, ID_END)
   end
 end
 if #ids > 0 then
@@ -222,10 +227,12 @@ for i = FIRST, #records do
     -- include: append_one
   end
   if code then
-    local channel = sub(record, at_gateway, at_peer - 1)
-    codes[#codes + 1] = code
-    if channel ~= channels[#channels] or (i - FIRST) % MESSAGES_PER_WRITE == 0 then
-      channels[#channels + 1], starts[#starts + 1] = channel, #codes
+    local this_channel = sub(record, at_gateway - CHANNEL_LENGTH, at_peer - 1)
+    coded = coded + 1
+    codes[coded] = code
+    if this_channel ~= channel or coded % MESSAGES_PER_WRITE == 0 then
+      channel = this_channel
+      channels[#channels + 1], starts[#starts + 1] = channel, coded
     end
   else
     resent = resent + 1

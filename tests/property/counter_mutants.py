@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.property.seeded_bug import Mutant
 
 COUNTER_MUTANTS = [
-    Mutant("message not counted", "append", "    codes[#codes + 1] = code\n", "    codes[max(1, #codes)] = code\n"),
+    Mutant("message not counted", "append", "    coded = coded + 1\n", "    coded = max(1, coded)\n"),
     Mutant("counts added up twice", "include/fold", "type(try('DEL', key('uncounted'))) == 'table'", "false"),
     Mutant(
         "counts lost when there are many", "include/note_counts", "    fold()\n", "    call('DEL', key('uncounted'))\n"

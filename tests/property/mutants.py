@@ -13,19 +13,21 @@ MUTANTS = [
     Mutant(
         "seen set with a TTL",
         "include/seen",
-        "    call('APPEND', key('seen', name), records)\n",
-        "    call('APPEND', key('seen', name), records)\n    call('EXPIRE', key('seen', name), 999)\n",
+        "    call('APPEND', seen_key, records)\n",
+        "    call('APPEND', seen_key, records)\n    call('EXPIRE', key('seen', name), 999)\n",
     ),
     Mutant("slab not split", "include/slabs", "lists[slabs] or {}", "{}"),
     Mutant("id looked up in another slab", "include/slabs", "at < slabs and at or", "slabs > 2 and at or"),
     Mutant("joined slab lost", "include/slabs", "young(read_slab(name, last), ttl_ms)))", "''))"),
     Mutant("slabs without their mark", "include/slabs", "  return slabs + 1\n", "  return slabs\n"),
-    Mutant("append without a wake entry", "include/burst", "    add(wakes, deadline_ms, name)\n", ""),
+    Mutant(
+        "append without a wake entry", "include/burst", "    wakes[at + 1], wakes[at + 2] = deadline_ms, name\n", ""
+    ),
     Mutant(
         "longest wait ignored",
         "include/burst",
-        "min(now_ms + quiet_ms, (conv.opened_ms or now_ms) + max_wait_ms)",
-        "now_ms + quiet_ms",
+        "    deadline_ms = longest_ms\n",
+        "",
     ),
     Mutant("window of the message ignored", "include/burst", "local quiet_ms = window_ms", "local quiet_ms = 8000"),
     Mutant("window of a cut burst lost", "include/seal", "receipt_of(last) + conv.window_ms", "receipt_of(last)"),
@@ -52,7 +54,7 @@ MUTANTS = [
     Mutant(
         "takeover ignored",
         "append",
-        "if paused(conv) and call('HGET', CONV .. name, 'pause_mode') == 'takeover' then",
+        "if conv.paused_until_ms and paused(conv) and call('HGET', CONV .. name, 'pause_mode') == 'takeover' then",
         "if false then",
     ),
     Mutant("damaged window ends the script", "append", " or flat[1] and #flat[1] < WINDOW_SIZE then", " then"),
@@ -189,8 +191,8 @@ PEOPLE_MUTANTS = [
     Mutant(
         "id that came under another name not recorded",
         "append",
-        "    add(new_ids, fingerprint .. tag, name)\n",
-        "",
+        "new_ids[at + 1], new_ids[at + 2] = name, id, name",
+        "at = name",
     ),
     Mutant("alias not set", "include/merge", "  call('HSET', key('alias'), name, target)\n", ""),
     Mutant("aliases not noted", "include/merge", "  call('HSET', key('conv', target), 'aliases', conv.aliases)\n", ""),
@@ -281,7 +283,7 @@ PEOPLE_MUTANTS = [
         "  conv.bytes = conv.bytes + #changed - #entry\n",
         "",
     ),
-    Mutant("early edit lost", "include/burst", "  if edit then\n    payload =", "  if false then\n    payload ="),
+    Mutant("early edit lost", "include/burst", "  if edit then\n    body =", "  if false then\n    body ="),
     Mutant("early revoke ignored", "append", "if pending_change == 'r' then", "if false then"),
     Mutant(
         "pending change never used up",

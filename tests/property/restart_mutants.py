@@ -14,7 +14,10 @@ WHETHER = [
     ),
     Mutant("taken back above the cap of messages", "include/supersede", "#entries + conv.depth < max_messages", "true"),
     Mutant(
-        "taken back above the cap of bytes", "include/supersede", "bytes + conv.bytes + #payload <= max_bytes", "true"
+        "taken back above the cap of bytes",
+        "include/supersede",
+        "bytes + conv.bytes + payload_bytes <= max_bytes",
+        "true",
     ),
     Mutant("answer without parts taken back", "include/supersede", " or answered and not next_part\n", "\n"),
     Mutant("dead letter taken back", "include/supersede", " or redriven or", " or"),

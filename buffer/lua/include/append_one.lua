@@ -13,13 +13,13 @@ for _ = 1, 2 do -- the second time after a merge with the conversation that brou
     merge_with(other, is_twin)
   end
   conv = load_conversation()
-  known = conv ~= BROKEN and find_nonce(conv)
-  other, is_twin = not known and owners and owners[fingerprint .. tag], true
+  known = conv ~= BROKEN and (conv.seen ~= '' or conv.fresh) and find_nonce(conv)
+  other, is_twin = not known and owners and owners[id], true
   if not other or other == name then
     break
   end
 end
-if conv == BROKEN or at_payload > at_media and type(try('HLEN', key('media', name))) == 'table' then
+if conv == BROKEN or at_body > at_media and type(try('HLEN', key('media', name))) == 'table' then
   status, code = 'broken', 27
 elseif not known and conv.depth >= max_pending then
   repair_wake(conv)

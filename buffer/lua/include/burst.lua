@@ -19,11 +19,14 @@ end
 local function schedule(conv, deadline_ms, fired_before)
   if conv.is_busy or fired_before then
     add(repairs, fired_before and deadline_ms or now_ms, name)
-  elseif paused(conv) then
+  elseif conv.paused_until_ms and paused(conv) then
     add(wakes, number(conv, 'paused_until_ms'), name)
   else
-    add(wakes, deadline_ms, name)
-    nearest_ms = min(nearest_ms, deadline_ms)
+    local at = #wakes
+    wakes[at + 1], wakes[at + 2] = deadline_ms, name
+    if deadline_ms < nearest_ms then
+      nearest_ms = deadline_ms
+    end
   end
 end
 
@@ -36,9 +39,12 @@ end
 
 local function update_identity(conv)
   if not conv.peer then
-    conv.peer = peer
+    local has_name = sender ~= '' and sender ~= conv.name
+    conv.peer, conv.name = peer, has_name and sender or conv.name
     conv.changes = { 'ref', partition .. '-' .. name, 'gateway', sub(record, at_gateway, at_channel - 2),
-                     'channel', sub(record, at_channel, at_peer - 1), 'peer', peer }
+                     'channel', sub(record, at_channel, at_peer - 1), 'peer', peer,
+                     has_name and 'name' or nil, has_name and sender or nil }
+    return
   elseif peer ~= conv.peer and (is_phone(peer) or not is_phone(conv.peer)) then
     change(conv, 'peer', peer)
   end
@@ -54,16 +60,18 @@ end
 -- have. A part of a bucket counts by chance, so that on the whole it is that part. So is a gap that only a hold has let us
 -- see, for only who goes on is held: it is known up to the moment at which an answer would have been read.
 local function code_in_turn(conv)
+  local NO_GAP, BEGINS_TURN = 31, 32 -- include/fold.lua has the codes
+  local last_ms, flags = conv.last_ms, conv.flags
+  if not (last_ms or flags) then
+    return NO_GAP + BEGINS_TURN
+  end
   local GAP_MAX_MS, GAP_FIRST_MS, GAP_STEPS_PER_E = 120000, 250, 23 / 6.173786103901937 -- the last is the log of 480
   local TURN_GAP_MS = 60000 -- who writes later than this begins a new turn
   local TURN_SPLIT, HELD = 1, 2 -- flags of the burst: its turn was split before; include/prelude.lua has them
   local HELD_SEEN_MS = 7000 -- from the end of a window to the reading of the answer, with an agent that takes 4 s
-  local NO_GAP, BEGINS_TURN, SPLITS, SPLITS_FIRST = 31, 32, 64, 128 -- include/fold.lua has these codes
+  local SPLITS, SPLITS_FIRST = 64, 128
   local READ_MAX, HELD_BACK = 20, 96 -- the last bucket up to which nobody had gone on; its code within a turn
-  local last_ms, flags, read_ms = conv.last_ms, conv.flags, conv.read_ms
-  if not (last_ms or flags) then
-    return NO_GAP + BEGINS_TURN
-  end
+  local read_ms = conv.read_ms
   local gap_ms, gap, silent_ms = last_ms and now_ms - last_ms or FAR_MS, NO_GAP, read_ms and read_ms - last_ms
   if not silent_ms and conv.opened_ms and flags % 4 >= HELD and gap_ms > conv.window_ms + HELD_SEEN_MS then
     silent_ms = conv.window_ms + HELD_SEEN_MS
@@ -92,30 +100,34 @@ end
 
 -- Add the message to the open burst, or open one. `edit` is the edit that came before the message, or nil.
 local function add_to_burst(conv, edit)
-  local TIMED, ALONE = 4, 30 -- include/entry.lua has the flags, include/fold.lua the codes
-  local FIRST_WINDOW, AUTO_START, AUTO_CHANNEL, AUTO_CONTACT = 2, 4, 5, 6 -- why; include/prelude.lua has the numbers
-  local HABITS_SIZE, OWN_WINDOW_AT = 9, 8 -- the window in units of 10 ms; buffer/habits.py has the layout
+  local TIMED, BODY_HEADER, ALONE = 4, 13, 30 -- include/entry.lua has the flags, include/fold.lua the codes
+  local body = sub(record, at_body)
   if edit then
-    payload = payload .. '\n' .. string.sub(edit, 2)
+    body = body .. '\n' .. sub(edit, 2)
   end
+  local payload_bytes = #body - BODY_HEADER
   if restarts_max > 0 and conv.is_busy and not conv.sealed then
     -- include: supersede
   end
-  local depth, bytes = conv.depth + 1, conv.bytes + #payload
+  local depth, bytes = conv.depth + 1, conv.bytes + payload_bytes
   local quiet_ms = window_ms
-  if conv.habits and (why == AUTO_CHANNEL or why == AUTO_START) and #conv.habits == HABITS_SIZE then
-    local own_ms = 10 * struct.unpack('>I2', conv.habits, OWN_WINDOW_AT)
-    if own_ms > 0 then
-      quiet_ms, why = own_ms, AUTO_CONTACT
-    end
+  if conv.habits then
+    -- include: own_window
   end
   if first_ms and not (conv.opened_ms or conv.is_busy) then
+    local FIRST_WINDOW = 2 -- include/prelude.lua has the reasons
     quiet_ms, why = first_ms, FIRST_WINDOW
   end
   if typing_ms and typing_ms < quiet_ms then
     -- include: typing_window
   end
-  local deadline_ms = min(now_ms + quiet_ms, (conv.opened_ms or now_ms) + max_wait_ms)
+  if quiet_ms > WINDOW_MAX_MS then
+    quiet_ms = WINDOW_MAX_MS
+  end
+  local deadline_ms, longest_ms = now_ms + quiet_ms, (conv.opened_ms or now_ms) + max_wait_ms
+  if deadline_ms > longest_ms then
+    deadline_ms = longest_ms
+  end
   local fired = conv.fired
   if fired then
     deadline_ms = conv.deadline_ms
@@ -124,16 +136,16 @@ local function add_to_burst(conv, edit)
     deadline_ms = fired and now_ms or deadline_ms
   end
   schedule(conv, deadline_ms, conv.fired)
-  local entry = (flags >= TIMED and order or RECEIVED) .. RECEIVED .. rest .. payload
+  local entry = (flags >= TIMED and order or RECEIVED) .. RECEIVED .. body
   if not conv.entry then
     conv.entry = entry
   else
     conv.more = conv.more or {} -- most calls bring one message for a conversation: only a second one needs a table
     conv.more[#conv.more + 1] = entry
   end
-  if at_payload > at_media then
+  if at_body > at_media then
     conv.media = conv.media or {}
-    add(conv.media, fingerprint, sub(record, at_media, at_payload - 1))
+    add(conv.media, fingerprint, sub(record, at_media, at_body - 1))
   end
   local code = single and ALONE or code_in_turn(conv)
   if not conv.opened_ms then
@@ -141,6 +153,6 @@ local function add_to_burst(conv, edit)
   end
   update_identity(conv)
   conv.depth, conv.bytes, conv.deadline_ms, conv.fired, conv.rules = depth, bytes, deadline_ms, fired, rules
-  conv.last_ms, conv.window_ms, conv.why, conv.flags = now_ms, min(quiet_ms, WINDOW_MAX_MS), why, conv.flags or 0
+  conv.last_ms, conv.window_ms, conv.why, conv.flags = now_ms, quiet_ms, why, conv.flags or 0
   return 'new', deadline_ms, depth, code
 end

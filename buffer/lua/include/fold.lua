@@ -46,18 +46,19 @@ local function read_runs(bytes)
   local channels, at = {}, 1
   pcall(function()
     while at <= #bytes do
-      local channel, codes, next_at = struct.unpack('>I3c0I2c0', bytes, at)
+      local channel, messages, codes_at = struct.unpack('>I3c0I2', bytes, at)
+      assert(codes_at + messages - 1 <= #bytes)
       local found = channels[channel]
       if not found then
         assert(string.find(channel, ':', 1, true))
         found = {}
         channels[channel] = found
       end
-      for i = 1, #codes do
-        local code = byte(codes, i)
+      for i = codes_at, codes_at + messages - 1 do
+        local code = byte(bytes, i)
         found[code] = (found[code] or 0) + 1
       end
-      at = next_at
+      at = codes_at + messages
     end
   end)
   return channels, at

@@ -6,11 +6,9 @@
 -- Return a table of the conversations that brought these ids.
 local function owners_of(ids)
   local owners = {}
-  for _, generation in ipairs({ 'old', 'new' }) do
-    local found = try('HMGET', key('ids', generation), unpack(ids))
-    for i, id in ipairs(ids) do
-      owners[id] = found[i] or owners[id]
-    end
+  local older, newer = try('HMGET', key('ids', 'old'), unpack(ids)), try('HMGET', key('ids', 'new'), unpack(ids))
+  for i = 1, #ids do
+    owners[ids[i]] = newer[i] or older[i]
   end
   return owners
 end

@@ -1,13 +1,13 @@
 -- Notes what append has counted, in one write for all channels: include/fold.lua has the layout. When there is much of it,
 -- because no worker is there to do that, it adds it to the tallies.
--- Needs these tables of append.lua: codes, channels, starts.
+-- Needs these variables of append.lua: codes, channels, starts, coded. A run has up to MESSAGES_PER_WRITE messages.
 
 local FOLD_BYTES = 32768 -- the upkeep of a worker folds before that. docs/counters.md tells what it takes
 
 local runs = {}
-for i, channel in ipairs(channels) do
-  local some = string.char(unpack(codes, starts[i], (starts[i + 1] or #codes + 1) - 1))
-  runs[i] = struct.pack('>I3c0I2c0', #channel, channel, #some, some)
+for i = 1, #channels do
+  local from, to = starts[i], (starts[i + 1] or coded + 1) - 1
+  runs[2 * i - 1], runs[2 * i] = channels[i], string.char(0, to - from + 1, unpack(codes, from, to))
 end
 if #runs > 0 then
   runs = table.concat(runs)

@@ -24,7 +24,7 @@ if span and #span > ACKED_SPAN then
     for _, entry in ipairs(entries) do
       bytes = bytes + #entry - 25
     end
-    if #entries > 0 and #entries + conv.depth < max_messages and bytes + conv.bytes + #payload <= max_bytes then
+    if #entries > 0 and #entries + conv.depth < max_messages and bytes + conv.bytes + payload_bytes <= max_bytes then
       conv.sealed, conv.sealed_bytes, conv.opened_ms = #entries, bytes, opened_ms
       change(conv, 'superseded', struct.pack('>I6I4I4', now_ms, #entries, bytes) .. (rules or ''))
       if leased({ token = token, lease_until_ms = lease_until_ms }) then

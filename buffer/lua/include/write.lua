@@ -12,7 +12,10 @@ local function write_burst(name, conv)
   else
     call('HSET', conv.key, 'window', pack_window(conv))
   end
-  local left_ms = max(1, conv.deadline_ms - now_ms)
+  local left_ms = conv.deadline_ms - now_ms
+  if left_ms < 1 then
+    left_ms = 1
+  end
   if not conv.has_timer or call('PEXPIRE', TIMER .. name, left_ms) == 0 then
     call('PSETEX', TIMER .. name, left_ms, '')
   end
@@ -29,7 +32,7 @@ local function write_conversation(name, conv, seen_rewrites)
     write_burst(name, conv)
   end
   if conv.fresh then
-    seen_add(name, conv.seen, conv.fresh, dedupe_ttl_ms, seen_rewrites)
+    seen_add(name, conv.seen_key, conv.seen, conv.fresh, dedupe_ttl_ms, seen_rewrites)
   end
   if conv.was_revoked and call('TYPE', key('idle')).ok == 'zset' then
     call('ZADD', key('idle'), 'XX', now_ms, name)
