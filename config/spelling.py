@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from dotenv import dotenv_values
@@ -74,7 +75,7 @@ def refused_names(known: Iterable[str], env_file: str | None, environ: Mapping[s
     return [
         f"{name}{place} is not a setting; did you mean {MEANT.get(name.upper(), near)}?"
         for name, place in places.items()
-        if (near := _near(name, names)) and name.upper().startswith(OWN_PREFIXES)
+        if name.upper().startswith(OWN_PREFIXES) and (near := _near(name, names))
     ]
 
 
@@ -126,8 +127,7 @@ def _near(name: str, known: set[str]) -> str | None:
         return None
     letters = _letters(upper)
     mistakes = 2 if len(letters) >= LONG else 1
-    # A name whose length differs by more has more mistakes. To compare every name takes long where there are many.
-    alike = [setting for setting in known if abs(len(_letters(setting)) - len(letters)) <= mistakes]
+    alike = [setting for setting in known if _fewest_mistakes(letters, _letters(setting)) <= mistakes]
     distances = [(_distance(letters, _letters(setting)), setting) for setting in alike]
     if distances and min(distances)[0] <= mistakes:
         return min(distances)[1]
@@ -138,6 +138,14 @@ def _near(name: str, known: set[str]) -> str | None:
 
 def _letters(name: str) -> str:
     return name.replace("_", "").replace("-", "")
+
+
+def _fewest_mistakes(one: str, other: str) -> int:
+    """Return a number that `_distance` cannot be below, but soon: every process compares each name when it starts."""
+    if abs(len(one) - len(other)) > 2:
+        return abs(len(one) - len(other))
+    here, there = Counter(one), Counter(other)
+    return max((here - there).total(), (there - here).total())
 
 
 def _distance(one: str, other: str) -> int:
