@@ -77,9 +77,12 @@ local function look_back(conv, span, has_batch)
   local sealed_ms, acked_ms = struct.unpack('>I6I6', span)
   local last_ms = conv.opened_ms and conv.last_ms or sealed_ms
   local has_read = #span == ACKED_SPAN and not has_batch and acked_ms > last_ms and now_ms - acked_ms > ANSWER_READ_MS
-  conv.last_ms, conv.read_ms = last_ms, has_read and acked_ms + ANSWER_READ_MS or nil
-  if not conv.opened_ms then
-    conv.flags = (byte(span, #span == ACKED_SPAN and 13 or 26) or 0) % 2 -- the turn goes on, the burst does not
+  conv.last_ms = last_ms
+  if has_read then
+    conv.read_ms = acked_ms + ANSWER_READ_MS
+  end
+  if not conv.opened_ms and (byte(span, #span == ACKED_SPAN and 13 or 26) or 0) % 2 == 1 then
+    conv.flags = 1 -- the turn goes on, the burst does not
   end
 end
 
@@ -90,20 +93,25 @@ local function load_conversation()
     return conv
   end
   local conv_key, buffer_key = CONV .. name, BUFFER .. name
-  local seen_key = SEEN .. name
-  local seen, depth = try('GET', seen_key) or '', try('LLEN', buffer_key)
+  local seen, depth = try('GET', SEEN .. name) or '', try('LLEN', buffer_key)
   local flat = try('HMGET', conv_key, unpack(FIELDS))
   if flat.err or seen.err or #seen % SEEN_RECORD > 0 and not slabs_steps().count(name, seen)
     or depth ~= 0 and type(depth) == 'table'
     or flat[5] and type(try('HLEN', key('mark', name))) == 'table' or flat[1] and #flat[1] < WINDOW_SIZE then
     conv = BROKEN
   else
-    conv = { key = conv_key, buffer_key = buffer_key, is_busy = flat[2] or flat[3], paused_until_ms = flat[4],
-             has_pending_changes = flat[5], peer = flat[6], name = flat[7], habits = flat[9], presence_ms = flat[10],
-             seen = seen, seen_key = seen_key, bytes = 0, depth = depth, has_timer = flat[1],
-             -- Named already here, so that Lua makes the table as large as it will be. It is dear to let one grow.
-             opened_ms = nil, deadline_ms = nil, entry = nil }
+    -- A table of more than 16 fields is dear, and so is one that grows. So some fields are named already here, and what
+    -- few conversations have is set for those only.
+    conv = { key = conv_key, buffer_key = buffer_key, seen = seen, bytes = 0, depth = depth, peer = flat[6],
+             name = flat[7], opened_ms = nil, deadline_ms = nil, entry = nil }
+    if flat[2] or flat[3] then
+      conv.is_busy = true
+    end
+    if flat[4] or flat[5] or flat[9] or flat[10] then
+      conv.paused_until_ms, conv.has_pending_changes, conv.habits, conv.presence_ms = flat[4], flat[5], flat[9], flat[10]
+    end
     if flat[1] then
+      conv.has_timer = true
       unpack_window(conv, flat[1])
       conv = conv.depth == depth and conv or BROKEN
     end

@@ -18,7 +18,7 @@ COUNTER_MUTANTS = [
     Mutant("first message begins no turn", "include/burst", "    return NO_GAP + BEGINS_TURN\n", "    return NO_GAP\n"),
     Mutant("a turn that never ends", "include/burst", "TURN_GAP_MS = 60000", "TURN_GAP_MS = 120000"),
     Mutant("gap within a burst only", "append", "conv.opened_ms and conv.last_ms or sealed_ms", "conv.last_ms or 0"),
-    Mutant("gap after a read answer", "append", "has_read and acked_ms + ANSWER_READ_MS or nil", "nil"),
+    Mutant("gap after a read answer", "append", "  if has_read then\n", "  if false then\n"),
     Mutant("a read answer ends every later gap", "include/burst", "conv.read_ms, conv.flags = nil,", "conv.flags ="),
     Mutant("no gap is known up to a read answer", "include/burst", "  if silent_ms then\n", "  if false then\n"),
     Mutant("a hold lets long gaps be seen", "include/burst", "flags % 4 >= HELD and", "false and"),

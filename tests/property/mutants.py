@@ -13,8 +13,8 @@ MUTANTS = [
     Mutant(
         "seen set with a TTL",
         "include/seen",
-        "    call('APPEND', seen_key, records)\n",
-        "    call('APPEND', seen_key, records)\n    call('EXPIRE', key('seen', name), 999)\n",
+        "    call('APPEND', key('seen', name), records)\n",
+        "    call('APPEND', key('seen', name), records)\n    call('EXPIRE', key('seen', name), 999)\n",
     ),
     Mutant("slab not split", "include/slabs", "lists[slabs] or {}", "{}"),
     Mutant("id looked up in another slab", "include/slabs", "at < slabs and at or", "slabs > 2 and at or"),

@@ -40,7 +40,10 @@ end
 local function update_identity(conv)
   if not conv.peer then
     local has_name = sender ~= '' and sender ~= conv.name
-    conv.peer, conv.name = peer, has_name and sender or conv.name
+    conv.peer = peer
+    if has_name then
+      conv.name = sender
+    end
     conv.changes = { 'ref', partition .. '-' .. name, 'gateway', sub(record, at_gateway, at_channel - 2),
                      'channel', sub(record, at_channel, at_peer - 1), 'peer', peer,
                      has_name and 'name' or nil, has_name and sender or nil }
@@ -61,8 +64,8 @@ end
 -- see, for only who goes on is held: it is known up to the moment at which an answer would have been read.
 local function code_in_turn(conv)
   local NO_GAP, BEGINS_TURN = 31, 32 -- include/fold.lua has the codes
-  local last_ms, flags = conv.last_ms, conv.flags
-  if not (last_ms or flags) then
+  local last_ms, flags = conv.last_ms, conv.flags or 0
+  if not last_ms then
     return NO_GAP + BEGINS_TURN
   end
   local GAP_MAX_MS, GAP_FIRST_MS, GAP_STEPS_PER_E = 120000, 250, 23 / 6.173786103901937 -- the last is the log of 480
@@ -72,7 +75,7 @@ local function code_in_turn(conv)
   local SPLITS, SPLITS_FIRST = 64, 128
   local READ_MAX, HELD_BACK = 20, 96 -- the last bucket up to which nobody had gone on; its code within a turn
   local read_ms = conv.read_ms
-  local gap_ms, gap, silent_ms = last_ms and now_ms - last_ms or FAR_MS, NO_GAP, read_ms and read_ms - last_ms
+  local gap_ms, gap, silent_ms = now_ms - last_ms, NO_GAP, read_ms and read_ms - last_ms
   if not silent_ms and conv.opened_ms and flags % 4 >= HELD and gap_ms > conv.window_ms + HELD_SEEN_MS then
     silent_ms = conv.window_ms + HELD_SEEN_MS
   end
@@ -87,14 +90,14 @@ local function code_in_turn(conv)
   if conv.opened_ms and gap_ms <= TURN_GAP_MS and not read_ms then
     return silent_ms and gap + HELD_BACK or gap
   end
-  local is_split = flags and flags % 2 == TURN_SPLIT
+  local is_split = flags % 2 == TURN_SPLIT
   if read_ms or gap_ms > TURN_GAP_MS then
     conv.read_ms, conv.flags = nil, is_split and flags - TURN_SPLIT or flags
     return gap + BEGINS_TURN
   elseif is_split then
     return gap + SPLITS
   end
-  conv.flags = (flags or 0) + TURN_SPLIT
+  conv.flags = flags + TURN_SPLIT
   return gap + SPLITS + SPLITS_FIRST
 end
 
@@ -149,10 +152,16 @@ local function add_to_burst(conv, edit)
   end
   local code = single and ALONE or code_in_turn(conv)
   if not conv.opened_ms then
-    conv.opened_ms, conv.was_idle = now_ms, conv.peer
+    conv.opened_ms = now_ms
+    if conv.peer then
+      conv.was_idle = true
+    end
   end
   update_identity(conv)
-  conv.depth, conv.bytes, conv.deadline_ms, conv.fired, conv.rules = depth, bytes, deadline_ms, fired, rules
-  conv.last_ms, conv.window_ms, conv.why, conv.flags = now_ms, quiet_ms, why, conv.flags or 0
+  conv.depth, conv.bytes, conv.deadline_ms, conv.last_ms, conv.window_ms, conv.why = depth, bytes, deadline_ms, now_ms,
+    quiet_ms, why
+  if fired or rules or conv.rules then
+    conv.fired, conv.rules = fired, rules
+  end
   return 'new', deadline_ms, depth, code
 end

@@ -59,7 +59,7 @@ end
 
 local function pack_window(conv)
   return struct.pack(WINDOW, conv.opened_ms, conv.deadline_ms, conv.bytes, conv.depth, conv.last_ms, conv.window_ms,
-    conv.why, conv.flags) .. (conv.fired or '') .. (conv.rules or '')
+    conv.why, conv.flags or 0) .. (conv.fired or '') .. (conv.rules or '')
 end
 
 local function write_window(name, conv)

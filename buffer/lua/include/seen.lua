@@ -42,11 +42,11 @@ end
 
 -- Add records to the set and drop those that are too old. A string that is to be written anew goes into `rewrites` as
 -- key and value: the caller writes them all with one MSET.
-local function seen_add(name, seen_key, seen, records, ttl_ms, rewrites)
+local function seen_add(name, seen, records, ttl_ms, rewrites)
   local SEEN_EXACT = 512 -- bytes. Up to here the string is written anew: one that grows by APPEND reserves as much again
   if #seen >= SEEN_MAX or #seen % SEEN_RECORD > 0 then
     local at = #rewrites
-    rewrites[at + 1], rewrites[at + 2] = seen_key, slabs_steps().add(name, seen, records, ttl_ms)
+    rewrites[at + 1], rewrites[at + 2] = key('seen', name), slabs_steps().add(name, seen, records, ttl_ms)
     return
   end
   local keep = 1
@@ -55,8 +55,8 @@ local function seen_add(name, seen_key, seen, records, ttl_ms, rewrites)
   end
   if keep > 1 or #seen < SEEN_EXACT then
     local at = #rewrites
-    rewrites[at + 1], rewrites[at + 2] = seen_key, (keep > 1 and sub(seen, keep) or seen) .. records
+    rewrites[at + 1], rewrites[at + 2] = key('seen', name), (keep > 1 and sub(seen, keep) or seen) .. records
   else
-    call('APPEND', seen_key, records)
+    call('APPEND', key('seen', name), records)
   end
 end

@@ -32,7 +32,7 @@ local function write_conversation(name, conv, seen_rewrites)
     write_burst(name, conv)
   end
   if conv.fresh then
-    seen_add(name, conv.seen_key, conv.seen, conv.fresh, dedupe_ttl_ms, seen_rewrites)
+    seen_add(name, conv.seen, conv.fresh, dedupe_ttl_ms, seen_rewrites)
   end
   if conv.was_revoked and call('TYPE', key('idle')).ok == 'zset' then
     call('ZADD', key('idle'), 'XX', now_ms, name)
