@@ -99,11 +99,7 @@ def _event(item: Item, channel: str) -> Message | Presence:
     conversation = Conversation(NAME, _id(item, "channel") or channel, peer)
     kind, media, text = _kind(item), _media(item), _text(item, "text")
     text = text or (media or {}).get("caption")
-    if kind == "text" and not text and not media:
-        if isinstance(typing := item.fields.get("typing"), bool):
-            return Presence(conversation, STATES[typing])
-        raise item.refusal("text", "a non-empty string, unless there is `media`, `typing` or a `kind` other than text")
-    return Message(
+    message = Message(
         conversation=conversation,
         message_id=_id(item, "message_id"),
         timestamp_ms=_timestamp_ms(item),
@@ -114,6 +110,11 @@ def _event(item: Item, channel: str) -> Message | Presence:
         from_me=_from_me(item),
         extra=_extra(item),
     )
+    if kind != "text" or text or media:
+        return message
+    if isinstance(typing := item.fields.get("typing"), bool):
+        return Presence(conversation, STATES[typing])
+    raise item.refusal("text", "a non-empty string, unless there is `media`, `typing` or a `kind` other than text")
 
 
 def _extra(item: Item) -> dict[str, Any]:

@@ -120,6 +120,12 @@ def test_typing_is_told_without_a_message(typing, state):
     assert parse(OI | told) == parse(OI)
 
 
+@pytest.mark.parametrize("field", ["via", "from_me", "timestamp_ms", "message_id", "sender_name"])
+def test_what_is_wrong_beside_a_typing_event_is_refused(field):
+    """As beside a message: what the service describes as wrong is wrong everywhere."""
+    assert f"`{field}`" in complaint({"conversation": "5511900000001", "typing": True, field: {}})
+
+
 @pytest.mark.parametrize("typing", ["yes", 1, None, {}])
 def test_an_odd_typing_event_is_refused(typing):
     """Only true and false are typing events. Anything else is a message without a text."""
