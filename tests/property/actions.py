@@ -25,7 +25,21 @@ class Action(NamedTuple):
 
 Actions = Mapping[str, Action]
 
+WORLD_SCENES: Actions = {
+    "split_turn": Action(2, {"who": ANYBODY, "times": (2, 3), "acked": (True, True, False)}),
+    "go_on_in_a_hold": Action(2, {"who": ANYBODY, "ms": (40_000, 50_000, 59_000, 70_000)}),
+    "fill": Action(2, {"who": ANYBODY}),
+    "answer_twice": Action(2, {"who": ANYBODY, "is_late": (False, True, True)}),
+    "kill_workers": Action(1, {"who": ANYBODY, "times": (2, 3)}),
+    "be_held_up": Action(1, {"who": ANYBODY}),
+    "cancel": Action(2, {"who": ANYBODY, "how": ("renew", "renew", "answer", "ack")}),
+    "redrive_twice": Action(3, {"who": ANYBODY, "then": ("work", "work", "erase", "die")}),
+    "go_on_in_a_pause": Action(2, {"who": ANYBODY, "takeover": (False, False, True), "resumed": (True, True, False)}),
+}
+"""Scenes of several actions, each of which a random walk would seldom find."""
+
 WORLD_ACTIONS: Actions = {
+    **WORLD_SCENES,
     "say": Action(
         16, {"who": ANYBODY, "count": (1, 1, 2, 3, 6), "shift_ms": (0, 0, -9_000, 7), "keyword": (False,) * 5 + (True,)}
     ),

@@ -33,6 +33,9 @@ def _check_place(world: ComparedSystem, who: str, name: str) -> None:
     assert picture.values["lock"].get(name, []) == lock, f"lock of {who}"
     letters = [flush_id.encode() for flush_id in talk.redrive]
     assert picture.values["redrive"].get(name, []) == letters, f"letters to redrive of {who}"
+    assert picture.values["memory"].get(name, []) == [talk.memory] * bool(talk.memory), f"the agent's memory of {who}"
+    presence_ms = picture.table("conv", name).get(b"presence_ms")
+    assert presence_ms == (None if talk.presence_ms is None else b"%d" % talk.presence_ms), f"typing of {who}"
 
 
 def _check_wake(world: ComparedSystem, who: str, name: str) -> None:

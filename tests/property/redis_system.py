@@ -6,6 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -147,6 +148,10 @@ class Snapshot:
 
     def history(self) -> list[dict[str, Any]]:
         """What ended, newest first."""
+        return self._records
+
+    @cached_property
+    def _records(self) -> list[dict[str, Any]]:
         entries: list[Any] = self.values["history"].get("", [])
         return [read_record(dict(zip(flat[::2], flat[1::2], strict=True))) for _, flat in entries]
 

@@ -9,15 +9,15 @@ from buffer.models import Claim, FailureMode
 from buffer.prints import print_of
 from buffer.reply_models import Ending, OwnMessage, PartEnd, SendLimits, Status
 from tests.property.compared_system import REMEMBERED_MAX
-from tests.property.model_comparison import ModelComparison
 from tests.property.part_journal import PartJournal, part_of, root_of
 from tests.property.redis_system import System
 from tests.property.reply_model import ECHO_MAX_MS, FAILED, ReplyModel
 from tests.property.senders import LIMITS, TEXTS, Sender, SentPart
 from tests.property.walk_settings import PEOPLE
+from tests.property.world_scenes import WorldScenes
 
 
-class ReplyActions(ModelComparison):
+class ReplyActions(WorldScenes):
     """The actions of a world whose workers answer people."""
 
     make_model = ReplyModel

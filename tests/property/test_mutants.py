@@ -20,7 +20,6 @@ from tests.property.actions import (
     walk,
 )
 from tests.property.counter_mutants import COUNTER_MUTANTS
-from tests.property.model_comparison import ModelComparison
 from tests.property.mutants import MUTANTS, PEOPLE_MUTANTS
 from tests.property.people_actions import PeopleActions
 from tests.property.redis_system import System
@@ -33,6 +32,7 @@ from tests.property.seeded_bug import Mutant, loader
 from tests.property.small_slabs import small_slabs
 from tests.property.typing_mutants import TYPING_MUTANTS
 from tests.property.walk_settings import FIRST, MAX_AGE_S, settings_for, with_restarts
+from tests.property.world_scenes import WorldScenes
 
 SEEDS = 60
 FEW_SEEDS = 20
@@ -52,7 +52,7 @@ def every_other(seed: int, load: Load) -> Load:
 def walk_world(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
     """A walk beside the exact model."""
     system = System(client, settings_for("walk", first=FIRST), every_other(seed, load))
-    walk(ModelComparison(system), WORLD_ACTIONS, seed, STEPS)
+    walk(WorldScenes(system), WORLD_ACTIONS, seed, STEPS)
 
 
 def walk_crowd(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
@@ -63,7 +63,7 @@ def walk_crowd(client: redis.Redis, seed: int, load: Load = scripts.script) -> N
 
 def walk_typing(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
     """A walk of a person whose typing is seen, beside the exact model."""
-    walk(ModelComparison(System(client, settings_for("walk", first=FIRST), load)), TYPING_ACTIONS, seed, STEPS)
+    walk(WorldScenes(System(client, settings_for("walk", first=FIRST), load)), TYPING_ACTIONS, seed, STEPS)
 
 
 def walk_replies(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
