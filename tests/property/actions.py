@@ -88,22 +88,63 @@ SAME = (
     *("resume", "pass_time", "pass_time_until_due", "sweep", "repair"),
 )
 
-REPLY_ACTIONS: Actions = {
-    **{name: WORLD_ACTIONS[name] for name in SAME},
+SEEN = ("", "echo", "echo after", "sent", "failed", "no id")
+QUEUES = (
+    ("sent", "sent", "limited", "sent"),
+    ("sent", "sent", "sent", "sent"),
+    ("later", "later"),
+    ("in_doubt", "sent"),
+)
+
+REPLY_SCENES: Actions = {
+    "serve": Action(
+        10,
+        {
+            "who": ANYBODY,
+            "limits": LIMIT_NAMES,
+            "how": (None, *ENDS),
+            "times": ((0, 0), (7_000, 5_000)),
+            "seen": SEEN,
+            "again": AGAIN,
+        },
+    ),
+    "queue": Action(
+        5,
+        {
+            "who": ANYBODY,
+            "limits": ("channel", "person"),
+            "ends": QUEUES,
+            "delay_ms": (0, 0, 4_000),
+            "again": (False, True),
+        },
+    ),
+    "doubt": Action(4, {"who": ANYBODY, "how": ("sent", "in_doubt", "in_doubt"), "seen": SEEN[1:]}),
+    "misjudge": Action(2, {"who": ANYBODY, "is_early": (False, True)}),
+    "hold_the_channel": Action(2, {"who": ANYBODY, "limits": ("channel", "channel", "none")}),
+    "wake_late": Action(2, {"who": ANYBODY, "leaves_late": (False, True)}),
+    "begin_too_late": Action(2, {"who": ANYBODY, "is_taken": (False, True)}),
+    "answer_too_late": Action(2, {"who": ANYBODY}),
+    "take_while_sending": Action(3, {"who": ANYBODY, "how": ENDS}),
+    "take_before": Action(2, {"who": ANYBODY, "is_answered": (False, True)}),
+    "hand_over": Action(2, {"who": ANYBODY, "gives_back": (False, True)}),
+    "interrupt": Action(2, {"who": ANYBODY, "limits": LIMIT_NAMES}),
+    "die_while_sending": Action(2, {"who": ANYBODY, "then": ("work", "work", "die")}),
+    "send_again": Action(2, {"who": ANYBODY, "then": ("work", "die"), "action": ("send", "send", "drop")}),
     "grow_old": Action(1, {"who": ANYBODY}),
+}
+"""Scenes of workers that answer people."""
+
+REPLY_ACTIONS: Actions = {
+    **REPLY_SCENES,
+    **{name: WORLD_ACTIONS[name] for name in SAME},
     "fail": Action(2, {"index": ANY, "mode": ("retry", "dead", "release"), "delay_ms": DELAYS_MS}),
     "pause": Action(2, {"who": ANYBODY, "pause_ms": (1, 60_000, 400_000), "takeover": (False, True)}),
     "reply": Action(
-        14, {"index": ANY, "texts": ((), (1,), (1, 2), (3, 0, 1), (2, 2)), "delay_ms": (0, 0, 0, 4_000), "again": AGAIN}
+        14, {"index": ANY, "texts": ((), (1,), (1, 2), (3, 0, 1), (2, 2)), "delay_ms": (0, 0, 4_000), "again": AGAIN}
     ),
     "reply_late": Action(2, {"index": ANY}),
     "begin": Action(20, {"index": ANY, "own": (False, True), "limits": LIMIT_NAMES, "again": AGAIN}),
-    "queue": Action(3, {"who": ANYBODY, "limits": ("channel", "person")}),
-    "misjudge": Action(2, {"who": ANYBODY}),
-    "wake_late": Action(2, {"who": ANYBODY, "leaves_late": (False, True)}),
-    "take_while_sending": Action(3, {"who": ANYBODY, "how": ENDS}),
-    "begin_late": Action(3, {"index": ANY}),
-    "interrupt": Action(3, {"who": ANYBODY, "limits": LIMIT_NAMES}),
+    "begin_late": Action(2, {"index": ANY}),
     "leave": Action(14, {"index": ANY}),
     "end": Action(
         16,
@@ -113,16 +154,6 @@ REPLY_ACTIONS: Actions = {
             "times": ((0, 0), (0, 0), (7_000, 0), (7_000, 60_000)),
             "again": AGAIN,
             "has_id": (True, True, True, False),
-        },
-    ),
-    "serve": Action(
-        14,
-        {
-            "who": ANYBODY,
-            "limits": LIMIT_NAMES,
-            "how": (None, *ENDS),
-            "times": ((0, 0), (7_000, 5_000)),
-            "seen": ("", "echo", "failed", "no id"),
         },
     ),
     "ack": Action(9, {"index": ANY, "pause_ms": (0, 0, 0, 60_000)}),

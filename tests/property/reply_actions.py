@@ -177,13 +177,15 @@ class ReplyActions(WorldScenes):
     def settle(self, index: int, action: str) -> None:
         """An operator decides about a part in doubt."""
         if doubts := sorted(self.model.doubts):
-            doubt_id = doubts[index % len(doubts)]
-            who = self.model.doubts[doubt_id].who
-            assert self.system.settle_doubt(doubt_id, action) == self.model.settle(doubt_id, action)
-            assert self.system.settle_doubt(doubt_id, action) == "unknown"
-            if action == "send":
-                self.journal.order(doubt_id)
-            self._touch(who)
+            self._settle(doubts[index % len(doubts)], action)
+
+    def _settle(self, doubt_id: str, action: str) -> None:
+        who = self.model.doubts[doubt_id].who
+        assert self.system.settle_doubt(doubt_id, action) == self.model.settle(doubt_id, action)
+        assert self.system.settle_doubt(doubt_id, action) == "unknown"
+        if action == "send":
+            self.journal.order(doubt_id)
+        self._touch(who)
 
     def pause(self, who: str, pause_ms: int, takeover: bool) -> None:
         if takeover:
