@@ -213,7 +213,46 @@ LATE = (0, 0, 0, 0, 1, 1, 2, 5)
 PAUSES_MS = (1, 999, *(s * 1_000 for s in (5, WINDOW_S // 2, WINDOW_S, LEASE_S, MAX_WAIT_S, MAX_WAIT_S)))
 EDITS_MS = (None, 0, -5_000, 5_000)
 
+BEFORE = (
+    "nothing",
+    "said",
+    "itself",
+    "long",
+    "fired",
+    "served",
+    "served",
+    "dead",
+    "redriven",
+    "paused",
+    "taken",
+    "early",
+)
+MEETINGS = (
+    *((first, second) for first in BEFORE for second in BEFORE),
+    *(("served", "served"), ("itself", "copied"), ("long", "said")) * 12,
+)
+THEN = ("claim", "claim", "type", "flush_now", "discard", "resume", "redrive", "change", "say_at_last")
+
+CROWD_SCENES: Actions = {
+    "meet_anew": Action(
+        6, {"who": WHO, "before": MEETINGS, "then": THEN, "media": (False, True), "meets": (False, True)}
+    ),
+    "chain": Action(1, {"who": ("ana",), "first": ONE}),
+    "overtake": Action(4, {"who": WHO, "one": ONE, "alias": ALIAS, "revoke": (False, False, True)}),
+    "edit_twice": Action(
+        4,
+        {
+            "who": WHO,
+            "one": ONE,
+            "shifts": ((5_000, -5_000), (0, 5_000), (None, None)),
+            "is_served": (False, False, True),
+        },
+    ),
+}
+"""Scenes of people with several names."""
+
 CROWD_ACTIONS: Actions = {
+    **CROWD_SCENES,
     "say": Action(
         18,
         {
@@ -232,9 +271,9 @@ CROWD_ACTIONS: Actions = {
     "meet": Action(6, {"who": WHO, "alias": ONE}),
     "type": Action(6, {"who": WHO, "one": ONE, "kind": ("typing", "typing", "stopped")}),
     "edit": Action(12, {"index": ANY, "one": ONE, "shift_ms": EDITS_MS}),
-    "edit_before": Action(3, {"who": WHO, "one": ONE, "shift_ms": EDITS_MS}),
+    "edit_before": Action(2, {"who": WHO, "one": ONE, "shift_ms": EDITS_MS}),
     "revoke": Action(4, {"index": ANY, "one": ONE}),
-    "revoke_before": Action(3, {"who": WHO, "one": ONE}),
+    "revoke_before": Action(2, {"who": WHO, "one": ONE}),
     "dispatch": Action(8, {"limit": (1, 10)}),
     "work": Action(12, {"index": LATE}),
     "claim": Action(4, {"who": WHO, "one": ONE}),
@@ -282,6 +321,7 @@ RESTART_CROWD_ACTIONS: Actions = {
             "one": ONE,
             "alias": ALIAS,
             "count": (1, 1, 2),
+            "media": (False, True),
             "end": (None, None, "release", "release", "retry", "dead"),
         },
     ),

@@ -7,21 +7,23 @@ from collections import Counter
 from buffer.keys import fingerprint_of
 from buffer.models import Change, FailureMode
 from tests.property.expected_messages import PendingChange, SentMessage
-from tests.property.people_actions import PeopleActions
+from tests.property.people_scenes import PeopleScenes
 from tests.property.redis_system import Snapshot
 from tests.property.walk_settings import RESTARTS_MAX
 
 REVOKED = PendingChange(float("inf"))
 
 
-class RestartPeople(PeopleActions):
+class RestartPeople(PeopleScenes):
     """The actions of people, on a route where a message takes back the batch before it.
 
     A change of a message that is on its way back waits until it is there (`expected.waiting`).
     """
 
-    def go_on(self, who: str, one: int, *, alias: int | None, count: int, end: FailureMode | None) -> None:
+    def go_on(self, who: str, one: int, *, alias: int | None, count: int, media: bool, end: FailureMode | None) -> None:
         """A person writes, perhaps under another name, while the agent has their burst; then the worker hears of it."""
+        self._say(who, one, media=media)
+        self.check()
         self.serve(who, one, None)
         self.say(who, one, alias, count=count, media=False, album=False, shift_ms=0)
         self.check()
@@ -30,7 +32,7 @@ class RestartPeople(PeopleActions):
 
     def edit_while_taken_back(self, who: str, one: int, shift_ms: int | None, revoke: bool) -> None:
         """A message is changed while its batch is on the way back; a claim or the worker puts it back then."""
-        self.go_on(who, one, alias=None, count=1, end=None)
+        self.go_on(who, one, alias=None, count=1, media=False, end=None)
         going = [note_id for note_id in self._going_back() if self.people[self._name_of(note_id)] == who]
         if going:
             self.check()

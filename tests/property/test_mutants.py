@@ -21,7 +21,7 @@ from tests.property.actions import (
 )
 from tests.property.counter_mutants import COUNTER_MUTANTS
 from tests.property.mutants import MUTANTS, PEOPLE_MUTANTS
-from tests.property.people_actions import PeopleActions
+from tests.property.people_scenes import PeopleScenes
 from tests.property.redis_system import System
 from tests.property.reply_mutants import REPLY_MUTANTS
 from tests.property.reply_scenes import ReplyScenes
@@ -58,7 +58,7 @@ def walk_world(client: redis.Redis, seed: int, load: Load = scripts.script) -> N
 def walk_crowd(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
     """A walk of people with several names."""
     system = System(client, settings_for("walk", max_age_s=MAX_AGE_S), every_other(seed, load))
-    walk(PeopleActions(system), CROWD_ACTIONS, seed, STEPS)
+    walk(PeopleScenes(system), CROWD_ACTIONS, seed, STEPS)
 
 
 def walk_typing(client: redis.Redis, seed: int, load: Load = scripts.script) -> None:
