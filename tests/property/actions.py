@@ -229,7 +229,7 @@ BEFORE = (
 )
 MEETINGS = (
     *((first, second) for first in BEFORE for second in BEFORE),
-    *(("served", "served"), ("itself", "copied"), ("long", "said")) * 12,
+    *(("itself", "copied"), ("long", "said"), ("redriven", "said"), ("said", "fired")) * 12,
 )
 THEN = ("claim", "claim", "type", "flush_now", "discard", "resume", "redrive", "change", "say_at_last")
 
@@ -237,6 +237,7 @@ CROWD_SCENES: Actions = {
     "meet_anew": Action(
         6, {"who": WHO, "before": MEETINGS, "then": THEN, "media": (False, True), "meets": (False, True)}
     ),
+    "serve_both": Action(2, {"who": WHO, "media": (False, True)}),
     "chain": Action(1, {"who": ("ana",), "first": ONE}),
     "overtake": Action(4, {"who": WHO, "one": ONE, "alias": ALIAS, "revoke": (False, False, True)}),
     "edit_twice": Action(

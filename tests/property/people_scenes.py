@@ -24,9 +24,7 @@ class PeopleScenes(PeopleActions):
 
     def meet_anew(self, who: str, before: tuple[Before, Before], then: Then, media: bool, meets: bool) -> None:
         """Two names turn out to be one person; then something happens under the second one."""
-        if self.expected.linked(*NAMES[who][:2]):
-            self.go_away()
-            self.check()
+        self._be_strangers(who)
         for one, what in enumerate(before):
             self._prepare(who, one, what, media)
             self.check()
@@ -36,6 +34,16 @@ class PeopleScenes(PeopleActions):
             self._say(who, 0, alias=1)
         self.check()
         self._go_on(who, then)
+
+    def serve_both(self, who: str, media: bool) -> None:
+        """The agent has a burst of each of two names when they turn out to be one person, who goes on."""
+        self._be_strangers(who)
+        for one in (0, 1):
+            self._prepare(who, one, "served", media)
+            self.check()
+        self._say(who, 0, alias=1)
+        self.check()
+        self._take_turns(who)
 
     def chain(self, who: str, first: int) -> None:
         """A third name is told of a person who has two already."""
@@ -63,6 +71,12 @@ class PeopleScenes(PeopleActions):
             self.edit(0, one, shift_ms)
 
     # How it is done
+
+    def _be_strangers(self, who: str) -> None:
+        """Nobody knows of two names that they are one person's."""
+        if self.expected.linked(*NAMES[who][:2]):
+            self.go_away()
+            self.check()
 
     def _prepare(self, who: str, one: int, what: Before, media: bool) -> None:
         if what in ("said", "itself", "fired", "served", "dead", "redriven", "paused"):

@@ -42,10 +42,9 @@ class RestartPeople(PeopleScenes):
             self.fail(0, "release", 0)
 
     def check(self) -> None:
-        picture = self.system.look()
-        self._settle(picture)
+        self._settle(self.system.look())
         super().check()
-        _check_records(picture)
+        _check_records(self.picture)
 
     # How it is done
 
