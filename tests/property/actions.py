@@ -28,7 +28,9 @@ Actions = Mapping[str, Action]
 WORLD_SCENES: Actions = {
     "split_turn": Action(2, {"who": ANYBODY, "times": (2, 3), "acked": (True, True, False)}),
     "go_on_in_a_hold": Action(2, {"who": ANYBODY, "ms": (40_000, 50_000, 59_000, 70_000)}),
-    "fill": Action(2, {"who": ANYBODY}),
+    "fill": Action(3, {"who": ANYBODY, "is_large": (False, True, True)}),
+    "say_much": Action(1, {"who": ANYBODY}),
+    "try_again": Action(3, {"who": ANYBODY, "mode": ("retry", "retry", "release")}),
     "answer_twice": Action(2, {"who": ANYBODY, "is_late": (False, True, True)}),
     "kill_workers": Action(1, {"who": ANYBODY, "times": (2, 3)}),
     "be_held_up": Action(1, {"who": ANYBODY}),
@@ -44,7 +46,7 @@ WORLD_ACTIONS: Actions = {
         16, {"who": ANYBODY, "count": (1, 1, 2, 3, 6), "shift_ms": (0, 0, -9_000, 7), "keyword": (False,) * 5 + (True,)}
     ),
     "say_all": Action(3, {"shift_ms": (0, 5)}),
-    "say_beside_sick": Action(3, {"who": ANYBODY, "damage": tuple(DAMAGES), "place": (0, 1, 2)}),
+    "say_beside_sick": Action(5, {"who": ANYBODY, "damage": tuple(DAMAGES), "place": (0, 1, 2)}),
     "resend": Action(4, {"index": ANY}),
     "repeat": Action(4, {"index": ANY}),
     "type": Action(5, {"who": ANYBODY, "kind": ("typing", "stopped")}),
@@ -70,7 +72,7 @@ WORLD_ACTIONS: Actions = {
     "leap": Action(2, {"ms": LEAPS_MS}),
     "forget_scripts": Action(1, {}),
     "hold": Action(2, {}),
-    "sicken": Action(3, {"who": ANYBODY, "how": ("window", "batch", "buffer")}),
+    "sicken": Action(5, {"who": ANYBODY, "how": ("window", "batch", "buffer")}),
     "sweep": Action(2, {}),
     "repair": Action(2, {"lose": (False, True)}),
     "lose_wake_until_duplicate": Action(2, {"who": ANYBODY}),
@@ -118,14 +120,14 @@ REPLY_SCENES: Actions = {
             "again": (False, True),
         },
     ),
-    "doubt": Action(4, {"who": ANYBODY, "how": ("sent", "in_doubt", "in_doubt"), "seen": SEEN[1:]}),
+    "doubt": Action(5, {"who": ANYBODY, "how": ("sent", "in_doubt"), "seen": (*SEEN[1:], "no id")}),
     "misjudge": Action(2, {"who": ANYBODY, "is_early": (False, True)}),
     "hold_the_channel": Action(2, {"who": ANYBODY, "limits": ("channel", "channel", "none")}),
     "wake_late": Action(2, {"who": ANYBODY, "leaves_late": (False, True)}),
     "begin_too_late": Action(2, {"who": ANYBODY, "is_taken": (False, True)}),
     "answer_too_late": Action(2, {"who": ANYBODY}),
-    "take_while_sending": Action(3, {"who": ANYBODY, "how": ENDS}),
-    "take_before": Action(2, {"who": ANYBODY, "is_answered": (False, True)}),
+    "take_while_sending": Action(4, {"who": ANYBODY, "how": ENDS, "is_late": (False, False, True)}),
+    "take_before": Action(3, {"who": ANYBODY, "is_answered": (False, True)}),
     "hand_over": Action(2, {"who": ANYBODY, "gives_back": (False, True)}),
     "interrupt": Action(2, {"who": ANYBODY, "limits": LIMIT_NAMES}),
     "die_while_sending": Action(2, {"who": ANYBODY, "then": ("work", "work", "die")}),
@@ -229,13 +231,21 @@ BEFORE = (
 )
 MEETINGS = (
     *((first, second) for first in BEFORE for second in BEFORE),
-    *(("itself", "copied"), ("long", "said"), ("redriven", "said"), ("said", "fired")) * 12,
+    *(("itself", "copied"), ("told", "copied"), ("long", "said"), ("redriven", "said"), ("said", "fired")) * 12,
 )
 THEN = ("claim", "claim", "type", "flush_now", "discard", "resume", "redrive", "change", "say_at_last")
 
 CROWD_SCENES: Actions = {
     "meet_anew": Action(
-        6, {"who": WHO, "before": MEETINGS, "then": THEN, "media": (False, True), "meets": (False, True)}
+        8,
+        {
+            "who": WHO,
+            "before": MEETINGS,
+            "then": THEN,
+            "media": (False, True),
+            "how": ("says", "says", "repeats", "by id"),
+            "first": (0, 0, 1),
+        },
     ),
     "serve_both": Action(2, {"who": WHO, "media": (False, True)}),
     "chain": Action(1, {"who": ("ana",), "first": ONE}),

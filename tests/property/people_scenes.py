@@ -10,11 +10,28 @@ from tests.property.people_actions import PeopleActions
 from tests.property.walk_settings import NAMES
 
 Before = Literal[
-    "nothing", "said", "itself", "copied", "long", "fired", "served", "dead", "redriven", "paused", "taken", "early"
+    "nothing",
+    "said",
+    "itself",
+    "told",
+    "copied",
+    "long",
+    "fired",
+    "served",
+    "dead",
+    "redriven",
+    "paused",
+    "taken",
+    "early",
 ]
-"""What there is under a name before its gateway tells that it belongs to a person. `itself` is a message that tells its
-own name, which another name does not recognise; `copied` is the message before; `early` is an edit before its message.
+"""What there is under a name before its gateway tells that it belongs to a person.
+
+`itself` is a message that tells its own name, and is not recognised under another; `told` is the same, delivered;
+`copied` is the message before under this name; `early` is an edit before its message.
 """
+
+Meets = Literal["says", "repeats", "by id"]
+"""How a gateway tells: with a new message, with the one before, or by delivering that under the other name."""
 
 Then = Literal["claim", "type", "flush_now", "discard", "resume", "redrive", "change", "say_at_last"]
 
@@ -22,16 +39,18 @@ Then = Literal["claim", "type", "flush_now", "discard", "resume", "redrive", "ch
 class PeopleScenes(PeopleActions):
     """The actions of people under all their names, and scenes of them."""
 
-    def meet_anew(self, who: str, before: tuple[Before, Before], then: Then, media: bool, meets: bool) -> None:
+    def meet_anew(  # noqa: PLR0917 - the choices of a random walk
+        self, who: str, before: tuple[Before, Before], then: Then, media: bool, how: Meets, first: int
+    ) -> None:
         """Two names turn out to be one person; then something happens under the second one."""
         self._be_strangers(who)
         for one, what in enumerate(before):
             self._prepare(who, one, what, media)
             self.check()
-        if meets and any(note.who == who for note in self._last_notes()):
-            self.repeat(0, 0, 1)
+        if how != "says" and any(note.who == who for note in self._last_notes()):
+            self.repeat(0, first, 1 - first if how == "repeats" else None)
         else:
-            self._say(who, 0, alias=1)
+            self._say(who, first, alias=1 - first)
         self.check()
         self._go_on(who, then)
 
@@ -79,8 +98,8 @@ class PeopleScenes(PeopleActions):
             self.check()
 
     def _prepare(self, who: str, one: int, what: Before, media: bool) -> None:
-        if what in ("said", "itself", "fired", "served", "dead", "redriven", "paused"):
-            self._say(who, one, alias=one if what == "itself" else None, media=media)
+        if what in ("said", "itself", "told", "fired", "served", "dead", "redriven", "paused"):
+            self._say(who, one, alias=one if what in ("itself", "told") else None, media=media)
             self.check()
         if what == "copied" and any(note.who == who for note in self._last_notes()):
             self.repeat(0, one, one)
@@ -88,15 +107,17 @@ class PeopleScenes(PeopleActions):
             self._say_for_long(who, one)
         elif what == "fired":
             self.flush_now(who, one)
-        elif what in ("served", "dead", "redriven"):
-            self.serve(who, one, None if what == "served" else "dead")
+        elif what in ("served", "told", "dead", "redriven"):
+            self.serve(who, one, None if what in ("served", "told") else "dead")
         elif what in ("paused", "taken"):
             self.pause(who, one, 400_000, takeover=what == "taken")
         elif what == "early":
             self.edit_before(who, one, 0)
+        self.check()
         if what == "redriven":
-            self.check()
             self._redrive_all()
+        elif what == "told":
+            self.ack(0)
 
     def _go_on(self, who: str, then: Then) -> None:
         if then == "claim":

@@ -109,10 +109,14 @@ class ReplyScenes(ReplyActions):
 
     # Humans, operators and the end of an answer
 
-    def take_while_sending(self, who: str, how: PartEnd) -> None:
-        """A human writes while a part is on its way; then the worker reports its end."""
+    def take_while_sending(self, who: str, how: PartEnd, is_late: bool) -> None:
+        """A human writes while a part is on its way, perhaps after the lease; then the worker reports its end."""
         self._be_answered(who, (1, 2, 3))
         self.begin(0, own=False, limits="none", again=False)
+        if how in ("sent", "in_doubt"):
+            self.leave(0)
+        if is_late:
+            self.pass_time(self.system.settings.lease_ms)
         self.write(who, 0, 60_000)
         self.end(0, how, (0, 0), again=False, has_id=True)
 

@@ -153,17 +153,12 @@ class RestartReplies(ReplyScenes):
 
 
 def check_restarts(world: ComparedSystem, journal: RestartJournal) -> None:
-    """The bursts lie in Redis as the model says, none of them longer than the longest wait."""
+    """What is taken back is marked as the model says, and no burst waits for longer than the longest wait."""
     journal.check(world.picture)
     waits = world.model.waits
     assert world.picture.waits() == (waits.total(), sum(ms * count for ms, count in waits.items())), "waits"
     for who, conversation in PEOPLE.items():
         talk, conv = world.model.talks[who], world.picture.conv(world.system.ref(conversation).hash)
-        found = tuple(int(conv.get(field, 0)) for field in ("opened_ms", "deadline_ms", "depth", "bytes"))
-        size = sum(said.size for said in talk.buffer)
-        expected = (talk.opened_ms, talk.deadline_ms, len(talk.buffer), size) if talk.buffer else (0, 0, 0, 0)
-        assert found == expected, f"the burst of {who}"
-        assert conv.get("fired") == talk.fired, f"why the burst of {who} has fired"
         is_marked = bool(talk.batch and talk.batch.is_superseded)
         assert ("superseded" in conv) == is_marked, f"the mark of {who}"
         longest_ms = talk.opened_ms + world.system.settings.max_wait_ms

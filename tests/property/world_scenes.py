@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from buffer.models import FailureMode
 from tests.property.model_comparison import ModelComparison
 from tests.property.walk_settings import LEASE_S
 
@@ -35,12 +36,23 @@ class WorldScenes(ModelComparison):
         self.pass_time(ms)
         self.say(who, 1)
 
-    def fill(self, who: str) -> None:
-        """A burst grows until a cap closes it."""
+    def fill(self, who: str, is_large: bool) -> None:
+        """A burst grows until a cap closes it, and goes on; then the agent gets the head of it."""
         self._begin_anew(who)
-        for _ in range(3):
+        for _ in range(4):
+            while is_large and self.serial % 3 != 1:
+                self.serial += 1
+            self.pass_time(1_000)
             self.say(who, 1)
             self.check()
+        self._be_served(who)
+
+    def say_much(self, who: str) -> None:
+        """A person writes so much that their ids are appended to those before."""
+        for _ in range(6):
+            self.say(who, 6)
+            self.check()
+        self.discard(who)
 
     # Workers that die, come late, or are stopped
 
@@ -67,6 +79,18 @@ class WorldScenes(ModelComparison):
         for _ in range(times):
             self._die(who)
             self.check()
+
+    def try_again(self, who: str, mode: FailureMode) -> None:
+        """A worker gives its batch back, and others come before it is due again, and when it is."""
+        self._begin_anew(who)
+        self._be_served(who)
+        self.claim_again(0)
+        self.check()
+        self.fail(0, mode, 5_000)
+        self.check()
+        self.claim(who)
+        self.check()
+        self._be_served(who)
 
     def be_held_up(self, who: str) -> None:
         """A worker dies while the clock jumps: its lease is over, and nobody takes over yet."""
@@ -139,6 +163,8 @@ class WorldScenes(ModelComparison):
         self.claim(who)
 
     def _be_served_at_once(self, who: str) -> None:
+        self.flush_now(who)
+        self.pass_time(1)
         self.flush_now(who)
         self.claim(who)
         self.check()
