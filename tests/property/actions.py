@@ -173,7 +173,7 @@ GO_ON = {
     "times": ((0, True), (0, True), (1_000, False), (40_000, True), (200_000, False)),
 }
 SAY_QUEUED = Action(5, {"who": ANYBODY, "count": (1, 1, 2)})
-GO_ON_AND_ON = Action(4, {"who": ANYBODY, "times": (2, 3)})
+GO_ON_AND_ON = Action(4, {"who": ANYBODY, "times": (1, 2, 3), "dies": (False, False, True)})
 
 RESTART_ACTIONS: Actions = {
     **WORLD_ACTIONS,

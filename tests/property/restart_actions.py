@@ -49,8 +49,8 @@ class RestartActions(WorldScenes):
             self.check()
         self._hear(who, hears)
 
-    def go_on_and_on(self, who: str, times: int) -> None:
-        """A person writes each time that the agent has their burst."""
+    def go_on_and_on(self, who: str, times: int, dies: bool) -> None:
+        """A person writes each time that the agent has their burst; the last batch perhaps dies, and is asked for."""
         self._begin_anew(who)
         for _ in range(times):
             self._be_served(who)
@@ -59,6 +59,9 @@ class RestartActions(WorldScenes):
             self.fail(0, "release", 0)
             self.check()
         self._be_served(who)
+        if dies and (flush_id := self._bury()):
+            self._redrive(flush_id)
+            self._be_served(who)
 
     def _before(self, who: str, hears: Hears | Before) -> None:
         if hears == "later":

@@ -32,7 +32,9 @@ class RestartPeople(PeopleScenes):
 
     def edit_while_taken_back(self, who: str, one: int, shift_ms: int | None, revoke: bool) -> None:
         """A message is changed while its batch is on the way back; a claim or the worker puts it back then."""
-        self.go_on(who, one, alias=None, count=1, media=False, end=None)
+        self._say(who, one, media=True)
+        self.check()
+        self.go_on(who, one, alias=None, count=1, media=True, end=None)
         going = [note_id for note_id in self._going_back() if self.people[self._name_of(note_id)] == who]
         if going:
             self.check()
