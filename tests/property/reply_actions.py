@@ -155,9 +155,9 @@ class ReplyActions(WorldScenes):
         found = self.system.part_status(PEOPLE[sent.who], status)
         assert found == self.model.status(state, sent.message_id, own_id)
         if found and state == "sent":
-            self.journal.known.add(sent.part)
+            self.journal.known.add(part_of(found))  # an echo by its text may have given the id to another part
         elif found:
-            self.journal.order(f"{sent.part[0]}.{sent.part[1]}")
+            self.journal.order(found)
 
     # What people of ours do
 
