@@ -19,7 +19,10 @@ class PendingChange(NamedTuple):
 
 @dataclass(slots=True)
 class SentMessage:
-    """A message that somebody wrote; `taken` is when, and in which request, it was first taken under a name."""
+    """A message that somebody wrote; `taken` is when, and in which request, it was first taken under a name.
+
+    `brought_by` is the name to which that led which brought it last without an alias.
+    """
 
     id: str
     who: str
@@ -85,15 +88,14 @@ class ExpectedMessages:
         return {"discarded" if takeover else overtaken for takeover in takeovers}
 
     def owner(self, note: SentMessage) -> str | None:
-        """Return the name that brought a message without an alias and remembers it."""
+        """Return the conversation that brought a message without an alias and remembers it."""
         return note.brought_by if note.brought_by and self.remembered(note, note.brought_by) else None
 
-    def take(self, note: SentMessage, name: str, nonce: bytes, status: str, *, has_alias: bool) -> None:
-        """A message that was not remembered was answered with this."""
+    def take(self, note: SentMessage, name: str, nonce: bytes, status: str, brought_by: str) -> None:
+        """A message that was not remembered was answered with this; without an alias, it is known who brought it."""
         note.taken = {known: at for known, at in note.taken.items() if not self.linked(known, name)}
         note.taken[name] = (self.now_ms, nonce)
-        if not has_alias:
-            note.brought_by = name
+        note.brought_by = brought_by or note.brought_by
         self.counters["messages_accepted"] += status == "new"
         self.counters["messages_discarded"] += status in ("discarded", "revoked")
         self.held[note.id] += status == "new"

@@ -183,7 +183,8 @@ class PeopleActions(WorkerActions):
         if is_known:
             self.expected.counters["messages_duplicate"] += status == "duplicate"
         else:
-            self.expected.take(note, request.name, request.nonce, status, has_alias=bool(request.alias))
+            brought_by = "" if request.alias else self.names[self.system.resolve(self.talks[request.name])]
+            self.expected.take(note, request.name, request.nonce, status, brought_by)
 
     def _takeovers(self, request: Request) -> set[bool]:
         """Whether a human answers: of several pauses the one that ends last counts."""

@@ -210,6 +210,12 @@ class System:
             self.run("fold")  # a tally is as old as its first count: that of the model is not written down only
         return script_calls.read_append(found)
 
+    def resolve(self, who: Conversation) -> str:
+        """The conversation that a name leads to now."""
+        name = self.ref(who).hash
+        other: Any = self.client.hget(self.keys.of(0, "alias"), name)
+        return other.decode() if other else name
+
     def damage(self, who: Conversation, damage: str) -> None:
         """Damage a key of a conversation."""
         command, args = DAMAGES[damage]
