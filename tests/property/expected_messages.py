@@ -84,7 +84,7 @@ class ExpectedMessages:
         brought_by = self.remembered(note, name)
         if brought_by:
             return {"new" if nonce in brought_by else "duplicate"} | ({"duplicate"} if len(brought_by) > 1 else set())
-        overtaken = "revoked" if self._mark(name, note.id) == PendingChange(float("inf")) else "new"
+        overtaken = "revoked" if self.mark(name, note.id) == PendingChange(float("inf")) else "new"
         return {"discarded" if takeover else overtaken for takeover in takeovers}
 
     def owner(self, note: SentMessage) -> str | None:
@@ -107,7 +107,7 @@ class ExpectedMessages:
             return self._change(note, mark)
         if self.remembered(note, name):
             return "late"
-        known = self._mark(name, note.id)
+        known = self.mark(name, note.id)
         if known and known.at_ms > mark.at_ms:
             return "older"
         self.use_up(name, note.id)
@@ -139,13 +139,14 @@ class ExpectedMessages:
         note.edit = mark
         return "changed"
 
-    def _mark(self, name: str, note_id: str) -> PendingChange | None:
+    def mark(self, name: str, note_id: str) -> PendingChange | None:
+        """What waits for a message under any name of its person."""
         found = [self.marks[each, note_id] for each in self.groups[name] if (each, note_id) in self.marks]
         return max(found, default=None)
 
     def use_up(self, name: str, note_id: str) -> PendingChange | None:
         """Forget what waits for a message under any name of its person. Return the newest, if it is an edit."""
-        mark = self._mark(name, note_id)
+        mark = self.mark(name, note_id)
         for each in self.groups[name]:
             self.marks.pop((each, note_id), None)
         return mark if mark and mark.fields else None

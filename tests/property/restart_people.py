@@ -54,7 +54,7 @@ class RestartPeople(PeopleScenes):
         return next(iter(self.expected.notes[note_id].taken))
 
     def _going_back(self) -> list[str]:
-        return list(_on_the_way_back(self.picture))
+        return sorted(_on_the_way_back(self.picture))
 
     def _edit(self, note: SentMessage, one: int, shift_ms: int | None) -> None:
         if not self._is_going_back(note, one):
@@ -87,6 +87,8 @@ class RestartPeople(PeopleScenes):
     def _settle(self, picture: Snapshot) -> None:
         """Changes are made when their message is back in its burst, or sealed anew; if it stays sealed, never."""
         still = _on_the_way_back(picture)
+        for note_id in _on_the_way_back(self.picture) - still:
+            self._settle_early(picture, note_id)
         for note_id, change in list(self.expected.waiting.items()):
             if note_id in still:
                 continue
@@ -99,6 +101,19 @@ class RestartPeople(PeopleScenes):
             assert change != REVOKED or not is_back, "a message that was revoked is told"
             if is_back and change.fields and not (note.edit and note.edit.at_ms > change.at_ms):
                 note.edit = change
+
+    def _settle_early(self, picture: Snapshot, note_id: str) -> None:
+        """A change that came early under another name: a revoke counts, or all is forgotten as the batch stays."""
+        name, place = self._name_of(note_id), _place_of(picture, note_id)
+        flush_ids = [look.conv(place or "").get("flush_id") for look in (self.picture, picture)]
+        is_sealed = place is not None and flush_ids[0] == flush_ids[1]
+        is_revoked = self.expected.mark(name, note_id) == REVOKED
+        assert not is_revoked or place is None or is_sealed, "a message that was revoked is told"
+        if is_revoked and place is None and self.expected.held[note_id]:
+            self.expected.end([note_id], "discarded")
+        marks = picture.table("mark", picture.resolve(self.hashes[name]))
+        if (place is None or is_sealed) and fingerprint_of(note_id) not in marks:
+            self.expected.use_up(name, note_id)
 
 
 def _on_the_way_back(picture: Snapshot) -> set[str]:
