@@ -11,6 +11,7 @@ import pytest
 from buffer.censored_gaps import HELD_SEEN_MS, READ_MAX, silent_bucket
 from buffer.insight_models import BOUNDS_MS
 from tests.lua.driver import ANA, WINDOW_MS, ScriptDriver
+from tests.lua.reply_driver import ReplyDriver
 from tests.lua.test_counters import bucket_of, histogram
 
 
@@ -119,6 +120,22 @@ async def test_gap_across_a_flush_in_flight(driver: ScriptDriver):
     driver.clock.advance(1_000)
     await driver.append("m2")
     assert (await gaps(driver), await split(driver)) == (buckets(WINDOW_MS + 1_000), 1)
+
+
+async def test_gap_across_a_part_that_is_sent_again(driver: ScriptDriver, replies: ReplyDriver):
+    """A part that was in doubt and refused tells nothing of when its person spoke last: they went on since."""
+    doubt_id = await replies.doubt("olá")
+    assert await replies.replies.settle_doubt(doubt_id, "send") == "ok"
+    part = await driver.claim_batch(caller="w2")
+    await replies.begin(part)
+    assert await replies.end(part, end="refused") == "dead"
+    batch = await driver.in_flight("m2")
+    await driver.store.ack(driver.ref(), batch.token)
+    assert await driver.store.redrive(doubt_id) == "ok"
+    assert (await driver.claim_batch(caller="w3")).flush_id == doubt_id
+    driver.clock.advance(1_000)
+    await driver.append("m3")
+    assert await gaps(driver) == buckets(WINDOW_MS, WINDOW_MS + 1_000)
 
 
 @pytest.mark.parametrize(("after_ms", "expected"), [(3_000, 1), (3_001, 0)])

@@ -10,7 +10,7 @@ from buffer.errors import StoreFull
 from buffer.models import Claim, Conversation, PauseMode
 from tests.lua.aliases import LID, NAMES, PHONE, check_one, contents, deliver, floor, home, link, said
 from tests.lua.conversation_states import STATES, idle
-from tests.lua.driver import LEASE_MS, WINDOW_MS, ScriptDriver, ids
+from tests.lua.driver import LEASE_MS, VISIBILITY_MS, WINDOW_MS, ScriptDriver, ids
 
 DAY_MS = 86_400_000
 
@@ -300,3 +300,22 @@ async def test_later_messages_wait_for_the_batch_of_the_other_name(driver: Scrip
     assert await driver.store.ack(driver.ref(left), tokens[left]) == "ok"
     assert await driver.wake_ms(kept) == driver.clock()
     assert ids(await driver.claim_batch(kept, "w3")) == ["new"]
+
+
+async def test_later_messages_wait_while_a_job_is_late(driver: ScriptDriver):
+    """Who waits for the batch of the other name looks again when that is due anew: its job is on the way."""
+    tokens = {name: (await driver.in_flight(f"old {name.peer}", to=name)).token for name in NAMES}
+    assert await link(driver, "new") == "new"
+    kept = await home(driver)
+    [left] = [name for name in NAMES if name != kept]
+    assert await driver.store.ack(driver.ref(kept), tokens[kept]) == "ok"
+    assert await driver.fail(tokens[left], "retry", delay_ms=5_000, to=left) == "ok"
+    driver.clock.advance(WINDOW_MS)
+    assert set(await driver.dispatch()) == {driver.ref(name) for name in NAMES}
+    due_ms = await driver.wake_ms(left)
+    assert due_ms == driver.clock() + VISIBILITY_MS
+    claim = await driver.claim(kept, "w2")
+    assert (claim.status, claim.until_ms) == ("busy", due_ms)
+    again = await driver.claim_batch(left, "w3")
+    assert await driver.store.ack(driver.ref(left), again.token) == "ok"
+    assert await driver.wake_ms(kept) == driver.clock()

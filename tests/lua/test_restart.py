@@ -14,7 +14,7 @@ from buffer.person_store import People
 from buffer.prints import print_of
 from buffer.reply_models import SendLimits
 from buffer.rules import append_rules
-from tests.lua.aliases import LID, PHONE, home, linked
+from tests.lua.aliases import LID, PHONE, home, link, linked
 from tests.lua.driver import ANA, LEASE_MS, MAX_WAIT_MS, WINDOW_MS, ScriptDriver, ids
 from tests.lua.reply_driver import ReplyDriver
 from tests.lua.test_album import part
@@ -515,6 +515,37 @@ async def test_second_name_of_the_one_that_stays(driver: ScriptDriver):
     assert await driver.fail(batch.token, "release", to=PHONE) == "superseded"
     driver.clock.advance(WINDOW_MS)
     assert ids(await driver.claim_batch(PHONE, "w2")) == ["m1", "m2", "m3"]
+
+
+async def test_second_name_with_older_messages(open_driver):
+    """What the person had said before under another name stands before the batch that goes back, and is told first."""
+    driver = open_driver(**RESTART, message_buffer_max_messages=2)
+    opened_ms = driver.clock()
+    await driver.append("l1", to=LID)
+    await driver.append("l2", to=LID)
+    driver.clock.advance(1_000)
+    batch = await driver.in_flight("m1", to=PHONE)
+    await driver.append("m2", to=PHONE)
+    assert await link(driver, "m2") == "duplicate"
+    assert await driver.fail(batch.token, "release", to=PHONE) == "superseded"
+    first = await driver.claim_batch(PHONE, "w2")
+    assert (ids(first), first.opened_ms, first.last_ms) == (["l1", "l2"], opened_ms, opened_ms)
+    assert await driver.store.ack(driver.ref(PHONE), first.token) == "ok"
+    second = await driver.claim_batch(PHONE, "w3")
+    assert (ids(second), second.opened_ms) == (["m1", "m2"], batch.opened_ms)
+
+
+async def test_only_older_messages_of_a_second_name(driver: ScriptDriver):
+    """The burst of older messages to which a batch goes back had its last message when the batch had it."""
+    await driver.append("l1", to=LID)
+    driver.clock.advance(1_000)
+    batch = await driver.in_flight("m1", to=PHONE)
+    await driver.append("m2", to=PHONE)
+    assert await driver.store.revoke(PHONE, fingerprint_of("m2")) == "removed"
+    assert await link(driver, "m1") == "duplicate"
+    assert await driver.fail(batch.token, "release", to=PHONE) == "superseded"
+    assert int((await driver.conv(PHONE))["last_ms"]) == batch.last_ms
+    assert ids(await driver.claim_batch(PHONE, "w2")) == ["l1", "m1"]
 
 
 @pytest.mark.parametrize("kept", [PHONE, LID])

@@ -25,12 +25,28 @@ class Action(NamedTuple):
 
 Actions = Mapping[str, Action]
 
+WORLD_SCENES: Actions = {
+    "split_turn": Action(2, {"who": ANYBODY, "times": (2, 3), "acked": (True, True, False)}),
+    "go_on_in_a_hold": Action(2, {"who": ANYBODY, "ms": (40_000, 50_000, 59_000, 70_000)}),
+    "fill": Action(3, {"who": ANYBODY, "is_large": (False, True, True)}),
+    "say_much": Action(1, {"who": ANYBODY}),
+    "try_again": Action(3, {"who": ANYBODY, "mode": ("retry", "retry", "release")}),
+    "answer_twice": Action(2, {"who": ANYBODY, "is_late": (False, True, True)}),
+    "kill_workers": Action(1, {"who": ANYBODY, "times": (2, 3)}),
+    "be_held_up": Action(1, {"who": ANYBODY}),
+    "cancel": Action(2, {"who": ANYBODY, "how": ("renew", "renew", "answer", "ack")}),
+    "redrive_twice": Action(3, {"who": ANYBODY, "then": ("work", "work", "erase", "die")}),
+    "go_on_in_a_pause": Action(2, {"who": ANYBODY, "takeover": (False, False, True), "resumed": (True, True, False)}),
+}
+"""Scenes of several actions, each of which a random walk would seldom find."""
+
 WORLD_ACTIONS: Actions = {
+    **WORLD_SCENES,
     "say": Action(
         16, {"who": ANYBODY, "count": (1, 1, 2, 3, 6), "shift_ms": (0, 0, -9_000, 7), "keyword": (False,) * 5 + (True,)}
     ),
     "say_all": Action(3, {"shift_ms": (0, 5)}),
-    "say_beside_sick": Action(3, {"who": ANYBODY, "damage": tuple(DAMAGES), "place": (0, 1, 2)}),
+    "say_beside_sick": Action(5, {"who": ANYBODY, "damage": tuple(DAMAGES), "place": (0, 1, 2)}),
     "resend": Action(4, {"index": ANY}),
     "repeat": Action(4, {"index": ANY}),
     "type": Action(5, {"who": ANYBODY, "kind": ("typing", "stopped")}),
@@ -56,7 +72,7 @@ WORLD_ACTIONS: Actions = {
     "leap": Action(2, {"ms": LEAPS_MS}),
     "forget_scripts": Action(1, {}),
     "hold": Action(2, {}),
-    "sicken": Action(3, {"who": ANYBODY, "how": ("window", "batch", "buffer")}),
+    "sicken": Action(5, {"who": ANYBODY, "how": ("window", "batch", "buffer")}),
     "sweep": Action(2, {}),
     "repair": Action(2, {"lose": (False, True)}),
     "lose_wake_until_duplicate": Action(2, {"who": ANYBODY}),
@@ -74,22 +90,63 @@ SAME = (
     *("resume", "pass_time", "pass_time_until_due", "sweep", "repair"),
 )
 
-REPLY_ACTIONS: Actions = {
-    **{name: WORLD_ACTIONS[name] for name in SAME},
+SEEN = ("", "echo", "echo after", "sent", "failed", "no id")
+QUEUES = (
+    ("sent", "sent", "limited", "sent"),
+    ("sent", "sent", "sent", "sent"),
+    ("later", "later"),
+    ("in_doubt", "sent"),
+)
+
+REPLY_SCENES: Actions = {
+    "serve": Action(
+        10,
+        {
+            "who": ANYBODY,
+            "limits": LIMIT_NAMES,
+            "how": (None, *ENDS),
+            "times": ((0, 0), (7_000, 5_000)),
+            "seen": SEEN,
+            "again": AGAIN,
+        },
+    ),
+    "queue": Action(
+        5,
+        {
+            "who": ANYBODY,
+            "limits": ("channel", "person"),
+            "ends": QUEUES,
+            "delay_ms": (0, 0, 4_000),
+            "again": (False, True),
+        },
+    ),
+    "doubt": Action(5, {"who": ANYBODY, "how": ("sent", "in_doubt"), "seen": (*SEEN[1:], "no id")}),
+    "misjudge": Action(2, {"who": ANYBODY, "is_early": (False, True)}),
+    "hold_the_channel": Action(2, {"who": ANYBODY, "limits": ("channel", "channel", "none")}),
+    "wake_late": Action(2, {"who": ANYBODY, "leaves_late": (False, True)}),
+    "begin_too_late": Action(2, {"who": ANYBODY, "is_taken": (False, True)}),
+    "answer_too_late": Action(2, {"who": ANYBODY}),
+    "take_while_sending": Action(4, {"who": ANYBODY, "how": ENDS, "is_late": (False, False, True)}),
+    "take_before": Action(3, {"who": ANYBODY, "is_answered": (False, True)}),
+    "hand_over": Action(2, {"who": ANYBODY, "gives_back": (False, True)}),
+    "interrupt": Action(2, {"who": ANYBODY, "limits": LIMIT_NAMES}),
+    "die_while_sending": Action(2, {"who": ANYBODY, "then": ("work", "work", "die")}),
+    "send_again": Action(2, {"who": ANYBODY, "then": ("work", "die"), "action": ("send", "send", "drop")}),
     "grow_old": Action(1, {"who": ANYBODY}),
+}
+"""Scenes of workers that answer people."""
+
+REPLY_ACTIONS: Actions = {
+    **REPLY_SCENES,
+    **{name: WORLD_ACTIONS[name] for name in SAME},
     "fail": Action(2, {"index": ANY, "mode": ("retry", "dead", "release"), "delay_ms": DELAYS_MS}),
     "pause": Action(2, {"who": ANYBODY, "pause_ms": (1, 60_000, 400_000), "takeover": (False, True)}),
     "reply": Action(
-        14, {"index": ANY, "texts": ((), (1,), (1, 2), (3, 0, 1), (2, 2)), "delay_ms": (0, 0, 0, 4_000), "again": AGAIN}
+        14, {"index": ANY, "texts": ((), (1,), (1, 2), (3, 0, 1), (2, 2)), "delay_ms": (0, 0, 4_000), "again": AGAIN}
     ),
     "reply_late": Action(2, {"index": ANY}),
     "begin": Action(20, {"index": ANY, "own": (False, True), "limits": LIMIT_NAMES, "again": AGAIN}),
-    "queue": Action(3, {"who": ANYBODY, "limits": ("channel", "person")}),
-    "misjudge": Action(2, {"who": ANYBODY}),
-    "wake_late": Action(2, {"who": ANYBODY, "leaves_late": (False, True)}),
-    "take_while_sending": Action(3, {"who": ANYBODY, "how": ENDS}),
-    "begin_late": Action(3, {"index": ANY}),
-    "interrupt": Action(3, {"who": ANYBODY, "limits": LIMIT_NAMES}),
+    "begin_late": Action(2, {"index": ANY}),
     "leave": Action(14, {"index": ANY}),
     "end": Action(
         16,
@@ -99,16 +156,6 @@ REPLY_ACTIONS: Actions = {
             "times": ((0, 0), (0, 0), (7_000, 0), (7_000, 60_000)),
             "again": AGAIN,
             "has_id": (True, True, True, False),
-        },
-    ),
-    "serve": Action(
-        14,
-        {
-            "who": ANYBODY,
-            "limits": LIMIT_NAMES,
-            "how": (None, *ENDS),
-            "times": ((0, 0), (7_000, 5_000)),
-            "seen": ("", "echo", "failed", "no id"),
         },
     ),
     "ack": Action(9, {"index": ANY, "pause_ms": (0, 0, 0, 60_000)}),
@@ -126,7 +173,7 @@ GO_ON = {
     "times": ((0, True), (0, True), (1_000, False), (40_000, True), (200_000, False)),
 }
 SAY_QUEUED = Action(5, {"who": ANYBODY, "count": (1, 1, 2)})
-GO_ON_AND_ON = Action(4, {"who": ANYBODY, "times": (2, 3)})
+GO_ON_AND_ON = Action(4, {"who": ANYBODY, "times": (1, 2, 3), "dies": (False, False, True)})
 
 RESTART_ACTIONS: Actions = {
     **WORLD_ACTIONS,
@@ -168,7 +215,55 @@ LATE = (0, 0, 0, 0, 1, 1, 2, 5)
 PAUSES_MS = (1, 999, *(s * 1_000 for s in (5, WINDOW_S // 2, WINDOW_S, LEASE_S, MAX_WAIT_S, MAX_WAIT_S)))
 EDITS_MS = (None, 0, -5_000, 5_000)
 
+BEFORE = (
+    "nothing",
+    "said",
+    "itself",
+    "long",
+    "fired",
+    "served",
+    "served",
+    "dead",
+    "redriven",
+    "paused",
+    "taken",
+    "early",
+)
+MEETINGS = (
+    *((first, second) for first in BEFORE for second in BEFORE),
+    *(("itself", "copied"), ("told", "copied"), ("long", "said"), ("redriven", "said"), ("said", "fired")) * 12,
+)
+THEN = ("claim", "claim", "type", "flush_now", "discard", "resume", "redrive", "change", "say_at_last")
+
+CROWD_SCENES: Actions = {
+    "meet_anew": Action(
+        8,
+        {
+            "who": WHO,
+            "before": MEETINGS,
+            "then": THEN,
+            "media": (False, True),
+            "how": ("says", "says", "repeats", "by id"),
+            "first": (0, 0, 1),
+        },
+    ),
+    "serve_both": Action(2, {"who": WHO, "media": (False, True)}),
+    "chain": Action(1, {"who": ("ana",), "first": ONE}),
+    "overtake": Action(4, {"who": WHO, "one": ONE, "alias": ALIAS, "revoke": (False, False, True)}),
+    "edit_twice": Action(
+        4,
+        {
+            "who": WHO,
+            "one": ONE,
+            "shifts": ((5_000, -5_000), (0, 5_000), (None, None)),
+            "is_served": (False, False, True),
+        },
+    ),
+}
+"""Scenes of people with several names."""
+
 CROWD_ACTIONS: Actions = {
+    **CROWD_SCENES,
     "say": Action(
         18,
         {
@@ -187,9 +282,9 @@ CROWD_ACTIONS: Actions = {
     "meet": Action(6, {"who": WHO, "alias": ONE}),
     "type": Action(6, {"who": WHO, "one": ONE, "kind": ("typing", "typing", "stopped")}),
     "edit": Action(12, {"index": ANY, "one": ONE, "shift_ms": EDITS_MS}),
-    "edit_before": Action(3, {"who": WHO, "one": ONE, "shift_ms": EDITS_MS}),
+    "edit_before": Action(2, {"who": WHO, "one": ONE, "shift_ms": EDITS_MS}),
     "revoke": Action(4, {"index": ANY, "one": ONE}),
-    "revoke_before": Action(3, {"who": WHO, "one": ONE}),
+    "revoke_before": Action(2, {"who": WHO, "one": ONE}),
     "dispatch": Action(8, {"limit": (1, 10)}),
     "work": Action(12, {"index": LATE}),
     "claim": Action(4, {"who": WHO, "one": ONE}),
@@ -237,6 +332,7 @@ RESTART_CROWD_ACTIONS: Actions = {
             "one": ONE,
             "alias": ALIAS,
             "count": (1, 1, 2),
+            "media": (False, True),
             "end": (None, None, "release", "release", "retry", "dead"),
         },
     ),

@@ -19,7 +19,10 @@ class PendingChange(NamedTuple):
 
 @dataclass(slots=True)
 class SentMessage:
-    """A message that somebody wrote; `taken` is when, and in which request, it was first taken under a name."""
+    """A message that somebody wrote; `taken` is when, and in which request, it was first taken under a name.
+
+    `brought_by` is the name to which that led which brought it last without an alias.
+    """
 
     id: str
     who: str
@@ -81,19 +84,18 @@ class ExpectedMessages:
         brought_by = self.remembered(note, name)
         if brought_by:
             return {"new" if nonce in brought_by else "duplicate"} | ({"duplicate"} if len(brought_by) > 1 else set())
-        overtaken = "revoked" if self._mark(name, note.id) == PendingChange(float("inf")) else "new"
+        overtaken = "revoked" if self.mark(name, note.id) == PendingChange(float("inf")) else "new"
         return {"discarded" if takeover else overtaken for takeover in takeovers}
 
     def owner(self, note: SentMessage) -> str | None:
-        """Return the name that brought a message without an alias and remembers it."""
+        """Return the conversation that brought a message without an alias and remembers it."""
         return note.brought_by if note.brought_by and self.remembered(note, note.brought_by) else None
 
-    def take(self, note: SentMessage, name: str, nonce: bytes, status: str, *, has_alias: bool) -> None:
-        """A message that was not remembered was answered with this."""
+    def take(self, note: SentMessage, name: str, nonce: bytes, status: str, brought_by: str) -> None:
+        """A message that was not remembered was answered with this; without an alias, it is known who brought it."""
         note.taken = {known: at for known, at in note.taken.items() if not self.linked(known, name)}
         note.taken[name] = (self.now_ms, nonce)
-        if not has_alias:
-            note.brought_by = name
+        note.brought_by = brought_by or note.brought_by
         self.counters["messages_accepted"] += status == "new"
         self.counters["messages_discarded"] += status in ("discarded", "revoked")
         self.held[note.id] += status == "new"
@@ -105,7 +107,7 @@ class ExpectedMessages:
             return self._change(note, mark)
         if self.remembered(note, name):
             return "late"
-        known = self._mark(name, note.id)
+        known = self.mark(name, note.id)
         if known and known.at_ms > mark.at_ms:
             return "older"
         self.use_up(name, note.id)
@@ -137,13 +139,14 @@ class ExpectedMessages:
         note.edit = mark
         return "changed"
 
-    def _mark(self, name: str, note_id: str) -> PendingChange | None:
+    def mark(self, name: str, note_id: str) -> PendingChange | None:
+        """What waits for a message under any name of its person."""
         found = [self.marks[each, note_id] for each in self.groups[name] if (each, note_id) in self.marks]
         return max(found, default=None)
 
     def use_up(self, name: str, note_id: str) -> PendingChange | None:
         """Forget what waits for a message under any name of its person. Return the newest, if it is an edit."""
-        mark = self._mark(name, note_id)
+        mark = self.mark(name, note_id)
         for each in self.groups[name]:
             self.marks.pop((each, note_id), None)
         return mark if mark and mark.fields else None

@@ -18,6 +18,7 @@ def check(world: ComparedSystem) -> None:
     for who in PEOPLE:
         name = world.system.ref(PEOPLE[who]).hash
         _check_place(world, who, name)
+        _check_burst(world, who, name)
         _check_wake(world, who, name)
     _check_letters(world, picture)
     _check_ends(world, picture)
@@ -33,6 +34,19 @@ def _check_place(world: ComparedSystem, who: str, name: str) -> None:
     assert picture.values["lock"].get(name, []) == lock, f"lock of {who}"
     letters = [flush_id.encode() for flush_id in talk.redrive]
     assert picture.values["redrive"].get(name, []) == letters, f"letters to redrive of {who}"
+    assert picture.values["memory"].get(name, []) == [talk.memory] * bool(talk.memory), f"the agent's memory of {who}"
+    presence_ms = picture.table("conv", name).get(b"presence_ms")
+    assert presence_ms == (None if talk.presence_ms is None else b"%d" % talk.presence_ms), f"typing of {who}"
+
+
+def _check_burst(world: ComparedSystem, who: str, name: str) -> None:
+    """The open burst is as old and as large, and as soon due, as the model says."""
+    talk, conv = world.model.talks[who], world.picture.conv(name)
+    found = tuple(int(conv.get(field, 0)) for field in ("opened_ms", "deadline_ms", "depth", "bytes"))
+    size = sum(said.size for said in talk.buffer)
+    expected = (talk.opened_ms, talk.deadline_ms, len(talk.buffer), size) if talk.buffer else (0, 0, 0, 0)
+    assert found == expected, f"the burst of {who}"
+    assert conv.get("fired") == talk.fired, f"why the burst of {who} has fired"
 
 
 def _check_wake(world: ComparedSystem, who: str, name: str) -> None:

@@ -209,7 +209,7 @@ def _check_edits(people: WorkerActions, kind: str, name: str) -> None:
             edit = entry[ENTRY_HEADER_SIZE:].partition(b"\n")[2][13:]
             if edit != (note.edit.fields if note.edit else b""):
                 # What waited under another name of the person counts once the message goes back to its burst.
-                note.edit = people.expected.use_up(next(iter(note.taken)), note_id)
+                note.edit = people.expected.use_up(next(iter(note.taken)), note_id) or note.edit
             assert edit == (note.edit.fields if note.edit else b""), f"edit of {note_id}"
 
 

@@ -151,9 +151,11 @@ class ModelComparison(ComparedSystem):
     def redrive(self, index: int) -> None:
         letters = [*sorted(self.model.letters), *sorted(self.bodies)]
         if letters:
-            flush_id = letters[index % len(letters)]
-            assert self.system.run("redrive", flush_id).decode() == self.model.redrive(flush_id)
-            self._touch(self.names[Ref.parse(flush_id).hash[:16]])
+            self._redrive(letters[index % len(letters)])
+
+    def _redrive(self, flush_id: str) -> None:
+        assert self.system.run("redrive", flush_id).decode() == self.model.redrive(flush_id)
+        self._touch(self.names[Ref.parse(flush_id).hash[:16]])
 
     def pause(self, who: str, pause_ms: int, takeover: bool) -> None:
         ref, mode = self.system.ref(PEOPLE[who]), PauseMode.TAKEOVER if takeover else PauseMode.HOLD

@@ -34,11 +34,12 @@ class ModelRestarts(ModelCounts):
         batch = talk.batch
         if not most or batch is None:
             return []
-        batch.is_superseded = batch.is_superseded or self._may_take_back(talk, batch, said, most)
+        if not batch.is_superseded and self._may_take_back(talk, batch, said, most):
+            batch.is_superseded, batch.marked = True, batch.messages
         if not batch.is_superseded:
             return []
         talk.opened_ms = min(talk.opened_ms if talk.buffer else self.now_ms, batch.opened_ms)
-        return batch.messages
+        return batch.marked
 
     def _may_take_back(self, talk: Talk, batch: Sealed, said: ModelMessage, most: int) -> bool:
         """May this message take back the batch of its conversation?"""

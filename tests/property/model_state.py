@@ -63,6 +63,8 @@ class Sealed:
     waited_ms: int = 0
     supersedes: tuple[str, ...] = ()
     is_superseded: bool = False
+    marked: list[ModelMessage] = field(default_factory=list)
+    """What goes back, as the mark tells it: it counts with the burst even when the batch has been lost since."""
     is_redriven: bool = False
     new_memory: bytes = b""
     """What the agent keeps, once the person has a part of its answer."""

@@ -151,7 +151,6 @@ MUTANTS = [
         "if conv.token ~= ARGV[at + 1] then\n",
         "if conv.token ~= ARGV[at + 1] then\n    call('SET', key('memory', name), ARGV[at + 6])\n",
     ),
-    Mutant("memory not kept", "answered", "call('HSET', key('conv', name), 'new_memory', ARGV[at + 6])", ""),
     Mutant("memory not given", "claim", "(conv.remembers or resolved ~= name) and", "false and"),
     Mutant("failures not counted", "fail", "(COUNTED[mode] or 0)", "0"),
     Mutant("release counts as a failure", "fail", "(COUNTED[mode] or 0)", "1"),

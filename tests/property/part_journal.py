@@ -70,10 +70,10 @@ class PartJournal:
     def check(self, picture: Snapshot, *, resend: bool) -> None:
         """Every part is in one place, or its end is known."""
         places = Counter(located(picture))
+        ended = self.known | self.maybe | _recorded(picture)
         for part in self.stored:
             assert places[part] <= 1, f"{part} is in two places"
-            ended = part in self.known or part in self.maybe or part in _recorded(picture)
-            assert places[part] or ended, f"{part} is lost"
+            assert places[part] or part in ended, f"{part} is lost"
             is_done = part in self.known and self.allowed[part] == 1
             assert not (is_done and places[part] and not resend), f"{part} was sent, and is still to be sent"
 

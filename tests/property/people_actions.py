@@ -14,7 +14,7 @@ from buffer.models import Append, Change, PauseMode
 from buffer.presence import PresenceKind
 from tests.held_burst import HeldBurst
 from tests.property.expected_messages import PendingChange, SentMessage
-from tests.property.redis_system import System
+from tests.property.redis_system import Snapshot, System
 from tests.property.walk_settings import PAYLOAD_SIZES
 from tests.property.worker_actions import WorkerActions
 
@@ -183,7 +183,8 @@ class PeopleActions(WorkerActions):
         if is_known:
             self.expected.counters["messages_duplicate"] += status == "duplicate"
         else:
-            self.expected.take(note, request.name, request.nonce, status, has_alias=bool(request.alias))
+            brought_by = "" if request.alias else self.names[self.system.resolve(self.talks[request.name])]
+            self.expected.take(note, request.name, request.nonce, status, brought_by)
 
     def _takeovers(self, request: Request) -> set[bool]:
         """Whether a human answers: of several pauses the one that ends last counts."""
@@ -197,12 +198,23 @@ class PeopleActions(WorkerActions):
 
     def _united(self, name: str, takeover: bool) -> None:
         """What uniting may throw away: copies, and what a human's takeover of the other name discards."""
-        gone = self.expected.held - self.system.look().held()
+        picture = self.system.look()
+        self._check_pause(name, picture)
+        gone = self.expected.held - picture.held()
         for note_id in gone:
             note = self.expected.notes[note_id]
             places = [known for known in note.taken if self.expected.linked(known, name)]
             assert gone[note_id] < len(places) + takeover, f"{note_id} was lost when names were united"
         self.expected.end(gone.elements(), "discarded")
+
+    def _check_pause(self, name: str, picture: Snapshot) -> None:
+        """Of the pauses of names that are united the one that ends last counts."""
+        until_ms = max(self._paused_until_ms(self.picture, each) for each in self.expected.groups[name])
+        if until_ms > self.expected.now_ms:
+            assert self._paused_until_ms(picture, name) == until_ms, "a pause was lost when names were united"
+
+    def _paused_until_ms(self, picture: Snapshot, name: str) -> int:
+        return int(picture.conv(picture.resolve(self.hashes[name])).get("paused_until_ms", 0))
 
     def _edit(self, note: SentMessage, one: int, shift_ms: int | None) -> None:
         name = self._names(note.who, one)[0]

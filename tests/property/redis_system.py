@@ -6,6 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -66,6 +67,10 @@ DAMAGES: dict[str, tuple[str, tuple[str, ...]]] = {
 DAMAGED_KINDS = {"short window": "conv", "false window": "conv", "missing list": "buffer"}
 
 
+GAP_FIELDS = {f"{kind}{i}": f"gap:{kind}{i}".encode() for kind in ("", "read:") for i in range(GAP_BUCKETS)}
+"""The fields of the counted gaps, by the name of each."""
+
+
 class Snapshot:
     """Everything that lies in Redis at one moment, by kind and name."""
 
@@ -73,6 +78,8 @@ class Snapshot:
         self.values: defaultdict[str, dict[str, list[bytes]]] = defaultdict(dict)
         self.volatile: set[str] = set()
         self.strays: list[str] = []
+        self._tables: dict[tuple[str, str], dict[bytes, bytes]] = {}
+        self._convs: dict[str, dict[str, str]] = {}
         for raw, ttl_ms, value in found:
             key = raw.decode()
             kind, _, name = key.removeprefix(root).partition(":")
@@ -99,12 +106,16 @@ class Snapshot:
 
     def table(self, kind: str, name: str = "") -> dict[bytes, bytes]:
         """A hash."""
-        flat = self.values[kind].get(name, [])
-        return dict(zip(flat[::2], flat[1::2], strict=True))
+        if (kind, name) not in self._tables:
+            flat = self.values[kind].get(name, [])
+            self._tables[kind, name] = dict(zip(flat[::2], flat[1::2], strict=True))
+        return self._tables[kind, name]
 
     def conv(self, name: str) -> dict[str, str]:
         """The hash that decides about a conversation."""
-        return read_conv(self.table("conv", name))
+        if name not in self._convs:
+            self._convs[name] = read_conv(self.table("conv", name))
+        return self._convs[name]
 
     def resolve(self, name: str) -> str:
         """The conversation that a name leads to."""
@@ -123,8 +134,7 @@ class Snapshot:
     def gaps(self) -> Counter[str]:
         """How many gaps each bucket counts, and how many that ended with a read answer ("read:" and the bucket)."""
         tallies = [*self._tallies(), *self._uncounted()]
-        names = [f"{kind}{i}" for kind in ("", "read:") for i in range(GAP_BUCKETS)]
-        return Counter({name: sum(int(each.get(b"gap:" + name.encode(), 0)) for each in tallies) for name in names})
+        return Counter({name: sum(int(each.get(field, 0)) for each in tallies) for name, field in GAP_FIELDS.items()})
 
     def _tallies(self) -> list[dict[bytes, bytes]]:
         return [self.table("tally", channel) for channel in self.values["tally"]]
@@ -147,6 +157,10 @@ class Snapshot:
 
     def history(self) -> list[dict[str, Any]]:
         """What ended, newest first."""
+        return self._records
+
+    @cached_property
+    def _records(self) -> list[dict[str, Any]]:
         entries: list[Any] = self.values["history"].get("", [])
         return [read_record(dict(zip(flat[::2], flat[1::2], strict=True))) for _, flat in entries]
 
@@ -195,6 +209,12 @@ class System:
         if tallies and not self.client.exists(*tallies):
             self.run("fold")  # a tally is as old as its first count: that of the model is not written down only
         return script_calls.read_append(found)
+
+    def resolve(self, who: Conversation) -> str:
+        """The conversation that a name leads to now."""
+        name = self.ref(who).hash
+        other: Any = self.client.hget(self.keys.of(0, "alias"), name)
+        return other.decode() if other else name
 
     def damage(self, who: Conversation, damage: str) -> None:
         """Damage a key of a conversation."""

@@ -308,8 +308,9 @@ class Model(ModelRestarts):
         if not talk.batch and talk.redrive:
             letter = self.letters.pop(talk.redrive.pop(0))[1]
             talk.batch = Sealed(**{name: getattr(letter, name) for name in LASTING}, is_redriven=True)
-            talk.acked_ms = None
-            talk.last_sealed_ms = max((said.received_ms for said in letter.messages), default=talk.last_sealed_ms)
+            if letter.messages:  # a part alone tells nothing of when its person spoke
+                talk.acked_ms = None
+                talk.last_sealed_ms = max(said.received_ms for said in letter.messages)
         if not talk.batch and not talk.buffer:
             self._rest(talk)
             return "empty", None

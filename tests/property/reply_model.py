@@ -251,6 +251,7 @@ class ReplyModel(Model):
             self.sent_texts[self._name_of(talk), parts.prints[parts.next - 1]] = part_id(talk.batch)
         if again and not parts.seen:
             parts.clear()
+            parts.since_ms = self.now_ms
             return
         if parts.seen:
             self.counters["parts_sent"] += 1

@@ -165,6 +165,7 @@ TAKEOVER = [
 ]
 
 ANSWER = [
+    Mutant("memory not kept", "answered", "call('HSET', key('conv', name), 'new_memory', ARGV[at + 6])", ""),
     Mutant("dead letter without its parts", "include/batch", "'answer', 'prints',\n", "'answer',\n"),
     Mutant(
         "dead letter without its next part",

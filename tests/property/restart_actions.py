@@ -6,11 +6,11 @@ from typing import Literal, cast
 
 from buffer.models import SUSPECT_CRASHES
 from tests.property.compared_system import ComparedSystem
-from tests.property.model_comparison import ModelComparison
 from tests.property.redis_system import System
 from tests.property.reply_scenes import ReplyScenes
 from tests.property.restart_journal import RestartJournal
 from tests.property.walk_settings import PEOPLE, without_restarts
+from tests.property.world_scenes import WorldScenes
 
 Hears = Literal["renew", "answer", "ack", "release", "retry", "dead", "die", "begin", "nothing"]
 """How the worker of a batch that is taken back comes to hear of it."""
@@ -18,10 +18,8 @@ Hears = Literal["renew", "answer", "ack", "release", "retry", "dead", "die", "be
 Before = Literal["later", "put back", "sending", "one sent", "answered", "killer", "redriven", "cancelled"]
 """What had happened to the batch before: then it waits, or stays."""
 
-DELIVERIES_MAX = 6
 
-
-class RestartActions(ModelComparison):
+class RestartActions(WorldScenes):
     """The actions of the world, with people who interrupt, on a route that restarts and on one that does not."""
 
     def __init__(self, system: System) -> None:
@@ -51,8 +49,8 @@ class RestartActions(ModelComparison):
             self.check()
         self._hear(who, hears)
 
-    def go_on_and_on(self, who: str, times: int) -> None:
-        """A person writes each time that the agent has their burst."""
+    def go_on_and_on(self, who: str, times: int, dies: bool) -> None:
+        """A person writes each time that the agent has their burst; the last batch perhaps dies, and is asked for."""
         self._begin_anew(who)
         for _ in range(times):
             self._be_served(who)
@@ -61,22 +59,9 @@ class RestartActions(ModelComparison):
             self.fail(0, "release", 0)
             self.check()
         self._be_served(who)
-
-    def _begin_anew(self, who: str) -> None:
-        """All that the person wrote is delivered, and they begin to write."""
-        for _ in range(DELIVERIES_MAX):
-            if self.model.is_held(who):
-                self._be_served(who)
-                self.finish()
-        self.say(who, 1)
-        if self.serial % 3 == 0:
-            self.pass_time(1)
-            self.say(who, 1, shift_ms=-9_000)
-        self.check()
-
-    def _be_served(self, who: str) -> None:
-        self.pass_time_until_due(who)
-        self.claim(who)
+        if dies and (flush_id := self._bury()):
+            self._redrive(flush_id)
+            self._be_served(who)
 
     def _before(self, who: str, hears: Hears | Before) -> None:
         if hears == "later":
@@ -88,19 +73,9 @@ class RestartActions(ModelComparison):
         elif hears == "killer":
             for _ in range(SUSPECT_CRASHES):
                 self._die(who)
-        elif hears == "redriven" and (flight := self._flight(0)):
-            batch = self.model.talks[flight.who].batch
-            self.fail(0, "dead", 0)
-            if batch and batch.flush_id in self.model.letters:
-                assert self.system.run("redrive", batch.flush_id).decode() == self.model.redrive(batch.flush_id)
-                self._touch(flight.who)
-                self._be_served(flight.who)
-
-    def _die(self, who: str) -> None:
-        """The worker of a batch dies, and another takes it over."""
-        self.die(0)
-        self.pass_time(self.system.settings.lease_ms)
-        self.claim(who)
+        elif hears == "redriven" and (flight := self._flight(0)) and (flush_id := self._bury()):
+            self._redrive(flush_id)
+            self._be_served(flight.who)
 
     def _hear(self, who: str, hears: Hears | Before) -> None:
         if hears == "renew":
@@ -133,7 +108,6 @@ class RestartReplies(ReplyScenes):
 
     say_queued = RestartActions.say_queued
     go_on, go_on_and_on = RestartActions.go_on, RestartActions.go_on_and_on
-    _begin_anew, _be_served, _die = RestartActions._begin_anew, RestartActions._be_served, RestartActions._die
 
     def __init__(self, system: System) -> None:
         self.restarts = RestartJournal()
@@ -182,17 +156,12 @@ class RestartReplies(ReplyScenes):
 
 
 def check_restarts(world: ComparedSystem, journal: RestartJournal) -> None:
-    """The bursts lie in Redis as the model says, none of them longer than the longest wait."""
+    """What is taken back is marked as the model says, and no burst waits for longer than the longest wait."""
     journal.check(world.picture)
     waits = world.model.waits
     assert world.picture.waits() == (waits.total(), sum(ms * count for ms, count in waits.items())), "waits"
     for who, conversation in PEOPLE.items():
         talk, conv = world.model.talks[who], world.picture.conv(world.system.ref(conversation).hash)
-        found = tuple(int(conv.get(field, 0)) for field in ("opened_ms", "deadline_ms", "depth", "bytes"))
-        size = sum(said.size for said in talk.buffer)
-        expected = (talk.opened_ms, talk.deadline_ms, len(talk.buffer), size) if talk.buffer else (0, 0, 0, 0)
-        assert found == expected, f"the burst of {who}"
-        assert conv.get("fired") == talk.fired, f"why the burst of {who} has fired"
         is_marked = bool(talk.batch and talk.batch.is_superseded)
         assert ("superseded" in conv) == is_marked, f"the mark of {who}"
         longest_ms = talk.opened_ms + world.system.settings.max_wait_ms

@@ -86,7 +86,7 @@ HOW = [
         "return keep_outcome(name, token, 'superseded')",
         "return 'superseded'",
     ),
-    Mutant("back in reverse", "include/rejoin", "for i = #left, 1, -1 do", "for i = 1, #left do"),
+    Mutant("back in reverse", "include/rejoin", "a[1] < b[1] or", "a[1] > b[1] or"),
     Mutant(
         "back by timestamp",
         "include/rejoin",
@@ -96,8 +96,8 @@ HOW = [
     Mutant(
         "back behind the new ones",
         "include/rejoin",
-        "call('LPUSH', key('buffer', name), left[i])",
-        "call('RPUSH', key('buffer', name), left[i])",
+        "    if places[i] then\n",
+        "    if false then\n",
     ),
     Mutant(
         "bytes of the batch forgotten",
@@ -154,6 +154,7 @@ RESTART_REPLY_MUTANTS = [
 """Noticed by the walk of workers that send parts."""
 
 RESTART_PEOPLE_MUTANTS = [
+    Mutant("back before what is older", "include/rejoin", "received_of(open) < received_of(entry)", "false"),
     Mutant("media lost", "include/rejoin", "drop_media(name, revoked)", "drop_media(name, entries)"),
     Mutant(
         "edit lost", "include/rejoin", "pending_change and with_edit(entry, sub(pending_change, 2)) or entry", "entry"

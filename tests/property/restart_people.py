@@ -7,21 +7,23 @@ from collections import Counter
 from buffer.keys import fingerprint_of
 from buffer.models import Change, FailureMode
 from tests.property.expected_messages import PendingChange, SentMessage
-from tests.property.people_actions import PeopleActions
+from tests.property.people_scenes import PeopleScenes
 from tests.property.redis_system import Snapshot
 from tests.property.walk_settings import RESTARTS_MAX
 
 REVOKED = PendingChange(float("inf"))
 
 
-class RestartPeople(PeopleActions):
+class RestartPeople(PeopleScenes):
     """The actions of people, on a route where a message takes back the batch before it.
 
     A change of a message that is on its way back waits until it is there (`expected.waiting`).
     """
 
-    def go_on(self, who: str, one: int, *, alias: int | None, count: int, end: FailureMode | None) -> None:
+    def go_on(self, who: str, one: int, *, alias: int | None, count: int, media: bool, end: FailureMode | None) -> None:
         """A person writes, perhaps under another name, while the agent has their burst; then the worker hears of it."""
+        self._say(who, one, media=media)
+        self.check()
         self.serve(who, one, None)
         self.say(who, one, alias, count=count, media=False, album=False, shift_ms=0)
         self.check()
@@ -30,7 +32,9 @@ class RestartPeople(PeopleActions):
 
     def edit_while_taken_back(self, who: str, one: int, shift_ms: int | None, revoke: bool) -> None:
         """A message is changed while its batch is on the way back; a claim or the worker puts it back then."""
-        self.go_on(who, one, alias=None, count=1, end=None)
+        self._say(who, one, media=True)
+        self.check()
+        self.go_on(who, one, alias=None, count=1, media=True, end=None)
         going = [note_id for note_id in self._going_back() if self.people[self._name_of(note_id)] == who]
         if going:
             self.check()
@@ -40,10 +44,9 @@ class RestartPeople(PeopleActions):
             self.fail(0, "release", 0)
 
     def check(self) -> None:
-        picture = self.system.look()
-        self._settle(picture)
+        self._settle(self.system.look())
         super().check()
-        _check_records(picture)
+        _check_records(self.picture)
 
     # How it is done
 
@@ -51,7 +54,7 @@ class RestartPeople(PeopleActions):
         return next(iter(self.expected.notes[note_id].taken))
 
     def _going_back(self) -> list[str]:
-        return list(_on_the_way_back(self.picture))
+        return sorted(_on_the_way_back(self.picture))
 
     def _edit(self, note: SentMessage, one: int, shift_ms: int | None) -> None:
         if not self._is_going_back(note, one):
@@ -84,6 +87,8 @@ class RestartPeople(PeopleActions):
     def _settle(self, picture: Snapshot) -> None:
         """Changes are made when their message is back in its burst, or sealed anew; if it stays sealed, never."""
         still = _on_the_way_back(picture)
+        for note_id in _on_the_way_back(self.picture) - still:
+            self._settle_early(picture, note_id)
         for note_id, change in list(self.expected.waiting.items()):
             if note_id in still:
                 continue
@@ -96,6 +101,19 @@ class RestartPeople(PeopleActions):
             assert change != REVOKED or not is_back, "a message that was revoked is told"
             if is_back and change.fields and not (note.edit and note.edit.at_ms > change.at_ms):
                 note.edit = change
+
+    def _settle_early(self, picture: Snapshot, note_id: str) -> None:
+        """A change that came early under another name: a revoke counts, or all is forgotten as the batch stays."""
+        name, place = self._name_of(note_id), _place_of(picture, note_id)
+        flush_ids = [look.conv(place or "").get("flush_id") for look in (self.picture, picture)]
+        is_sealed = place is not None and flush_ids[0] == flush_ids[1]
+        is_revoked = self.expected.mark(name, note_id) == REVOKED
+        assert not is_revoked or place is None or is_sealed, "a message that was revoked is told"
+        if is_revoked and place is None and self.expected.held[note_id]:
+            self.expected.end([note_id], "discarded")
+        marks = picture.table("mark", picture.resolve(self.hashes[name]))
+        if (place is None or is_sealed) and fingerprint_of(note_id) not in marks:
+            self.expected.use_up(name, note_id)
 
 
 def _on_the_way_back(picture: Snapshot) -> set[str]:

@@ -13,7 +13,7 @@ import redis
 from buffer import scripts
 from buffer.scripts import Script
 from tests.property.actions import CROWD_ACTIONS, RESTART_CROWD_ACTIONS
-from tests.property.people_actions import PeopleActions
+from tests.property.people_scenes import PeopleScenes
 from tests.property.redis_system import System
 from tests.property.restart_people import RestartPeople
 from tests.property.small_slabs import small_slabs
@@ -29,7 +29,7 @@ from tests.property.walk_settings import MAX_AGE_S, settings_for, with_restarts
 def test_no_history_breaks_what_must_be_true(client: redis.Redis, max_age_s: int, load: Callable[[str], Script]):
     """One person is one conversation, one fate for each message, media where its message is, and everything drains."""
     system = System(client, settings_for("people", max_age_s=max_age_s), load)
-    run_random_histories(lambda: PeopleActions(system), CROWD_ACTIONS, share=2)
+    run_random_histories(lambda: PeopleScenes(system), CROWD_ACTIONS, share=2)
 
 
 def test_no_history_loses_what_goes_back(client: redis.Redis):

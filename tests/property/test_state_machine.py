@@ -9,26 +9,26 @@ import pytest
 import redis
 
 from tests.property.actions import REPLY_ACTIONS, RESTART_ACTIONS, RESTART_REPLY_ACTIONS, WORLD_ACTIONS
-from tests.property.model_comparison import ModelComparison
 from tests.property.redis_system import System
 from tests.property.reply_scenes import ReplyScenes
 from tests.property.restart_actions import RestartActions, RestartReplies
 from tests.property.small_slabs import small_slabs
 from tests.property.state_machine import run_random_histories
 from tests.property.walk_settings import FIRST, settings_for, with_restarts
+from tests.property.world_scenes import WorldScenes
 
 
 @pytest.mark.parametrize("enabled", [True, False], ids=["buffered", "every-message-alone"])
 def test_no_history_breaks_the_invariants(client: redis.Redis, enabled: bool):
     """No strand, one fate, one lease, same id same bytes, order, no early flush, and everything drains."""
     system = System(client, settings_for("machine", enabled=enabled, first=FIRST))
-    run_random_histories(lambda: ModelComparison(system), WORLD_ACTIONS, share=1 if enabled else 4)
+    run_random_histories(lambda: WorldScenes(system), WORLD_ACTIONS, share=1 if enabled else 4)
 
 
 def test_no_history_with_many_ids_breaks_the_invariants(client: redis.Redis):
     """The same holds when the ids of a conversation lie in slabs."""
     system = System(client, settings_for("slabs"), small_slabs())
-    run_random_histories(lambda: ModelComparison(system), WORLD_ACTIONS, share=2)
+    run_random_histories(lambda: WorldScenes(system), WORLD_ACTIONS, share=2)
 
 
 @pytest.mark.parametrize("in_doubt", ["hold", "resend"])

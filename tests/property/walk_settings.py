@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from buffer.models import Conversation
 from config.settings import Settings, load_settings
 
@@ -30,6 +32,7 @@ FIRST = "30"
 RESTARTS_MAX, SHORT_LEASE_S = 2, 80.0
 
 
+@cache  # to load them takes as long as a fifth of a walk
 def settings_for(prefix: str, *, enabled: bool = True, max_age_s: int = 0, first: str = "normal") -> Settings:
     """The settings of one walk."""
     return load_settings(

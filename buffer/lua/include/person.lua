@@ -24,7 +24,9 @@ local function blocked_until()
       left = left .. other
       if goes_first(other, other_conv) then
         local ends_ms = leased(other_conv) and other_conv.lease_until_ms or other_conv.retry_at_ms
-        until_ms = max(until_ms or 0, now_ms + 1, tonumber(ends_ms) or now_ms + lease_ms)
+        -- Its job may be lost or late: until it is due again nothing is gained by looking, and its end wakes this one.
+        local wake_ms = tonumber(call('ZSCORE', key('wake'), other)) or 0
+        until_ms = max(until_ms or 0, now_ms + 1, tonumber(ends_ms) or now_ms + lease_ms, wake_ms)
       end
     end
   end

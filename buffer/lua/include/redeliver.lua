@@ -34,13 +34,15 @@ local function load_redriven()
       'has_media', 'answer', 'prints', 'next_part', 'last_part', 'span', 'answered', 'supersedes'))
   set({ flush_id = flush_id, reason = reason, closed_ms = closed_ms, separator = sealed_separator,
         sealed_name = sealed_name, sealed_peer = sealed_peer, claims = 0, failures = 0, crashes = 0, redriven = '1' })
+  local has_messages = call('EXISTS', key('remains', flush_id)) == 1
+  span = has_messages and span -- a part alone tells nothing of when its person spoke: what is known of that stays
   for field, value in pairs({ has_media = media_flag, answer = answer, prints = prints, next_part = next,
                               last_part = last, span = span, answered = answered, supersedes = supersedes }) do
     if value then
       set({ [field] = value })
     end
   end
-  if call('EXISTS', key('remains', flush_id)) == 1 then
+  if has_messages then
     call('RENAME', key('remains', flush_id), key('batch', name))
   end
   if conv.has_media and died_under ~= name then

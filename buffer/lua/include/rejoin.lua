@@ -1,4 +1,5 @@
--- Takes a superseded batch back: its messages stand before those of the open burst again, and it is no batch any more.
+-- Takes a superseded batch back: its messages stand in the open burst again, which lies in the order of receipt, and it is
+-- no batch any more. They stand first, unless the burst holds what its person had said before under another name.
 -- Needs `tally`, `buckets`, `history` and `batch`.
 --
 -- The field `taken_back` of the conv hash, until the open burst is sealed or discarded, a list in MessagePack:
@@ -49,19 +50,35 @@ local function after_changes(name, conv, entries)
   return left, revoked, used
 end
 
+-- Return for each message that goes back the one of the open burst that was received after it, or false for none.
+local function places_of(name, left)
+  local at, open, places = 0, call('LINDEX', key('buffer', name), 0), {}
+  for i, entry in ipairs(left) do
+    while open and is_readable(open) and is_readable(entry) and received_of(open) < received_of(entry) do
+      at = at + 1
+      open = call('LINDEX', key('buffer', name), at)
+    end
+    places[i] = open
+  end
+  return places
+end
+
 local TURN_SPLIT, RESTARTED = 1, 4 -- flags of a window (include/prelude.lua)
 
--- Open the burst anew. Its window is that of the messages that came since, or else is over.
+-- Open the burst anew. Its window is that of the messages that came since, or else is over. What came since may be gone, and
+-- what is there older.
 local function reopened(conv, left, depth)
   local mark_rules = sub(conv.superseded, 15)
   local last_ms, opened_ms, _, _, window_ms, why, flags = struct.unpack('>I6I6I4I4I4BB', conv.span) -- include/seal.lua
   for _, entry in ipairs(left) do
     conv.bytes = (conv.bytes or 0) + size_of(entry)
   end
-  conv.depth, conv.last_ms = #left + depth, conv.last_ms or last_ms
+  if last_ms > (conv.last_ms or 0) then
+    conv.last_ms, conv.window_ms, conv.why = last_ms, window_ms, why
+  end
+  conv.depth = #left + depth
   conv.opened_ms = min(conv.opened_ms or opened_ms, opened_ms)
   conv.deadline_ms = conv.deadline_ms or min(now_ms, number(conv, 'closed_ms'))
-  conv.window_ms, conv.why = conv.window_ms or window_ms, conv.why or why
   conv.flags = bit.bor(conv.flags or bit.band(flags, TURN_SPLIT), RESTARTED)
   conv.rules = conv.rules or mark_rules ~= '' and mark_rules or nil
 end
@@ -90,6 +107,7 @@ end
 local function rejoin(name, conv)
   local depth, entries = call('LLEN', key('buffer', name)), call('LRANGE', key('batch', name), 0, -1)
   local left, revoked, used = after_changes(name, conv, by_arrival(entries))
+  local places = places_of(name, left)
   allow_writes_when_full()
   leave_suspects(name, conv)
   if #entries == 0 then
@@ -102,8 +120,12 @@ local function rejoin(name, conv)
     reopened(conv, left, depth)
   end
   rearm(name, conv)
-  for i = #left, 1, -1 do
-    call('LPUSH', key('buffer', name), left[i])
+  for i, entry in ipairs(left) do
+    if places[i] then
+      call('LINSERT', key('buffer', name), 'BEFORE', places[i], entry)
+    else
+      call('RPUSH', key('buffer', name), entry)
+    end
   end
   call('DEL', key('batch', name))
   if conv.opened_ms then
