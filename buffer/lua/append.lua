@@ -23,7 +23,7 @@
 
 local partition, max_wait_ms, max_messages = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local max_bytes, dedupe_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
-local single, restarts_max, first_ms, typing_ms, rules = false, 0, nil, nil, nil
+local single, is_auto, restarts_max, first_ms, typing_ms, rules = false, false, 0, nil, nil, nil
 if ARGV[7] ~= '' then
   -- include: special
 end
@@ -35,9 +35,9 @@ local CHANNEL_LENGTH = 3 -- bytes
 local MESSAGES_PER_WRITE = 100 -- Lua's unpack passes only some thousand values to one command
 local NO_ALIAS = string.rep(' ', 16)
 
--- What is read of a conversation.
-local FIELDS = { 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer', 'name', 'span', 'habits',
-                 typing_ms and 'presence_ms' or nil }
+-- What is read of a conversation: the last two only where they count.
+local FIELDS = { 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer', 'name', 'span',
+                 (is_auto or typing_ms) and 'habits' or nil, typing_ms and 'presence_ms' or nil }
 
 local CONV, BUFFER, SEEN, TIMER = key('conv', ''), key('buffer', ''), key('seen', ''), key('timer', '')
 
@@ -153,7 +153,8 @@ local function append_new(conv)
     conv.used_changes = conv.used_changes or {}
     conv.used_changes[#conv.used_changes + 1] = fingerprint
   end
-  conv.fresh = (conv.fresh or '') .. seen_record(fingerprint, nonce)
+  local seen_now = seen_record(fingerprint, nonce)
+  conv.fresh = conv.fresh and conv.fresh .. seen_now or seen_now
   if alias == NO_ALIAS and byte(id, 12) > 0 then
     local at = #new_ids
     owners[id], new_ids[at + 1], new_ids[at + 2] = name, id, name

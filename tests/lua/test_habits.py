@@ -33,26 +33,38 @@ async def window_after(driver: ScriptDriver, why: str, to=ANA) -> tuple[int, str
     return int(conv["window_ms"]), WHYS[int(conv["why"])]
 
 
+@pytest.fixture
+def auto(open_driver) -> ScriptDriver:
+    """A driver whose route finds its windows."""
+    return open_driver(message_buffer_timeout="auto")
+
+
 @pytest.mark.parametrize("why", WHYS)
-async def test_the_contacts_own_window(driver: ScriptDriver, why: str):
+async def test_the_contacts_own_window(auto: ScriptDriver, why: str):
     """It replaces that of the channel, and no other."""
-    await flush(driver, "m1", HABITS)
+    await flush(auto, "m1", HABITS)
     expected = (OWN_MS, "auto_contact") if why in ("auto_start", "auto_channel") else (9_000, why)
-    assert await window_after(driver, why) == expected
+    assert await window_after(auto, why) == expected
+
+
+async def test_a_fixed_window_is_that_of_everybody(driver: ScriptDriver):
+    """On a route that does not find windows, habits that were noted before count for nothing."""
+    await flush(driver, "m1", HABITS)
+    assert await window_after(driver, "auto_channel") == (9_000, "auto_channel")
 
 
 @pytest.mark.parametrize("habits", [b"", NO_WINDOW, HABITS[:8], HABITS + b"x", b"malformed, and long"])
-async def test_habits_without_a_window(driver: ScriptDriver, habits: bytes):
+async def test_habits_without_a_window(auto: ScriptDriver, habits: bytes):
     """Without a window of one's own, and of habits that nobody wrote, the channel's counts."""
-    await flush(driver, "m1")
+    await flush(auto, "m1")
     if habits:
-        await driver.redis.hset(driver.key("conv"), "habits", habits)
-    assert await window_after(driver, "auto_channel") == (9_000, "auto_channel")
+        await auto.redis.hset(auto.key("conv"), "habits", habits)
+    assert await window_after(auto, "auto_channel") == (9_000, "auto_channel")
 
 
 async def test_the_first_window_goes_before(open_driver):
     """A first window that is set holds for the first message of a contact with habits, too."""
-    driver = open_driver(message_buffer_first="2.5")
+    driver = open_driver(message_buffer_timeout="auto", message_buffer_first="2.5")
     await flush(driver, "m1", HABITS)
     assert await window_after(driver, "auto_channel") == (2_500, "first")
     said = message("m2", ANA)._replace(window=pack_window(9_000, "auto_channel"))
@@ -60,13 +72,13 @@ async def test_the_first_window_goes_before(open_driver):
     assert appended.deadline_ms == driver.clock() + OWN_MS
 
 
-async def test_every_message_of_a_call_is_decided_for_itself(driver: ScriptDriver):
+async def test_every_message_of_a_call_is_decided_for_itself(auto: ScriptDriver):
     """The habits of one person change nothing for the next message of the call."""
-    await flush(driver, "m1", HABITS)
+    await flush(auto, "m1", HABITS)
     other = ANA._replace(peer="bia")
     window = pack_window(9_000, "auto_channel")
     said = [message("a", ANA)._replace(window=window), message("b", other)._replace(window=window)]
-    assert [one.deadline_ms - driver.clock() for one in await driver.store.append(said)] == [OWN_MS, 9_000]
+    assert [one.deadline_ms - auto.clock() for one in await auto.store.append(said)] == [OWN_MS, 9_000]
 
 
 async def test_an_ack_without_habits_leaves_them(driver: ScriptDriver):

@@ -85,7 +85,8 @@ local function code_in_turn(conv)
   elseif gap_ms <= GAP_FIRST_MS then
     gap = 0
   elseif gap_ms <= GAP_MAX_MS then
-    gap = min(23, math.ceil(GAP_STEPS_PER_E * math.log(gap_ms / GAP_FIRST_MS)))
+    gap = math.ceil(GAP_STEPS_PER_E * math.log(gap_ms / GAP_FIRST_MS))
+    gap = gap <= 23 and gap or 23
   end
   if conv.opened_ms and gap_ms <= TURN_GAP_MS and not read_ms then
     return silent_ms and gap + HELD_BACK or gap
@@ -157,7 +158,9 @@ local function add_to_burst(conv, edit)
       conv.was_idle = true
     end
   end
-  update_identity(conv)
+  if peer ~= conv.peer or sender ~= conv.name then
+    update_identity(conv)
+  end
   conv.depth, conv.bytes, conv.deadline_ms, conv.last_ms, conv.window_ms, conv.why = depth, bytes, deadline_ms, now_ms,
     quiet_ms, why
   if fired or rules or conv.rules then
