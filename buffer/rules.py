@@ -6,6 +6,7 @@ import struct
 from typing import NamedTuple
 
 from buffer.windows import pack_window
+from config.setting_types import milliseconds
 from config.settings import Settings
 
 IDS_MAX = 50_000
@@ -14,7 +15,7 @@ IDS_MAX = 50_000
 PACKED = struct.Struct(">BHIIIB")
 """A zero byte, then the numbers of lua/include/rules.lua. A time of 6 bytes is packed as its high 2 and low 4 bytes."""
 
-SPECIAL = struct.Struct(">BBBHIHI")
+SPECIAL = struct.Struct(">BBIIHIHI")
 """The first fields of lua/include/special.lua. A time is packed in the same way."""
 
 NO_WINDOW_MS = 2**48 - 1
@@ -66,10 +67,18 @@ def _special(settings: Settings, carried: bytes) -> bytes:
     restarts_max = settings.restarts
     first_ms = NO_WINDOW_MS if settings.message_buffer_first == "normal" else settings.first_ms
     typing_ms = NO_WINDOW_MS if settings.typing_window_ms is None else settings.typing_window_ms
-    if not (carried or is_single or settings.is_auto or restarts_max or first_ms != NO_WINDOW_MS or typing_ms != NO_WINDOW_MS):
+    if not (
+        carried
+        or is_single
+        or settings.is_auto
+        or restarts_max
+        or first_ms != NO_WINDOW_MS
+        or typing_ms != NO_WINDOW_MS
+    ):
         return b""
+    own_ms = (milliseconds(settings.auto_min), milliseconds(settings.auto_max)) if settings.is_auto else (0, 0)
     times = (first_ms >> 32, first_ms & 0xFFFF_FFFF, typing_ms >> 32, typing_ms & 0xFFFF_FFFF)
-    return SPECIAL.pack(is_single, settings.is_auto, restarts_max, *times) + carried
+    return SPECIAL.pack(is_single, restarts_max, *own_ms, *times) + carried
 
 
 def packed_rules(settings: Settings) -> bytes:

@@ -23,7 +23,7 @@
 
 local partition, max_wait_ms, max_messages = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local max_bytes, dedupe_ttl_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
-local single, is_auto, restarts_max, first_ms, typing_ms, rules = false, false, 0, nil, nil, nil
+local single, restarts_max, own_min_ms, own_max_ms, first_ms, typing_ms, rules = false, 0, 0, 0, nil, nil, nil
 if ARGV[7] ~= '' then
   -- include: special
 end
@@ -37,7 +37,7 @@ local NO_ALIAS = string.rep(' ', 16)
 
 -- What is read of a conversation: the last two only where they count.
 local FIELDS = { 'window', 'flush_id', 'redrive', 'paused_until_ms', 'marks', 'peer', 'name', 'span',
-                 (is_auto or typing_ms) and 'habits' or nil, typing_ms and 'presence_ms' or nil }
+                 (own_max_ms > 0 or typing_ms) and 'habits' or nil, typing_ms and 'presence_ms' or nil }
 
 local CONV, BUFFER, SEEN, TIMER = key('conv', ''), key('buffer', ''), key('seen', ''), key('timer', '')
 

@@ -47,6 +47,14 @@ async def test_the_contacts_own_window(auto: ScriptDriver, why: str):
     assert await window_after(auto, why) == expected
 
 
+@pytest.mark.parametrize(("auto_min", "auto_max", "expected_ms"), [(5, 15, 5_000), (2, 3, 3_000), (2, 15, OWN_MS)])
+async def test_the_contacts_own_window_is_within_bounds(open_driver, auto_min: int, auto_max: int, expected_ms: int):
+    """A window that was noted under other bounds is moved into those of today."""
+    driver = open_driver(message_buffer_timeout="auto", auto_min=auto_min, auto_max=auto_max)
+    await flush(driver, "m1", HABITS)
+    assert await window_after(driver, "auto_channel") == (expected_ms, "auto_contact")
+
+
 async def test_a_fixed_window_is_that_of_everybody(driver: ScriptDriver):
     """On a route that does not find windows, habits that were noted before count for nothing."""
     await flush(driver, "m1", HABITS)

@@ -36,7 +36,7 @@ async def claim_all(driver: ScriptDriver, *who: Conversation) -> list[Claim]:
 
 async def test_only_other_rules_are_carried(driver: ScriptDriver, rules):
     """A burst carries nothing for the claim if the route has the rules of the environment."""
-    assert (rules().special, len(rules(message_buffer_first="immediate", message_max_age=9.0).special)) == (b"", 15)
+    assert (rules().special, len(rules(message_buffer_first="immediate", message_max_age=9.0).special)) == (b"", 22)
     await say(driver, rules(message_buffer_first="immediate"), "m1")
     assert "rules" not in await driver.conv()
     await say(driver, rules(**LOJA), "m2")
@@ -126,7 +126,7 @@ async def test_rules_survive_a_change_of_the_burst(driver: ScriptDriver, rules, 
     await driver.store.edit(ANA, encode_edit(Edit(ANA, "m1", "new", None)))
     await driver.store.pause(ANA, 1_000)
     await driver.store.resume(ANA)
-    assert bytes.fromhex((await driver.conv())["rules"]) == loja.special[16:]
+    assert bytes.fromhex((await driver.conv())["rules"]) == loja.special[23:]
     await driver.store.presence(ANA, "stopped", make_settings(**LOJA))
     driver.clock.advance(2_000)
     assert (await driver.claim_batch()).separator == " | "

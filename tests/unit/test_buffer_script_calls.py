@@ -57,7 +57,7 @@ def test_append_arguments(make_settings):
     settings = make_settings(message_buffer_enabled=False)
     message = Append(ANA, b"f" * 8, b"nnnn", b"{}", order_ms=None, name="Zé", keyword=True)
     args = script_calls.append_args(3, [(REF, None, message)], append_rules(settings))
-    assert args[:9] == [3, 60_000, 20, 262_144, 604_800_000, b"\1\0\0" + b"\xff" * 12, 0, IDS_MAX, 10_000]
+    assert args[:9] == [3, 60_000, 20, 262_144, 604_800_000, b"\1" + bytes(9) + b"\xff" * 12, 0, IDS_MAX, 10_000]
     gateway, channel, peer = ANA
     texts = [f"{gateway}:", channel, peer, "Zé", ""]
     sizes = [len(text.encode()) for text in texts]
