@@ -21,7 +21,7 @@ SPECIAL = struct.Struct(">BBIIHIHI")
 NO_WINDOW_MS = 2**48 - 1
 """Stands for no other window than that of the message itself."""
 
-BYTES_MAX = 2**32 - 1
+UINT32_MAX = 2**32 - 1
 
 
 class AppendRules(NamedTuple):
@@ -76,7 +76,8 @@ def _special(settings: Settings, carried: bytes) -> bytes:
         or typing_ms != NO_WINDOW_MS
     ):
         return b""
-    own_ms = (milliseconds(settings.auto_min), milliseconds(settings.auto_max)) if settings.is_auto else (0, 0)
+    bounds = (settings.auto_min, settings.auto_max)
+    own_ms = [min(milliseconds(one), UINT32_MAX) for one in bounds] if settings.is_auto else (0, 0)
     times = (first_ms >> 32, first_ms & 0xFFFF_FFFF, typing_ms >> 32, typing_ms & 0xFFFF_FFFF)
     return SPECIAL.pack(is_single, restarts_max, *own_ms, *times) + carried
 
@@ -89,7 +90,7 @@ def packed_rules(settings: Settings) -> bytes:
         max_wait_ms >> 32,
         max_wait_ms & 0xFFFF_FFFF,
         claim_max_messages(settings),
-        min(settings.message_buffer_max_bytes, BYTES_MAX),
+        min(settings.message_buffer_max_bytes, UINT32_MAX),
         not settings.message_buffer_enabled,
     )
     return numbers + settings.message_buffer_separator.encode()
