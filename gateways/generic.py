@@ -97,7 +97,7 @@ def _event(item: Item, channel: str) -> Message | Presence:
     if peer is None:
         raise item.refusal("conversation", "a non-empty string or an integer, the id of the person")
     conversation = Conversation(NAME, _id(item, "channel") or channel, peer)
-    kind, media, text = _kind(item), _media(item), _text(item, "text")
+    kind, media, text, typing = _kind(item), _media(item), _text(item, "text"), _typing(item)
     text = text or (media or {}).get("caption")
     message = Message(
         conversation=conversation,
@@ -112,7 +112,7 @@ def _event(item: Item, channel: str) -> Message | Presence:
     )
     if kind != "text" or text or media:
         return message
-    if isinstance(typing := item.fields.get("typing"), bool):
+    if typing is not None:
         return Presence(conversation, STATES[typing])
     raise item.refusal("text", "a non-empty string, unless there is `media`, `typing` or a `kind` other than text")
 
@@ -166,6 +166,13 @@ def _text(item: Item, name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise item.refusal(name, "a string")
     return value or None
+
+
+def _typing(item: Item) -> bool | None:
+    value = item.fields.get("typing")
+    if not isinstance(value, bool | None):
+        raise item.refusal("typing", "true while the person types, false when they have stopped")
+    return value
 
 
 def _kind(item: Item) -> str:

@@ -275,6 +275,7 @@ def test_filters_stand_in_the_address(operator: Callable[..., OperatorPage]) -> 
     found.page.keyboard.press("Enter")
     expect(history.locator("tbody tr")).to_have_count(1)
     assert "q=0042" in found.page.url
+    expect(found.page.locator(".state.is-live")).to_be_visible()
     found.page.locator('select[name="outcome"]').select_option("acked")
     found.page.wait_for_url("**outcome=acked**")
     found.page.get_by_role("link", name="15 min").click()

@@ -113,7 +113,7 @@ def test_the_channel_defaults_to_the_tail(tail, channel, expected):
 
 @pytest.mark.parametrize(("typing", "state"), [(True, "composing"), (False, "paused")])
 def test_typing_is_told_without_a_message(typing, state):
-    """`typing` in place of a message is a typing event. Beside one it is a field like any unknown one."""
+    """`typing` in place of a message is a typing event. Beside one it says nothing."""
     told = {"conversation": "5511900000001", "typing": typing}
     assert parse(told) == [Presence(ANA, state)]
     assert parse([told | {"text": None, "kind": None}, OI]) == [Presence(ANA, state), *parse(OI)]
@@ -130,6 +130,8 @@ def test_what_is_wrong_beside_a_typing_event_is_refused(field):
 def test_an_odd_typing_event_is_refused(typing):
     """Only true and false are typing events. Anything else is a message without a text."""
     assert "`typing`" in complaint({"conversation": "5511900000001", "typing": typing})
+    if typing is not None:
+        assert "`typing`" in complaint(OI | {"typing": typing})
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS - {"text"}))
